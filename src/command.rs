@@ -1,0 +1,195 @@
+//! What is replicated: commands of clients, and the key-value state machine that executes them.
+//!
+//! A client numbers its requests, and a retry keeps its number.
+//! The state machine remembers what it answered, so a request that was chosen twice executes once.
+//! It knows nothing of slots, ballots or replicas.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A client session: one load generator.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ClientId(pub u32);
+
+/// A request of one client; a retry keeps it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct RequestId {
+    /// Who asks.
+    pub client: ClientId,
+    /// Its count of requests, from 0.
+    pub sequence: u64,
+}
+
+/// What the state machine is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// Store `value` under `key`.
+    Put {
+        /// Where.
+        key: u64,
+        /// What; any bytes.
+        value: Bytes,
+    },
+    /// Answer the value under `key`.
+    Get {
+        /// Where.
+        key: u64,
+    },
+}
+
+/// A request and what it asks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Command {
+    /// Who asks, and its count.
+    pub request: RequestId,
+    /// The client has the answers of all its requests below this, or gave them up, and retries none of them.
+    pub settled_below: u64,
+    /// What it asks.
+    pub operation: Operation,
+}
+
+/// What an operation answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The value is stored.
+    Stored,
+    /// The value read; `None` if the key was never written.
+    Read(Option<Bytes>),
+}
+
+/// What became of a command given to the state machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Execution {
+    /// It executed now.
+    Applied(Outcome),
+    /// It had executed before; this is the answer it got then.
+    Repeated(Outcome),
+    /// It had executed before, or was given up, and its client said that it awaits no answer.
+    Settled,
+}
+
+impl Execution {
+    /// The answer, if there is one to give.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Applied(outcome) | Self::Repeated(outcome) => Some(outcome),
+            Self::Settled => None,
+        }
+    }
+}
+
+/// A map from keys to values with client sessions (Ongaro's thesis, section 6.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyValue {
+    values: BTreeMap<u64, Bytes>,
+    sessions: BTreeMap<ClientId, Session>,
+}
+
+/// The answers a client may still ask for again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Session {
+    /// The sequence number of the front of `outcomes`.
+    base: u64,
+    /// The outcome of each request from `base` on; `None` where it has not executed.
+    outcomes: VecDeque<Option<Outcome>>,
+}
+
+impl KeyValue {
+    /// Executes `command`, once however often it is given.
+    pub fn execute(&mut self, command: &Command) -> Execution {
+        let RequestId { client, sequence } = command.request;
+        let session = self.sessions.entry(client).or_default();
+        session.settle(command.settled_below);
+        let Some(offset) = sequence.checked_sub(session.base) else { return Execution::Settled };
+        let offset = usize::try_from(offset).expect("a session window fits in memory");
+        if let Some(Some(outcome)) = session.outcomes.get(offset) {
+            return Execution::Repeated(outcome.clone());
+        }
+        let outcome = match &command.operation {
+            Operation::Put { key, value } => {
+                self.values.insert(*key, value.clone());
+                Outcome::Stored
+            }
+            Operation::Get { key } => Outcome::Read(self.values.get(key).cloned()),
+        };
+        while session.outcomes.len() <= offset {
+            session.outcomes.push_back(None);
+        }
+        session.outcomes[offset] = Some(outcome.clone());
+        Execution::Applied(outcome)
+    }
+}
+
+impl Session {
+    fn settle(&mut self, below: u64) {
+        while self.base < below {
+            if self.outcomes.pop_front().is_none() {
+                self.base = below;
+                return;
+            }
+            self.base += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(sequence: u64, settled_below: u64, value: &'static str) -> Command {
+        let request = RequestId { client: ClientId(1), sequence };
+        let operation = Operation::Put { key: 7, value: Bytes::from_static(value.as_bytes()) };
+        Command { request, settled_below, operation }
+    }
+
+    fn get(sequence: u64) -> Command {
+        let request = RequestId { client: ClientId(1), sequence };
+        Command { request, settled_below: 0, operation: Operation::Get { key: 7 } }
+    }
+
+    fn read(value: &'static str) -> Outcome {
+        Outcome::Read(Some(Bytes::from_static(value.as_bytes())))
+    }
+
+    #[test]
+    fn a_retried_request_executes_once() {
+        let mut machine = KeyValue::default();
+        assert_eq!(machine.execute(&put(0, 0, "a")), Execution::Applied(Outcome::Stored));
+        assert_eq!(machine.execute(&put(1, 0, "b")), Execution::Applied(Outcome::Stored));
+        assert_eq!(machine.execute(&put(0, 0, "a")), Execution::Repeated(Outcome::Stored));
+        assert_eq!(machine.execute(&get(2)), Execution::Applied(read("b")));
+    }
+
+    #[test]
+    fn requests_may_execute_out_of_their_order() {
+        let mut machine = KeyValue::default();
+        assert_eq!(machine.execute(&put(5, 0, "late")), Execution::Applied(Outcome::Stored));
+        assert_eq!(machine.execute(&put(3, 0, "early")), Execution::Applied(Outcome::Stored));
+        assert_eq!(machine.execute(&put(5, 0, "late")), Execution::Repeated(Outcome::Stored));
+    }
+
+    #[test]
+    fn a_repeated_read_answers_what_it_answered_then() {
+        let mut machine = KeyValue::default();
+        machine.execute(&put(0, 0, "old"));
+        assert_eq!(machine.execute(&get(1)), Execution::Applied(read("old")));
+        machine.execute(&put(2, 0, "new"));
+        assert_eq!(machine.execute(&get(1)), Execution::Repeated(read("old")));
+    }
+
+    #[test]
+    fn a_settled_request_never_executes_again_and_its_session_stays_small() {
+        let mut machine = KeyValue::default();
+        for sequence in 0..1000 {
+            machine.execute(&put(sequence, sequence, "x"));
+        }
+        assert_eq!(machine.sessions[&ClientId(1)].outcomes.len(), 1);
+        assert_eq!(machine.execute(&put(500, 0, "again")), Execution::Settled);
+    }
+}

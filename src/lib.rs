@@ -1,0 +1,37 @@
+//! flexpaxos: a research benchmarking harness for Flexible Paxos.
+//!
+//! **One replica, three worlds: the same `Replica::handle` runs over QUIC, in virtual time, and
+//! under every interleaving of a model checker; everything else is either how it is fed or how it
+//! is measured.**
+//!
+//! The modules below are in layer order, and a module imports only from layers below its own.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
+//! | L1 | [`paxos`] |
+//! | L2 | [`topology`], [`workload`], [`history`], [`measure`] |
+//! | L3 | [`runtime`] |
+//! | L4 | [`cluster`] |
+//! | L5 | [`experiment`] |
+//! | L6 | [`cli`] |
+
+pub mod command;
+pub mod protocol;
+pub mod quorum;
+pub mod time;
+
+pub mod paxos;
+
+pub mod history;
+pub mod measure;
+pub mod topology;
+pub mod workload;
+
+pub mod runtime;
+
+pub mod cluster;
+
+pub mod experiment;
+
+pub mod cli;

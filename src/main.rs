@@ -1,0 +1,3 @@
+//! The `flexpaxos` command.
+
+fn main() {}

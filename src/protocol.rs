@@ -1,0 +1,252 @@
+//! What a driver and a replication protocol ask of each other.
+//!
+//! A protocol is a state machine: a driver gives it an [`Input`], it answers with [`Effects`].
+//! The drivers (QUIC, virtual time, the model checker) are written against [`Protocol`] alone, so
+//! another family is a new module beside `paxos/` and touches no driver.
+//!
+//! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
+//! only after every record given so far is on stable storage.
+
+use std::fmt::{self, Debug};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, Outcome, RequestId};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// A position in the replicated log, from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Slot(pub u64);
+
+impl Slot {
+    /// The first position.
+    pub const ZERO: Self = Self(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slot {}", self.0)
+    }
+}
+
+/// A timer of one replica; what it means is the protocol's own business.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct TimerId(pub u64);
+
+/// What can happen to a replica.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input<M> {
+    /// It has been started, for the first time or again; given once, before anything else.
+    Start,
+    /// A message arrived. `from` is the replica itself for what it sent to itself.
+    Message {
+        /// The sender.
+        from: NodeId,
+        /// What it sent.
+        message: M,
+    },
+    /// A client asks for a command.
+    Request(Command),
+    /// A timer that was set has run out.
+    Timer(TimerId),
+}
+
+/// A message and whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Envelope<M> {
+    /// The receivers; the sender may be among them, and then the driver gives it the message too.
+    pub to: NodeSet,
+    /// What they are sent.
+    pub message: M,
+}
+
+/// A timer to set; setting it again replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timer {
+    /// Which.
+    pub id: TimerId,
+    /// The least time until it runs out.
+    pub after: Span,
+    /// The driver adds a time drawn uniformly from zero to this: chance is the driver's.
+    pub spread: Span,
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Reply {
+    /// The command is chosen and executed.
+    Executed {
+        /// Whose command.
+        request: RequestId,
+        /// Where in the log.
+        slot: Slot,
+        /// What it answered.
+        outcome: Outcome,
+    },
+    /// This replica does not propose; ask another one.
+    NotLeader {
+        /// Whose command.
+        request: RequestId,
+        /// Who does, as far as this replica knows.
+        leader: Option<NodeId>,
+    },
+}
+
+impl Reply {
+    /// The request that is answered.
+    pub const fn request(&self) -> RequestId {
+        match self {
+            Self::Executed { request, .. } | Self::NotLeader { request, .. } => *request,
+        }
+    }
+}
+
+/// A slot that the replica executed; slots are executed in their order, without a gap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Executed {
+    /// The position.
+    pub slot: Slot,
+    /// The command chosen there; `None` is a no-op.
+    pub command: Option<Command>,
+    /// Whether it changed the state machine; false for the second of two equal requests.
+    pub applied: bool,
+}
+
+/// What a replica has to say about its own work, for measurement only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Note {
+    /// A command that this replica proposed was executed here.
+    Committed {
+        /// From its arrival to its first message: waiting for leadership or a free slot.
+        queueing: Span,
+        /// From the first Phase1a to the phase-1 quorum; `None` when no phase 1 was its own.
+        phase1: Option<Span>,
+        /// From the Phase2a to the phase-2 quorum.
+        phase2: Span,
+        /// From chosen to executed: waiting for the slots before it.
+        reply: Span,
+    },
+    /// Phase 1 over all slots succeeded.
+    Leading {
+        /// From the Phase1a to the phase-1 quorum.
+        phase1: Span,
+        /// Slots whose reported value was proposed again.
+        adopted_count: u64,
+        /// Slots without a reported value that got a no-op.
+        filled_count: u64,
+    },
+    /// Another proposer's ballot or value took the slot.
+    RaceLost,
+    /// Messages were sent again after a time-out.
+    Retransmitted,
+}
+
+/// What a replica wants done, in order within each kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Effects<M, R> {
+    /// Messages that may leave at once.
+    pub sends: Vec<Envelope<M>>,
+    /// What must be made durable.
+    pub records: Vec<R>,
+    /// Messages that may leave only when all records given so far are durable.
+    pub durable_sends: Vec<Envelope<M>>,
+    /// Timers to set.
+    pub timers: Vec<Timer>,
+    /// Answers to clients.
+    pub replies: Vec<Reply>,
+    /// Slots executed.
+    pub executed: Vec<Executed>,
+    /// Measurements.
+    pub notes: Vec<Note>,
+}
+
+impl<M, R> Default for Effects<M, R> {
+    fn default() -> Self {
+        Self {
+            sends: Vec::new(),
+            records: Vec::new(),
+            durable_sends: Vec::new(),
+            timers: Vec::new(),
+            replies: Vec::new(),
+            executed: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl<M, R> Effects<M, R> {
+    /// Sends at once; to nobody is nothing.
+    pub fn send(&mut self, to: NodeSet, message: M) {
+        if !to.is_empty() {
+            self.sends.push(Envelope { to, message });
+        }
+    }
+
+    /// Sends once all records given so far are durable.
+    ///
+    /// `merge` may extend the envelope given last instead, when it has the same receivers: votes for
+    /// consecutive slots travel as one message.
+    pub fn send_durable(
+        &mut self,
+        to: NodeSet,
+        message: M,
+        merge: impl FnOnce(&mut M, &M) -> bool,
+    ) {
+        if let Some(last) = self.durable_sends.last_mut()
+            && last.to == to
+            && merge(&mut last.message, &message)
+        {
+            return;
+        }
+        self.durable_sends.push(Envelope { to, message });
+    }
+
+    /// Sets a timer.
+    pub fn set_timer(&mut self, id: TimerId, after: Span, spread: Span) {
+        self.timers.push(Timer { id, after, spread });
+    }
+}
+
+/// A replication protocol: deterministic, without I/O, clock, chance, async or threads.
+///
+/// Equal state and equal input give equal state and equal effects in equal order.
+pub trait Protocol: Sized {
+    /// What replicas send one another.
+    type Message: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+    /// What a replica makes durable, one change at a time.
+    type Record: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+    /// All that a replica makes durable, at one moment: it replaces the records before it.
+    type Checkpoint: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+
+    /// Takes one input, changes the state and says what is to be done.
+    fn handle(
+        &mut self,
+        now: Time,
+        input: Input<Self::Message>,
+        effects: &mut Effects<Self::Message, Self::Record>,
+    );
+
+    /// Everything that must survive a crash.
+    fn checkpoint(&self) -> Self::Checkpoint;
+
+    /// Takes back what was durable, before [`Input::Start`].
+    fn recover(&mut self, checkpoint: Option<Self::Checkpoint>, records: Vec<Self::Record>);
+
+    /// The checkpoint that holds the executed slots below this is durable: peers may rely on it.
+    fn checkpointed(&mut self, executed_below: Slot);
+
+    /// Slots below this are executed.
+    fn executed_below(&self) -> Slot;
+}

@@ -1,0 +1,4 @@
+//! The live runtime: the only async code.
+
+pub mod net;
+pub mod storage;
