@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// The profile does not have these regions.
     #[error(
-        "latency profile {profile} has no region {}; `flexpaxos profiles {profile}` lists its {known_count}",
+        "latency profile {profile} has no region {}; `flexpaxos profiles {profile}` lists its {known_count} regions",
         listed(regions.as_slice(), "; no region ")
     )]
     UnknownRegions {
