@@ -1,4 +1,6 @@
 //! The live runtime: the only async code.
 
+pub mod alarm;
+pub mod clock;
 pub mod net;
 pub mod storage;
