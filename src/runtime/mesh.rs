@@ -5,8 +5,11 @@
 //! nothing was written to does not exist for the other side.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use quinn::Connection;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::net::Endpoint;
@@ -30,54 +33,85 @@ pub struct Attached {
     pub stream: Stream,
 }
 
-/// Keeps a stream to `member` for as long as somebody wants it: dials, waits for the loss, dials again.
-pub async fn dial(
+/// Where new streams go, and how many there are.
+#[derive(Clone, Debug)]
+pub struct Mesh {
     endpoint: Endpoint,
-    address: SocketAddr,
-    member: String,
-    round_trip: Span,
     attached: UnboundedSender<Attached>,
-) {
-    let mut retry = RETRY_MIN;
-    while !attached.is_closed() {
-        if let Some(stream) = dial_once(&endpoint, address, &member, round_trip).await {
-            retry = RETRY_MIN;
-            let (connection, stream) = stream;
-            if attached.send(Attached { member: member.clone(), stream }).is_err() {
-                return;
+    connected: Arc<AtomicUsize>,
+}
+
+impl Mesh {
+    /// A mesh without a stream; new ones are given to `attached`.
+    pub fn new(endpoint: Endpoint, attached: UnboundedSender<Attached>) -> Self {
+        Self { endpoint, attached, connected: Arc::default() }
+    }
+
+    /// Members with a stream now.
+    pub fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a stream to `member` for as long as somebody wants it: dials, waits for the loss, and
+    /// dials again.
+    pub async fn dial(self, address: SocketAddr, member: String, round_trip: Span) {
+        let mut retry = RETRY_MIN;
+        while !self.attached.is_closed() {
+            if let Ok((connection, stream)) = self.dial_once(address, &member, round_trip).await {
+                retry = RETRY_MIN;
+                self.attach(member.clone(), connection, stream).await;
             }
-            connection.closed().await;
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
         }
-        tokio::time::sleep(retry).await;
-        retry = (retry * 2).min(RETRY_MAX);
+    }
+
+    async fn dial_once(
+        &self,
+        address: SocketAddr,
+        member: &str,
+        round_trip: Span,
+    ) -> Result<(Connection, Stream), Unreached> {
+        let connection = self.endpoint.connect(address, member, Some(round_trip)).await?;
+        let (mut send, receive) = connection.open_bi().await?;
+        send.write_all(&[GREETING]).await?;
+        Ok((connection.clone(), Stream::new(connection, send, receive)))
+    }
+
+    /// Takes the streams of members that dial, until the endpoint is closed.
+    pub async fn accept(self) {
+        while let Some(handshake) = self.endpoint.accept().await {
+            let mesh = self.clone();
+            tokio::spawn(async move {
+                // Whoever has no certificate of this deployment is refused and counted there.
+                let Ok(peer) = handshake.finish().await else { return };
+                let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
+                let mut greeting = [0];
+                if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
+                    let stream = Stream::new(peer.connection.clone(), send, receive);
+                    mesh.attach(peer.member, peer.connection, stream).await;
+                }
+            });
+        }
+    }
+
+    /// Hands a stream over, and counts it until its connection is lost.
+    async fn attach(&self, member: String, connection: Connection, stream: Stream) {
+        if self.attached.send(Attached { member, stream }).is_ok() {
+            self.connected.fetch_add(1, Ordering::Relaxed);
+            connection.closed().await;
+            self.connected.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
-async fn dial_once(
-    endpoint: &Endpoint,
-    address: SocketAddr,
-    member: &str,
-    round_trip: Span,
-) -> Option<(quinn::Connection, Stream)> {
-    let connection = endpoint.connect(address, member, Some(round_trip)).await.ok()?;
-    let (mut send, receive) = connection.open_bi().await.ok()?;
-    send.write_all(&[GREETING]).await.ok()?;
-    Some((connection.clone(), Stream::new(connection, send, receive)))
-}
-
-/// Takes the streams of members that dial, until the endpoint is closed.
-pub async fn accept(endpoint: Endpoint, attached: UnboundedSender<Attached>) {
-    while let Some(handshake) = endpoint.accept().await {
-        let attached = attached.clone();
-        tokio::spawn(async move {
-            // Whoever has no certificate of this deployment is refused and counted by the endpoint.
-            let Ok(peer) = handshake.finish().await else { return };
-            let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
-            let mut greeting = [0];
-            if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
-                let stream = Stream::new(peer.connection, send, receive);
-                let _ = attached.send(Attached { member: peer.member, stream });
-            }
-        });
-    }
+/// Why a member was not reached; it is dialled again whatever it was.
+#[derive(Debug, thiserror::Error)]
+enum Unreached {
+    #[error(transparent)]
+    Endpoint(#[from] super::net::endpoint::Error),
+    #[error(transparent)]
+    Connection(#[from] quinn::ConnectionError),
+    #[error(transparent)]
+    Write(#[from] quinn::WriteError),
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -49,8 +49,10 @@ pub struct Settings {
     pub id: NodeId,
     /// Whether it survives a crash.
     pub durability: Durability,
-    /// Its own folder: the acceptor's log, and the log of what it executed.
+    /// Its own folder, for the acceptor's log.
     pub folder: PathBuf,
+    /// The file that takes the log of what it executed.
+    pub output: PathBuf,
     /// Of its random stream, from which the spread of timers is drawn.
     pub seed: u64,
     /// Operations that arrive in it are measured.
@@ -93,8 +95,6 @@ pub enum Error {
 /// What others may look at while the replica runs.
 #[derive(Debug, Default)]
 pub struct Status {
-    /// Members with a stream.
-    pub connected: AtomicUsize,
     /// Slots below this are executed.
     pub executed_below: AtomicU64,
     /// It is to stop.
@@ -225,7 +225,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             random: Pcg64::seed_from_u64(settings.seed),
             scratch: BytesMut::new(),
             chosen: ChosenWriter::new(id, first),
-            spool: Spool::append(&settings.folder.join("chosen.log"))?,
+            spool: Spool::append(&settings.output)?,
             status,
             report: Report::default(),
             sync_spans: Vec::new(),
@@ -304,13 +304,7 @@ impl<P: Protocol> ReplicaLoop<P> {
                 }
                 None => {}
             }
-            self.count_connected();
         }
-    }
-
-    fn count_connected(&self) {
-        let connected = self.replicas.len() + self.clients.len();
-        self.status.connected.store(connected, Ordering::Relaxed);
     }
 
     /// Handles what has arrived; true if a stream may hold more.
@@ -352,7 +346,6 @@ impl<P: Protocol> ReplicaLoop<P> {
     fn lose(&mut self, stream: Option<Stream>, closed: Closed) {
         self.report.undecodable_count += u64::from(closed == Closed::Undecodable);
         self.report.dropped_count += stream.map_or(0, |stream| stream.dropped_count());
-        self.count_connected();
     }
 
     /// Carries out the effects so far: one group of records for all of them.
