@@ -16,9 +16,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::deployment::{Deployment, site};
 use super::usage::UsageMeter;
-use super::wire::{
-    self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator,
-};
+use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use crate::measure::hlog;
 use crate::paxos::Replica;
 use crate::runtime::client::{self, ClientLoop, Schedule};
 use crate::runtime::mesh::Mesh;
@@ -110,8 +109,7 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
     let control = endpoint::bind(&ticket.identity, own, None, &control_transport())?;
     let connection = control.connect(ticket.coordinator, COORDINATOR, None).await?;
     let lost = |source| Error::Coordinator { folder: ticket.folder.clone(), source };
-    let (mut send, receive) =
-        connection.open_bi().await.map_err(|_| lost(wire::Error::Gone))?;
+    let (mut send, receive) = connection.open_bi().await.map_err(|_| lost(wire::Error::Gone))?;
     let join = ToCoordinator::Join { pid: std::process::id() };
     wire::send(&mut send, &join).await.map_err(lost)?;
     let mut agent = Agent {
@@ -320,9 +318,12 @@ impl Agent {
         let _ = self.handle(ToAgent::Finish).await;
         while let Some(ended) = self.loops.join_next().await {
             if let Ok(RoleReport::Client(report)) = role_report(ended) {
-                let text = report.recorder.to_hlog(&self.member.to_string());
                 // It is the last thing this process can do; a failure has nobody left to be told.
-                let _ = std::fs::write(self.folder.join("partial.hlog"), text);
+                if let Ok(file) = std::fs::File::create(self.folder.join("partial.hlog")) {
+                    let series = self.member.to_string();
+                    let lines = report.recording.lines(&series);
+                    let _ = hlog::write(file, Duration::ZERO, lines);
+                }
             }
         }
     }
@@ -349,8 +350,7 @@ impl Place {
         } else {
             None
         };
-        let endpoint =
-            endpoint::bind(identity, bind, emulation.clone(), &deployment.transport)?;
+        let endpoint = endpoint::bind(identity, bind, emulation.clone(), &deployment.transport)?;
         let (sender, attached) = mpsc::unbounded_channel();
         let mesh = Mesh::new(endpoint.clone(), sender);
         let attached = Some(attached);
@@ -387,9 +387,7 @@ fn stream_of(member: MemberName) -> u64 {
     }
 }
 
-fn role_report(
-    ended: Result<Result<RoleReport, Error>, JoinError>,
-) -> Result<RoleReport, Error> {
+fn role_report(ended: Result<Result<RoleReport, Error>, JoinError>) -> Result<RoleReport, Error> {
     match ended {
         Ok(report) => report,
         Err(error) => Err(Error::Panic(panic_message(error))),

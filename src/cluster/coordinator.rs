@@ -373,9 +373,8 @@ impl<'a> Coordinator<'a> {
             return;
         };
         // A restarted member keeps its address, so that its peers find it again.
-        let bind = member
-            .address
-            .unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
+        let bind =
+            member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
         member.send = Some(send);
         let deployment = Box::new(self.deployment.clone());
         self.tell(name, &ToAgent::Assign { deployment, bind }).await;
@@ -432,16 +431,14 @@ impl<'a> Coordinator<'a> {
     }
 
     fn addresses(&self) -> Vec<(MemberName, SocketAddr)> {
-        self.members
-            .iter()
-            .filter_map(|(name, member)| Some((*name, member.address?)))
-            .collect()
+        self.members.iter().filter_map(|(name, member)| Some((*name, member.address?))).collect()
     }
 
     fn missing(&self, is_missing: impl Fn(&Member) -> bool) -> Vec<MemberName> {
-        let members = self.members.iter().filter(|(_, member)| {
-            !member.is_lost && !member.is_down && is_missing(member)
-        });
+        let members = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.is_lost && !member.is_down && is_missing(member));
         members.map(|(name, _)| *name).collect()
     }
 

@@ -132,9 +132,7 @@ impl Deployment {
     pub fn is_emulated(&self) -> bool {
         let members = self.members();
         members.iter().any(|from| {
-            self.peers(*from)
-                .iter()
-                .any(|to| !self.links.between(site(*from), site(*to)).is_zero())
+            self.peers(*from).iter().any(|to| !self.links.between(site(*from), site(*to)).is_zero())
         })
     }
 

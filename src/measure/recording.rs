@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Interval, Latencies, OperationKind, Window};
+use super::{Error, Interval, Latencies, OperationKind, Window, hlog};
 use crate::time::{Span, Time};
 
 /// The intervals of one client.
@@ -73,6 +73,15 @@ impl Recording {
         self.intervals.iter().map(|encoded| {
             let latencies = Latencies::decode(&encoded.latencies)?;
             Ok((encoded.operation, encoded.start.since(self.window.from), latencies))
+        })
+    }
+
+    /// The lines of an interval log, tagged `series:write` and `series:read`.
+    pub fn lines(&self, series: &str) -> impl Iterator<Item = Result<hlog::Line, Error>> {
+        self.intervals().map(move |interval| {
+            let (operation, start, latencies) = interval?;
+            let tag = format!("{series}:{}", operation.name());
+            Ok(hlog::Line { tag, start, length: self.length, latencies })
         })
     }
 }

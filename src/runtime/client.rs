@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::alarm::{self, Alarm};
 use super::clock;
+use super::encoder::Encoder;
 use super::mesh::Attached;
 use super::net::frame;
 use super::replica::MemberName;
@@ -24,11 +25,14 @@ use super::spool::{self, Spool};
 use super::stream::{Closed, Stream};
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
 use crate::history::{ClientWriter, Issued, Kind, Returned, digest};
-use crate::measure::{Recorder, Window};
+use crate::measure::{OperationKind, Recorder, Recording, Window};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::workload::Generator;
+
+/// The length of an interval of the timeline.
+const INTERVAL: Span = Span::from_millis(1000);
 
 /// Operations begun in one wake-up before the connections are looked at again.
 const BURST: usize = 4096;
@@ -49,7 +53,7 @@ pub struct Schedule {
 impl Schedule {
     /// Operations intended in it are measured.
     pub const fn window(&self) -> Window {
-        Window { from: self.measure_from, until: self.measure_until }
+        Window { from: self.measure_from, to: self.measure_until }
     }
 }
 
@@ -79,6 +83,9 @@ pub enum Error {
     /// The timer.
     #[error(transparent)]
     Alarm(#[from] alarm::Error),
+    /// The thread that encodes what was recorded.
+    #[error("cannot start a thread: raise the limit of processes (ulimit -u)")]
+    Thread(#[source] std::io::Error),
     /// A request that is too long to be sent.
     #[error("cannot encode a request; lower value_bytes")]
     Encode(#[from] frame::Error),
@@ -111,7 +118,7 @@ impl Status {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// Latencies of the operations intended in the window.
-    pub recorder: Recorder,
+    pub recording: Recording,
     /// All operations issued, warm-up included.
     pub issued_count: u64,
     /// All operations answered.
@@ -158,6 +165,8 @@ pub struct ClientLoop {
     limit: Option<usize>,
     next_retry: Time,
     alarm: Alarm,
+    recorder: Recorder,
+    encoder: Encoder,
     history: ClientWriter,
     spool: Spool,
     status: Arc<Status>,
@@ -177,7 +186,7 @@ impl ClientLoop {
         let start = settings.schedule.warmup_from;
         let next_arrival = generator.next_gap().map(|gap| start + gap);
         let report = Report {
-            recorder: Recorder::new(settings.schedule.window()),
+            recording: Recording::new(settings.schedule.window(), INTERVAL),
             issued_count: 0,
             acknowledged_count: 0,
             unknown_count: 0,
@@ -187,7 +196,11 @@ impl ClientLoop {
             redirected_count: 0,
             undecodable_count: 0,
         };
+        let recorder = Recorder::new(settings.schedule.window(), INTERVAL);
+        let encoder = Encoder::start(&recorder).map_err(Error::Thread)?;
         Ok(Self {
+            recorder,
+            encoder,
             generator,
             attached,
             streams: BTreeMap::new(),
@@ -215,6 +228,7 @@ impl ClientLoop {
             return Err(error);
         }
         self.report.unknown_count = self.outstanding_count as u64;
+        self.report.recording = self.encoder.finish(self.recorder);
         self.spool.write(self.history.finish());
         self.spool.finish()?;
         Ok(self.report)
@@ -230,6 +244,8 @@ impl ClientLoop {
         let now = clock::now();
         is_busy |= self.issue(now);
         self.retry(now);
+        self.recorder.advance(now);
+        self.encoder.take_from(&mut self.recorder);
         self.flush(cx);
         self.arm(cx, now);
         self.publish(now);
@@ -292,7 +308,11 @@ impl ClientLoop {
                 self.history.returned(&returned);
                 self.take_history_block();
                 self.report.acknowledged_count += 1;
-                self.report.recorder.record(done.kind, done.intended_at, now);
+                let operation = match done.kind {
+                    Kind::Write => OperationKind::Write,
+                    Kind::Read => OperationKind::Read,
+                };
+                self.recorder.record(operation, done.intended_at, now);
                 let schedule = &self.settings.schedule;
                 let floor = self.settings.floor;
                 let counted = schedule.measure_from + floor..schedule.measure_until + floor;
@@ -351,9 +371,7 @@ impl ClientLoop {
                     self.next_arrival = self.generator.next_gap().map(|gap| arrival + gap);
                     arrival
                 }
-                (None, Some(limit)) if self.outstanding_count < limit && now < measure_until => {
-                    now
-                }
+                (None, Some(limit)) if self.outstanding_count < limit && now < measure_until => now,
                 _ => return false,
             };
             self.begin(now, intended_at);
@@ -448,4 +466,3 @@ impl ClientLoop {
         }
     }
 }
-

@@ -13,4 +13,5 @@ pub mod spool;
 pub mod storage;
 pub mod stream;
 
+mod encoder;
 mod timers;

@@ -28,8 +28,8 @@ use super::stream::{Closed, Stream};
 use super::timers::Timers;
 use crate::command::{ClientId, Command, Operation};
 use crate::history::{ChosenWriter, Entry, EntryCommand, Kind, digest};
-use crate::measure::{Phase, PhaseRecorder, Window};
-use crate::protocol::{Effects, Envelope, Executed, Input, Note, Protocol, Reply, Slot};
+use crate::measure::{PhaseRecorder, PhaseRecording, Window};
+use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -71,8 +71,16 @@ pub enum Error {
     /// The timer.
     #[error(transparent)]
     Alarm(#[from] alarm::Error),
-    /// A record or a message that cannot be written down.
-    #[error("cannot encode what {id} has to make durable or to send")]
+    /// A record that cannot be written down.
+    #[error("cannot encode what {id} has to make durable")]
+    Record {
+        /// Which replica.
+        id: NodeId,
+        /// Why.
+        source: postcard::Error,
+    },
+    /// A message that is too long to be sent.
+    #[error("cannot encode what {id} has to send; lower value_bytes")]
     Encode {
         /// Which replica.
         id: NodeId,
@@ -127,20 +135,14 @@ pub struct Recovery {
 /// What a replica has to say at the end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Time spent in each phase by the commands it proposed.
-    pub phases: PhaseRecorder,
-    /// Lost races.
-    pub race_lost_count: u64,
-    /// Messages sent again after a time-out.
-    pub retransmitted_count: u64,
+    /// Time spent in each phase by the commands it proposed, and what else it said of its work.
+    pub phases: PhaseRecording,
     /// Frames that did not decode.
     pub undecodable_count: u64,
     /// Frames dropped because a peer did not read.
     pub dropped_count: u64,
     /// Syncs of the acceptor's log.
     pub sync_count: u64,
-    /// Phase 1 over all slots, each time this replica began to lead.
-    pub leading_phase1: Vec<Span>,
     /// Slots below this are executed.
     pub executed_below: u64,
 }
@@ -171,6 +173,7 @@ pub struct ReplicaLoop<P: Protocol> {
     chosen: ChosenWriter,
     spool: Spool,
     status: Arc<Status>,
+    phases: PhaseRecorder,
     report: Report,
     sync_spans: Vec<Span>,
     failure: Option<Error>,
@@ -227,6 +230,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             chosen: ChosenWriter::new(id, first),
             spool: Spool::append(&settings.output)?,
             status,
+            phases: PhaseRecorder::new(settings.window),
             report: Report::default(),
             sync_spans: Vec::new(),
             failure: None,
@@ -246,6 +250,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         self.report.executed_below = self.protocol.executed_below().0;
         let streams = self.replicas.values().chain(self.clients.values());
         self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();
+        self.report.phases = self.phases.finish();
         self.spool.write(self.chosen.finish());
         self.spool.finish()?;
         Ok(self.report)
@@ -379,7 +384,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             self.write_down(&executed);
         }
         for note in effects.notes.drain(..) {
-            self.note(now, note);
+            self.phases.note(now, &note);
         }
         // Handed back empty, so that its buffers are used again.
         self.effects = effects;
@@ -389,8 +394,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         match postcard::to_stdvec(records) {
             Ok(group) => self.last_ticket = self.store.append(group),
             Err(source) => {
-                let source = frame::Error::from(source);
-                self.fail(Error::Encode { id: self.settings.id, source });
+                self.fail(Error::Record { id: self.settings.id, source });
             }
         }
         if self.store.bytes_since_checkpoint() > CHECKPOINT_BYTES {
@@ -406,8 +410,7 @@ impl<P: Protocol> ReplicaLoop<P> {
                 self.checkpoints.push_back((self.last_ticket, executed_below));
             }
             Err(source) => {
-                let source = frame::Error::from(source);
-                self.fail(Error::Encode { id: self.settings.id, source });
+                self.fail(Error::Record { id: self.settings.id, source });
             }
         }
     }
@@ -432,12 +435,9 @@ impl<P: Protocol> ReplicaLoop<P> {
             self.give(clock::now(), Input::Checkpointed(executed_below));
         }
         self.store.take_sync_spans(&mut self.sync_spans);
-        let window = self.settings.window;
         let now = clock::now();
         for span in self.sync_spans.drain(..) {
-            if window.contains(now) {
-                self.report.phases.record(Phase::Persist, span);
-            }
+            self.phases.persisted(now, span);
         }
     }
 
@@ -491,25 +491,6 @@ impl<P: Protocol> ReplicaLoop<P> {
         self.chosen.entry(&entry);
         if let Some(block) = self.chosen.take_block() {
             self.spool.write(block);
-        }
-    }
-
-    fn note(&mut self, now: Time, note: Note) {
-        match note {
-            Note::Committed { queueing, phase1, phase2, reply } => {
-                if self.settings.window.contains(now) {
-                    let phases = &mut self.report.phases;
-                    phases.record(Phase::Queueing, queueing);
-                    if let Some(phase1) = phase1 {
-                        phases.record(Phase::Phase1, phase1);
-                    }
-                    phases.record(Phase::Phase2, phase2);
-                    phases.record(Phase::Reply, reply);
-                }
-            }
-            Note::Leading { phase1, .. } => self.report.leading_phase1.push(phase1),
-            Note::RaceLost => self.report.race_lost_count += 1,
-            Note::Retransmitted => self.report.retransmitted_count += 1,
         }
     }
 

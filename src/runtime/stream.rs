@@ -68,7 +68,8 @@ impl Stream {
         let mut chunks = [const { Bytes::new() }; CHUNKS_PER_READ];
         loop {
             // A read that is dropped before it is done has taken nothing.
-            match pin!(self.receive.read_chunks(&mut chunks)).poll(cx) {
+            let read = pin!(self.receive.read_chunks(&mut chunks)).poll(cx);
+            match read {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(Some(count))) => {
                     for chunk in &mut chunks[..count] {
@@ -116,7 +117,8 @@ impl Stream {
         }
         while !self.backlog.is_empty() {
             let chunks = self.backlog.make_contiguous();
-            match pin!(self.send.write_chunks(chunks)).poll(cx) {
+            let written = pin!(self.send.write_chunks(chunks)).poll(cx);
+            match written {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(written)) => {
                     self.backlog.drain(..written.chunks);
