@@ -12,10 +12,12 @@ pub use sections::*;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use super::nearest::nearest;
+use super::plan::Refused;
 
 /// The text of an experiment file, and where it was read from.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ pub enum Error {
         message: String,
         /// The whole text.
         #[source_code]
-        text: NamedSource<String>,
+        text: Arc<NamedSource<String>>,
         /// The place.
         #[label("here")]
         at: SourceSpan,
@@ -85,11 +87,17 @@ impl Source {
         })
     }
 
+    /// The error that shows what the plan refused.
+    pub fn refused(&self, refused: &Refused) -> Error {
+        let Refused { at, error } = refused;
+        self.wrong(at.clone(), error.to_string(), Some(error.help()))
+    }
+
     /// The error that points at a place in this file.
     pub fn wrong(&self, at: Range<usize>, message: String, help: Option<String>) -> Error {
         let text = NamedSource::new(self.path.display().to_string(), self.text.clone())
             .with_language("toml");
-        Error::Wrong { message, text, at: at.into(), help }
+        Error::Wrong { message, text: Arc::new(text), at: at.into(), help }
     }
 }
 

@@ -10,19 +10,29 @@ pub(super) fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-/// The least number of letters to insert, delete or replace (Levenshtein).
+/// The least number of letters to insert, delete, replace or swap with the next (Damerau 1964, no
+/// letter touched twice).
 fn distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().collect();
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for column in 0..to.len() {
-            let replaced = diagonal + usize::from(letter != to[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+    // The distances from the first letters of `from` to the first letters of `to`.
+    let mut table = vec![vec![0; to.len() + 1]; from.len() + 1];
+    for i in 0..=from.len() {
+        for j in 0..=to.len() {
+            table[i][j] = match (i, j) {
+                (0, rest) | (rest, 0) => rest,
+                _ => {
+                    let replaced = table[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+                    let is_swap =
+                        i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
+                    let swapped = if is_swap { table[i - 2][j - 2] + 1 } else { usize::MAX };
+                    let moved = table[i - 1][j].min(table[i][j - 1]) + 1;
+                    replaced.min(moved).min(swapped)
+                }
+            };
         }
     }
-    row[to.len()]
+    table[from.len()][to.len()]
 }
 
 #[cfg(test)]
@@ -44,9 +54,10 @@ mod tests {
     }
 
     #[test]
-    fn the_distance_counts_insertions_deletions_and_replacements() {
+    fn the_distance_counts_insertions_deletions_replacements_and_swaps() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("same", "same"), 0);
+        assert_eq!(distance("drian", "drain"), 1);
     }
 }

@@ -89,7 +89,7 @@ pub struct Workload {
     /// Which keys are touched; 1000 keys alike if absent.
     pub keys: Option<Keys>,
     /// The size of a written value; 128 if absent.
-    pub value_bytes: Option<Spanned<u32>>,
+    pub value_bytes: Option<Spanned<usize>>,
     /// The share of operations that read, 0 to 1; 0 if absent.
     pub reads: Option<Spanned<f64>>,
 }
@@ -100,17 +100,17 @@ pub struct Workload {
 pub enum Arrival {
     /// At random moments, whether or not earlier operations have returned.
     Poisson {
-        /// Operations a second of every client region.
+        /// Operations a second of all client regions together.
         rate_per_s: Spanned<f64>,
     },
     /// At even distances, whether or not earlier operations have returned.
     Fixed {
-        /// Operations a second of every client region.
+        /// Operations a second of all client regions together.
         rate_per_s: Spanned<f64>,
     },
     /// When the one before has returned.
     Closed {
-        /// Operations outstanding at once in every client region.
+        /// Operations outstanding at once in all client regions together.
         clients: Spanned<u32>,
     },
 }
@@ -128,7 +128,7 @@ pub enum Keys {
     Zipf {
         /// How many there are.
         count: Spanned<u64>,
-        /// How uneven; 0 is uniform.
+        /// How uneven, above 0.
         exponent: Spanned<f64>,
     },
 }
