@@ -7,9 +7,11 @@ use clap::Args;
 
 use super::table::{counted, fold, table};
 use super::{Exit, Failure};
+use crate::experiment::file::Mode;
 use crate::experiment::plan::{Fault, Plan, Protocol, SendPolicy, Target, Variant};
 use crate::quorum::Family;
 use crate::time::Span;
+use crate::workload::Arrival;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -62,7 +64,27 @@ fn places(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let links = &plan.links;
     writeln!(out, "latency     {}", plan.profile)?;
     writeln!(out, "replicas    {}", links.replica_regions.join(", "))?;
-    writeln!(out, "clients     {}\n", links.client_regions.join(", "))
+    writeln!(out, "clients     {}", links.client_regions.join(", "))?;
+    if let [point] = plan.points.as_slice() {
+        writeln!(out, "load        {}", arrival(&point.workload.arrival))?;
+        writeln!(out, "durability  {}", durability(point.durability))?;
+    }
+    writeln!(out)
+}
+
+fn arrival(arrival: &Arrival) -> String {
+    match arrival {
+        Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
+        Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
+        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
+    }
+}
+
+const fn durability(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Memory => "memory",
+        Mode::Fsync => "fsync",
+    }
 }
 
 fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

@@ -126,6 +126,7 @@ fn the_plan_shows_the_floors_and_what_would_run() {
         &[
             "question",
             "refuted if",
+            "40 a second in total, Poisson",
             "floor us-east-1 (ms)",
             "139.36",
             "69.68",

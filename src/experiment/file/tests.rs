@@ -117,6 +117,13 @@ fn a_variant_in_single_brackets_is_explained() {
 }
 
 #[test]
+fn a_file_without_a_variant_is_told_to_have_one() {
+    let text = GOOD.split("[[variant]]").next().unwrap();
+    let error = source(text).parse().unwrap_err();
+    assert_says(&error, &["`variant` is missing", "at least one `[[variant]]` section"]);
+}
+
+#[test]
 fn members_of_explicit_quorums_are_regions_or_positions() {
     let sets = "{ explicit = { phase1 = [[0, \"eu-west-1\"]], phase2 = [[4]] } }";
     let file = spoil("{ majority = {} }", sets).parse().unwrap();

@@ -96,11 +96,12 @@ impl Places {
     }
 }
 
-/// The profile of this name, or the CSV file at this path.
+/// The profile of this name, or the CSV file at this path: from `folder`, else from where we are.
 fn load(name: &Spanned<String>, folder: &Path) -> Result<Profile, Refused> {
     let beside = folder.join(name.get_ref());
-    let is_file = beside.is_file();
-    let found = if is_file {
+    // A word is the name of a built-in profile, whatever files lie beside the experiment.
+    let is_path = beside.extension().is_some_and(|ending| ending == "csv");
+    let found = if is_path && beside.is_file() {
         Profile::load(&beside.to_string_lossy())
     } else {
         Profile::load(name.get_ref())
