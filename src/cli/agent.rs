@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, Failure};
+use crate::cluster::{Ticket, run_agent};
+use crate::runtime::net::Identity;
 
 /// One member of a deployment; the harness starts it, not you.
 #[derive(Debug, Args)]
@@ -25,8 +27,17 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    #[expect(clippy::unused_self, reason = "the deployment reads the arguments")]
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        Err(Failure::absent("the live deployment"))
+        let help = "agents are started by `flexpaxos run`, which writes the identity file";
+        let identity =
+            Identity::read(&self.identity).map_err(|error| Failure::world(&error, help))?;
+        let ticket = Ticket {
+            coordinator: self.coordinator,
+            identity,
+            folder: self.folder.clone(),
+            shares_process: false,
+        };
+        run_agent(ticket).map_err(|error| Failure::world(&error, help))?;
+        Ok(Exit::Done)
     }
 }

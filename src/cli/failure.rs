@@ -51,12 +51,6 @@ impl Failure {
         Self::new(Exit::Request, diagnostic)
     }
 
-    /// A part that this build does not have.
-    pub fn absent(part: &str) -> Self {
-        let help = "`flexpaxos plan` shows what an experiment would run";
-        Self::request(format!("this build is without {part}"), help)
-    }
-
     /// The world failed; `help` says what to do next.
     pub fn world(error: &dyn std::error::Error, help: impl Into<String>) -> Self {
         Self::new(Exit::World, MietteDiagnostic::new(chain(error)).with_help(help))

@@ -5,6 +5,7 @@
 //! A command ends with an [`Exit`] code, or with a [`Failure`] that says what to do next.
 
 mod agent;
+mod comparison;
 mod completions;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
@@ -12,6 +13,7 @@ mod history;
 mod man;
 mod plan;
 mod profiles;
+mod progress;
 mod quorums;
 mod run;
 mod table;

@@ -7,11 +7,10 @@ use clap::Args;
 
 use super::table::{counted, fold, table};
 use super::{Exit, Failure};
-use crate::experiment::file::Mode;
-use crate::experiment::plan::{Fault, Plan, Protocol, SendPolicy, Target, Variant};
+use crate::experiment::plan::{Fault, Plan, Target, Variant};
+use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
 use crate::time::Span;
-use crate::workload::Arrival;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -64,27 +63,7 @@ fn places(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let links = &plan.links;
     writeln!(out, "latency     {}", plan.profile)?;
     writeln!(out, "replicas    {}", links.replica_regions.join(", "))?;
-    writeln!(out, "clients     {}", links.client_regions.join(", "))?;
-    if let [point] = plan.points.as_slice() {
-        writeln!(out, "load        {}", arrival(&point.workload.arrival))?;
-        writeln!(out, "durability  {}", durability(point.durability))?;
-    }
-    writeln!(out)
-}
-
-fn arrival(arrival: &Arrival) -> String {
-    match arrival {
-        Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
-        Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
-        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
-    }
-}
-
-const fn durability(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Memory => "memory",
-        Mode::Fsync => "fsync",
-    }
+    writeln!(out, "clients     {}\n", links.client_regions.join(", "))
 }
 
 fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
@@ -105,9 +84,9 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn row(plan: &Plan, variant: &Variant) -> Vec<String> {
-    let (protocol, leader) = match variant.protocol {
-        Protocol::Classic => ("classic", "whoever is asked"),
-        Protocol::Multi { leader } => ("multi", plan.region(leader)),
+    let (protocol, leader) = match variant.mode {
+        Mode::Classic => ("classic", "whoever is asked"),
+        Mode::Multi { leader } => ("multi", plan.region(leader)),
     };
     let send = match variant.send {
         SendPolicy::All => "all",

@@ -67,6 +67,9 @@ pub enum Error {
     /// The thread that releases datagrams.
     #[error("cannot start the link emulation")]
     Emulation(#[source] std::io::Error),
+    /// There is no runtime to run in.
+    #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
+    Runtime(#[source] std::io::Error),
     /// The folder.
     #[error("cannot use the folder {}: choose another one with --out", path.display())]
     Folder {

@@ -75,6 +75,12 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// The user has had enough.
+    #[error("interrupted")]
+    Interrupted,
+    /// There is no runtime to run in.
+    #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
+    Runtime(#[source] std::io::Error),
     /// A file of a member could not be kept.
     #[error("cannot write {}: make room or choose another folder with --out", path.display())]
     File {
@@ -116,7 +122,7 @@ pub struct Settings<'a> {
 }
 
 /// Runs one trial.
-pub async fn run(
+pub(super) async fn run(
     deployment: &Deployment,
     settings: &Settings<'_>,
     launcher: &mut dyn Launcher,

@@ -144,7 +144,7 @@ impl Deployment {
 }
 
 /// Where a member is.
-pub fn site(member: MemberName) -> Site {
+pub(super) fn site(member: MemberName) -> Site {
     match member {
         MemberName::Replica(id) => Site::Replica(id),
         MemberName::Client(ClientId(id)) => Site::Client(id as usize),

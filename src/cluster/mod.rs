@@ -5,6 +5,7 @@
 //! So the launchers differ in nothing but how an agent is started.
 
 pub mod agent;
+mod blocking;
 mod coordinator;
 mod deployment;
 mod launcher;
@@ -13,7 +14,8 @@ mod usage;
 mod wire;
 
 pub use agent::Ticket;
-pub use coordinator::{Error, Progress, Settings, run};
+pub use blocking::{Interrupt, run_agent, run_trial};
+pub use coordinator::{Error, Progress, Settings};
 pub use deployment::{Deployment, Fault};
 pub use launcher::{InProcess, Launcher, Processes};
 pub use outcome::Outcome;

@@ -15,7 +15,7 @@ use crate::runtime::replica::{MemberName, Recovery, Report as ReplicaReport};
 
 /// From the coordinator to an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum ToAgent {
+pub(super) enum ToAgent {
     /// What you are part of.
     Assign {
         /// The deployment.
@@ -35,7 +35,7 @@ pub enum ToAgent {
 
 /// From an agent to the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum ToCoordinator {
+pub(super) enum ToCoordinator {
     /// Here I am; who, says the certificate.
     Join {
         /// The process, for messages to the user.
@@ -60,7 +60,7 @@ pub enum ToCoordinator {
 
 /// How it goes with one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub(super) struct Status {
     /// Members it has a stream with.
     pub connected: usize,
     /// Of a replica: slots below this are executed.
@@ -120,7 +120,7 @@ pub enum Error {
 }
 
 /// Sends one message.
-pub async fn send<T: Serialize>(stream: &mut SendStream, message: &T) -> Result<(), Error> {
+pub(super) async fn send<T: Serialize>(stream: &mut SendStream, message: &T) -> Result<(), Error> {
     let mut buffer = BytesMut::new();
     frame::encode(&mut buffer, message)?;
     stream.write_all(&buffer).await.map_err(|_| Error::Gone)
@@ -128,19 +128,19 @@ pub async fn send<T: Serialize>(stream: &mut SendStream, message: &T) -> Result<
 
 /// The receiving half of a control stream.
 #[derive(Debug)]
-pub struct Receiver {
+pub(super) struct Receiver {
     stream: RecvStream,
     decoder: Decoder,
 }
 
 impl Receiver {
     /// Reads messages from `stream`.
-    pub fn new(stream: RecvStream) -> Self {
+    pub(super) fn new(stream: RecvStream) -> Self {
         Self { stream, decoder: Decoder::default() }
     }
 
     /// The next message. A call that is dropped before it ends has lost nothing.
-    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
         loop {
             if let Some(message) = self.decoder.next()? {
                 return Ok(message);

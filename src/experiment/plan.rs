@@ -18,6 +18,7 @@ use toml::Spanned;
 
 use super::file::{self, Congestion, File};
 use super::sweep::{self, Point};
+use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
 use crate::topology::Links;
@@ -68,7 +69,7 @@ pub struct Variant {
     /// What it is called.
     pub name: String,
     /// Who may propose.
-    pub protocol: Protocol,
+    pub mode: Mode,
     /// Which sets of replicas finish a phase.
     pub quorums: QuorumSystem,
     /// Whom a proposer contacts.
@@ -77,27 +78,6 @@ pub struct Variant {
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
     pub floors: Vec<Span>,
-}
-
-/// Who may propose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Protocol {
-    /// Whoever a client asks, with both phases for every command.
-    Classic,
-    /// A leader, with phase 1 once.
-    Multi {
-        /// Who.
-        leader: NodeId,
-    },
-}
-
-/// Whom a proposer contacts in a phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SendPolicy {
-    /// Every replica.
-    All,
-    /// The nearest quorum; after a time-out, more.
-    Quorum,
 }
 
 /// One run of one variant at one point.

@@ -12,8 +12,9 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use toml::Spanned;
 
-use super::file::{self, File, Mode};
+use super::file::{self, File};
 use super::plan::{Error, Refused, Trial};
+use crate::runtime::storage::Durability;
 use crate::workload::{self, Arrival, Keys, Workload};
 
 /// The keys of a file that names none.
@@ -30,7 +31,7 @@ pub struct Point {
     /// What clients do.
     pub workload: Workload,
     /// What a replica keeps through a crash.
-    pub durability: Mode,
+    pub durability: Durability,
 }
 
 /// An arrival to run with.
@@ -49,9 +50,9 @@ pub(super) fn points(file: &File) -> Result<Vec<Point>, Refused> {
     let durabilities = match sweep.and_then(|sweep| sweep.durability.as_ref()) {
         None => vec![(String::new(), file.durability.mode)],
         Some(modes) => {
-            let label = |mode: &Mode| match mode {
-                Mode::Memory => "durability=memory".to_owned(),
-                Mode::Fsync => "durability=fsync".to_owned(),
+            let label = |mode: &Durability| match mode {
+                Durability::Memory => "durability=memory".to_owned(),
+                Durability::Fsync => "durability=fsync".to_owned(),
             };
             some(modes, "sweep.durability")?.iter().map(|mode| (label(mode), *mode)).collect()
         }
@@ -232,7 +233,10 @@ mod tests {
         assert_eq!(labels(&text), expected);
         let points = points(&source(&text).parse().unwrap()).unwrap();
         assert_eq!(points[1].workload.arrival, Arrival::Closed { clients: 16 });
-        assert_eq!((points[1].durability, points[3].durability), (Mode::Memory, Mode::Fsync));
+        assert_eq!(
+            (points[1].durability, points[3].durability),
+            (Durability::Memory, Durability::Fsync)
+        );
     }
 
     #[test]

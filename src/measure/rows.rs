@@ -29,7 +29,7 @@ pub struct TrialRow {
     pub q1: u16,
     /// The least number of acceptors in a phase-2 quorum.
     pub q2: u16,
-    /// Whom a proposer contacts: `broadcast` or `thrifty`.
+    /// Whom a proposer contacts first: `all` or `quorum`.
     pub send: String,
     /// `fsync` or `memory`.
     pub durability: String,
@@ -62,7 +62,7 @@ pub struct TrialRow {
     /// Operations intended in the window, a second; empty for a closed loop.
     #[serde(serialize_with = "option_thousandths")]
     pub offered_per_s: Option<f64>,
-    /// Operations that returned in the window, a second.
+    /// Operations that returned in the window, moved by the floor of their client, a second.
     #[serde(serialize_with = "option_thousandths")]
     pub achieved_per_s: Option<f64>,
     /// Operations issued in the whole trial.
@@ -75,7 +75,7 @@ pub struct TrialRow {
     pub violation_count: Option<u64>,
     /// What the check could not judge because a member was killed.
     pub unverified_count: Option<u64>,
-    /// Processor time of all replicas for an operation, in microseconds.
+    /// Processor time of all members, clients too, for an operation, in microseconds.
     #[serde(serialize_with = "option_thousandths")]
     pub cpu_us_per_op: Option<f64>,
     /// The share of the host's cores that all members used in the window.
@@ -249,75 +249,14 @@ pub struct MemberRow {
     pub cpu_s: Option<f64>,
     /// The peak of its resident memory.
     pub memory_peak_bytes: Option<u64>,
-    /// Context switches because it waited.
-    pub voluntary_switch_count: Option<u64>,
-    /// Context switches because others ran.
-    pub involuntary_switch_count: Option<u64>,
     /// Slots that it executed; empty for a client.
     pub executed_count: Option<u64>,
-    /// Frames that it sent.
-    pub sent_frame_count: Option<u64>,
-    /// Frames that it received.
-    pub received_frame_count: Option<u64>,
+    /// Syncs of its acceptor log; empty for a client.
+    pub sync_count: Option<u64>,
+    /// How often it was started; empty for a client.
+    pub start_count: Option<u64>,
     /// The scheduling that its link emulation obtained: `fifo` or `normal`; empty where there is none.
     pub scheduling: String,
-}
-
-/// One direction between two members: a row of `links.csv`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LinkRow {
-    /// Which trial of the run, from 0.
-    pub trial: u32,
-    /// The variant's name.
-    pub variant: String,
-    /// `live` or `sim`.
-    pub backend: String,
-    /// The sender.
-    pub from: String,
-    /// The receiver.
-    pub to: String,
-    /// Where the sender is.
-    pub from_region: String,
-    /// Where the receiver is.
-    pub to_region: String,
-    /// The one-way delay asked for, at the median.
-    pub asked_ns_p50: Option<u64>,
-    /// The one-way delay measured, at the median.
-    pub measured_ns_p50: Option<u64>,
-    /// Its 99th percentile.
-    pub measured_ns_p99: Option<u64>,
-    /// How often it was measured.
-    pub probe_count: Option<u64>,
-    /// Datagrams sent.
-    pub datagram_count: Option<u64>,
-    /// Datagrams dropped.
-    pub drop_count: Option<u64>,
-}
-
-/// One fault of a trial: a row of `recovery.csv`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RecoveryRow {
-    /// Which trial of the run, from 0.
-    pub trial: u32,
-    /// The variant's name.
-    pub variant: String,
-    /// `live` or `sim`.
-    pub backend: String,
-    /// What was done.
-    pub fault: String,
-    /// When, from the start of the window.
-    #[serde(serialize_with = "thousandths")]
-    pub at_s: f64,
-    /// From the fault until another replica began phase 1.
-    pub detection_ns: Option<u64>,
-    /// That phase 1.
-    pub phase1_ns: Option<u64>,
-    /// From its end until the new leader had executed what it lacked.
-    pub transfer_ns: Option<u64>,
-    /// From the fault to the first commit of the new leader.
-    pub first_commit_ns: Option<u64>,
-    /// The longest time around the fault in which nothing returned to any client.
-    pub unavailable_ns: Option<u64>,
 }
 
 /// What the rows of one trial begin with.

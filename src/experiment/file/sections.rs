@@ -12,6 +12,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::runtime::storage::Durability;
+
 /// An experiment, as typed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +33,7 @@ pub struct File {
     pub workload: Workload,
     /// What a replica keeps through a crash.
     #[serde(default)]
-    pub durability: Durability,
+    pub durability: Durable,
     /// How QUIC sends.
     #[serde(default)]
     pub transport: Transport,
@@ -134,23 +136,22 @@ pub enum Keys {
 }
 
 /// `[durability]`: what a replica keeps through a crash.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Durability {
+pub struct Durable {
     /// How.
-    #[serde(default)]
-    pub mode: Mode,
+    #[serde(default = "fsync")]
+    pub mode: Durability,
 }
 
-/// How promises and votes are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Lost in a crash.
-    Memory,
-    /// On stable storage before they are told to anybody.
-    #[default]
-    Fsync,
+impl Default for Durable {
+    fn default() -> Self {
+        Self { mode: fsync() }
+    }
+}
+
+const fn fsync() -> Durability {
+    Durability::Fsync
 }
 
 /// `[transport]`: how QUIC sends.
@@ -188,7 +189,7 @@ pub struct Sweep {
     /// Instead of `workload.arrival.….rate_per_s`; Poisson stays Poisson and fixed stays fixed.
     pub rate_per_s: Option<Spanned<Vec<Spanned<f64>>>>,
     /// Instead of `durability.mode`.
-    pub durability: Option<Spanned<Vec<Mode>>>,
+    pub durability: Option<Spanned<Vec<Durability>>>,
 }
 
 /// `[[variant]]`: one of the things compared.

@@ -2,13 +2,15 @@
 
 use toml::Spanned;
 
-use crate::experiment::file::{self, Length, Mode};
+use crate::experiment::file::{self, Length};
 use crate::experiment::sweep::Point;
+use crate::paxos::Mode;
+use crate::runtime::storage::Durability;
 use crate::time::Span;
 
 use super::error::{Error, Refused};
 use super::places::Places;
-use super::{Fault, Protocol, Target, Variant};
+use super::{Fault, Target, Variant};
 
 /// The word that means whoever leads.
 const LEADER: &str = "leader";
@@ -27,7 +29,7 @@ pub(super) fn faults(
         let restart_after = match &typed.restart_after {
             None => None,
             Some(after) => {
-                if points.iter().any(|point| point.durability == Mode::Memory) {
+                if points.iter().any(|point| point.durability == Durability::Memory) {
                     return Err(Refused { at: after.span(), error: Error::Amnesia });
                 }
                 within(after, at, "restart", duration)?;
@@ -50,7 +52,7 @@ fn target(
         let node = places.replica(typed.get_ref(), "the crashing replica", typed.span())?;
         return Ok(Target::Replica(node));
     }
-    match variants.iter().find(|variant| variant.protocol == Protocol::Classic) {
+    match variants.iter().find(|variant| variant.mode == Mode::Classic) {
         None => Ok(Target::Leader),
         Some(classic) => {
             let error = Error::NoLeader { variant: classic.name.clone() };

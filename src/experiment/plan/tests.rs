@@ -37,7 +37,7 @@ fn on_a_lan(replicas: &str) -> Source {
 fn a_good_file_becomes_a_plan() {
     let plan = plan(&source(GOOD));
     assert_eq!(plan.links.replica_regions.len(), 5);
-    assert_eq!(plan.variants[1].protocol, Protocol::Multi { leader: NodeId(1) });
+    assert_eq!(plan.variants[1].mode, Mode::Multi { leader: NodeId(1) });
     assert_eq!(plan.variants[1].quorums, QuorumSystem::counts(5, 4, 2).unwrap());
     assert_eq!(plan.warmup, Span::from_millis(1_000));
     assert_eq!(plan.drain, DRAIN);
@@ -147,7 +147,7 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
     let text = on_a_lan("\"a\", \"a\", \"b\"").text;
     let text = text.replace("phase1 = 4", "phase1 = 2").replace("us-west-2", "b");
     let text = text.split("[[fault]]").next().unwrap();
-    assert_eq!(plan(&source(text)).variants[1].protocol, Protocol::Multi { leader: NodeId(2) });
+    assert_eq!(plan(&source(text)).variants[1].mode, Mode::Multi { leader: NodeId(2) });
 
     let ambiguous = source(&text.replace("leader = \"b\"", "leader = \"a\""));
     let refused = Plan::from_file(&ambiguous.parse().unwrap(), ambiguous.folder()).unwrap_err();

@@ -8,9 +8,10 @@ use crate::experiment::file::{self, Quorums, Sets};
 use crate::quorum::{Disjoint, QuorumSystem};
 use crate::topology::{best_leader, classic_floor, multi_floor};
 
+use super::Variant;
 use super::error::{Error, Refused};
 use super::places::Places;
-use super::{Protocol, SendPolicy, Variant};
+use crate::paxos::{Mode, SendPolicy};
 
 /// The variants of an experiment, in the order of the file.
 pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant>, Refused> {
@@ -40,26 +41,26 @@ fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
         let error = disjoint_error(disjoint, typed.quorums.get_ref(), places);
         return Err(Refused { at: typed.quorums.span(), error });
     }
-    let protocol = match &typed.protocol {
-        file::Protocol::Classic {} => Protocol::Classic,
+    let mode = match &typed.protocol {
+        file::Protocol::Classic {} => Mode::Classic,
         file::Protocol::Multi { leader } if leader.get_ref() == "best" => {
-            Protocol::Multi { leader: best_leader(&places.links, &quorums) }
+            Mode::Multi { leader: best_leader(&places.links, &quorums) }
         }
         file::Protocol::Multi { leader } => {
             let leader = places.replica(leader.get_ref(), "the leader", leader.span())?;
-            Protocol::Multi { leader }
+            Mode::Multi { leader }
         }
     };
-    let floor = |client| match protocol {
-        Protocol::Classic => classic_floor(&places.links, &quorums, client),
-        Protocol::Multi { leader } => multi_floor(&places.links, &quorums, leader, client),
+    let floor = |client| match mode {
+        Mode::Classic => classic_floor(&places.links, &quorums, client),
+        Mode::Multi { leader } => multi_floor(&places.links, &quorums, leader, client),
     };
     let floors = (0..places.links.client_regions.len()).map(floor).collect();
     let send = match typed.send {
         file::Send::All => SendPolicy::All,
         file::Send::Quorum => SendPolicy::Quorum,
     };
-    Ok(Variant { name, protocol, quorums, send, unsafe_quorums: typed.unsafe_quorums, floors })
+    Ok(Variant { name, mode, quorums, send, unsafe_quorums: typed.unsafe_quorums, floors })
 }
 
 /// A name that may become part of a file's name.
