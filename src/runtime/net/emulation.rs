@@ -7,7 +7,7 @@
 //! Links have a latency and no bandwidth.
 //!
 //! It knows of QUIC only the types of its UDP library, so the next version's socket trait concerns
-//! [`socket`](super::socket) alone.
+//! `socket.rs` alone.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
