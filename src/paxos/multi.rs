@@ -342,12 +342,20 @@ impl Replica {
             _ => return,
         };
         multi.rival = multi.rival.max(promised);
-        if !is_over {
-            return;
+        if is_over {
+            self.give_up(effects);
         }
+    }
+
+    /// Gives up the ballot; who waited for phase 1 is sent on.
+    ///
+    /// Open proposals stay: they may yet be chosen, and then their clients are answered.
+    fn give_up(&mut self, effects: &mut Effects) {
+        let myself = self.config.id;
+        let multi = self.multi();
         multi.state = State::Idle;
         multi.hint = multi.rival.proposer;
-        let leader = Some(multi.hint).filter(|hint| *hint != self.config.id);
+        let leader = Some(multi.hint).filter(|hint| *hint != myself);
         effects.notes.push(Note::RaceLost);
         for (_, command) in std::mem::take(&mut multi.queue) {
             effects.replies.push(Reply::NotLeader { request: command.request, leader });
@@ -355,6 +363,9 @@ impl Replica {
     }
 
     /// `slot` is chosen: if it was proposed here, its client is answered when it executes.
+    ///
+    /// A leader has proposed in every slot below its next one that it does not know to be chosen;
+    /// so if this is news, and not of its own proposal, then it is news of a rival.
     pub(super) fn settle_proposal(
         &mut self,
         now: Time,
@@ -362,13 +373,19 @@ impl Replica {
         value: &Value,
         effects: &mut Effects,
     ) {
-        let Some(proposal) = self.multi().in_flight.remove(slot) else { return };
+        let proposal = self.multi().in_flight.remove(slot);
+        if self.is_leader() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
+            // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
+            // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
+            // "chosen below" would vouch for votes at this ballot in slots where it lost.
+            self.give_up(effects);
+        }
+        let Some(proposal) = proposal else { return };
         let Some(command) = proposal.value.command() else { return };
         let request = command.request;
         if proposal.value != *value {
             // A deposed leader's command lost its slot; its client asks again elsewhere.
             let leader = Some(self.multi().hint).filter(|hint| *hint != self.config.id);
-            effects.notes.push(Note::RaceLost);
             effects.replies.push(Reply::NotLeader { request, leader });
             return;
         }

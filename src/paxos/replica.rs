@@ -202,6 +202,7 @@ impl Replica {
                 }
             },
             Message::Chosen { ballot, first, below } => {
+                self.note_ballot(ballot);
                 self.handle_chosen(now, from, ballot, first, below, effects);
             }
             Message::Learn { first, below } => self.handle_learn(from, first, below, effects),

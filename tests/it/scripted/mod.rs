@@ -148,6 +148,7 @@ scripts! {
     one_vote_is_enough
     phase_one_may_be_the_smaller
     accept_quorum_leader_deposed
+    a_stale_leader_claims_nothing
     classic_duel
     classic_adopts_a_rivals_value
     classic_fills_a_dead_proposers_hole
