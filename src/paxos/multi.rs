@@ -125,7 +125,7 @@ impl Replica {
     /// In classic mode, which has no leader.
     pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
         let seen = self.multi().rival.max(self.acceptor.promised_highest());
-        let (ballot, at_once) = self.new_ballot(seen, effects);
+        let ballot = self.new_ballot(seen, effects);
         let from = self.learner.executed_below();
         let myself = self.config.id;
         let multi = self.multi();
@@ -138,18 +138,8 @@ impl Replica {
             reported: BTreeMap::new(),
             since: now,
         });
-        let scope = Scope::From(from);
         let contacts = self.config.phase1_contacts();
-        let phase1a = Message::Phase1a { ballot, scope };
-        let others = contacts.without(myself);
-        if at_once {
-            effects.send(others, phase1a);
-        } else if !others.is_empty() {
-            effects.send_durable(others, phase1a, |_, _| false);
-        }
-        if contacts.contains(myself) {
-            self.handle_phase1a(myself, ballot, scope, effects);
-        }
+        self.send_phase1a(contacts, ballot, Scope::From(from), effects);
         self.arm_retransmit(effects);
     }
 
@@ -453,11 +443,8 @@ impl Replica {
             State::Preparing(preparing) => {
                 let missing = everybody.difference(preparing.promises);
                 let (ballot, scope) = (preparing.ballot, Scope::From(preparing.from));
-                effects.send(missing.without(myself), Message::Phase1a { ballot, scope });
                 effects.notes.push(Note::Retransmitted);
-                if missing.contains(myself) {
-                    self.handle_phase1a(myself, ballot, scope, effects);
-                }
+                self.send_phase1a(missing, ballot, scope, effects);
             }
             State::Leading { ballot, .. } => {
                 let ballot = *ballot;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, Rounds, Use};
+use super::ballot::{Ballot, Rounds};
 use super::classic::Classic;
 use super::config::{Config, Mode};
 use super::learner::Learner;
@@ -156,19 +156,37 @@ impl Replica {
         effects.send_durable(myself, Message::Reserved { below }, |_, _| false);
     }
 
-    /// A ballot above `seen` that this proposer never used, and whether its first use may go at once.
-    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> (Ballot, bool) {
+    /// A ballot above `seen`, whose round no earlier life of this proposer used.
+    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> Ballot {
         let round = self.rounds.above(seen.round);
-        let at_once = match self.rounds.use_round(round) {
-            Use::Now => true,
-            Use::Durable => false,
-            Use::Reserve { below } => {
-                effects.records.push(Record::Rounds { below });
-                self.send_when_reserved(below, effects);
-                false
-            }
-        };
-        (Ballot { round, proposer: self.config.id }, at_once)
+        if let Some(below) = self.rounds.reserve(round) {
+            effects.records.push(Record::Rounds { below });
+            self.send_when_reserved(below, effects);
+        }
+        Ballot { round, proposer: self.config.id }
+    }
+
+    /// Phase 1a, for the first time or again: it never leaves before its round is durably reserved.
+    ///
+    /// What is proposed at the ballot need not wait: it follows a promise, which follows this.
+    pub(super) fn send_phase1a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        scope: Scope,
+        effects: &mut Effects,
+    ) {
+        let myself = self.config.id;
+        let others = to.without(myself);
+        let phase1a = Message::Phase1a { ballot, scope };
+        if self.rounds.is_durable(ballot.round) {
+            effects.send(others, phase1a);
+        } else if !others.is_empty() {
+            effects.send_durable(others, phase1a, |_, _| false);
+        }
+        if to.contains(myself) {
+            self.handle_phase1a(myself, ballot, scope, effects);
+        }
     }
 
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {

@@ -159,6 +159,7 @@ scripts! {
     duplicate_votes_are_one_vote
     equal_ballot_is_voted_again
     restarted_leader_uses_a_new_ballot
+    a_reservation_is_durable_before_its_ballot_leaves
     a_lagging_learner_catches_up
     retried_request_executes_once
     idle_announcement
