@@ -25,6 +25,8 @@ pub(super) struct Multi {
     hint: NodeId,
     /// The highest ballot of somebody else.
     rival: Ballot,
+    /// The last own ballot: a new phase 1 never repeats it, for it may have proposed values.
+    last: Ballot,
     state: State,
     /// The slot of the next command.
     next: Slot,
@@ -80,6 +82,7 @@ impl Multi {
         Self {
             hint: leader,
             rival: Ballot::NONE,
+            last: Ballot::NONE,
             state: State::Idle,
             next: Slot::ZERO,
             in_flight: Window::default(),
@@ -98,12 +101,7 @@ impl Multi {
     pub(super) fn note_rival(&mut self, ballot: Ballot) {
         if ballot > self.rival {
             self.rival = ballot;
-            let own = match &self.state {
-                State::Idle => Ballot::NONE,
-                State::Preparing(Preparing { ballot, .. }) | State::Leading { ballot, .. } => {
-                    *ballot
-                }
-            };
+            let own = if self.state == State::Idle { Ballot::NONE } else { self.last };
             if ballot > own {
                 self.hint = ballot.proposer;
             }
@@ -124,12 +122,14 @@ impl Replica {
     /// # Panics
     /// In classic mode, which has no leader.
     pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
-        let seen = self.multi().rival.max(self.acceptor.promised_highest());
+        let multi = self.multi();
+        let seen = multi.rival.max(multi.last).max(self.acceptor.promised_highest());
         let ballot = self.new_ballot(seen, effects);
         let from = self.learner.executed_below();
         let myself = self.config.id;
         let multi = self.multi();
         multi.hint = myself;
+        multi.last = ballot;
         multi.state = State::Preparing(Preparing {
             ballot,
             from,
@@ -344,7 +344,9 @@ impl Replica {
         let myself = self.config.id;
         let multi = self.multi();
         multi.state = State::Idle;
-        multi.hint = multi.rival.proposer;
+        if multi.rival > multi.last {
+            multi.hint = multi.rival.proposer;
+        }
         let leader = Some(multi.hint).filter(|hint| *hint != myself);
         effects.notes.push(Note::RaceLost);
         for (_, command) in std::mem::take(&mut multi.queue) {
