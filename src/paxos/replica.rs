@@ -502,8 +502,7 @@ impl Protocol for Replica {
         Checkpoint {
             acceptor: self.acceptor.clone(),
             rounds_below: self.rounds.reserved_below(),
-            machine: self.learner.machine().clone(),
-            executed_below: self.learner.executed_below(),
+            learner: self.learner.clone(),
         }
     }
 
@@ -513,7 +512,7 @@ impl Protocol for Replica {
         if let Some(checkpoint) = checkpoint {
             self.acceptor = checkpoint.acceptor;
             rounds_below = checkpoint.rounds_below;
-            self.learner = Learner::recovered(checkpoint.machine, checkpoint.executed_below);
+            self.learner = checkpoint.learner;
         }
         for record in records {
             if let Record::Rounds { below } = record {

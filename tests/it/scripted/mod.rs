@@ -161,6 +161,7 @@ scripts! {
     restarted_leader_uses_a_new_ballot
     a_reservation_is_durable_before_its_ballot_leaves
     a_lagging_learner_catches_up
+    a_restarted_replica_still_teaches
     retried_request_executes_once
     idle_announcement
     rejoin
