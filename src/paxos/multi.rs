@@ -214,6 +214,9 @@ impl Replica {
         while let Some((submitted, command)) = self.multi().queue.pop_front() {
             self.propose_next(now, command, submitted, effects);
         }
+        // What an earlier leader told may have been lost with it.
+        self.multi().announced_below = Slot::ZERO;
+        self.arm_announce(effects);
     }
 
     /// A client's command: proposed, queued behind phase 1, or sent on to the leader.

@@ -31,10 +31,8 @@ pub struct Replica {
     pub(super) awaiting: Window<Awaiting>,
     /// Slots below this are durably executed, by replica; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
-    /// The end of the slots that were asked for in the catch-up under way.
+    /// The end of the slots that were asked for: until they are executed, they are asked for again.
     learning_below: Slot,
-    /// Where execution stood when that was asked.
-    learning_from: Slot,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
@@ -116,7 +114,6 @@ impl Replica {
             awaiting: Window::default(),
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
-            learning_from: Slot::ZERO,
             is_rejoining: false,
         }
     }
@@ -323,7 +320,9 @@ impl Replica {
                 _ => missing = missing.or(Some(slot)),
             }
         }
-        if let Some(slot) = missing {
+        if let Some(slot) = missing
+            && below > self.learning_below
+        {
             self.ask(from, slot, below, effects);
         }
         self.execute(now, effects);
@@ -356,18 +355,13 @@ impl Replica {
         }
         self.execute(now, effects);
         if progressed && self.learner.executed_below() < executed_below {
-            self.learning_below = Slot::ZERO;
             self.ask(from, self.learner.executed_below(), executed_below, effects);
         }
     }
 
-    /// Asks for chosen values, once until they come or a time-out.
+    /// Asks for chosen values; everybody, if they do not come before a time-out.
     fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        if below <= self.learning_below {
-            return;
-        }
-        self.learning_below = below;
-        self.learning_from = self.learner.executed_below();
+        self.learning_below = self.learning_below.max(below);
         effects.send(NodeSet::only(from), Message::Learn { first, below });
         self.arm_catch_up(effects);
     }
@@ -381,11 +375,8 @@ impl Replica {
         Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
     }
 
-    fn catch_up_again(&mut self, effects: &mut Effects) {
-        let executed = self.learner.executed_below();
-        let is_behind = executed < self.learning_below && executed == self.learning_from;
-        self.learning_below = Slot::ZERO;
-        self.learning_from = executed;
+    fn catch_up_again(&self, effects: &mut Effects) {
+        let is_behind = self.learner.executed_below() < self.learning_below;
         if self.is_rejoining || is_behind {
             effects.send(self.config.others(), self.everything_after_execution());
             self.arm_catch_up(effects);
@@ -507,7 +498,8 @@ impl Protocol for Replica {
     }
 
     fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {
-        self.is_rejoining = checkpoint.is_some() || !records.is_empty();
+        let has_lived = checkpoint.is_some() || !records.is_empty();
+        self.is_rejoining = has_lived && !self.config.others().is_empty();
         let mut rounds_below = 0;
         if let Some(checkpoint) = checkpoint {
             self.acceptor = checkpoint.acceptor;
