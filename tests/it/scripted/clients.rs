@@ -1,6 +1,6 @@
 //! Clients that remember everything: what they asked, what they were told, and the check of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use flexpaxos::command::{ClientId, Command, Operation, Outcome, RequestId};
 use flexpaxos::history::{
@@ -16,8 +16,6 @@ use super::world::World;
 /// Every client of a world.
 #[derive(Default)]
 pub(crate) struct Clients {
-    /// Every command ever issued.
-    pub(crate) issued: Vec<Command>,
     /// Where each was executed, as its client was told first.
     pub(crate) acknowledged: BTreeMap<RequestId, Slot>,
     /// Whom a client was last sent to, if it was.
@@ -40,13 +38,11 @@ impl Clients {
         let (kind, key, digest) = facts(&operation);
         history.push(Event::Invoke(Issued { sequence, intended_at: now, kind, key, digest }));
         let request = RequestId { client, sequence };
-        let command = Command { request, settled_below, operation };
-        self.issued.push(command.clone());
-        command
+        Command { request, settled_below, operation }
     }
 
     /// A reply of a replica; a second answer to one request changes nothing.
-    pub(crate) fn told(&mut self, now: Time, _from: NodeId, reply: &Reply) {
+    pub(crate) fn told(&mut self, now: Time, reply: &Reply) {
         match reply {
             Reply::NotLeader { request, leader } => {
                 self.redirected.insert(*request, *leader);
@@ -96,12 +92,6 @@ impl World {
             bytes.extend(writer.finish());
         }
         bytes
-    }
-
-    /// The requests that were issued and not answered.
-    pub(crate) fn unanswered(&self) -> BTreeSet<RequestId> {
-        let issued = self.clients.issued.iter().map(|command| command.request);
-        issued.filter(|request| !self.clients.acknowledged.contains_key(request)).collect()
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! A script is a file of blocks: commands, a line `----`, what came of them, an empty line.
 //! `UPDATE=1 cargo test` writes what came of them; without it, a difference fails the test.
-//! The commands are in `script.rs`; [`world`] is what they act on.
+//! The commands are in `script.rs`; [`world`] is what they act on, and `random.rs` acts on the
+//! same world with dice.
 
 mod clients;
+mod random;
 mod script;
 mod words;
 mod world;
@@ -53,10 +55,10 @@ fn print(parts: &[Part]) -> String {
             }
             Part::Block { commands, output } => {
                 text.push_str(if was_comment { "" } else { "\n" });
-                for line in commands.iter().map(String::as_str).chain([RULE]) {
+                let rule = RULE.to_owned();
+                for line in commands.iter().chain([&rule]).chain(output) {
                     writeln!(text, "{line}").expect("a string grows");
                 }
-                output.iter().for_each(|line| writeln!(text, "{line}").expect("a string grows"));
             }
         }
         was_comment = matches!(part, Part::Comment(_));
@@ -97,18 +99,15 @@ fn difference(before: &str, after: &str) -> String {
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let same_end = old[same..].iter().rev().zip(new[same..].iter().rev());
     let end = same_end.take_while(|(old, new)| old == new).count();
-    let shown = |mark: &str, lines: &[&str]| -> String {
-        lines[same..lines.len() - end].iter().map(|line| format!("{mark} {line}\n")).collect()
-    };
     let context = same.saturating_sub(3);
-    let before = old[context..same].iter().map(|line| format!("  {line}\n"));
-    format!(
-        "differs from line {} on (UPDATE=1 rewrites it):\n{}{}{}",
-        same + 1,
-        before.collect::<String>(),
-        shown("-", &old),
-        shown("+", &new)
-    )
+    let mut text = format!("differs from line {} on (UPDATE=1 rewrites it):", same + 1);
+    let parts = [("  ", &old[context..same]), ("- ", &old[same..old.len() - end])];
+    for (mark, lines) in parts.into_iter().chain([("+ ", &new[same..new.len() - end])]) {
+        for line in lines {
+            write!(text, "\n{mark}{line}").expect("a string grows");
+        }
+    }
+    text
 }
 
 /// One test a script; what it did must pass the oracle.

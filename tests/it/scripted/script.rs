@@ -65,7 +65,7 @@ impl Script {
         if output.is_empty() { vec!["ok".to_owned()] } else { output }
     }
 
-    fn command(&mut self, line: &str, words: &[&str]) {
+    fn command(&mut self, typed: &str, words: &[&str]) {
         match words {
             ["cluster", options @ ..] => {
                 if self.world.is_some() {
@@ -80,15 +80,15 @@ impl Script {
                 self.world_mut().handle(node(replica), input);
             }
             ["deliver", kind, link] => {
-                let index = self.find(line, kind, link);
+                let index = self.find(typed, kind, link);
                 self.world_mut().deliver(index);
             }
             ["drop", kind, link] => {
-                let index = self.find(line, kind, link);
+                let index = self.find(typed, kind, link);
                 self.world_mut().packets.remove(index);
             }
             ["duplicate", kind, link] => {
-                let index = self.find(line, kind, link);
+                let index = self.find(typed, kind, link);
                 let copy = self.world().packets[index].clone();
                 self.world_mut().packets.push(copy);
                 self.world_mut().deliver(index);
@@ -105,7 +105,7 @@ impl Script {
             ["timer", replica, kind @ ..] => {
                 let (replica, timer) = (node(replica), timer(kind));
                 let is_set = self.world().timers(replica).contains_key(&timer);
-                assert!(is_set, "`{line}`: that timer is not set");
+                assert!(is_set, "`{typed}`: that timer is not set");
                 self.world_mut().fire(replica, timer);
             }
             ["partition", groups @ ..] => {
@@ -120,7 +120,7 @@ impl Script {
                 self.slot_state(node(replica), Slot(slot.parse().expect("a slot")));
             }
             ["check"] => self.check(),
-            _ => panic!("`{line}` is no command"),
+            _ => panic!("`{typed}` is no command"),
         }
     }
 
@@ -138,14 +138,14 @@ impl Script {
         self.commands.insert(text.to_owned(), command);
     }
 
-    fn find(&self, line: &str, kind: &str, link: &str) -> usize {
+    fn find(&self, typed: &str, kind: &str, link: &str) -> usize {
         let (from, to) = link.split_once("->").expect("a link is written r0->r1");
         let (from, to) = (node(from), node(to));
         let found = self.world().packets.iter().position(|packet| {
             let is_kind = kind == "any" || words::kind(&packet.message) == kind;
             packet.from == from && packet.to == to && is_kind
         });
-        found.unwrap_or_else(|| panic!("`{line}`: no such message is on its way"))
+        found.unwrap_or_else(|| panic!("`{typed}`: no such message is on its way"))
     }
 
     fn stabilize(&mut self) {
@@ -237,7 +237,9 @@ fn cluster(options: &[&str]) -> World {
     // The time-outs of the first phase 1, so that those to come are of what the script does.
     for id in world.everybody().iter() {
         let timers: Vec<TimerId> = world.timers(id).keys().copied().collect();
-        timers.into_iter().for_each(|timer| world.fire(id, timer));
+        for timer in timers {
+            world.fire(id, timer);
+        }
     }
     world.is_written = true;
     world.persist = persist;

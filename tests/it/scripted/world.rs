@@ -230,7 +230,7 @@ impl World {
 
     /// Runs phase 1 at a replica.
     pub(crate) fn campaign(&mut self, id: NodeId) {
-        self.step(id, |replica, now, effects| replica.campaign(now, effects));
+        self.step(id, Replica::campaign);
     }
 
     /// Lets a timer run out; the clock moves to it.
@@ -300,7 +300,7 @@ impl World {
         }
         for reply in replies {
             self.write(|| format!("{id} => client  {}", words::reply(&reply)));
-            self.clients.told(now, id, &reply);
+            self.clients.told(now, &reply);
         }
         match self.persist {
             Persist::AtOnce => self.persist(id, usize::MAX),
