@@ -143,6 +143,8 @@ impl Acceptor {
             Record::Promise { ballot, scope } => {
                 self.promise(ballot, scope);
             }
+            // One that is older than the checkpoint changes nothing.
+            Record::Vote { slot, vote } if vote.ballot < self.promised(slot) => {}
             Record::Vote { slot, vote } => self.record_vote(slot, vote),
             Record::Rounds { .. } => {}
         }
@@ -257,6 +259,18 @@ mod tests {
         for record in [first.record, second, third.record] {
             recovered.recover(record.expect("each of them changed the acceptor"));
         }
+        assert_eq!(recovered, acceptor);
+    }
+
+    #[test]
+    fn a_record_older_than_the_checkpoint_takes_nothing_back() {
+        let mut acceptor = Acceptor::default();
+        let first = acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).unwrap().unwrap();
+        let second = acceptor.handle_phase1a(ballot(2, 1), Scope::Only(Slot(0))).ok().unwrap();
+        acceptor.handle_phase2a(ballot(2, 1), Slot(0), value(2)).unwrap();
+        let mut recovered = acceptor.clone();
+        recovered.recover(first);
+        recovered.recover(second.record.unwrap());
         assert_eq!(recovered, acceptor);
     }
 

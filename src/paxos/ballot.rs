@@ -48,20 +48,6 @@ pub(super) struct Rounds {
     durable_below: u64,
 }
 
-/// What must happen before a round is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    /// Nothing: its reservation is durable.
-    Now,
-    /// Wait for the records given so far.
-    Durable,
-    /// Record that rounds below this are reserved, and wait for it.
-    Reserve {
-        /// The new bound.
-        below: u64,
-    },
-}
-
 impl Rounds {
     /// Rounds in a block: a proposer that loses this many races pays one more sync.
     const BLOCK: u64 = 1024;
@@ -82,17 +68,19 @@ impl Rounds {
         self.first.max(seen + 1)
     }
 
-    /// What must happen before `round` is used.
-    pub(super) fn use_round(&mut self, round: u64) -> Use {
+    /// The bound to make durable before `round` is used, if it is not asked for already.
+    pub(super) fn reserve(&mut self, round: u64) -> Option<u64> {
         assert!(round >= self.first, "round {round} belongs to an earlier life");
-        if round < self.durable_below {
-            return Use::Now;
-        }
         if round < self.reserved_below {
-            return Use::Durable;
+            return None;
         }
         self.reserved_below = round + Self::BLOCK;
-        Use::Reserve { below: self.reserved_below }
+        Some(self.reserved_below)
+    }
+
+    /// Whether messages of `round` may leave at once.
+    pub(super) fn is_durable(&self, round: u64) -> bool {
+        round < self.durable_below
     }
 
     /// The reservation of rounds below `below` is durable.
@@ -122,9 +110,11 @@ mod tests {
     fn a_restarted_proposer_begins_above_every_round_it_may_have_used() {
         let mut first = Rounds::after(0);
         let durable = first.reserve_first_block();
-        assert_eq!(first.use_round(first.above(0)), Use::Durable);
+        let round = first.above(0);
+        assert_eq!(first.reserve(round), None);
+        assert!(!first.is_durable(round));
         first.confirm(durable);
-        assert_eq!(first.use_round(first.above(0)), Use::Now);
+        assert!(first.is_durable(round));
         let second = Rounds::after(durable);
         assert!(second.above(0) >= durable);
     }
@@ -134,10 +124,10 @@ mod tests {
         let mut rounds = Rounds::after(0);
         let below = rounds.reserve_first_block();
         rounds.confirm(below);
-        let Use::Reserve { below: next } = rounds.use_round(rounds.above(5_000)) else {
-            panic!("round 5001 was not reserved");
-        };
-        assert!(next > 5_001);
-        assert_eq!(rounds.use_round(5_001), Use::Durable);
+        let round = rounds.above(5_000);
+        let next = rounds.reserve(round).expect("round 5001 is beyond the first block");
+        assert!(next > round);
+        assert!(!rounds.is_durable(round));
+        assert_eq!(rounds.reserve(round), None);
     }
 }

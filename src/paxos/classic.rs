@@ -117,23 +117,13 @@ impl Replica {
         let promised = self.acceptor.promised(slot);
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let seen = attempt.seen.max(promised).max(attempt.ballot);
-        let (ballot, at_once) = self.new_ballot(seen, effects);
+        let ballot = self.new_ballot(seen, effects);
         let Some(attempt) = self.classic().attempts.get_mut(&slot) else { return };
         attempt.ballot = ballot;
         attempt.refused_by = NodeSet::EMPTY;
         attempt.stage = Stage::Phase1 { promises: NodeSet::EMPTY, highest: None };
-        let scope = Scope::Only(slot);
         let contacts = self.config.phase1_contacts();
-        let (myself, others) = (self.config.id, contacts.without(self.config.id));
-        let phase1a = Message::Phase1a { ballot, scope };
-        if at_once {
-            effects.send(others, phase1a);
-        } else if !others.is_empty() {
-            effects.send_durable(others, phase1a, |_, _| false);
-        }
-        if contacts.contains(myself) {
-            self.handle_phase1a(myself, ballot, scope, effects);
-        }
+        self.send_phase1a(contacts, ballot, Scope::Only(slot), effects);
         self.arm_attempt(slot, effects);
     }
 
@@ -268,12 +258,8 @@ impl Replica {
             _ if !attempt.refused_by.is_empty() => self.start_phase1(now, slot, effects),
             Stage::Phase1 { promises, .. } => {
                 let missing = everybody.difference(*promises);
-                let (scope, myself) = (Scope::Only(slot), self.config.id);
                 effects.notes.push(Note::Retransmitted);
-                effects.send(missing.without(myself), Message::Phase1a { ballot, scope });
-                if missing.contains(myself) {
-                    self.handle_phase1a(myself, ballot, scope, effects);
-                }
+                self.send_phase1a(missing, ballot, Scope::Only(slot), effects);
                 self.arm_attempt(slot, effects);
             }
             Stage::Phase2 { value, votes, .. } => {

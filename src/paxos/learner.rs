@@ -3,13 +3,15 @@
 //! It does not count votes; it is told that a slot is chosen.
 //! It keeps what it executed until every replica has durably executed it, to teach those behind.
 
+use serde::{Deserialize, Serialize};
+
 use super::message::Value;
 use super::window::Window;
 use crate::command::{Execution, KeyValue};
 use crate::protocol::Slot;
 
 /// What a replica knows to be chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Learner {
     chosen: Window<Value>,
     executed_below: Slot,
@@ -17,13 +19,6 @@ pub(super) struct Learner {
 }
 
 impl Learner {
-    /// A learner whose state machine has executed every slot below `executed_below`.
-    pub(super) fn recovered(machine: KeyValue, executed_below: Slot) -> Self {
-        let mut chosen = Window::default();
-        chosen.forget_below(executed_below);
-        Self { chosen, executed_below, machine }
-    }
-
     /// `value` is chosen in `slot`.
     ///
     /// # Panics
@@ -81,10 +76,5 @@ impl Learner {
     pub(super) fn forget_below(&mut self, slot: Slot) {
         assert!(slot <= self.executed_below, "{slot} is forgotten before it is executed");
         self.chosen.forget_below(slot);
-    }
-
-    /// The state machine after every slot below [`Self::executed_below`].
-    pub(super) const fn machine(&self) -> &KeyValue {
-        &self.machine
     }
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::acceptor::Acceptor;
 use super::ballot::Ballot;
-use crate::command::{Command, KeyValue};
+use super::learner::Learner;
+use crate::command::Command;
 use crate::protocol::Slot;
 
 /// What a slot can hold.
@@ -160,15 +161,14 @@ pub struct Checkpoint {
     pub(super) acceptor: Acceptor,
     /// Rounds below this may have been used.
     pub(super) rounds_below: u64,
-    /// The state machine after every slot below `executed_below`.
-    pub(super) machine: KeyValue,
-    /// The first slot that is not executed.
-    pub(super) executed_below: Slot,
+    /// The state machine, and what is known to be chosen: also what is executed, as long as some
+    /// replica may have to be told.
+    pub(super) learner: Learner,
 }
 
 impl Checkpoint {
     /// The first slot that is not executed in it.
     pub const fn executed_below(&self) -> Slot {
-        self.executed_below
+        self.learner.executed_below()
     }
 }

@@ -29,6 +29,8 @@ mod learner;
 mod message;
 mod multi;
 mod replica;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use acceptor::Acceptor;

@@ -25,6 +25,8 @@ pub(super) struct Multi {
     hint: NodeId,
     /// The highest ballot of somebody else.
     rival: Ballot,
+    /// The last own ballot: a new phase 1 never repeats it, for it may have proposed values.
+    last: Ballot,
     state: State,
     /// The slot of the next command.
     next: Slot,
@@ -80,6 +82,7 @@ impl Multi {
         Self {
             hint: leader,
             rival: Ballot::NONE,
+            last: Ballot::NONE,
             state: State::Idle,
             next: Slot::ZERO,
             in_flight: Window::default(),
@@ -98,12 +101,7 @@ impl Multi {
     pub(super) fn note_rival(&mut self, ballot: Ballot) {
         if ballot > self.rival {
             self.rival = ballot;
-            let own = match &self.state {
-                State::Idle => Ballot::NONE,
-                State::Preparing(Preparing { ballot, .. }) | State::Leading { ballot, .. } => {
-                    *ballot
-                }
-            };
+            let own = if self.state == State::Idle { Ballot::NONE } else { self.last };
             if ballot > own {
                 self.hint = ballot.proposer;
             }
@@ -124,12 +122,14 @@ impl Replica {
     /// # Panics
     /// In classic mode, which has no leader.
     pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
-        let seen = self.multi().rival.max(self.acceptor.promised_highest());
-        let (ballot, at_once) = self.new_ballot(seen, effects);
+        let multi = self.multi();
+        let seen = multi.rival.max(multi.last).max(self.acceptor.promised_highest());
+        let ballot = self.new_ballot(seen, effects);
         let from = self.learner.executed_below();
         let myself = self.config.id;
         let multi = self.multi();
         multi.hint = myself;
+        multi.last = ballot;
         multi.state = State::Preparing(Preparing {
             ballot,
             from,
@@ -138,18 +138,8 @@ impl Replica {
             reported: BTreeMap::new(),
             since: now,
         });
-        let scope = Scope::From(from);
         let contacts = self.config.phase1_contacts();
-        let phase1a = Message::Phase1a { ballot, scope };
-        let others = contacts.without(myself);
-        if at_once {
-            effects.send(others, phase1a);
-        } else if !others.is_empty() {
-            effects.send_durable(others, phase1a, |_, _| false);
-        }
-        if contacts.contains(myself) {
-            self.handle_phase1a(myself, ballot, scope, effects);
-        }
+        self.send_phase1a(contacts, ballot, Scope::From(from), effects);
         self.arm_retransmit(effects);
     }
 
@@ -224,6 +214,9 @@ impl Replica {
         while let Some((submitted, command)) = self.multi().queue.pop_front() {
             self.propose_next(now, command, submitted, effects);
         }
+        // What an earlier leader told may have been lost with it.
+        self.multi().announced_below = Slot::ZERO;
+        self.arm_announce(effects);
     }
 
     /// A client's command: proposed, queued behind phase 1, or sent on to the leader.
@@ -342,12 +335,22 @@ impl Replica {
             _ => return,
         };
         multi.rival = multi.rival.max(promised);
-        if !is_over {
-            return;
+        if is_over {
+            self.give_up(effects);
         }
+    }
+
+    /// Gives up the ballot; who waited for phase 1 is sent on.
+    ///
+    /// Open proposals stay: they may yet be chosen, and then their clients are answered.
+    fn give_up(&mut self, effects: &mut Effects) {
+        let myself = self.config.id;
+        let multi = self.multi();
         multi.state = State::Idle;
-        multi.hint = multi.rival.proposer;
-        let leader = Some(multi.hint).filter(|hint| *hint != self.config.id);
+        if multi.rival > multi.last {
+            multi.hint = multi.rival.proposer;
+        }
+        let leader = Some(multi.hint).filter(|hint| *hint != myself);
         effects.notes.push(Note::RaceLost);
         for (_, command) in std::mem::take(&mut multi.queue) {
             effects.replies.push(Reply::NotLeader { request: command.request, leader });
@@ -355,6 +358,9 @@ impl Replica {
     }
 
     /// `slot` is chosen: if it was proposed here, its client is answered when it executes.
+    ///
+    /// A leader has proposed in every slot below its next one that it does not know to be chosen;
+    /// so if this is news, and not of its own proposal, then it is news of a rival.
     pub(super) fn settle_proposal(
         &mut self,
         now: Time,
@@ -362,13 +368,19 @@ impl Replica {
         value: &Value,
         effects: &mut Effects,
     ) {
-        let Some(proposal) = self.multi().in_flight.remove(slot) else { return };
+        let proposal = self.multi().in_flight.remove(slot);
+        if self.is_leader() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
+            // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
+            // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
+            // "chosen below" would vouch for votes at this ballot in slots where it lost.
+            self.give_up(effects);
+        }
+        let Some(proposal) = proposal else { return };
         let Some(command) = proposal.value.command() else { return };
         let request = command.request;
         if proposal.value != *value {
             // A deposed leader's command lost its slot; its client asks again elsewhere.
             let leader = Some(self.multi().hint).filter(|hint| *hint != self.config.id);
-            effects.notes.push(Note::RaceLost);
             effects.replies.push(Reply::NotLeader { request, leader });
             return;
         }
@@ -436,11 +448,8 @@ impl Replica {
             State::Preparing(preparing) => {
                 let missing = everybody.difference(preparing.promises);
                 let (ballot, scope) = (preparing.ballot, Scope::From(preparing.from));
-                effects.send(missing.without(myself), Message::Phase1a { ballot, scope });
                 effects.notes.push(Note::Retransmitted);
-                if missing.contains(myself) {
-                    self.handle_phase1a(myself, ballot, scope, effects);
-                }
+                self.send_phase1a(missing, ballot, scope, effects);
             }
             State::Leading { ballot, .. } => {
                 let ballot = *ballot;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, Rounds, Use};
+use super::ballot::{Ballot, Rounds};
 use super::classic::Classic;
 use super::config::{Config, Mode};
 use super::learner::Learner;
@@ -31,10 +31,8 @@ pub struct Replica {
     pub(super) awaiting: Window<Awaiting>,
     /// Slots below this are durably executed, by replica; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
-    /// The end of the slots that were asked for in the catch-up under way.
+    /// The end of the slots that were asked for: until they are executed, they are asked for again.
     learning_below: Slot,
-    /// Where execution stood when that was asked.
-    learning_from: Slot,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
@@ -116,7 +114,6 @@ impl Replica {
             awaiting: Window::default(),
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
-            learning_from: Slot::ZERO,
             is_rejoining: false,
         }
     }
@@ -156,19 +153,37 @@ impl Replica {
         effects.send_durable(myself, Message::Reserved { below }, |_, _| false);
     }
 
-    /// A ballot above `seen` that this proposer never used, and whether its first use may go at once.
-    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> (Ballot, bool) {
+    /// A ballot above `seen`, whose round no earlier life of this proposer used.
+    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> Ballot {
         let round = self.rounds.above(seen.round);
-        let at_once = match self.rounds.use_round(round) {
-            Use::Now => true,
-            Use::Durable => false,
-            Use::Reserve { below } => {
-                effects.records.push(Record::Rounds { below });
-                self.send_when_reserved(below, effects);
-                false
-            }
-        };
-        (Ballot { round, proposer: self.config.id }, at_once)
+        if let Some(below) = self.rounds.reserve(round) {
+            effects.records.push(Record::Rounds { below });
+            self.send_when_reserved(below, effects);
+        }
+        Ballot { round, proposer: self.config.id }
+    }
+
+    /// Phase 1a, for the first time or again: it never leaves before its round is durably reserved.
+    ///
+    /// What is proposed at the ballot need not wait: it follows a promise, which follows this.
+    pub(super) fn send_phase1a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        scope: Scope,
+        effects: &mut Effects,
+    ) {
+        let myself = self.config.id;
+        let others = to.without(myself);
+        let phase1a = Message::Phase1a { ballot, scope };
+        if self.rounds.is_durable(ballot.round) {
+            effects.send(others, phase1a);
+        } else if !others.is_empty() {
+            effects.send_durable(others, phase1a, |_, _| false);
+        }
+        if to.contains(myself) {
+            self.handle_phase1a(myself, ballot, scope, effects);
+        }
     }
 
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
@@ -202,6 +217,7 @@ impl Replica {
                 }
             },
             Message::Chosen { ballot, first, below } => {
+                self.note_ballot(ballot);
                 self.handle_chosen(now, from, ballot, first, below, effects);
             }
             Message::Learn { first, below } => self.handle_learn(from, first, below, effects),
@@ -304,7 +320,9 @@ impl Replica {
                 _ => missing = missing.or(Some(slot)),
             }
         }
-        if let Some(slot) = missing {
+        if let Some(slot) = missing
+            && below > self.learning_below
+        {
             self.ask(from, slot, below, effects);
         }
         self.execute(now, effects);
@@ -337,18 +355,13 @@ impl Replica {
         }
         self.execute(now, effects);
         if progressed && self.learner.executed_below() < executed_below {
-            self.learning_below = Slot::ZERO;
             self.ask(from, self.learner.executed_below(), executed_below, effects);
         }
     }
 
-    /// Asks for chosen values, once until they come or a time-out.
+    /// Asks for chosen values; everybody, if they do not come before a time-out.
     fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        if below <= self.learning_below {
-            return;
-        }
-        self.learning_below = below;
-        self.learning_from = self.learner.executed_below();
+        self.learning_below = self.learning_below.max(below);
         effects.send(NodeSet::only(from), Message::Learn { first, below });
         self.arm_catch_up(effects);
     }
@@ -362,11 +375,8 @@ impl Replica {
         Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
     }
 
-    fn catch_up_again(&mut self, effects: &mut Effects) {
-        let executed = self.learner.executed_below();
-        let is_behind = executed < self.learning_below && executed == self.learning_from;
-        self.learning_below = Slot::ZERO;
-        self.learning_from = executed;
+    fn catch_up_again(&self, effects: &mut Effects) {
+        let is_behind = self.learner.executed_below() < self.learning_below;
         if self.is_rejoining || is_behind {
             effects.send(self.config.others(), self.everything_after_execution());
             self.arm_catch_up(effects);
@@ -483,18 +493,18 @@ impl Protocol for Replica {
         Checkpoint {
             acceptor: self.acceptor.clone(),
             rounds_below: self.rounds.reserved_below(),
-            machine: self.learner.machine().clone(),
-            executed_below: self.learner.executed_below(),
+            learner: self.learner.clone(),
         }
     }
 
     fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {
-        self.is_rejoining = checkpoint.is_some() || !records.is_empty();
+        let has_lived = checkpoint.is_some() || !records.is_empty();
+        self.is_rejoining = has_lived && !self.config.others().is_empty();
         let mut rounds_below = 0;
         if let Some(checkpoint) = checkpoint {
             self.acceptor = checkpoint.acceptor;
             rounds_below = checkpoint.rounds_below;
-            self.learner = Learner::recovered(checkpoint.machine, checkpoint.executed_below);
+            self.learner = checkpoint.learner;
         }
         for record in records {
             if let Record::Rounds { below } = record {

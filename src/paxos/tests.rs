@@ -1,0 +1,333 @@
+//! What the doc of this module promises, where a few lines say it better than a scripted run.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::*;
+use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::protocol::{Note, Protocol, Reply, Slot, TimerId};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::time::{Span, Time};
+
+const LEADER: NodeId = NodeId(0);
+const MULTI: Mode = Mode::Multi { leader: LEADER };
+
+fn config(id: u8, quorums: QuorumSystem, mode: Mode, send: SendPolicy) -> Config {
+    let n = u8::try_from(quorums.n()).unwrap();
+    Config {
+        id: NodeId(id),
+        quorums,
+        mode,
+        send,
+        nearest_first: (id..n).chain(0..id).map(NodeId).collect(),
+        timing: Timing::for_round_trip(Span::from_millis(10)),
+    }
+}
+
+fn replica(id: u8, mode: Mode) -> Replica {
+    Replica::new(config(id, QuorumSystem::majority(3), mode, SendPolicy::All))
+}
+
+fn command(sequence: u64) -> Command {
+    let request = RequestId { client: ClientId(7), sequence };
+    Command { request, settled_below: 0, operation: Operation::Get { key: sequence } }
+}
+
+fn value(sequence: u64) -> Value {
+    Value::Command(command(sequence))
+}
+
+fn ballot(round: u64, proposer: u8) -> Ballot {
+    Ballot { round, proposer: NodeId(proposer) }
+}
+
+/// One input, and what came of it alone.
+fn give(replica: &mut Replica, input: Input) -> Effects {
+    give_at(Time::ZERO, replica, input)
+}
+
+fn give_at(now: Time, replica: &mut Replica, input: Input) -> Effects {
+    let mut effects = Effects::default();
+    replica.handle(now, input, &mut effects);
+    effects
+}
+
+fn hear(replica: &mut Replica, from: u8, message: Message) -> Effects {
+    give(replica, Input::Message { from: NodeId(from), message })
+}
+
+/// A leader of three, with the promises of itself and of r1.
+fn leader() -> (Replica, Ballot) {
+    let mut leader = replica(0, MULTI);
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+    hear(&mut leader, 0, promise.clone());
+    hear(&mut leader, 1, promise);
+    assert!(leader.is_leader());
+    (leader, ballot)
+}
+
+fn vote(ballot: Ballot, slot: u64) -> Message {
+    Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) }
+}
+
+/// A little of everything, some of it late and some of it never asked for.
+fn inputs() -> Vec<Input> {
+    let scope = Scope::From(Slot(0));
+    let heard = |from, message| Input::Message { from: NodeId(from), message };
+    let promise = |ballot| Message::Phase1b { ballot, scope, votes: Vec::new() };
+    let proposal = |ballot, slot, sequence| Message::Phase2a {
+        ballot,
+        slot: Slot(slot),
+        value: value(sequence),
+        chosen_below: Slot(slot),
+    };
+    vec![
+        Input::Start,
+        heard(0, Message::Reserved { below: 1025 }),
+        heard(0, promise(ballot(1, 0))),
+        Input::Request(command(0)),
+        heard(2, promise(ballot(1, 0))),
+        Input::Request(command(1)),
+        heard(1, vote(ballot(1, 0), 1)),
+        heard(0, vote(ballot(1, 0), 1)),
+        heard(2, Message::Phase1a { ballot: ballot(3, 2), scope }),
+        heard(2, proposal(ballot(3, 2), 0, 5)),
+        heard(2, proposal(ballot(3, 2), 2, 6)),
+        heard(1, proposal(ballot(2, 1), 2, 7)),
+        Input::Timer(TimerId(0)),
+        Input::Timer(TimerId(1)),
+        Input::Timer(TimerId(2)),
+        heard(1, Message::Learn { first: Slot(0), below: Slot(9) }),
+        heard(
+            1,
+            Message::Values { first: Slot(0), values: vec![value(5)], executed_below: Slot(1) },
+        ),
+        heard(1, Message::Refused { ballot: ballot(1, 0), promised: ballot(3, 2), slot: Slot(0) }),
+        heard(2, Message::Refused { ballot: ballot(1, 0), promised: ballot(3, 2), slot: Slot(0) }),
+        Input::Request(command(2)),
+        Input::Checkpointed(Slot(1)),
+        heard(1, Message::Executed { below: Slot(1) }),
+        heard(2, Message::Executed { below: Slot(1) }),
+    ]
+}
+
+#[test]
+fn the_same_inputs_give_the_same_effects() {
+    for mode in [MULTI, Mode::Classic] {
+        let (mut one, mut other) = (replica(0, mode), replica(0, mode));
+        for input in inputs() {
+            // Only a leader sets these two.
+            if mode == Mode::Classic && matches!(input, Input::Timer(TimerId(0 | 1))) {
+                continue;
+            }
+            let effects = give(&mut one, input.clone());
+            assert_eq!(effects, give(&mut other, input));
+            assert_eq!(one, other);
+        }
+    }
+}
+
+#[test]
+fn state_can_be_compared_and_hashed() {
+    let hash = |replica: &Replica| {
+        let mut hasher = DefaultHasher::new();
+        replica.hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut replica = replica(0, MULTI);
+    let mut seen = BTreeSet::from([replica.clone()]);
+    let mut hashes = BTreeSet::from([hash(&replica)]);
+    for input in inputs() {
+        give(&mut replica, input);
+        assert_eq!(hash(&replica), hash(&replica.clone()));
+        seen.insert(replica.clone());
+        hashes.insert(hash(&replica));
+    }
+    // Most inputs change something, and states that differ have hashes that do.
+    assert!(seen.len() > 10, "{} states", seen.len());
+    assert_eq!(seen.len(), hashes.len());
+}
+
+#[test]
+fn a_promise_and_a_vote_wait_for_the_disk_and_a_phase2a_does_not() {
+    let mut acceptor = replica(1, MULTI);
+    let ballot = ballot(1, 0);
+    let scope = Scope::From(Slot(0));
+    let effects = hear(&mut acceptor, 0, Message::Phase1a { ballot, scope });
+    assert!(effects.sends.is_empty());
+    assert_eq!(effects.records, [Record::Promise { ballot, scope }]);
+    assert!(matches!(effects.durable_sends[0].message, Message::Phase1b { .. }));
+
+    let (slot, chosen_below) = (Slot(0), Slot(0));
+    let phase2a = Message::Phase2a { ballot, slot, value: value(0), chosen_below };
+    let effects = hear(&mut acceptor, 0, phase2a.clone());
+    assert!(effects.sends.is_empty());
+    assert!(matches!(effects.records[..], [Record::Vote { .. }]));
+    assert_eq!(effects.durable_sends[0].message, vote(ballot, 0));
+
+    // Told again: nothing new to record, but the first record may still be on its way to the disk.
+    let effects = hear(&mut acceptor, 0, phase2a.clone());
+    assert!(effects.sends.is_empty() && effects.records.is_empty());
+    assert_eq!(effects.durable_sends[0].message, vote(ballot, 0));
+
+    let (mut leader, _) = leader();
+    let effects = give(&mut leader, Input::Request(command(0)));
+    assert_eq!(effects.sends.len(), 1);
+    assert_eq!(effects.sends[0].to, [1, 2].map(NodeId).into_iter().collect());
+    assert_eq!(effects.sends[0].message, phase2a);
+    // The leader is an acceptor as well: its own vote waits, and comes to it like any other.
+    assert_eq!(effects.durable_sends[0].to, NodeSet::only(LEADER));
+    assert_eq!(effects.durable_sends[0].message, vote(ballot, 0));
+}
+
+#[test]
+fn a_ballot_is_never_used_in_two_lives() {
+    let mut used = BTreeSet::new();
+    let mut records = Vec::new();
+    for _ in 0..5 {
+        let mut replica = replica(2, MULTI);
+        replica.recover(None, records.clone());
+        let start = give(&mut replica, Input::Start);
+        for _ in 0..3 {
+            let mut effects = Effects::default();
+            replica.campaign(Time::ZERO, &mut effects);
+            assert!(used.insert(replica.acceptor().promised_highest()));
+        }
+        // Of all this only the reservation became durable before the crash.
+        records.extend(start.records);
+    }
+    assert_eq!(used.len(), 15);
+}
+
+#[test]
+fn a_leader_proposes_without_waiting_for_the_slot_before() {
+    let (mut leader, ballot) = leader();
+    for sequence in 0..3 {
+        give(&mut leader, Input::Request(command(sequence)));
+    }
+    let first = Message::Phase2b { ballot, first: Slot(0), last: Slot(2) };
+    assert!(hear(&mut leader, 0, first).replies.is_empty());
+    // Slot 1 is chosen, and waits for slot 0.
+    assert!(hear(&mut leader, 2, vote(ballot, 1)).executed.is_empty());
+    let effects = hear(&mut leader, 1, vote(ballot, 0));
+    let slots: Vec<Slot> = effects.executed.iter().map(|executed| executed.slot).collect();
+    assert_eq!(slots, [Slot(0), Slot(1)]);
+    assert_eq!(effects.replies.len(), 2);
+}
+
+#[test]
+fn votes_for_consecutive_slots_leave_as_one_message() {
+    let mut acceptor = replica(1, MULTI);
+    let mut effects = Effects::default();
+    for slot in [0, 1, 2, 4] {
+        let (ballot, slot, chosen_below) = (ballot(1, 0), Slot(slot), Slot(0));
+        let message = Message::Phase2a { ballot, slot, value: Value::Noop, chosen_below };
+        acceptor.handle(Time::ZERO, Input::Message { from: LEADER, message }, &mut effects);
+    }
+    let votes: Vec<Message> =
+        effects.durable_sends.into_iter().map(|envelope| envelope.message).collect();
+    let merged = Message::Phase2b { ballot: ballot(1, 0), first: Slot(0), last: Slot(2) };
+    assert_eq!(votes, [merged, vote(ballot(1, 0), 4)]);
+}
+
+#[test]
+fn late_votes_and_promises_change_nothing() {
+    let (mut leader, ballot) = leader();
+    give(&mut leader, Input::Request(command(0)));
+    hear(&mut leader, 1, vote(ballot, 0));
+    hear(&mut leader, 2, vote(ballot, 0));
+    let before = leader.clone();
+    let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+    let older = Ballot { round: 0, proposer: LEADER };
+    for message in [vote(ballot, 0), vote(older, 0), vote(older, 1), promise] {
+        let effects = hear(&mut leader, 2, message);
+        assert!(effects.sends.is_empty() && effects.replies.is_empty());
+        assert_eq!(leader, before);
+    }
+}
+
+#[test]
+fn a_thrifty_proposer_asks_everybody_after_a_time_out() {
+    let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
+    let mut leader = Replica::new(config(0, quorums, MULTI, SendPolicy::Quorum));
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    for from in 0..4 {
+        let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+        hear(&mut leader, from, promise);
+    }
+    let first = give(&mut leader, Input::Request(command(0)));
+    assert_eq!(first.sends[0].to, NodeSet::only(NodeId(1)));
+    let late = Time::ZERO + Timing::for_round_trip(Span::from_millis(10)).retransmit_after;
+    let again = give_at(late, &mut leader, Input::Timer(TimerId(0)));
+    assert_eq!(again.sends[0].to, (1..5).map(NodeId).collect());
+    assert!(again.notes.contains(&Note::Retransmitted));
+}
+
+#[test]
+fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
+    let mut leader = replica(0, MULTI);
+    give(&mut leader, Input::Start);
+    assert!(give(&mut leader, Input::Request(command(0))).replies.is_empty());
+    let ballot = leader.acceptor().promised_highest();
+    let reported = vec![(Slot(1), Vote { ballot: Ballot { round: 0, ..ballot }, value: value(9) })];
+    let promise = |votes| Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes };
+    hear(&mut leader, 0, promise(Vec::new()));
+    let effects = hear(&mut leader, 1, promise(reported));
+    let proposed: Vec<&Message> = effects.sends.iter().map(|envelope| &envelope.message).collect();
+    let expected = [(0, Value::Noop), (1, value(9)), (2, value(0))];
+    assert_eq!(proposed.len(), expected.len());
+    for (message, (slot, value)) in proposed.into_iter().zip(expected) {
+        let (slot, chosen_below) = (Slot(slot), Slot(0));
+        assert_eq!(*message, Message::Phase2a { ballot, slot, value, chosen_below });
+    }
+}
+
+#[test]
+fn a_replica_that_does_not_lead_says_who_does() {
+    let mut follower = replica(1, MULTI);
+    give(&mut follower, Input::Start);
+    let request = command(0).request;
+    let effects = give(&mut follower, Input::Request(command(0)));
+    assert_eq!(effects.replies, [Reply::NotLeader { request, leader: Some(LEADER) }]);
+    let scope = Scope::From(Slot(0));
+    hear(&mut follower, 2, Message::Phase1a { ballot: ballot(4, 2), scope });
+    let effects = give(&mut follower, Input::Request(command(0)));
+    assert_eq!(effects.replies, [Reply::NotLeader { request, leader: Some(NodeId(2)) }]);
+}
+
+#[test]
+fn a_lost_race_backs_off_longer_each_time() {
+    let mut proposer = replica(0, Mode::Classic);
+    give(&mut proposer, Input::Start);
+    give(&mut proposer, Input::Request(command(0)));
+    let mut waits = Vec::new();
+    for round in 1..4 {
+        let asked = proposer.acceptor().promised(Slot(0));
+        let promised = ballot(round * 100, 2);
+        let refused = Message::Refused { ballot: asked, promised, slot: Slot(0) };
+        assert!(hear(&mut proposer, 1, refused.clone()).timers.is_empty());
+        let timer = hear(&mut proposer, 2, refused).timers[0];
+        assert_eq!(timer.spread, timer.after);
+        waits.push(timer.after);
+        give(&mut proposer, Input::Timer(timer.id));
+        assert!(proposer.acceptor().promised(Slot(0)) > promised);
+    }
+    assert!(waits.is_sorted_by(|earlier, later| earlier < later), "{waits:?}");
+}
+
+#[test]
+fn a_replica_of_one_is_its_own_quorum() {
+    let alone = config(0, QuorumSystem::majority(1), MULTI, SendPolicy::All);
+    let mut replica = Replica::new(alone);
+    let start = give(&mut replica, Input::Start);
+    for envelope in start.durable_sends {
+        hear(&mut replica, 0, envelope.message);
+    }
+    let effects = give(&mut replica, Input::Request(command(0)));
+    assert!(effects.sends.is_empty() && effects.replies.is_empty());
+    let effects = hear(&mut replica, 0, effects.durable_sends[0].message.clone());
+    assert_eq!(effects.replies.len(), 1);
+}

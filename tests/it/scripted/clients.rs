@@ -1,0 +1,111 @@
+//! Clients that remember everything: what they asked, what they were told, and the check of it.
+
+use std::collections::BTreeMap;
+
+use flexpaxos::command::{ClientId, Command, Operation, Outcome, RequestId};
+use flexpaxos::history::{
+    self, Check, ChosenWriter, ClientWriter, Entry, EntryCommand, Event, Issued, Kind, Options,
+    Returned, Verdict,
+};
+use flexpaxos::protocol::{Executed, Reply, Slot};
+use flexpaxos::quorum::NodeId;
+use flexpaxos::time::Time;
+
+use super::world::World;
+
+/// Every client of a world.
+#[derive(Default)]
+pub(crate) struct Clients {
+    /// Where each was executed, as its client was told first.
+    pub(crate) acknowledged: BTreeMap<RequestId, Slot>,
+    /// Whom a client was last sent to, if it was.
+    pub(crate) redirected: BTreeMap<RequestId, Option<NodeId>>,
+    histories: BTreeMap<ClientId, Vec<Event>>,
+}
+
+impl Clients {
+    /// A new command.
+    pub(crate) fn issue(
+        &mut self,
+        now: Time,
+        client: ClientId,
+        settled_below: u64,
+        operation: Operation,
+    ) -> Command {
+        let history = self.histories.entry(client).or_default();
+        let issued_count = history.iter().filter(|event| matches!(event, Event::Invoke(_))).count();
+        let sequence = u64::try_from(issued_count).expect("a count");
+        let (kind, key, digest) = facts(&operation);
+        history.push(Event::Invoke(Issued { sequence, intended_at: now, kind, key, digest }));
+        let request = RequestId { client, sequence };
+        Command { request, settled_below, operation }
+    }
+
+    /// A reply of a replica; a second answer to one request changes nothing.
+    pub(crate) fn told(&mut self, now: Time, reply: &Reply) {
+        match reply {
+            Reply::NotLeader { request, leader } => {
+                self.redirected.insert(*request, *leader);
+            }
+            Reply::Executed { request, slot, outcome } => {
+                if self.acknowledged.insert(*request, *slot).is_some() {
+                    return;
+                }
+                let digest = match outcome {
+                    Outcome::Read(Some(value)) => Some(history::digest(value)),
+                    Outcome::Read(None) | Outcome::Stored => None,
+                };
+                let sequence = request.sequence;
+                let returned = Returned { sequence, at: now, slot: *slot, digest };
+                self.histories.entry(request.client).or_default().push(Event::Return(returned));
+            }
+        }
+    }
+}
+
+impl World {
+    /// What the oracle of the project says of this world's whole past.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let logs: Vec<Vec<u8>> = self.everybody().iter().map(|id| self.log(id)).collect();
+        let mut check = Check::new(Options::default());
+        for (client, events) in &self.clients.histories {
+            let mut writer = ClientWriter::new(*client);
+            for event in events {
+                match event {
+                    Event::Invoke(issued) => writer.invoke(issued),
+                    Event::Return(returned) => writer.returned(returned),
+                }
+            }
+            check.add_client(writer.finish().as_slice()).expect("a history that was just written");
+        }
+        for log in &logs {
+            check.add_replica(log.as_slice()).expect("a log that was just written");
+        }
+        check.finish().expect("logs in memory can be read")
+    }
+
+    fn log(&self, id: NodeId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in self.segments(id) {
+            let mut writer = ChosenWriter::new(id, segment.first);
+            segment.entries.iter().for_each(|executed| writer.entry(&entry(executed)));
+            bytes.extend(writer.finish());
+        }
+        bytes
+    }
+}
+
+fn entry(executed: &Executed) -> Entry {
+    let command = executed.command.as_ref().map(|command| {
+        let (kind, key, digest) = facts(&command.operation);
+        EntryCommand { request: command.request, kind, key, digest }
+    });
+    Entry { slot: executed.slot, command, applied: executed.applied }
+}
+
+fn facts(operation: &Operation) -> (Kind, u64, u32) {
+    match operation {
+        Operation::Put { key, value } => (Kind::Write, *key, history::digest(value)),
+        Operation::Get { key } => (Kind::Read, *key, 0),
+    }
+}

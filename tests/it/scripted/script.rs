@@ -1,0 +1,275 @@
+//! The commands of a script.
+//!
+//! | command | what happens |
+//! |---|---|
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `send=quorum`, `persist=when-told`, `unsafe` |
+//! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
+//! | `retry r0 x=1` | the client of that command asks again |
+//! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
+//! | `drop phase2a r0->r1`, `duplicate …` | it is lost; it arrives and is still on its way |
+//! | `stabilize` | what is on its way arrives, what waits for the disk becomes durable, until nothing does |
+//! | `persist r0` | what waits for the disk of one replica becomes durable |
+//! | `checkpoint r0` | what was executed becomes durable |
+//! | `crash r0`, `crash r0 after-persist` | what waits for the disk is lost, or only what waits for that |
+//! | `restart r0` | it starts with what is durable |
+//! | `campaign r0` | it runs phase 1 |
+//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `attempt 0` |
+//! | `partition r0 r1 \| r2`, `heal` | messages between the groups are lost |
+//! | `state r0`, `state r0 slot 0` | what it knows |
+//! | `check` | what the oracle says |
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flexpaxos::command::{ClientId, Command, Operation};
+use flexpaxos::paxos::{Input, Mode, SendPolicy};
+use flexpaxos::protocol::{Protocol, Slot, TimerId};
+use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+
+use super::words;
+use super::world::{Deployment, Driver, Persist, World};
+
+/// A script being run.
+#[derive(Default)]
+pub(crate) struct Script {
+    world: Option<World>,
+    /// Each command by its text, for a retry.
+    commands: BTreeMap<String, Command>,
+}
+
+impl Script {
+    /// The world, once there is a cluster.
+    pub(crate) fn world(&self) -> &World {
+        self.world.as_ref().expect("a script begins with `cluster`")
+    }
+
+    fn world_mut(&mut self) -> &mut World {
+        self.world.as_mut().expect("a script begins with `cluster`")
+    }
+
+    /// The end of a script that shows no violation.
+    pub(crate) fn assert_correct(&self) {
+        let world = self.world();
+        assert_eq!(world.violation, None);
+        let verdict = world.verdict();
+        assert!(verdict.is_valid(), "{:#?}", verdict.violations);
+    }
+
+    /// Runs a block; gives what came of it.
+    pub(crate) fn run(&mut self, commands: &[String]) -> Vec<String> {
+        for command in commands {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            self.command(command, &words);
+        }
+        let output = std::mem::take(&mut self.world_mut().transcript);
+        if output.is_empty() { vec!["ok".to_owned()] } else { output }
+    }
+
+    fn command(&mut self, typed: &str, words: &[&str]) {
+        match words {
+            ["cluster", options @ ..] => {
+                if self.world.is_some() {
+                    self.assert_correct();
+                }
+                self.world = Some(cluster(options));
+            }
+            ["submit", replica, text] => self.submit(node(replica), text),
+            ["retry", replica, text] => {
+                let command = self.commands.get(*text).expect("a command that was submitted");
+                let input = Input::Request(command.clone());
+                self.world_mut().handle(node(replica), input);
+            }
+            ["deliver", kind, link] => {
+                let index = self.find(typed, kind, link);
+                self.world_mut().deliver(index);
+            }
+            ["drop", kind, link] => {
+                let index = self.find(typed, kind, link);
+                self.world_mut().packets.remove(index);
+            }
+            ["duplicate", kind, link] => {
+                let index = self.find(typed, kind, link);
+                let copy = self.world().packets[index].clone();
+                self.world_mut().packets.push(copy);
+                self.world_mut().deliver(index);
+            }
+            ["stabilize"] => self.stabilize(),
+            ["persist", replica] => self.world_mut().persist(node(replica), usize::MAX),
+            ["checkpoint", replica] => self.world_mut().checkpoint(node(replica)),
+            ["crash", replica] => self.world_mut().crash(node(replica)),
+            ["crash", replica, "after-persist"] => {
+                self.world_mut().crash_after_persist(node(replica));
+            }
+            ["restart", replica] => self.world_mut().start(node(replica)),
+            ["campaign", replica] => self.world_mut().campaign(node(replica)),
+            ["timer", replica, kind @ ..] => {
+                let (replica, timer) = (node(replica), timer(kind));
+                let is_set = self.world().timers(replica).contains_key(&timer);
+                assert!(is_set, "`{typed}`: that timer is not set");
+                self.world_mut().fire(replica, timer);
+            }
+            ["partition", groups @ ..] => {
+                let groups = groups.split(|word| *word == "|");
+                let groups = groups.map(|group| group.iter().map(|name| node(name)).collect());
+                let groups = groups.collect();
+                self.world_mut().partition(groups);
+            }
+            ["heal"] => self.world_mut().partition(Vec::new()),
+            ["state", replica] => self.state(node(replica)),
+            ["state", replica, "slot", slot] => {
+                self.slot_state(node(replica), Slot(slot.parse().expect("a slot")));
+            }
+            ["check"] => self.check(),
+            _ => panic!("`{typed}` is no command"),
+        }
+    }
+
+    fn submit(&mut self, replica: NodeId, text: &str) {
+        let key = |name: &str| u64::from(u32::from(name.chars().next().expect("a key")));
+        let operation = match text.split_once('=') {
+            Some((name, value)) => {
+                Operation::Put { key: key(name), value: Bytes::copy_from_slice(value.as_bytes()) }
+            }
+            None => Operation::Get { key: key(text) },
+        };
+        let world = self.world_mut();
+        let command = world.clients.issue(world.now, ClientId(0), 0, operation);
+        world.handle(replica, Input::Request(command.clone()));
+        self.commands.insert(text.to_owned(), command);
+    }
+
+    fn find(&self, typed: &str, kind: &str, link: &str) -> usize {
+        let (from, to) = link.split_once("->").expect("a link is written r0->r1");
+        let (from, to) = (node(from), node(to));
+        let found = self.world().packets.iter().position(|packet| {
+            let is_kind = kind == "any" || words::kind(&packet.message) == kind;
+            packet.from == from && packet.to == to && is_kind
+        });
+        found.unwrap_or_else(|| panic!("`{typed}`: no such message is on its way"))
+    }
+
+    fn stabilize(&mut self) {
+        let world = self.world_mut();
+        for _ in 0..10_000 {
+            if !world.packets.is_empty() {
+                world.deliver(0);
+            } else if let Some(id) = world.live().iter().find(|id| world.waiting_count(*id) > 0) {
+                world.persist(id, usize::MAX);
+            } else {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    fn state(&mut self, id: NodeId) {
+        let text = match self.world().replica(id) {
+            None => format!("{id} is down"),
+            Some(replica) => format!(
+                "{id} promised {}, executed below {}{}",
+                replica.acceptor().promised_highest(),
+                replica.executed_below().0,
+                if replica.is_leader() { ", leads" } else { "" }
+            ),
+        };
+        self.world_mut().transcript.push(text);
+    }
+
+    fn slot_state(&mut self, id: NodeId, slot: Slot) {
+        let replica = self.world().replica(id).expect("a replica that runs");
+        let acceptor = replica.acceptor();
+        let voted = acceptor.vote(slot).map_or_else(
+            || "no vote".to_owned(),
+            |vote| format!("voted {} at {}", words::value(&vote.value), vote.ballot),
+        );
+        let chosen = replica.chosen(slot).map(words::value);
+        let chosen = chosen.unwrap_or_else(|| "nothing known".to_owned());
+        let promised = acceptor.promised(slot);
+        let text = format!("{id} {slot}: promised {promised}, {voted}, chosen: {chosen}");
+        self.world_mut().transcript.push(text);
+    }
+
+    fn check(&mut self) {
+        let verdict = self.world().verdict();
+        let lines = &mut self.world_mut().transcript;
+        if verdict.is_valid() {
+            let (asked, told) = (verdict.operation_count, verdict.acknowledged_count);
+            lines.push(format!("correct: {told} of {asked} operations acknowledged"));
+        }
+        lines.extend(verdict.violations.iter().map(|violation| format!("INVALID {violation}")));
+    }
+}
+
+fn cluster(options: &[&str]) -> World {
+    let mut named: BTreeMap<&str, &str> =
+        options.iter().map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
+    let n: usize = named.remove("n").expect("n=3").parse().expect("a number of replicas");
+    let majority = QuorumSystem::majority(n);
+    let mut phase = |name, default: &Family| named.remove(name).map_or(default.clone(), family);
+    let phase1 = phase("phase1", majority.phase1());
+    let phase2 = phase("phase2", majority.phase2());
+    let quorums = QuorumSystem::new(n, phase1, phase2).expect("a quorum system");
+    let is_unsafe = named.remove("unsafe").is_some();
+    assert_eq!(quorums.disjoint().is_some(), is_unsafe, "say `unsafe` when quorums do not meet");
+    let leader = named.remove("leader").map_or(NodeId(0), node);
+    let mode = match named.remove("mode") {
+        Some("classic") => Mode::Classic,
+        Some("multi") | None => Mode::Multi { leader },
+        Some(other) => panic!("`{other}` is no mode"),
+    };
+    let send = match named.remove("send") {
+        Some("quorum") => SendPolicy::Quorum,
+        Some("all") | None => SendPolicy::All,
+        Some(other) => panic!("`{other}` is no policy"),
+    };
+    let persist = match named.remove("persist") {
+        Some("when-told") => Persist::WhenTold,
+        Some("at-once") | None => Persist::AtOnce,
+        Some(other) => panic!("`{other}` is no time to persist"),
+    };
+    assert!(named.is_empty(), "unknown options: {named:?}");
+    let mut world = World::new(&Deployment { quorums, mode, send }, Driver::Honest);
+    world.is_written = false;
+    world.everybody().iter().for_each(|id| world.start(id));
+    while !world.packets.is_empty() {
+        world.deliver(0);
+    }
+    // The time-outs of the first phase 1, so that those to come are of what the script does.
+    for id in world.everybody().iter() {
+        let timers: Vec<TimerId> = world.timers(id).keys().copied().collect();
+        for timer in timers {
+            world.fire(id, timer);
+        }
+    }
+    world.is_written = true;
+    world.persist = persist;
+    world
+}
+
+/// `2`, or `{0,1}{2,3}`.
+fn family(text: &str) -> Family {
+    if let Ok(count) = text.parse() {
+        return Family::Count(count);
+    }
+    let set = |text: &str| -> NodeSet {
+        text.split(',').map(|id| NodeId(id.parse().expect("a replica's number"))).collect()
+    };
+    let sets = text.trim_matches(['{', '}']).split("}{");
+    Family::Sets(sets.map(set).collect())
+}
+
+fn node(name: &str) -> NodeId {
+    let number = name.strip_prefix('r').and_then(|number| number.parse().ok());
+    NodeId(number.unwrap_or_else(|| panic!("`{name}` is no replica")))
+}
+
+fn timer(kind: &[&str]) -> TimerId {
+    TimerId(match kind {
+        ["retransmit"] => 0,
+        ["announce"] => 1,
+        ["catch-up"] => 2,
+        ["fill"] => 3,
+        ["attempt", slot] => 4 + slot.parse::<u64>().expect("a slot"),
+        _ => panic!("`{kind:?}` is no timer"),
+    })
+}
