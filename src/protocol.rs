@@ -61,6 +61,8 @@ pub enum Input<M> {
     Request(Command),
     /// A timer that was set has run out.
     Timer(TimerId),
+    /// A checkpoint is durable in which every slot below this is executed: peers may rely on it.
+    Checkpointed(Slot),
 }
 
 /// A message and whom it is for.
@@ -243,9 +245,6 @@ pub trait Protocol: Sized {
 
     /// Takes back what was durable, before [`Input::Start`].
     fn recover(&mut self, checkpoint: Option<Self::Checkpoint>, records: Vec<Self::Record>);
-
-    /// The checkpoint that holds the executed slots below this is durable: peers may rely on it.
-    fn checkpointed(&mut self, executed_below: Slot);
 
     /// Slots below this are executed.
     fn executed_below(&self) -> Slot;

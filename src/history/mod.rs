@@ -1,1 +1,98 @@
-//! Under construction.
+//! What clients saw and what replicas executed, and the oracle that compares the two.
+//!
+//! A client writes every invocation and every return; a replica writes every slot that it executed.
+//! Both are written as compact events into blocks of bytes, about 20 bytes an operation at a client
+//! and 8 at a replica, so that recording neither slows a run down nor fills its memory: whoever
+//! owns a writer takes the full blocks and puts them wherever it likes.
+//! [`Check`] reads all of them again, in one pass, and says whether the run was correct.
+//!
+//! A history holds digests of values, never values.
+//! It knows nothing of files, ballots or messages, and it reads no clock.
+
+mod check;
+mod chosen;
+mod client;
+mod codec;
+pub mod json;
+
+use serde::{Deserialize, Serialize};
+
+use crate::quorum::NodeId;
+
+pub use check::{Check, Options, Verdict, Violation};
+pub use chosen::{ChosenReader, ChosenWriter, Entry, EntryCommand, Record};
+pub use client::{ClientReader, ClientWriter, Event, Issued, Returned};
+
+/// The version of both formats; a reader refuses any other.
+pub const VERSION: u8 = 1;
+
+/// A writer gives a block away once it holds this many bytes.
+pub const BLOCK_BYTES: usize = 256 * 1024;
+
+/// What an operation does to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It stores a value.
+    Write,
+    /// It reads the value.
+    Read,
+}
+
+/// The digest of a value: its CRC-32.
+pub fn digest(value: &[u8]) -> u32 {
+    crc32fast::hash(value)
+}
+
+/// Why a history cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bytes could not be had.
+    #[error("a history cannot be read after byte {offset}")]
+    Read {
+        /// How far reading came.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes are something else.
+    #[error("not a {expected}: it begins with {found:02x?} instead of {magic:02x?}")]
+    Foreign {
+        /// What was to be read.
+        expected: &'static str,
+        /// What it must begin with.
+        magic: [u8; 4],
+        /// What it begins with.
+        found: [u8; 4],
+    },
+    /// The bytes are of another version of this program.
+    #[error("a history of version {found}; this program reads version {VERSION}")]
+    Version {
+        /// The version written.
+        found: u8,
+    },
+    /// The writer did not finish, because its process died; everything before the cut was given.
+    #[error("a history is cut off at byte {offset}: its writer died before it finished")]
+    Truncated {
+        /// The end of the last whole event.
+        offset: u64,
+    },
+    /// The bytes were changed, or never were a history.
+    #[error("a history is corrupt at byte {offset}: {reason}")]
+    Corrupt {
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The log of one replica cannot be read on.
+    #[error("the log of {node} cannot be read")]
+    Log {
+        /// Whose.
+        node: NodeId,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+}

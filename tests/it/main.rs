@@ -1,3 +1,4 @@
 //! The integration tests: one binary, a module for each part of the house.
 
+mod cli;
 mod tidy;

@@ -1,0 +1,161 @@
+//! The agreed log, executed again and held against what clients issued and were told.
+
+use std::collections::BTreeMap;
+
+use super::operations::{Known, Operations, Row};
+use super::violation::{Violation, Violations};
+use crate::command::RequestId;
+use crate::history::{Entry, EntryCommand, Kind};
+use crate::protocol::Slot;
+use crate::quorum::NodeId;
+
+/// The state after some slots.
+#[derive(Debug)]
+pub(super) struct Replay {
+    is_real_time: bool,
+    /// The digest under each key.
+    values: BTreeMap<u64, u32>,
+    /// No slot so far was lost with a cut-off log: what `values` holds is all there is.
+    is_complete: bool,
+    /// The operation intended last among those executed.
+    latest: Option<Latest>,
+    /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
+    elsewhere: BTreeMap<RequestId, Slot>,
+    /// Executed commands whose clients' histories are cut off.
+    pub(super) unverified_count: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    intended_at: u64,
+    request: RequestId,
+    slot: Slot,
+}
+
+impl Replay {
+    pub(super) const fn new(is_real_time: bool) -> Self {
+        Self {
+            is_real_time,
+            values: BTreeMap::new(),
+            is_complete: true,
+            latest: None,
+            elsewhere: BTreeMap::new(),
+            unverified_count: 0,
+        }
+    }
+
+    /// Slots are missing because logs were cut off: reads cannot be judged from here on.
+    pub(super) const fn skip(&mut self) {
+        self.is_complete = false;
+    }
+
+    pub(super) fn execute(
+        &mut self,
+        node: NodeId,
+        entry: &Entry,
+        operations: &mut Operations,
+        violations: &mut Violations,
+    ) {
+        let Some(command) = entry.command else { return };
+        match operations.find(command.request) {
+            Known::Issued(row) => self.judge(node, entry, command, row, violations),
+            Known::Maybe => self.unverified_count += 1,
+            Known::Never => violations.push(Violation::NotIssued { node, entry: *entry }),
+        }
+        if entry.applied && command.kind == Kind::Write {
+            self.values.insert(command.key, command.digest);
+        }
+    }
+
+    /// The end: every acknowledged operation must have occurred, where its client was told.
+    ///
+    /// `is_excused` says of a slot that it may be in the lost part of a log that was cut off.
+    pub(super) fn finish(
+        &mut self,
+        operations: &mut Operations,
+        is_excused: impl Fn(Slot) -> bool,
+        violations: &mut Violations,
+    ) {
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        operations.for_each_returned(|row| {
+            let (request, told) = (row.request, row.told());
+            if row.is_told() {
+                return;
+            }
+            if is_excused(told) {
+                self.unverified_count += 1;
+            } else if let Some(executed) = elsewhere.get(&request) {
+                violations.push(Violation::WrongSlot { request, told, executed: *executed });
+            } else {
+                violations.push(Violation::Lost { request, kind: row.kind(), slot: told });
+            }
+        });
+    }
+
+    fn judge(
+        &mut self,
+        node: NodeId,
+        entry: &Entry,
+        command: EntryCommand,
+        mut row: Row<'_>,
+        violations: &mut Violations,
+    ) {
+        let (slot, request) = (entry.slot, command.request);
+        if row.command() != command {
+            violations.push(Violation::Changed { node, entry: *entry, issued: row.command() });
+        }
+        if row.has_returned() && !row.is_told() {
+            if row.told() == slot {
+                row.set_told();
+                self.elsewhere.remove(&request);
+            } else {
+                self.elsewhere.entry(request).or_insert(slot);
+            }
+        }
+        if entry.applied {
+            if row.is_applied() {
+                violations.push(Violation::AppliedTwice { slot, request });
+            } else if row.has_occurred() {
+                violations.push(Violation::AppliedLate { slot, request });
+            }
+            if command.kind == Kind::Read && !row.is_applied() {
+                self.judge_read(slot, command.key, &row, violations);
+            }
+        } else if !row.has_occurred() && row.has_returned() && self.is_complete {
+            // A request that its client gave up may first occur when it is settled; then it is
+            // passed over, and nobody was told anything.
+            violations.push(Violation::NotApplied { slot, request });
+        }
+        if entry.applied && !row.is_applied() {
+            row.set_applied();
+            self.judge_order(slot, &row, violations);
+        }
+        row.set_occurred();
+    }
+
+    fn judge_read(&self, slot: Slot, key: u64, row: &Row<'_>, violations: &mut Violations) {
+        let expected = self.values.get(&key).copied();
+        let returned = row.read_digest();
+        if self.is_complete && row.has_returned() && returned != expected {
+            let request = row.request;
+            violations.push(Violation::StaleRead { slot, request, key, returned, expected });
+        }
+    }
+
+    /// Slots ascend, so whoever returned before the latest intended start so far stands too late.
+    fn judge_order(&mut self, slot: Slot, row: &Row<'_>, violations: &mut Violations) {
+        if !self.is_real_time {
+            return;
+        }
+        let request = row.request;
+        if let Some(latest) = self.latest
+            && row.returned_by() < latest.intended_at
+        {
+            let (other, other_slot) = (latest.request, latest.slot);
+            violations.push(Violation::RealTime { request, slot, other, other_slot });
+        }
+        if self.latest.is_none_or(|latest| latest.intended_at < row.intended_at) {
+            self.latest = Some(Latest { intended_at: row.intended_at, request, slot });
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The acceptor: the only memory Paxos needs.
+//!
+//! An acceptor answers two questions.
+//! Phase 1a asks it to promise a ballot, and to say what it has voted for.
+//! Phase 2a asks it to vote.
+//! Its safety rests on one fact: a promise is never taken back, not even by a crash.
+//! So its state is exactly what must be durable, and it knows nothing of quorums, leaders or time.
+
+use serde::{Deserialize, Serialize};
+
+use super::ballot::Ballot;
+use super::message::{Record, Scope, Value, Vote};
+use super::window::Window;
+use crate::protocol::Slot;
+
+/// What an acceptor must not forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Acceptor {
+    /// The highest ballot promised for all slots.
+    promised: Ballot,
+    /// What was promised and voted in single slots.
+    slots: Window<SlotState>,
+}
+
+/// What an acceptor must not forget of one slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct SlotState {
+    /// The highest ballot promised for this slot, by a phase 1 of its own or by a vote.
+    promised: Ballot,
+    /// The last vote.
+    vote: Option<Vote>,
+}
+
+/// A promise given, and what the proposer must know for it.
+pub(super) struct Promise {
+    /// What must be durable before the promise is told; `None` if it was recorded before.
+    pub(super) record: Option<Record>,
+    /// The last vote in each slot of the scope, ascending.
+    pub(super) votes: Vec<(Slot, Vote)>,
+}
+
+/// A higher ballot is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// That ballot.
+    pub(super) promised: Ballot,
+}
+
+impl Acceptor {
+    /// Phase 1a (prepare): promises `ballot` unless a higher one is promised.
+    pub(super) fn handle_phase1a(
+        &mut self,
+        ballot: Ballot,
+        scope: Scope,
+    ) -> Result<Promise, Refusal> {
+        match scope {
+            Scope::Only(slot) => {
+                let promised = self.promised(slot);
+                if ballot < promised {
+                    return Err(Refusal { promised });
+                }
+                let record = self.promise(ballot, scope);
+                let vote = self.vote(slot).cloned();
+                Ok(Promise { record, votes: vote.map(|vote| (slot, vote)).into_iter().collect() })
+            }
+            Scope::From(from) => {
+                // A vote in one slot at a higher ballot is a higher promise in that slot.
+                let promised = self.promised_from(from);
+                if ballot < promised {
+                    return Err(Refusal { promised });
+                }
+                // An equal ballot is a retransmission: promising it again changes nothing.
+                let record = self.promise(ballot, scope);
+                let voted = |(slot, state): (Slot, &SlotState)| Some((slot, state.vote.clone()?));
+                Ok(Promise { record, votes: self.slots.range(from).filter_map(voted).collect() })
+            }
+        }
+    }
+
+    /// Phase 2a (accept): votes for `value` in `slot` unless a higher ballot is promised.
+    ///
+    /// The rule is `>=`: the promised ballot itself is voted for, also again.
+    /// What is returned must be durable before the vote is told; nothing is, when it was recorded before.
+    pub(super) fn handle_phase2a(
+        &mut self,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+    ) -> Result<Option<Record>, Refusal> {
+        let promised = self.promised(slot);
+        if ballot < promised {
+            return Err(Refusal { promised });
+        }
+        if let Some(vote) = self.vote(slot) {
+            assert!(vote.ballot <= ballot, "{slot} voted at {} above a promise", vote.ballot);
+            assert!(
+                vote.ballot < ballot || vote.value == value,
+                "{slot}: two values at ballot {ballot}: {:?} and {value:?}",
+                vote.value
+            );
+            if vote.ballot == ballot {
+                return Ok(None);
+            }
+        }
+        let vote = Vote { ballot, value };
+        self.record_vote(slot, vote.clone());
+        Ok(Some(Record::Vote { slot, vote }))
+    }
+
+    /// The highest ballot promised in `slot`.
+    pub fn promised(&self, slot: Slot) -> Ballot {
+        self.slots.get(slot).map_or(self.promised, |state| state.promised.max(self.promised))
+    }
+
+    /// The last vote in `slot`.
+    pub fn vote(&self, slot: Slot) -> Option<&Vote> {
+        self.slots.get(slot)?.vote.as_ref()
+    }
+
+    /// How many votes are remembered.
+    pub fn vote_count(&self) -> usize {
+        self.slots.range(Slot::ZERO).filter(|(_, state)| state.vote.is_some()).count()
+    }
+
+    /// The highest ballot promised anywhere.
+    pub fn promised_highest(&self) -> Ballot {
+        self.promised_from(Slot::ZERO)
+    }
+
+    /// Slots below this are forgotten: every replica has durably executed them.
+    pub(super) fn first(&self) -> Slot {
+        self.slots.first()
+    }
+
+    /// Forgets the slots below `slot`, which every replica has durably executed.
+    pub(super) fn forget_below(&mut self, slot: Slot) {
+        self.slots.forget_below(slot);
+    }
+
+    /// Takes back one durable record.
+    pub(super) fn recover(&mut self, record: Record) {
+        match record {
+            Record::Promise { ballot, scope } => {
+                self.promise(ballot, scope);
+            }
+            Record::Vote { slot, vote } => self.record_vote(slot, vote),
+            Record::Rounds { .. } => {}
+        }
+    }
+
+    fn promised_from(&self, from: Slot) -> Ballot {
+        let slots = self.slots.range(from).map(|(_, state)| state.promised);
+        slots.fold(self.promised, Ballot::max)
+    }
+
+    /// Raises the promise of the scope; the record of it, if that changed anything.
+    fn promise(&mut self, ballot: Ballot, scope: Scope) -> Option<Record> {
+        let record = Some(Record::Promise { ballot, scope });
+        let promised = match scope {
+            Scope::From(_) => &mut self.promised,
+            Scope::Only(slot) if self.slots.get(slot).is_none() => {
+                self.slots.insert(slot, SlotState { promised: ballot, vote: None });
+                return record;
+            }
+            Scope::Only(slot) => &mut self.slots.get_mut(slot)?.promised,
+        };
+        if *promised >= ballot {
+            return None;
+        }
+        *promised = ballot;
+        record
+    }
+
+    fn record_vote(&mut self, slot: Slot, vote: Vote) {
+        // Voting promises too: an acceptor that missed phase 1 must still refuse what is older.
+        self.slots.insert(slot, SlotState { promised: vote.ballot, vote: Some(vote) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ClientId, Command, Operation, RequestId};
+    use crate::quorum::NodeId;
+
+    fn ballot(round: u64, proposer: u8) -> Ballot {
+        Ballot { round, proposer: NodeId(proposer) }
+    }
+
+    fn value(key: u64) -> Value {
+        let request = RequestId { client: ClientId(0), sequence: key };
+        Value::Command(Command { request, settled_below: 0, operation: Operation::Get { key } })
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "it is given to Result::map")]
+    fn is_new(record: Option<Record>) -> bool {
+        record.is_some()
+    }
+
+    #[test]
+    fn a_lower_ballot_is_refused_and_told_the_promise() {
+        let mut acceptor = Acceptor::default();
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::From(Slot(0))).is_ok());
+        let refusal = Refusal { promised: ballot(2, 0) };
+        let refused = acceptor.handle_phase1a(ballot(1, 4), Scope::From(Slot(0))).err();
+        assert_eq!(refused, Some(refusal));
+        assert_eq!(acceptor.handle_phase2a(ballot(1, 4), Slot(0), value(1)), Err(refusal));
+        assert_eq!(acceptor.vote(Slot(0)), None);
+    }
+
+    #[test]
+    fn the_accept_rule_is_greater_or_equal() {
+        let mut acceptor = Acceptor::default();
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::Only(Slot(0))).is_ok());
+        assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(true));
+        assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(false));
+        assert_eq!(acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(2)).map(is_new), Ok(true));
+    }
+
+    #[test]
+    fn a_vote_promises_too() {
+        let mut acceptor = Acceptor::default();
+        assert!(acceptor.handle_phase2a(ballot(5, 0), Slot(3), value(1)).is_ok());
+        assert!(acceptor.handle_phase2a(ballot(4, 0), Slot(3), value(1)).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::Only(Slot(3))).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::From(Slot(0))).is_err());
+    }
+
+    #[test]
+    fn a_promise_in_one_slot_leaves_the_others_free() {
+        let mut acceptor = Acceptor::default();
+        assert!(acceptor.handle_phase1a(ballot(9, 0), Scope::Only(Slot(1))).is_ok());
+        assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).is_ok());
+        assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(1), value(1)).is_err());
+    }
+
+    #[test]
+    fn a_promise_reports_every_vote_of_its_scope() {
+        let mut acceptor = Acceptor::default();
+        for slot in [0, 2, 5] {
+            acceptor.handle_phase2a(ballot(1, 0), Slot(slot), value(slot)).unwrap();
+        }
+        let Ok(promise) = acceptor.handle_phase1a(ballot(2, 1), Scope::From(Slot(1))) else {
+            panic!("a higher ballot is promised");
+        };
+        let slots: Vec<u64> = promise.votes.iter().map(|(slot, _)| slot.0).collect();
+        assert_eq!(slots, [2, 5]);
+    }
+
+    #[test]
+    fn recovery_from_the_records_gives_the_state_that_wrote_them() {
+        let mut acceptor = Acceptor::default();
+        let first = acceptor.handle_phase1a(ballot(3, 1), Scope::From(Slot(0))).ok().unwrap();
+        let second = acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(8)).unwrap();
+        let third = acceptor.handle_phase1a(ballot(7, 0), Scope::Only(Slot(4))).ok().unwrap();
+        let mut recovered = Acceptor::default();
+        for record in [first.record, second, third.record] {
+            recovered.recover(record.expect("each of them changed the acceptor"));
+        }
+        assert_eq!(recovered, acceptor);
+    }
+
+    #[test]
+    fn what_is_recorded_already_is_not_recorded_again() {
+        let mut acceptor = Acceptor::default();
+        let scope = Scope::From(Slot(0));
+        assert!(acceptor.handle_phase1a(ballot(3, 1), scope).ok().unwrap().record.is_some());
+        assert!(acceptor.handle_phase1a(ballot(3, 1), scope).ok().unwrap().record.is_none());
+    }
+}

@@ -1,0 +1,346 @@
+//! The proposer of classic Paxos: every write runs both phases for one slot.
+//!
+//! Any replica proposes. Two that want one slot race; the loser backs off for a random, growing
+//! time and tries a higher ballot, or takes the next slot when its slot went to the other's value.
+//! One proposer may have several slots open at once.
+
+use std::collections::BTreeMap;
+
+use super::Effects;
+use super::ballot::Ballot;
+use super::message::{Message, Scope, Value, Vote};
+use super::replica::{Awaiting, Proposer, Replica, TimerKind};
+use crate::command::Command;
+use crate::protocol::{Note, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// A proposer of single slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Classic {
+    attempts: BTreeMap<Slot, Attempt>,
+    /// The first slot that nobody is known to use.
+    next: Slot,
+    /// Where execution stood when the watch for holes began.
+    watched: Option<Slot>,
+}
+
+/// One own proposal for one slot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Attempt {
+    /// What is to be proposed; `None` fills a hole with a no-op.
+    command: Option<Command>,
+    submitted: Time,
+    /// When the first message of the first attempt at any slot left.
+    started: Time,
+    ballot: Ballot,
+    stage: Stage,
+    /// Acceptors that promised a higher ballot.
+    refused_by: NodeSet,
+    /// The highest ballot any of them promised.
+    seen: Ballot,
+    /// Lost races so far.
+    lost_count: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Stage {
+    Phase1 { promises: NodeSet, highest: Option<Vote> },
+    Phase2 { value: Value, votes: NodeSet, since: Time },
+    BackingOff,
+}
+
+/// The back-off stops doubling after this many lost races: 64 round trips.
+const BACKOFF_DOUBLINGS: u32 = 6;
+
+impl Classic {
+    /// Own commands go behind a slot that somebody else uses.
+    pub(super) fn note_slot_in_use(&mut self, slot: Slot) {
+        self.next = self.next.max(slot.next());
+    }
+}
+
+impl Replica {
+    fn classic(&mut self) -> &mut Classic {
+        match &mut self.proposer {
+            Proposer::Classic(classic) => classic,
+            Proposer::Multi(_) => unreachable!("only the proposer of classic Paxos comes here"),
+        }
+    }
+
+    /// A client's command: both phases, for the first slot that looks free.
+    pub(super) fn submit_classic(&mut self, now: Time, command: Command, effects: &mut Effects) {
+        self.open_attempt(now, Some(command), now, now, 0, effects);
+    }
+
+    fn open_attempt(
+        &mut self,
+        now: Time,
+        command: Option<Command>,
+        submitted: Time,
+        started: Time,
+        lost_count: u32,
+        effects: &mut Effects,
+    ) {
+        let learned_end = self.learner.end();
+        let classic = self.classic();
+        let slot = classic.next.max(learned_end);
+        classic.next = slot.next();
+        self.open_attempt_at(now, slot, command, (submitted, started), lost_count, effects);
+    }
+
+    fn open_attempt_at(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        command: Option<Command>,
+        (submitted, started): (Time, Time),
+        lost_count: u32,
+        effects: &mut Effects,
+    ) {
+        let attempt = Attempt {
+            command,
+            submitted,
+            started,
+            ballot: Ballot::NONE,
+            stage: Stage::BackingOff,
+            refused_by: NodeSet::EMPTY,
+            seen: Ballot::NONE,
+            lost_count,
+        };
+        self.classic().attempts.insert(slot, attempt);
+        self.start_phase1(now, slot, effects);
+    }
+
+    /// Phase 1a at a ballot above every one seen in this slot.
+    fn start_phase1(&mut self, _now: Time, slot: Slot, effects: &mut Effects) {
+        let promised = self.acceptor.promised(slot);
+        let Some(attempt) = self.classic().attempts.get(&slot) else { return };
+        let seen = attempt.seen.max(promised).max(attempt.ballot);
+        let (ballot, at_once) = self.new_ballot(seen, effects);
+        let Some(attempt) = self.classic().attempts.get_mut(&slot) else { return };
+        attempt.ballot = ballot;
+        attempt.refused_by = NodeSet::EMPTY;
+        attempt.stage = Stage::Phase1 { promises: NodeSet::EMPTY, highest: None };
+        let scope = Scope::Only(slot);
+        let contacts = self.config.phase1_contacts();
+        let (myself, others) = (self.config.id, contacts.without(self.config.id));
+        let phase1a = Message::Phase1a { ballot, scope };
+        if at_once {
+            effects.send(others, phase1a);
+        } else if !others.is_empty() {
+            effects.send_durable(others, phase1a, |_, _| false);
+        }
+        if contacts.contains(myself) {
+            self.handle_phase1a(myself, ballot, scope, effects);
+        }
+        self.arm_attempt(slot, effects);
+    }
+
+    fn arm_attempt(&self, slot: Slot, effects: &mut Effects) {
+        let after = self.config.timing.retransmit_after;
+        effects.set_timer(TimerKind::Attempt(slot).id(), after, Span::ZERO);
+    }
+
+    /// A promise for one slot: with a phase-1 quorum, phase 2 proposes what was reported, else the own command.
+    pub(super) fn handle_phase1b_one(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        votes: Vec<(Slot, Vote)>,
+        effects: &mut Effects,
+    ) {
+        let Proposer::Classic(classic) = &mut self.proposer else { return };
+        let Some(attempt) = classic.attempts.get_mut(&slot) else { return };
+        let Stage::Phase1 { promises, highest } = &mut attempt.stage else { return };
+        // A late promise of an older ballot says nothing about this one.
+        if attempt.ballot != ballot || !promises.insert(from) {
+            return;
+        }
+        for (_, vote) in votes {
+            if highest.as_ref().is_none_or(|known| known.ballot < vote.ballot) {
+                *highest = Some(vote);
+            }
+        }
+        if !self.config.quorums.is_phase1(*promises) {
+            return;
+        }
+        // The vote of the highest ballot is what may have been chosen (Paxos made simple, P2c).
+        let value = match (highest.take(), &attempt.command) {
+            (Some(vote), _) => vote.value,
+            (None, Some(command)) => Value::Command(command.clone()),
+            (None, None) => Value::Noop,
+        };
+        attempt.refused_by = NodeSet::EMPTY;
+        attempt.stage = Stage::Phase2 { value: value.clone(), votes: NodeSet::EMPTY, since: now };
+        let contacts = self.config.phase2_contacts();
+        self.send_phase2a(contacts, ballot, slot, value, effects);
+        self.arm_attempt(slot, effects);
+    }
+
+    fn send_phase2a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+        effects: &mut Effects,
+    ) {
+        let myself = self.config.id;
+        let phase2a =
+            Message::Phase2a { ballot, slot, value: value.clone(), chosen_below: Slot::ZERO };
+        effects.send(to.without(myself), phase2a);
+        if to.contains(myself) {
+            self.handle_phase2a(myself, ballot, slot, value, effects);
+        }
+    }
+
+    /// Votes: a slot with a phase-2 quorum of distinct acceptors at the attempt's ballot is chosen.
+    pub(super) fn handle_phase2b_classic(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        last: Slot,
+        effects: &mut Effects,
+    ) {
+        for slot in (first.0..=last.0).map(Slot) {
+            let Proposer::Classic(classic) = &mut self.proposer else { return };
+            let Some(attempt) = classic.attempts.get_mut(&slot) else { continue };
+            let Stage::Phase2 { value, votes, .. } = &mut attempt.stage else { continue };
+            if attempt.ballot != ballot {
+                continue;
+            }
+            votes.insert(from);
+            if self.config.quorums.is_phase2(*votes) {
+                let value = value.clone();
+                let chosen = Message::Chosen { ballot, first: slot, below: slot.next() };
+                effects.send(self.config.others(), chosen);
+                self.learn(now, slot, value, effects);
+            }
+        }
+        self.execute(now, effects);
+    }
+
+    /// A refusal: when no quorum is left that could grant the ballot, back off at random.
+    pub(super) fn handle_refused_classic(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        promised: Ballot,
+        slot: Slot,
+        effects: &mut Effects,
+    ) {
+        let Proposer::Classic(classic) = &mut self.proposer else { return };
+        let Some(attempt) = classic.attempts.get_mut(&slot) else { return };
+        if attempt.ballot != ballot {
+            return;
+        }
+        attempt.seen = attempt.seen.max(promised);
+        attempt.refused_by.insert(from);
+        let willing = self.config.everybody().difference(attempt.refused_by);
+        let may_succeed = match attempt.stage {
+            Stage::Phase1 { .. } => self.config.quorums.is_phase1(willing),
+            Stage::Phase2 { .. } => self.config.quorums.is_phase2(willing),
+            Stage::BackingOff => return,
+        };
+        if may_succeed {
+            return;
+        }
+        attempt.stage = Stage::BackingOff;
+        let backoff = self.config.timing.backoff.times(1 << attempt.lost_count);
+        attempt.lost_count = (attempt.lost_count + 1).min(BACKOFF_DOUBLINGS);
+        effects.notes.push(Note::RaceLost);
+        effects.set_timer(TimerKind::Attempt(slot).id(), backoff, backoff);
+    }
+
+    /// The time-out or the back-off of the attempt at `slot` is over.
+    pub(super) fn attempt_again(&mut self, now: Time, slot: Slot, effects: &mut Effects) {
+        let everybody = self.config.everybody();
+        let Some(attempt) = self.classic().attempts.get(&slot) else { return };
+        let ballot = attempt.ballot;
+        match &attempt.stage {
+            Stage::BackingOff => self.start_phase1(now, slot, effects),
+            // Some refused and the others are silent: only a higher ballot helps.
+            _ if !attempt.refused_by.is_empty() => self.start_phase1(now, slot, effects),
+            Stage::Phase1 { promises, .. } => {
+                let missing = everybody.difference(*promises);
+                let (scope, myself) = (Scope::Only(slot), self.config.id);
+                effects.notes.push(Note::Retransmitted);
+                effects.send(missing.without(myself), Message::Phase1a { ballot, scope });
+                if missing.contains(myself) {
+                    self.handle_phase1a(myself, ballot, scope, effects);
+                }
+                self.arm_attempt(slot, effects);
+            }
+            Stage::Phase2 { value, votes, .. } => {
+                let (missing, value) = (everybody.difference(*votes), value.clone());
+                effects.notes.push(Note::Retransmitted);
+                self.send_phase2a(missing, ballot, slot, value, effects);
+                self.arm_attempt(slot, effects);
+            }
+        }
+    }
+
+    /// `slot` is chosen: an own command is answered when it executes, or moves to another slot.
+    pub(super) fn settle_attempt(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        value: &Value,
+        effects: &mut Effects,
+    ) {
+        self.classic().note_slot_in_use(slot);
+        let Some(attempt) = self.classic().attempts.remove(&slot) else { return };
+        let Some(command) = attempt.command else { return };
+        if value.command() != Some(&command) {
+            effects.notes.push(Note::RaceLost);
+            let (submitted, started) = (attempt.submitted, attempt.started);
+            self.open_attempt(now, Some(command), submitted, started, attempt.lost_count, effects);
+            return;
+        }
+        let phase2_since = match attempt.stage {
+            Stage::Phase2 { since, .. } => since,
+            // It was adopted and finished by another proposer.
+            Stage::Phase1 { .. } | Stage::BackingOff => now,
+        };
+        let awaiting = Awaiting {
+            request: command.request,
+            queueing: attempt.started.since(attempt.submitted),
+            phase1: Some(phase2_since.since(attempt.started)),
+            phase2: now.since(phase2_since),
+            chosen_at: now,
+        };
+        self.awaiting.insert(slot, awaiting);
+    }
+
+    /// A chosen slot behind one that is not: somebody may have died with the slot in hand.
+    pub(super) fn watch_for_holes(&mut self, effects: &mut Effects) {
+        let (has_gap, executed_below) = (self.learner.has_gap(), self.learner.executed_below());
+        let after = self.config.timing.fill_after;
+        let classic = self.classic();
+        if has_gap && classic.watched.is_none() {
+            classic.watched = Some(executed_below);
+            effects.set_timer(TimerKind::Fill.id(), after, after);
+        }
+    }
+
+    /// Proposes no-ops for the holes that have blocked execution since the watch began.
+    pub(super) fn fill_holes(&mut self, now: Time, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
+        let end = self.learner.end();
+        let watched = self.classic().watched.take();
+        if watched == Some(executed_below) {
+            for slot in (executed_below.0..end.0).map(Slot) {
+                let is_open = self.classic().attempts.contains_key(&slot);
+                if !is_open && !self.learner.is_chosen(slot) {
+                    self.open_attempt_at(now, slot, None, (now, now), 0, effects);
+                }
+            }
+        }
+        self.watch_for_holes(effects);
+    }
+}

@@ -1,0 +1,105 @@
+//! What every replica of a deployment is told alike, and the one thing each is told for itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::time::Span;
+
+/// Which proposer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Classic Paxos: every write runs both phases for one slot; any replica may propose.
+    Classic,
+    /// Multi-Paxos: this replica runs phase 1 once over all slots, then one round trip a write.
+    Multi {
+        /// The replica that campaigns when it starts.
+        leader: NodeId,
+    },
+}
+
+/// Whom a proposer contacts first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SendPolicy {
+    /// Everybody; the fastest quorum decides.
+    #[default]
+    All,
+    /// The nearest quorum (thrifty); everybody after a time-out.
+    Quorum,
+}
+
+/// How long a replica waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timing {
+    /// A Phase1a or Phase2a without a quorum is sent again, to everybody.
+    pub retransmit_after: Span,
+    /// The least back-off after a lost race, doubled each time; at least one round trip.
+    pub backoff: Span,
+    /// Chosen slots are announced by a message of their own when no proposal carried the news.
+    pub announce_after: Span,
+    /// A hole in the log that blocks execution is filled (classic).
+    pub fill_after: Span,
+}
+
+impl Timing {
+    /// Timing for links whose longest round trip is `round_trip`.
+    pub fn for_round_trip(round_trip: Span) -> Self {
+        Self {
+            // A quorum may need the farthest replica and its disk; queueing must not look like loss.
+            retransmit_after: Span(round_trip.times(4).0.max(Span::from_millis(500).0)),
+            backoff: Span(round_trip.0.max(Span::from_millis(1).0)),
+            announce_after: Span::from_millis(2),
+            fill_after: Span(round_trip.times(8).0.max(Span::from_millis(1000).0)),
+        }
+    }
+}
+
+/// The configuration of one replica.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// Who this replica is.
+    pub id: NodeId,
+    /// The quorum table; every replica has the same.
+    pub quorums: QuorumSystem,
+    /// Which proposer runs.
+    pub mode: Mode,
+    /// Whom it contacts first.
+    pub send: SendPolicy,
+    /// Every replica, nearest to this one first: whom a thrifty proposer prefers.
+    pub nearest_first: Vec<NodeId>,
+    /// How long it waits.
+    pub timing: Timing,
+}
+
+impl Config {
+    /// Every replica.
+    pub fn everybody(&self) -> NodeSet {
+        NodeSet::all(self.quorums.n())
+    }
+
+    /// Every replica but this one.
+    pub fn others(&self) -> NodeSet {
+        self.everybody().without(self.id)
+    }
+
+    /// Whom the first Phase1a of an attempt goes to.
+    pub fn phase1_contacts(&self) -> NodeSet {
+        self.contacts(self.quorums.phase1())
+    }
+
+    /// Whom the first Phase2a of a proposal goes to.
+    pub fn phase2_contacts(&self) -> NodeSet {
+        self.contacts(self.quorums.phase2())
+    }
+
+    fn contacts(&self, family: &Family) -> NodeSet {
+        match self.send {
+            SendPolicy::All => self.everybody(),
+            SendPolicy::Quorum => {
+                family.first_in(&self.nearest_first).unwrap_or_else(|| self.everybody())
+            }
+        }
+    }
+}

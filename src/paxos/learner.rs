@@ -1,0 +1,90 @@
+//! The learner: which values are known to be chosen, and their execution in slot order.
+//!
+//! It does not count votes; it is told that a slot is chosen.
+//! It keeps what it executed until every replica has durably executed it, to teach those behind.
+
+use super::message::Value;
+use super::window::Window;
+use crate::command::{Execution, KeyValue};
+use crate::protocol::Slot;
+
+/// What a replica knows to be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Learner {
+    chosen: Window<Value>,
+    executed_below: Slot,
+    machine: KeyValue,
+}
+
+impl Learner {
+    /// A learner whose state machine has executed every slot below `executed_below`.
+    pub(super) fn recovered(machine: KeyValue, executed_below: Slot) -> Self {
+        let mut chosen = Window::default();
+        chosen.forget_below(executed_below);
+        Self { chosen, executed_below, machine }
+    }
+
+    /// `value` is chosen in `slot`.
+    ///
+    /// # Panics
+    /// If another value was chosen there, unless the quorums are known not to intersect
+    /// (`is_safe` is false): then the first one stays, and the check of the run finds the other.
+    pub(super) fn learn(&mut self, slot: Slot, value: Value, is_safe: bool) {
+        if let Some(known) = self.chosen.get(slot) {
+            assert!(!is_safe || *known == value, "{slot} chosen twice: {known:?} and {value:?}");
+            return;
+        }
+        self.chosen.insert(slot, value);
+    }
+
+    /// Executes the next slot in order, if it is known to be chosen.
+    pub(super) fn execute_next(&mut self) -> Option<(Slot, Value, Option<Execution>)> {
+        let slot = self.executed_below;
+        let value = self.chosen.get(slot)?.clone();
+        let execution = value.command().map(|command| self.machine.execute(command));
+        self.executed_below = slot.next();
+        Some((slot, value, execution))
+    }
+
+    /// The value chosen in `slot`, if it is known and not yet forgotten.
+    pub(super) fn value(&self, slot: Slot) -> Option<&Value> {
+        self.chosen.get(slot)
+    }
+
+    /// Whether `slot` is known to be chosen, executed and forgotten slots included.
+    pub(super) fn is_chosen(&self, slot: Slot) -> bool {
+        slot < self.executed_below || self.chosen.get(slot).is_some()
+    }
+
+    /// Every slot below this is executed.
+    pub(super) const fn executed_below(&self) -> Slot {
+        self.executed_below
+    }
+
+    /// The slot after the last one known to be chosen.
+    pub(super) fn end(&self) -> Slot {
+        self.chosen.end().max(self.executed_below)
+    }
+
+    /// Whether a slot is chosen behind one that is not known to be.
+    pub(super) fn has_gap(&self) -> bool {
+        self.end() > self.executed_below
+    }
+
+    /// Consecutive chosen values from `first` to before `below`, at most `limit`.
+    pub(super) fn values(&self, first: Slot, below: Slot, limit: usize) -> Vec<Value> {
+        let slots = (first.0..below.0).map(Slot);
+        slots.map_while(|slot| self.chosen.get(slot).cloned()).take(limit).collect()
+    }
+
+    /// Forgets the values below `slot`, which every replica has durably executed.
+    pub(super) fn forget_below(&mut self, slot: Slot) {
+        assert!(slot <= self.executed_below, "{slot} is forgotten before it is executed");
+        self.chosen.forget_below(slot);
+    }
+
+    /// The state machine after every slot below [`Self::executed_below`].
+    pub(super) const fn machine(&self) -> &KeyValue {
+        &self.machine
+    }
+}

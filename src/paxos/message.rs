@@ -1,0 +1,174 @@
+//! What replicas send one another, and what they make durable.
+
+use serde::{Deserialize, Serialize};
+
+use super::acceptor::Acceptor;
+use super::ballot::Ballot;
+use crate::command::{Command, KeyValue};
+use crate::protocol::Slot;
+
+/// What a slot can hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// Nothing to execute: it fills a hole.
+    Noop,
+    /// A client's command.
+    Command(Command),
+}
+
+impl Value {
+    /// The command, if it is one.
+    pub const fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Noop => None,
+            Self::Command(command) => Some(command),
+        }
+    }
+}
+
+/// What an acceptor has voted for in a slot: the last of its votes there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Vote {
+    /// The ballot of the vote.
+    pub ballot: Ballot,
+    /// The value voted for.
+    pub value: Value,
+}
+
+/// The slots a phase 1 is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    /// One slot: classic Paxos.
+    Only(Slot),
+    /// This slot and every later one: Multi-Paxos.
+    From(Slot),
+}
+
+/// A message between replicas.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// Prepare: promise this ballot, and say what you voted for.
+    Phase1a {
+        /// The ballot to promise.
+        ballot: Ballot,
+        /// In which slots.
+        scope: Scope,
+    },
+    /// Promise, with every vote in the scope.
+    Phase1b {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// In which slots.
+        scope: Scope,
+        /// The last vote in each slot, ascending.
+        votes: Vec<(Slot, Vote)>,
+    },
+    /// Accept: vote for this value.
+    Phase2a {
+        /// The ballot of the proposal.
+        ballot: Ballot,
+        /// The slot.
+        slot: Slot,
+        /// The value.
+        value: Value,
+        /// As in [`Message::Chosen`], from the first slot on: the news travels with the next proposal.
+        chosen_below: Slot,
+    },
+    /// Accepted: the sender voted at `ballot` in every slot from `first` to `last`.
+    Phase2b {
+        /// The ballot of the votes.
+        ballot: Ballot,
+        /// The first slot.
+        first: Slot,
+        /// The last slot.
+        last: Slot,
+    },
+    /// The sender has promised a higher ballot than the one it was asked for.
+    Refused {
+        /// The ballot that was asked for.
+        ballot: Ballot,
+        /// The ballot promised.
+        promised: Ballot,
+        /// The slot, or the first of the scope.
+        slot: Slot,
+    },
+    /// Every slot from `first` to before `below` is chosen, and a vote there at `ballot` was for the chosen value.
+    Chosen {
+        /// The ballot of the proposer that says so.
+        ballot: Ballot,
+        /// The first slot.
+        first: Slot,
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// Tell me the chosen values from `first` to before `below`.
+    Learn {
+        /// The first slot.
+        first: Slot,
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// Chosen values, in consecutive slots.
+    Values {
+        /// The slot of the first value.
+        first: Slot,
+        /// The values.
+        values: Vec<Value>,
+        /// The sender has executed every slot below this.
+        executed_below: Slot,
+    },
+    /// The sender has every slot below this durably executed: whoever holds older votes may forget them when all say so.
+    Executed {
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// To itself: the reservation of the rounds below this is durable.
+    Reserved {
+        /// The bound.
+        below: u64,
+    },
+}
+
+/// A change that must be durable before what depends on it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Record {
+    /// Rounds below this may have been used by this proposer.
+    Rounds {
+        /// The bound.
+        below: u64,
+    },
+    /// A promise.
+    Promise {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// In which slots.
+        scope: Scope,
+    },
+    /// A vote, which promises its ballot in its slot too.
+    Vote {
+        /// The slot.
+        slot: Slot,
+        /// The vote.
+        vote: Vote,
+    },
+}
+
+/// Everything a replica must find again after a crash, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Promises and votes.
+    pub(super) acceptor: Acceptor,
+    /// Rounds below this may have been used.
+    pub(super) rounds_below: u64,
+    /// The state machine after every slot below `executed_below`.
+    pub(super) machine: KeyValue,
+    /// The first slot that is not executed.
+    pub(super) executed_below: Slot,
+}
+
+impl Checkpoint {
+    /// The first slot that is not executed in it.
+    pub const fn executed_below(&self) -> Slot {
+        self.executed_below
+    }
+}

@@ -1,0 +1,512 @@
+//! The replica: acceptor, proposer and learner composed, one input at a time.
+//!
+//! This file dispatches, and holds the roles that classic and Multi-Paxos share.
+//! What a proposer does is in `classic.rs` and `multi.rs`.
+
+use std::collections::BTreeMap;
+
+use super::acceptor::Acceptor;
+use super::ballot::{Ballot, Rounds, Use};
+use super::classic::Classic;
+use super::config::{Config, Mode};
+use super::learner::Learner;
+use super::message::{Checkpoint, Message, Record, Scope, Value};
+use super::multi::Multi;
+use super::window::Window;
+use super::{Effects, Input};
+use crate::command::{Command, RequestId};
+use crate::protocol::{Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// One replica: all three roles and the state machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Replica {
+    pub(super) config: Config,
+    pub(super) acceptor: Acceptor,
+    pub(super) learner: Learner,
+    pub(super) rounds: Rounds,
+    pub(super) proposer: Proposer,
+    /// Own proposals that are chosen and wait for the slots before them.
+    pub(super) awaiting: Window<Awaiting>,
+    /// Slots below this are durably executed, by replica; the least of them may be forgotten.
+    executed: BTreeMap<NodeId, Slot>,
+    /// The end of the slots that were asked for in the catch-up under way.
+    learning_below: Slot,
+    /// Where execution stood when that was asked.
+    learning_from: Slot,
+    /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
+    is_safe: bool,
+    /// It was restarted and has not yet heard how far the others are.
+    is_rejoining: bool,
+}
+
+/// The proposer of one of the two modes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Proposer {
+    Classic(Classic),
+    Multi(Multi),
+}
+
+/// When the stages of an own proposal were over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Awaiting {
+    pub(super) request: RequestId,
+    pub(super) queueing: Span,
+    pub(super) phase1: Option<Span>,
+    pub(super) phase2: Span,
+    pub(super) chosen_at: Time,
+}
+
+/// The meaning of a timer's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimerKind {
+    /// Multi-Paxos: look for proposals without a quorum.
+    Retransmit,
+    /// Multi-Paxos: tell what was chosen, if no proposal carried it.
+    Announce,
+    /// Ask again for chosen values.
+    CatchUp,
+    /// Classic: look whether execution is blocked by a hole.
+    Fill,
+    /// Classic: an attempt's time-out or back-off is over.
+    Attempt(Slot),
+}
+
+impl TimerKind {
+    pub(super) fn id(self) -> TimerId {
+        TimerId(match self {
+            Self::Retransmit => 0,
+            Self::Announce => 1,
+            Self::CatchUp => 2,
+            Self::Fill => 3,
+            Self::Attempt(slot) => 4 + slot.0,
+        })
+    }
+
+    fn of(id: TimerId) -> Self {
+        match id.0 {
+            0 => Self::Retransmit,
+            1 => Self::Announce,
+            2 => Self::CatchUp,
+            3 => Self::Fill,
+            other => Self::Attempt(Slot(other - 4)),
+        }
+    }
+}
+
+/// The most values in one answer to a replica that is behind: a frame of modest size.
+const VALUES_PER_ANSWER: usize = 512;
+
+impl Replica {
+    /// A replica that has never run.
+    pub fn new(config: Config) -> Self {
+        let proposer = match config.mode {
+            Mode::Classic => Proposer::Classic(Classic::default()),
+            Mode::Multi { leader } => Proposer::Multi(Multi::new(leader)),
+        };
+        let is_safe = config.quorums.disjoint().is_none();
+        Self {
+            config,
+            is_safe,
+            acceptor: Acceptor::default(),
+            learner: Learner::default(),
+            rounds: Rounds::after(0),
+            proposer,
+            awaiting: Window::default(),
+            executed: BTreeMap::new(),
+            learning_below: Slot::ZERO,
+            learning_from: Slot::ZERO,
+            is_rejoining: false,
+        }
+    }
+
+    /// Its acceptor.
+    pub const fn acceptor(&self) -> &Acceptor {
+        &self.acceptor
+    }
+
+    /// The value known to be chosen in `slot`, while it is remembered.
+    pub fn chosen(&self, slot: Slot) -> Option<&Value> {
+        self.learner.value(slot)
+    }
+
+    /// Whether it finished phase 1 over all slots and still holds its ballot.
+    pub fn is_leader(&self) -> bool {
+        matches!(&self.proposer, Proposer::Multi(multi) if multi.is_leading())
+    }
+
+    fn start(&mut self, now: Time, effects: &mut Effects) {
+        let below = self.rounds.reserve_first_block();
+        effects.records.push(Record::Rounds { below });
+        self.send_when_reserved(below, effects);
+        if self.is_rejoining {
+            effects.send(self.config.others(), self.everything_after_execution());
+            self.arm_catch_up(effects);
+        }
+        if let Mode::Multi { leader } = self.config.mode
+            && leader == self.config.id
+        {
+            self.campaign(now, effects);
+        }
+    }
+
+    fn send_when_reserved(&self, below: u64, effects: &mut Effects) {
+        let myself = NodeSet::only(self.config.id);
+        effects.send_durable(myself, Message::Reserved { below }, |_, _| false);
+    }
+
+    /// A ballot above `seen` that this proposer never used, and whether its first use may go at once.
+    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> (Ballot, bool) {
+        let round = self.rounds.above(seen.round);
+        let at_once = match self.rounds.use_round(round) {
+            Use::Now => true,
+            Use::Durable => false,
+            Use::Reserve { below } => {
+                effects.records.push(Record::Rounds { below });
+                self.send_when_reserved(below, effects);
+                false
+            }
+        };
+        (Ballot { round, proposer: self.config.id }, at_once)
+    }
+
+    fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
+        match message {
+            Message::Phase1a { ballot, scope } => self.handle_phase1a(from, ballot, scope, effects),
+            Message::Phase1b { ballot, scope, votes } => match (&self.proposer, scope) {
+                (Proposer::Multi(_), Scope::From(_)) => {
+                    self.handle_phase1b_all(now, from, ballot, votes, effects);
+                }
+                (Proposer::Classic(_), Scope::Only(slot)) => {
+                    self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
+                }
+                _ => {}
+            },
+            Message::Phase2a { ballot, slot, value, chosen_below } => {
+                self.handle_phase2a(from, ballot, slot, value, effects);
+                self.handle_chosen(now, from, ballot, Slot::ZERO, chosen_below, effects);
+            }
+            Message::Phase2b { ballot, first, last } => match self.proposer {
+                Proposer::Multi(_) => {
+                    self.handle_phase2b_multi(now, from, ballot, first, last, effects);
+                }
+                Proposer::Classic(_) => {
+                    self.handle_phase2b_classic(now, from, ballot, first, last, effects);
+                }
+            },
+            Message::Refused { ballot, promised, slot } => match self.proposer {
+                Proposer::Multi(_) => self.handle_refused_multi(from, ballot, promised, effects),
+                Proposer::Classic(_) => {
+                    self.handle_refused_classic(from, ballot, promised, slot, effects);
+                }
+            },
+            Message::Chosen { ballot, first, below } => {
+                self.handle_chosen(now, from, ballot, first, below, effects);
+            }
+            Message::Learn { first, below } => self.handle_learn(from, first, below, effects),
+            Message::Values { first, values, executed_below } => {
+                self.handle_values(now, from, first, values, executed_below, effects);
+            }
+            Message::Executed { below } => self.handle_executed(from, below),
+            Message::Reserved { below } => self.rounds.confirm(below),
+        }
+    }
+
+    /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope.
+    pub(super) fn handle_phase1a(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        scope: Scope,
+        effects: &mut Effects,
+    ) {
+        let (Scope::Only(slot) | Scope::From(slot)) = scope;
+        if matches!(scope, Scope::Only(_)) {
+            self.note_slot_in_use(slot);
+            if let Some(value) = self.learner.value(slot) {
+                // What is chosen needs no vote any more; this also answers a proposer that is behind.
+                let values = vec![value.clone()];
+                effects.send(NodeSet::only(from), self.values_message(slot, values));
+                return;
+            }
+            if slot < self.acceptor.first() {
+                // Forgotten, so every replica has executed it, the sender too: a late message.
+                return;
+            }
+        }
+        self.note_ballot(ballot);
+        match self.acceptor.handle_phase1a(ballot, scope) {
+            Ok(promise) => {
+                effects.records.extend(promise.record);
+                let message = Message::Phase1b { ballot, scope, votes: promise.votes };
+                effects.send_durable(NodeSet::only(from), message, |_, _| false);
+            }
+            Err(refusal) => {
+                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
+                effects.send(NodeSet::only(from), refused);
+            }
+        }
+    }
+
+    /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.
+    pub(super) fn handle_phase2a(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+        effects: &mut Effects,
+    ) {
+        self.note_slot_in_use(slot);
+        if slot < self.acceptor.first() {
+            // Forgotten, so every replica has executed it, the sender too: a late message.
+            return;
+        }
+        self.note_ballot(ballot);
+        match self.acceptor.handle_phase2a(ballot, slot, value) {
+            Ok(record) => {
+                effects.records.extend(record);
+                let vote = Message::Phase2b { ballot, first: slot, last: slot };
+                effects.send_durable(NodeSet::only(from), vote, extend_votes);
+            }
+            Err(refusal) => {
+                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
+                effects.send(NodeSet::only(from), refused);
+            }
+        }
+    }
+
+    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
+    ///
+    /// What a proposer proposes at its ballot in a slot is what was or will be chosen there, if
+    /// anything is (Flexible Paxos, section 4); so a vote of ours at that ballot holds the value.
+    fn handle_chosen(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
+        let first = first.max(self.learner.executed_below());
+        let mut missing = None;
+        for slot in (first.0..below.0).map(Slot) {
+            if self.learner.is_chosen(slot) {
+                continue;
+            }
+            match self.acceptor.vote(slot) {
+                Some(vote) if vote.ballot == ballot => {
+                    let value = vote.value.clone();
+                    self.learn(now, slot, value, effects);
+                }
+                _ => missing = missing.or(Some(slot)),
+            }
+        }
+        if let Some(slot) = missing {
+            self.ask(from, slot, below, effects);
+        }
+        self.execute(now, effects);
+    }
+
+    fn handle_learn(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
+        let values = self.learner.values(first, below, VALUES_PER_ANSWER);
+        effects.send(NodeSet::only(from), self.values_message(first, values));
+    }
+
+    fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
+        Message::Values { first, values, executed_below: self.learner.executed_below() }
+    }
+
+    fn handle_values(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        first: Slot,
+        values: Vec<Value>,
+        executed_below: Slot,
+        effects: &mut Effects,
+    ) {
+        self.is_rejoining = false;
+        let progressed = !values.is_empty();
+        for (slot, value) in (first.0..).map(Slot).zip(values) {
+            if !self.learner.is_chosen(slot) {
+                self.learn(now, slot, value, effects);
+            }
+        }
+        self.execute(now, effects);
+        if progressed && self.learner.executed_below() < executed_below {
+            self.learning_below = Slot::ZERO;
+            self.ask(from, self.learner.executed_below(), executed_below, effects);
+        }
+    }
+
+    /// Asks for chosen values, once until they come or a time-out.
+    fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
+        if below <= self.learning_below {
+            return;
+        }
+        self.learning_below = below;
+        self.learning_from = self.learner.executed_below();
+        effects.send(NodeSet::only(from), Message::Learn { first, below });
+        self.arm_catch_up(effects);
+    }
+
+    fn arm_catch_up(&self, effects: &mut Effects) {
+        let after = self.config.timing.retransmit_after;
+        effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
+    }
+
+    fn everything_after_execution(&self) -> Message {
+        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
+    }
+
+    fn catch_up_again(&mut self, effects: &mut Effects) {
+        let executed = self.learner.executed_below();
+        let is_behind = executed < self.learning_below && executed == self.learning_from;
+        self.learning_below = Slot::ZERO;
+        self.learning_from = executed;
+        if self.is_rejoining || is_behind {
+            effects.send(self.config.others(), self.everything_after_execution());
+            self.arm_catch_up(effects);
+        }
+    }
+
+    fn handle_executed(&mut self, from: NodeId, below: Slot) {
+        let known = self.executed.entry(from).or_default();
+        *known = (*known).max(below);
+        if self.executed.len() < self.config.quorums.n() {
+            return;
+        }
+        let Some(least) = self.executed.values().min().copied() else { return };
+        self.acceptor.forget_below(least);
+        self.learner.forget_below(least);
+    }
+
+    /// `slot` is chosen with `value`.
+    pub(super) fn learn(&mut self, now: Time, slot: Slot, value: Value, effects: &mut Effects) {
+        match self.proposer {
+            Proposer::Classic(_) => self.settle_attempt(now, slot, &value, effects),
+            Proposer::Multi(_) => self.settle_proposal(now, slot, &value, effects),
+        }
+        self.learner.learn(slot, value, self.is_safe);
+    }
+
+    /// Executes what is chosen, in slot order, and answers for own proposals.
+    pub(super) fn execute(&mut self, now: Time, effects: &mut Effects) {
+        while let Some((slot, value, execution)) = self.learner.execute_next() {
+            let applied = matches!(execution, Some(crate::command::Execution::Applied(_)));
+            let command = value.command().cloned();
+            effects.executed.push(Executed { slot, command, applied });
+            if let Some(own) = self.awaiting.remove(slot) {
+                let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;
+                let reply = now.since(chosen_at);
+                effects.notes.push(Note::Committed { queueing, phase1, phase2, reply });
+                if let Some(outcome) = execution.and_then(crate::command::Execution::outcome) {
+                    effects.replies.push(Reply::Executed { request, slot, outcome });
+                }
+            }
+        }
+        self.awaiting.forget_below(self.learner.executed_below());
+        if let Proposer::Classic(_) = self.proposer {
+            self.watch_for_holes(effects);
+        }
+    }
+
+    fn submit(&mut self, now: Time, command: Command, effects: &mut Effects) {
+        match self.proposer {
+            Proposer::Classic(_) => self.submit_classic(now, command, effects),
+            Proposer::Multi(_) => self.submit_multi(now, command, effects),
+        }
+    }
+
+    fn handle_timer(&mut self, now: Time, timer: TimerId, effects: &mut Effects) {
+        match TimerKind::of(timer) {
+            TimerKind::Retransmit => self.retransmit(now, effects),
+            TimerKind::Announce => self.announce(effects),
+            TimerKind::CatchUp => self.catch_up_again(effects),
+            TimerKind::Fill => self.fill_holes(now, effects),
+            TimerKind::Attempt(slot) => self.attempt_again(now, slot, effects),
+        }
+    }
+
+    /// A higher ballot of somebody else is in use.
+    fn note_ballot(&mut self, ballot: Ballot) {
+        if let Proposer::Multi(multi) = &mut self.proposer
+            && ballot.proposer != self.config.id
+        {
+            multi.note_rival(ballot);
+        }
+    }
+
+    /// Somebody proposes in `slot`: own commands go behind it.
+    fn note_slot_in_use(&mut self, slot: Slot) {
+        if let Proposer::Classic(classic) = &mut self.proposer {
+            classic.note_slot_in_use(slot);
+        }
+    }
+}
+
+/// Votes for consecutive slots at one ballot travel as one message.
+fn extend_votes(last: &mut Message, next: &Message) -> bool {
+    let Message::Phase2b { ballot, last: end, .. } = last else { return false };
+    let Message::Phase2b { ballot: next_ballot, first, last: next_end } = next else {
+        return false;
+    };
+    if ballot != next_ballot || *first != end.next() {
+        return false;
+    }
+    *end = *next_end;
+    true
+}
+
+impl Protocol for Replica {
+    type Message = Message;
+    type Record = Record;
+    type Checkpoint = Checkpoint;
+
+    fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Start => self.start(now, effects),
+            Input::Message { from, message } => self.handle_message(now, from, message, effects),
+            Input::Request(command) => self.submit(now, command, effects),
+            Input::Timer(timer) => self.handle_timer(now, timer, effects),
+            Input::Checkpointed(below) => {
+                self.handle_executed(self.config.id, below);
+                effects.send(self.config.others(), Message::Executed { below });
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            acceptor: self.acceptor.clone(),
+            rounds_below: self.rounds.reserved_below(),
+            machine: self.learner.machine().clone(),
+            executed_below: self.learner.executed_below(),
+        }
+    }
+
+    fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {
+        self.is_rejoining = checkpoint.is_some() || !records.is_empty();
+        let mut rounds_below = 0;
+        if let Some(checkpoint) = checkpoint {
+            self.acceptor = checkpoint.acceptor;
+            rounds_below = checkpoint.rounds_below;
+            self.learner = Learner::recovered(checkpoint.machine, checkpoint.executed_below);
+        }
+        for record in records {
+            if let Record::Rounds { below } = record {
+                rounds_below = rounds_below.max(below);
+            } else {
+                self.acceptor.recover(record);
+            }
+        }
+        self.rounds = Rounds::after(rounds_below);
+    }
+
+    fn executed_below(&self) -> Slot {
+        self.learner.executed_below()
+    }
+}
