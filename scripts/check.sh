@@ -15,6 +15,10 @@ need() {
     fi
 }
 
+if ! command -v cargo >/dev/null; then
+    printf 'check: cargo is missing; install Rust from https://rustup.rs\n' >&2
+    exit 1
+fi
 need fmt rustfmt
 need clippy clippy
 
@@ -24,7 +28,7 @@ step cargo clippy --locked --all-targets -- -D warnings
 # The library, the binary, the integration tests and the examples in the documentation.
 step cargo test --locked
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
-step cargo test --locked --benches -- --test
+step cargo test --locked --bench '*'
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps --lib
 
 printf '\nall checks passed\n' >&2

@@ -31,7 +31,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["clap", "clap_complete", "clap_mangen"], &["cli/", "main.rs"]),
     (&["indicatif", "comfy_table"], &["cli/"]),
     (&["hdrhistogram"], &["measure/"]),
-    (&["csv"], &["measure/", "topology/"]),
+    (&["csv"], &["measure/", "topology/", "cli/"]),
     (&["stateright"], &["check/"]),
 ];
 
