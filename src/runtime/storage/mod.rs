@@ -30,7 +30,7 @@
 //!
 //! # Why
 //!
-//! An own log and not the database redb, the best kept of the stores in pure Rust: measured by
+//! An own log and not the database redb, a well kept store in pure Rust: measured by
 //! `cargo bench --bench storage` on 2026-11-21, on a virtual machine with 2 cores of an AMD EPYC
 //! (Zen 3), Linux 6.18, ext4 on a virtio disk. Records have 128 bytes, latencies are from append
 //! to durable.
@@ -38,10 +38,10 @@
 //! | | memory | this log | redb 4.4 |
 //! |---|---|---|---|
 //! | a group of 1 record | 0.07 µs | 180–260 µs | 335–405 µs |
-//! | a group of 64 records | 0.2 µs | 200–265 µs | 620–950 µs |
+//! | a group of 64 records | 0.2 µs | 200–335 µs | 620–950 µs |
 //! | recovery of 100,000 groups of 1 | | 9 ms | 19 ms |
 //!
-//! So one replica alone commits about 5,000 times a second, and with more outstanding as many
+//! So one replica alone commits 4,000 to 5,000 times a second, and with more outstanding as many
 //! groups as one sync covers. Ranges are over short runs of both, interleaved, while the disk kept
 //! up: its rate limit turns every figure above into 1–4 ms, for both alike, and other work was
 //! going on. With that work at its worst recovery took 39 and 74 ms.
