@@ -39,12 +39,13 @@
 //! |---|---|---|---|
 //! | a group of 1 record | 0.07 µs | 180–260 µs | 335–405 µs |
 //! | a group of 64 records | 0.2 µs | 200–335 µs | 620–950 µs |
-//! | recovery of 100,000 groups of 1 | | 9 ms | 19 ms |
+//! | recovery of 100,000 groups of 1 | | 9–39 ms | 16–74 ms |
 //!
 //! So one replica alone commits 4,000 to 5,000 times a second, and with more outstanding as many
-//! groups as one sync covers. Ranges are over short runs of both, interleaved, while the disk kept
-//! up: its rate limit turns every figure above into 1–4 ms, for both alike, and other work was
-//! going on. With that work at its worst recovery took 39 and 74 ms.
+//! groups as one sync covers. Ranges are over short runs of both, interleaved, on a machine that
+//! did other work too. Commits are of those runs in which the disk kept up: its rate limit turns
+//! each into 1–4 ms, for both alike. Recovery is a draw (ms, log/redb by run: 9/19, 9/27, 30/27,
+//! 16/16, 18/18, 24/29, 39/74).
 //! The log needs a checksum crate and a waker, both used elsewhere too.
 //!
 //! Zeroed segments and `sync_data`, by a bare loop on the same day, µs for 1 and 64 records:
