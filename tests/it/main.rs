@@ -3,3 +3,4 @@
 mod cli;
 mod hlog;
 mod scripted;
+mod tidy;

@@ -27,6 +27,31 @@
 //! its new content, never a mixture (a frame begins in the sector where the one before it ends).
 //! Damage to the very last durable frame cannot be told from a frame that was torn.
 //! After a failed write or sync nothing is tried again: the store has failed, and answers so.
+//!
+//! # Why
+//!
+//! An own log and not the database redb, a well kept store in pure Rust: measured by
+//! `cargo bench --bench storage` on 2026-11-21, on a virtual machine with 2 cores of an AMD EPYC
+//! (Zen 3), Linux 6.18, ext4 on a virtio disk. Records have 128 bytes, latencies are from append
+//! to durable.
+//!
+//! | | memory | this log | redb 4.4 |
+//! |---|---|---|---|
+//! | a group of 1 record | 0.07 µs | 180–260 µs | 335–405 µs |
+//! | a group of 64 records | 0.2 µs | 200–335 µs | 620–950 µs |
+//! | recovery of 100,000 groups of 1 | | 9–39 ms | 16–74 ms |
+//!
+//! So one replica alone commits 4,000 to 5,000 times a second, and with more outstanding as many
+//! groups as one sync covers. Ranges are over short runs of both, interleaved, on a machine that
+//! did other work too. Commits are of those runs in which the disk kept up: its rate limit turns
+//! each into 1–4 ms, for both alike. Recovery is a draw (ms, log/redb by run: 9/19, 9/27, 30/27,
+//! 16/16, 18/18, 24/29, 39/74).
+//! The log needs a checksum crate and a waker, both used elsewhere too.
+//!
+//! Zeroed segments and `sync_data`, by a bare loop on the same day, µs for 1 and 64 records:
+//! 131–176 and 163–205; with `O_DSYNC` 134–179 and 142–203, the same within the noise; appending
+//! to a growing file 236–275 and 296–317. `sync_data` needs no flag of one system, and on macOS it
+//! also empties the cache of the drive, which `O_DSYNC` does not.
 
 mod error;
 mod frame;
@@ -106,7 +131,10 @@ pub struct Recovered {
 /// Sizes of a log; tests use small ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// The size of a segment. Each checkpoint takes one, and two exist from the start.
+    /// The size of a segment.
+    ///
+    /// All of it is written twice, first with zeros. Each checkpoint takes one, and two exist from
+    /// the start of every replica, so a large one would tire a disk before the first commit.
     segment_bytes: u64,
     /// What may wait to be written.
     queued_bytes_max: u64,
@@ -114,7 +142,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, queued_bytes_max: 256 << 20 }
+        Self { segment_bytes: 8 << 20, queued_bytes_max: 256 << 20 }
     }
 }
 
