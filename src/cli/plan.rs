@@ -10,7 +10,9 @@ use super::{Exit, Failure};
 use crate::experiment::plan::{Fault, Plan, Target, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
+use crate::runtime::storage::Durability;
 use crate::time::Span;
+use crate::workload::Arrival;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -63,7 +65,27 @@ fn places(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let links = &plan.links;
     writeln!(out, "latency     {}", plan.profile)?;
     writeln!(out, "replicas    {}", links.replica_regions.join(", "))?;
-    writeln!(out, "clients     {}\n", links.client_regions.join(", "))
+    writeln!(out, "clients     {}", links.client_regions.join(", "))?;
+    if let [point] = plan.points.as_slice() {
+        writeln!(out, "load        {}", arrival(&point.workload.arrival))?;
+        writeln!(out, "durability  {}", durability(point.durability))?;
+    }
+    writeln!(out)
+}
+
+fn arrival(arrival: &Arrival) -> String {
+    match arrival {
+        Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
+        Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
+        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
+    }
+}
+
+const fn durability(mode: Durability) -> &'static str {
+    match mode {
+        Durability::Memory => "memory",
+        Durability::Fsync => "fsync",
+    }
 }
 
 fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

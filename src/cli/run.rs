@@ -88,7 +88,7 @@ impl Run {
         };
         let summary = run.run(&|event| teller.tell(event));
         teller.finish();
-        self.conclude(&plan, summary, out)
+        conclude(&plan, summary, out)
     }
 
     fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
@@ -103,49 +103,48 @@ impl Run {
             }
         })
     }
+}
 
-    fn conclude(
-        &self,
-        plan: &Plan,
-        summary: experiment::Summary,
-        out: &mut dyn Write,
-    ) -> Result<Exit, Failure> {
-        let finished = &summary.finished;
-        if !finished.is_empty() {
-            writeln!(out, "{}", comparison(plan, finished))?;
-            writeln!(
-                out,
-                "\nlatencies in ms, from the intended start to the reply; floor: network alone"
-            )?;
-        }
-        for ended in finished {
-            let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
-            for violation in &ended.findings.violations {
-                writeln!(out, "{name} VIOLATION: {violation}")?;
-            }
-            for reason in &ended.findings.network {
-                writeln!(out, "{name} INVALID: {reason}")?;
-            }
-            if !ended.row.flags.is_empty() && ended.row.valid {
-                writeln!(out, "{name} note: {}", ended.row.flags)?;
-            }
-        }
-        writeln!(out, "results in {}", summary.folder.display())?;
-        out.flush()?;
-        if let Some(error) = summary.error {
-            return Err(stopped(&error, finished.len(), plan.trials.len()));
-        }
-        let has = |is: fn(&Finished) -> bool| finished.iter().any(is);
-        Ok(if has(|ended| !ended.findings.violations.is_empty()) {
-            Exit::Unsafe
-        } else if has(|ended| !ended.findings.network.is_empty()) {
-            Exit::World
-        } else if has(|ended| !ended.row.complete) {
-            Exit::Partial
-        } else {
-            Exit::Done
-        })
+fn conclude(
+    plan: &Plan,
+    summary: experiment::Summary,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let finished = &summary.finished;
+    if !finished.is_empty() {
+        writeln!(out, "{}", comparison(plan, finished))?;
+        writeln!(
+            out,
+            "\nlatencies in ms, from the intended start to the reply; floor: network alone"
+        )?;
     }
+    for ended in finished {
+        let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
+        for violation in &ended.findings.violations {
+            writeln!(out, "{name} VIOLATION: {violation}")?;
+        }
+        for reason in &ended.findings.network {
+            writeln!(out, "{name} INVALID: {reason}")?;
+        }
+        if !ended.row.flags.is_empty() && ended.row.valid {
+            writeln!(out, "{name} note: {}", ended.row.flags)?;
+        }
+    }
+    writeln!(out, "results in {}", summary.folder.display())?;
+    out.flush()?;
+    if let Some(error) = summary.error {
+        return Err(stopped(&error, finished.len(), plan.trials.len()));
+    }
+    let has = |is: fn(&Finished) -> bool| finished.iter().any(is);
+    Ok(if has(|ended| !ended.findings.violations.is_empty()) {
+        Exit::Unsafe
+    } else if has(|ended| !ended.findings.network.is_empty()) {
+        Exit::World
+    } else if has(|ended| !ended.row.complete) {
+        Exit::Partial
+    } else {
+        Exit::Done
+    })
 }
 
 fn unusable(error: &store::Error) -> Failure {

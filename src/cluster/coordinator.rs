@@ -326,7 +326,7 @@ impl<'a> Coordinator<'a> {
             if clock::now() >= deadline {
                 return Ok(false);
             }
-            self.strike().await?;
+            self.strike()?;
             let rest = Duration::from(deadline.since(clock::now())).min(TICK);
             if let Ok(Some(event)) = tokio::time::timeout(rest, self.events.recv()).await {
                 self.handle(event).await?;
@@ -338,7 +338,7 @@ impl<'a> Coordinator<'a> {
     }
 
     /// Carries out the faults that are due.
-    async fn strike(&mut self) -> Result<(), Error> {
+    fn strike(&mut self) -> Result<(), Error> {
         while self.faults.first().is_some_and(|(at, _)| *at <= clock::now()) {
             match self.faults.remove(0).1 {
                 Strike::Kill(name) => {

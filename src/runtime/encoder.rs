@@ -18,7 +18,9 @@ impl Encoder {
         let (intervals, receiver) = mpsc::channel::<Interval>();
         let mut recording = Recording::new(recorder.window(), recorder.interval_length());
         let thread = std::thread::Builder::new().name("encoder".into()).spawn(move || {
-            receiver.into_iter().for_each(|interval| recording.add(&interval));
+            for interval in receiver {
+                recording.add(&interval);
+            }
             recording
         })?;
         Ok(Self { intervals, thread })
