@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::udp::UdpSocketState;
 use quinn::{
-    AsyncUdpSocket, ClientConfig, ConnectError, Connection, ConnectionError, EndpointConfig,
-    Incoming, Runtime, ServerConfig, TokioRuntime, VarInt,
+    AsyncUdpSocket, ClientConfig, ConnectError, Connection, ConnectionError, Incoming, Runtime,
+    ServerConfig, TokioRuntime, VarInt,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -22,7 +22,7 @@ use super::emulation::Emulation;
 use super::identity::{self, Identity};
 use super::socket::EmulatedSocket;
 use super::transport::{self, Transport};
-use super::{drops, tls};
+use super::{drops, reset, tls};
 use crate::time::Span;
 
 /// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
@@ -161,7 +161,7 @@ fn bind_speaking(
         Shared { address, client, server, transport, emulation, refused, receive_buffer_bytes };
     let config = shared.server_config(None);
     let inner = quinn::Endpoint::new_with_abstract_socket(
-        EndpointConfig::default(),
+        reset::endpoint_config(identity),
         Some(config),
         socket,
         Arc::new(TokioRuntime),
@@ -202,7 +202,7 @@ impl Endpoint {
             .connect_with(config, address, &name)
             .map_err(|source| Error::Dial { member: member.into(), address, source })?;
         connecting.await.map_err(|source| {
-            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            self.shared.count(&source);
             Error::Connect { member: member.into(), address, source }
         })
     }
@@ -215,7 +215,9 @@ impl Endpoint {
         Some(Handshake { incoming, shared: Arc::clone(&self.shared) })
     }
 
-    /// Handshakes that failed, dialled or being dialled.
+    /// Handshakes that failed for what the other side showed, dialled or being dialled.
+    ///
+    /// A peer that is not there, or not any more, showed nothing.
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
     }
@@ -266,13 +268,25 @@ impl Handshake {
             let member = peer_name(&connection).ok_or(Error::Nameless { address })?;
             Ok(Peer { member, connection })
         };
-        handshake.await.inspect_err(|_| {
-            shared.refused.fetch_add(1, Ordering::Relaxed);
+        handshake.await.inspect_err(|error| match error {
+            Error::Refused { source, .. } => shared.count(source),
+            _ => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+            }
         })
     }
 }
 
 impl Shared {
+    /// Counts a handshake that failed, unless it only came to no end.
+    fn count(&self, failure: &ConnectionError) {
+        let is_silence = matches!(
+            failure,
+            ConnectionError::TimedOut | ConnectionError::LocallyClosed | ConnectionError::Reset
+        );
+        self.refused.fetch_add(u64::from(!is_silence), Ordering::Relaxed);
+    }
+
     fn server_config(&self, expected_rtt: Option<Span>) -> ServerConfig {
         let mut config = ServerConfig::with_crypto(Arc::clone(&self.server) as _);
         config.transport_config(Arc::new(self.transport.config(expected_rtt)));

@@ -26,6 +26,7 @@ pub use transport::{Congestion, Transport};
 mod congestion;
 mod drops;
 mod outlet;
+mod reset;
 mod run;
 mod socket;
 mod tls;
