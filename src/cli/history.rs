@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Exit, Failure};
 use crate::experiment::run::histories;
-use crate::history::json::{JsonError, write_client, write_replica};
-use crate::history::{ChosenReader, ClientReader};
+use crate::history::json::{JsonError, write_client, write_cut, write_replica};
+use crate::history::{ChosenReader, ClientReader, Error};
 
 /// Prints what clients saw and replicas executed in a trial, one JSON object a line.
 #[derive(Debug, Args)]
@@ -26,29 +26,45 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let help = "name a results folder with a `histories` folder, and one of its trials; \
-                    committed references come without histories";
-        let world = |error: &dyn std::error::Error| Failure::world(error, help);
-        let paths = histories(&self.folder, self.trial).map_err(|error| world(&error))?;
+        let paths = histories(&self.folder, self.trial).map_err(|error| {
+            let (folder, trial) = (self.folder.display(), self.trial);
+            let message = format!("{folder} holds no histories of trial {trial}: {error}");
+            let help = "name a results folder with a `histories` folder, and one of its trials; \
+                        committed references come without histories";
+            Failure::request(message, help)
+        })?;
         for path in paths {
-            let file = BufReader::new(File::open(&path).map_err(|error| world(&error))?);
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let is_client = name.is_some_and(|name| name.starts_with("history"));
-            let written = if is_client {
-                ClientReader::new(file)
-                    .map_err(JsonError::History)
-                    .and_then(|reader| write_client(reader, &mut *out))
-            } else {
-                ChosenReader::new(file)
-                    .map_err(JsonError::History)
-                    .and_then(|reader| write_replica(reader, &mut *out))
-            };
-            match written {
-                Ok(_) => {}
+            match print(&path, out) {
+                Ok(()) => {}
                 Err(JsonError::Write(error)) => return Err(error.into()),
-                Err(error) => return Err(world(&error)),
+                Err(error) => {
+                    let help = format!("{} was changed after it was written", path.display());
+                    return Err(Failure::world(&error, help));
+                }
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Prints one history, whoever wrote it.
+fn print(path: &Path, out: &mut dyn Write) -> Result<(), JsonError> {
+    let read = |source| Error::Read { offset: 0, source };
+    let file = BufReader::new(File::open(path).map_err(read)?);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let is_client = name.is_some_and(|name| name.starts_with("history"));
+    let printed = if is_client {
+        ClientReader::new(file)
+            .map_err(JsonError::History)
+            .and_then(|reader| write_client(reader, &mut *out))
+    } else {
+        ChosenReader::new(file)
+            .map_err(JsonError::History)
+            .and_then(|reader| write_replica(reader, &mut *out))
+    };
+    match printed {
+        // Its writer was killed before it had written a block.
+        Err(JsonError::History(Error::Truncated { offset })) => write_cut(offset, out),
+        other => other.map(|_| ()),
     }
 }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::comparison::comparison;
 use super::progress::Teller;
 use super::{Exit, Failure};
-use crate::cluster::{self, InProcess, Interrupt, Processes};
+use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
 use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
 use crate::experiment::run::{self as experiment, Finished};
@@ -84,6 +84,7 @@ impl Run {
             store,
             launcher: launcher.as_mut(),
             listen: self.listen,
+            timeouts: Timeouts::default(),
             interrupt,
         };
         let summary = run.run(&|event| teller.tell(event));
@@ -123,7 +124,7 @@ fn conclude(
         for violation in &ended.findings.violations {
             writeln!(out, "{name} VIOLATION: {violation}")?;
         }
-        for reason in &ended.findings.network {
+        for reason in &ended.findings.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
         if !ended.row.flags.is_empty() && ended.row.valid {
@@ -138,7 +139,7 @@ fn conclude(
     let has = |is: fn(&Finished) -> bool| finished.iter().any(is);
     Ok(if has(|ended| !ended.findings.violations.is_empty()) {
         Exit::Unsafe
-    } else if has(|ended| !ended.findings.network.is_empty()) {
+    } else if has(|ended| !ended.findings.unfit.is_empty()) {
         Exit::World
     } else if has(|ended| !ended.row.complete) {
         Exit::Partial

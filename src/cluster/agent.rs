@@ -11,20 +11,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::{Connection, SendStream};
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use super::deployment::{Deployment, site};
+use super::place::Place;
 use super::usage::UsageMeter;
 use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
 use crate::measure::hlog;
 use crate::paxos::Replica;
 use crate::runtime::client::{self, ClientLoop, Schedule};
-use crate::runtime::mesh::Mesh;
-use crate::runtime::net::identity::Identity;
-use crate::runtime::net::link::Links;
-use crate::runtime::net::releaser::{Precision, Releaser};
-use crate::runtime::net::{Emulation, Endpoint, Transport, endpoint};
+use crate::runtime::net::{Identity, Transport, endpoint};
 use crate::runtime::replica::{self, MemberName, ReplicaLoop};
 use crate::workload::Generator;
 
@@ -123,13 +118,16 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
         connection,
         send,
         place: None,
+        opened: None,
         loops: JoinSet::new(),
         running: None,
         meter: None,
     };
     let outcome = agent.serve(Receiver::new(receive)).await;
-    if let Err(error) = &outcome {
-        agent.fail(error).await;
+    match &outcome {
+        Ok(()) => {}
+        Err(Error::Coordinator { .. }) => agent.leave_what_there_is().await,
+        Err(error) => agent.fail(error).await,
     }
     control.close("done");
     control.wait_idle().await;
@@ -149,20 +147,11 @@ struct Agent {
     connection: Connection,
     send: SendStream,
     place: Option<Place>,
+    /// A replica that is ready to run.
+    opened: Option<ReplicaLoop<Replica>>,
     loops: JoinSet<Result<RoleReport, Error>>,
     running: Option<Running>,
     meter: Option<UsageMeter>,
-}
-
-/// Its place in the deployment.
-struct Place {
-    deployment: Deployment,
-    endpoint: Endpoint,
-    emulation: Option<Arc<Emulation>>,
-    mesh: Mesh,
-    attached: Option<mpsc::UnboundedReceiver<crate::runtime::mesh::Attached>>,
-    /// Dialling and accepting; they end with the agent.
-    tasks: JoinSet<()>,
 }
 
 /// The loop that runs, as seen from outside.
@@ -180,10 +169,7 @@ impl Agent {
                 message = receiver.next::<ToAgent>() => match message {
                     Ok(ToAgent::End) => return Ok(()),
                     Ok(message) => self.handle(message).await?,
-                    Err(source) => {
-                        self.leave_what_there_is().await;
-                        return Err(self.lost(source));
-                    }
+                    Err(source) => return Err(self.lost(source)),
                 },
                 Some(ended) = self.loops.join_next() => self.report(role_report(ended)?).await?,
                 _ = status.tick() => self.tell_status().await?,
@@ -201,66 +187,78 @@ impl Agent {
 
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
-            ToAgent::Assign { deployment, bind } => {
-                let place = Place::take(*deployment, &self.identity, bind)?;
+            ToAgent::Assign { deployment, bind, known } => {
+                let place = Place::take(*deployment, self.member, &self.identity, bind, &known)?;
                 let address = place.endpoint.local_address();
+                self.log(&format!("listens on {address}"));
                 self.place = Some(place);
-                self.tell(ToCoordinator::Bound(address)).await
+                self.open().await?;
+                self.tell(ToCoordinator::Ready(address)).await
             }
             ToAgent::Mesh(addresses) => {
                 if let Some(place) = &mut self.place {
-                    place.connect(self.member, &addresses);
+                    place.connect(&addresses);
                 }
                 Ok(())
             }
-            ToAgent::Start(schedule) => self.start(schedule).await,
+            ToAgent::Start(schedule) => self.start(schedule),
             ToAgent::Finish => {
-                match &self.running {
-                    Some(Running::Replica(status)) => status.finish(),
-                    Some(Running::Client(status)) => status.finish(),
-                    None => {}
-                }
+                self.finish();
                 Ok(())
             }
             ToAgent::End => Ok(()),
         }
     }
 
-    async fn start(&mut self, schedule: Schedule) -> Result<(), Error> {
-        let Some(place) = &mut self.place else { return Ok(()) };
+    /// Reads what is on the disk, which takes its time, before anybody waits for an answer.
+    async fn open(&mut self) -> Result<(), Error> {
+        let (Some(place), MemberName::Replica(id)) = (&mut self.place, self.member) else {
+            return Ok(());
+        };
         let Some(attached) = place.attached.take() else { return Ok(()) };
         let deployment = &place.deployment;
-        let output = new_file(&self.folder)
-            .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
+        let settings = replica::Settings {
+            id,
+            durability: deployment.durability,
+            folder: self.folder.clone(),
+            output: new_file(&self.folder)
+                .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
+            seed: deployment.seed.wrapping_add(u64::from(id.0)),
+        };
+        let status = Arc::new(replica::Status::default());
+        let protocol = Replica::new(deployment.config(id));
+        let (replica, recovery) =
+            ReplicaLoop::open(protocol, settings, attached, Arc::clone(&status))?;
+        self.opened = Some(replica);
+        self.running = Some(Running::Replica(status));
+        self.log(&format!("recovered {recovery:?}"));
+        self.tell(ToCoordinator::Recovered(recovery)).await
+    }
+
+    fn start(&mut self, schedule: Schedule) -> Result<(), Error> {
+        self.log("starts");
         if !self.shares_process {
             self.meter = Some(UsageMeter::start(schedule.measure_from, schedule.measure_until));
         }
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let deployment = &place.deployment;
         match self.member {
-            MemberName::Replica(id) => {
-                let settings = replica::Settings {
-                    id,
-                    durability: deployment.durability,
-                    folder: self.folder.clone(),
-                    output,
-                    seed: deployment.seed.wrapping_add(u64::from(id.0)),
-                    window: schedule.window(),
-                };
-                let status = Arc::new(replica::Status::default());
-                let protocol = Replica::new(deployment.config(id));
-                let (replica, recovery) =
-                    ReplicaLoop::open(protocol, settings, attached, Arc::clone(&status))?;
-                self.running = Some(Running::Replica(status));
-                self.loops.spawn(async move { Ok(RoleReport::Replica(replica.run().await?)) });
-                self.tell(ToCoordinator::Recovered(recovery)).await
+            MemberName::Replica(_) => {
+                let Some(replica) = self.opened.take() else { return Ok(()) };
+                let window = schedule.window();
+                self.loops
+                    .spawn(async move { Ok(RoleReport::Replica(replica.run(window).await?)) });
             }
             MemberName::Client(id) => {
+                let Some(attached) = place.attached.take() else { return Ok(()) };
                 let settings = client::Settings {
                     id,
                     targets: deployment.targets(id),
                     retry_after: deployment.retry_after(),
                     floor: deployment.floor(id),
                     schedule,
-                    output,
+                    output: new_file(&self.folder)
+                        .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
                 };
                 let of = deployment.links.client_regions.len();
                 let workload = &deployment.workload;
@@ -269,8 +267,15 @@ impl Agent {
                 let client = ClientLoop::open(settings, generator, attached, Arc::clone(&status))?;
                 self.running = Some(Running::Client(status));
                 self.loops.spawn(async move { Ok(RoleReport::Client(client.run().await?)) });
-                Ok(())
             }
+        }
+        Ok(())
+    }
+
+    /// A line for whoever looks for the cause of a failure: a process has its log to itself.
+    fn log(&self, text: &str) {
+        if !self.shares_process {
+            eprintln!("{} {text}", self.member);
         }
     }
 
@@ -296,6 +301,14 @@ impl Agent {
 
     /// The loop has ended: its files, and its report.
     async fn report(&mut self, role: RoleReport) -> Result<(), Error> {
+        let handed_over = self.hand_over(&role).await;
+        if matches!(handed_over, Err(Error::Coordinator { .. })) {
+            self.leave(&role);
+        }
+        handed_over
+    }
+
+    async fn hand_over(&mut self, role: &RoleReport) -> Result<(), Error> {
         let paths = written_files(&self.folder)
             .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
         for path in &paths {
@@ -306,7 +319,7 @@ impl Agent {
         }
         let place = self.place.as_ref();
         let report = Report {
-            role,
+            role: role.clone(),
             emulation: place.and_then(|place| Some(place.emulation.as_ref()?.report())),
             refused_count: place.map_or(0, |place| place.endpoint.refused()),
             kernel_drop_count: place.and_then(|place| place.endpoint.kernel_drops()),
@@ -316,77 +329,43 @@ impl Agent {
         self.tell(ToCoordinator::Report(Box::new(report))).await
     }
 
+    /// Asks the loop to end.
+    fn finish(&self) {
+        match &self.running {
+            Some(Running::Replica(status)) => status.finish(),
+            Some(Running::Client(status)) => status.finish(),
+            None => {}
+        }
+    }
+
     /// The coordinator is lost: stop, and leave what was measured in the folder.
     async fn leave_what_there_is(&mut self) {
-        let _ = self.handle(ToAgent::Finish).await;
+        self.finish();
         while let Some(ended) = self.loops.join_next().await {
-            if let Ok(RoleReport::Client(report)) = role_report(ended) {
-                // It is the last thing this process can do; a failure has nobody left to be told.
-                if let Ok(file) = std::fs::File::create(self.folder.join("partial.hlog")) {
-                    let series = self.member.to_string();
-                    let lines = report.recording.lines(&series);
-                    let _ = hlog::write(file, Duration::ZERO, lines);
-                }
+            if let Ok(role) = role_report(ended) {
+                self.leave(&role);
             }
         }
     }
 
-    async fn fail(&mut self, error: &Error) {
-        if matches!(error, Error::Coordinator { .. }) {
-            return;
+    fn leave(&self, role: &RoleReport) {
+        let RoleReport::Client(report) = role else { return };
+        let series = self.member.to_string();
+        let lines = report.recording.lines(&series);
+        let path = self.folder.join("partial.hlog");
+        // It is the last thing this process does; a failure has nobody left to be told.
+        if let Ok(file) = std::fs::File::create(path) {
+            let _ = hlog::write(file, Duration::ZERO, lines);
         }
+    }
+
+    async fn fail(&mut self, error: &Error) {
         let is_violation = matches!(error, Error::Panic(_));
         let message = ToCoordinator::Failed { message: error.chain(), is_violation };
         if self.tell(message).await.is_ok() {
             // The coordinator closes the connection when it has read that.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.connection.closed()).await;
         }
-    }
-}
-
-impl Place {
-    fn take(deployment: Deployment, identity: &Identity, bind: SocketAddr) -> Result<Self, Error> {
-        let emulation = if deployment.is_emulated() {
-            let releaser = Releaser::start(Precision::default()).map_err(Error::Emulation)?;
-            let links = Links::new(deployment.seed);
-            Some(Arc::new(Emulation::new(links, Arc::new(releaser))))
-        } else {
-            None
-        };
-        let endpoint = endpoint::bind(identity, bind, emulation.clone(), &deployment.transport)?;
-        let (sender, attached) = mpsc::unbounded_channel();
-        let mesh = Mesh::new(endpoint.clone(), sender);
-        let attached = Some(attached);
-        Ok(Self { deployment, endpoint, emulation, mesh, attached, tasks: JoinSet::new() })
-    }
-
-    /// Sets the delay of every link from here, and only then lets anything pass.
-    fn connect(&mut self, member: MemberName, addresses: &[(MemberName, SocketAddr)]) {
-        let peers = self.deployment.peers(member);
-        let peers = addresses.iter().filter(|(peer, _)| peers.contains(peer));
-        for (stream_id, (peer, address)) in (0u64..).zip(peers.clone()) {
-            if let Some(emulation) = &self.emulation {
-                let delay = self.deployment.links.between(site(member), site(*peer)).clone();
-                let stream_id = stream_of(member) << 32 | stream_id;
-                emulation.set(*address, delay, stream_id);
-            }
-        }
-        self.tasks.spawn(self.mesh.clone().accept());
-        for (peer, address) in peers {
-            if Deployment::dials(member, *peer) {
-                let round_trip = self.deployment.links.round_trip(site(member), site(*peer));
-                let dial = self.mesh.clone().dial(*address, peer.to_string(), round_trip);
-                self.tasks.spawn(dial);
-            }
-        }
-    }
-}
-
-/// A number for each member, so that every directed link draws from a stream of its own.
-fn stream_of(member: MemberName) -> u64 {
-    match member {
-        MemberName::Replica(id) => u64::from(id.0),
-        MemberName::Client(id) => 1 << 16 | u64::from(id.0),
     }
 }
 
@@ -427,7 +406,7 @@ fn new_file(folder: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// The files of all starts, in order.
-fn written_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn written_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let path = |index: usize| folder.join(format!("written.{index}"));
     let mut paths = Vec::new();
     while path(paths.len()).try_exists()? {

@@ -7,10 +7,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::agent::{self, Ticket};
-use super::coordinator::{self, Error, Progress, Settings};
+use super::coordinator;
 use super::deployment::Deployment;
+use super::error::Error;
 use super::launcher::Launcher;
 use super::outcome::Outcome;
+use super::settings::{Progress, Settings};
 
 /// Whether the user wants the run to end; installed once, for all trials of a run.
 #[derive(Clone, Debug)]

@@ -5,121 +5,32 @@
 //! it and is flagged.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
-use quinn::{Connection, RecvStream, SendStream};
-use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use quinn::{Connection, SendStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 
-use super::agent::{COORDINATOR, control_transport};
+use super::agent::{self, COORDINATOR, control_transport};
 use super::deployment::{Deployment, Fault};
-use super::launcher::{self, Launcher, Start};
+use super::error::Error;
+use super::launcher::{Launcher, Start};
 use super::outcome::Outcome;
-use super::wire::{self, Receiver, Status, ToAgent, ToCoordinator};
+use super::reception::{self, Event, Session, What};
+use super::settings::{Progress, Settings, Timeouts};
+use super::wire::{self, Status, ToAgent, ToCoordinator};
 use crate::runtime::client::Schedule;
 use crate::runtime::clock;
-use crate::runtime::net::{Authority, Endpoint, endpoint, identity};
+use crate::runtime::net::{Authority, Endpoint, Identity, endpoint};
 use crate::runtime::replica::MemberName;
 use crate::time::{Span, Time};
 
-/// How long a member may take to join.
-const JOIN_TIMEOUT: Span = Span::from_millis(20_000);
-/// How long the mesh may take to form.
-const MESH_TIMEOUT: Span = Span::from_millis(20_000);
-/// How long replicas may take, after the last answer, to execute as much as the one furthest ahead.
-const QUIESCE_TIMEOUT: Span = Span::from_millis(5_000);
-/// How long a member may take to hand over what it has.
-const COLLECT_TIMEOUT: Span = Span::from_millis(60_000);
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
 /// How often the coordinator looks at the clock while nothing happens.
 const TICK: Duration = Duration::from_millis(10);
-
-/// Why a trial came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The certificates.
-    #[error(transparent)]
-    Identity(#[from] identity::Error),
-    /// The coordinator's own socket.
-    #[error("the coordinator cannot listen; choose another address with --listen")]
-    Listen(#[source] endpoint::Error),
-    /// An agent could not be started.
-    #[error(transparent)]
-    Launch(#[from] launcher::Error),
-    /// Members that never dialled.
-    #[error(
-        "{} never joined within {} s; their logs are in {}",
-        list(members), JOIN_TIMEOUT.0 / 1_000_000_000, folder.display()
-    )]
-    NeverJoined {
-        /// Which.
-        members: Vec<MemberName>,
-        /// The folder of the trial.
-        folder: PathBuf,
-    },
-    /// Members that found no way to the others.
-    #[error("{} found no connection to all its peers within {} s", list(members), MESH_TIMEOUT.0 / 1_000_000_000)]
-    NeverMeshed {
-        /// Which.
-        members: Vec<MemberName>,
-    },
-    /// A member failed before the trial began.
-    #[error("{member} failed: {message}")]
-    Failed {
-        /// Which.
-        member: MemberName,
-        /// What it said.
-        message: String,
-    },
-    /// The user has had enough.
-    #[error("interrupted")]
-    Interrupted,
-    /// There is no runtime to run in.
-    #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
-    Runtime(#[source] std::io::Error),
-    /// A file of a member could not be kept.
-    #[error("cannot write {}: make room or choose another folder with --out", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-fn list(members: &[MemberName]) -> String {
-    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// What the user is shown while a trial runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Agents are starting.
-    Joining,
-    /// Members connect to one another.
-    Meshing,
-    /// Load before the measurement.
-    WarmUp,
-    /// Load under measurement.
-    Measuring,
-    /// Outstanding answers arrive.
-    Draining,
-    /// Members hand over what they have.
-    Collecting,
-}
-
-/// What a coordinator is given beside the deployment.
-#[derive(Debug)]
-pub struct Settings<'a> {
-    /// Where it listens; port 0 takes any.
-    pub listen: SocketAddr,
-    /// Where members keep their files while they run, and where what they hand over is kept.
-    pub folder: &'a Path,
-}
 
 /// Runs one trial.
 pub(super) async fn run(
@@ -135,28 +46,21 @@ pub(super) async fn run(
     outcome
 }
 
-/// What happens to the coordinator.
-enum Event {
-    /// A member dialled.
-    Joined(MemberName, SendStream, Connection),
-    /// A member said something.
-    Said(MemberName, ToCoordinator),
-    /// A member handed over a file.
-    Handed(MemberName, Result<PathBuf, Error>),
-    /// A member's connection ended.
-    Lost(MemberName),
-}
-
 /// What is known of one member.
 #[derive(Debug, Default)]
 struct Member {
+    /// Its connection; none while it is not there.
+    session: Option<Session>,
     send: Option<SendStream>,
+    /// Where it is for the others; none until it is ready to run.
     address: Option<SocketAddr>,
     status: Status,
     has_reported: bool,
     file_count: usize,
     /// It was killed on purpose and is not expected to be there.
     is_down: bool,
+    /// It was started again and is to come back.
+    is_returning: bool,
     /// It is lost for good.
     is_lost: bool,
 }
@@ -164,12 +68,18 @@ struct Member {
 struct Coordinator<'a> {
     deployment: &'a Deployment,
     folder: &'a Path,
+    timeouts: Timeouts,
     launcher: &'a mut dyn Launcher,
     authority: Authority,
+    /// A member that is started again is the same one.
+    identities: BTreeMap<MemberName, Identity>,
     endpoint: Endpoint,
+    /// Where members dial.
     address: SocketAddr,
     events: UnboundedReceiver<Event>,
     members: BTreeMap<MemberName, Member>,
+    /// How processes ended, as far as the launcher knows.
+    ends: BTreeMap<MemberName, String>,
     schedule: Option<Schedule>,
     faults: Vec<(Time, Strike)>,
     outcome: Outcome,
@@ -194,21 +104,24 @@ impl<'a> Coordinator<'a> {
         let identity = authority.issue(COORDINATOR)?;
         let endpoint = endpoint::bind(&identity, settings.listen, None, &control_transport())
             .map_err(Error::Listen)?;
-        let address = endpoint.local_address();
+        let address = reachable(endpoint.local_address());
         let (sender, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(endpoint.clone(), sender, settings.folder.to_path_buf()));
+        tasks.spawn(reception::accept(endpoint.clone(), sender, settings.folder.to_path_buf()));
         let members =
             deployment.members().into_iter().map(|name| (name, Member::default())).collect();
         Ok(Self {
             deployment,
             folder: settings.folder,
+            timeouts: settings.timeouts,
             launcher,
             authority,
+            identities: BTreeMap::new(),
             endpoint,
             address,
             events,
             members,
+            ends: BTreeMap::new(),
             schedule: None,
             faults: Vec::new(),
             outcome: Outcome::default(),
@@ -227,15 +140,15 @@ impl<'a> Coordinator<'a> {
         progress(Progress::Measuring);
         self.until(schedule.measure_until, |_| false).await?;
         progress(Progress::Draining);
-        // The last strike may fall into the drain: a replica that is to come back is waited for.
         self.until(schedule.drain_until + TICK.into(), |all| {
-            all.faults.is_empty() && all.are_clients_drained()
+            all.is_everybody_back() && all.are_clients_drained()
         })
         .await?;
-        let deadline = clock::now() + QUIESCE_TIMEOUT;
+        let deadline = clock::now() + self.timeouts.quiesce;
         self.until(deadline, Self::are_replicas_level).await?;
         progress(Progress::Collecting);
         self.collect().await?;
+        self.outcome.refused_count = self.endpoint.refused();
         Ok(std::mem::take(&mut self.outcome))
     }
 
@@ -244,17 +157,26 @@ impl<'a> Coordinator<'a> {
         for name in names {
             self.launch(name)?;
         }
-        let bound = |all: &Self| all.members.values().all(|member| member.address.is_some());
-        if self.until(clock::now() + JOIN_TIMEOUT, bound).await? {
+        let from = clock::now();
+        let joined = |all: &Self| all.members.values().all(|member| member.address.is_some());
+        if self.until(from + self.timeouts.join, joined).await? {
             return self.fail_early();
         }
         self.fail_early()?;
-        let members = self.missing(|member| member.address.is_none());
-        Err(Error::NeverJoined { members, folder: self.folder.to_path_buf() })
+        Err(Error::NeverJoined {
+            members: self.expected(|member| member.address.is_none()),
+            ends: std::mem::take(&mut self.ends),
+            waited: clock::now().since(from),
+            folder: self.folder.to_path_buf(),
+        })
     }
 
     fn launch(&mut self, member: MemberName) -> Result<(), Error> {
-        let identity = self.authority.issue(&member.to_string())?;
+        let identity = match self.identities.get(&member) {
+            Some(identity) => identity.clone(),
+            None => self.authority.issue(&member.to_string())?,
+        };
+        self.identities.insert(member, identity.clone());
         let folder = self.folder.join(member.to_string());
         let start = Start { member, coordinator: self.address, identity, folder };
         Ok(self.launcher.start(start)?)
@@ -267,14 +189,20 @@ impl<'a> Coordinator<'a> {
         let is_meshed = move |name: MemberName, member: &Member| {
             member.status.connected >= deployment.peers(name).len()
         };
+        let from = clock::now();
         let all_meshed =
             |all: &Self| all.members.iter().all(|(name, member)| is_meshed(*name, member));
-        if self.until(clock::now() + MESH_TIMEOUT, all_meshed).await? {
+        if self.until(from + self.timeouts.mesh, all_meshed).await? {
             return self.fail_early();
         }
         self.fail_early()?;
         let members = self.members.iter().filter(|(name, member)| !is_meshed(**name, member));
-        Err(Error::NeverMeshed { members: members.map(|(name, _)| *name).collect() })
+        Err(Error::NeverMeshed {
+            members: members.map(|(name, _)| *name).collect(),
+            ends: std::mem::take(&mut self.ends),
+            waited: clock::now().since(from),
+            folder: self.folder.to_path_buf(),
+        })
     }
 
     async fn start(&mut self) -> Schedule {
@@ -298,19 +226,35 @@ impl<'a> Coordinator<'a> {
 
     async fn collect(&mut self) -> Result<(), Error> {
         self.tell_all(&ToAgent::Finish).await;
-        let deadline = clock::now() + COLLECT_TIMEOUT;
+        let deadline = clock::now() + self.timeouts.collect;
         self.until(deadline, |all| {
-            all.members.iter().filter(|(_, member)| member.is_expected()).all(|(name, member)| {
-                let files = all.outcome.files.get(name).map_or(0, Vec::len);
-                member.has_reported && files == member.file_count
-            })
+            all.expected(|_| true).iter().all(|name| all.has_handed_over(*name))
         })
         .await?;
-        for name in self.missing(|member| !member.has_reported) {
-            self.outcome.lost.entry(name).or_insert_with(|| "it made no report".into());
+        let names: Vec<MemberName> = self.members.keys().copied().collect();
+        for name in names {
+            if self.has_handed_over(name) {
+                continue;
+            }
+            if self.members[&name].is_returning {
+                self.lose(name, "it was started again and did not come back");
+            } else if !self.members[&name].is_down {
+                self.lose(name, "it did not hand over what it has");
+            }
+            // What it had written down when it ended; it lies where this process put its folder.
+            let folder = self.folder.join(name.to_string());
+            if let Ok(paths) = agent::written_files(&folder) {
+                self.outcome.files.insert(name, paths);
+            }
         }
         self.tell_all(&ToAgent::End).await;
         Ok(())
+    }
+
+    fn has_handed_over(&self, name: MemberName) -> bool {
+        let files = self.outcome.files.get(&name).map_or(0, Vec::len);
+        let member = &self.members[&name];
+        member.has_reported && files == member.file_count
     }
 
     /// Handles what happens until `is_done` or a deadline; whether it is done.
@@ -331,10 +275,40 @@ impl<'a> Coordinator<'a> {
             if let Ok(Some(event)) = tokio::time::timeout(rest, self.events.recv()).await {
                 self.handle(event).await?;
             }
-            if self.schedule.is_none() && !self.outcome.lost.is_empty() {
+            let is_early_end = self.note_ends();
+            if self.schedule.is_none() && (is_early_end || !self.outcome.lost.is_empty()) {
                 return Ok(false);
             }
         }
+    }
+
+    /// Asks the launcher for ends of members that are not connected; whether there is one.
+    ///
+    /// An agent that is connected tells more about its end than a launcher knows.
+    fn note_ends(&mut self) -> bool {
+        let mut has_ended = false;
+        for name in self.expected(|member| member.session.is_none()) {
+            if let Some(end) = self.launcher.ended(name) {
+                self.ends.insert(name, end);
+                has_ended = true;
+            }
+        }
+        let is_awaited = |member: &Member| member.is_returning && member.session.is_none();
+        let returning = self.members.iter().filter(|(_, member)| is_awaited(member));
+        for name in returning.map(|(name, _)| *name).collect::<Vec<_>>() {
+            if let Some(end) = self.launcher.ended(name) {
+                self.lose(name, &format!("it was started again and ended: {end}"));
+            }
+        }
+        has_ended
+    }
+
+    fn lose(&mut self, name: MemberName, message: &str) {
+        if let Some(member) = self.members.get_mut(&name) {
+            member.is_lost = true;
+            member.is_returning = false;
+        }
+        self.outcome.lost.entry(name).or_insert_with(|| message.into());
     }
 
     /// Carries out the faults that are due.
@@ -344,63 +318,88 @@ impl<'a> Coordinator<'a> {
                 Strike::Kill(name) => {
                     if let Some(member) = self.members.get_mut(&name) {
                         member.is_down = true;
-                        member.send = None;
+                        (member.session, member.send) = (None, None);
+                        member.status = Status::default();
                     }
                     self.launcher.kill(name);
                 }
-                Strike::Restart(name) => self.launch(name)?,
+                Strike::Restart(name) => {
+                    if let Some(member) = self.members.get_mut(&name) {
+                        member.is_returning = true;
+                    }
+                    self.launch(name)?;
+                }
             }
         }
         Ok(())
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Error> {
-        match event {
-            Event::Joined(name, send, connection) => self.welcome(name, send, &connection).await,
-            Event::Said(name, message) => self.hear(name, message).await,
-            Event::Handed(name, path) => {
-                self.outcome.files.entry(name).or_default().push(path?);
-            }
-            Event::Lost(name) => {
-                let Some(member) = self.members.get_mut(&name) else { return Ok(()) };
-                if !member.is_down && !member.has_reported {
-                    member.is_lost = true;
-                    let message = "its connection to the coordinator ended".into();
-                    self.outcome.lost.entry(name).or_insert(message);
+        let Event { member: name, session, what } = event;
+        if let What::Joined(send, connection) = what {
+            self.welcome(name, session, send, &connection).await;
+            return Ok(());
+        }
+        let Some(member) = self.members.get_mut(&name) else { return Ok(()) };
+        // The last words of a process that was killed and has a successor are of no interest.
+        if member.session != Some(session) {
+            return Ok(());
+        }
+        match what {
+            What::Joined(..) => {}
+            What::Said(message) => self.hear(name, message).await,
+            What::Handed(path) => self.outcome.files.entry(name).or_default().push(path?),
+            What::Lost => {
+                (member.session, member.send) = (None, None);
+                if !self.has_handed_over(name) {
+                    let end = self.launcher.ended(name);
+                    let end = end.map_or_else(String::new, |end| format!(" ({end})"));
+                    self.lose(name, &format!("its connection to the coordinator ended{end}"));
                 }
             }
         }
         Ok(())
     }
 
-    async fn welcome(&mut self, name: MemberName, send: SendStream, connection: &Connection) {
+    async fn welcome(
+        &mut self,
+        name: MemberName,
+        session: Session,
+        send: SendStream,
+        connection: &Connection,
+    ) {
         let Some(member) = self.members.get_mut(&name) else {
             connection.close(0u32.into(), b"no such member");
             return;
         };
+        if member.session.is_some() {
+            connection.close(0u32.into(), b"this member has joined");
+            return;
+        }
         // A restarted member keeps its address, so that its peers find it again.
         let bind =
             member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
-        member.send = Some(send);
+        (member.session, member.send) = (Some(session), Some(send));
         let deployment = Box::new(self.deployment.clone());
-        self.tell(name, &ToAgent::Assign { deployment, bind }).await;
+        let known = self.addresses();
+        self.tell(name, &ToAgent::Assign { deployment, bind, known }).await;
     }
 
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {
         let Some(member) = self.members.get_mut(&name) else { return };
         match message {
             ToCoordinator::Join { .. } => {}
-            ToCoordinator::Bound(address) => {
+            ToCoordinator::Recovered(recovery) => {
+                self.outcome.recoveries.entry(name).or_default().push(recovery);
+            }
+            ToCoordinator::Ready(address) => {
                 member.address = Some(address);
-                if let (true, Some(schedule)) = (member.is_down, self.schedule) {
+                (member.is_down, member.is_returning) = (false, false);
+                if let Some(schedule) = self.schedule {
                     let addresses = self.addresses();
                     self.tell(name, &ToAgent::Mesh(addresses)).await;
                     self.tell(name, &ToAgent::Start(schedule)).await;
                 }
-            }
-            ToCoordinator::Recovered(recovery) => {
-                member.is_down = false;
-                self.outcome.recoveries.entry(name).or_default().push(recovery);
             }
             ToCoordinator::Status(status) => member.status = status,
             ToCoordinator::Report(report) => {
@@ -409,12 +408,10 @@ impl<'a> Coordinator<'a> {
                 self.outcome.reports.insert(name, *report);
             }
             ToCoordinator::Failed { message, is_violation } => {
-                member.is_lost = true;
                 if is_violation {
                     self.outcome.violations.push(format!("{name}: {message}"));
                 }
-                self.outcome.lost.insert(name, message);
-                self.tell(name, &ToAgent::End).await;
+                self.lose(name, &message);
             }
         }
     }
@@ -440,11 +437,9 @@ impl<'a> Coordinator<'a> {
         self.members.iter().filter_map(|(name, member)| Some((*name, member.address?))).collect()
     }
 
-    fn missing(&self, is_missing: impl Fn(&Member) -> bool) -> Vec<MemberName> {
-        let members = self
-            .members
-            .iter()
-            .filter(|(_, member)| !member.is_lost && !member.is_down && is_missing(member));
+    /// The members that are expected to be there and of which this is true.
+    fn expected(&self, has: impl Fn(&Member) -> bool) -> Vec<MemberName> {
+        let members = self.members.iter().filter(|(_, member)| member.is_expected() && has(member));
         members.map(|(name, _)| *name).collect()
     }
 
@@ -456,6 +451,11 @@ impl<'a> Coordinator<'a> {
             }
             None => Ok(()),
         }
+    }
+
+    /// The last strike may fall into the drain, and a replica that is to come back is waited for.
+    fn is_everybody_back(&self) -> bool {
+        self.faults.is_empty() && !self.members.values().any(|member| member.is_returning)
     }
 
     fn are_clients_drained(&self) -> bool {
@@ -482,59 +482,12 @@ impl Member {
     }
 }
 
-/// Takes members that dial, and reads what each says and hands over.
-async fn accept(endpoint: Endpoint, events: UnboundedSender<Event>, folder: PathBuf) {
-    let mut readers = JoinSet::new();
-    while let Some(handshake) = endpoint.accept().await {
-        let (events, folder) = (events.clone(), folder.clone());
-        readers.spawn(async move {
-            // A stranger is refused by its certificate, and the endpoint counts it.
-            let Ok(peer) = handshake.finish().await else { return };
-            let Some(name) = MemberName::parse(&peer.member) else { return };
-            let Ok((send, receive)) = peer.connection.accept_bi().await else { return };
-            let joined = Event::Joined(name, send, peer.connection.clone());
-            if events.send(joined).is_err() {
-                return;
-            }
-            let files = tokio::spawn(take_files(
-                peer.connection.clone(),
-                name,
-                folder.join(name.to_string()),
-                events.clone(),
-            ));
-            let mut receiver = Receiver::new(receive);
-            while let Ok(message) = receiver.next::<ToCoordinator>().await {
-                if events.send(Event::Said(name, message)).is_err() {
-                    break;
-                }
-            }
-            files.abort();
-            let _ = events.send(Event::Lost(name));
-        });
-    }
-}
-
-/// Keeps the files that a member hands over, each on a stream of its own.
-async fn take_files(
-    connection: Connection,
-    name: MemberName,
-    folder: PathBuf,
-    events: UnboundedSender<Event>,
-) {
-    let mut index = 0;
-    while let Ok(mut stream) = connection.accept_uni().await {
-        let path = folder.join(format!("collected.{index}"));
-        index += 1;
-        let kept = keep(&mut stream, &path).await;
-        let kept = kept.map_err(|source| Error::File { path: path.clone(), source });
-        if events.send(Event::Handed(name, kept.map(|()| path))).is_err() {
-            return;
-        }
-    }
-}
-
-async fn keep(stream: &mut RecvStream, path: &Path) -> std::io::Result<()> {
-    let mut file = tokio::fs::File::create(path).await?;
-    tokio::io::copy(stream, &mut file).await?;
-    file.flush().await
+/// Where members on this host dial a coordinator that listens everywhere.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }

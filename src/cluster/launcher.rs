@@ -60,6 +60,10 @@ pub trait Launcher: Send {
     /// Stops one agent at once, as a crash would.
     fn kill(&mut self, member: MemberName);
 
+    /// How an agent ended by itself, where that is known: a hint for messages, and a reason to wait
+    /// no longer for one that never joined.
+    fn ended(&mut self, member: MemberName) -> Option<String>;
+
     /// Stops whatever still runs, and waits until it is gone.
     fn stop_all(&mut self);
 }
@@ -88,7 +92,11 @@ impl Launcher for Processes {
         let error = |source| Error::Start { member, folder: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(error)?;
         let identity_file = folder.join("identity");
-        identity.write(&identity_file)?;
+        // A restarted member finds the one it had.
+        match std::fs::remove_file(&identity_file) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
+            _ => identity.write(&identity_file)?,
+        }
         let log = File::options()
             .create(true)
             .append(true)
@@ -117,6 +125,11 @@ impl Launcher for Processes {
         if let Some(mut child) = self.children.remove(&member) {
             stop(&mut child);
         }
+    }
+
+    fn ended(&mut self, member: MemberName) -> Option<String> {
+        let status = self.children.get_mut(&member)?.try_wait().ok()??;
+        Some(status.to_string())
     }
 
     fn stop_all(&mut self) {
@@ -149,7 +162,7 @@ pub struct InProcess {
 struct Thread {
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
-    handle: Option<JoinHandle<()>>,
+    handle: Option<JoinHandle<Result<(), agent::Error>>>,
 }
 
 impl Launcher for InProcess {
@@ -169,11 +182,10 @@ impl Launcher for InProcess {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        // What went wrong was told to the coordinator.
-                        _ = agent::run(ticket) => {}
-                        _ = stopped => {}
+                        ended = agent::run(ticket) => ended,
+                        _ = stopped => Ok(()),
                     }
-                });
+                })
             })
             .map_err(error)?;
         self.threads.insert(member, Thread { stop: Some(stop), handle: Some(handle) });
@@ -182,6 +194,16 @@ impl Launcher for InProcess {
 
     fn kill(&mut self, member: MemberName) {
         self.threads.remove(&member);
+    }
+
+    fn ended(&mut self, member: MemberName) -> Option<String> {
+        let thread = self.threads.get_mut(&member)?;
+        let handle = thread.handle.take_if(|handle| handle.is_finished())?;
+        Some(match handle.join() {
+            Ok(Ok(())) => "without an error".into(),
+            Ok(Err(error)) => error.chain(),
+            Err(_) => "by a panic".into(),
+        })
     }
 
     fn stop_all(&mut self) {
@@ -193,7 +215,7 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(handle) = self.handle.take() {
-            // A panic in it was caught and reported by the agent.
+            // What went wrong was told to the coordinator.
             let _ = handle.join();
         }
     }

@@ -13,6 +13,7 @@ pub struct Outcome {
     /// The reports of the members that made one.
     pub reports: BTreeMap<MemberName, Report>,
     /// The files of each member: the logs of a replica, one a start; the history of a client.
+    /// Those of a member that was killed or lost are what it left behind, and may be cut off.
     pub files: BTreeMap<MemberName, Vec<PathBuf>>,
     /// What each replica found on its disk, at each start.
     pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub lost: BTreeMap<MemberName, String>,
     /// Assertions of the protocol that broke.
     pub violations: Vec<String>,
+    /// Strangers that the coordinator refused.
+    pub refused_count: u64,
 }
 
 impl Outcome {

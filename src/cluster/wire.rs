@@ -22,6 +22,8 @@ pub(super) enum ToAgent {
         deployment: Box<Deployment>,
         /// Where to bind the socket of the deployment: a restarted member keeps its address.
         bind: SocketAddr,
+        /// Where others are already: they may speak to it before it is told to connect.
+        known: Vec<(MemberName, SocketAddr)>,
     },
     /// Where everybody is: connect.
     Mesh(Vec<(MemberName, SocketAddr)>),
@@ -41,10 +43,10 @@ pub(super) enum ToCoordinator {
         /// The process, for messages to the user.
         pid: u32,
     },
-    /// The socket of the deployment is bound here.
-    Bound(SocketAddr),
     /// What the replica found on its disk.
     Recovered(Recovery),
+    /// It is ready to run, and its socket of the deployment is bound here.
+    Ready(SocketAddr),
     /// How it goes; said again and again.
     Status(Status),
     /// The end of the trial for this member; its files follow or have gone before.
@@ -80,7 +82,7 @@ pub struct Report {
     pub role: RoleReport,
     /// What its link emulation says, if it emulated.
     pub emulation: Option<EmulationReport>,
-    /// Handshakes that failed.
+    /// Strangers that it refused.
     pub refused_count: u64,
     /// Datagrams that the kernel dropped for want of buffer.
     pub kernel_drop_count: Option<u64>,

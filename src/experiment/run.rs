@@ -2,6 +2,7 @@
 //!
 //! Whatever ends the run early, the trials that finished are on disk, and the manifest says how it ended.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
 use super::tables::{self, Rows};
 use super::verify::{self, Findings};
-use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings};
+use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
 use crate::measure::rows::{self, TrialRow};
 use crate::measure::{self, Latencies, Store, hlog, store};
 use crate::runtime::replica::MemberName;
@@ -47,6 +48,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The error and its causes, on one line.
+    fn chain(&self) -> String {
+        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+}
+
 /// What to run, and with what.
 pub struct Run<'a> {
     /// The plan.
@@ -59,6 +68,8 @@ pub struct Run<'a> {
     pub launcher: &'a mut dyn Launcher,
     /// Where the coordinator listens.
     pub listen: SocketAddr,
+    /// How long it waits for members.
+    pub timeouts: Timeouts,
     /// Whether the user wants the run to end.
     pub interrupt: Interrupt,
 }
@@ -163,19 +174,23 @@ impl Run<'_> {
     ) -> Result<Finished, Error> {
         let deployment = live::deployment(self.plan, trial);
         let work = self.store.folder().join("work").join(format!("trial-{:03}", trial.index));
-        let settings = Settings { listen: self.listen, folder: &work };
+        let settings = Settings { listen: self.listen, folder: &work, timeouts: self.timeouts };
         let progress = |stage| tell(&Event::Stage(trial, stage));
         let outcome =
             cluster::run_trial(&deployment, &settings, self.launcher, &self.interrupt, &progress)
-                .map_err(|source| self.failed(trial, source))?;
-        let findings = verify::verify(&outcome);
+                .map_err(|source| {
+                if matches!(source, cluster::Error::Interrupted) {
+                    self.discard(&work);
+                }
+                self.failed(trial, source)
+            })?;
+        let findings = verify::verify(&deployment.members(), &outcome);
         let rows = tables::rows(self.plan, trial, &outcome, &findings)?;
         self.keep(trial, &outcome, &findings)?;
         let is_clean = outcome.is_complete() && findings.is_valid();
         if is_clean {
             // Only what explains a failure is worth keeping.
-            let _ = std::fs::remove_dir_all(&work);
-            let _ = std::fs::remove_dir(self.store.folder().join("work"));
+            self.discard(&work);
         }
         let Rows { trial: row, latency, phases, percentiles, timeline, members, writes } = rows;
         tables.trials.push(row.clone());
@@ -186,6 +201,12 @@ impl Run<'_> {
         tables.members.extend(members);
         self.write(tables)?;
         Ok(Finished { trial: *trial, row, writes, findings })
+    }
+
+    /// Takes away what members kept while they ran; should it stay, it is only in the way.
+    fn discard(&self, work: &Path) {
+        let _ = std::fs::remove_dir_all(work);
+        let _ = std::fs::remove_dir(self.store.folder().join("work"));
     }
 
     fn failed(&self, trial: &Trial, source: cluster::Error) -> Error {
@@ -243,7 +264,7 @@ impl Run<'_> {
             trials_planned: self.plan.trials.len(),
             trials_finished: tables.trials.len(),
             trials_valid: tables.trials.iter().filter(|trial| trial.valid).count(),
-            ended: error.map_or_else(|| "done".into(), ToString::to_string),
+            ended: error.map_or_else(|| "done".into(), Error::chain),
             link_scheduling,
         };
         self.store.write_manifest(&manifest)?;

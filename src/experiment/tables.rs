@@ -118,7 +118,8 @@ fn trial_row(
     if row.cpu_utilisation.is_some_and(|share| share > CPU_UTILISATION_MAX) {
         flags.push("cpu-bound: the machine sets the pace".into());
     }
-    row.flags = flags.join(";");
+    // The separator does not occur in a flag: it may quote the message of an error.
+    row.flags = flags.iter().map(|flag| flag.replace(';', ",")).collect::<Vec<_>>().join(";");
     row
 }
 
@@ -160,7 +161,9 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
         RoleReport::Replica(replica) => replica.undecodable_count,
         RoleReport::Client(client) => client.undecodable_count,
     });
-    row.refused_frame_count = Some(undecodable.sum());
+    let refused = outcome.reports.values().map(|report| report.refused_count);
+    let refused_count = refused.sum::<u64>() + outcome.refused_count;
+    row.refused_frame_count = Some(undecodable.sum::<u64>() + refused_count);
     let emulations = || outcome.reports.values().filter_map(|report| report.emulation.as_ref());
     if emulations().next().is_none() {
         return;
@@ -272,6 +275,10 @@ fn member_rows(plan: &Plan, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow>
                     }
                     MemberName::Client(_) => None,
                 },
+                recovered_group_count: outcome
+                    .recoveries
+                    .get(&member)
+                    .map(|starts| starts.iter().map(|start| start.group_count as u64).sum()),
                 scheduling: report
                     .and_then(|report| report.emulation.as_ref())
                     .map(|emulation| emulation.scheduling.clone())

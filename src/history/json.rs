@@ -51,6 +51,11 @@ pub fn write_replica<R: Read>(reader: ChosenReader<R>, out: impl Write) -> Resul
     write_lines(reader.map(|record| record.map(|record| ReplicaLine { replica, record })), out)
 }
 
+/// Writes that a history was cut off at this byte: one whose writer had not even begun has no reader.
+pub fn write_cut(offset: u64, mut out: impl Write) -> Result<(), JsonError> {
+    write_line(&CutLine { cut_at_byte: offset }, &mut out)
+}
+
 fn write_lines<T: Serialize>(
     lines: impl Iterator<Item = Result<T, Error>>,
     mut out: impl Write,
@@ -63,7 +68,7 @@ fn write_lines<T: Serialize>(
                 count += 1;
             }
             Err(Error::Truncated { offset }) => {
-                write_line(&CutLine { cut_at_byte: offset }, &mut out)?;
+                write_cut(offset, &mut out)?;
             }
             Err(error) => return Err(error.into()),
         }

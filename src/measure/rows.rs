@@ -255,6 +255,8 @@ pub struct MemberRow {
     pub sync_count: Option<u64>,
     /// How often it was started; empty for a client.
     pub start_count: Option<u64>,
+    /// Groups of records that it found in its acceptor log when it was started again; empty for a client.
+    pub recovered_group_count: Option<u64>,
     /// The scheduling that its link emulation obtained: `fifo` or `normal`; empty where there is none.
     pub scheduling: String,
 }

@@ -60,7 +60,7 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<MemberRow>(),
         "trial,variant,backend,member,region,role,outcome,cpu_s,memory_peak_bytes,\
-         executed_count,sync_count,start_count,scheduling"
+         executed_count,sync_count,start_count,recovered_group_count,scheduling"
     );
 }
 

@@ -144,6 +144,8 @@ struct Outstanding {
     sent_at: Time,
     kind: Kind,
     operation: Operation,
+    /// It was sent on by a replica that does not propose, once since it was last asked for.
+    is_redirected: bool,
 }
 
 /// One load generator and the replicas it talks to.
@@ -260,8 +262,12 @@ impl ClientLoop {
 
     fn take_attached(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
-            if let Some(MemberName::Replica(id)) = MemberName::parse(&member) {
-                self.streams.insert(id, stream);
+            let Some(MemberName::Replica(id)) = MemberName::parse(&member) else { continue };
+            self.streams.insert(id, stream);
+            if id == self.settings.targets[self.target] {
+                // What was sent on the stream before it may never have arrived.
+                let open = self.unanswered_since(Time(u64::MAX));
+                self.ask_again(clock::now(), &open);
             }
         }
     }
@@ -334,29 +340,50 @@ impl ClientLoop {
         Some(done)
     }
 
+    /// Asks the leader, once: should two replicas name one another, the next retry goes on.
     fn redirect(&mut self, now: Time, request: RequestId, leader: Option<NodeId>) {
         self.report.redirected_count += 1;
         let leader = leader.and_then(|id| self.settings.targets.iter().position(|it| *it == id));
-        match leader {
-            Some(place) if place != self.target => {
-                self.target = place;
-                self.send_again(now, request.sequence);
-            }
-            // Nobody knows a leader: the next retry asks again.
-            _ => {}
+        let Some(leader) = leader else { return };
+        self.target = leader;
+        match self.unanswered(request.sequence) {
+            Some(open) if !open.is_redirected => open.is_redirected = true,
+            _ => return,
         }
+        self.send_again(now, request.sequence);
+    }
+
+    /// The operation of this number, if it has no answer yet.
+    fn unanswered(&mut self, sequence: u64) -> Option<&mut Outstanding> {
+        let offset = sequence.checked_sub(self.settled_below)?;
+        self.outstanding.get_mut(usize::try_from(offset).ok()?)?.as_mut()
     }
 
     fn send_again(&mut self, now: Time, sequence: u64) {
-        let Some(offset) = sequence.checked_sub(self.settled_below) else { return };
-        let Some(Some(open)) =
-            usize::try_from(offset).ok().and_then(|offset| self.outstanding.get_mut(offset))
-        else {
-            return;
-        };
+        let Some(open) = self.unanswered(sequence) else { return };
         open.sent_at = now;
         let operation = open.operation.clone();
         self.send(sequence, operation);
+    }
+
+    /// The first operations that have no answer and were last sent at `sent_at` or before.
+    fn unanswered_since(&self, sent_at: Time) -> Vec<u64> {
+        (self.settled_below..)
+            .zip(&self.outstanding)
+            .filter(|(_, open)| open.as_ref().is_some_and(|open| open.sent_at <= sent_at))
+            .map(|(sequence, _)| sequence)
+            .take(BURST)
+            .collect()
+    }
+
+    fn ask_again(&mut self, now: Time, sequences: &[u64]) {
+        for sequence in sequences {
+            self.report.retried_count += 1;
+            if let Some(open) = self.unanswered(*sequence) {
+                open.is_redirected = false;
+            }
+            self.send_again(now, *sequence);
+        }
     }
 
     /// Issues what is due; true if more is.
@@ -392,7 +419,7 @@ impl ClientLoop {
         self.report.offered_count +=
             u64::from(self.settings.schedule.window().contains(intended_at));
         self.send(sequence, operation.clone());
-        let open = Outstanding { intended_at, sent_at: now, kind, operation };
+        let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;
     }
@@ -415,19 +442,10 @@ impl ClientLoop {
         }
         let patience = self.settings.retry_after;
         self.next_retry = now + patience;
-        let overdue: Vec<u64> = (self.settled_below..)
-            .zip(&self.outstanding)
-            .filter_map(|(sequence, open)| Some((sequence, open.as_ref()?)))
-            .filter(|(_, open)| now.since(open.sent_at) >= patience)
-            .map(|(sequence, _)| sequence)
-            .take(BURST)
-            .collect();
+        let overdue = self.unanswered_since(Time(now.0.saturating_sub(patience.0)));
         if !overdue.is_empty() {
             self.target = (self.target + 1) % self.settings.targets.len();
-        }
-        for sequence in overdue {
-            self.report.retried_count += 1;
-            self.send_again(now, sequence);
+            self.ask_again(now, &overdue);
         }
     }
 

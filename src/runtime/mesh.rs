@@ -4,12 +4,12 @@
 //! Each connection carries one stream, whose first byte is a greeting, because a stream that
 //! nothing was written to does not exist for the other side.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quinn::Connection;
+use quinn::{Connection, VarInt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::net::Endpoint;
@@ -33,23 +33,37 @@ pub struct Attached {
     pub stream: Stream,
 }
 
-/// Where new streams go, and how many there are.
+/// The application's error code for a member that has no business here.
+const NO_PEER: VarInt = VarInt::from_u32(2);
+
+/// Where new streams go, and who has one.
 #[derive(Clone, Debug)]
 pub struct Mesh {
     endpoint: Endpoint,
     attached: UnboundedSender<Attached>,
-    connected: Arc<AtomicUsize>,
+    /// The streams of each peer: two, while one takes the place of the other.
+    streams: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Mesh {
-    /// A mesh without a stream; new ones are given to `attached`.
-    pub fn new(endpoint: Endpoint, attached: UnboundedSender<Attached>) -> Self {
-        Self { endpoint, attached, connected: Arc::default() }
+    /// A mesh of these peers without a stream; new ones are given to `attached`.
+    pub fn new(
+        endpoint: Endpoint,
+        peers: impl IntoIterator<Item = String>,
+        attached: UnboundedSender<Attached>,
+    ) -> Self {
+        let streams = peers.into_iter().map(|peer| (peer, 0)).collect();
+        Self { endpoint, attached, streams: Arc::new(Mutex::new(streams)) }
     }
 
-    /// Members with a stream now.
+    /// Peers with a stream now.
     pub fn connected(&self) -> usize {
-        self.connected.load(Ordering::Relaxed)
+        self.streams().values().filter(|count| **count > 0).count()
+    }
+
+    /// The streams; a thread that panicked while it held them left them whole.
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a stream to `member` for as long as somebody wants it: dials, waits for the loss, and
@@ -85,6 +99,10 @@ impl Mesh {
             tokio::spawn(async move {
                 // Whoever has no certificate of this deployment is refused and counted there.
                 let Ok(peer) = handshake.finish().await else { return };
+                if !mesh.streams().contains_key(&peer.member) {
+                    peer.connection.close(NO_PEER, b"no peer of this member");
+                    return;
+                }
                 let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
                 let mut greeting = [0];
                 if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
@@ -97,10 +115,10 @@ impl Mesh {
 
     /// Hands a stream over, and counts it until its connection is lost.
     async fn attach(&self, member: String, connection: Connection, stream: Stream) {
-        if self.attached.send(Attached { member, stream }).is_ok() {
-            self.connected.fetch_add(1, Ordering::Relaxed);
+        if self.attached.send(Attached { member: member.clone(), stream }).is_ok() {
+            *self.streams().entry(member.clone()).or_default() += 1;
             connection.closed().await;
-            self.connected.fetch_sub(1, Ordering::Relaxed);
+            *self.streams().entry(member).or_default() -= 1;
         }
     }
 }

@@ -55,8 +55,6 @@ pub struct Settings {
     pub output: PathBuf,
     /// Of its random stream, from which the spread of timers is drawn.
     pub seed: u64,
-    /// Operations that arrive in it are measured.
-    pub window: Window,
 }
 
 /// Why a replica stopped.
@@ -180,7 +178,7 @@ pub struct ReplicaLoop<P: Protocol> {
 }
 
 impl<P: Protocol> ReplicaLoop<P> {
-    /// Opens the store, gives the protocol back what was durable, and starts it.
+    /// Opens the store and gives the protocol back what was durable: it is ready to run.
     pub fn open(
         mut protocol: P,
         settings: Settings,
@@ -211,7 +209,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         let first = protocol.executed_below();
         let recovery = Recovery { executed_below: first, ..recovery };
         let last_ticket = store.durable();
-        let mut replica = Self {
+        let replica = Self {
             protocol,
             effects: Effects::default(),
             attached,
@@ -230,18 +228,20 @@ impl<P: Protocol> ReplicaLoop<P> {
             chosen: ChosenWriter::new(id, first),
             spool: Spool::append(&settings.output)?,
             status,
-            phases: PhaseRecorder::new(settings.window),
+            phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
             report: Report::default(),
             sync_spans: Vec::new(),
             failure: None,
             settings,
         };
-        replica.give(clock::now(), Input::Start);
         Ok((replica, recovery))
     }
 
-    /// Runs until it is asked to finish, or cannot go on.
-    pub async fn run(mut self) -> Result<Report, Error> {
+    /// Runs until it is asked to finish, or cannot go on; operations that arrive in `window` are
+    /// measured.
+    pub async fn run(mut self, window: Window) -> Result<Report, Error> {
+        self.phases = PhaseRecorder::new(window);
+        self.give(clock::now(), Input::Start);
         poll_fn(|cx| self.turn(cx)).await;
         if let Some(error) = self.failure.take() {
             return Err(error);
@@ -302,10 +302,12 @@ impl<P: Protocol> ReplicaLoop<P> {
         while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
             match MemberName::parse(&member) {
                 Some(MemberName::Replica(id)) => {
-                    self.replicas.insert(id, stream);
+                    let before = self.replicas.insert(id, stream);
+                    self.lose(before, Closed::Gone);
                 }
                 Some(MemberName::Client(id)) => {
-                    self.clients.insert(id, stream);
+                    let before = self.clients.insert(id, stream);
+                    self.lose(before, Closed::Gone);
                 }
                 None => {}
             }

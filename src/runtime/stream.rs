@@ -24,6 +24,9 @@ const CHUNKS_PER_READ: usize = 32;
 /// The application's error code for a frame that does not decode.
 const UNDECODABLE: VarInt = VarInt::from_u32(1);
 
+/// The application's error code for a stream that nobody reads any more.
+const ENDED: VarInt = VarInt::from_u32(0);
+
 /// Why a stream is of no more use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -33,7 +36,7 @@ pub(super) enum Closed {
     Undecodable,
 }
 
-/// The two directions of one stream.
+/// The two directions of one stream; the connection ends with it.
 #[derive(Debug)]
 pub struct Stream {
     connection: Connection,
@@ -133,5 +136,12 @@ impl Stream {
     /// Frames that were dropped because the peer did not read.
     pub(super) const fn dropped_count(&self) -> u64 {
         self.dropped_count
+    }
+}
+
+/// Its connection carries nothing else; whoever dialled it learns that it is to dial again.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.close(ENDED, b"the stream is of no more use");
     }
 }
