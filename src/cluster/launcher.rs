@@ -24,7 +24,17 @@ pub enum Error {
     /// Its identity could not be handed over.
     #[error(transparent)]
     Identity(#[from] identity::Error),
-    /// Its folder could not be made, or its process not be started.
+    /// Its program could not be run.
+    #[error("cannot run {} as {member}", program.display())]
+    Program {
+        /// Which member.
+        member: MemberName,
+        /// What was to be run.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its folder could not be used, or its thread not be started.
     #[error("cannot start {member} in {}", folder.display())]
     Start {
         /// Which member.
@@ -116,7 +126,7 @@ impl Launcher for Processes {
             // Ctrl-C is the coordinator's to handle.
             .process_group(0)
             .spawn()
-            .map_err(error)?;
+            .map_err(|source| Error::Program { member, program: self.program.clone(), source })?;
         self.children.insert(member, child);
         Ok(())
     }

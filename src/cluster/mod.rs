@@ -21,7 +21,7 @@ pub use agent::Ticket;
 pub use blocking::{Interrupt, run_agent, run_trial};
 pub use deployment::{Deployment, Fault};
 pub use error::Error;
-pub use launcher::{InProcess, Launcher, Processes, Start};
+pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use outcome::Outcome;
 pub use settings::{Progress, Settings, Timeouts};
 pub use wire::{Report, RoleReport, Usage};

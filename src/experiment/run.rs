@@ -160,7 +160,7 @@ impl Run<'_> {
             }
         }
         let folder = self.store.folder().to_path_buf();
-        if let Err(unwritten) = self.write_manifest(&tables, error.as_ref()) {
+        if let Err(unwritten) = self.write_manifest(&tables, &finished, error.as_ref()) {
             error.get_or_insert(unwritten.into());
         }
         Summary { finished, folder, error }
@@ -237,16 +237,22 @@ impl Run<'_> {
 
     fn write(&self, tables: &Tables) -> Result<(), store::Error> {
         let store = &self.store;
-        store.write_csv("trials.csv", &tables.trials)?;
         store.write_csv("latency.csv", &tables.latency)?;
         store.write_csv("phases.csv", &tables.phases)?;
         store.write_csv("percentiles.csv", &tables.percentiles)?;
         store.write_csv("timeline.csv", &tables.timeline)?;
         store.write_csv("members.csv", &tables.members)?;
+        // Last: a trial that is in it has all its rows elsewhere.
+        store.write_csv("trials.csv", &tables.trials)?;
         Ok(())
     }
 
-    fn write_manifest(self, tables: &Tables, error: Option<&Error>) -> Result<(), store::Error> {
+    fn write_manifest(
+        self,
+        tables: &Tables,
+        finished: &[Finished],
+        error: Option<&Error>,
+    ) -> Result<(), store::Error> {
         let mut link_scheduling: Vec<String> = tables
             .members
             .iter()
@@ -262,8 +268,8 @@ impl Run<'_> {
             launcher: self.launcher.name(),
             profile: &self.plan.profile,
             trials_planned: self.plan.trials.len(),
-            trials_finished: tables.trials.len(),
-            trials_valid: tables.trials.iter().filter(|trial| trial.valid).count(),
+            trials_finished: finished.len(),
+            trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
             ended: error.map_or_else(|| "done".into(), Error::chain),
             link_scheduling,
         };

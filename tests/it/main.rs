@@ -2,5 +2,6 @@
 
 mod cli;
 mod hlog;
+mod live;
 mod scripted;
 mod tidy;

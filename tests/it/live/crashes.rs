@@ -1,0 +1,183 @@
+//! Replicas that are killed, and those that come back: what they promised and voted is there.
+
+use flexpaxos::cluster::{Processes, Progress};
+use flexpaxos::history::{ChosenReader, Record as Logged, digest};
+use flexpaxos::paxos::{Record, Value, Vote};
+use flexpaxos::runtime::storage::{Durability, Store as AcceptorStore, Tail};
+
+use super::*;
+
+/// The experiment with one crash, long enough that what happened before it is written down.
+fn crash(durability: &str, fault: &str) -> Site {
+    Site::new(&small(durability, &format!("{MULTI}\n[[fault]]\nat = \"300ms\"\n{fault}\n")))
+}
+
+/// Asserts that the run is whole: every operation was answered once, and nobody is missing.
+#[track_caller]
+fn check_complete(site: &Site) {
+    let trial = &site.trials()[0];
+    assert!(trial.valid && trial.complete, "{trial:?}");
+    assert_eq!(trial.violation_count, Some(0));
+    assert_eq!(trial.issued_count, trial.acknowledged_count, "{trial:?}");
+}
+
+#[test]
+fn a_killed_replica_comes_back_with_what_it_promised_and_voted() {
+    let site = crash("fsync", "crash = \"b\"\nrestart_after = \"200ms\"");
+    site.run(&[]).check(0, &["1/1"]);
+    check_complete(&site);
+    let members = site.members(0);
+    let [other, restarted] = [&members["r0"], &members["r1"]];
+    assert_eq!((restarted.start_count, restarted.outcome.as_str()), (Some(2), "finished"));
+    assert!(restarted.recovered_group_count > Some(0), "{restarted:?}");
+    assert_eq!((other.start_count, other.recovered_group_count), (Some(1), Some(0)));
+    // It caught up with what was chosen while it was away.
+    assert_eq!(restarted.executed_count, other.executed_count);
+    // One log for each start; the first is cut off where the process was killed.
+    assert!(site.history(0, "chosen.r1.0").exists() && site.history(0, "chosen.r1.1").exists());
+}
+
+#[test]
+fn a_killed_leader_comes_back_with_a_higher_ballot_and_every_request_is_executed_once() {
+    let site = crash("fsync", "crash = \"leader\"\nrestart_after = \"200ms\"");
+    site.run(&[]).check(0, &["1/1"]);
+    check_complete(&site);
+    let leader = &site.members(0)["r0"];
+    assert_eq!(leader.start_count, Some(2));
+    assert!(leader.recovered_group_count > Some(0), "{leader:?}");
+    assert!(leader.executed_count >= site.trials()[0].issued_count, "{leader:?}");
+}
+
+#[test]
+fn members_in_one_process_crash_and_come_back_too() {
+    let site = crash("fsync", "crash = \"c\"\nrestart_after = \"200ms\"");
+    site.run(&["--launcher", "in-process"]).check(0, &["1/1"]);
+    check_complete(&site);
+    assert_eq!(site.members(0)["r2"].start_count, Some(2));
+}
+
+/// What the experiment does itself is no loss.
+#[test]
+fn a_replica_that_is_killed_for_good_as_asked_leaves_the_run_complete() {
+    let site = crash("memory", "crash = \"c\"");
+    site.run(&[]).check(0, &["1/1"]);
+    check_complete(&site);
+    let members = site.members(0);
+    assert_eq!(members["r2"].outcome, "crashed");
+    assert_eq!(members["r1"].outcome, "finished");
+}
+
+#[test]
+fn a_replica_that_somebody_else_kills_makes_the_results_partial() {
+    let site = Site::new(&small("memory", &format!("{MULTI}\n")));
+    let mut run = site.command(&["--trials", "2"]);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    site.wait_for_log(1, "r1", "starts");
+    let folder = site.work(1, "r1").display().to_string();
+    let victim = site.agents().into_iter().find(|pid| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).contains(&folder)
+    });
+    send(victim.unwrap(), Signal::SIGKILL);
+    let output = run.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stdout}");
+    assert!(stdout.contains("lost r1") && stdout.contains("SIGKILL"), "{stdout}");
+    let trials = site.trials();
+    let said: Vec<(bool, bool)> =
+        trials.iter().map(|trial| (trial.valid, trial.complete)).collect();
+    assert_eq!(said, [(true, true), (true, false)]);
+    assert!(trials[1].flags.contains("lost r1"), "{}", trials[1].flags);
+    assert_eq!(site.members(1)["r1"].outcome, "lost");
+    assert_eq!(site.agents(), [0; 0]);
+}
+
+#[test]
+fn a_client_that_is_lost_takes_its_history_along_and_accuses_nobody() {
+    let workload =
+        "arrival = { fixed = { rate_per_s = 100 } }\nwarmup = \"100ms\"\nduration = \"600ms\"";
+    let tables = format!("[durability]\nmode = \"memory\"\n{MULTI}");
+    let site = Site::new(&experiment("loopback", r#"["a", "b"]"#, workload, &tables));
+    let mut launcher = Processes::new(FLEXPAXOS.into());
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|event| {
+        if let Event::Stage(_, Progress::Measuring) = event {
+            let folder = site.work(0, "c1").display().to_string();
+            let is_victim = |pid: &i32| {
+                let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&arguments).contains(&folder)
+            };
+            send(site.agents().into_iter().find(is_victim).unwrap(), Signal::SIGKILL);
+        }
+    });
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let trial = &site.trials()[0];
+    assert!(trial.valid && !trial.complete, "{trial:?}");
+    // Its commands are in the logs of the replicas, and nobody knows what it issued.
+    assert!(trial.unverified_count > Some(0), "{trial:?}");
+}
+
+/// The votes in the acceptor log of a folder, by slot.
+fn votes(folder: &Path) -> BTreeMap<u64, Vote> {
+    let (_store, recovered) = AcceptorStore::open(Durability::Fsync, folder).unwrap();
+    assert!(matches!(recovered.tail, Tail::Clean | Tail::Torn { .. }));
+    let records = recovered
+        .groups
+        .iter()
+        .flat_map(|group| postcard::from_bytes::<Vec<Record>>(group).unwrap());
+    let vote = |record| match record {
+        Record::Vote { slot, vote } => Some((slot.0, vote)),
+        _ => None,
+    };
+    records.filter_map(vote).collect()
+}
+
+/// A value is chosen only if both r0 and r1 vote for it, so r1 must remember every one of them.
+#[test]
+fn every_vote_that_others_rely_on_outlives_a_kill() {
+    let quorums = r#"
+[[variant]]
+name = "two-votes"
+protocol = { multi = { leader = "a" } }
+quorums = { explicit = { phase1 = [["a", "c"], ["b", "c"]], phase2 = [["a", "b"]] } }
+
+[[fault]]
+at = "300ms"
+crash = "b"
+"#;
+    let site = Site::new(&small("fsync", quorums));
+    let kept = site.root.path().join("kept");
+    let mut launcher = Meddling::new(Processes::new(FLEXPAXOS.into())).on_killed(|_, folder| {
+        // As the kill left it: the folder goes with the trial.
+        fs::create_dir(&kept).unwrap();
+        for file in files(&folder.join("acceptor")) {
+            fs::copy(folder.join("acceptor").join(&file), kept.join(&file)).unwrap();
+        }
+    });
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|_| {});
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    assert!(site.trials()[0].valid && site.trials()[0].complete, "{:?}", site.trials());
+    let votes = votes(&kept);
+    let mut chosen_count = 0;
+    for log in ["chosen.r0.0", "chosen.r2.0"] {
+        let log = fs::read(site.history(0, log)).unwrap();
+        for record in ChosenReader::new(log.as_slice()).unwrap() {
+            let Logged::Entry(entry) = record.unwrap() else { continue };
+            let vote =
+                votes.get(&entry.slot.0).unwrap_or_else(|| panic!("{} is forgotten", entry.slot));
+            let command = match &vote.value {
+                Value::Noop => None,
+                Value::Command(command) => Some(command),
+            };
+            assert_eq!(command.map(|command| command.request), entry.command.map(|it| it.request));
+            if let (Some(command), Some(entry)) = (command, entry.command) {
+                let written = match &command.operation {
+                    flexpaxos::command::Operation::Put { value, .. } => digest(value),
+                    flexpaxos::command::Operation::Get { .. } => 0,
+                };
+                assert_eq!(written, entry.digest);
+            }
+            chosen_count += 1;
+        }
+    }
+    assert!(chosen_count > 10, "{chosen_count}");
+}

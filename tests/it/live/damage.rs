@@ -1,0 +1,68 @@
+//! Acceptor logs that are not as they were left: what a crash explains is cut, and the rest refused.
+
+use flexpaxos::cluster::InProcess;
+
+use super::*;
+
+const RESTART: &str = "\n[[fault]]\nat = \"300ms\"\ncrash = \"b\"\nrestart_after = \"200ms\"\n";
+
+/// Changes the first segment of r1's acceptor log before its second start, in two trials of which
+/// only the second is touched.
+fn run_with_damage(damage: fn(&mut Vec<u8>)) -> (Site, Summary) {
+    let site = Site::new(
+        &small("fsync", &format!("{MULTI}{RESTART}")).replace("seed = 7", "seed = 7\ntrials = 2"),
+    );
+    let mut launcher = Meddling::new(InProcess::default()).on_start(|start, count| {
+        // The launcher counts over all trials: the fourth is the restart of the second trial.
+        if start.member.to_string() == "r1" && count == 4 {
+            let path = start.folder.join("acceptor/0000000000000001.log");
+            let mut bytes = fs::read(&path).unwrap();
+            damage(&mut bytes);
+            fs::write(&path, bytes).unwrap();
+        }
+    });
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|_| {});
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let trials = site.trials();
+    assert!(trials[0].valid && trials[0].complete, "{trials:?}");
+    (site, summary)
+}
+
+/// The end of what was written: behind it are zeros.
+fn end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1
+}
+
+#[test]
+fn a_log_that_no_crash_explains_keeps_its_replica_out() {
+    let (site, _) = run_with_damage(|bytes| {
+        let middle = end(bytes) / 2;
+        bytes[middle] ^= 0x10;
+    });
+    let trial = &site.trials()[1];
+    assert!(trial.valid && !trial.complete, "{trial:?}");
+    for phrase in ["lost r1", "0000000000000001.log is damaged at byte", "delete the folder"] {
+        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+    }
+    let members = site.members(1);
+    assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("lost", Some(1)));
+    assert_eq!(members["r0"].outcome, "finished");
+    // Its folder is what explains it.
+    assert!(site.work(1, "r1/acceptor").exists() && !site.work(0, "r1").exists());
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_said_and_the_run_is_valid() {
+    let (site, _) = run_with_damage(|bytes| {
+        // The beginning of one more frame.
+        let (end, torn) = (end(bytes), bytes[..12].to_vec());
+        // Frames begin at multiples of eight or where the one before ends: a little further is in it.
+        bytes[end + 8..end + 8 + torn.len()].copy_from_slice(&torn);
+    });
+    let trial = &site.trials()[1];
+    assert!(trial.valid && trial.complete, "{trial:?}");
+    assert!(trial.flags.contains("r1 cut a torn frame of"), "{}", trial.flags);
+    let members = site.members(1);
+    assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("finished", Some(2)));
+    assert_eq!(members["r1"].executed_count, members["r0"].executed_count);
+}

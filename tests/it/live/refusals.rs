@@ -1,0 +1,126 @@
+//! Runs that cannot begin: what is said, and what is left as it was.
+
+use std::net::UdpSocket;
+
+use flexpaxos::cluster::{Error, Processes, StartError};
+use flexpaxos::experiment::run;
+
+use super::*;
+
+#[test]
+fn a_taken_port_is_named_with_what_to_change() {
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let site = Site::new(&small("memory", MULTI));
+    let ended = site.run(&["--listen", &taken]);
+    ended.check(1, &["the coordinator cannot listen", &taken, "--listen", "0 of 1 trials"]);
+    let why = site.manifest()["ended"].as_str().unwrap().to_owned();
+    assert!(why.contains(&taken), "{why}");
+    assert_eq!(site.agents(), [0; 0]);
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let site = Site::new(&small("memory", MULTI));
+    fs::create_dir(site.out()).unwrap();
+    fs::write(site.out().join("trials.csv"), "precious").unwrap();
+    let ended = site.run(&[]);
+    ended.check(2, &["is not empty", "never overwritten", "--out"]);
+    assert_eq!(files(&site.out()), ["trials.csv"]);
+    assert_eq!(fs::read_to_string(site.out().join("trials.csv")).unwrap(), "precious");
+}
+
+#[test]
+fn a_folder_below_a_file_cannot_be() {
+    let site = Site::new(&small("memory", MULTI));
+    fs::write(site.out(), "a file").unwrap();
+    let mut command = Command::new(FLEXPAXOS);
+    let out = site.out().join("below");
+    command.arg("run").arg(site.file()).arg("--out").arg(&out);
+    Ended::of(command).check(1, &["cannot be written", "--out"]);
+    assert_eq!(fs::read_to_string(site.out()).unwrap(), "a file");
+}
+
+/// A limit of the size of files stands for a disk that fills up: the tables grow with every trial.
+#[test]
+fn a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finished() {
+    let site = Site::new(&small("memory", &format!("{MULTI}\n")));
+    let run = site.command(&["--trials", "40", "--launcher", "in-process"]);
+    let mut command = Command::new("sh");
+    // In blocks of 512 bytes; the signal that comes with it would end the process instead.
+    command.arg("-c").arg("trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"");
+    command.arg(run.get_program()).args(run.get_args()).env("NO_COLOR", "1");
+    let ended = Ended::of(command);
+    ended.check(1, &["cannot be written", "is the disk full", "make room"]);
+    let finished = site.trials().len();
+    assert!((1..40).contains(&finished), "{finished}");
+    assert!(site.trials().iter().all(|trial| trial.valid));
+    assert!(ended.stderr.contains(&format!("{finished} of 40 trials")), "{}", ended.stderr);
+    let left = files(&site.out());
+    assert!(left.iter().all(|file| !file.ends_with(".tmp")), "{left:?}");
+}
+
+/// An agent that does nothing at all.
+struct Nobody;
+
+impl Launcher for Nobody {
+    fn name(&self) -> &'static str {
+        "nobody"
+    }
+
+    fn start(&mut self, _: Start) -> Result<(), StartError> {
+        Ok(())
+    }
+
+    fn kill(&mut self, _: MemberName) {}
+
+    fn ended(&mut self, _: MemberName) -> Option<String> {
+        None
+    }
+
+    fn stop_all(&mut self) {}
+}
+
+/// Asserts that the run ended because these never joined, and how they are said to have ended.
+#[track_caller]
+fn check_never_joined(launcher: &mut dyn Launcher, timeouts: Timeouts, end: Option<&str>) {
+    let site = Site::new(&small("memory", MULTI));
+    let summary = site.run_with(launcher, timeouts, &|_| {});
+    let Some(run::Error::Trial { trial: 0, source, .. }) = &summary.error else {
+        panic!("{:?}", summary.error)
+    };
+    let Error::NeverJoined { members, ends, .. } = &**source else { panic!("{source:?}") };
+    let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["r0", "r1", "r2", "c0"]);
+    assert_eq!(ends.values().next().map(String::as_str), end);
+    let said = source.to_string();
+    assert!(said.contains("never joined") && said.contains("their logs are in"), "{said}");
+    assert!(end.is_none_or(|end| said.contains(end)), "{said}");
+    assert!(summary.finished.is_empty());
+    assert!(site.manifest()["ended"].as_str().unwrap().contains("never joined"));
+}
+
+#[test]
+fn agents_that_never_dial_are_named() {
+    let timeouts = Timeouts { join: Span::from_millis(50), ..Timeouts::default() };
+    check_never_joined(&mut Nobody, timeouts, None);
+}
+
+/// The time-out is the default one, and is not waited for.
+#[test]
+fn agents_that_end_at_once_are_named_with_their_ends() {
+    let timeouts = Timeouts { join: DEADLINE, ..Timeouts::default() };
+    let mut launcher = Processes::new("/bin/false".into());
+    check_never_joined(&mut launcher, timeouts, Some("exit status: 1"));
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let site = Site::new(&small("memory", MULTI));
+    let mut launcher = Processes::new("/nonexistent/flexpaxos".into());
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|_| {});
+    let said = format!("{:?}", summary.error);
+    assert!(said.contains("nonexistent"), "{said}");
+    let ended = site.manifest()["ended"].as_str().unwrap().to_owned();
+    assert!(ended.contains("cannot run /nonexistent/flexpaxos as r0"), "{ended}");
+}

@@ -1,0 +1,93 @@
+//! The check at the end of a run must be seen to fail.
+
+use std::io::Read;
+
+use flexpaxos::history::{Check, ChosenReader, ChosenWriter, Options, Record, Verdict};
+
+use super::*;
+
+/// Two proposers, of which each needs no vote but its own.
+#[test]
+fn quorums_that_need_not_meet_are_caught_live() {
+    let workload = r#"arrival = { fixed = { rate_per_s = 60 } }
+warmup = "100ms"
+duration = "500ms"
+keys = { uniform = { count = 5 } }"#;
+    let tables = r#"[durability]
+mode = "memory"
+
+[[variant]]
+name = "split-brain"
+protocol = { classic = {} }
+quorums = { counts = { phase1 = 1, phase2 = 1 } }
+unsafe_quorums = true
+"#;
+    let site = Site::new(&experiment("uniform:4ms", r#"["a", "b"]"#, workload, tables));
+    let ended = site.run(&[]);
+    ended.check(5, &["split-brain", "VIOLATION", "0/1"]);
+    let trial = &site.trials()[0];
+    assert!(!trial.valid && trial.violation_count > Some(0), "{trial:?}");
+    assert!(trial.flags.contains("INVALID"), "{}", trial.flags);
+    let numbers = [trial.issued_count, trial.acknowledged_count, trial.unknown_count];
+    assert_eq!((trial.offered_per_s, trial.achieved_per_s, numbers), (None, None, [None; 3]));
+    for table in ["latency.csv", "phases.csv", "percentiles.csv", "timeline.csv"] {
+        assert_eq!(fs::read_to_string(site.out().join(table)).unwrap(), "", "{table}");
+    }
+    assert!(!site.out().join("trial-000.hlog").exists());
+    // The histories are the evidence.
+    assert!(site.history(0, "chosen.r1.0").exists());
+    assert_eq!(site.manifest()["trials_valid"], 0);
+}
+
+/// Without the permission the same quorums are refused before anything starts.
+#[test]
+fn quorums_that_need_not_meet_are_refused_without_permission() {
+    let tables = MULTI.replace("{ majority = {} }", "{ counts = { phase1 = 1, phase2 = 1 } }");
+    let site = Site::new(&small("memory", &tables));
+    site.run(&[]).check(2, &["unsafe_quorums"]);
+    assert!(!site.out().exists());
+}
+
+/// The log of a replica, with the digest of its last write changed if asked.
+fn log(path: &Path, is_changed: bool) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let reader = ChosenReader::new(bytes.as_slice()).unwrap();
+    let node = reader.node();
+    let records: Vec<Record> = reader.collect::<Result<_, _>>().unwrap();
+    let Record::Start(first) = records[0] else { panic!("a log begins with its start") };
+    let mut entries: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Entry(entry) => Some(*entry),
+            Record::Start(_) => None,
+        })
+        .collect();
+    if is_changed {
+        let writes = entries.iter_mut().filter_map(|entry| entry.command.as_mut());
+        writes.filter(|command| command.digest != 0).last().unwrap().digest ^= 1;
+    }
+    let mut writer = ChosenWriter::new(node, first);
+    entries.iter().for_each(|entry| writer.entry(entry));
+    writer.finish()
+}
+
+fn verdict(site: &Site, is_changed: bool) -> Verdict {
+    let mut check: Check<Box<dyn Read>> = Check::new(Options::default());
+    check.add_client(fs::File::open(site.history(0, "history.c0")).unwrap()).unwrap();
+    for replica in 0..3 {
+        let path = site.history(0, &format!("chosen.r{replica}.0"));
+        let log = log(&path, is_changed && replica == 1);
+        check.add_replica(Box::new(std::io::Cursor::new(log))).unwrap();
+    }
+    check.finish().unwrap()
+}
+
+#[test]
+fn one_changed_digest_in_one_kept_log_is_caught() {
+    let site = Site::new(&small("memory", MULTI));
+    site.run(&["--launcher", "in-process"]).check(0, &[]);
+    let unchanged = verdict(&site, false);
+    assert!(unchanged.is_valid() && unchanged.acknowledged_count > 10, "{unchanged:?}");
+    let changed = verdict(&site, true);
+    assert_eq!(changed.violation_count, 1, "{changed:?}");
+}
