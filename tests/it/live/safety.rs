@@ -9,7 +9,7 @@ use super::*;
 /// Two proposers, of which each needs no vote but its own.
 #[test]
 fn quorums_that_need_not_meet_are_caught_live() {
-    let workload = r#"arrival = { fixed = { rate_per_s = 60 } }
+    let workload = r#"arrival = { poisson = { rate_per_s = 300 } }
 warmup = "100ms"
 duration = "500ms"
 keys = { uniform = { count = 5 } }"#;
@@ -22,7 +22,14 @@ protocol = { classic = {} }
 quorums = { counts = { phase1 = 1, phase2 = 1 } }
 unsafe_quorums = true
 "#;
-    let site = Site::new(&experiment("uniform:4ms", r#"["a", "b"]"#, workload, tables));
+    let site = Site::new(&experiment("apart.csv", r#"["a", "b"]"#, workload, tables));
+    // Each client is at its own replica, far from the other.
+    let rtt_ms = |from, to| if from == to { 0 } else { 20 };
+    let pairs = ["a", "b", "c"].map(|from| ["a", "b", "c"].map(|to| (from, to)));
+    let rows =
+        pairs.iter().flatten().map(|(from, to)| format!("{from},{to},{}\n", rtt_ms(from, to)));
+    let profile = format!("from,to,rtt_ms\n{}", rows.collect::<String>());
+    fs::write(site.root.path().join("apart.csv"), profile).unwrap();
     let ended = site.run(&[]);
     ended.check(5, &["split-brain", "VIOLATION", "0/1"]);
     let trial = &site.trials()[0];

@@ -11,6 +11,13 @@ use super::*;
 
 /// Dials as `identity`, says this, and waits to be shown the door.
 fn intrude(identity: &Identity, address: SocketAddr, member: &str, says: &[u8]) -> ConnectionError {
+    // A thread of its own: the coordinator's has a runtime that runs.
+    std::thread::scope(|scope| {
+        scope.spawn(|| dial(identity, address, member, says)).join().unwrap()
+    })
+}
+
+fn dial(identity: &Identity, address: SocketAddr, member: &str, says: &[u8]) -> ConnectionError {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let host = "127.0.0.1:0".parse().unwrap();
