@@ -295,8 +295,9 @@ impl Replica {
 
     /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
     ///
-    /// What a proposer proposes at its ballot in a slot is what was or will be chosen there, if
-    /// anything is (Flexible Paxos, section 4); so a vote of ours at that ballot holds the value.
+    /// What a proposer proposes at its ballot in a slot is what was chosen at a lower one, if
+    /// anything was (Flexible Paxos, section 4), and it gives up when a higher one chose otherwise;
+    /// so a vote of ours at that ballot holds the value.
     fn handle_chosen(
         &mut self,
         now: Time,
@@ -306,7 +307,13 @@ impl Replica {
         below: Slot,
         effects: &mut Effects,
     ) {
-        let first = first.max(self.learner.executed_below());
+        let mut first = first.max(self.learner.executed_below());
+        // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
+        let is_asked_for =
+            matches!(self.proposer, Proposer::Multi(_)) && first < self.learning_below;
+        if is_asked_for {
+            first = self.learning_below;
+        }
         let mut missing = None;
         for slot in (first.0..below.0).map(Slot) {
             if self.learner.is_chosen(slot) {
@@ -320,10 +327,10 @@ impl Replica {
                 _ => missing = missing.or(Some(slot)),
             }
         }
-        if let Some(slot) = missing
-            && below > self.learning_below
-        {
-            self.ask(from, slot, below, effects);
+        match missing {
+            _ if is_asked_for => self.learning_below = self.learning_below.max(below),
+            Some(slot) => self.ask(from, slot, below, effects),
+            None => {}
         }
         self.execute(now, effects);
     }
