@@ -1,7 +1,8 @@
 //! The replica: acceptor, proposer and learner composed, one input at a time.
 //!
 //! This file dispatches, and holds the roles that classic and Multi-Paxos share.
-//! What a proposer does is in `classic.rs` and `multi.rs`.
+//! What a proposer does is in `classic.rs` and `multi.rs`; how one that is behind learns, in
+//! `catch_up.rs`.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +33,11 @@ pub struct Replica {
     /// Slots below this are durably executed, by replica; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
-    learning_below: Slot,
+    pub(super) learning_below: Slot,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
-    is_rejoining: bool,
+    pub(super) is_rejoining: bool,
 }
 
 /// The proposer of one of the two modes.
@@ -92,9 +93,6 @@ impl TimerKind {
         }
     }
 }
-
-/// The most values in one answer to a replica that is behind: a frame of modest size.
-const VALUES_PER_ANSWER: usize = 512;
 
 impl Replica {
     /// A replica that has never run.
@@ -290,103 +288,6 @@ impl Replica {
                 let refused = Message::Refused { ballot, promised: refusal.promised, slot };
                 effects.send(NodeSet::only(from), refused);
             }
-        }
-    }
-
-    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
-    ///
-    /// What a proposer proposes at its ballot in a slot is what was chosen at a lower one, if
-    /// anything was (Flexible Paxos, section 4), and it gives up when a higher one chose otherwise;
-    /// so a vote of ours at that ballot holds the value.
-    fn handle_chosen(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        ballot: Ballot,
-        first: Slot,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        let mut first = first.max(self.learner.executed_below());
-        // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
-        let is_asked_for =
-            matches!(self.proposer, Proposer::Multi(_)) && first < self.learning_below;
-        if is_asked_for {
-            first = self.learning_below;
-        }
-        let mut missing = None;
-        for slot in (first.0..below.0).map(Slot) {
-            if self.learner.is_chosen(slot) {
-                continue;
-            }
-            match self.acceptor.vote(slot) {
-                Some(vote) if vote.ballot == ballot => {
-                    let value = vote.value.clone();
-                    self.learn(now, slot, value, effects);
-                }
-                _ => missing = missing.or(Some(slot)),
-            }
-        }
-        match missing {
-            _ if is_asked_for => self.learning_below = self.learning_below.max(below),
-            Some(slot) => self.ask(from, slot, below, effects),
-            None => {}
-        }
-        self.execute(now, effects);
-    }
-
-    fn handle_learn(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        let values = self.learner.values(first, below, VALUES_PER_ANSWER);
-        effects.send(NodeSet::only(from), self.values_message(first, values));
-    }
-
-    fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
-        Message::Values { first, values, executed_below: self.learner.executed_below() }
-    }
-
-    fn handle_values(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        first: Slot,
-        values: Vec<Value>,
-        executed_below: Slot,
-        effects: &mut Effects,
-    ) {
-        self.is_rejoining = false;
-        let progressed = !values.is_empty();
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
-            if !self.learner.is_chosen(slot) {
-                self.learn(now, slot, value, effects);
-            }
-        }
-        self.execute(now, effects);
-        if progressed && self.learner.executed_below() < executed_below {
-            self.ask(from, self.learner.executed_below(), executed_below, effects);
-        }
-    }
-
-    /// Asks for chosen values; everybody, if they do not come before a time-out.
-    fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        self.learning_below = self.learning_below.max(below);
-        effects.send(NodeSet::only(from), Message::Learn { first, below });
-        self.arm_catch_up(effects);
-    }
-
-    fn arm_catch_up(&self, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
-        effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
-    }
-
-    fn everything_after_execution(&self) -> Message {
-        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
-    }
-
-    fn catch_up_again(&self, effects: &mut Effects) {
-        let is_behind = self.learner.executed_below() < self.learning_below;
-        if self.is_rejoining || is_behind {
-            effects.send(self.config.others(), self.everything_after_execution());
-            self.arm_catch_up(effects);
         }
     }
 
