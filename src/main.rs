@@ -1,3 +1,27 @@
-//! The `flexpaxos` command.
+//! The `flexpaxos` command: parse, run, print what went wrong, say it in the exit code.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use flexpaxos::cli::{self, Arguments, Failure};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    cli::draw_whole_words();
+    let mut out = std::io::stdout().lock();
+    let ended = arguments.run(&mut out).and_then(|exit| {
+        out.flush()?;
+        Ok(exit)
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, report }) => {
+            if let Some(report) = report {
+                // A closed stderr must not turn a message into a panic.
+                let _ = writeln!(std::io::stderr(), "{report:?}");
+            }
+            exit.into()
+        }
+    }
+}

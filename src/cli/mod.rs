@@ -1,1 +1,104 @@
-//! Under construction.
+//! The command line: words, no logic.
+//!
+//! Each subcommand is a file that reads its arguments, calls the layers below and prints.
+//! Tables go to stdout, progress and logs to stderr, results to files.
+//! A command ends with an [`Exit`] code, or with a [`Failure`] that says what to do next.
+
+mod agent;
+mod comparison;
+mod completions;
+mod failure;
+pub use failure::{Exit, Failure, draw_whole_words};
+mod history;
+mod man;
+mod plan;
+mod profiles;
+mod progress;
+mod quorums;
+mod run;
+mod table;
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+
+use crate::experiment::file::Source;
+use crate::experiment::plan::Plan;
+
+/// A research benchmarking harness for Flexible Paxos.
+///
+/// It deploys real replicas over QUIC with any phase-1 and phase-2 quorum system, puts measured
+/// cross-region latency between them, times every write, and says what a quorum choice costs and
+/// buys.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flexpaxos",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "Start here:
+  flexpaxos plan experiments/quickstart.toml    what would run, and what is predicted
+  flexpaxos run experiments/quickstart.toml     run it",
+    after_long_help = "Start here:
+  flexpaxos plan experiments/quickstart.toml    what would run, and what is predicted
+  flexpaxos run experiments/quickstart.toml     run it
+
+Tables go to stdout, progress and logs to stderr, results to files.
+
+Exit codes:
+  0  done
+  1  the world failed: a port, a disk, a process
+  2  the request made no sense
+  3  a member was lost, and the results are partial
+  4  the members never all joined
+  5  a safety violation was found"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Plan(plan::Show),
+    Profiles(profiles::Profiles),
+    Quorums(quorums::Quorums),
+    History(history::History),
+    Completions(completions::Completions),
+    Man(man::Page),
+    Agent(agent::Agent),
+}
+
+impl Arguments {
+    /// Does what was asked, and writes the answer to `out`.
+    pub fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        match &self.command {
+            Command::Run(run) => run.run(out),
+            Command::Plan(show) => show.run(out),
+            Command::Profiles(profiles) => profiles.run(out),
+            Command::Quorums(quorums) => quorums.run(out),
+            Command::History(history) => history.run(out),
+            Command::Completions(completions) => completions.run(out),
+            Command::Man(page) => page.run(out),
+            Command::Agent(agent) => agent.run(),
+        }
+    }
+}
+
+/// The experiment file at `path` and what it means; `trials` and `smoke` change its size.
+fn open(path: &Path, trials: Option<u32>, smoke: bool) -> Result<(Source, Plan), Failure> {
+    let source = Source::read(path)?;
+    let mut file = source.parse()?;
+    if smoke {
+        file = file.smoke();
+    }
+    if let Some(trials) = trials {
+        file.trials = Some(toml::Spanned::new(0..0, trials));
+    }
+    match Plan::from_file(&file, source.folder()) {
+        Ok(plan) => Ok((source, plan)),
+        Err(refused) => Err(source.refused(&refused).into()),
+    }
+}

@@ -1,1 +1,20 @@
-//! Under construction.
+//! Experiments: the file as typed, the plan as meant, and where the numbers come from.
+//!
+//! [`mod@file`] reads what a user typed and keeps the place of every value.
+//! [`plan`] turns it into what will run, with [`sweep`] for the order of the trials, and refuses what
+//! cannot mean anything.
+//! [`run`] runs it, [`verify`] says whether a trial may have numbers, and every row is made in `tables`.
+//! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
+
+pub mod file;
+mod live;
+mod nearest;
+pub mod plan;
+pub mod provenance;
+pub mod run;
+pub mod sweep;
+mod tables;
+pub mod verify;
+
+#[cfg(test)]
+mod testing;

@@ -147,7 +147,12 @@ impl<R: Read> Source<R> {
         Err(self.corrupt("a number of more than 64 bits"))
     }
 
+    #[inline]
     pub(super) fn word(&mut self) -> Result<u32, Error> {
+        if let Some(bytes) = self.buffer[self.at..self.filled].first_chunk() {
+            self.at += 4;
+            return Ok(u32::from_le_bytes(*bytes));
+        }
         Ok(u32::from_le_bytes([self.byte()?, self.byte()?, self.byte()?, self.byte()?]))
     }
 

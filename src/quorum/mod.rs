@@ -6,6 +6,7 @@
 //! So a system is a pair of families, it is asked (`is_phase1`, `is_phase2`) and never counted,
 //! and this folder knows nothing of ballots, slots or messages.
 
+pub mod analysis;
 mod majority;
 mod node;
 

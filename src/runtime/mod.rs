@@ -1,4 +1,17 @@
 //! The live runtime: the only async code.
+//!
+//! One replica, one task, one event loop ([`replica`]); one load generator for each client region
+//! ([`client`]); below them the network ([`net`]) and the disk ([`storage`]).
 
+pub mod alarm;
+pub mod client;
+pub mod clock;
+pub mod mesh;
 pub mod net;
+pub mod replica;
+pub mod spool;
 pub mod storage;
+pub mod stream;
+
+mod encoder;
+mod timers;

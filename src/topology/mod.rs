@@ -1,4 +1,31 @@
 //! Where replicas and clients are, and how long a message takes between them.
+//!
+//! A [`Profile`] is a table of round trips, measured and published by others or made up.
+//! [`Links`] are the delays of one deployment, taken from a profile once, so that what travels to the
+//! members needs no profile any more.
+//! [`floor`] says from the links alone what no implementation can be faster than.
+//!
+//! A row `from,to,rtt_ms` is the round trip that `from` saw.
+//! The one-way delay from `a` to `b` is half of the row (a, b), so the emulated round trip between two
+//! nodes is the mean of both directions' rows: nobody publishes one-way delays, and this is the split
+//! that uses both figures and favours neither.
+//! Tables are asymmetric and break the triangle inequality, as the Internet does; nothing here repairs them.
+//!
+//! This folder draws no random number and sends nothing; it reads a file only in [`Profile::load`].
 
+mod built_in;
 mod delay;
 pub use delay::Delay;
+mod error;
+pub use error::{Error, RowProblem, UnknownRegion};
+pub mod floor;
+pub use floor::{
+    best_leader, classic_floor, multi_floor, nearest_first, nearest_replica, quorum_span,
+    quorum_span_among, recovery_phase1_span,
+};
+mod links;
+pub use links::{Links, Site};
+mod matrix;
+mod nearest;
+mod profile;
+pub use profile::{Jitter, Profile};

@@ -1,1 +1,270 @@
-//! Under construction.
+//! The load: which operation, when, from where.
+//!
+//! A [`Workload`] is what the experiment asks for in total; each client region generates its equal
+//! share with a [`Generator`] of its own.
+//! A generator is pure: equal workload, region and seed give equal gaps, keys and values, on any
+//! backend, so variants that are compared face the same load.
+//!
+//! It reads no clock and sends nothing: the caller adds the gaps up to the intended starts, and latency
+//! runs from those, however late a request leaves.
+
+mod arrivals;
+mod generator;
+pub use generator::Generator;
+mod keys;
+mod values;
+
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of a value.
+pub const MAX_VALUE_BYTES: usize = 1 << 20;
+
+/// The highest rate: one operation a nanosecond, the unit of time.
+const MAX_RATE_PER_S: f64 = 1e9;
+
+/// What all clients together ask of a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// When operations start.
+    pub arrival: Arrival,
+    /// Which keys they touch.
+    pub keys: Keys,
+    /// The size of every value written.
+    pub value_bytes: usize,
+    /// The fraction of operations that read, from 0 to 1.
+    pub reads: f64,
+}
+
+/// When operations start: totals over all client regions, which have equal shares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Arrival {
+    /// Open loop, exponential gaps: independent users.
+    Poisson {
+        /// The mean rate.
+        rate_per_s: f64,
+    },
+    /// Open loop, equal gaps.
+    ///
+    /// The regions are shifted against one another so that all together are evenly spaced too.
+    Fixed {
+        /// The rate.
+        rate_per_s: f64,
+    },
+    /// Closed loop: each client starts its next operation when the last one is answered.
+    Closed {
+        /// How many operations are outstanding at any time.
+        clients: u32,
+    },
+}
+
+/// Which keys operations touch; every operation chooses anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Keys {
+    /// All alike.
+    Uniform {
+        /// The number of keys.
+        count: u64,
+    },
+    /// Key k with a probability in proportion to (k + 1) to the power of minus `exponent`: key 0 is the
+    /// most popular.
+    Zipf {
+        /// The number of keys.
+        count: u64,
+        /// How uneven: 0.99 is the customary benchmark's.
+        exponent: f64,
+    },
+}
+
+/// Why a workload makes no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A rate that nothing can arrive at.
+    #[error("{key} = {value} is no rate: give a number above 0 and at most 1e9")]
+    Rate {
+        /// The key at fault.
+        key: &'static str,
+        /// The value given.
+        value: f64,
+    },
+    /// A closed loop without a client.
+    #[error("arrival.closed.clients = 0 asks for nothing: give at least 1")]
+    NoClient,
+    /// No key to choose from.
+    #[error("{key} = 0 leaves no key to touch: give at least 1")]
+    NoKey {
+        /// The key at fault.
+        key: &'static str,
+    },
+    /// An exponent that is no Zipf distribution.
+    #[error(
+        "keys.zipf.exponent = {value} is no Zipf exponent: give a number above 0, or use keys.uniform"
+    )]
+    Exponent {
+        /// The value given.
+        value: f64,
+    },
+    /// No fraction.
+    #[error("reads = {value} is no fraction: give a number from 0 (writes only) to 1 (reads only)")]
+    Reads {
+        /// The value given.
+        value: f64,
+    },
+    /// A value too large for a frame.
+    #[error("value_bytes = {value} is too large: give at most {MAX_VALUE_BYTES} (1 MiB)")]
+    ValueBytes {
+        /// The value given.
+        value: usize,
+    },
+}
+
+impl Workload {
+    /// Checks every figure.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.arrival.validate()?;
+        self.keys.validate()?;
+        if !(0.0..=1.0).contains(&self.reads) {
+            return Err(Error::Reads { value: self.reads });
+        }
+        if self.value_bytes > MAX_VALUE_BYTES {
+            return Err(Error::ValueBytes { value: self.value_bytes });
+        }
+        Ok(())
+    }
+
+    /// The part of client region `index` of `of`.
+    ///
+    /// Rates are divided; of closed clients the remainder goes to the first regions, and a region may
+    /// get none.
+    pub fn share(&self, index: usize, of: usize) -> Arrival {
+        assert!(index < of, "client region {index} of {of}");
+        match self.arrival {
+            Arrival::Poisson { rate_per_s } => {
+                Arrival::Poisson { rate_per_s: rate_per_s / of as f64 }
+            }
+            Arrival::Fixed { rate_per_s } => Arrival::Fixed { rate_per_s: rate_per_s / of as f64 },
+            Arrival::Closed { clients } => {
+                let regions = u32::try_from(of).expect("fewer client regions than 2^32");
+                let is_early = index < (clients % regions) as usize;
+                Arrival::Closed { clients: clients / regions + u32::from(is_early) }
+            }
+        }
+    }
+}
+
+impl Arrival {
+    fn validate(&self) -> Result<(), Error> {
+        let rate = |key, value: f64| {
+            let is_rate = value > 0.0 && value <= MAX_RATE_PER_S;
+            if is_rate { Ok(()) } else { Err(Error::Rate { key, value }) }
+        };
+        match *self {
+            Self::Poisson { rate_per_s } => rate("arrival.poisson.rate_per_s", rate_per_s),
+            Self::Fixed { rate_per_s } => rate("arrival.fixed.rate_per_s", rate_per_s),
+            Self::Closed { clients: 0 } => Err(Error::NoClient),
+            Self::Closed { .. } => Ok(()),
+        }
+    }
+}
+
+impl Keys {
+    fn validate(&self) -> Result<(), Error> {
+        match *self {
+            Self::Uniform { count: 0 } => Err(Error::NoKey { key: "keys.uniform.count" }),
+            Self::Zipf { count: 0, .. } => Err(Error::NoKey { key: "keys.zipf.count" }),
+            Self::Zipf { exponent, .. } if !(exponent > 0.0 && exponent.is_finite()) => {
+                Err(Error::Exponent { value: exponent })
+            }
+            Self::Uniform { .. } | Self::Zipf { .. } => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(arrival: Arrival) -> Workload {
+        Workload { arrival, keys: Keys::Uniform { count: 1000 }, value_bytes: 128, reads: 0.0 }
+    }
+
+    fn refused(change: impl FnOnce(&mut Workload)) -> String {
+        let mut workload = workload(Arrival::Closed { clients: 1 });
+        assert_eq!(workload.validate(), Ok(()));
+        change(&mut workload);
+        workload.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn shares_add_up_to_the_total() {
+        for of in 1..=7 {
+            for clients in [1, 5, 16, 100] {
+                let share = |index| match workload(Arrival::Closed { clients }).share(index, of) {
+                    Arrival::Closed { clients } => clients,
+                    other => panic!("{other:?}"),
+                };
+                let shares: Vec<u32> = (0..of).map(share).collect();
+                assert_eq!(shares.iter().sum::<u32>(), clients);
+                assert!(shares.is_sorted_by(|a, b| a >= b) && shares[0] - shares[of - 1] <= 1);
+            }
+            let total: f64 = (0..of)
+                .map(|index| {
+                    match workload(Arrival::Poisson { rate_per_s: 700.0 }).share(index, of) {
+                        Arrival::Poisson { rate_per_s } => rate_per_s,
+                        other => panic!("{other:?}"),
+                    }
+                })
+                .sum();
+            assert!((total - 700.0).abs() < 1e-9);
+        }
+        let fixed = workload(Arrival::Fixed { rate_per_s: 9.0 });
+        assert_eq!(fixed.share(2, 3), Arrival::Fixed { rate_per_s: 3.0 });
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_key_and_value() {
+        let rate = |rate_per_s| refused(|w| w.arrival = Arrival::Poisson { rate_per_s });
+        for value in [0.0, -3.0, f64::NAN, f64::INFINITY, 2e9] {
+            let expected = format!("arrival.poisson.rate_per_s = {value} is no rate");
+            assert!(rate(value).starts_with(&expected), "{}", rate(value));
+        }
+        assert!(
+            refused(|w| w.arrival = Arrival::Fixed { rate_per_s: 0.0 })
+                .starts_with("arrival.fixed.rate_per_s = 0 ")
+        );
+        assert!(
+            refused(|w| w.arrival = Arrival::Closed { clients: 0 })
+                .starts_with("arrival.closed.clients = 0 ")
+        );
+        assert!(
+            refused(|w| w.keys = Keys::Uniform { count: 0 }).starts_with("keys.uniform.count = 0 ")
+        );
+        let zipf = |count, exponent| refused(|w| w.keys = Keys::Zipf { count, exponent });
+        assert!(zipf(0, 1.0).starts_with("keys.zipf.count = 0 "));
+        for exponent in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(zipf(9, exponent).starts_with(&format!("keys.zipf.exponent = {exponent} ")));
+        }
+        for reads in [-0.1, 1.1, f64::NAN] {
+            assert!(refused(|w| w.reads = reads).starts_with(&format!("reads = {reads} is no")));
+        }
+        assert!(refused(|w| w.value_bytes = 1 << 21).starts_with("value_bytes = 2097152 is too"));
+    }
+
+    #[test]
+    fn the_words_of_an_experiment_file_are_read_and_strange_ones_are_not() {
+        let read = |text: &str| toml::from_str::<Workload>(text);
+        let text = "arrival = { poisson = { rate_per_s = 200 } }\n\
+                    keys = { zipf = { count = 10, exponent = 0.99 } }\nvalue_bytes = 128\nreads = 0.5\n";
+        let workload = read(text).unwrap();
+        assert_eq!(workload.arrival, Arrival::Poisson { rate_per_s: 200.0 });
+        assert_eq!(workload.keys, Keys::Zipf { count: 10, exponent: 0.99 });
+        let again: Workload =
+            serde_json::from_str(&serde_json::to_string(&workload).unwrap()).unwrap();
+        assert_eq!(again, workload);
+        assert!(read(&text.replace("rate_per_s", "rate")).is_err());
+        assert!(read(&text.replace("exponent = 0.99", "exponent = 1, skew = 2")).is_err());
+        assert!(read(&format!("{text}writes = 0.5\n")).is_err());
+    }
+}

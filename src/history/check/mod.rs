@@ -15,7 +15,7 @@
 //! What cannot be known because of it is counted as unverified and is no violation, but a cut
 //! excuses nothing that the other histories show.
 //!
-//! Memory is 29 bytes an operation, 4 a slot, and the keys.
+//! Memory is 29 bytes an operation, 4 a slot, the room that growing tables keep free, and the keys.
 
 mod logs;
 mod operations;

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Everything that must hold, exactly as CI runs it. Writes nothing outside target/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+step() {
+    printf '\n== %s\n' "$*" >&2
+    "$@"
+}
+
+need() {
+    if ! cargo "$1" --version >/dev/null 2>&1; then
+        printf 'check: `cargo %s` is missing; install it with `rustup component add %s`\n' "$1" "$2" >&2
+        exit 1
+    fi
+}
+
+if ! command -v cargo >/dev/null; then
+    printf 'check: cargo is missing; install Rust from https://rustup.rs\n' >&2
+    exit 1
+fi
+need fmt rustfmt
+need clippy clippy
+
+# The lock file is part of what is checked: a stale one fails instead of being rewritten.
+step cargo fmt --check
+step cargo clippy --locked --all-targets -- -D warnings
+# The library, the binary, the integration tests and the examples in the documentation.
+step cargo test --locked
+# Each benchmark is run once, in the profile of the tests, so that it stays true.
+step cargo test --locked --bench '*'
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps --lib
+
+printf '\nall checks passed\n' >&2

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Percentiles of an interval log, read by another implementation of HdrHistogram.
+
+    pip install hdrhistogram
+    scripts/read_hlog.py FILE.hlog [FILE.hlog ...]
+    scripts/read_hlog.py --folder RESULTS
+
+The first prints one CSV row for each tag, all its intervals of all files merged, with the columns of
+latency.csv that are read from a histogram; the second compares every trial of a results folder
+with its latency.csv, and fails on a difference.
+"""
+
+import csv
+import math
+import sys
+
+try:
+    from hdrh.histogram import HdrHistogram
+    from hdrh.log import HistogramLogReader
+except ImportError:
+    sys.exit("read_hlog.py needs the package hdrhistogram: pip install hdrhistogram")
+
+HOUR_NS = 3_600_000_000_000
+PERCENTILES = [("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("p999", 99.9)]
+SAMPLES_OF_P999 = 10_000
+
+
+def histogram():
+    """One with the bounds of flexpaxos."""
+    return HdrHistogram(1, HOUR_NS, 3)
+
+
+def merged(paths):
+    """The histogram of each tag."""
+    totals = {}
+    for path in paths:
+        log = HistogramLogReader(path, histogram())
+        while (interval := log.get_next_interval_histogram()) is not None:
+            totals.setdefault(interval.get_tag() or "", histogram()).add(interval)
+        log.close()
+    return totals
+
+
+def at_percentile(total, share):
+    """The value that at least this share of the samples does not exceed.
+
+    This library rounds to the nearest rank; those of Java and Rust take the next one, which is the
+    definition. So the share is that of the rank, and then the libraries agree.
+    """
+    count = total.get_total_count()
+    rank = max(1, math.ceil(round(share / 100 * count, 9)))
+    return total.get_value_at_percentile(100 * rank / count)
+
+
+def row(tag, total):
+    count = total.get_total_count()
+    values = {name: at_percentile(total, share) for name, share in PERCENTILES}
+    if count < SAMPLES_OF_P999:
+        values["p999"] = ""
+    return {
+        "tag": tag,
+        "count": count,
+        "latency_ns_min": total.get_min_value(),
+        "latency_ns_mean": round(total.get_mean_value()),
+        **{f"latency_ns_{name}": value for name, value in values.items()},
+        "latency_ns_max": total.get_max_value(),
+    }
+
+
+def told(folder):
+    """What latency.csv says, by trial and tag."""
+    with open(f"{folder}/latency.csv", newline="") as table:
+        return {
+            (int(line["trial"]), f"{line['client_region']}:{line['operation']}"): line
+            for line in csv.DictReader(table)
+        }
+
+
+def compare(folder):
+    """Compares every histogram of a results folder with latency.csv; gives the differences."""
+    rows = told(folder)
+    differences = []
+    for trial in sorted({trial for trial, _ in rows}):
+        for tag, total in merged([f"{folder}/trial-{trial:03}.hlog"]).items():
+            line = rows.pop((trial, tag), None)
+            if line is None:
+                differences.append(f"trial {trial} {tag}: not in latency.csv")
+                continue
+            for name, value in row(tag, total).items():
+                # The mean is rounded differently in the last digits by the two libraries.
+                if name in ("tag", "latency_ns_mean"):
+                    continue
+                if str(value) != line[name]:
+                    differences.append(f"trial {trial} {tag} {name}: {value} here, {line[name]} there")
+    differences += [f"trial {trial} {tag}: in no .hlog" for trial, tag in rows]
+    return differences
+
+
+def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--folder":
+        count = len(told(sys.argv[2]))
+        differences = compare(sys.argv[2])
+        print("\n".join(differences) or f"all {count} rows of latency.csv agree")
+        sys.exit(1 if differences else 0)
+    if len(sys.argv) < 2:
+        sys.exit("usage: read_hlog.py FILE.hlog [FILE.hlog ...] | --folder RESULTS")
+    rows = [row(tag, total) for tag, total in sorted(merged(sys.argv[1:]).items())]
+    if not rows:
+        sys.exit("no interval in " + ", ".join(sys.argv[1:]))
+    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+//! The table at the end of a run: one line for every variant and client region.
+
+use comfy_table::Table;
+
+use super::table::table;
+use crate::experiment::plan::Plan;
+use crate::experiment::run::Finished;
+use crate::measure::{Latencies, Summary};
+use crate::time::Span;
+
+/// The comparison of all finished trials.
+///
+/// Histograms of the repeats are merged; percentiles are never averaged.
+pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
+    let mut rows = Vec::new();
+    for (point_index, point) in plan.points.iter().enumerate() {
+        for (variant_index, _) in plan.variants.iter().enumerate() {
+            let trials: Vec<&Finished> = finished
+                .iter()
+                .filter(|ended| {
+                    ended.trial.variant == variant_index && ended.trial.point == point_index
+                })
+                .collect();
+            for client in 0..plan.links.client_regions.len() {
+                if let Some(row) = row(plan, &point.label, client, &trials) {
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    let header = [
+        "variant",
+        "|Q1|/|Q2|",
+        "client",
+        "offered/achieved (1/s)",
+        "p50",
+        "p50 by trial",
+        "p99",
+        "max",
+        "floor",
+        "over",
+        "valid",
+    ];
+    table(&header, &[1, 3, 4, 5, 6, 7, 8, 9, 10], &rows)
+}
+
+fn row(plan: &Plan, label: &str, client: usize, trials: &[&Finished]) -> Option<Vec<String>> {
+    let first = trials.first()?;
+    let variant = plan.variant(&first.trial);
+    let valid: Vec<&&Finished> = trials.iter().filter(|ended| ended.row.valid).collect();
+    let mut merged = Latencies::new();
+    let mut medians = Vec::new();
+    for latencies in valid.iter().filter_map(|ended| ended.writes.get(client)) {
+        merged.merge(latencies);
+        medians.extend(latencies.quantile(0.5));
+    }
+    let summary = Summary::of(&merged);
+    let floor = variant.floors[client];
+    let name = match label {
+        "" => variant.name.clone(),
+        label => format!("{} {label}", variant.name),
+    };
+    let over = summary.p50.map(|p50| p50 as f64 / 1e6 - floor.as_millis_f64());
+    Some(vec![
+        name,
+        format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
+        plan.links.client_regions[client].clone(),
+        rates(&valid),
+        milliseconds(summary.p50),
+        range(&medians),
+        milliseconds(summary.p99),
+        milliseconds(summary.max),
+        milliseconds(Some(floor.0)),
+        over.map_or_else(|| "-".into(), |over| format!("{over:+.2}")),
+        format!("{}/{}", valid.len(), trials.len()),
+    ])
+}
+
+/// Offered and achieved over all client regions and trials; a closed loop offers nothing.
+fn rates(valid: &[&&Finished]) -> String {
+    let mean = |field: fn(&Finished) -> Option<f64>| {
+        let rates: Vec<f64> = valid.iter().filter_map(|ended| field(ended)).collect();
+        let sum: f64 = rates.iter().sum();
+        (!rates.is_empty()).then(|| format!("{:.1}", sum / rates.len() as f64))
+    };
+    let offered = mean(|ended| ended.row.offered_per_s).unwrap_or_else(|| "-".into());
+    let achieved = mean(|ended| ended.row.achieved_per_s).unwrap_or_else(|| "-".into());
+    format!("{offered}/{achieved}")
+}
+
+fn range(medians: &[Span]) -> String {
+    match (medians.iter().min(), medians.iter().max()) {
+        (Some(least), Some(most)) if medians.len() > 1 => {
+            format!("{:.2}-{:.2}", least.as_millis_f64(), most.as_millis_f64())
+        }
+        _ => "-".into(),
+    }
+}
+
+/// Nanoseconds as milliseconds; below a millisecond with more digits.
+fn milliseconds(nanoseconds: Option<u64>) -> String {
+    match nanoseconds {
+        None => "-".into(),
+        Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
+        Some(ns) => format!("{:.2}", ns as f64 / 1e6),
+    }
+}

@@ -1,0 +1,131 @@
+//! Progress on stderr: which trial, which stage, how long it will still take.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cluster::Progress;
+use crate::experiment::plan::Plan;
+use crate::experiment::run::Event;
+use crate::time::Span;
+
+/// Joining, connecting and collecting take about so long.
+const AROUND: Span = Span::from_millis(2_000);
+
+/// Says how a run goes: a bar on a terminal, a line for each trial elsewhere, or nothing.
+pub(super) struct Teller<'a> {
+    plan: &'a Plan,
+    bar: ProgressBar,
+    style: Style,
+    /// Seconds of the trials that ended.
+    done_s: Mutex<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Bar,
+    Lines,
+    Silent,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(plan: &'a Plan, quiet: bool) -> Self {
+        let style = match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Style::Silent,
+            (false, true) => Style::Bar,
+            (false, false) => Style::Lines,
+        };
+        let total_s = trial_s(plan) * plan.trials.len() as u64;
+        let bar = ProgressBar::new(total_s);
+        if style != Style::Bar {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(look) =
+            ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {msg}, about {prefix} left")
+        {
+            bar.set_style(look.progress_chars("=> "));
+        }
+        Self { plan, bar, style, done_s: Mutex::new(0) }
+    }
+
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        match event {
+            Event::Begins(_) => {}
+            Event::Stage(trial, stage) => {
+                let variant = &self.plan.variant(trial).name;
+                let label = &self.plan.point(trial).label;
+                let position = trial.index + 1;
+                let count = self.plan.trials.len();
+                let text = format!("trial {position}/{count} {variant} {label}: {}", word(*stage));
+                let done_s = self.done_s();
+                let inside_s = match stage {
+                    Progress::Joining | Progress::Meshing => 0,
+                    Progress::WarmUp => 1,
+                    Progress::Measuring => seconds(self.plan.warmup) + 1,
+                    Progress::Draining | Progress::Collecting => {
+                        seconds(self.plan.warmup + self.plan.duration) + 1
+                    }
+                };
+                let left_s = self.bar.length().unwrap_or(0).saturating_sub(done_s + inside_s);
+                self.bar.set_position(done_s + inside_s);
+                let left = humantime::format_duration(Duration::from_secs(left_s));
+                self.bar.set_prefix(left.to_string());
+                self.bar.set_message(text);
+            }
+            Event::Ended(ended) => {
+                let done_s = self.done_s() + trial_s(self.plan);
+                if let Ok(mut done) = self.done_s.lock() {
+                    *done = done_s;
+                }
+                self.bar.set_position(done_s);
+                let row = &ended.row;
+                let verdict = if row.valid { "valid" } else { "INVALID" };
+                let flags = match row.flags.as_str() {
+                    "" => String::new(),
+                    flags => format!(" ({flags})"),
+                };
+                let line = format!(
+                    "trial {}/{} {} {}: {verdict}{flags}",
+                    ended.trial.index + 1,
+                    self.plan.trials.len(),
+                    row.variant,
+                    self.plan.point(&ended.trial).label,
+                );
+                match self.style {
+                    Style::Bar => self.bar.println(line),
+                    Style::Lines => eprintln!("{line}"),
+                    Style::Silent => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn done_s(&self) -> u64 {
+        self.done_s.lock().map_or(0, |done| *done)
+    }
+}
+
+const fn word(stage: Progress) -> &'static str {
+    match stage {
+        Progress::Joining => "members join",
+        Progress::Meshing => "members connect",
+        Progress::WarmUp => "warm-up",
+        Progress::Measuring => "measuring",
+        Progress::Draining => "draining",
+        Progress::Collecting => "collecting",
+    }
+}
+
+fn trial_s(plan: &Plan) -> u64 {
+    seconds(plan.warmup + plan.duration + AROUND)
+}
+
+const fn seconds(span: Span) -> u64 {
+    span.0.div_ceil(1_000_000_000)
+}

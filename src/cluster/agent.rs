@@ -1,0 +1,437 @@
+//! An agent: one member of a deployment.
+//!
+//! It dials the coordinator, learns what it is part of, runs its replica or its load generator, and
+//! reports. If the coordinator is lost it stops by itself and leaves in its folder what it has.
+
+use std::error::Error as StdError;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use quinn::{Connection, SendStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use super::deployment::{Deployment, site};
+use super::usage::UsageMeter;
+use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use crate::measure::hlog;
+use crate::paxos::Replica;
+use crate::runtime::client::{self, ClientLoop, Schedule};
+use crate::runtime::mesh::Mesh;
+use crate::runtime::net::identity::Identity;
+use crate::runtime::net::link::Links;
+use crate::runtime::net::releaser::{Precision, Releaser};
+use crate::runtime::net::{Emulation, Endpoint, Transport, endpoint};
+use crate::runtime::replica::{self, MemberName, ReplicaLoop};
+use crate::workload::Generator;
+
+/// The coordinator's name in its certificate.
+pub const COORDINATOR: &str = "coordinator";
+
+/// A member says how it goes this often.
+const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What an agent is started with; everything else it learns from the coordinator.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Where the coordinator listens.
+    pub coordinator: SocketAddr,
+    /// Who the agent is.
+    pub identity: Identity,
+    /// Its own folder; a restarted replica gets the one it had.
+    pub folder: PathBuf,
+    /// Whether other members run in the same process, so that its cost cannot be told apart.
+    pub shares_process: bool,
+}
+
+/// Why an agent ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name that no deployment has.
+    #[error("the identity names {0:?}, which is no member of a deployment")]
+    Name(String),
+    /// Its socket, or the coordinator's.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::Error),
+    /// The coordinator was lost, or never reached.
+    #[error("lost the coordinator; what was measured so far is in {}", folder.display())]
+    Coordinator {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: wire::Error,
+    },
+    /// The thread that releases datagrams.
+    #[error("cannot start the link emulation")]
+    Emulation(#[source] std::io::Error),
+    /// There is no runtime to run in.
+    #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
+    Runtime(#[source] std::io::Error),
+    /// The folder.
+    #[error("cannot use the folder {}: choose another one with --out", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The replica.
+    #[error(transparent)]
+    Replica(#[from] replica::Error),
+    /// The load generator.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// An assertion broke.
+    #[error("{0}")]
+    Panic(String),
+}
+
+impl Error {
+    /// The error and its causes, on one line.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+}
+
+/// The settings of control connections: a lost side is noticed within seconds.
+pub(super) fn control_transport() -> Transport {
+    Transport { idle_timeout_ms: 5_000, keep_alive_ms: 1_000, ..Transport::default() }
+}
+
+/// Runs one member until the coordinator lets it go; the caller provides a tokio runtime.
+pub async fn run(ticket: Ticket) -> Result<(), Error> {
+    let name = ticket.identity.member.clone();
+    let member = MemberName::parse(&name).ok_or(Error::Name(name))?;
+    std::fs::create_dir_all(&ticket.folder)
+        .map_err(|source| Error::Folder { path: ticket.folder.clone(), source })?;
+    let own = SocketAddr::new(local_address_for(ticket.coordinator.ip()), 0);
+    let control = endpoint::bind(&ticket.identity, own, None, &control_transport())?;
+    let connection = control.connect(ticket.coordinator, COORDINATOR, None).await?;
+    let lost = |source| Error::Coordinator { folder: ticket.folder.clone(), source };
+    let (mut send, receive) = connection.open_bi().await.map_err(|_| lost(wire::Error::Gone))?;
+    let join = ToCoordinator::Join { pid: std::process::id() };
+    wire::send(&mut send, &join).await.map_err(lost)?;
+    let mut agent = Agent {
+        folder: ticket.folder.clone(),
+        member,
+        identity: ticket.identity,
+        shares_process: ticket.shares_process,
+        connection,
+        send,
+        place: None,
+        loops: JoinSet::new(),
+        running: None,
+        meter: None,
+    };
+    let outcome = agent.serve(Receiver::new(receive)).await;
+    if let Err(error) = &outcome {
+        agent.fail(error).await;
+    }
+    control.close("done");
+    control.wait_idle().await;
+    outcome
+}
+
+/// The address to bind so that `peer` can be reached: loopback for loopback, any other for others.
+fn local_address_for(peer: IpAddr) -> IpAddr {
+    if peer.is_loopback() { peer } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+}
+
+struct Agent {
+    folder: PathBuf,
+    member: MemberName,
+    identity: Identity,
+    shares_process: bool,
+    connection: Connection,
+    send: SendStream,
+    place: Option<Place>,
+    loops: JoinSet<Result<RoleReport, Error>>,
+    running: Option<Running>,
+    meter: Option<UsageMeter>,
+}
+
+/// Its place in the deployment.
+struct Place {
+    deployment: Deployment,
+    endpoint: Endpoint,
+    emulation: Option<Arc<Emulation>>,
+    mesh: Mesh,
+    attached: Option<mpsc::UnboundedReceiver<crate::runtime::mesh::Attached>>,
+    /// Dialling and accepting; they end with the agent.
+    tasks: JoinSet<()>,
+}
+
+/// The loop that runs, as seen from outside.
+enum Running {
+    Replica(Arc<replica::Status>),
+    Client(Arc<client::Status>),
+}
+
+impl Agent {
+    async fn serve(&mut self, mut receiver: Receiver) -> Result<(), Error> {
+        let mut status = tokio::time::interval(STATUS_INTERVAL);
+        status.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = receiver.next::<ToAgent>() => match message {
+                    Ok(ToAgent::End) => return Ok(()),
+                    Ok(message) => self.handle(message).await?,
+                    Err(source) => {
+                        self.leave_what_there_is().await;
+                        return Err(self.lost(source));
+                    }
+                },
+                Some(ended) = self.loops.join_next() => self.report(role_report(ended)?).await?,
+                _ = status.tick() => self.tell_status().await?,
+            }
+        }
+    }
+
+    fn lost(&self, source: wire::Error) -> Error {
+        Error::Coordinator { folder: self.folder.clone(), source }
+    }
+
+    async fn tell(&mut self, message: ToCoordinator) -> Result<(), Error> {
+        wire::send(&mut self.send, &message).await.map_err(|source| self.lost(source))
+    }
+
+    async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
+        match message {
+            ToAgent::Assign { deployment, bind } => {
+                let place = Place::take(*deployment, &self.identity, bind)?;
+                let address = place.endpoint.local_address();
+                self.place = Some(place);
+                self.tell(ToCoordinator::Bound(address)).await
+            }
+            ToAgent::Mesh(addresses) => {
+                if let Some(place) = &mut self.place {
+                    place.connect(self.member, &addresses);
+                }
+                Ok(())
+            }
+            ToAgent::Start(schedule) => self.start(schedule).await,
+            ToAgent::Finish => {
+                match &self.running {
+                    Some(Running::Replica(status)) => status.finish(),
+                    Some(Running::Client(status)) => status.finish(),
+                    None => {}
+                }
+                Ok(())
+            }
+            ToAgent::End => Ok(()),
+        }
+    }
+
+    async fn start(&mut self, schedule: Schedule) -> Result<(), Error> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let Some(attached) = place.attached.take() else { return Ok(()) };
+        let deployment = &place.deployment;
+        let output = new_file(&self.folder)
+            .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
+        if !self.shares_process {
+            self.meter = Some(UsageMeter::start(schedule.measure_from, schedule.measure_until));
+        }
+        match self.member {
+            MemberName::Replica(id) => {
+                let settings = replica::Settings {
+                    id,
+                    durability: deployment.durability,
+                    folder: self.folder.clone(),
+                    output,
+                    seed: deployment.seed.wrapping_add(u64::from(id.0)),
+                    window: schedule.window(),
+                };
+                let status = Arc::new(replica::Status::default());
+                let protocol = Replica::new(deployment.config(id));
+                let (replica, recovery) =
+                    ReplicaLoop::open(protocol, settings, attached, Arc::clone(&status))?;
+                self.running = Some(Running::Replica(status));
+                self.loops.spawn(async move { Ok(RoleReport::Replica(replica.run().await?)) });
+                self.tell(ToCoordinator::Recovered(recovery)).await
+            }
+            MemberName::Client(id) => {
+                let settings = client::Settings {
+                    id,
+                    targets: deployment.targets(id),
+                    retry_after: deployment.retry_after(),
+                    floor: deployment.floor(id),
+                    schedule,
+                    output,
+                };
+                let of = deployment.links.client_regions.len();
+                let workload = &deployment.workload;
+                let generator = Generator::new(workload, id.0 as usize, of, deployment.seed);
+                let status = Arc::new(client::Status::default());
+                let client = ClientLoop::open(settings, generator, attached, Arc::clone(&status))?;
+                self.running = Some(Running::Client(status));
+                self.loops.spawn(async move { Ok(RoleReport::Client(client.run().await?)) });
+                Ok(())
+            }
+        }
+    }
+
+    async fn tell_status(&mut self) -> Result<(), Error> {
+        let connected = self.place.as_ref().map_or(0, |place| place.mesh.connected());
+        let status = match &self.running {
+            None => Status { connected, ..Status::default() },
+            Some(Running::Replica(status)) => Status {
+                connected,
+                executed_below: status.executed_below.load(Ordering::Relaxed),
+                ..Status::default()
+            },
+            Some(Running::Client(status)) => Status {
+                connected,
+                issued: status.issued.load(Ordering::Relaxed),
+                acknowledged: status.acknowledged.load(Ordering::Relaxed),
+                is_drained: status.is_drained.load(Ordering::Relaxed),
+                ..Status::default()
+            },
+        };
+        self.tell(ToCoordinator::Status(status)).await
+    }
+
+    /// The loop has ended: its files, and its report.
+    async fn report(&mut self, role: RoleReport) -> Result<(), Error> {
+        let paths = written_files(&self.folder)
+            .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
+        for path in &paths {
+            send_file(&self.connection, path).await.map_err(|error| match error {
+                SendFileError::Read(source) => Error::Folder { path: path.clone(), source },
+                SendFileError::Gone => self.lost(wire::Error::Gone),
+            })?;
+        }
+        let place = self.place.as_ref();
+        let report = Report {
+            role,
+            emulation: place.and_then(|place| Some(place.emulation.as_ref()?.report())),
+            refused_count: place.map_or(0, |place| place.endpoint.refused()),
+            kernel_drop_count: place.and_then(|place| place.endpoint.kernel_drops()),
+            usage: self.meter.as_ref().map(UsageMeter::usage),
+            file_count: paths.len(),
+        };
+        self.tell(ToCoordinator::Report(Box::new(report))).await
+    }
+
+    /// The coordinator is lost: stop, and leave what was measured in the folder.
+    async fn leave_what_there_is(&mut self) {
+        let _ = self.handle(ToAgent::Finish).await;
+        while let Some(ended) = self.loops.join_next().await {
+            if let Ok(RoleReport::Client(report)) = role_report(ended) {
+                // It is the last thing this process can do; a failure has nobody left to be told.
+                if let Ok(file) = std::fs::File::create(self.folder.join("partial.hlog")) {
+                    let series = self.member.to_string();
+                    let lines = report.recording.lines(&series);
+                    let _ = hlog::write(file, Duration::ZERO, lines);
+                }
+            }
+        }
+    }
+
+    async fn fail(&mut self, error: &Error) {
+        if matches!(error, Error::Coordinator { .. }) {
+            return;
+        }
+        let is_violation = matches!(error, Error::Panic(_));
+        let message = ToCoordinator::Failed { message: error.chain(), is_violation };
+        if self.tell(message).await.is_ok() {
+            // The coordinator closes the connection when it has read that.
+            let _ = tokio::time::timeout(Duration::from_secs(2), self.connection.closed()).await;
+        }
+    }
+}
+
+impl Place {
+    fn take(deployment: Deployment, identity: &Identity, bind: SocketAddr) -> Result<Self, Error> {
+        let emulation = if deployment.is_emulated() {
+            let releaser = Releaser::start(Precision::default()).map_err(Error::Emulation)?;
+            let links = Links::new(deployment.seed);
+            Some(Arc::new(Emulation::new(links, Arc::new(releaser))))
+        } else {
+            None
+        };
+        let endpoint = endpoint::bind(identity, bind, emulation.clone(), &deployment.transport)?;
+        let (sender, attached) = mpsc::unbounded_channel();
+        let mesh = Mesh::new(endpoint.clone(), sender);
+        let attached = Some(attached);
+        Ok(Self { deployment, endpoint, emulation, mesh, attached, tasks: JoinSet::new() })
+    }
+
+    /// Sets the delay of every link from here, and only then lets anything pass.
+    fn connect(&mut self, member: MemberName, addresses: &[(MemberName, SocketAddr)]) {
+        let peers = self.deployment.peers(member);
+        let peers = addresses.iter().filter(|(peer, _)| peers.contains(peer));
+        for (stream_id, (peer, address)) in (0u64..).zip(peers.clone()) {
+            if let Some(emulation) = &self.emulation {
+                let delay = self.deployment.links.between(site(member), site(*peer)).clone();
+                let stream_id = stream_of(member) << 32 | stream_id;
+                emulation.set(*address, delay, stream_id);
+            }
+        }
+        self.tasks.spawn(self.mesh.clone().accept());
+        for (peer, address) in peers {
+            if Deployment::dials(member, *peer) {
+                let round_trip = self.deployment.links.round_trip(site(member), site(*peer));
+                let dial = self.mesh.clone().dial(*address, peer.to_string(), round_trip);
+                self.tasks.spawn(dial);
+            }
+        }
+    }
+}
+
+/// A number for each member, so that every directed link draws from a stream of its own.
+fn stream_of(member: MemberName) -> u64 {
+    match member {
+        MemberName::Replica(id) => u64::from(id.0),
+        MemberName::Client(id) => 1 << 16 | u64::from(id.0),
+    }
+}
+
+fn role_report(ended: Result<Result<RoleReport, Error>, JoinError>) -> Result<RoleReport, Error> {
+    match ended {
+        Ok(report) => report,
+        Err(error) => Err(Error::Panic(panic_message(error))),
+    }
+}
+
+fn panic_message(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(payload) => payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "an assertion broke".into()),
+        Err(error) => error.to_string(),
+    }
+}
+
+enum SendFileError {
+    Read(std::io::Error),
+    Gone,
+}
+
+async fn send_file(connection: &Connection, path: &Path) -> Result<(), SendFileError> {
+    let mut file = tokio::fs::File::open(path).await.map_err(SendFileError::Read)?;
+    let mut stream = connection.open_uni().await.map_err(|_| SendFileError::Gone)?;
+    tokio::io::copy(&mut file, &mut stream).await.map_err(|_| SendFileError::Gone)?;
+    stream.finish().map_err(|_| SendFileError::Gone)
+}
+
+/// The file of this start: a member that was killed may have left a half-written one behind it.
+fn new_file(folder: &Path) -> std::io::Result<PathBuf> {
+    let count = written_files(folder)?.len();
+    Ok(folder.join(format!("written.{count}")))
+}
+
+/// The files of all starts, in order.
+fn written_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let path = |index: usize| folder.join(format!("written.{index}"));
+    let mut paths = Vec::new();
+    while path(paths.len()).try_exists()? {
+        paths.push(path(paths.len()));
+    }
+    Ok(paths)
+}

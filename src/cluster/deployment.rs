@@ -1,0 +1,152 @@
+//! What one trial deploys: replicas, clients, the links between them, and their common configuration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::ClientId;
+use crate::paxos::{Config, Mode, SendPolicy, Timing};
+use crate::quorum::{NodeId, QuorumSystem};
+use crate::runtime::net::Transport;
+use crate::runtime::replica::MemberName;
+use crate::runtime::storage::Durability;
+use crate::time::Span;
+use crate::topology::{self, Links, Site};
+use crate::workload::Workload;
+
+/// Everything that the members of a trial have in common.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Which proposer runs.
+    pub mode: Mode,
+    /// The quorum table.
+    pub quorums: QuorumSystem,
+    /// Whom a proposer contacts first.
+    pub send: SendPolicy,
+    /// Where everybody is, and how long a message takes.
+    pub links: Links,
+    /// What clients ask.
+    pub workload: Workload,
+    /// Whether a replica survives a crash.
+    pub durability: Durability,
+    /// The settings of QUIC.
+    pub transport: Transport,
+    /// Of every random stream.
+    pub seed: u64,
+    /// Load before the measurement.
+    pub warmup: Span,
+    /// The measurement.
+    pub duration: Span,
+    /// How long outstanding answers are waited for.
+    pub drain: Span,
+    /// What goes wrong on purpose.
+    pub faults: Vec<Fault>,
+}
+
+/// A replica that is killed on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// When, after the measurement has begun.
+    pub at: Span,
+    /// Which.
+    pub replica: NodeId,
+    /// When it is started again on its folder, if it is.
+    pub restart_after: Option<Span>,
+}
+
+impl Deployment {
+    /// Every member, replicas first.
+    pub fn members(&self) -> Vec<MemberName> {
+        let replicas = self.links.replicas().map(MemberName::Replica);
+        let clients = (0u32..)
+            .zip(&self.links.client_regions)
+            .map(|(index, _)| MemberName::Client(ClientId(index)));
+        replicas.chain(clients).collect()
+    }
+
+    /// The region of a member.
+    pub fn region(&self, member: MemberName) -> &str {
+        match member {
+            MemberName::Replica(NodeId(id)) => &self.links.replica_regions[usize::from(id)],
+            MemberName::Client(ClientId(id)) => &self.links.client_regions[id as usize],
+        }
+    }
+
+    /// The members that `member` has a stream with.
+    pub fn peers(&self, member: MemberName) -> Vec<MemberName> {
+        let is_peer = |other: &MemberName| match (member, other) {
+            (MemberName::Client(_), MemberName::Client(_)) => false,
+            _ => *other != member,
+        };
+        self.members().into_iter().filter(is_peer).collect()
+    }
+
+    /// Whether `member` is the one of the two that dials.
+    pub fn dials(member: MemberName, peer: MemberName) -> bool {
+        match (member, peer) {
+            (MemberName::Replica(own), MemberName::Replica(other)) => own < other,
+            (MemberName::Client(_), _) => true,
+            (MemberName::Replica(_), MemberName::Client(_)) => false,
+        }
+    }
+
+    /// The configuration of one replica's protocol.
+    pub fn config(&self, id: NodeId) -> Config {
+        Config {
+            id,
+            quorums: self.quorums.clone(),
+            mode: self.mode,
+            send: self.send,
+            nearest_first: topology::nearest_first(&self.links, id),
+            timing: Timing::for_round_trip(self.longest_round_trip()),
+        }
+    }
+
+    /// The replicas in the order in which a client asks them.
+    pub fn targets(&self, client: ClientId) -> Vec<NodeId> {
+        let site = Site::Client(client.0 as usize);
+        let distance = |id: &NodeId| self.links.round_trip(site, Site::Replica(*id));
+        let mut targets: Vec<NodeId> = self.links.replicas().collect();
+        targets.sort_by_key(|id| match self.mode {
+            Mode::Multi { leader } if leader == *id => (false, Span::ZERO, *id),
+            _ => (true, distance(id), *id),
+        });
+        targets
+    }
+
+    /// The least commit latency that the links allow a client (closed form, from medians).
+    pub fn floor(&self, client: ClientId) -> Span {
+        let index = client.0 as usize;
+        match self.mode {
+            Mode::Classic => topology::classic_floor(&self.links, &self.quorums, index),
+            Mode::Multi { leader } => {
+                topology::multi_floor(&self.links, &self.quorums, leader, index)
+            }
+        }
+    }
+
+    /// A request without an answer for so long is sent again: well after a retransmission.
+    pub fn retry_after(&self) -> Span {
+        Span(self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0))
+    }
+
+    /// Whether any link has a delay: if none has, nothing is emulated.
+    pub fn is_emulated(&self) -> bool {
+        let members = self.members();
+        members.iter().any(|from| {
+            self.peers(*from).iter().any(|to| !self.links.between(site(*from), site(*to)).is_zero())
+        })
+    }
+
+    fn longest_round_trip(&self) -> Span {
+        let replicas: Vec<Site> = self.links.replicas().map(Site::Replica).collect();
+        let pairs = replicas.iter().flat_map(|a| replicas.iter().map(move |b| (*a, *b)));
+        pairs.map(|(a, b)| self.links.round_trip(a, b)).max().unwrap_or(Span::ZERO)
+    }
+}
+
+/// Where a member is.
+pub(super) fn site(member: MemberName) -> Site {
+    match member {
+        MemberName::Replica(id) => Site::Replica(id),
+        MemberName::Client(ClientId(id)) => Site::Client(id as usize),
+    }
+}

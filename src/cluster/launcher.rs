@@ -1,0 +1,200 @@
+//! Launchers start agents, and do nothing else: the agents dial back.
+//!
+//! A launcher's word proves nothing about success; the coordinator decides by what agents tell it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::agent::{self, Ticket};
+use crate::runtime::net::Identity;
+use crate::runtime::net::identity;
+use crate::runtime::replica::MemberName;
+
+/// Why an agent was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its identity could not be handed over.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// Its folder could not be made, or its process not be started.
+    #[error("cannot start {member} in {}", folder.display())]
+    Start {
+        /// Which member.
+        member: MemberName,
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a launcher needs to start one agent.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Who it is to be.
+    pub member: MemberName,
+    /// Where the coordinator listens.
+    pub coordinator: SocketAddr,
+    /// Its certificate and key.
+    pub identity: Identity,
+    /// Its own folder.
+    pub folder: PathBuf,
+}
+
+/// Starts agents, and stops them without asking.
+pub trait Launcher: Send {
+    /// Its name in the manifest.
+    fn name(&self) -> &'static str;
+
+    /// Starts one agent, for the first time or again.
+    fn start(&mut self, start: Start) -> Result<(), Error>;
+
+    /// Stops one agent at once, as a crash would.
+    fn kill(&mut self, member: MemberName);
+
+    /// Stops whatever still runs, and waits until it is gone.
+    fn stop_all(&mut self);
+}
+
+/// One process for each member, on this machine.
+#[derive(Debug)]
+pub struct Processes {
+    program: PathBuf,
+    children: BTreeMap<MemberName, Child>,
+}
+
+impl Processes {
+    /// Starts agents from this program.
+    pub fn new(program: PathBuf) -> Self {
+        Self { program, children: BTreeMap::new() }
+    }
+}
+
+impl Launcher for Processes {
+    fn name(&self) -> &'static str {
+        "processes"
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), Error> {
+        let Start { member, coordinator, identity, folder } = start;
+        let error = |source| Error::Start { member, folder: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(error)?;
+        let identity_file = folder.join("identity");
+        identity.write(&identity_file)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("agent.log"))
+            .map_err(error)?;
+        let child = Command::new(&self.program)
+            .arg("agent")
+            .arg("--coordinator")
+            .arg(coordinator.to_string())
+            .arg("--identity")
+            .arg(&identity_file)
+            .arg("--folder")
+            .arg(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C is the coordinator's to handle.
+            .process_group(0)
+            .spawn()
+            .map_err(error)?;
+        self.children.insert(member, child);
+        Ok(())
+    }
+
+    fn kill(&mut self, member: MemberName) {
+        if let Some(mut child) = self.children.remove(&member) {
+            stop(&mut child);
+        }
+    }
+
+    fn stop_all(&mut self) {
+        for child in self.children.values_mut() {
+            stop(child);
+        }
+        self.children.clear();
+    }
+}
+
+fn stop(child: &mut Child) {
+    // Both fail only for a process that has ended already, which is what is wanted.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        self.stop_all();
+    }
+}
+
+/// One thread for each member, in this process: for tests.
+#[derive(Debug, Default)]
+pub struct InProcess {
+    threads: BTreeMap<MemberName, Thread>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    /// Dropped to stop the thread.
+    stop: Option<oneshot::Sender<()>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Launcher for InProcess {
+    fn name(&self) -> &'static str {
+        "in-process"
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), Error> {
+        let Start { member, coordinator, identity, folder } = start;
+        let error = |source| Error::Start { member, folder: folder.clone(), source };
+        let ticket = Ticket { coordinator, identity, folder: folder.clone(), shares_process: true };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(error)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let handle = std::thread::Builder::new()
+            .name(member.to_string())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        // What went wrong was told to the coordinator.
+                        _ = agent::run(ticket) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .map_err(error)?;
+        self.threads.insert(member, Thread { stop: Some(stop), handle: Some(handle) });
+        Ok(())
+    }
+
+    fn kill(&mut self, member: MemberName) {
+        self.threads.remove(&member);
+    }
+
+    fn stop_all(&mut self) {
+        self.threads.clear();
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(handle) = self.handle.take() {
+            // A panic in it was caught and reported by the agent.
+            let _ = handle.join();
+        }
+    }
+}

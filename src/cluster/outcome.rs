@@ -1,0 +1,46 @@
+//! What came of one trial: every member's report, its files, and what went wrong.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::wire::{Report, RoleReport};
+use crate::runtime::client::Report as ClientReport;
+use crate::runtime::replica::{MemberName, Recovery, Report as ReplicaReport};
+
+/// What came of one trial.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The reports of the members that made one.
+    pub reports: BTreeMap<MemberName, Report>,
+    /// The files of each member: the logs of a replica, one a start; the history of a client.
+    pub files: BTreeMap<MemberName, Vec<PathBuf>>,
+    /// What each replica found on its disk, at each start.
+    pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
+    /// Members that were lost without being told to, and what is known of the cause.
+    pub lost: BTreeMap<MemberName, String>,
+    /// Assertions of the protocol that broke.
+    pub violations: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether every member made its report.
+    pub fn is_complete(&self) -> bool {
+        self.lost.is_empty() && self.violations.is_empty()
+    }
+
+    /// The reports of the replicas.
+    pub fn replicas(&self) -> impl Iterator<Item = (MemberName, &ReplicaReport)> {
+        self.reports.iter().filter_map(|(member, report)| match &report.role {
+            RoleReport::Replica(replica) => Some((*member, replica)),
+            RoleReport::Client(_) => None,
+        })
+    }
+
+    /// The reports of the client regions.
+    pub fn clients(&self) -> impl Iterator<Item = (MemberName, &ClientReport)> {
+        self.reports.iter().filter_map(|(member, report)| match &report.role {
+            RoleReport::Client(client) => Some((*member, client)),
+            RoleReport::Replica(_) => None,
+        })
+    }
+}

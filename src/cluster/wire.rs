@@ -1,0 +1,155 @@
+//! What the coordinator and its agents tell each other, over one stream each.
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use quinn::{RecvStream, SendStream};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::deployment::Deployment;
+use crate::runtime::client::{Report as ClientReport, Schedule};
+use crate::runtime::net::EmulationReport;
+use crate::runtime::net::frame::{self, Decoder};
+use crate::runtime::replica::{MemberName, Recovery, Report as ReplicaReport};
+
+/// From the coordinator to an agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum ToAgent {
+    /// What you are part of.
+    Assign {
+        /// The deployment.
+        deployment: Box<Deployment>,
+        /// Where to bind the socket of the deployment: a restarted member keeps its address.
+        bind: SocketAddr,
+    },
+    /// Where everybody is: connect.
+    Mesh(Vec<(MemberName, SocketAddr)>),
+    /// Run.
+    Start(Schedule),
+    /// Stop, and hand over what you have.
+    Finish,
+    /// Everything has arrived: go.
+    End,
+}
+
+/// From an agent to the coordinator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum ToCoordinator {
+    /// Here I am; who, says the certificate.
+    Join {
+        /// The process, for messages to the user.
+        pid: u32,
+    },
+    /// The socket of the deployment is bound here.
+    Bound(SocketAddr),
+    /// What the replica found on its disk.
+    Recovered(Recovery),
+    /// How it goes; said again and again.
+    Status(Status),
+    /// The end of the trial for this member; its files follow or have gone before.
+    Report(Box<Report>),
+    /// It cannot go on.
+    Failed {
+        /// Why, with its causes.
+        message: String,
+        /// Whether an assertion of the protocol broke.
+        is_violation: bool,
+    },
+}
+
+/// How it goes with one member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Status {
+    /// Members it has a stream with.
+    pub connected: usize,
+    /// Of a replica: slots below this are executed.
+    pub executed_below: u64,
+    /// Of a client: operations issued.
+    pub issued: u64,
+    /// Of a client: operations answered.
+    pub acknowledged: u64,
+    /// Of a client: it issues no more, and has all answers or waits no longer.
+    pub is_drained: bool,
+}
+
+/// What a member hands over at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What its loop says.
+    pub role: RoleReport,
+    /// What its link emulation says, if it emulated.
+    pub emulation: Option<EmulationReport>,
+    /// Handshakes that failed.
+    pub refused_count: u64,
+    /// Datagrams that the kernel dropped for want of buffer.
+    pub kernel_drop_count: Option<u64>,
+    /// What it cost; `None` where members share a process.
+    pub usage: Option<Usage>,
+    /// Files that follow, each on a stream of its own.
+    pub file_count: usize,
+}
+
+/// What a member's loop says at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RoleReport {
+    /// Of a replica.
+    Replica(ReplicaReport),
+    /// Of a client region.
+    Client(ClientReport),
+}
+
+/// What a member cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time during the measurement, user and system, in seconds.
+    pub cpu_s: f64,
+    /// The most memory it ever had resident, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// Why a control stream is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The other side is gone.
+    #[error("the control stream ended")]
+    Gone,
+    /// What arrived is no message.
+    #[error("a control message does not decode")]
+    Frame(#[from] frame::Error),
+}
+
+/// Sends one message.
+pub(super) async fn send<T: Serialize>(stream: &mut SendStream, message: &T) -> Result<(), Error> {
+    let mut buffer = BytesMut::new();
+    frame::encode(&mut buffer, message)?;
+    stream.write_all(&buffer).await.map_err(|_| Error::Gone)
+}
+
+/// The receiving half of a control stream.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    stream: RecvStream,
+    decoder: Decoder,
+}
+
+impl Receiver {
+    /// Reads messages from `stream`.
+    pub(super) fn new(stream: RecvStream) -> Self {
+        Self { stream, decoder: Decoder::default() }
+    }
+
+    /// The next message. A call that is dropped before it ends has lost nothing.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        loop {
+            if let Some(message) = self.decoder.next()? {
+                return Ok(message);
+            }
+            let mut chunk = [Bytes::new()];
+            match self.stream.read_chunks(&mut chunk).await {
+                Ok(Some(_)) => self.decoder.push(std::mem::take(&mut chunk[0])),
+                Ok(None) | Err(_) => return Err(Error::Gone),
+            }
+        }
+    }
+}

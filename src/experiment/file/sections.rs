@@ -1,0 +1,355 @@
+//! The sections of an experiment file, as typed.
+//!
+//! Every value that can be wrong carries its place in the text, so that whoever finds it wrong can
+//! point at it.
+//! Enums are externally tagged: the other forms that serde offers lose the place of an error.
+//! Nothing is judged here but the spelling: whether a region exists or quorums meet is the plan's business.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::runtime::storage::Durability;
+
+/// An experiment, as typed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// What the experiment is to find out.
+    pub question: Spanned<String>,
+    /// What is expected, and what would refute it.
+    pub prediction: Spanned<String>,
+    /// Where all chance comes from.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How often every variant is repeated; once if absent.
+    pub trials: Option<Spanned<u32>>,
+    /// Who stands where.
+    pub topology: Topology,
+    /// What clients ask for, and when.
+    pub workload: Workload,
+    /// What a replica keeps through a crash.
+    #[serde(default)]
+    pub durability: Durable,
+    /// How QUIC sends.
+    #[serde(default)]
+    pub transport: Transport,
+    /// Settings to be run one after another.
+    pub sweep: Option<Spanned<Sweep>>,
+    /// What is compared.
+    #[serde(rename = "variant")]
+    pub variants: Vec<Variant>,
+    /// What goes wrong, in every variant alike.
+    #[serde(rename = "fault", default)]
+    pub faults: Vec<Fault>,
+    /// A smaller size of the same experiment, for tests.
+    #[serde(default)]
+    pub smoke: Smoke,
+}
+
+/// `[topology]`: who stands where.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// The latency data: the name of a profile, or a path to a CSV file.
+    pub profile: Spanned<String>,
+    /// The region of every replica, in the order of their numbers.
+    pub replicas: Spanned<Vec<Spanned<String>>>,
+    /// The region of every load generator.
+    pub clients: Spanned<Vec<Spanned<String>>>,
+    /// Whether delays vary.
+    #[serde(default)]
+    pub jitter: Jitter,
+}
+
+/// Whether the delay of a link varies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jitter {
+    /// Every datagram takes the median.
+    #[default]
+    None,
+    /// Delays are drawn from the percentiles of the profile.
+    Profile,
+}
+
+/// `[workload]`: what clients ask for, and when.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// When operations start.
+    pub arrival: Arrival,
+    /// The time before the measurement; 2 s if absent.
+    pub warmup: Option<Spanned<Length>>,
+    /// The time that is measured.
+    pub duration: Spanned<Length>,
+    /// The time that outstanding operations are given after it; 5 s if absent.
+    pub drain: Option<Spanned<Length>>,
+    /// Which keys are touched; 1000 keys alike if absent.
+    pub keys: Option<Keys>,
+    /// The size of a written value; 128 if absent.
+    pub value_bytes: Option<Spanned<usize>>,
+    /// The share of operations that read, 0 to 1; 0 if absent.
+    pub reads: Option<Spanned<f64>>,
+}
+
+/// When operations start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Arrival {
+    /// At random moments, whether or not earlier operations have returned.
+    Poisson {
+        /// Operations a second of all client regions together.
+        rate_per_s: Spanned<f64>,
+    },
+    /// At even distances, whether or not earlier operations have returned.
+    Fixed {
+        /// Operations a second of all client regions together.
+        rate_per_s: Spanned<f64>,
+    },
+    /// When the one before has returned.
+    Closed {
+        /// Operations outstanding at once in all client regions together.
+        clients: Spanned<u32>,
+    },
+}
+
+/// Which keys are touched.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Keys {
+    /// All alike.
+    Uniform {
+        /// How many there are.
+        count: Spanned<u64>,
+    },
+    /// The k-th most popular in proportion to 1 / k^exponent.
+    Zipf {
+        /// How many there are.
+        count: Spanned<u64>,
+        /// How uneven, above 0.
+        exponent: Spanned<f64>,
+    },
+}
+
+/// `[durability]`: what a replica keeps through a crash.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Durable {
+    /// How.
+    #[serde(default = "fsync")]
+    pub mode: Durability,
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self { mode: fsync() }
+    }
+}
+
+const fn fsync() -> Durability {
+    Durability::Fsync
+}
+
+/// `[transport]`: how QUIC sends.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transport {
+    /// The congestion controller.
+    #[serde(default)]
+    pub congestion: Congestion,
+}
+
+/// The congestion controller of every connection.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Congestion {
+    /// A window that never shrinks: the latency is that of the links and of the protocol.
+    #[default]
+    Fixed,
+    /// RFC 9438.
+    Cubic,
+    /// RFC 6582.
+    NewReno,
+    /// Bottleneck bandwidth and round-trip time.
+    Bbr,
+}
+
+/// `[sweep]`: lists of settings; every combination runs with every variant.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Instead of `workload.arrival.closed.clients`.
+    pub clients: Option<Spanned<Vec<Spanned<u32>>>>,
+    /// Instead of `workload.arrival.….rate_per_s`; Poisson stays Poisson and fixed stays fixed.
+    pub rate_per_s: Option<Spanned<Vec<Spanned<f64>>>>,
+    /// Instead of `durability.mode`.
+    pub durability: Option<Spanned<Vec<Durability>>>,
+}
+
+/// `[[variant]]`: one of the things compared.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// What it is called in tables and figures.
+    pub name: Spanned<String>,
+    /// Who may propose.
+    pub protocol: Protocol,
+    /// Which sets of replicas finish a phase.
+    pub quorums: Spanned<Quorums>,
+    /// Whom a proposer contacts.
+    #[serde(default)]
+    pub send: Send,
+    /// Runs although a phase-1 and a phase-2 quorum are disjoint.
+    #[serde(default)]
+    pub unsafe_quorums: bool,
+}
+
+/// Who may propose.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Protocol {
+    /// Whoever a client asks, with both phases for every command.
+    Classic {},
+    /// A leader, with phase 1 once.
+    Multi {
+        /// Its region, or `best`: where the closed form promises the least mean latency.
+        leader: Spanned<String>,
+    },
+}
+
+/// Which sets of replicas finish a phase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Quorums {
+    /// Any majority, in both phases.
+    Majority {},
+    /// Any set of that size.
+    Counts {
+        /// For phase 1.
+        phase1: Spanned<usize>,
+        /// For phase 2.
+        phase2: Spanned<usize>,
+    },
+    /// The sets listed, and what contains one of them.
+    Explicit {
+        /// For phase 1.
+        phase1: Sets,
+        /// For phase 2.
+        phase2: Sets,
+    },
+}
+
+/// Sets of replicas.
+pub type Sets = Spanned<Vec<Vec<Spanned<Member>>>>;
+
+/// A replica in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// By its region.
+    Region(String),
+    /// By its position in `topology.replicas`, from 0.
+    Index(usize),
+}
+
+/// Whom a proposer contacts in a phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Send {
+    /// Every replica.
+    #[default]
+    All,
+    /// The nearest quorum; after a time-out, more.
+    Quorum,
+}
+
+/// `[[fault]]`: something that goes wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When, from the start of the measured time.
+    pub at: Spanned<Length>,
+    /// The replica that crashes: its region, or `leader`.
+    pub crash: Spanned<String>,
+    /// How long after that it is started again; never if absent.
+    pub restart_after: Option<Spanned<Length>>,
+}
+
+/// `[smoke]`: what a test changes to run the file in little time.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smoke {
+    /// Instead of `trials`.
+    pub trials: Option<Spanned<u32>>,
+    /// Instead of `workload.warmup`.
+    pub warmup: Option<Spanned<Length>>,
+    /// Instead of `workload.duration`.
+    pub duration: Option<Spanned<Length>>,
+    /// Instead of `workload.drain`.
+    pub drain: Option<Spanned<Length>>,
+    /// Instead of `[sweep]`.
+    pub sweep: Option<Spanned<Sweep>>,
+}
+
+/// A length of time with its unit: `"2s"`, `"250ms"`, `"1m 30s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length(pub Duration);
+
+impl File {
+    /// This experiment at the size that its `[smoke]` section gives it.
+    #[must_use]
+    pub fn smoke(mut self) -> Self {
+        let Smoke { trials, warmup, duration, drain, sweep } = std::mem::take(&mut self.smoke);
+        self.trials = trials.or(self.trials);
+        self.workload.warmup = warmup.or(self.workload.warmup);
+        self.workload.duration = duration.unwrap_or(self.workload.duration);
+        self.workload.drain = drain.or(self.workload.drain);
+        self.sweep = sweep.or(self.sweep);
+        self
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = humantime::parse_duration(&text).map_err(|error| {
+            de::Error::custom(format!("`{text}` is no length of time: {error}"))
+        })?;
+        Ok(Self(length))
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MemberVisitor)
+    }
+}
+
+struct MemberVisitor;
+
+impl Visitor<'_> for MemberVisitor {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the region of a replica, or its position from 0")
+    }
+
+    fn visit_str<E: de::Error>(self, region: &str) -> Result<Member, E> {
+        Ok(Member::Region(region.to_owned()))
+    }
+
+    fn visit_i64<E: de::Error>(self, index: i64) -> Result<Member, E> {
+        let invalid = |_| E::invalid_value(de::Unexpected::Signed(index), &self);
+        usize::try_from(index).map(Member::Index).map_err(invalid)
+    }
+}
+
+/// The seed of a file that names none.
+const fn default_seed() -> u64 {
+    1
+}

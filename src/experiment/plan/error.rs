@@ -1,0 +1,215 @@
+//! What is wrong with the meaning of an experiment file, where, and what to change.
+
+use std::ops::Range;
+
+use crate::quorum;
+use crate::topology;
+use crate::workload;
+
+/// An error and its place in the text of the file.
+#[derive(Debug)]
+pub struct Refused {
+    /// The place, in bytes.
+    pub at: Range<usize>,
+    /// What is wrong there.
+    pub error: Error,
+}
+
+impl Refused {
+    /// An error at a place.
+    pub fn new(at: Range<usize>, error: Error) -> Self {
+        Self { at, error }
+    }
+}
+
+/// What is wrong with the meaning of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A text that must say something says nothing.
+    #[error("`{key}` is empty")]
+    Empty {
+        /// The key.
+        key: &'static str,
+    },
+    /// Nothing would run.
+    #[error("`{key}` is zero")]
+    Zero {
+        /// The key.
+        key: &'static str,
+    },
+    /// A list without an item.
+    #[error("`{key}` has no item")]
+    NoItem {
+        /// The key.
+        key: &'static str,
+    },
+    /// A figure of the workload is none.
+    #[error(transparent)]
+    Workload(#[from] workload::Error),
+    /// Fewer closed clients than client regions.
+    #[error("these clients do not reach each of the {regions} client regions")]
+    IdleRegion {
+        /// The number of client regions.
+        regions: usize,
+    },
+    /// The profile cannot be used.
+    #[error("{}", chain(.0))]
+    Profile(#[source] topology::Error),
+    /// A region that the profile does not have, or that has no row.
+    #[error("{}", chain(.0))]
+    Region(#[source] topology::Error),
+    /// Too many replicas.
+    #[error("{count} replicas are more than the 64 that a set of replicas holds")]
+    TooManyReplicas {
+        /// How many there are.
+        count: usize,
+    },
+    /// Two replicas in a region between whose nodes no round trip was measured.
+    #[error("two replicas in {region}: profile {profile} has one place for each region")]
+    RegionTaken {
+        /// The region.
+        region: String,
+        /// The profile.
+        profile: String,
+    },
+    /// Two load generators whose rows could not be told apart.
+    #[error("two client regions are called {region}")]
+    ClientTwice {
+        /// The region.
+        region: String,
+    },
+    /// A name that no replica has.
+    #[error("{what} {name} is no replica's region")]
+    NoReplica {
+        /// What the name was given for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest region, if one is near.
+        near: Option<String>,
+        /// The regions of the replicas.
+        known: Vec<String>,
+    },
+    /// A name that several replicas have.
+    #[error("{what} {name} may be any of several replicas")]
+    Ambiguous {
+        /// What the name was given for.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// No quorum system at all.
+    #[error(transparent)]
+    Quorum(#[from] quorum::Error),
+    /// A quorum system that loses writes.
+    #[error("phase-1 quorum {phase1} and phase-2 quorum {phase2} have no replica in common")]
+    Disjoint {
+        /// The regions of the one.
+        phase1: String,
+        /// The regions of the other.
+        phase2: String,
+        /// What to change.
+        remedy: String,
+    },
+    /// Two variants that tables and figures could not tell apart.
+    #[error("two variants are called `{name}`")]
+    VariantTwice {
+        /// The name.
+        name: String,
+    },
+    /// A name that cannot be part of a file's name.
+    #[error("the variant name `{name}` has a character other than letters, digits and `-_.+`")]
+    VariantName {
+        /// The name.
+        name: String,
+    },
+    /// The sweep does not fit the arrival.
+    #[error("the sweep lists `{key}`, but the arrival is {arrival}")]
+    SweepOfOther {
+        /// The key of the sweep.
+        key: &'static str,
+        /// The kind of arrival.
+        arrival: &'static str,
+    },
+    /// A fault that would come too late to be seen.
+    #[error("the {what} at {at} is not within the {duration} that are measured")]
+    FaultTooLate {
+        /// The crash or the restart.
+        what: &'static str,
+        /// When, from the start of the measured time.
+        at: String,
+        /// The measured time.
+        duration: String,
+    },
+    /// A crash of the leader of a variant that has none.
+    #[error("the fault crashes the leader, but variant `{variant}` has none")]
+    NoLeader {
+        /// The variant.
+        variant: String,
+    },
+    /// A replica that would come back without its promises.
+    #[error("a replica with durability \"memory\" has lost its promises and must not come back")]
+    Amnesia,
+}
+
+impl Error {
+    /// The line that says what to change.
+    pub fn help(&self) -> String {
+        let text = match self {
+            Self::Empty { key: "prediction" } => {
+                "say what you expect and what would refute it: `flexpaxos plan` shows the closed form"
+            }
+            Self::Empty { .. } => "say it in a sentence",
+            Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
+            Self::NoItem { .. } => "give at least one",
+            Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
+                "rates and clients are totals, shared equally by the client regions"
+            }
+            Self::Workload(_) => "`flexpaxos plan` reads the file again without starting anything",
+            Self::IdleRegion { regions } => {
+                return format!("they are shared out equally: give at least {regions}");
+            }
+            Self::Profile(_) => "`flexpaxos profiles` lists the profiles",
+            Self::Region(_) => "choose a region of the profile for it, or another profile",
+            Self::Quorum(_) => "`flexpaxos quorums --help` shows how to try a quorum system",
+            Self::TooManyReplicas { .. } => "leave some of them out",
+            Self::RegionTaken { .. } => {
+                "choose another region for one of them, or the profile `lan`, where names are free"
+            }
+            Self::ClientTwice { .. } => {
+                "leave one out, and raise `rate_per_s` or `clients` for more load from there"
+            }
+            Self::NoReplica { near, known, .. } => {
+                let guess = near.as_ref().map(|near| format!("did you mean {near}? "));
+                let guess = guess.unwrap_or_default();
+                return format!("{guess}the replicas are in {}", known.join(", "));
+            }
+            Self::Ambiguous { .. } => "give every replica a name of its own in `topology.replicas`",
+            Self::Disjoint { remedy, .. } => remedy,
+            Self::VariantTwice { .. } => "give every variant a name of its own",
+            Self::VariantName { .. } => "the name becomes part of file names: leave that out",
+            Self::SweepOfOther { key: "clients", .. } => {
+                "sweep `rate_per_s`, or write `arrival = { closed = { clients = 1 } }`"
+            }
+            Self::SweepOfOther { .. } => {
+                "sweep `clients`, or write `arrival = { poisson = { rate_per_s = 100 } }`"
+            }
+            Self::FaultTooLate { .. } => {
+                "times of faults count from the end of the warm-up: lower them, or raise `duration`"
+            }
+            Self::NoLeader { .. } => {
+                "name a region instead of `leader`, or leave out the variants of classic Paxos"
+            }
+            Self::Amnesia => "leave out `restart_after`, or set `durability.mode = \"fsync\"`",
+        };
+        text.to_owned()
+    }
+}
+
+/// An error of another module and its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
+    }
+}

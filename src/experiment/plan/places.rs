@@ -1,0 +1,137 @@
+//! Who stands where: profile, regions and links.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::experiment::file::{self, Member};
+use crate::experiment::nearest::nearest;
+use crate::quorum::{NodeId, NodeSet};
+use crate::topology::{Jitter, Links, Profile};
+
+use super::error::{Error, Refused};
+
+/// The places of an experiment.
+pub(super) struct Places {
+    /// The name of the latency profile, as given.
+    pub(super) profile: String,
+    /// The delays between all of them.
+    pub(super) links: Links,
+}
+
+impl Places {
+    /// Loads the profile and looks up every region; paths are relative to `folder`.
+    pub(super) fn find(section: &file::Topology, folder: &Path) -> Result<Self, Refused> {
+        let profile = load(&section.profile, folder)?;
+        let replicas = regions(&section.replicas, "topology.replicas", &profile)?;
+        let clients = regions(&section.clients, "topology.clients", &profile)?;
+        if replicas.len() > NodeSet::CAPACITY {
+            let error = Error::TooManyReplicas { count: replicas.len() };
+            return Err(Refused { at: section.replicas.span(), error });
+        }
+        if !profile.accepts_any_region()
+            && let Some((region, at)) = repeated(&section.replicas)
+        {
+            let profile = section.profile.get_ref().clone();
+            return Err(Refused { at, error: Error::RegionTaken { region, profile } });
+        }
+        if let Some((region, at)) = repeated(&section.clients) {
+            return Err(Refused { at, error: Error::ClientTwice { region } });
+        }
+        let jitter = match section.jitter {
+            file::Jitter::None => Jitter::None,
+            file::Jitter::Profile => Jitter::Profile,
+        };
+        let links = Links::new(&profile, &replicas, &clients, jitter).map_err(|error| Refused {
+            at: section.replicas.span(),
+            error: Error::Region(error),
+        })?;
+        Ok(Self { profile: section.profile.get_ref().clone(), links })
+    }
+
+    /// The number of replicas.
+    pub(super) fn n(&self) -> usize {
+        self.links.replica_regions.len()
+    }
+
+    /// The replica in the region `name`; `what` says in an error what the name was given for.
+    pub(super) fn replica(
+        &self,
+        name: &str,
+        what: &'static str,
+        at: Range<usize>,
+    ) -> Result<NodeId, Refused> {
+        let regions = &self.links.replica_regions;
+        let mut found = self.links.replicas().filter(|node| regions[usize::from(node.0)] == name);
+        let name = name.to_owned();
+        match (found.next(), found.next()) {
+            (Some(node), None) => Ok(node),
+            (Some(_), Some(_)) => Err(Refused { at, error: Error::Ambiguous { what, name } }),
+            (None, _) => {
+                let near = nearest(&name, regions).map(str::to_owned);
+                let known = regions.clone();
+                Err(Refused { at, error: Error::NoReplica { what, name, near, known } })
+            }
+        }
+    }
+
+    /// The replica that a set of quorums names, as a number.
+    pub(super) fn member(&self, member: &Spanned<Member>) -> Result<usize, Refused> {
+        match member.get_ref() {
+            Member::Index(index) => Ok(*index),
+            Member::Region(name) => {
+                self.replica(name, "the member", member.span()).map(|node| usize::from(node.0))
+            }
+        }
+    }
+
+    /// `{us-east-1, eu-west-1}`.
+    pub(super) fn named(&self, set: NodeSet) -> String {
+        let names: Vec<&str> = set
+            .iter()
+            .map(|node| self.links.replica_regions[usize::from(node.0)].as_str())
+            .collect();
+        format!("{{{}}}", names.join(", "))
+    }
+}
+
+/// The profile of this name, or the CSV file at this path: from `folder`, else from where we are.
+fn load(name: &Spanned<String>, folder: &Path) -> Result<Profile, Refused> {
+    let beside = folder.join(name.get_ref());
+    // A word is the name of a built-in profile, whatever files lie beside the experiment.
+    let is_path = beside.extension().is_some_and(|ending| ending == "csv");
+    let found = if is_path && beside.is_file() {
+        Profile::load(&beside.to_string_lossy())
+    } else {
+        Profile::load(name.get_ref())
+    };
+    found.map_err(|error| Refused { at: name.span(), error: Error::Profile(error) })
+}
+
+/// The names in a list, each of which the profile must know.
+fn regions(
+    list: &Spanned<Vec<Spanned<String>>>,
+    key: &'static str,
+    profile: &Profile,
+) -> Result<Vec<String>, Refused> {
+    if list.get_ref().is_empty() {
+        return Err(Refused { at: list.span(), error: Error::NoItem { key } });
+    }
+    let name = |region: &Spanned<String>| {
+        // A region has no delay to itself, so this fails only where the region is unknown.
+        let known = profile.one_way(region.get_ref(), region.get_ref(), Jitter::None);
+        let refused = |error| Refused { at: region.span(), error: Error::Region(error) };
+        known.map(|_| region.get_ref().clone()).map_err(refused)
+    };
+    list.get_ref().iter().map(name).collect()
+}
+
+/// The first name that stands in the list a second time, and where.
+fn repeated(list: &Spanned<Vec<Spanned<String>>>) -> Option<(String, Range<usize>)> {
+    let names = list.get_ref();
+    names.iter().enumerate().find_map(|(index, name)| {
+        let is_repeated = names[..index].iter().any(|other| other.get_ref() == name.get_ref());
+        is_repeated.then(|| (name.get_ref().clone(), name.span()))
+    })
+}

@@ -1,0 +1,110 @@
+//! What is compared: quorum systems that meet, leaders that exist, and the floor of each variant.
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+
+use crate::experiment::file::{self, Quorums, Sets};
+use crate::quorum::{Disjoint, QuorumSystem};
+use crate::topology::{best_leader, classic_floor, multi_floor};
+
+use super::Variant;
+use super::error::{Error, Refused};
+use super::places::Places;
+use crate::paxos::{Mode, SendPolicy};
+
+/// The variants of an experiment, in the order of the file.
+pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant>, Refused> {
+    if file.variants.is_empty() {
+        return Err(Refused { at: 0..0, error: Error::NoItem { key: "variant" } });
+    }
+    let mut names = BTreeSet::new();
+    file.variants
+        .iter()
+        .map(|typed| {
+            let variant = variant(typed, places)?;
+            if names.insert(variant.name.clone()) {
+                return Ok(variant);
+            }
+            let error = Error::VariantTwice { name: variant.name };
+            Err(Refused { at: typed.name.span(), error })
+        })
+        .collect()
+}
+
+fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
+    let name = name(&typed.name)?;
+    let quorums = quorums(&typed.quorums, places)?;
+    if let Some(disjoint) = quorums.disjoint()
+        && !typed.unsafe_quorums
+    {
+        let error = disjoint_error(disjoint, typed.quorums.get_ref(), places);
+        return Err(Refused { at: typed.quorums.span(), error });
+    }
+    let mode = match &typed.protocol {
+        file::Protocol::Classic {} => Mode::Classic,
+        file::Protocol::Multi { leader } if leader.get_ref() == "best" => {
+            Mode::Multi { leader: best_leader(&places.links, &quorums) }
+        }
+        file::Protocol::Multi { leader } => {
+            let leader = places.replica(leader.get_ref(), "the leader", leader.span())?;
+            Mode::Multi { leader }
+        }
+    };
+    let floor = |client| match mode {
+        Mode::Classic => classic_floor(&places.links, &quorums, client),
+        Mode::Multi { leader } => multi_floor(&places.links, &quorums, leader, client),
+    };
+    let floors = (0..places.links.client_regions.len()).map(floor).collect();
+    let send = match typed.send {
+        file::Send::All => SendPolicy::All,
+        file::Send::Quorum => SendPolicy::Quorum,
+    };
+    Ok(Variant { name, mode, quorums, send, unsafe_quorums: typed.unsafe_quorums, floors })
+}
+
+/// A name that may become part of a file's name.
+fn name(typed: &Spanned<String>) -> Result<String, Refused> {
+    let name = typed.get_ref().clone();
+    let fits = |letter: char| letter.is_alphanumeric() || "-_.+".contains(letter);
+    let error = if name.is_empty() {
+        Error::Empty { key: "variant.name" }
+    } else if name.chars().all(fits) {
+        return Ok(name);
+    } else {
+        Error::VariantName { name }
+    };
+    Err(Refused { at: typed.span(), error })
+}
+
+fn quorums(typed: &Spanned<Quorums>, places: &Places) -> Result<QuorumSystem, Refused> {
+    let n = places.n();
+    let system = match typed.get_ref() {
+        Quorums::Majority {} => return Ok(QuorumSystem::majority(n)),
+        Quorums::Counts { phase1, phase2 } => {
+            QuorumSystem::counts(n, *phase1.get_ref(), *phase2.get_ref())
+        }
+        Quorums::Explicit { phase1, phase2 } => {
+            QuorumSystem::explicit(n, &sets(phase1, places)?, &sets(phase2, places)?)
+        }
+    };
+    system.map_err(|error| Refused { at: typed.span(), error: error.into() })
+}
+
+fn sets(typed: &Sets, places: &Places) -> Result<Vec<Vec<usize>>, Refused> {
+    let set = |set: &Vec<_>| set.iter().map(|member| places.member(member)).collect();
+    typed.get_ref().iter().map(set).collect()
+}
+
+/// The refusal that names the two quorums and says what would make them meet.
+fn disjoint_error(disjoint: Disjoint, typed: &Quorums, places: &Places) -> Error {
+    let change = match typed {
+        Quorums::Explicit { .. } => "give the two a common replica".to_owned(),
+        _ => format!("raise one of the two until phase1 + phase2 is at least {}", places.n() + 1),
+    };
+    Error::Disjoint {
+        phase1: places.named(disjoint.phase1),
+        phase2: places.named(disjoint.phase2),
+        remedy: format!("{change}, or set `unsafe_quorums = true` to see what happens"),
+    }
+}

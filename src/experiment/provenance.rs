@@ -1,0 +1,229 @@
+//! Where numbers come from: the experiment, the code, the machine and the day.
+//!
+//! Everything that the manifest of a results folder says about its origin is gathered here, when a run
+//! starts.
+//! What cannot be found out is absent rather than guessed.
+//! This is the only place that reads the calendar.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::file::Source;
+
+/// The version of this description; it moves when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The versions of all dependencies, as this binary was built.
+const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
+
+/// Where the numbers of a run come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// When the run was started, in UTC, as in RFC 3339.
+    pub started_at: String,
+    /// The command line.
+    pub arguments: Vec<String>,
+    /// What was asked.
+    pub experiment: Experiment,
+    /// What was run.
+    pub code: Code,
+    /// What it ran on.
+    pub host: Host,
+}
+
+/// The experiment file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// Its name: that of the file, without its ending.
+    pub name: String,
+    /// Where it was read.
+    pub path: String,
+    /// The hash of its text.
+    pub sha256: String,
+    /// Its seed, after overrides.
+    pub seed: u64,
+    /// All of it.
+    pub text: String,
+}
+
+/// The code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// The version of flexpaxos.
+    pub version: String,
+    /// The git commit checked out in the experiment's folder.
+    pub commit: Option<String>,
+    /// Whether files known to git differ from that commit.
+    pub is_dirty: Option<bool>,
+    /// The hash of `Cargo.lock` when the binary was built.
+    pub lock_sha256: String,
+    /// Whether the binary was built without optimisation: such figures are worth nothing.
+    pub is_debug_build: bool,
+    /// The processor architecture and the operating system that it was built for.
+    pub target: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The release of the kernel.
+    pub kernel: Option<String>,
+    /// The model of the processor.
+    pub cpu_model: Option<String>,
+    /// How many threads may run at once.
+    pub core_count: Option<usize>,
+    /// The main memory.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Provenance {
+    /// Everything that can be found out now.
+    pub fn gather(source: &Source, seed: u64) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            started_at: now_utc(),
+            arguments: std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
+            experiment: Experiment {
+                name: source.name(),
+                path: source.path.display().to_string(),
+                sha256: sha256(source.text.as_bytes()),
+                seed,
+                text: source.text.clone(),
+            },
+            code: Code::gather(source.folder()),
+            host: Host::gather(),
+        }
+    }
+
+    /// The start as the name of a folder: without colons, which some file systems refuse.
+    pub fn folder_name(&self) -> String {
+        self.started_at.replace(':', "-")
+    }
+}
+
+impl Code {
+    fn gather(folder: &Path) -> Self {
+        let changes = git(folder, &["status", "--porcelain", "--untracked-files=no"]);
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: git(folder, &["rev-parse", "HEAD"]),
+            is_dirty: changes.map(|changes| !changes.is_empty()),
+            lock_sha256: sha256(LOCK.as_bytes()),
+            is_debug_build: cfg!(debug_assertions),
+            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        }
+    }
+}
+
+impl Host {
+    fn gather() -> Self {
+        let read = |path| std::fs::read_to_string(path).ok();
+        Self {
+            kernel: read("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()),
+            cpu_model: read("/proc/cpuinfo").and_then(|text| field(&text, "model name")),
+            core_count: std::thread::available_parallelism().ok().map(usize::from),
+            memory_bytes: read("/proc/meminfo").and_then(|text| memory_bytes(&text)),
+        }
+    }
+}
+
+/// The hash of these bytes, in hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    let digits = |byte: &u8| {
+        [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]))
+    };
+    Sha256::digest(bytes).iter().flat_map(digits).collect()
+}
+
+/// What git answers in this folder; `None` without git or a repository.
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    // The folder of a bare file name is the empty path, which git does not take.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// The value of the first line `name : value`.
+fn field(text: &str, name: &str) -> Option<String> {
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    let mut values = lines.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim());
+    values.next().map(str::to_owned)
+}
+
+/// The total of `/proc/meminfo`, which counts in units of 1024 bytes and calls them kB.
+fn memory_bytes(text: &str) -> Option<u64> {
+    let total = field(text, "MemTotal")?;
+    Some(total.strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[expect(clippy::disallowed_types, reason = "a run is dated here and nowhere else")]
+fn now_utc() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::testing::{GOOD, source};
+
+    #[test]
+    fn a_hash_is_that_of_the_standard() {
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), expected);
+    }
+
+    #[test]
+    fn the_experiment_is_kept_word_for_word() {
+        let provenance = Provenance::gather(&source(GOOD), 7);
+        assert_eq!(provenance.experiment.text, GOOD);
+        assert_eq!(provenance.experiment.name, "test");
+        assert_eq!(provenance.experiment.sha256, sha256(GOOD.as_bytes()));
+        assert_eq!(provenance.experiment.seed, 7);
+    }
+
+    #[test]
+    fn another_text_has_another_hash() {
+        let other = Provenance::gather(&source(&GOOD.replace("seed = 7", "seed = 8")), 8);
+        assert_ne!(other.experiment.sha256, sha256(GOOD.as_bytes()));
+    }
+
+    #[test]
+    fn a_folder_outside_of_any_repository_has_no_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(git(folder.path(), &["rev-parse", "HEAD"]), None);
+        assert_eq!(git(&folder.path().join("absent"), &["rev-parse", "HEAD"]), None);
+    }
+
+    #[test]
+    fn the_start_names_a_folder_without_colons() {
+        let provenance = Provenance::gather(&source(GOOD), 7);
+        assert!(!provenance.folder_name().contains(':'));
+        assert!(humantime::parse_rfc3339(&provenance.started_at).is_ok());
+    }
+
+    #[test]
+    fn a_manifest_survives_being_written_and_read() {
+        let provenance = Provenance::gather(&source(GOOD), 7);
+        let text = serde_json::to_string_pretty(&provenance).unwrap();
+        assert_eq!(serde_json::from_str::<Provenance>(&text).unwrap(), provenance);
+    }
+
+    #[test]
+    fn fields_of_proc_are_read() {
+        assert_eq!(
+            field("a\t: 1\nmodel name\t: EPYC 9\n", "model name"),
+            Some("EPYC 9".to_owned())
+        );
+        assert_eq!(memory_bytes("MemTotal:        2048 kB\n"), Some(2_097_152));
+        assert_eq!(memory_bytes("MemTotal: much\n"), None);
+    }
+}

@@ -1,0 +1,307 @@
+//! From settings to trials: every combination that is swept, and the order in which they run.
+//!
+//! A repeat runs every point with every variant once, and the repeats follow one another, so a machine
+//! that grows slower in the course of an experiment slows every variant alike.
+//! Within a repeat the variants of one point run next to one another, because they are compared; which
+//! of them is first moves on with every repeat and point, and the points are shuffled from the seed.
+
+use std::ops::Range;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64;
+use toml::Spanned;
+
+use super::file::{self, File};
+use super::plan::{Error, Refused, Trial};
+use crate::runtime::storage::Durability;
+use crate::workload::{self, Arrival, Keys, Workload};
+
+/// The keys of a file that names none.
+const KEY_COUNT: u64 = 1000;
+
+/// The size of a value in a file that names none.
+const VALUE_BYTES: usize = 128;
+
+/// One combination of the settings that are swept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// `clients=16 durability=fsync`; empty where nothing is swept.
+    pub label: String,
+    /// What clients do.
+    pub workload: Workload,
+    /// What a replica keeps through a crash.
+    pub durability: Durability,
+}
+
+/// An arrival to run with.
+struct Settled {
+    /// What it is called in a sweep.
+    label: String,
+    arrival: Arrival,
+    /// Where its figure stands.
+    at: Range<usize>,
+}
+
+/// Every combination of the sweep; one if there is no sweep.
+pub(super) fn points(file: &File) -> Result<Vec<Point>, Refused> {
+    let arrivals = arrivals(file)?;
+    let sweep = file.sweep.as_ref().map(Spanned::get_ref);
+    let durabilities = match sweep.and_then(|sweep| sweep.durability.as_ref()) {
+        None => vec![(String::new(), file.durability.mode)],
+        Some(modes) => {
+            let label = |mode: &Durability| match mode {
+                Durability::Memory => "durability=memory".to_owned(),
+                Durability::Fsync => "durability=fsync".to_owned(),
+            };
+            some(modes, "sweep.durability")?.iter().map(|mode| (label(mode), *mode)).collect()
+        }
+    };
+    let mut points = Vec::new();
+    for (durability_label, durability) in &durabilities {
+        for settled in &arrivals {
+            let label = [settled.label.as_str(), durability_label.as_str()].join(" ");
+            let label = label.trim().to_owned();
+            let workload = workload(file, settled)?;
+            points.push(Point { label, workload, durability: *durability });
+        }
+    }
+    Ok(points)
+}
+
+/// Every arrival to run with, what it is called, and where its figure stands; one without a name if
+/// none is swept.
+fn arrivals(file: &File) -> Result<Vec<Settled>, Refused> {
+    let sweep = file.sweep.as_ref().map(Spanned::get_ref);
+    let clients = sweep.and_then(|sweep| sweep.clients.as_ref());
+    let rates = sweep.and_then(|sweep| sweep.rate_per_s.as_ref());
+    match (&file.workload.arrival, clients, rates) {
+        (typed, None, None) => Ok(vec![Settled { label: String::new(), ..settled(typed) }]),
+        (file::Arrival::Closed { .. }, Some(clients), None) => {
+            Ok(some(clients, "sweep.clients")?.iter().map(closed).collect())
+        }
+        (file::Arrival::Closed { .. }, _, Some(rates)) => {
+            let error = Error::SweepOfOther { key: "rate_per_s", arrival: "closed" };
+            Err(Refused::new(rates.span(), error))
+        }
+        (_, Some(clients), _) => {
+            let error = Error::SweepOfOther { key: "clients", arrival: "open" };
+            Err(Refused::new(clients.span(), error))
+        }
+        (typed, None, Some(rates)) => {
+            let is_poisson = matches!(typed, file::Arrival::Poisson { .. });
+            let rates = some(rates, "sweep.rate_per_s")?;
+            Ok(rates.iter().map(|rate| open(rate, is_poisson)).collect())
+        }
+    }
+}
+
+fn settled(typed: &file::Arrival) -> Settled {
+    match typed {
+        file::Arrival::Poisson { rate_per_s } => open(rate_per_s, true),
+        file::Arrival::Fixed { rate_per_s } => open(rate_per_s, false),
+        file::Arrival::Closed { clients } => closed(clients),
+    }
+}
+
+fn open(typed: &Spanned<f64>, is_poisson: bool) -> Settled {
+    let rate_per_s = *typed.get_ref();
+    let arrival =
+        if is_poisson { Arrival::Poisson { rate_per_s } } else { Arrival::Fixed { rate_per_s } };
+    Settled { label: format!("rate_per_s={rate_per_s}"), arrival, at: typed.span() }
+}
+
+fn closed(typed: &Spanned<u32>) -> Settled {
+    let clients = *typed.get_ref();
+    let arrival = Arrival::Closed { clients };
+    Settled { label: format!("clients={clients}"), arrival, at: typed.span() }
+}
+
+/// The whole workload with this arrival.
+fn workload(file: &File, settled: &Settled) -> Result<Workload, Refused> {
+    let typed = &file.workload;
+    let keys = match &typed.keys {
+        None => Keys::Uniform { count: KEY_COUNT },
+        Some(file::Keys::Uniform { count }) => Keys::Uniform { count: *count.get_ref() },
+        Some(file::Keys::Zipf { count, exponent }) => {
+            Keys::Zipf { count: *count.get_ref(), exponent: *exponent.get_ref() }
+        }
+    };
+    let workload = Workload {
+        arrival: settled.arrival.clone(),
+        keys,
+        value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
+        reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
+    };
+    if let Err(error) = workload.validate() {
+        let at = place(typed, &settled.at, &error);
+        return Err(Refused::new(at, Error::Workload(error)));
+    }
+    let regions = file.topology.clients.get_ref().len();
+    if workload.share(regions - 1, regions) == (Arrival::Closed { clients: 0 }) {
+        return Err(Refused::new(settled.at.clone(), Error::IdleRegion { regions }));
+    }
+    Ok(workload)
+}
+
+/// Where the figure stands that is wrong.
+fn place(typed: &file::Workload, arrival: &Range<usize>, error: &workload::Error) -> Range<usize> {
+    let found = match (error, &typed.keys) {
+        (workload::Error::Rate { .. } | workload::Error::NoClient, _) => None,
+        (workload::Error::Exponent { .. }, Some(file::Keys::Zipf { exponent, .. })) => {
+            Some(exponent.span())
+        }
+        (_, Some(file::Keys::Uniform { count } | file::Keys::Zipf { count, .. }))
+            if matches!(error, workload::Error::NoKey { .. }) =>
+        {
+            Some(count.span())
+        }
+        (workload::Error::Reads { .. }, _) => typed.reads.as_ref().map(Spanned::span),
+        _ => typed.value_bytes.as_ref().map(Spanned::span),
+    };
+    found.unwrap_or_else(|| arrival.clone())
+}
+
+/// The items of a list that must have some.
+fn some<'a, T>(list: &'a Spanned<Vec<T>>, key: &'static str) -> Result<&'a [T], Refused> {
+    if list.get_ref().is_empty() {
+        return Err(Refused::new(list.span(), Error::NoItem { key }));
+    }
+    Ok(list.get_ref())
+}
+
+/// All trials in the order in which they run.
+pub(super) fn trials(points: usize, variants: usize, repeats: usize, seed: u64) -> Vec<Trial> {
+    let mut trials = Vec::with_capacity(points * variants * repeats);
+    for repeat in 0..repeats {
+        let seed = repeat_seed(seed, repeat);
+        let mut order: Vec<usize> = (0..points).collect();
+        order.shuffle(&mut Pcg64::seed_from_u64(seed));
+        for (place, point) in order.into_iter().enumerate() {
+            for turn in 0..variants {
+                let variant = (turn + place + repeat) % variants;
+                trials.push(Trial { index: trials.len(), repeat, point, variant, seed });
+            }
+        }
+    }
+    trials
+}
+
+/// The seed of one repeat: equal for its variants, so that they face the same operations at the same
+/// moments, and different between repeats.
+fn repeat_seed(seed: u64, repeat: usize) -> u64 {
+    let mut stream = Pcg64::new(u128::from(seed), repeat as u128);
+    stream.next_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::experiment::testing::{GOOD, assert_says, source, spoil};
+
+    const CLOSED: &str = "{ closed = { clients = 2 } }";
+    const OPEN: &str = "{ poisson = { rate_per_s = 200 } }";
+
+    fn check(text: &str, phrases: &[&str]) {
+        let source = source(text);
+        let refused = points(&source.parse().unwrap()).unwrap_err();
+        assert_says(&source.refused(&refused), phrases);
+    }
+
+    fn labels(text: &str) -> Vec<String> {
+        let points = points(&source(text).parse().unwrap()).unwrap();
+        points.into_iter().map(|point| point.label).collect()
+    }
+
+    #[test]
+    fn without_a_sweep_there_is_one_point_without_a_name() {
+        assert_eq!(labels(GOOD), [""]);
+    }
+
+    #[test]
+    fn every_combination_is_a_point() {
+        let sweep = "[sweep]\nclients = [2, 16]\ndurability = [\"memory\", \"fsync\"]\n";
+        let text = GOOD.replace(OPEN, CLOSED) + sweep;
+        let expected = [
+            "clients=2 durability=memory",
+            "clients=16 durability=memory",
+            "clients=2 durability=fsync",
+            "clients=16 durability=fsync",
+        ];
+        assert_eq!(labels(&text), expected);
+        let points = points(&source(&text).parse().unwrap()).unwrap();
+        assert_eq!(points[1].workload.arrival, Arrival::Closed { clients: 16 });
+        assert_eq!(
+            (points[1].durability, points[3].durability),
+            (Durability::Memory, Durability::Fsync)
+        );
+    }
+
+    #[test]
+    fn a_swept_rate_keeps_the_kind_of_arrival() {
+        let text = GOOD.replace("poisson", "fixed") + "[sweep]\nrate_per_s = [10, 20.5]\n";
+        assert_eq!(labels(&text), ["rate_per_s=10", "rate_per_s=20.5"]);
+        let points = points(&source(&text).parse().unwrap()).unwrap();
+        assert_eq!(points[1].workload.arrival, Arrival::Fixed { rate_per_s: 20.5 });
+    }
+
+    #[test]
+    fn a_sweep_of_the_other_kind_is_refused() {
+        let open = GOOD.to_owned() + "[sweep]\nclients = [1, 16]\n";
+        check(&open, &["lists `clients`, but the arrival is open", ":37:11", "`rate_per_s`"]);
+        let closed = GOOD.replace(OPEN, CLOSED) + "[sweep]\nrate_per_s = [1, 16]\n";
+        check(&closed, &["lists `rate_per_s`, but the arrival is closed", "sweep `clients`"]);
+        let both = GOOD.to_owned() + "[sweep]\nrate_per_s = [1]\nclients = [2]\n";
+        check(&both, &["lists `clients`"]);
+    }
+
+    #[test]
+    fn an_empty_or_senseless_list_is_refused_at_its_place() {
+        let sweep = |list: &str| GOOD.to_owned() + "[sweep]\n" + list;
+        check(&sweep("rate_per_s = []"), &["`sweep.rate_per_s` has no item", ":37:14"]);
+        check(&sweep("durability = []"), &["`sweep.durability` has no item", ":37:14"]);
+        check(&sweep("rate_per_s = [5, -5]"), &["-5 is no rate", ":37:18"]);
+        let spoilt = spoil("keys = { uniform = { count = 1000 } }\n", "");
+        assert!(points(&spoilt.parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn every_repeat_runs_every_variant_at_every_point_once() {
+        let trials = trials(4, 3, 5, 9);
+        assert_eq!(trials.len(), 60);
+        for repeat in 0..5 {
+            let of_repeat: BTreeSet<(usize, usize)> = trials[repeat * 12..(repeat + 1) * 12]
+                .iter()
+                .map(|trial| {
+                    assert_eq!(trial.repeat, repeat);
+                    (trial.point, trial.variant)
+                })
+                .collect();
+            assert_eq!(of_repeat.len(), 12);
+        }
+        assert!(trials.iter().enumerate().all(|(index, trial)| trial.index == index));
+    }
+
+    #[test]
+    fn each_variant_is_first_equally_often() {
+        let trials = trials(1, 3, 6, 1);
+        let firsts: Vec<usize> = trials.iter().step_by(3).map(|trial| trial.variant).collect();
+        assert_eq!(firsts, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn variants_of_one_repeat_face_the_same_chance_and_repeats_another() {
+        let trials = trials(2, 3, 4, 1);
+        let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
+        assert_eq!(seeds.len(), 4);
+        assert!(trials.chunks(6).all(|repeat| repeat.iter().all(|t| t.seed == repeat[0].seed)));
+    }
+
+    #[test]
+    fn the_order_depends_on_the_seed_alone() {
+        assert_eq!(trials(5, 2, 3, 7), trials(5, 2, 3, 7));
+        assert_ne!(trials(5, 2, 3, 7), trials(5, 2, 3, 8));
+    }
+}

@@ -1,0 +1,286 @@
+//! The rows of one trial, made from what its members reported.
+
+use super::plan::{Plan, Trial};
+use super::verify::Findings;
+use crate::cluster::{Outcome, RoleReport};
+use crate::measure::rows::{
+    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+};
+use crate::measure::{Error, Latencies, OperationKind, Phase, is_saturated, timeline};
+use crate::paxos::{Mode, SendPolicy};
+use crate::quorum::NodeId;
+use crate::runtime::replica::MemberName;
+use crate::runtime::storage::Durability;
+use crate::time::Span;
+use crate::workload::Arrival;
+
+/// The name of this backend in rows.
+const LIVE: &str = "live";
+
+/// Above this share of all cores the machine, and not the protocol, sets the pace.
+const CPU_UTILISATION_MAX: f64 = 0.9;
+
+/// Every row of one trial.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) trial: TrialRow,
+    pub(super) latency: Vec<LatencyRow>,
+    pub(super) phases: Vec<PhaseRow>,
+    pub(super) percentiles: Vec<PercentileRow>,
+    pub(super) timeline: Vec<TimelineRow>,
+    pub(super) members: Vec<MemberRow>,
+    /// By client region: what was merged for the comparison.
+    pub(super) writes: Vec<Latencies>,
+}
+
+/// The rows of a trial; one whose findings are bad has no numbers.
+pub(super) fn rows(
+    plan: &Plan,
+    trial: &Trial,
+    outcome: &Outcome,
+    findings: &Findings,
+) -> Result<Rows, Error> {
+    let key = TrialKey {
+        trial: u32::try_from(trial.index).unwrap_or(u32::MAX),
+        variant: plan.variant(trial).name.clone(),
+        backend: LIVE.into(),
+    };
+    let mut rows = Rows {
+        trial: trial_row(plan, trial, &key, outcome, findings),
+        members: member_rows(plan, &key, outcome),
+        ..Rows::default()
+    };
+    if findings.is_valid() {
+        client_rows(plan, trial, &key, outcome, &mut rows)?;
+        phase_rows(plan, &key, outcome, &mut rows)?;
+    } else {
+        rows.trial.invalidate("INVALID");
+    }
+    Ok(rows)
+}
+
+fn trial_row(
+    plan: &Plan,
+    trial: &Trial,
+    key: &TrialKey,
+    outcome: &Outcome,
+    findings: &Findings,
+) -> TrialRow {
+    let (variant, point) = (plan.variant(trial), plan.point(trial));
+    let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+    let (protocol, leader) = match variant.mode {
+        Mode::Classic => ("classic", String::new()),
+        Mode::Multi { leader } => ("multi", plan.region(leader).to_owned()),
+    };
+    let mut row = TrialRow {
+        trial: key.trial,
+        variant: key.variant.clone(),
+        backend: key.backend.clone(),
+        protocol: protocol.into(),
+        n: small(variant.quorums.n()),
+        q1: small(variant.quorums.phase1().min_size()),
+        q2: small(variant.quorums.phase2().min_size()),
+        send: match variant.send {
+            SendPolicy::All => "all".into(),
+            SendPolicy::Quorum => "quorum".into(),
+        },
+        durability: match point.durability {
+            Durability::Memory => "memory".into(),
+            Durability::Fsync => "fsync".into(),
+        },
+        arrival: match point.workload.arrival {
+            Arrival::Poisson { rate_per_s } => format!("poisson:{rate_per_s}"),
+            Arrival::Fixed { rate_per_s } => format!("fixed:{rate_per_s}"),
+            Arrival::Closed { clients } => format!("closed:{clients}"),
+        },
+        clients: plan.links.client_regions.join(";"),
+        replicas: plan.links.replica_regions.join(";"),
+        leader,
+        repeat: u32::try_from(trial.repeat).unwrap_or(u32::MAX),
+        seed: trial.seed,
+        warmup_s: seconds(plan.warmup),
+        duration_s: seconds(plan.duration),
+        valid: true,
+        complete: outcome.is_complete(),
+        ..TrialRow::default()
+    };
+    count_operations(plan, &point.workload.arrival, outcome, &mut row);
+    count_cost(plan, outcome, &mut row);
+    count_network(outcome, &mut row);
+    if let Some(verdict) = &findings.verdict {
+        row.violation_count = Some(verdict.violation_count);
+        row.unverified_count = Some(verdict.unverified_count);
+    }
+    let mut flags = findings.flags.clone();
+    if row.saturated == Some(true) {
+        flags.push("saturated: achieved less than 99 % of what was offered".into());
+    }
+    if row.cpu_utilisation.is_some_and(|share| share > CPU_UTILISATION_MAX) {
+        flags.push("cpu-bound: the machine sets the pace".into());
+    }
+    row.flags = flags.join(";");
+    row
+}
+
+fn count_operations(plan: &Plan, arrival: &Arrival, outcome: &Outcome, row: &mut TrialRow) {
+    let sum = |field: fn(&crate::runtime::client::Report) -> u64| {
+        outcome.clients().map(|(_, report)| field(report)).sum::<u64>()
+    };
+    let duration_s = seconds(plan.duration);
+    let achieved_per_s = sum(|report| report.achieved_count) as f64 / duration_s;
+    row.achieved_per_s = Some(achieved_per_s);
+    if !matches!(arrival, Arrival::Closed { .. }) {
+        row.offered_per_s = Some(sum(|report| report.offered_count) as f64 / duration_s);
+        row.saturated = Some(is_saturated(row.offered_per_s, achieved_per_s));
+    }
+    row.issued_count = Some(sum(|report| report.issued_count));
+    row.acknowledged_count = Some(sum(|report| report.acknowledged_count));
+    row.unknown_count = Some(sum(|report| report.unknown_count));
+}
+
+fn count_cost(plan: &Plan, outcome: &Outcome, row: &mut TrialRow) {
+    let usages = || outcome.reports.values().filter_map(|report| report.usage);
+    if usages().next().is_none() {
+        return;
+    }
+    let cpu_s: f64 = usages().map(|usage| usage.cpu_s).sum();
+    let operations = row.achieved_per_s.unwrap_or_default() * seconds(plan.duration);
+    row.cpu_us_per_op = (operations > 0.0).then(|| cpu_s * 1e6 / operations);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    row.cpu_utilisation = Some(cpu_s / seconds(plan.duration) / cores as f64);
+    row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
+}
+
+fn count_network(outcome: &Outcome, row: &mut TrialRow) {
+    let replicas = || outcome.replicas().map(|(_, report)| report);
+    row.race_lost_count = Some(replicas().map(|report| report.phases.race_lost_count).sum());
+    row.retransmitted_count =
+        Some(replicas().map(|report| report.phases.retransmitted_count).sum());
+    let undecodable = outcome.reports.values().map(|report| match &report.role {
+        RoleReport::Replica(replica) => replica.undecodable_count,
+        RoleReport::Client(client) => client.undecodable_count,
+    });
+    row.refused_frame_count = Some(undecodable.sum());
+    let emulations = || outcome.reports.values().filter_map(|report| report.emulation.as_ref());
+    if emulations().next().is_none() {
+        return;
+    }
+    row.link_datagram_count = Some(emulations().map(|emulation| emulation.datagrams).sum());
+    row.link_drop_count = Some(emulations().map(|emulation| emulation.dropped).sum());
+    // The worst member speaks for all: quantiles are not averaged.
+    let worst = |field: fn(&crate::runtime::net::EmulationReport) -> Option<Span>| {
+        emulations().filter_map(field).max().map(|late| late.0)
+    };
+    row.link_late_ns_p50 = worst(|emulation| emulation.lateness_p50);
+    row.link_late_ns_p99 = worst(|emulation| emulation.lateness_p99);
+    row.link_late_ns_max = worst(|emulation| emulation.lateness_max);
+}
+
+fn client_rows(
+    plan: &Plan,
+    trial: &Trial,
+    key: &TrialKey,
+    outcome: &Outcome,
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    rows.writes = plan.links.client_regions.iter().map(|_| Latencies::new()).collect();
+    for (member, report) in outcome.clients() {
+        let MemberName::Client(client) = member else { continue };
+        let index = client.0 as usize;
+        let region = &plan.links.client_regions[index];
+        let floor = plan.variant(trial).floors.get(index).copied();
+        for operation in OperationKind::ALL {
+            let latencies = report.recording.total(operation)?;
+            if latencies.is_empty() {
+                continue;
+            }
+            let name = operation.name();
+            rows.latency.push(LatencyRow::new(key, region, name, &latencies, floor));
+            rows.percentiles.extend(PercentileRow::of(key, region, name, &latencies));
+            for point in timeline(&[&report.recording], operation)? {
+                let length = report.recording.length;
+                rows.timeline.push(TimelineRow::new(key, region, name, &point, length));
+            }
+            if operation == OperationKind::Write {
+                rows.writes[index] = latencies;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn phase_rows(
+    plan: &Plan,
+    key: &TrialKey,
+    outcome: &Outcome,
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    for (member, report) in outcome.replicas() {
+        let MemberName::Replica(NodeId(id)) = member else { continue };
+        let region = plan.region(NodeId(id));
+        for phase in Phase::ALL {
+            let spans = report.phases.latencies(phase)?;
+            if !spans.is_empty() {
+                rows.phases.push(PhaseRow::new(key, id, region, phase, &spans));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn member_rows(plan: &Plan, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
+    let replicas = plan.links.replicas().map(MemberName::Replica);
+    let clients = (0u32..)
+        .zip(&plan.links.client_regions)
+        .map(|(id, _)| MemberName::Client(crate::command::ClientId(id)));
+    replicas
+        .chain(clients)
+        .map(|member| {
+            let report = outcome.reports.get(&member);
+            let usage = report.and_then(|report| report.usage);
+            let (role, region) = match member {
+                MemberName::Replica(id) => ("replica", plan.region(id)),
+                MemberName::Client(id) => {
+                    ("client", plan.links.client_regions[id.0 as usize].as_str())
+                }
+            };
+            MemberRow {
+                trial: key.trial,
+                variant: key.variant.clone(),
+                backend: key.backend.clone(),
+                member: member.to_string(),
+                region: region.into(),
+                role: role.into(),
+                outcome: match (report, outcome.lost.get(&member)) {
+                    (Some(_), _) => "finished".into(),
+                    (None, Some(_)) => "lost".into(),
+                    (None, None) => "crashed".into(),
+                },
+                cpu_s: usage.map(|usage| usage.cpu_s),
+                memory_peak_bytes: usage.map(|usage| usage.memory_peak_bytes),
+                executed_count: report.and_then(|report| match &report.role {
+                    RoleReport::Replica(replica) => Some(replica.executed_below),
+                    RoleReport::Client(_) => None,
+                }),
+                sync_count: report.and_then(|report| match &report.role {
+                    RoleReport::Replica(replica) => Some(replica.sync_count),
+                    RoleReport::Client(_) => None,
+                }),
+                start_count: match member {
+                    MemberName::Replica(_) => {
+                        Some(outcome.recoveries.get(&member).map_or(0, Vec::len) as u64)
+                    }
+                    MemberName::Client(_) => None,
+                },
+                scheduling: report
+                    .and_then(|report| report.emulation.as_ref())
+                    .map(|emulation| emulation.scheduling.clone())
+                    .unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1e9
+}

@@ -1,0 +1,193 @@
+//! Where the time of a commit goes at the leader: queueing, phase 1, phase 2, persist, reply.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Latencies, Window};
+use crate::protocol::Note;
+use crate::time::{Span, Time};
+
+/// A part of the work of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// From a command's arrival to its first message.
+    Queueing,
+    /// From the Phase1a to the phase-1 quorum.
+    Phase1,
+    /// From the Phase2a to the phase-2 quorum.
+    Phase2,
+    /// From the hand-over of a batch of records until it is durable.
+    Persist,
+    /// From chosen to executed.
+    Reply,
+}
+
+impl Phase {
+    /// All of them, in the order of a commit.
+    pub const ALL: [Self; 5] =
+        [Self::Queueing, Self::Phase1, Self::Phase2, Self::Persist, Self::Reply];
+
+    /// The name in rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queueing => "queueing",
+            Self::Phase1 => "phase1",
+            Self::Phase2 => "phase2",
+            Self::Persist => "persist",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// A replica became leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Led {
+    /// When.
+    pub at: Time,
+    /// From the Phase1a to the phase-1 quorum.
+    pub phase1: Span,
+    /// Slots whose reported value was proposed again.
+    pub adopted_count: u64,
+    /// Slots without a reported value that got a no-op.
+    pub filled_count: u64,
+}
+
+/// Records what one replica says about its work.
+///
+/// Only what happens in the window counts, but for [`Led`]: becoming leader is kept whenever it
+/// happens, because it mostly does before the window or by a fault.
+#[derive(Debug)]
+pub struct PhaseRecorder {
+    window: Window,
+    phases: [Latencies; 5],
+    led: Vec<Led>,
+    race_lost_count: u64,
+    retransmitted_count: u64,
+}
+
+impl PhaseRecorder {
+    /// Nothing recorded.
+    pub fn new(window: Window) -> Self {
+        Self {
+            window,
+            phases: std::array::from_fn(|_| Latencies::new()),
+            led: Vec::new(),
+            race_lost_count: 0,
+            retransmitted_count: 0,
+        }
+    }
+
+    /// The replica said something, `now`.
+    #[inline]
+    pub fn note(&mut self, now: Time, note: &Note) {
+        if let Note::Leading { phase1, adopted_count, filled_count } = *note {
+            self.led.push(Led { at: now, phase1, adopted_count, filled_count });
+        }
+        if !self.window.contains(now) {
+            return;
+        }
+        match *note {
+            Note::Committed { queueing, phase1, phase2, reply } => {
+                self.phases[Phase::Queueing as usize].record(queueing);
+                if let Some(phase1) = phase1 {
+                    self.phases[Phase::Phase1 as usize].record(phase1);
+                }
+                self.phases[Phase::Phase2 as usize].record(phase2);
+                self.phases[Phase::Reply as usize].record(reply);
+            }
+            Note::Leading { phase1, .. } => self.phases[Phase::Phase1 as usize].record(phase1),
+            Note::RaceLost => self.race_lost_count += 1,
+            Note::Retransmitted => self.retransmitted_count += 1,
+        }
+    }
+
+    /// A batch of records became durable, `now`, after `took`.
+    #[inline]
+    pub fn persisted(&mut self, now: Time, took: Span) {
+        if self.window.contains(now) {
+            self.phases[Phase::Persist as usize].record(took);
+        }
+    }
+
+    /// All of it, as it travels.
+    pub fn finish(self) -> PhaseRecording {
+        let encoded = |phase: Phase| {
+            let latencies = &self.phases[phase as usize];
+            (!latencies.is_empty()).then(|| (phase, Bytes::from(latencies.encode())))
+        };
+        PhaseRecording {
+            phases: Phase::ALL.into_iter().filter_map(encoded).collect(),
+            led: self.led,
+            race_lost_count: self.race_lost_count,
+            retransmitted_count: self.retransmitted_count,
+        }
+    }
+}
+
+/// What one replica said about its work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseRecording {
+    phases: Vec<(Phase, Bytes)>,
+    /// Each time it became leader.
+    pub led: Vec<Led>,
+    /// How often another proposer took a slot.
+    pub race_lost_count: u64,
+    /// How often it sent messages again after a time-out.
+    pub retransmitted_count: u64,
+}
+
+impl PhaseRecording {
+    /// The latencies of one phase; empty where it did not happen.
+    pub fn latencies(&self, phase: Phase) -> Result<Latencies, Error> {
+        match self.phases.iter().find(|(found, _)| *found == phase) {
+            Some((_, bytes)) => Latencies::decode(bytes),
+            None => Ok(Latencies::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_in_the_window_are_recorded_and_travel() {
+        let mut recorder = PhaseRecorder::new(Window { from: Time(100), to: Time(200) });
+        let committed =
+            |phase1| Note::Committed { queueing: Span(1), phase1, phase2: Span(3), reply: Span(4) };
+        let leading = Note::Leading { phase1: Span(9), adopted_count: 1, filled_count: 2 };
+        recorder.note(Time(50), &leading);
+        recorder.note(Time(99), &committed(None));
+        recorder.note(Time(100), &committed(None));
+        recorder.note(Time(101), &committed(Some(Span(2))));
+        recorder.note(Time(150), &Note::RaceLost);
+        recorder.note(Time(150), &Note::Retransmitted);
+        recorder.note(Time(250), &Note::Retransmitted);
+        recorder.persisted(Time(150), Span(77));
+        recorder.persisted(Time(250), Span(78));
+        let bytes = postcard::to_stdvec(&recorder.finish()).unwrap();
+        let recording: PhaseRecording = postcard::from_bytes(&bytes).unwrap();
+        let found = Phase::ALL.map(|phase| {
+            let latencies = recording.latencies(phase).unwrap();
+            (phase.name(), latencies.count(), latencies.max().map(|max| max.0))
+        });
+        assert_eq!(
+            found,
+            [
+                ("queueing", 2, Some(1)),
+                ("phase1", 1, Some(2)),
+                ("phase2", 2, Some(3)),
+                ("persist", 1, Some(77)),
+                ("reply", 2, Some(4)),
+            ]
+        );
+        assert_eq!((recording.race_lost_count, recording.retransmitted_count), (1, 1));
+        assert_eq!(recording.led.len(), 1);
+    }
+
+    #[test]
+    fn a_phase_that_did_not_happen_is_empty() {
+        let recorder = PhaseRecorder::new(Window { from: Time(0), to: Time(1) });
+        assert!(recorder.finish().latencies(Phase::Persist).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,427 @@
+//! The schema of every results CSV: one struct a table, one field a column, and nothing else is.
+//!
+//! A column is a plain number in the unit that its name ends with, the aggregate after the unit.
+//! `None` is written as nothing: it was not measured, which is not zero.
+//! A change here is a change of [`SCHEMA_VERSION`]; the test below holds the headers.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Latencies, Phase, Summary, TimelinePoint};
+use crate::time::Span;
+
+/// The version of all tables, written into the manifest.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One trial: a row of `trials.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// The protocol's name.
+    pub protocol: String,
+    /// The number of replicas.
+    pub n: u16,
+    /// The least number of acceptors in a phase-1 quorum.
+    pub q1: u16,
+    /// The least number of acceptors in a phase-2 quorum.
+    pub q2: u16,
+    /// Whom a proposer contacts first: `all` or `quorum`.
+    pub send: String,
+    /// `fsync` or `memory`.
+    pub durability: String,
+    /// `poisson:200`, `fixed:200` (operations a second over all clients) or `closed:64` (clients).
+    pub arrival: String,
+    /// The regions of the clients, separated by `;`.
+    pub clients: String,
+    /// The regions of the replicas in their order, separated by `;`.
+    pub replicas: String,
+    /// The region of the intended leader; empty where there is none.
+    pub leader: String,
+    /// Which repeat of the variant, from 0: trials of one repeat ran side by side in time.
+    pub repeat: u32,
+    /// The seed of the trial.
+    pub seed: u64,
+    /// The time before the window.
+    #[serde(serialize_with = "thousandths")]
+    pub warmup_s: f64,
+    /// The length of the window.
+    #[serde(serialize_with = "thousandths")]
+    pub duration_s: f64,
+    /// The history passed, and nothing else makes the numbers unfit; without it there are none.
+    pub valid: bool,
+    /// No member was lost that the experiment did not crash itself.
+    pub complete: bool,
+    /// Fewer than 99 % of the operations offered were achieved.
+    pub saturated: Option<bool>,
+    /// What else to know about the trial, separated by `;`.
+    pub flags: String,
+    /// Operations intended in the window, a second; empty for a closed loop.
+    #[serde(serialize_with = "option_thousandths")]
+    pub offered_per_s: Option<f64>,
+    /// Operations that returned in the window, moved by the floor of their client, a second.
+    #[serde(serialize_with = "option_thousandths")]
+    pub achieved_per_s: Option<f64>,
+    /// Operations issued in the whole trial.
+    pub issued_count: Option<u64>,
+    /// Operations that returned in the whole trial.
+    pub acknowledged_count: Option<u64>,
+    /// Operations that never returned.
+    pub unknown_count: Option<u64>,
+    /// What the check of the history found wrong; empty when it was not checked.
+    pub violation_count: Option<u64>,
+    /// What the check could not judge because a member was killed.
+    pub unverified_count: Option<u64>,
+    /// Processor time of all members, clients too, for an operation, in microseconds.
+    #[serde(serialize_with = "option_thousandths")]
+    pub cpu_us_per_op: Option<f64>,
+    /// The share of the host's cores that all members used in the window.
+    #[serde(serialize_with = "option_thousandths")]
+    pub cpu_utilisation: Option<f64>,
+    /// The greatest peak of resident memory of a replica.
+    pub memory_peak_bytes_max: Option<u64>,
+    /// Datagrams that went through the link emulation.
+    pub link_datagram_count: Option<u64>,
+    /// Datagrams that it dropped, by loss asked for or a full queue.
+    pub link_drop_count: Option<u64>,
+    /// How late it released them: the median.
+    pub link_late_ns_p50: Option<u64>,
+    /// The 99th percentile of that.
+    pub link_late_ns_p99: Option<u64>,
+    /// The greatest of that.
+    pub link_late_ns_max: Option<u64>,
+    /// Frames that did not decode, or were of a stranger.
+    pub refused_frame_count: Option<u64>,
+    /// How often another proposer took a slot.
+    pub race_lost_count: Option<u64>,
+    /// How often replicas sent messages again after a time-out.
+    pub retransmitted_count: Option<u64>,
+}
+
+/// The latencies of one trial, client region and operation: a row of `latency.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// Where the clients are.
+    pub client_region: String,
+    /// `write` or `read`.
+    pub operation: String,
+    /// How many operations.
+    pub count: u64,
+    /// The least latency.
+    pub latency_ns_min: Option<u64>,
+    /// The mean.
+    pub latency_ns_mean: Option<u64>,
+    /// The median.
+    pub latency_ns_p50: Option<u64>,
+    /// The 90th percentile.
+    pub latency_ns_p90: Option<u64>,
+    /// The 95th percentile.
+    pub latency_ns_p95: Option<u64>,
+    /// The 99th percentile.
+    pub latency_ns_p99: Option<u64>,
+    /// The 99.9th percentile; empty below 10,000 operations.
+    pub latency_ns_p999: Option<u64>,
+    /// The greatest latency.
+    pub latency_ns_max: Option<u64>,
+    /// The least latency that the protocol can have with these links, at the median.
+    pub floor_ns_p50: Option<u64>,
+    /// The lower end of the 95 % interval of the median within the trial.
+    pub latency_ns_p50_low: Option<u64>,
+    /// Its upper end.
+    pub latency_ns_p50_high: Option<u64>,
+    /// The lower end of the 95 % interval of the 99th percentile within the trial.
+    pub latency_ns_p99_low: Option<u64>,
+    /// Its upper end; empty when the sample is too small to bound it.
+    pub latency_ns_p99_high: Option<u64>,
+}
+
+/// Where a commit's time went at one replica: a row of `phases.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// Which replica.
+    pub replica: u8,
+    /// Where it is.
+    pub region: String,
+    /// `queueing`, `phase1`, `phase2`, `persist` or `reply`.
+    pub phase: String,
+    /// How many operations.
+    pub count: u64,
+    /// The least duration of it.
+    pub latency_ns_min: Option<u64>,
+    /// The mean.
+    pub latency_ns_mean: Option<u64>,
+    /// The median.
+    pub latency_ns_p50: Option<u64>,
+    /// The 90th percentile.
+    pub latency_ns_p90: Option<u64>,
+    /// The 95th percentile.
+    pub latency_ns_p95: Option<u64>,
+    /// The 99th percentile.
+    pub latency_ns_p99: Option<u64>,
+    /// The 99.9th percentile; empty below 10,000 operations.
+    pub latency_ns_p999: Option<u64>,
+    /// The greatest duration.
+    pub latency_ns_max: Option<u64>,
+}
+
+/// One step of a distribution: a row of `percentiles.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PercentileRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// Where the clients are.
+    pub client_region: String,
+    /// `write` or `read`.
+    pub operation: String,
+    /// The share of operations that are not slower.
+    pub quantile: f64,
+    /// What they do not exceed.
+    pub latency_ns: u64,
+}
+
+/// One interval of a trial: a row of `timeline.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimelineRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// Where the clients are.
+    pub client_region: String,
+    /// `write` or `read`.
+    pub operation: String,
+    /// The start of the interval, from the start of the window.
+    #[serde(serialize_with = "thousandths")]
+    pub second: f64,
+    /// Operations that returned in it.
+    pub count: u64,
+    /// The same, a second.
+    #[serde(serialize_with = "thousandths")]
+    pub throughput_per_s: f64,
+    /// Their median latency; empty where nothing returned.
+    pub latency_ns_p50: Option<u64>,
+    /// Their 99th percentile.
+    pub latency_ns_p99: Option<u64>,
+    /// The greatest.
+    pub latency_ns_max: Option<u64>,
+}
+
+/// One process of a trial: a row of `members.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// Its name.
+    pub member: String,
+    /// Where it is.
+    pub region: String,
+    /// `replica` or `client`.
+    pub role: String,
+    /// How it ended: `finished`, `crashed` (as asked) or `lost`.
+    pub outcome: String,
+    /// Processor time, user and system.
+    #[serde(serialize_with = "option_thousandths")]
+    pub cpu_s: Option<f64>,
+    /// The peak of its resident memory.
+    pub memory_peak_bytes: Option<u64>,
+    /// Slots that it executed; empty for a client.
+    pub executed_count: Option<u64>,
+    /// Syncs of its acceptor log; empty for a client.
+    pub sync_count: Option<u64>,
+    /// How often it was started; empty for a client.
+    pub start_count: Option<u64>,
+    /// The scheduling that its link emulation obtained: `fifo` or `normal`; empty where there is none.
+    pub scheduling: String,
+}
+
+/// What the rows of one trial begin with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrialKey {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live` or `sim`.
+    pub backend: String,
+}
+
+impl TrialRow {
+    /// Takes the numbers away: a trial whose history fails has none.
+    ///
+    /// What the check counted stays, because it says why.
+    pub fn invalidate(&mut self, flag: &str) {
+        if !self.flags.is_empty() {
+            self.flags.push(';');
+        }
+        self.flags.push_str(flag);
+        let Self { saturated, offered_per_s, achieved_per_s, cpu_us_per_op, .. } = self;
+        (*saturated, *offered_per_s, *achieved_per_s, *cpu_us_per_op) = (None, None, None, None);
+        (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
+        (self.cpu_utilisation, self.memory_peak_bytes_max) = (None, None);
+        (self.link_datagram_count, self.link_drop_count) = (None, None);
+        self.link_late_ns_p50 = None;
+        self.link_late_ns_p99 = None;
+        self.link_late_ns_max = None;
+        (self.refused_frame_count, self.race_lost_count) = (None, None);
+        self.retransmitted_count = None;
+        self.valid = false;
+    }
+}
+
+impl LatencyRow {
+    /// The row of one histogram.
+    pub fn new(
+        key: &TrialKey,
+        client_region: &str,
+        operation: &str,
+        latencies: &Latencies,
+        floor_p50: Option<Span>,
+    ) -> Self {
+        let TrialKey { trial, variant, backend } = key.clone();
+        let summary = Summary::of(latencies);
+        Self {
+            trial,
+            variant,
+            backend,
+            client_region: client_region.to_owned(),
+            operation: operation.to_owned(),
+            count: summary.count,
+            latency_ns_min: summary.min,
+            latency_ns_mean: summary.mean,
+            latency_ns_p50: summary.p50,
+            latency_ns_p90: summary.p90,
+            latency_ns_p95: summary.p95,
+            latency_ns_p99: summary.p99,
+            latency_ns_p999: summary.p999,
+            latency_ns_max: summary.max,
+            floor_ns_p50: floor_p50.map(|floor| floor.0),
+            latency_ns_p50_low: summary.p50_low,
+            latency_ns_p50_high: summary.p50_high,
+            latency_ns_p99_low: summary.p99_low,
+            latency_ns_p99_high: summary.p99_high,
+        }
+    }
+}
+
+impl PhaseRow {
+    /// The row of one phase at one replica.
+    pub fn new(
+        key: &TrialKey,
+        replica: u8,
+        region: &str,
+        phase: Phase,
+        durations: &Latencies,
+    ) -> Self {
+        let TrialKey { trial, variant, backend } = key.clone();
+        let summary = Summary::of(durations);
+        Self {
+            trial,
+            variant,
+            backend,
+            replica,
+            region: region.to_owned(),
+            phase: phase.name().to_owned(),
+            count: summary.count,
+            latency_ns_min: summary.min,
+            latency_ns_mean: summary.mean,
+            latency_ns_p50: summary.p50,
+            latency_ns_p90: summary.p90,
+            latency_ns_p95: summary.p95,
+            latency_ns_p99: summary.p99,
+            latency_ns_p999: summary.p999,
+            latency_ns_max: summary.max,
+        }
+    }
+}
+
+impl PercentileRow {
+    /// The rows of one histogram: see [`super::ccdf`].
+    pub fn of(
+        key: &TrialKey,
+        client_region: &str,
+        operation: &str,
+        latencies: &Latencies,
+    ) -> Vec<Self> {
+        let row = |(quantile, latency): (f64, Span)| {
+            let TrialKey { trial, variant, backend } = key.clone();
+            let (client_region, operation) = (client_region.to_owned(), operation.to_owned());
+            let latency_ns = latency.0;
+            Self { trial, variant, backend, client_region, operation, quantile, latency_ns }
+        };
+        super::ccdf(latencies).into_iter().map(row).collect()
+    }
+}
+
+impl TimelineRow {
+    /// The row of one interval of the given length.
+    pub fn new(
+        key: &TrialKey,
+        client_region: &str,
+        operation: &str,
+        point: &TimelinePoint,
+        length: Span,
+    ) -> Self {
+        let TrialKey { trial, variant, backend } = key.clone();
+        let summary = Summary::of(&point.latencies);
+        Self {
+            trial,
+            variant,
+            backend,
+            client_region: client_region.to_owned(),
+            operation: operation.to_owned(),
+            second: point.start.0 as f64 / 1e9,
+            count: summary.count,
+            throughput_per_s: summary.count as f64 / (length.0 as f64 / 1e9),
+            latency_ns_p50: summary.p50,
+            latency_ns_p99: summary.p99,
+            latency_ns_max: summary.max,
+        }
+    }
+}
+
+/// A number to three decimals: what lies behind them is noise, and a table should be readable.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1e3).round() / 1e3)
+}
+
+/// The same for a number that may not have been measured; one that is not finite was not.
+#[expect(clippy::ref_option, reason = "serde asks for this signature")]
+fn option_thousandths<S: Serializer>(
+    value: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value.filter(|value| value.is_finite()) {
+        Some(value) => serializer.serialize_some(&((value * 1e3).round() / 1e3)),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -1,0 +1,147 @@
+//! The headers of all tables, line by line: a change of the schema shows here first.
+
+use super::*;
+
+fn csv<T: Serialize>(rows: &[T]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).unwrap();
+    }
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+fn header<T: Serialize + Default>() -> String {
+    csv(&[T::default()]).lines().next().unwrap().to_owned()
+}
+
+fn key() -> TrialKey {
+    TrialKey { trial: 3, variant: "flex-4-2".to_owned(), backend: "live".to_owned() }
+}
+
+fn latencies(count: u64) -> Latencies {
+    let mut latencies = Latencies::new();
+    (1..=count).for_each(|value| latencies.record(Span(value)));
+    latencies
+}
+
+#[test]
+fn the_headers_are_these() {
+    assert_eq!(
+        header::<TrialRow>(),
+        "trial,variant,backend,protocol,n,q1,q2,send,durability,arrival,clients,replicas,\
+         leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
+         achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
+         unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
+         link_datagram_count,link_drop_count,link_late_ns_p50,link_late_ns_p99,\
+         link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count"
+    );
+    assert_eq!(
+        header::<LatencyRow>(),
+        "trial,variant,backend,client_region,operation,count,latency_ns_min,latency_ns_mean,\
+         latency_ns_p50,latency_ns_p90,latency_ns_p95,latency_ns_p99,latency_ns_p999,\
+         latency_ns_max,floor_ns_p50,latency_ns_p50_low,latency_ns_p50_high,\
+         latency_ns_p99_low,latency_ns_p99_high"
+    );
+    assert_eq!(
+        header::<PhaseRow>(),
+        "trial,variant,backend,replica,region,phase,count,latency_ns_min,latency_ns_mean,\
+         latency_ns_p50,latency_ns_p90,latency_ns_p95,latency_ns_p99,latency_ns_p999,\
+         latency_ns_max"
+    );
+    assert_eq!(
+        header::<PercentileRow>(),
+        "trial,variant,backend,client_region,operation,quantile,latency_ns"
+    );
+    assert_eq!(
+        header::<TimelineRow>(),
+        "trial,variant,backend,client_region,operation,second,count,throughput_per_s,\
+         latency_ns_p50,latency_ns_p99,latency_ns_max"
+    );
+    assert_eq!(
+        header::<MemberRow>(),
+        "trial,variant,backend,member,region,role,outcome,cpu_s,memory_peak_bytes,\
+         executed_count,sync_count,start_count,scheduling"
+    );
+}
+
+#[test]
+fn what_was_not_measured_is_empty() {
+    let row = LatencyRow::new(&key(), "eu-west-1", "read", &Latencies::new(), None);
+    assert_eq!(
+        csv(&[row]).lines().nth(1).unwrap(),
+        "3,flex-4-2,live,eu-west-1,read,0,,,,,,,,,,,,,"
+    );
+}
+
+#[test]
+fn a_latency_row_says_its_histogram_and_comes_back() {
+    let floor = Some(Span(50));
+    let row = LatencyRow::new(&key(), "eu-west-1", "write", &latencies(100), floor);
+    let text = csv(std::slice::from_ref(&row));
+    assert_eq!(
+        text.lines().nth(1).unwrap(),
+        "3,flex-4-2,live,eu-west-1,write,100,1,51,50,90,95,99,,100,50,40,61,97,"
+    );
+    let found: Vec<LatencyRow> =
+        csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(Result::unwrap).collect();
+    assert_eq!(found, [row]);
+}
+
+#[test]
+fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
+    let mut row = TrialRow {
+        variant: "multi".to_owned(),
+        n: 5,
+        valid: true,
+        saturated: Some(false),
+        flags: "late links".to_owned(),
+        offered_per_s: Some(200.04),
+        achieved_per_s: Some(199.123_456),
+        issued_count: Some(10),
+        acknowledged_count: Some(9),
+        unknown_count: Some(1),
+        violation_count: Some(2),
+        cpu_us_per_op: Some(f64::NAN),
+        cpu_utilisation: Some(0.5),
+        memory_peak_bytes_max: Some(1),
+        link_datagram_count: Some(1),
+        link_drop_count: Some(1),
+        link_late_ns_p50: Some(1),
+        link_late_ns_p99: Some(1),
+        link_late_ns_max: Some(1),
+        refused_frame_count: Some(1),
+        race_lost_count: Some(1),
+        retransmitted_count: Some(1),
+        ..TrialRow::default()
+    };
+    assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,0.5,"), "{}", csv(&[row]));
+    row.invalidate("history");
+    let expected = TrialRow {
+        variant: "multi".to_owned(),
+        n: 5,
+        flags: "late links;history".to_owned(),
+        violation_count: Some(2),
+        ..TrialRow::default()
+    };
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn an_interval_without_returns_has_no_latency_but_a_rate_of_zero() {
+    let point = TimelinePoint { start: Span::from_millis(2000), latencies: Latencies::new() };
+    let row = TimelineRow::new(&key(), "eu-west-1", "write", &point, Span::from_millis(500));
+    assert_eq!(csv(&[row]).lines().nth(1).unwrap(), "3,flex-4-2,live,eu-west-1,write,2.0,0,0.0,,,");
+}
+
+#[test]
+fn percentile_and_phase_rows_follow_their_histogram() {
+    let rows = PercentileRow::of(&key(), "eu-west-1", "write", &latencies(20));
+    assert_eq!(rows.len(), 52);
+    assert_eq!((rows[50].quantile, rows[50].latency_ns), (0.5, 10));
+    assert_eq!((rows[51].quantile, rows[51].latency_ns), (1.0, 20));
+    let row = PhaseRow::new(&key(), 1, "eu-west-1", Phase::Phase2, &latencies(20));
+    assert_eq!(
+        csv(&[row]).lines().nth(1).unwrap(),
+        "3,flex-4-2,live,1,eu-west-1,phase2,20,1,10,10,18,19,20,,20"
+    );
+}

@@ -1,0 +1,161 @@
+//! What a quorum system is worth before anything runs: its minimal quorums, and how many crashes
+//! each phase survives.
+//!
+//! Sizes are answered in closed form; listed sets by trying all 2^n sets of crashed acceptors, which
+//! is exact and needs no thought up to [`ENUMERABLE`] acceptors.
+
+use super::{Family, NodeId, NodeSet};
+
+/// The most acceptors whose 2^n sets are tried: a million sets take some milliseconds.
+pub const ENUMERABLE: usize = 20;
+
+/// How many crashes a phase survives, whichever acceptors they hit: its smallest hitting set less one.
+///
+/// `None` if listed sets have more than [`ENUMERABLE`] acceptors.
+pub fn resilience(family: &Family, n: usize) -> Option<usize> {
+    match family {
+        Family::Count(size) => Some(n - size),
+        Family::Sets(_) if n > ENUMERABLE => None,
+        Family::Sets(_) => {
+            let all = NodeSet::all(n);
+            // The phase stops when those that are left contain no quorum: then the crashed ones hit all.
+            let fatal = (0..=all.mask())
+                .map(NodeSet::from_mask)
+                .filter(|crashed| !family.contains(all.difference(*crashed)))
+                .map(NodeSet::len)
+                .min();
+            // The empty set is never fatal: a family without a quorum is refused when it is made.
+            fatal.map(|size| size.saturating_sub(1))
+        }
+    }
+}
+
+/// How many minimal quorums there are; `u128` holds every binomial of 64.
+pub fn minimal_count(family: &Family, n: usize) -> u128 {
+    match family {
+        Family::Count(size) => binomial(n, *size),
+        Family::Sets(sets) => minimal_sets(sets).len() as u128,
+    }
+}
+
+/// The first `limit` minimal quorums: no member can be left out of them.
+pub fn minimal_quorums(family: &Family, n: usize, limit: usize) -> Vec<NodeSet> {
+    match family {
+        Family::Count(size) => combinations(n, *size).take(limit).collect(),
+        Family::Sets(sets) => minimal_sets(sets).into_iter().take(limit).collect(),
+    }
+}
+
+/// The sets that contain no other one, each once.
+fn minimal_sets(sets: &[NodeSet]) -> Vec<NodeSet> {
+    let mut minimal: Vec<NodeSet> = Vec::new();
+    for set in sets {
+        let is_redundant = |other: &NodeSet| other != set && other.is_subset(*set);
+        if !sets.iter().any(is_redundant) && !minimal.contains(set) {
+            minimal.push(*set);
+        }
+    }
+    minimal
+}
+
+/// The sets of `size` of the acceptors 0 to n-1, in the order of their members.
+fn combinations(n: usize, size: usize) -> impl Iterator<Item = NodeSet> {
+    let mut next: Option<Vec<usize>> = (size <= n).then(|| (0..size).collect());
+    std::iter::from_fn(move || {
+        let members = next.take()?;
+        let set = members.iter().map(|member| node(*member)).collect();
+        // The last member that can still move up does, and those after it follow closely.
+        let movable = (0..size).rev().find(|place| members[*place] < n - size + place);
+        next = movable.map(|place| {
+            let mut following = members;
+            let first = following[place] + 1;
+            for (offset, member) in following[place..].iter_mut().enumerate() {
+                *member = first + offset;
+            }
+            following
+        });
+        Some(set)
+    })
+}
+
+fn node(index: usize) -> NodeId {
+    NodeId(u8::try_from(index).expect("a set holds at most 64 nodes"))
+}
+
+fn binomial(n: usize, k: usize) -> u128 {
+    (0..k.min(n - k)).fold(1, |product, step| product * (n - step) as u128 / (step as u128 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::QuorumSystem;
+
+    fn check_resilience(system: &QuorumSystem, expected: (usize, usize)) {
+        let n = system.n();
+        let found = (resilience(system.phase1(), n), resilience(system.phase2(), n));
+        assert_eq!(found, (Some(expected.0), Some(expected.1)), "{system:?}");
+    }
+
+    /// The same family with its quorums listed, so that it takes the other path.
+    fn listed(family: &Family, n: usize) -> Family {
+        Family::Sets(minimal_quorums(family, n, usize::MAX))
+    }
+
+    #[test]
+    fn the_resilience_of_published_systems_is_found() {
+        check_resilience(&QuorumSystem::majority(9), (4, 4));
+        check_resilience(&QuorumSystem::counts(8, 5, 4).unwrap(), (3, 4));
+        check_resilience(&QuorumSystem::counts(9, 7, 3).unwrap(), (2, 6));
+        let pairs = (&[vec![0, 1], vec![2, 3]], &[vec![0, 2], vec![1, 3]]);
+        check_resilience(&QuorumSystem::explicit(4, pairs.0, pairs.1).unwrap(), (1, 1));
+    }
+
+    #[test]
+    fn rows_and_columns_of_a_grid_survive_two_crashes_each() {
+        let rows = [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8]];
+        let columns = [vec![0, 3, 6], vec![1, 4, 7], vec![2, 5, 8]];
+        check_resilience(&QuorumSystem::explicit(9, &rows, &columns).unwrap(), (2, 2));
+    }
+
+    #[test]
+    fn a_family_with_an_indispensable_member_survives_no_crash() {
+        let star = QuorumSystem::explicit(4, &[vec![0, 1], vec![0, 2]], &[vec![0]]).unwrap();
+        check_resilience(&star, (0, 0));
+    }
+
+    #[test]
+    fn the_closed_form_and_the_enumeration_agree() {
+        for n in 1..=7 {
+            for size in 1..=n {
+                let count = Family::Count(size);
+                assert_eq!(resilience(&count, n), resilience(&listed(&count, n), n));
+                assert_eq!(minimal_count(&count, n), minimal_count(&listed(&count, n), n));
+            }
+        }
+    }
+
+    #[test]
+    fn listed_sets_of_too_many_acceptors_are_not_tried() {
+        let sets = Family::Sets(vec![NodeSet::all(3)]);
+        assert_eq!(resilience(&sets, ENUMERABLE + 1), None);
+        assert_eq!(resilience(&Family::Count(3), 64), Some(61));
+    }
+
+    #[test]
+    fn minimal_quorums_leave_out_supersets_and_repetitions() {
+        let sets = [0b0011, 0b0111, 0b1100, 0b0011].map(NodeSet::from_mask).to_vec();
+        let minimal = [0b0011, 0b1100].map(NodeSet::from_mask);
+        assert_eq!(minimal_quorums(&Family::Sets(sets), 4, 10), minimal);
+    }
+
+    #[test]
+    fn minimal_quorums_of_a_size_are_all_sets_of_that_size_once() {
+        let texts: Vec<String> =
+            minimal_quorums(&Family::Count(2), 3, 10).iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["{0, 1}", "{0, 2}", "{1, 2}"]);
+        assert_eq!(minimal_quorums(&Family::Count(4), 9, 1000).len(), 126);
+        assert_eq!(minimal_quorums(&Family::Count(4), 64, 5).len(), 5);
+        assert_eq!(minimal_count(&Family::Count(32), 64), 1_832_624_140_942_590_534);
+    }
+}

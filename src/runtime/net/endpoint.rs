@@ -1,0 +1,512 @@
+//! A QUIC endpoint of one member: it dials others by name, and is dialled.
+//!
+//! Both sides show a certificate of the deployment's authority.
+//! Who has none is refused; a peer that is not the member that was dialled is refused; a peer that
+//! speaks another version of our protocol is refused.
+//! What is said on a connection is not decided here.
+
+use std::fmt;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::udp::UdpSocketState;
+use quinn::{
+    AsyncUdpSocket, ClientConfig, ConnectError, Connection, ConnectionError, EndpointConfig,
+    Incoming, Runtime, ServerConfig, TokioRuntime, VarInt,
+};
+use rustls::pki_types::CertificateDer;
+
+use super::emulation::Emulation;
+use super::identity::{self, Identity};
+use super::socket::EmulatedSocket;
+use super::transport::{self, Transport};
+use super::{drops, tls};
+use crate::time::Span;
+
+/// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
+pub const ALPN: &[u8] = b"flexpaxos/1";
+
+/// Why there is no endpoint, or no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken, or not of this host.
+    #[error("cannot bind {address}: choose an address of this host and a free port, or port 0")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The settings make no sense.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// The identity is of no use.
+    #[error("{member} cannot speak TLS")]
+    Tls {
+        /// Whose identity.
+        member: String,
+        /// Why.
+        source: tls::Error,
+    },
+    /// The dialling did not even begin.
+    #[error("cannot dial {member} at {address}")]
+    Dial {
+        /// Who was dialled.
+        member: String,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: ConnectError,
+    },
+    /// The handshake with a member that was dialled failed.
+    #[error("no connection to {member} at {address}")]
+    Connect {
+        /// Who was dialled.
+        member: String,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: ConnectionError,
+    },
+    /// The handshake with a peer that dialled failed.
+    #[error("refused {address}, which shows no certificate of this deployment or fell silent")]
+    Refused {
+        /// Where it dialled from.
+        address: SocketAddr,
+        /// Why.
+        source: ConnectionError,
+    },
+    /// A valid certificate that names no member.
+    #[error("refused {address}: its certificate names no member of a deployment")]
+    Nameless {
+        /// Where it dialled from.
+        address: SocketAddr,
+    },
+}
+
+/// One member's place on the network; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    inner: quinn::Endpoint,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    client: Arc<QuicClientConfig>,
+    server: Arc<QuicServerConfig>,
+    transport: Transport,
+    emulation: Option<Arc<Emulation>>,
+    refused: AtomicU64,
+    receive_buffer_bytes: usize,
+}
+
+/// Somebody dials; the handshake goes on in [`Handshake::finish`].
+#[derive(Debug)]
+pub struct Handshake {
+    incoming: Incoming,
+    shared: Arc<Shared>,
+}
+
+/// A member that dialled, and the connection to it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The name in its certificate.
+    pub member: String,
+    /// The connection.
+    pub connection: Connection,
+}
+
+/// Binds a UDP socket for this member; to be called within a tokio runtime.
+///
+/// With an emulation every datagram leaves through its links, and a destination that has none is
+/// not reached; without, the socket is quinn's plain one.
+pub fn bind(
+    identity: &Identity,
+    address: SocketAddr,
+    emulation: Option<Arc<Emulation>>,
+    transport: &Transport,
+) -> Result<Endpoint, Error> {
+    bind_speaking(ALPN, identity, address, emulation, transport)
+}
+
+fn bind_speaking(
+    alpn: &[u8],
+    identity: &Identity,
+    address: SocketAddr,
+    emulation: Option<Arc<Emulation>>,
+    transport: &Transport,
+) -> Result<Endpoint, Error> {
+    transport.check()?;
+    let tls = |source| Error::Tls { member: identity.member.clone(), source };
+    let server = Arc::new(tls::server(identity, alpn).map_err(tls)?);
+    let client = Arc::new(tls::client(identity, alpn).map_err(tls)?);
+
+    let unbound = |source| Error::Bind { address, source };
+    let socket = UdpSocket::bind(address).map_err(unbound)?;
+    let address = socket.local_addr().map_err(unbound)?;
+    let receive_buffer_bytes =
+        enlarge_buffers(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
+    let socket: Arc<dyn AsyncUdpSocket> = match &emulation {
+        Some(emulation) => {
+            Arc::new(EmulatedSocket::new(socket, Arc::clone(emulation)).map_err(unbound)?)
+        }
+        None => TokioRuntime.wrap_udp_socket(socket).map_err(unbound)?,
+    };
+
+    let (transport, refused) = (transport.clone(), AtomicU64::new(0));
+    let shared =
+        Shared { address, client, server, transport, emulation, refused, receive_buffer_bytes };
+    let config = shared.server_config(None);
+    let inner = quinn::Endpoint::new_with_abstract_socket(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+    .map_err(unbound)?;
+    Ok(Endpoint { inner, shared: Arc::new(shared) })
+}
+
+/// Asks for large socket buffers, and says how large the receiving one became.
+fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
+    let state = UdpSocketState::new(socket.into())?;
+    state.set_recv_buffer_size(socket.into(), bytes)?;
+    state.set_send_buffer_size(socket.into(), bytes)?;
+    state.recv_buffer_size(socket.into())
+}
+
+impl Endpoint {
+    /// Where others dial it.
+    pub fn local_address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// Dials `member`; `expected_rtt` spares the first exchange needless retransmissions.
+    ///
+    /// The peer has proved its name when this returns.
+    /// It has not yet seen our certificate: should it refuse that, the connection is closed, and the
+    /// first read or write on it says so.
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        member: &str,
+        expected_rtt: Option<Span>,
+    ) -> Result<Connection, Error> {
+        let name = identity::server_name(member);
+        let config = self.shared.client_config(address, expected_rtt);
+        let connecting = self
+            .inner
+            .connect_with(config, address, &name)
+            .map_err(|source| Error::Dial { member: member.into(), address, source })?;
+        connecting.await.map_err(|source| {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            Error::Connect { member: member.into(), address, source }
+        })
+    }
+
+    /// The next that dials; `None` once the endpoint is closed.
+    ///
+    /// Handshakes take round trips, so finish each in a task of its own.
+    pub async fn accept(&self) -> Option<Handshake> {
+        let incoming = self.inner.accept().await?;
+        Some(Handshake { incoming, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Handshakes that failed, dialled or being dialled.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Datagrams that the kernel dropped because the receive buffer was full; a valid run has none.
+    /// `None` where the kernel does not say.
+    pub fn kernel_drops(&self) -> Option<u64> {
+        drops::of(self.shared.address)
+    }
+
+    /// The size that the receive buffer became, as the kernel counts it.
+    pub fn receive_buffer_bytes(&self) -> usize {
+        self.shared.receive_buffer_bytes
+    }
+
+    /// The emulated links, if any.
+    pub fn emulation(&self) -> Option<&Arc<Emulation>> {
+        self.shared.emulation.as_ref()
+    }
+
+    /// Closes all connections, and accepts none any more.
+    pub fn close(&self, reason: &str) {
+        self.inner.close(VarInt::from_u32(0), reason.as_bytes());
+    }
+
+    /// Waits until peers were told of the closing, or cannot be.
+    pub async fn wait_idle(&self) {
+        self.inner.wait_idle().await;
+    }
+}
+
+impl Handshake {
+    /// Where it comes from.
+    pub fn address(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Finishes the handshake: a member of this deployment, by its name.
+    pub async fn finish(self) -> Result<Peer, Error> {
+        let address = self.address();
+        let shared = self.shared;
+        let rtt = shared.emulation.as_ref().and_then(|links| links.expected_rtt(address));
+        let handshake = async {
+            let refused = |source| Error::Refused { address, source };
+            let config = Arc::new(shared.server_config(rtt));
+            let connection = self.incoming.accept_with(config).map_err(refused)?;
+            let connection = connection.await.map_err(refused)?;
+            let member = peer_name(&connection).ok_or(Error::Nameless { address })?;
+            Ok(Peer { member, connection })
+        };
+        handshake.await.inspect_err(|_| {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+}
+
+impl Shared {
+    fn server_config(&self, expected_rtt: Option<Span>) -> ServerConfig {
+        let mut config = ServerConfig::with_crypto(Arc::clone(&self.server) as _);
+        config.transport_config(Arc::new(self.transport.config(expected_rtt)));
+        // Members stay where they are.
+        config.migration(false);
+        config
+    }
+
+    fn client_config(&self, address: SocketAddr, expected_rtt: Option<Span>) -> ClientConfig {
+        let emulated = || self.emulation.as_ref().and_then(|links| links.expected_rtt(address));
+        let mut config = ClientConfig::new(Arc::clone(&self.client) as _);
+        config.transport_config(Arc::new(self.transport.config(expected_rtt.or_else(emulated))));
+        config
+    }
+}
+
+/// The keys stay out of it.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The member that the peer's certificate, which was verified, names.
+fn peer_name(connection: &Connection) -> Option<String> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    identity::member_of(chain.first()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use quinn::RecvStream;
+    use tokio::task::JoinHandle;
+
+    use super::super::frame::{Decoder, encode};
+    use super::super::identity::Authority;
+    use super::super::link::Links;
+    use super::super::releaser::{Precision, Releaser};
+    use super::*;
+    use crate::runtime::clock;
+    use crate::topology::Delay;
+
+    fn host() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    fn plain(identity: &Identity) -> Endpoint {
+        bind(identity, host(), None, &Transport::default()).unwrap()
+    }
+
+    fn issue(authority: &Authority, member: &str) -> Identity {
+        authority.issue(member).unwrap()
+    }
+
+    /// What becomes of the next that dials.
+    fn accept(endpoint: &Endpoint) -> JoinHandle<Result<Peer, Error>> {
+        let endpoint = endpoint.clone();
+        tokio::spawn(async move { endpoint.accept().await.unwrap().finish().await })
+    }
+
+    async fn receive(stream: &mut RecvStream, decoder: &mut Decoder) -> String {
+        loop {
+            if let Some(message) = decoder.next().unwrap() {
+                return message;
+            }
+            let chunk = stream.read_chunk(usize::MAX, true).await.unwrap().unwrap();
+            decoder.push(chunk.bytes);
+        }
+    }
+
+    fn frame(message: &str) -> bytes::Bytes {
+        let mut buffer = BytesMut::new();
+        encode(&mut buffer, message).unwrap();
+        buffer.freeze()
+    }
+
+    /// Dials, says a word, and waits for it to come back.
+    async fn echo(client: &Endpoint, server: &Endpoint) -> (Connection, Peer) {
+        let accepted = accept(server);
+        let connection = client.connect(server.local_address(), "r0", None).await.unwrap();
+        let peer = accepted.await.unwrap().unwrap();
+        let (mut send, mut receive_stream) = connection.open_bi().await.unwrap();
+        send.write_chunk(frame("hello")).await.unwrap();
+        let (mut back, mut heard) = peer.connection.accept_bi().await.unwrap();
+        let word = receive(&mut heard, &mut Decoder::default()).await;
+        back.write_chunk(frame(&word)).await.unwrap();
+        assert_eq!(receive(&mut receive_stream, &mut Decoder::default()).await, "hello");
+        (connection, peer)
+    }
+
+    #[tokio::test]
+    async fn members_of_one_deployment_know_each_other_by_name() {
+        let authority = Authority::new().unwrap();
+        let (server, client) =
+            (plain(&issue(&authority, "r0")), plain(&issue(&authority, "client-1")));
+        let (connection, peer) = echo(&client, &server).await;
+        assert_eq!(peer.member, "client-1");
+        assert_eq!(peer_name(&connection).as_deref(), Some("r0"));
+        assert_eq!((server.refused(), client.refused()), (0, 0));
+        assert_eq!(server.kernel_drops(), Some(0));
+        assert!(server.receive_buffer_bytes() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_member_of_another_deployment_is_refused() {
+        let ours = Authority::new().unwrap();
+        let foreign = issue(&Authority::new().unwrap(), "client-1");
+        let server = plain(&issue(&ours, "r0"));
+        let address = server.local_address();
+
+        // It does not believe us.
+        let accepted = accept(&server);
+        let client = plain(&foreign);
+        let refused = client.connect(address, "r0", None).await;
+        assert!(matches!(refused, Err(Error::Connect { .. })), "{refused:?}");
+        assert!(matches!(accepted.await.unwrap(), Err(Error::Refused { .. })));
+
+        // It believes us, but we do not believe it.
+        let accepted = accept(&server);
+        let authority = issue(&ours, "r0").authority;
+        let client = plain(&Identity { authority, ..foreign });
+        let connection = client.connect(address, "r0", None).await.unwrap();
+        assert!(matches!(accepted.await.unwrap(), Err(Error::Refused { .. })));
+        assert!(matches!(connection.closed().await, ConnectionError::ConnectionClosed(_)));
+        assert_eq!(server.refused(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_not_the_member_dialled_is_refused() {
+        let authority = Authority::new().unwrap();
+        let (server, client) = (plain(&issue(&authority, "r1")), plain(&issue(&authority, "r0")));
+        let accepted = accept(&server);
+        let refused = client.connect(server.local_address(), "r2", None).await;
+        assert!(matches!(refused, Err(Error::Connect { member, .. }) if member == "r2"));
+        assert!(accepted.await.unwrap().is_err());
+        assert_eq!((server.refused(), client.refused()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn whoever_shows_no_certificate_is_refused() {
+        let identity = issue(&Authority::new().unwrap(), "r0");
+        let server = plain(&identity);
+        let accepted = accept(&server);
+        let mut config = rustls::ClientConfig::builder_with_provider(tls::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(tls::roots(&identity).unwrap())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let config = QuicClientConfig::try_from(config).unwrap();
+        let client = quinn::Endpoint::client(host()).unwrap();
+        let config = ClientConfig::new(Arc::new(config));
+        let dialling = client.connect_with(config, server.local_address(), "r0.flexpaxos").unwrap();
+        // The client may believe that it is connected until the server's alert arrives.
+        let client_side = dialling.await;
+        assert!(matches!(accepted.await.unwrap(), Err(Error::Refused { .. })));
+        if let Ok(connection) = client_side {
+            assert!(matches!(connection.closed().await, ConnectionError::ConnectionClosed(_)));
+        }
+        assert_eq!(server.refused(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_peer_of_another_protocol_version_is_refused() {
+        let authority = Authority::new().unwrap();
+        let server = plain(&issue(&authority, "r0"));
+        let accepted = accept(&server);
+        let (identity, transport) = (issue(&authority, "r1"), Transport::default());
+        let client = bind_speaking(b"flexpaxos/0", &identity, host(), None, &transport).unwrap();
+        let refused = client.connect(server.local_address(), "r0", None).await;
+        assert!(matches!(refused, Err(Error::Connect { .. })), "{refused:?}");
+        assert!(accepted.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let identity = issue(&Authority::new().unwrap(), "r0");
+        let address = plain(&identity).local_address();
+        let holder = UdpSocket::bind(host()).unwrap();
+        let taken = holder.local_addr().unwrap();
+        let error = bind(&identity, taken, None, &Transport::default()).unwrap_err();
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+        assert_ne!(address, taken);
+    }
+
+    #[tokio::test]
+    async fn settings_and_identities_that_make_no_sense_are_refused() {
+        let identity = issue(&Authority::new().unwrap(), "r0");
+        let transport = Transport { mtu_bytes: 100, ..Transport::default() };
+        let refused = bind(&identity, host(), None, &transport);
+        assert!(matches!(refused, Err(Error::Transport(_))));
+        let other = issue(&Authority::new().unwrap(), "r0");
+        let mixed = Identity { key: other.key, ..identity };
+        let refused = bind(&mixed, host(), None, &Transport::default());
+        assert!(matches!(refused, Err(Error::Tls { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_closed_endpoint_accepts_nobody() {
+        let server = plain(&issue(&Authority::new().unwrap(), "r0"));
+        server.close("done");
+        assert!(server.accept().await.is_none());
+        server.wait_idle().await;
+    }
+
+    /// Scenarios delay-one-way-only and delay-twice: each direction has its own delay, once.
+    #[tokio::test]
+    async fn a_round_trip_takes_the_delays_of_both_directions() {
+        let authority = Authority::new().unwrap();
+        let releaser = Arc::new(Releaser::start(Precision::default()).unwrap());
+        let emulated = |member, seed| {
+            let emulation = Arc::new(Emulation::new(Links::new(seed), Arc::clone(&releaser)));
+            let identity = issue(&authority, member);
+            bind(&identity, host(), Some(emulation), &Transport::default()).unwrap()
+        };
+        let (server, client) = (emulated("r0", 1), emulated("client-1", 2));
+        let (there, back) = (Span::from_millis(4), Span::from_millis(2));
+        let link = |from: &Endpoint, to: &Endpoint, delay, stream| {
+            from.emulation().unwrap().set(to.local_address(), Delay::constant(delay), stream);
+        };
+        link(&client, &server, there, 1);
+        link(&server, &client, back, 2);
+
+        let start = clock::now();
+        let (connection, _peer) = echo(&client, &server).await;
+        // A round trip for the handshake, and one for the word.
+        assert!(clock::now().since(start) >= (there + back).times(2));
+        assert!(Span::from(connection.stats().path.rtt) >= there + back);
+        for endpoint in [&server, &client] {
+            let report = endpoint.emulation().unwrap().report();
+            let lost = [report.dropped, report.unknown_destination, report.send_errors];
+            assert_eq!((report.early, lost), (0, [0; 3]));
+            assert!(report.datagrams > 0 && report.bypassed == 0);
+        }
+    }
+}

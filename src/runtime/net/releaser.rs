@@ -1,0 +1,255 @@
+//! The thread that releases datagrams when they are due, within microseconds and never early.
+//!
+//! Timers of an event loop are 20 µs late at best, and as late as everything else in the loop.
+//! So one thread of its own waits until shortly before the next due time, and spins the rest.
+//! It asks for the first-in-first-out scheduling class of real-time threads, which the kernel grants to root and
+//! to users with an `rtprio` limit; what was obtained is recorded.
+//!
+//! One releaser serves any number of endpoints in its process.
+//! It knows nothing of links and their delays: it is given runs of datagrams, each with its due time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+use super::run::Run;
+use crate::runtime::clock;
+use crate::time::{Span, Time};
+
+/// A real-time priority above that of ordinary threads, below that of the kernel's own (50).
+const PRIORITY: u8 = 10;
+
+/// How many runs are taken off the queue at once: the lock is held shortly.
+const BATCH: usize = 64;
+
+/// How long to wait for a full socket: a few packets' worth.
+const RETRY: Duration = Duration::from_micros(20);
+
+/// Buffers kept for use again, and the largest kept: one send call of QUIC.
+const POOLED_BUFFERS: usize = 1024;
+const POOLED_BYTES: usize = 16 << 10;
+
+/// How precise the release is, and at what cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Precision {
+    /// How long before a due time the thread spins instead of waiting; a wake-up takes 20–50 µs.
+    pub spin_us: u64,
+    /// Whether to ask for real-time scheduling.
+    pub realtime: bool,
+}
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self { spin_us: 25, realtime: true }
+    }
+}
+
+/// The timer thread; it ends, and what it still holds is lost, when this is dropped.
+#[derive(Debug)]
+pub struct Releaser {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    scheduling: String,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// When the first of the queue is due, in nanoseconds; `u64::MAX` if it is empty.
+    next_due: AtomicU64,
+    stopping: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    runs: BinaryHeap<Reverse<Run>>,
+    sequence: u64,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Releaser {
+    /// Starts the thread.
+    pub fn start(precision: Precision) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            next_due: AtomicU64::new(u64::MAX),
+            stopping: AtomicBool::new(false),
+        });
+        let (obtained, scheduling) = mpsc::channel();
+        let worker = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("link-releaser".into()).spawn(move || {
+            let scheduling = schedule(precision);
+            // The starter waits for this; should it be gone, there is nobody to tell.
+            let _ = obtained.send(scheduling);
+            worker.release(Span::from_micros(precision.spin_us));
+        })?;
+        let scheduling = scheduling.recv().unwrap_or_else(|_| "unknown".into());
+        Ok(Self { shared, thread: Some(thread), scheduling })
+    }
+
+    /// The scheduling that the thread obtained, in words for the record.
+    pub fn scheduling(&self) -> &str {
+        &self.scheduling
+    }
+
+    /// An empty buffer for the contents of a run.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.shared.queue().buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes these runs, in their order.
+    pub(super) fn push(&self, runs: impl IntoIterator<Item = Run>) {
+        let mut queue = self.shared.queue();
+        for mut run in runs {
+            run.sequence = queue.sequence;
+            queue.sequence += 1;
+            queue.runs.push(Reverse(run));
+        }
+        let next_due = queue.next_due();
+        let before = self.shared.next_due.swap(next_due, Ordering::AcqRel);
+        drop(queue);
+        if next_due < before {
+            self.thread().unpark();
+        }
+    }
+
+    fn thread(&self) -> &Thread {
+        self.thread.as_ref().expect("the thread runs until this is dropped").thread()
+    }
+}
+
+impl Drop for Releaser {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It ends by itself; had it panicked, the panic was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Queue {
+    fn next_due(&self) -> u64 {
+        self.runs.peek().map_or(u64::MAX, |Reverse(run)| run.due.0)
+    }
+
+    fn take_due(&mut self, now: Time, batch: &mut Vec<Run>) {
+        while batch.len() < BATCH && self.next_due() <= now.0 {
+            batch.extend(self.runs.pop().map(|Reverse(run)| run));
+        }
+    }
+
+    fn give_back(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < POOLED_BUFFERS && buffer.capacity() <= POOLED_BYTES {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+impl Shared {
+    /// The queue; a thread that panicked while it held it left it whole.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of the thread.
+    fn release(&self, spin: Span) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while !self.stopping.load(Ordering::Acquire) {
+            // Read anew in every round: something earlier may have come.
+            let due = self.next_due.load(Ordering::Acquire);
+            let wait = Time(due).since(clock::now());
+            if due == u64::MAX {
+                thread::park();
+            } else if wait > spin {
+                thread::park_timeout((wait - spin).into());
+            } else if wait > Span::ZERO {
+                std::hint::spin_loop();
+            } else {
+                self.send_due(&mut batch);
+            }
+        }
+    }
+
+    fn send_due(&self, batch: &mut Vec<Run>) {
+        let mut queue = self.queue();
+        queue.take_due(clock::now(), batch);
+        self.next_due.store(queue.next_due(), Ordering::Release);
+        drop(queue);
+
+        let mut rest = batch.as_mut_slice();
+        while let Some(first) = rest.first() {
+            let (together, after) =
+                rest.split_at_mut(Run::together(rest, first.outlet.max_segments()));
+            self.send(together);
+            rest = after;
+        }
+
+        let mut queue = self.queue();
+        for run in batch.drain(..) {
+            queue.give_back(run.contents);
+        }
+    }
+
+    /// Sends runs that one call can carry.
+    fn send(&self, runs: &mut [Run]) {
+        let Some((first, others)) = runs.split_first_mut() else { return };
+        for other in &*others {
+            first.contents.extend_from_slice(&other.contents);
+        }
+        let transmit = first.header.transmit(&first.contents, first.segment_size);
+        let released_at = loop {
+            let now = clock::now();
+            if first.outlet.send(&transmit).is_ok() {
+                break now;
+            }
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            thread::park_timeout(RETRY);
+        };
+        for run in &*runs {
+            let (counters, datagrams) = (run.outlet.counters(), run.place.datagrams());
+            counters.released.fetch_add(datagrams, Ordering::Relaxed);
+            counters.lateness.record(released_at.since(run.due), datagrams);
+            if released_at < run.due {
+                counters.early.fetch_add(datagrams, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Asks for the scheduling of this thread, and says what it got.
+fn schedule(precision: Precision) -> String {
+    let slack = match nix::sys::prctl::set_timerslack(1) {
+        Ok(()) => "timer slack 1 ns".into(),
+        Err(error) => format!("default timer slack ({error})"),
+    };
+    let class = match precision.realtime.then(realtime) {
+        Some(Ok(())) => format!("SCHED_FIFO {PRIORITY}"),
+        Some(Err(error)) => format!("SCHED_OTHER (SCHED_FIFO refused: {error})"),
+        None => "SCHED_OTHER".into(),
+    };
+    format!("{class}, {slack}, spin {} us", precision.spin_us)
+}
+
+fn realtime() -> Result<(), thread_priority::Error> {
+    let priority = ThreadPriorityValue::try_from(PRIORITY).expect("10 is below 100");
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(priority),
+        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
+    )
+}

@@ -1,0 +1,585 @@
+//! The event loop of one replica: the driver of a [`Protocol`] over QUIC and a disk.
+//!
+//! One task, no channel on the way of a message: drain what has arrived, handle each, one persist
+//! for the batch, send what waited for it; what need not wait goes at once.
+//! Its single obligation to the protocol is [`Effects::durable_sends`]: they are kept back until
+//! the store says that every record before them is durable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::alarm::{self, Alarm};
+use super::clock;
+use super::mesh::Attached;
+use super::net::frame;
+use super::spool::{self, Spool};
+use super::storage::{self, Durability, Store, Tail, Ticket};
+use super::stream::{Closed, Stream};
+use super::timers::Timers;
+use crate::command::{ClientId, Command, Operation};
+use crate::history::{ChosenWriter, Entry, EntryCommand, Kind, digest};
+use crate::measure::{PhaseRecorder, PhaseRecording, Window};
+use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// A checkpoint is written when the log behind the last one has grown by this much.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+
+/// A replica without a disk tells the others this often how far it has executed.
+const PROGRESS_INTERVAL: Span = Span::from_millis(100);
+
+/// Messages of a burst that are handled before the next look at the disk and the connections.
+const BURST: usize = 4096;
+
+/// What a replica is told about itself, beside its protocol's configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which it is.
+    pub id: NodeId,
+    /// Whether it survives a crash.
+    pub durability: Durability,
+    /// Its own folder, for the acceptor's log.
+    pub folder: PathBuf,
+    /// The file that takes the log of what it executed.
+    pub output: PathBuf,
+    /// Of its random stream, from which the spread of timers is drawn.
+    pub seed: u64,
+    /// Operations that arrive in it are measured.
+    pub window: Window,
+}
+
+/// Why a replica stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// The log of what was executed.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
+    /// The timer.
+    #[error(transparent)]
+    Alarm(#[from] alarm::Error),
+    /// A record that cannot be written down.
+    #[error("cannot encode what {id} has to make durable")]
+    Record {
+        /// Which replica.
+        id: NodeId,
+        /// Why.
+        source: postcard::Error,
+    },
+    /// A message that is too long to be sent.
+    #[error("cannot encode what {id} has to send; lower value_bytes")]
+    Encode {
+        /// Which replica.
+        id: NodeId,
+        /// Why.
+        source: frame::Error,
+    },
+    /// What is on disk is no state of this protocol.
+    #[error(
+        "{id} cannot read what its acceptor log holds: it was written by another version; \
+         choose an empty folder"
+    )]
+    Decode {
+        /// Which replica.
+        id: NodeId,
+        /// Why.
+        source: postcard::Error,
+    },
+}
+
+/// What others may look at while the replica runs.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Slots below this are executed.
+    pub executed_below: AtomicU64,
+    /// It is to stop.
+    pub finish: AtomicBool,
+    /// Wakes the loop to look at `finish`.
+    pub waker: atomic_waker::AtomicWaker,
+}
+
+impl Status {
+    /// Asks the loop to end.
+    pub fn finish(&self) {
+        self.finish.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// What was found on disk when the replica started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Groups of records behind the last checkpoint.
+    pub group_count: usize,
+    /// Whether there was a checkpoint.
+    pub has_checkpoint: bool,
+    /// How the log ended.
+    pub tail: Tail,
+    /// Slots below this were executed in the checkpoint.
+    pub executed_below: Slot,
+}
+
+/// What a replica has to say at the end.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Time spent in each phase by the commands it proposed, and what else it said of its work.
+    pub phases: PhaseRecording,
+    /// Frames that did not decode.
+    pub undecodable_count: u64,
+    /// Frames dropped because a peer did not read.
+    pub dropped_count: u64,
+    /// Syncs of the acceptor's log.
+    pub sync_count: u64,
+    /// Slots below this are executed.
+    pub executed_below: u64,
+}
+
+/// One replica and everything it talks to.
+#[derive(Debug)]
+pub struct ReplicaLoop<P: Protocol> {
+    protocol: P,
+    settings: Settings,
+    effects: Effects<P::Message, P::Record>,
+    attached: UnboundedReceiver<Attached>,
+    replicas: BTreeMap<NodeId, Stream>,
+    clients: BTreeMap<ClientId, Stream>,
+    store: Store,
+    /// Sends that wait for a ticket, in order.
+    waiting: VecDeque<(Ticket, Vec<Envelope<P::Message>>)>,
+    /// The ticket of the last group.
+    last_ticket: Ticket,
+    /// Checkpoints on their way to the disk, and what they hold executed.
+    checkpoints: VecDeque<(Ticket, Slot)>,
+    /// Messages to itself.
+    loopback: VecDeque<P::Message>,
+    timers: Timers,
+    alarm: Alarm,
+    next_progress: Time,
+    random: Pcg64,
+    scratch: BytesMut,
+    chosen: ChosenWriter,
+    spool: Spool,
+    status: Arc<Status>,
+    phases: PhaseRecorder,
+    report: Report,
+    sync_spans: Vec<Span>,
+    failure: Option<Error>,
+}
+
+impl<P: Protocol> ReplicaLoop<P> {
+    /// Opens the store, gives the protocol back what was durable, and starts it.
+    pub fn open(
+        mut protocol: P,
+        settings: Settings,
+        attached: UnboundedReceiver<Attached>,
+        status: Arc<Status>,
+    ) -> Result<(Self, Recovery), Error> {
+        let id = settings.id;
+        let (store, recovered) =
+            Store::open(settings.durability, &settings.folder.join("acceptor"))?;
+        let decode = |source| Error::Decode { id, source };
+        let checkpoint = recovered
+            .checkpoint
+            .as_deref()
+            .map(postcard::from_bytes::<P::Checkpoint>)
+            .transpose()
+            .map_err(decode)?;
+        let mut records = Vec::new();
+        for group in &recovered.groups {
+            records.extend(postcard::from_bytes::<Vec<P::Record>>(group).map_err(decode)?);
+        }
+        let recovery = Recovery {
+            group_count: recovered.groups.len(),
+            has_checkpoint: checkpoint.is_some(),
+            tail: recovered.tail,
+            executed_below: Slot::ZERO,
+        };
+        protocol.recover(checkpoint, records);
+        let first = protocol.executed_below();
+        let recovery = Recovery { executed_below: first, ..recovery };
+        let last_ticket = store.durable();
+        let mut replica = Self {
+            protocol,
+            effects: Effects::default(),
+            attached,
+            replicas: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            store,
+            waiting: VecDeque::new(),
+            last_ticket,
+            checkpoints: VecDeque::new(),
+            loopback: VecDeque::new(),
+            timers: Timers::default(),
+            alarm: Alarm::new()?,
+            next_progress: clock::now() + PROGRESS_INTERVAL,
+            random: Pcg64::seed_from_u64(settings.seed),
+            scratch: BytesMut::new(),
+            chosen: ChosenWriter::new(id, first),
+            spool: Spool::append(&settings.output)?,
+            status,
+            phases: PhaseRecorder::new(settings.window),
+            report: Report::default(),
+            sync_spans: Vec::new(),
+            failure: None,
+            settings,
+        };
+        replica.give(clock::now(), Input::Start);
+        Ok((replica, recovery))
+    }
+
+    /// Runs until it is asked to finish, or cannot go on.
+    pub async fn run(mut self) -> Result<Report, Error> {
+        poll_fn(|cx| self.turn(cx)).await;
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        self.report.sync_count = self.store.sync_count();
+        self.report.executed_below = self.protocol.executed_below().0;
+        let streams = self.replicas.values().chain(self.clients.values());
+        self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();
+        self.report.phases = self.phases.finish();
+        self.spool.write(self.chosen.finish());
+        self.spool.finish()?;
+        Ok(self.report)
+    }
+
+    /// One wake-up: everything that can be done now is done, and then the connections go on.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.status.waker.register(cx.waker());
+        if self.status.finish.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.take_attached(cx);
+        let mut is_busy = self.receive(cx);
+        let now = clock::now();
+        while let Some(timer) = self.timers.pop_due(now) {
+            self.give(now, Input::Timer(timer));
+        }
+        self.tell_progress(now);
+        // In memory a group is durable at once, and may release messages to itself.
+        loop {
+            self.carry_out(now);
+            self.release(cx);
+            if self.loopback.is_empty() {
+                break;
+            }
+            is_busy = true;
+            while let Some(message) = self.loopback.pop_front() {
+                self.give(now, Input::Message { from: self.settings.id, message });
+            }
+        }
+        self.flush(cx);
+        self.arm(cx);
+        self.status.executed_below.store(self.protocol.executed_below().0, Ordering::Relaxed);
+        if self.failure.is_some() {
+            return Poll::Ready(());
+        }
+        if is_busy {
+            // Let the connections send; what arrives meanwhile is the next batch.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn give(&mut self, now: Time, input: Input<P::Message>) {
+        self.protocol.handle(now, input, &mut self.effects);
+    }
+
+    fn take_attached(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
+            match MemberName::parse(&member) {
+                Some(MemberName::Replica(id)) => {
+                    self.replicas.insert(id, stream);
+                }
+                Some(MemberName::Client(id)) => {
+                    self.clients.insert(id, stream);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Handles what has arrived; true if a stream may hold more.
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        let now = clock::now();
+        let mut lost_replicas = Vec::new();
+        for (id, stream) in &mut self.replicas {
+            let handled = drain(stream, cx, |message: P::Message| {
+                let input = Input::Message { from: *id, message };
+                self.protocol.handle(now, input, &mut self.effects);
+            });
+            match handled {
+                Ok(count) => is_busy |= count == BURST,
+                Err(closed) => lost_replicas.push((*id, closed)),
+            }
+        }
+        let mut lost_clients = Vec::new();
+        for (id, stream) in &mut self.clients {
+            let handled = drain(stream, cx, |command: Command| {
+                self.protocol.handle(now, Input::Request(command), &mut self.effects);
+            });
+            match handled {
+                Ok(count) => is_busy |= count == BURST,
+                Err(closed) => lost_clients.push((*id, closed)),
+            }
+        }
+        for (id, closed) in lost_replicas {
+            let stream = self.replicas.remove(&id);
+            self.lose(stream, closed);
+        }
+        for (id, closed) in lost_clients {
+            let stream = self.clients.remove(&id);
+            self.lose(stream, closed);
+        }
+        is_busy
+    }
+
+    fn lose(&mut self, stream: Option<Stream>, closed: Closed) {
+        self.report.undecodable_count += u64::from(closed == Closed::Undecodable);
+        self.report.dropped_count += stream.map_or(0, |stream| stream.dropped_count());
+    }
+
+    /// Carries out the effects so far: one group of records for all of them.
+    fn carry_out(&mut self, now: Time) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for envelope in effects.sends.drain(..) {
+            self.send(envelope);
+        }
+        if !effects.records.is_empty() {
+            match self.settings.durability {
+                Durability::Memory => {}
+                Durability::Fsync => self.persist(&effects.records),
+            }
+            effects.records.clear();
+        }
+        if !effects.durable_sends.is_empty() {
+            let envelopes = std::mem::take(&mut effects.durable_sends);
+            self.waiting.push_back((self.last_ticket, envelopes));
+        }
+        for timer in effects.timers.drain(..) {
+            let spread = match timer.spread.0 {
+                0 => 0,
+                spread => self.random.random_range(0..=spread),
+            };
+            self.timers.set(timer.id, now + timer.after + Span(spread));
+        }
+        for reply in effects.replies.drain(..) {
+            self.answer(&reply);
+        }
+        for executed in effects.executed.drain(..) {
+            self.write_down(&executed);
+        }
+        for note in effects.notes.drain(..) {
+            self.phases.note(now, &note);
+        }
+        // Handed back empty, so that its buffers are used again.
+        self.effects = effects;
+    }
+
+    fn persist(&mut self, records: &[P::Record]) {
+        match postcard::to_stdvec(records) {
+            Ok(group) => self.last_ticket = self.store.append(group),
+            Err(source) => {
+                self.fail(Error::Record { id: self.settings.id, source });
+            }
+        }
+        if self.store.bytes_since_checkpoint() > CHECKPOINT_BYTES {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        match postcard::to_stdvec(&self.protocol.checkpoint()) {
+            Ok(state) => {
+                self.last_ticket = self.store.checkpoint(state);
+                let executed_below = self.protocol.executed_below();
+                self.checkpoints.push_back((self.last_ticket, executed_below));
+            }
+            Err(source) => {
+                self.fail(Error::Record { id: self.settings.id, source });
+            }
+        }
+    }
+
+    /// Sends what waited for records that are durable now.
+    fn release(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(durable) = self.store.poll_durable(cx) {
+            if let Err(error) = durable {
+                self.fail(error.into());
+                return;
+            }
+        }
+        let durable = self.store.durable();
+        while self.waiting.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+            let Some((_, envelopes)) = self.waiting.pop_front() else { break };
+            for envelope in envelopes {
+                self.send(envelope);
+            }
+        }
+        while self.checkpoints.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+            let Some((_, executed_below)) = self.checkpoints.pop_front() else { break };
+            self.give(clock::now(), Input::Checkpointed(executed_below));
+        }
+        self.store.take_sync_spans(&mut self.sync_spans);
+        let now = clock::now();
+        for span in self.sync_spans.drain(..) {
+            self.phases.persisted(now, span);
+        }
+    }
+
+    /// Without a disk, what is executed is all there is to lose: it is told now and then.
+    fn tell_progress(&mut self, now: Time) {
+        if self.settings.durability == Durability::Memory && now >= self.next_progress {
+            self.next_progress = now + PROGRESS_INTERVAL;
+            let executed_below = self.protocol.executed_below();
+            self.give(now, Input::Checkpointed(executed_below));
+        }
+    }
+
+    /// Encodes once, and puts the frame behind the others for each receiver.
+    fn send(&mut self, envelope: Envelope<P::Message>) {
+        let Envelope { to, message } = envelope;
+        let others = to.without(self.settings.id);
+        if !others.is_empty() {
+            self.scratch.clear();
+            if let Err(source) = frame::encode(&mut self.scratch, &message) {
+                self.fail(Error::Encode { id: self.settings.id, source });
+                return;
+            }
+            for id in others.iter() {
+                // Without a stream the message is lost, which the protocol is made for.
+                if let Some(stream) = self.replicas.get_mut(&id) {
+                    stream.put(&self.scratch);
+                }
+            }
+        }
+        if to.contains(self.settings.id) {
+            self.loopback.push_back(message);
+        }
+    }
+
+    fn answer(&mut self, reply: &Reply) {
+        let Some(stream) = self.clients.get_mut(&reply.request().client) else { return };
+        if let Err(source) = stream.put_message(reply) {
+            self.fail(Error::Encode { id: self.settings.id, source });
+        }
+    }
+
+    fn write_down(&mut self, executed: &Executed) {
+        let command = executed.command.as_ref().map(|command| {
+            let (kind, key, digest) = match &command.operation {
+                Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
+                Operation::Get { key } => (Kind::Read, *key, 0),
+            };
+            EntryCommand { request: command.request, kind, key, digest }
+        });
+        let entry = Entry { slot: executed.slot, command, applied: executed.applied };
+        self.chosen.entry(&entry);
+        if let Some(block) = self.chosen.take_block() {
+            self.spool.write(block);
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        // A stream that is lost here is found and dropped by the next read from it.
+        let streams = self.replicas.values_mut().chain(self.clients.values_mut());
+        for stream in streams {
+            let _ = stream.flush(cx);
+        }
+    }
+
+    /// Sees to it that the task wakes for the next timer.
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        let progress = match self.settings.durability {
+            Durability::Memory => Some(self.next_progress),
+            Durability::Fsync => None,
+        };
+        let next = self.timers.next().into_iter().chain(progress).min();
+        self.alarm.set(next);
+        if self.alarm.poll_due(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+}
+
+/// Handles the messages of one stream, a burst at most; how many there were.
+fn drain<T: serde::de::DeserializeOwned>(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    mut handle: impl FnMut(T),
+) -> Result<usize, Closed> {
+    let received = stream.receive(cx);
+    for count in 0..BURST {
+        match stream.next()? {
+            Some(message) => handle(message),
+            None => return received.map(|()| count),
+        }
+    }
+    Ok(BURST)
+}
+
+/// The name of a member in its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MemberName {
+    /// `r3`.
+    Replica(NodeId),
+    /// `c0`: the load generator of a client region.
+    Client(ClientId),
+}
+
+impl MemberName {
+    /// The member of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let number = name.get(1..)?;
+        match name.as_bytes().first()? {
+            b'r' => {
+                let id: u8 = number.parse().ok()?;
+                (usize::from(id) < NodeSet::CAPACITY).then_some(Self::Replica(NodeId(id)))
+            }
+            b'c' => Some(Self::Client(ClientId(number.parse().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for MemberName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Replica(id) => write!(f, "r{}", id.0),
+            Self::Client(id) => write!(f, "c{}", id.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_what_its_name_says() {
+        for member in [MemberName::Replica(NodeId(63)), MemberName::Client(ClientId(12))] {
+            assert_eq!(MemberName::parse(&member.to_string()), Some(member));
+        }
+        for stranger in ["", "r", "r64", "c-1", "coordinator", "rx"] {
+            assert_eq!(MemberName::parse(stranger), None, "{stranger}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Floors: what no implementation can be faster than on these links, in closed form.
+//!
+//! r(a, b) is the median round trip, r(a, a) = 0, and the span of a family from L is the least time
+//! until some quorum of it has answered L, with L answering itself at once.
+//! For counts that is `R_k(L)`, the k-th smallest of r(L, i) over all replicas; for explicit sets the
+//! minimum over the sets of the maximum over their members.
+//!
+//! | protocol | least commit latency for client c |
+//! |---|---|
+//! | Multi-Paxos and Flexible Paxos, leader L | r(c, L) + span of phase 2 from L |
+//! | classic Paxos, proposer p | r(c, p) + span of phase 1 from p + span of phase 2 from p |
+//!
+//! Processing, queueing and the disk take no time here, and every delay is its median.
+//! With jitter the median of the k-th smallest is not the k-th smallest of the medians: then these are
+//! predictions near the floor, and the exact distribution is not computed here.
+
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::time::Span;
+
+use super::links::{Links, Site};
+
+/// The least time until a quorum of `family` has answered `from`.
+///
+/// # Panics
+/// If the family is one of more replicas than the links have.
+pub fn quorum_span(links: &Links, from: NodeId, family: &Family) -> Span {
+    let all = links.replicas().collect();
+    quorum_span_among(links, from, family, all)
+        .unwrap_or_else(|| panic!("no quorum of {family} among the {} replicas", all.len()))
+}
+
+/// As [`quorum_span`], when only the replicas in `live` answer; `None` if they hold no quorum.
+pub fn quorum_span_among(
+    links: &Links,
+    from: NodeId,
+    family: &Family,
+    live: NodeSet,
+) -> Option<Span> {
+    let to = |node: NodeId| links.round_trip(Site::Replica(from), Site::Replica(node));
+    match family {
+        Family::Count(size) => {
+            let mut spans: Vec<Span> = live.iter().map(to).collect();
+            spans.sort_unstable();
+            spans.get(size.checked_sub(1)?).copied()
+        }
+        Family::Sets(sets) => sets
+            .iter()
+            .filter(|set| set.is_subset(live))
+            .filter_map(|set| set.iter().map(to).max())
+            .min(),
+    }
+}
+
+/// The replica with the least round trip from a client; of equals the lowest number.
+pub fn nearest_replica(links: &Links, client: usize) -> NodeId {
+    links
+        .replicas()
+        .min_by_key(|node| (to_client(links, client, *node), *node))
+        .expect("a deployment has a replica")
+}
+
+/// The least commit latency for a client of a leader that holds its ballot.
+pub fn multi_floor(links: &Links, system: &QuorumSystem, leader: NodeId, client: usize) -> Span {
+    to_client(links, client, leader) + quorum_span(links, leader, system.phase2())
+}
+
+/// The least commit latency for a client when its nearest replica proposes with both phases.
+pub fn classic_floor(links: &Links, system: &QuorumSystem, client: usize) -> Span {
+    let proposer = nearest_replica(links, client);
+    to_client(links, client, proposer)
+        + quorum_span(links, proposer, system.phase1())
+        + quorum_span(links, proposer, system.phase2())
+}
+
+/// The leader with the least mean over the clients of [`multi_floor`]; of equals the lowest number.
+///
+/// Clients count alike, as the load is shared equally among their regions.
+pub fn best_leader(links: &Links, system: &QuorumSystem) -> NodeId {
+    // The client count is the same for every leader, so the sum orders them as the mean does.
+    let total = |leader: NodeId| -> u128 {
+        (0..links.client_regions.len())
+            .map(|client| u128::from(multi_floor(links, system, leader, client).0))
+            .sum()
+    };
+    links
+        .replicas()
+        .min_by_key(|leader| (total(*leader), *leader))
+        .expect("a deployment has a replica")
+}
+
+/// The least duration of a new leader's phase 1, when every replica that it needs is alive.
+///
+/// A crashed replica can only make it longer: [`quorum_span_among`] the live ones says by how much.
+pub fn recovery_phase1_span(links: &Links, system: &QuorumSystem, new_leader: NodeId) -> Span {
+    quorum_span(links, new_leader, system.phase1())
+}
+
+/// The replicas in the order in which a thrifty proposer contacts them: itself, then by round trip, of
+/// equals the lowest number first.
+pub fn nearest_first(links: &Links, from: NodeId) -> Vec<NodeId> {
+    let mut order: Vec<NodeId> = links.replicas().collect();
+    order.sort_by_key(|node| {
+        (*node != from, links.round_trip(Site::Replica(from), Site::Replica(*node)), *node)
+    });
+    order
+}
+
+fn to_client(links: &Links, client: usize, node: NodeId) -> Span {
+    links.round_trip(Site::Client(client), Site::Replica(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Jitter, Profile};
+    use super::*;
+
+    const FIVE: [&str; 5] =
+        ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
+
+    fn links(profile: &Profile, replicas: &[&str], clients: &[&str]) -> Links {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        Links::new(profile, &names(replicas), &names(clients), Jitter::None).unwrap()
+    }
+
+    fn aws(clients: &[&str]) -> Links {
+        links(&Profile::load("aws-2025-07").unwrap(), &FIVE, clients)
+    }
+
+    /// The order statistics of round trips from `node`, in microseconds.
+    fn spans_us(links: &Links, node: u8) -> Vec<u64> {
+        (1..=links.replica_regions.len())
+            .map(|k| quorum_span(links, NodeId(node), &Family::Count(k)).0 / 1_000)
+            .collect()
+    }
+
+    /// The definition, without the closed form: let the answers arrive in time order until the
+    /// family is satisfied.
+    fn span_by_arrival(links: &Links, from: NodeId, family: &Family) -> Span {
+        let mut met = NodeSet::EMPTY;
+        for node in nearest_first(links, from) {
+            met.insert(node);
+            if family.contains(met) {
+                return links.round_trip(Site::Replica(from), Site::Replica(node));
+            }
+        }
+        panic!("the family is never satisfied")
+    }
+
+    #[test]
+    fn the_rows_from_us_east_1_give_the_published_order_statistics() {
+        let profile = Profile::load("aws-2025-07").unwrap();
+        let mut rows: Vec<u64> =
+            FIVE[1..].iter().map(|to| profile.rtt(FIVE[0], to).unwrap().0 / 1_000).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, [64_419, 69_622, 149_684, 199_812]);
+    }
+
+    #[test]
+    fn the_emulated_order_statistics_are_means_of_both_directions() {
+        let links = aws(&[]);
+        assert_eq!(spans_us(&links, 0), [0, 64_225, 69_679, 149_610, 199_744]);
+        assert_eq!(
+            quorum_span(&links, NodeId(0), &Family::Count(4)),
+            Span(149_610_500),
+            "to the nanosecond"
+        );
+    }
+
+    #[test]
+    fn the_span_of_a_family_is_when_its_answers_have_arrived() {
+        let links = aws(&[]);
+        let mut families: Vec<Family> = (1..=5).map(Family::Count).collect();
+        // Every pair of sets over five replicas, with and without the proposer.
+        for a in 1..32 {
+            for b in 1..32 {
+                families.push(Family::Sets(vec![NodeSet::from_mask(a), NodeSet::from_mask(b)]));
+            }
+        }
+        for family in &families {
+            for from in links.replicas() {
+                let expected = span_by_arrival(&links, from, family);
+                assert_eq!(quorum_span(&links, from, family), expected, "{from} {family}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_dead_answer_nobody() {
+        let links = aws(&[]);
+        let live = NodeSet::all(5).without(NodeId(1));
+        let among = |family: &Family| quorum_span_among(&links, NodeId(0), family, live);
+        assert_eq!(among(&Family::Count(2)), Some(Span(69_679_000)));
+        assert_eq!(among(&Family::Count(5)), None);
+        let pairs = Family::Sets(vec![NodeSet::from_mask(0b00011), NodeSet::from_mask(0b01001)]);
+        assert_eq!(among(&pairs), Some(Span(149_610_500)));
+        assert_eq!(among(&Family::Sets(vec![NodeSet::from_mask(0b00010)])), None);
+    }
+
+    #[test]
+    fn a_smaller_phase_two_lowers_the_floor_and_its_phase_one_pays() {
+        let links = aws(&["us-east-1", "eu-west-1"]);
+        let majority = QuorumSystem::majority(5);
+        let flexible = QuorumSystem::counts(5, 4, 2).unwrap();
+        let leader = NodeId(0);
+        assert_eq!(multi_floor(&links, &majority, leader, 0), Span(69_679_000));
+        assert_eq!(multi_floor(&links, &flexible, leader, 0), Span(64_225_000));
+        assert_eq!(multi_floor(&links, &flexible, leader, 1), Span(69_679_000 + 64_225_000));
+        assert_eq!(recovery_phase1_span(&links, &majority, leader), Span(69_679_000));
+        assert_eq!(recovery_phase1_span(&links, &flexible, leader), Span(149_610_500));
+    }
+
+    #[test]
+    fn classic_paxos_pays_both_phases_at_the_clients_nearest_replica() {
+        let links = aws(&["us-east-1", "eu-west-1"]);
+        let majority = QuorumSystem::majority(5);
+        assert_eq!(nearest_replica(&links, 1), NodeId(2));
+        assert_eq!(classic_floor(&links, &majority, 0), Span(2 * 69_679_000));
+        // From eu-west-1: us-east-1 69.679, us-west-2 118.421.
+        assert_eq!(classic_floor(&links, &majority, 1), Span(2 * 118_421_000));
+    }
+
+    #[test]
+    fn the_best_leader_has_the_least_mean_and_ties_go_to_the_lowest() {
+        let majority = QuorumSystem::majority(5);
+        for clients in [&["us-east-1"][..], &["ap-southeast-2"], &["eu-west-1", "ap-northeast-1"]] {
+            let links = aws(clients);
+            let best = best_leader(&links, &majority);
+            let total = |leader| -> u64 {
+                (0..clients.len()).map(|c| multi_floor(&links, &majority, leader, c).0).sum()
+            };
+            assert!(links.replicas().all(|leader| total(best) <= total(leader)), "{clients:?}");
+        }
+        let lan = links(&Profile::load("lan").unwrap(), &["x"; 3], &["x"]);
+        assert_eq!(best_leader(&lan, &QuorumSystem::majority(3)), NodeId(0));
+        assert_eq!(nearest_replica(&lan, 0), NodeId(0));
+    }
+
+    /// A majority is nearest to the middle; a phase-2 quorum of two lies beside most clients.
+    #[test]
+    fn shrinking_phase_two_can_move_the_best_leader() {
+        let mut csv = vec!["from,to,rtt_ms".to_owned()];
+        let mut pair = |a: &str, b: &str, ms: u32| {
+            csv.extend([format!("{a},{b},{ms}"), format!("{b},{a},{ms}")]);
+        };
+        pair("client-hub", "neighbour", 10);
+        pair("client-hub", "middle", 40);
+        pair("client-hub", "far", 100);
+        pair("client-hub", "farther", 100);
+        pair("neighbour", "middle", 60);
+        pair("neighbour", "far", 100);
+        pair("neighbour", "farther", 100);
+        pair("middle", "far", 10);
+        pair("middle", "farther", 10);
+        pair("far", "farther", 10);
+        let profile = Profile::from_csv("t.csv", &csv.join("\n")).unwrap();
+        let regions = ["client-hub", "neighbour", "middle", "far", "farther"];
+        let clients = ["client-hub", "client-hub", "client-hub", "farther"];
+        let links = links(&profile, &regions, &clients);
+        assert_eq!(best_leader(&links, &QuorumSystem::majority(5)), NodeId(2));
+        assert_eq!(best_leader(&links, &QuorumSystem::counts(5, 4, 2).unwrap()), NodeId(0));
+    }
+
+    #[test]
+    fn a_thrifty_proposer_contacts_itself_first_then_the_nearest() {
+        let order = |links: &Links, from| -> Vec<u8> {
+            nearest_first(links, NodeId(from)).into_iter().map(|node| node.0).collect()
+        };
+        assert_eq!(order(&aws(&[]), 0), [0, 1, 2, 3, 4]);
+        assert_eq!(order(&aws(&[]), 4), [4, 3, 1, 0, 2]);
+        // All at no distance: itself still comes first.
+        let loopback = links(&Profile::load("loopback").unwrap(), &["x"; 4], &[]);
+        assert_eq!(order(&loopback, 2), [2, 0, 1, 3]);
+    }
+}

@@ -1,0 +1,202 @@
+//! The delays of one deployment: one distribution for each direction of each pair that talks.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::quorum::NodeId;
+use crate::time::Span;
+
+use super::delay::Delay;
+use super::error::Error;
+use super::profile::{Jitter, Profile};
+
+/// The delays between the members of one deployment.
+///
+/// Replicas talk with one another and with clients; clients do not talk with one another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Links {
+    /// Where each replica is, by its number.
+    pub replica_regions: Vec<String>,
+    /// Where each client is, by its index.
+    pub client_regions: Vec<String>,
+    /// From replica (row) to replica (column).
+    between_replicas: Vec<Vec<Delay>>,
+    /// From replica (row) to client (column).
+    to_clients: Vec<Vec<Delay>>,
+    /// From client (row) to replica (column).
+    from_clients: Vec<Vec<Delay>>,
+}
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Site {
+    /// A replica.
+    Replica(NodeId),
+    /// A load generator, by its index among the client regions.
+    Client(usize),
+}
+
+impl Links {
+    /// The links between replicas and clients in these regions.
+    ///
+    /// All unknown regions are named in one error, and so are all missing rows.
+    pub fn new(
+        profile: &Profile,
+        replicas: &[String],
+        clients: &[String],
+        jitter: Jitter,
+    ) -> Result<Self, Error> {
+        profile.check_regions(replicas.iter().chain(clients).map(String::as_str))?;
+        let mut builder = Builder { profile, jitter, missing: BTreeSet::new() };
+        let mut between_replicas = builder.table(replicas, replicas);
+        for (node, row) in between_replicas.iter_mut().enumerate() {
+            row[node] = Delay::zero();
+        }
+        let to_clients = builder.table(replicas, clients);
+        let from_clients = builder.table(clients, replicas);
+        if !builder.missing.is_empty() {
+            return Err(Error::MissingPairs {
+                profile: profile.name().to_owned(),
+                pairs: builder.missing.into_iter().collect(),
+            });
+        }
+        Ok(Self {
+            replica_regions: replicas.to_vec(),
+            client_regions: clients.to_vec(),
+            between_replicas,
+            to_clients,
+            from_clients,
+        })
+    }
+
+    /// The delay of the link from one site to another; none from a site to itself.
+    ///
+    /// # Panics
+    /// If a site does not exist, or both are clients: they have no link.
+    pub fn between(&self, from: Site, to: Site) -> &Delay {
+        let index = |node: NodeId| usize::from(node.0);
+        match (from, to) {
+            (Site::Replica(from), Site::Replica(to)) => {
+                &self.between_replicas[index(from)][index(to)]
+            }
+            (Site::Replica(from), Site::Client(to)) => &self.to_clients[index(from)][to],
+            (Site::Client(from), Site::Replica(to)) => &self.from_clients[from][index(to)],
+            (Site::Client(from), Site::Client(to)) => {
+                panic!("clients {from} and {to} have no link: clients talk with replicas only")
+            }
+        }
+    }
+
+    /// The median round trip: the sum of both directions' medians; zero from a site to itself.
+    pub fn round_trip(&self, a: Site, b: Site) -> Span {
+        if a == b {
+            return Span::ZERO;
+        }
+        self.between(a, b).median() + self.between(b, a).median()
+    }
+
+    /// The replicas, in order.
+    pub fn replicas(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.replica_regions.len())
+            .map(|index| NodeId(u8::try_from(index).expect("a deployment has at most 64 replicas")))
+    }
+}
+
+/// Looks rows up, and remembers those that are missing.
+struct Builder<'a> {
+    profile: &'a Profile,
+    jitter: Jitter,
+    missing: BTreeSet<(String, String)>,
+}
+
+impl Builder<'_> {
+    fn table(&mut self, from: &[String], to: &[String]) -> Vec<Vec<Delay>> {
+        from.iter().map(|from| to.iter().map(|to| self.delay(from, to)).collect()).collect()
+    }
+
+    fn delay(&mut self, from: &str, to: &str) -> Delay {
+        self.profile.delay(from, to, self.jitter).unwrap_or_else(|| {
+            self.missing.insert((from.to_owned(), to.to_owned()));
+            Delay::zero()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const R0: Site = Site::Replica(NodeId(0));
+    const R1: Site = Site::Replica(NodeId(1));
+    const C0: Site = Site::Client(0);
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    fn links(profile: &str, replicas: &[&str], clients: &[&str]) -> Links {
+        let profile = Profile::load(profile).unwrap();
+        Links::new(&profile, &names(replicas), &names(clients), Jitter::None).unwrap()
+    }
+
+    fn refused(csv: &str, replicas: &[&str], clients: &[&str]) -> String {
+        let profile = Profile::from_csv("t.csv", csv).unwrap();
+        Links::new(&profile, &names(replicas), &names(clients), Jitter::None)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn each_direction_keeps_its_own_row() {
+        let links = links("aws-2025-07", &["us-east-1", "us-west-2"], &["eu-west-1"]);
+        assert_eq!(links.between(R0, R1).median(), Span(32_209_500));
+        assert_eq!(links.between(R1, R0).median(), Span(32_015_500));
+        assert_eq!(links.between(C0, R1).median(), Span(118_550_000 / 2));
+        assert_eq!(links.between(R1, C0).median(), Span(118_292_000 / 2));
+        assert_eq!(links.round_trip(R0, R1), Span(64_225_000));
+        assert_eq!(links.round_trip(R1, C0), links.round_trip(C0, R1));
+    }
+
+    #[test]
+    fn a_site_is_at_no_distance_from_itself_but_two_sites_of_one_region_are() {
+        let links = links("uniform:20ms", &["x", "x"], &["x"]);
+        assert_eq!(links.round_trip(R0, R0), Span::ZERO);
+        assert!(links.between(R0, R0).is_zero());
+        assert_eq!(links.round_trip(C0, C0), Span::ZERO);
+        assert_eq!(links.round_trip(R0, R1), Span::from_millis(20));
+        assert_eq!(links.round_trip(C0, R0), Span::from_millis(20));
+    }
+
+    #[test]
+    fn all_missing_rows_are_named_at_once_and_each_once() {
+        let message = refused("from,to,rtt_ms\na,b,1\nb,c,1\nc,a,1\n", &["a", "b"], &["c", "c"]);
+        assert!(message.contains("no row a -> c, nor b -> a, nor c -> b: add it"), "{message}");
+    }
+
+    #[test]
+    fn a_pair_of_clients_needs_no_row() {
+        let csv = "from,to,rtt_ms\na,r,1\nr,a,1\nb,r,2\nr,b,2\n";
+        let profile = Profile::from_csv("t.csv", csv).unwrap();
+        let links =
+            Links::new(&profile, &names(&["r"]), &names(&["a", "b"]), Jitter::None).unwrap();
+        assert_eq!(links.round_trip(Site::Client(1), R0), Span::from_millis(2));
+    }
+
+    #[test]
+    fn all_unknown_regions_are_named_at_once() {
+        let message =
+            refused("from,to,rtt_ms\neast,west,1\n", &["east", "wset", "mars"], &["mars"]);
+        assert!(message.contains("no region \"wset\" (did you mean"), "{message}");
+        assert_eq!(message.matches("no region \"mars\"").count(), 1, "{message}");
+    }
+
+    #[test]
+    fn links_survive_a_journey() {
+        let profile = Profile::load("aws-2024-04").unwrap();
+        let regions = names(&["us-east-1", "eu-west-1"]);
+        let links = Links::new(&profile, &regions, &regions, Jitter::Profile).unwrap();
+        let bytes = postcard::to_stdvec(&links).unwrap();
+        assert_eq!(postcard::from_bytes::<Links>(&bytes).unwrap(), links);
+    }
+}

@@ -1,0 +1,353 @@
+//! A latency profile: round trips between regions, and where they come from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Span;
+
+use super::built_in;
+use super::delay::Delay;
+use super::error::{Error, UnknownRegion};
+use super::matrix::Matrix;
+use super::nearest::nearest;
+
+/// Round trips between regions, with their source.
+///
+/// Asymmetric and non-metric tables are taken as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    name: String,
+    source: String,
+    statistic: String,
+    measured: String,
+    table: Table,
+}
+
+/// Whether delays vary from packet to packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jitter {
+    /// Every packet of a link takes the same time: half of `rtt_ms`.
+    #[default]
+    None,
+    /// Delays follow the profile's percentiles, each halved, and stay flat outside of them.
+    ///
+    /// A profile without percentiles has no jitter to follow.
+    /// Where only a minimum and a mean are known (`gcp-2019-09`), the mean stands for the median and
+    /// nothing is drawn above it, so such draws are too calm at the top.
+    /// The AWS sets were probed a few times an hour over days: drawing each packet from them is
+    /// burstier than what was measured.
+    Profile,
+}
+
+/// The round trips.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Table {
+    /// The same between any two different nodes, whatever their regions are called.
+    Uniform(Span),
+    /// One row a direction of a pair of regions.
+    Matrix {
+        /// The rows.
+        matrix: Matrix,
+        /// Whether the row of a region with itself is the round trip between two nodes in it.
+        is_diagonal_used: bool,
+    },
+}
+
+impl Profile {
+    /// The built-in profile of this name, or else the CSV file at this path.
+    pub fn load(name_or_path: &str) -> Result<Self, Error> {
+        if let Some(profile) = built_in::find(name_or_path)? {
+            return Ok(profile);
+        }
+        match std::fs::read_to_string(name_or_path) {
+            Ok(text) => Self::from_csv(name_or_path, &text),
+            Err(_) if !looks_like_a_path(name_or_path) => Err(built_in::unknown(name_or_path)),
+            Err(source) => Err(Error::Unreadable { path: name_or_path.to_owned(), source }),
+        }
+    }
+
+    /// The profile in the text of a CSV file; `name` is its path, for messages.
+    ///
+    /// The row of a region with itself, where there is one, is the round trip between two nodes in it.
+    pub fn from_csv(name: &str, text: &str) -> Result<Self, Error> {
+        let matrix = Matrix::parse(name, text)?;
+        let mut statistic = matrix.columns().join(", ");
+        if !matrix.ignored().is_empty() {
+            statistic = format!("{statistic}; not used: {}", matrix.ignored().join(", "));
+        }
+        let table = Table::Matrix { matrix, is_diagonal_used: true };
+        Ok(Self::new(name, name, &statistic, "not stated", table))
+    }
+
+    /// Every profile that ships with flexpaxos, and `uniform:20ms` as the example of its kind.
+    pub fn built_in() -> Vec<Self> {
+        built_in::all()
+    }
+
+    pub(super) fn new(
+        name: &str,
+        source: &str,
+        statistic: &str,
+        measured: &str,
+        table: Table,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            statistic: statistic.to_owned(),
+            measured: measured.to_owned(),
+            table,
+        }
+    }
+
+    /// The name that [`Self::load`] takes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who measured it, and where it was read.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What the figures are: medians, means, which percentiles.
+    pub fn statistic(&self) -> &str {
+        &self.statistic
+    }
+
+    /// When it was measured.
+    pub fn measured(&self) -> &str {
+        &self.measured
+    }
+
+    /// The regions, sorted; empty when any name is accepted.
+    pub fn regions(&self) -> Vec<&str> {
+        match &self.table {
+            Table::Uniform(_) => Vec::new(),
+            Table::Matrix { matrix, .. } => matrix.regions().iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// Whether regions may have any name.
+    pub const fn accepts_any_region(&self) -> bool {
+        matches!(self.table, Table::Uniform(_))
+    }
+
+    /// Whether a node may be in this region.
+    pub fn has_region(&self, region: &str) -> bool {
+        match &self.table {
+            Table::Uniform(_) => true,
+            Table::Matrix { matrix, .. } => matrix.has_region(region),
+        }
+    }
+
+    /// The published round trip of the row (from, to), also where links do not use it.
+    pub fn rtt(&self, from: &str, to: &str) -> Result<Span, Error> {
+        self.check_regions([from, to])?;
+        match &self.table {
+            Table::Uniform(rtt) => Ok(*rtt),
+            Table::Matrix { matrix, .. } => match matrix.row(from, to) {
+                Some(row) => Ok(row.rtt),
+                None => Err(self.missing(from, to)),
+            },
+        }
+    }
+
+    /// The delay from a node in `from` to another node in `to`: half of the row (from, to).
+    ///
+    /// Two nodes of one region use the row of the region with itself where that is a round trip
+    /// between nodes, else there is no delay between them: the AWS diagonal includes the service end
+    /// point, and Azure has none.
+    pub fn one_way(&self, from: &str, to: &str, jitter: Jitter) -> Result<Delay, Error> {
+        self.check_regions([from, to])?;
+        self.delay(from, to, jitter).ok_or_else(|| self.missing(from, to))
+    }
+
+    /// As [`Self::one_way`], of known regions; `None` if the row is missing.
+    pub(super) fn delay(&self, from: &str, to: &str, jitter: Jitter) -> Option<Delay> {
+        let (matrix, is_diagonal_used) = match &self.table {
+            Table::Uniform(rtt) => return Some(Delay::constant(half(*rtt))),
+            Table::Matrix { matrix, is_diagonal_used } => (matrix, *is_diagonal_used),
+        };
+        let row = matrix.row(from, to);
+        if from == to && (row.is_none() || !is_diagonal_used) {
+            return Some(Delay::zero());
+        }
+        let row = row?;
+        Some(match jitter {
+            Jitter::None => Delay::constant(half(row.rtt)),
+            Jitter::Profile => Delay::from_quantiles(
+                row.quantiles.iter().map(|(probability, rtt)| (*probability, half(*rtt))).collect(),
+            ),
+        })
+    }
+
+    /// Refuses regions that the profile does not have, all in one error.
+    pub(super) fn check_regions<'a>(
+        &self,
+        regions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        let mut unknown: Vec<UnknownRegion> = Vec::new();
+        for region in regions {
+            let is_said = unknown.iter().any(|said| said.region == region);
+            if !is_said && !self.has_region(region) {
+                let near = nearest(region, self.regions());
+                unknown.push(UnknownRegion { region: region.to_owned(), near });
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(Error::UnknownRegions {
+            profile: self.name.clone(),
+            regions: unknown,
+            known_count: self.regions().len(),
+        })
+    }
+
+    fn missing(&self, from: &str, to: &str) -> Error {
+        let pairs = vec![(from.to_owned(), to.to_owned())];
+        Error::MissingPairs { profile: self.name.clone(), pairs }
+    }
+}
+
+/// A word is meant as a name; anything with a separator or the ending of a file is meant as a path.
+fn looks_like_a_path(text: &str) -> bool {
+    text.contains(std::path::is_separator)
+        || std::path::Path::new(text).extension().is_some_and(|extension| extension == "csv")
+}
+
+/// Of an odd number of nanoseconds the last is dropped.
+const fn half(rtt: Span) -> Span {
+    Span(rtt.0 / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(name: &str) -> Profile {
+        Profile::load(name).unwrap()
+    }
+
+    fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    fn one_way(profile: &str, from: &str, to: &str) -> Span {
+        load(profile).one_way(from, to, Jitter::None).unwrap().median()
+    }
+
+    #[test]
+    fn a_row_is_a_round_trip_and_a_link_is_half_of_it_in_each_direction() {
+        let aws = load("aws-2025-07");
+        assert_eq!(aws.rtt("us-east-1", "us-west-2").unwrap(), Span(64_419_000));
+        assert_eq!(aws.rtt("us-west-2", "us-east-1").unwrap(), Span(64_031_000));
+        assert_eq!(one_way("aws-2025-07", "us-east-1", "us-west-2"), Span(32_209_500));
+        assert_eq!(one_way("aws-2025-07", "us-west-2", "us-east-1"), Span(32_015_500));
+    }
+
+    #[test]
+    fn two_nodes_of_one_region_use_the_diagonal_only_where_it_is_a_round_trip() {
+        assert_eq!(load("aws-2025-07").rtt("us-east-1", "us-east-1").unwrap(), Span(5_506_000));
+        assert_eq!(one_way("aws-2025-07", "us-east-1", "us-east-1"), Span::ZERO);
+        assert_eq!(one_way("aws-2024-04", "us-east-1", "us-east-1"), Span::ZERO);
+        assert_eq!(one_way("azure-2026-07", "eastus", "eastus"), Span::ZERO);
+        assert_eq!(one_way("gcp-2019-09", "asia-east1", "asia-east1"), Span(169_000));
+        assert_eq!(one_way("ibm-2026-08", "us-south-dal10-a", "us-south-dal10-a"), Span(40_000));
+        let mine = Profile::from_csv("t.csv", "from,to,rtt_ms\na,a,1\na,b,9\nb,a,9\n").unwrap();
+        let within = |region: &str| mine.one_way(region, region, Jitter::None).unwrap().median();
+        assert_eq!((within("a"), within("b")), (Span::from_micros(500), Span::ZERO));
+    }
+
+    #[test]
+    fn jitter_halves_the_published_percentiles_and_goes_no_further() {
+        let aws = load("aws-2024-04");
+        let calm = aws.one_way("af-south-1", "ap-east-1", Jitter::None).unwrap();
+        assert!(calm.is_constant());
+        assert_eq!(calm.median(), Span(123_705_000));
+        let jittered = aws.one_way("af-south-1", "ap-east-1", Jitter::Profile).unwrap();
+        assert_eq!(jittered.quantile(0.0), Span(121_980_000));
+        assert_eq!(jittered.quantile(0.25), Span(122_780_000));
+        assert_eq!(jittered.median(), calm.median());
+        assert_eq!(jittered.quantile(0.99), Span(153_050_000));
+        assert_eq!(jittered.quantile(1.0), Span(153_050_000));
+    }
+
+    #[test]
+    fn of_gcp_nothing_is_drawn_above_the_mean_although_a_maximum_is_known() {
+        let delay =
+            load("gcp-2019-09").one_way("asia-east1", "asia-east2", Jitter::Profile).unwrap();
+        assert_eq!(delay.quantile(0.0), Span(6_383_000));
+        assert_eq!(delay.median(), Span(9_454_000));
+        assert_eq!(delay.quantile(1.0), Span(9_454_000));
+    }
+
+    #[test]
+    fn made_up_profiles_accept_any_region() {
+        for (name, expected) in [
+            ("loopback", Span::ZERO),
+            ("lan", Span::from_micros(100)),
+            ("uniform:20ms", Span::from_millis(10)),
+            ("uniform:250us", Span::from_micros(125)),
+        ] {
+            let profile = load(name);
+            assert!(profile.accepts_any_region() && profile.has_region("anywhere"));
+            assert!(profile.regions().is_empty());
+            assert_eq!(one_way(name, "here", "there"), expected, "{name}");
+            assert_eq!(one_way(name, "here", "here"), expected, "{name}: two nodes of one region");
+        }
+        assert!(load("loopback").one_way("a", "b", Jitter::Profile).unwrap().is_zero());
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let message = refused(Profile::load("aws-2025-7"));
+        assert!(message.contains("did you mean aws-2025-07 or"), "{message}");
+        assert!(
+            message.contains("gcp-2019-09, azure-2026-07, ibm-2026-08, loopback, lan, uniform:")
+        );
+        assert!(refused(Profile::load("lann")).contains("did you mean lan?"));
+        assert!(refused(Profile::load("uniform")).contains("did you mean uniform:20ms?"));
+        assert!(!refused(Profile::load("mars")).contains("did you mean"));
+        assert!(refused(Profile::load("uniform:fast")).contains("like `uniform:20ms`"));
+        assert!(refused(Profile::load("absent/file.csv")).contains("cannot read"));
+        assert!(refused(Profile::load("absent.csv")).contains("absent.csv"));
+    }
+
+    #[test]
+    fn an_unknown_region_is_answered_with_near_ones() {
+        let aws = load("aws-2025-07");
+        let message = refused(aws.one_way("us-eats-1", "Eu-West-1", Jitter::None));
+        assert!(message.contains("\"us-eats-1\" (did you mean us-east-1"), "{message}");
+        assert!(message.contains("no region \"Eu-West-1\" (did you mean eu-west-1"), "{message}");
+        assert!(message.contains("`flexpaxos profiles aws-2025-07` lists its 33"), "{message}");
+        assert!(!aws.has_region("us-eats-1") && aws.has_region("us-east-1"));
+    }
+
+    #[test]
+    fn a_missing_direction_is_named_and_not_made_up_from_the_other_one() {
+        let mine = Profile::from_csv("t.csv", "from,to,rtt_ms\na,b,9\n").unwrap();
+        assert_eq!(mine.rtt("a", "b").unwrap(), Span::from_millis(9));
+        assert!(refused(mine.rtt("b", "a")).contains("no row b -> a"));
+        assert!(refused(mine.one_way("b", "a", Jitter::None)).contains("no row b -> a"));
+    }
+
+    #[test]
+    fn a_csv_file_is_a_profile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.csv");
+        std::fs::write(&path, "from,to,rtt_ms,p90_ms,avg_ms\na,b,9,10,9.5\n").unwrap();
+        let profile = load(path.to_str().unwrap());
+        assert_eq!(profile.statistic(), "rtt_ms, p90_ms; not used: avg_ms");
+        assert_eq!(profile.regions(), ["a", "b"]);
+        std::fs::write(&path, "from,to,rtt_ms\na,b,far\n").unwrap();
+        assert!(refused(Profile::load(path.to_str().unwrap())).contains("mine.csv:2: rtt_ms"));
+    }
+
+    #[test]
+    fn jitter_is_written_in_lower_case_and_is_off_by_default() {
+        assert_eq!(serde_json::to_string(&Jitter::Profile).unwrap(), "\"profile\"");
+        assert_eq!(serde_json::from_str::<Jitter>("\"none\"").unwrap(), Jitter::default());
+    }
+}

@@ -1,0 +1,252 @@
+//! The command as its users meet it: what it prints, where, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The command, run in the package's folder.
+fn flexpaxos(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("NO_COLOR", "1");
+    command
+}
+
+/// Asserts that the command ends well and says these on stdout, and nothing on stderr.
+fn check(arguments: &[&str], phrases: &[&str]) -> String {
+    let output = flexpaxos(arguments);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(stderr, "");
+    for phrase in phrases {
+        assert!(stdout.contains(phrase), "{phrase:?} is missing in:\n{stdout}");
+    }
+    stdout
+}
+
+/// Asserts that the command refuses with exit code 2, says these on stderr and nothing on stdout.
+fn check_refused(arguments: &[&str], phrases: &[&str]) {
+    let output = flexpaxos(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(output.stdout.is_empty());
+    // A message is folded to the width of a terminal: its words count, not its lines.
+    let said = words(&stderr);
+    for phrase in phrases {
+        assert!(said.contains(&words(phrase)), "{phrase:?} is missing in:\n{stderr}");
+    }
+}
+
+/// The words of a text without the lines that are drawn beside it.
+fn words(text: &str) -> String {
+    let is_drawn = |letter: char| letter == '|' || ('\u{2500}'..='\u{257f}').contains(&letter);
+    text.replace(is_drawn, " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A copy of the quickstart with one place changed, in a folder that lives as long as it is used.
+fn spoilt_quickstart(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.toml");
+    let text = std::fs::read_to_string(original).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from:?} must occur once");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spoilt.toml");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn the_help_of_a_newcomer_says_where_to_start() {
+    check(
+        &["--help"],
+        &["Start here:", "flexpaxos run experiments/quickstart.toml", "Exit codes:"],
+    );
+    for name in ["run", "plan", "profiles", "quorums", "history", "completions", "man"] {
+        check(&[name, "--help"], &["Usage: flexpaxos", "Example"]);
+    }
+}
+
+#[test]
+fn the_agent_is_not_offered() {
+    assert!(!check(&["--help"], &[]).contains("agent"));
+    check(&["agent", "--help"], &["--coordinator", "--identity", "--folder", "not you"]);
+}
+
+#[test]
+fn a_request_without_sense_ends_with_two() {
+    check_refused(&[], &["Usage: flexpaxos"]);
+    check_refused(&["rum"], &["rum", "run"]);
+    check_refused(&["plan"], &["<EXPERIMENT>"]);
+    check_refused(&["plan", "experiments/quickstart.toml", "--trials", "0"], &["--trials"]);
+    check_refused(&["run", "experiments/quickstart.toml", "--listen", "here"], &["--listen"]);
+    check_refused(&["man", "nothing"], &["no command `nothing`", "help:", "quorums"]);
+}
+
+#[test]
+fn an_experiment_that_does_not_exist_is_named() {
+    for name in ["plan", "run"] {
+        check_refused(&[name, "no/such.toml"], &["no/such.toml", "help:", "quickstart.toml"]);
+    }
+}
+
+#[test]
+fn a_wrong_experiment_is_shown_with_its_place_and_what_to_change() {
+    let (_folder, path) = spoilt_quickstart("phase1 = 4", "phase1 = 3");
+    for name in ["plan", "run"] {
+        check_refused(
+            &[name, path.to_str().unwrap()],
+            &[
+                "phase-1 quorum {us-east-1, us-west-2, eu-west-1}",
+                "spoilt.toml:56:12",
+                "at least 6",
+                "`unsafe_quorums = true`",
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_place() {
+    let (_folder, path) = spoilt_quickstart("drain ", "drian ");
+    check_refused(
+        &["plan", path.to_str().unwrap()],
+        &["unknown key `drian`", "spoilt.toml:35:1", "did you mean `drain`?"],
+    );
+}
+
+#[test]
+fn the_plan_shows_the_floors_and_what_would_run() {
+    check(
+        &["plan", "experiments/quickstart.toml"],
+        &[
+            "question",
+            "refuted if",
+            "40 a second in total, Poisson",
+            "floor us-east-1 (ms)",
+            "139.36",
+            "69.68",
+            "64.22",
+            "9 trials: 3 variants x 1 point x 3 repeats",
+            "expected time 1m 3s",
+        ],
+    );
+}
+
+#[test]
+fn the_plan_lists_the_points_of_a_sweep_and_the_order_of_trials() {
+    let file = "experiments/commit-path.toml";
+    let whole = check(&["plan", file], &["clients=1024 durability=fsync", "30 trials"]);
+    assert!(!whole.contains("seed"));
+    check(&["plan", file, "--trials", "1", "--order"], &["10 trials", "seed"]);
+    check(&["plan", file, "--smoke"], &["2 trials", "100ms of warm-up, 200ms measured"]);
+}
+
+#[test]
+fn the_profiles_are_listed_and_shown() {
+    check(&["profiles"], &["aws-2025-07", "uniform:20ms", "measured"]);
+    check(&["profiles", "aws-2025-07"], &["cloudping.co", "us-east-1", "committed 2025-07-17"]);
+    let near = check(&["profiles", "aws-2025-07", "--from", "us-east-1"], &["the other way"]);
+    let position = |region: &str| near.find(region).unwrap();
+    assert!(position("ca-central-1") < position("us-west-2"));
+    check(&["profiles", "lan", "--from", "anywhere"], &["0.2 ms between any two nodes"]);
+}
+
+#[test]
+fn a_profile_as_csv_is_a_profile_again() {
+    let csv = check(&["profiles", "aws-2025-07", "--csv"], &["from,to,rtt_ms\n"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.csv");
+    std::fs::write(&path, &csv).unwrap();
+    assert_eq!(check(&["profiles", path.to_str().unwrap(), "--csv"], &[]), csv);
+}
+
+#[test]
+fn a_profile_or_region_that_does_not_exist_is_refused() {
+    check_refused(&["profiles", "aws-2052"], &["aws-2052", "aws-2025-07", "help:"]);
+    check_refused(&["profiles", "aws-2025-07", "--from", "us-esat-1"], &["us-east-1", "help:"]);
+    check_refused(&["profiles", "lan", "--csv"], &["no table of pairs", "leave out `--csv`"]);
+    check_refused(&["profiles", "--from", "us-east-1"], &["NAME"]);
+}
+
+#[test]
+fn a_safe_quorum_system_comes_with_its_proof() {
+    check(
+        &["quorums", "--n", "5", "--counts", "4,2"],
+        &["safe: every phase-1 quorum meets every phase-2 quorum, since 4 + 2 > 5", "{3, 4}"],
+    );
+    check(&["quorums", "--n", "9", "--majority"], &["126", "and 106 more"]);
+    check(
+        &[
+            "quorums",
+            "--n",
+            "4",
+            "--explicit-phase1",
+            "0,1",
+            "2,3",
+            "--explicit-phase2",
+            "0,2",
+            "1,3",
+        ],
+        &["safe:", "{0, 1} {2, 3}", "{0, 2} {1, 3}"],
+    );
+}
+
+#[test]
+fn an_unsafe_quorum_system_comes_with_its_counterexample() {
+    check(
+        &["quorums", "--n", "5", "--counts", "3,2"],
+        &["UNSAFE: phase-1 quorum {0, 1, 2} and phase-2 quorum {3, 4} have no replica in common"],
+    );
+}
+
+#[test]
+fn the_quorums_of_a_variant_are_those_of_its_file() {
+    let file = "experiments/quickstart.toml";
+    check(
+        &["quorums", "--experiment", file, "--variant", "flex-4-2"],
+        &["us-east-1, us-west-2", "4 + 2 > 5"],
+    );
+    check_refused(
+        &["quorums", "--experiment", file, "--variant", "flex"],
+        &["no variant `flex`", "classic, multi, flex-4-2"],
+    );
+}
+
+#[test]
+fn quorums_of_nonsense_are_refused() {
+    check_refused(&["quorums", "--n", "5"], &["--majority"]);
+    check_refused(&["quorums", "--majority"], &["--n"]);
+    check_refused(&["quorums", "--n", "0", "--majority"], &["1..=64"]);
+    check_refused(&["quorums", "--n", "65", "--majority"], &["1..=64"]);
+    check_refused(&["quorums", "--n", "5", "--counts", "4"], &["`4,2`"]);
+    check_refused(&["quorums", "--n", "5", "--counts", "6,1"], &["phase1 = 6", "help:"]);
+    check_refused(&["quorums", "--n", "5", "--counts", "4,2", "--majority"], &["cannot be used"]);
+}
+
+#[test]
+fn completions_and_manual_pages_are_printed() {
+    check(&["completions", "bash"], &["_flexpaxos", "quorums"]);
+    check(&["man"], &[".TH", "flexpaxos", "Exit codes"]);
+    check(&["man", "quorums"], &[".TH", "minimal quorums"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for arguments in
+        [["profiles", "azure-2026-07", "--csv"].as_slice(), &["completions", "bash"], &["man"]]
+    {
+        let mut child =
+            command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The reader goes away before the first byte.
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!(stderr, "", "{arguments:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
