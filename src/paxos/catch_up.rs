@@ -12,8 +12,8 @@ use crate::protocol::Slot;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
-/// The most values in one answer to a replica that is behind: a frame of modest size.
-const VALUES_PER_ANSWER: usize = 512;
+/// An answer to a replica that is behind ends with the value that passes this: a frame of modest size.
+const ANSWER_BYTES: usize = 1 << 20;
 
 impl Replica {
     /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
@@ -65,7 +65,7 @@ impl Replica {
         below: Slot,
         effects: &mut Effects,
     ) {
-        let values = self.learner.values(first, below, VALUES_PER_ANSWER);
+        let values = self.learner.values(first, below, ANSWER_BYTES);
         effects.send(NodeSet::only(from), self.values_message(first, values));
     }
 
@@ -92,6 +92,10 @@ impl Replica {
         self.execute(now, effects);
         if progressed && self.learner.executed_below() < executed_below {
             self.ask(from, self.learner.executed_below(), executed_below, effects);
+        }
+        if self.is_to_campaign && self.learner.executed_below() >= executed_below {
+            self.is_to_campaign = false;
+            self.campaign(now, effects);
         }
     }
 

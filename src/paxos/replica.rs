@@ -32,13 +32,20 @@ pub struct Replica {
     pub(super) awaiting: Window<Awaiting>,
     /// Slots below this are durably executed, by replica; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
+    /// Slots below this every replica has durably executed.
+    forgettable_below: Slot,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
     pub(super) learning_below: Slot,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
     pub(super) is_rejoining: bool,
+    /// It leads as soon as it has learned what it missed.
+    pub(super) is_to_campaign: bool,
 }
+
+/// The most slots that one input makes a replica forget.
+const FORGOTTEN_AT_ONCE: u64 = 256;
 
 /// The proposer of one of the two modes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +120,8 @@ impl Replica {
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
             is_rejoining: false,
+            is_to_campaign: false,
+            forgettable_below: Slot::ZERO,
         }
     }
 
@@ -139,10 +148,12 @@ impl Replica {
             effects.send(self.config.others(), self.everything_after_execution());
             self.arm_catch_up(effects);
         }
-        if let Mode::Multi { leader } = self.config.mode
-            && leader == self.config.id
-        {
-            self.campaign(now, effects);
+        if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
+            // Who is behind would be told every vote since; it learns what is chosen first.
+            self.is_to_campaign = self.is_rejoining;
+            if !self.is_to_campaign {
+                self.campaign(now, effects);
+            }
         }
     }
 
@@ -297,9 +308,18 @@ impl Replica {
         if self.executed.len() < self.config.quorums.n() {
             return;
         }
-        let Some(least) = self.executed.values().min().copied() else { return };
-        self.acceptor.forget_below(least);
-        self.learner.forget_below(least);
+        self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
+    }
+
+    /// Forgets a little of what every replica has durably executed: a million slots at once would
+    /// stall the replica for tens of milliseconds.
+    fn forget_some(&mut self) {
+        let first = self.acceptor.first();
+        if first < self.forgettable_below {
+            let below = self.forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
+            self.acceptor.forget_below(below);
+            self.learner.forget_below(below);
+        }
     }
 
     /// `slot` is chosen with `value`.
@@ -395,6 +415,7 @@ impl Protocol for Replica {
                 effects.send(self.config.others(), Message::Executed { below });
             }
         }
+        self.forget_some();
     }
 
     fn checkpoint(&self) -> Checkpoint {
