@@ -3,12 +3,15 @@
 
     pip install hdrhistogram
     scripts/read_hlog.py FILE.hlog [FILE.hlog ...]
+    scripts/read_hlog.py --folder RESULTS
 
-Prints one CSV row for each tag, all its intervals of all files merged, with the columns of
-latency.csv that are read from a histogram. The two must agree to the nanosecond.
+The first prints one CSV row for each tag, all its intervals of all files merged, with the columns of
+latency.csv that are read from a histogram; the second compares every trial of a results folder
+with its latency.csv, and fails on a difference.
 """
 
 import csv
+import math
 import sys
 
 try:
@@ -38,9 +41,20 @@ def merged(paths):
     return totals
 
 
+def at_percentile(total, share):
+    """The value that at least this share of the samples does not exceed.
+
+    This library rounds to the nearest rank; those of Java and Rust take the next one, which is the
+    definition. So the share is that of the rank, and then the libraries agree.
+    """
+    count = total.get_total_count()
+    rank = max(1, math.ceil(round(share / 100 * count, 9)))
+    return total.get_value_at_percentile(100 * rank / count)
+
+
 def row(tag, total):
     count = total.get_total_count()
-    values = {name: total.get_value_at_percentile(share) for name, share in PERCENTILES}
+    values = {name: at_percentile(total, share) for name, share in PERCENTILES}
     if count < SAMPLES_OF_P999:
         values["p999"] = ""
     return {
@@ -53,9 +67,43 @@ def row(tag, total):
     }
 
 
+def told(folder):
+    """What latency.csv says, by trial and tag."""
+    with open(f"{folder}/latency.csv", newline="") as table:
+        return {
+            (int(line["trial"]), f"{line['client_region']}:{line['operation']}"): line
+            for line in csv.DictReader(table)
+        }
+
+
+def compare(folder):
+    """Compares every histogram of a results folder with latency.csv; gives the differences."""
+    rows = told(folder)
+    differences = []
+    for trial in sorted({trial for trial, _ in rows}):
+        for tag, total in merged([f"{folder}/trial-{trial:03}.hlog"]).items():
+            line = rows.pop((trial, tag), None)
+            if line is None:
+                differences.append(f"trial {trial} {tag}: not in latency.csv")
+                continue
+            for name, value in row(tag, total).items():
+                # The mean is rounded differently in the last digits by the two libraries.
+                if name in ("tag", "latency_ns_mean"):
+                    continue
+                if str(value) != line[name]:
+                    differences.append(f"trial {trial} {tag} {name}: {value} here, {line[name]} there")
+    differences += [f"trial {trial} {tag}: in no .hlog" for trial, tag in rows]
+    return differences
+
+
 def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--folder":
+        count = len(told(sys.argv[2]))
+        differences = compare(sys.argv[2])
+        print("\n".join(differences) or f"all {count} rows of latency.csv agree")
+        sys.exit(1 if differences else 0)
     if len(sys.argv) < 2:
-        sys.exit("usage: read_hlog.py FILE.hlog [FILE.hlog ...]")
+        sys.exit("usage: read_hlog.py FILE.hlog [FILE.hlog ...] | --folder RESULTS")
     rows = [row(tag, total) for tag, total in sorted(merged(sys.argv[1:]).items())]
     if not rows:
         sys.exit("no interval in " + ", ".join(sys.argv[1:]))

@@ -66,10 +66,19 @@ impl Learner {
         self.end() > self.executed_below
     }
 
-    /// Consecutive chosen values from `first` to before `below`, at most `limit`.
-    pub(super) fn values(&self, first: Slot, below: Slot, limit: usize) -> Vec<Value> {
-        let slots = (first.0..below.0).map(Slot);
-        slots.map_while(|slot| self.chosen.get(slot).cloned()).take(limit).collect()
+    /// Consecutive chosen values from `first` to before `below`, until they fill `bytes`.
+    pub(super) fn values(&self, first: Slot, below: Slot, bytes: usize) -> Vec<Value> {
+        let mut filled = 0;
+        (first.0..below.0)
+            .map(Slot)
+            .map_while(|slot| self.chosen.get(slot))
+            .take_while(|value| {
+                let has_room = filled < bytes;
+                filled += value.size();
+                has_room
+            })
+            .cloned()
+            .collect()
     }
 
     /// Forgets the values below `slot`, which every replica has durably executed.

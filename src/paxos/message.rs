@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::acceptor::Acceptor;
 use super::ballot::Ballot;
 use super::learner::Learner;
-use crate::command::Command;
+use crate::command::{Command, Operation};
 use crate::protocol::Slot;
 
 /// What a slot can hold.
@@ -24,6 +24,15 @@ impl Value {
             Self::Noop => None,
             Self::Command(command) => Some(command),
         }
+    }
+
+    /// About how many bytes it takes in a message.
+    pub(super) fn size(&self) -> usize {
+        let payload = match self.command().map(|command| &command.operation) {
+            Some(Operation::Put { value, .. }) => value.len(),
+            Some(Operation::Get { .. }) | None => 0,
+        };
+        payload + size_of::<Command>()
     }
 }
 

@@ -23,6 +23,7 @@
 
 mod acceptor;
 mod ballot;
+mod catch_up;
 mod classic;
 mod config;
 mod learner;

@@ -221,11 +221,12 @@ impl Replica {
 
     /// A client's command: proposed, queued behind phase 1, or sent on to the leader.
     pub(super) fn submit_multi(&mut self, now: Time, command: Command, effects: &mut Effects) {
-        let myself = self.config.id;
+        let (myself, is_to_campaign) = (self.config.id, self.is_to_campaign);
         let multi = self.multi();
         match multi.state {
             State::Leading { .. } => self.propose_next(now, command, now, effects),
             State::Preparing(_) => multi.queue.push_back((now, command)),
+            State::Idle if is_to_campaign => multi.queue.push_back((now, command)),
             State::Idle => {
                 let leader = Some(multi.hint).filter(|hint| *hint != myself);
                 effects.replies.push(Reply::NotLeader { request: command.request, leader });

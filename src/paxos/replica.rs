@@ -1,7 +1,8 @@
 //! The replica: acceptor, proposer and learner composed, one input at a time.
 //!
 //! This file dispatches, and holds the roles that classic and Multi-Paxos share.
-//! What a proposer does is in `classic.rs` and `multi.rs`.
+//! What a proposer does is in `classic.rs` and `multi.rs`; how one that is behind learns, in
+//! `catch_up.rs`.
 
 use std::collections::BTreeMap;
 
@@ -31,13 +32,20 @@ pub struct Replica {
     pub(super) awaiting: Window<Awaiting>,
     /// Slots below this are durably executed, by replica; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
+    /// Slots below this every replica has durably executed.
+    forgettable_below: Slot,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
-    learning_below: Slot,
+    pub(super) learning_below: Slot,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
-    is_rejoining: bool,
+    pub(super) is_rejoining: bool,
+    /// It leads as soon as it has learned what it missed.
+    pub(super) is_to_campaign: bool,
 }
+
+/// The most slots that one input makes a replica forget.
+const FORGOTTEN_AT_ONCE: u64 = 256;
 
 /// The proposer of one of the two modes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,9 +101,6 @@ impl TimerKind {
     }
 }
 
-/// The most values in one answer to a replica that is behind: a frame of modest size.
-const VALUES_PER_ANSWER: usize = 512;
-
 impl Replica {
     /// A replica that has never run.
     pub fn new(config: Config) -> Self {
@@ -115,6 +120,8 @@ impl Replica {
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
             is_rejoining: false,
+            is_to_campaign: false,
+            forgettable_below: Slot::ZERO,
         }
     }
 
@@ -141,10 +148,12 @@ impl Replica {
             effects.send(self.config.others(), self.everything_after_execution());
             self.arm_catch_up(effects);
         }
-        if let Mode::Multi { leader } = self.config.mode
-            && leader == self.config.id
-        {
-            self.campaign(now, effects);
+        if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
+            // Who is behind would be told every vote since; it learns what is chosen first.
+            self.is_to_campaign = self.is_rejoining;
+            if !self.is_to_campaign {
+                self.campaign(now, effects);
+            }
         }
     }
 
@@ -293,105 +302,24 @@ impl Replica {
         }
     }
 
-    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
-    ///
-    /// What a proposer proposes at its ballot in a slot is what was or will be chosen there, if
-    /// anything is (Flexible Paxos, section 4); so a vote of ours at that ballot holds the value.
-    fn handle_chosen(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        ballot: Ballot,
-        first: Slot,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        let first = first.max(self.learner.executed_below());
-        let mut missing = None;
-        for slot in (first.0..below.0).map(Slot) {
-            if self.learner.is_chosen(slot) {
-                continue;
-            }
-            match self.acceptor.vote(slot) {
-                Some(vote) if vote.ballot == ballot => {
-                    let value = vote.value.clone();
-                    self.learn(now, slot, value, effects);
-                }
-                _ => missing = missing.or(Some(slot)),
-            }
-        }
-        if let Some(slot) = missing
-            && below > self.learning_below
-        {
-            self.ask(from, slot, below, effects);
-        }
-        self.execute(now, effects);
-    }
-
-    fn handle_learn(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        let values = self.learner.values(first, below, VALUES_PER_ANSWER);
-        effects.send(NodeSet::only(from), self.values_message(first, values));
-    }
-
-    fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
-        Message::Values { first, values, executed_below: self.learner.executed_below() }
-    }
-
-    fn handle_values(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        first: Slot,
-        values: Vec<Value>,
-        executed_below: Slot,
-        effects: &mut Effects,
-    ) {
-        self.is_rejoining = false;
-        let progressed = !values.is_empty();
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
-            if !self.learner.is_chosen(slot) {
-                self.learn(now, slot, value, effects);
-            }
-        }
-        self.execute(now, effects);
-        if progressed && self.learner.executed_below() < executed_below {
-            self.ask(from, self.learner.executed_below(), executed_below, effects);
-        }
-    }
-
-    /// Asks for chosen values; everybody, if they do not come before a time-out.
-    fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
-        self.learning_below = self.learning_below.max(below);
-        effects.send(NodeSet::only(from), Message::Learn { first, below });
-        self.arm_catch_up(effects);
-    }
-
-    fn arm_catch_up(&self, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
-        effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
-    }
-
-    fn everything_after_execution(&self) -> Message {
-        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
-    }
-
-    fn catch_up_again(&self, effects: &mut Effects) {
-        let is_behind = self.learner.executed_below() < self.learning_below;
-        if self.is_rejoining || is_behind {
-            effects.send(self.config.others(), self.everything_after_execution());
-            self.arm_catch_up(effects);
-        }
-    }
-
     fn handle_executed(&mut self, from: NodeId, below: Slot) {
         let known = self.executed.entry(from).or_default();
         *known = (*known).max(below);
         if self.executed.len() < self.config.quorums.n() {
             return;
         }
-        let Some(least) = self.executed.values().min().copied() else { return };
-        self.acceptor.forget_below(least);
-        self.learner.forget_below(least);
+        self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
+    }
+
+    /// Forgets a little of what every replica has durably executed: a million slots at once would
+    /// stall the replica for tens of milliseconds.
+    fn forget_some(&mut self) {
+        let first = self.acceptor.first();
+        if first < self.forgettable_below {
+            let below = self.forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
+            self.acceptor.forget_below(below);
+            self.learner.forget_below(below);
+        }
     }
 
     /// `slot` is chosen with `value`.
@@ -487,6 +415,7 @@ impl Protocol for Replica {
                 effects.send(self.config.others(), Message::Executed { below });
             }
         }
+        self.forget_some();
     }
 
     fn checkpoint(&self) -> Checkpoint {

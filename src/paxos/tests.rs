@@ -286,6 +286,23 @@ fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
 }
 
 #[test]
+fn a_replica_that_is_behind_asks_once_and_not_with_every_proposal() {
+    let mut follower = replica(1, MULTI);
+    let mut asked = Vec::new();
+    for slot in 1..100 {
+        let (ballot, slot, value) = (ballot(1, 0), Slot(slot), value(slot));
+        let phase2a = Message::Phase2a { ballot, slot, value, chosen_below: slot };
+        asked.extend(hear(&mut follower, 0, phase2a).sends);
+    }
+    let messages: Vec<Message> = asked.into_iter().map(|envelope| envelope.message).collect();
+    assert_eq!(messages, [Message::Learn { first: Slot(0), below: Slot(1) }]);
+    let (first, values) = (Slot(0), vec![value(0)]);
+    let answer = Message::Values { first, values, executed_below: Slot(1) };
+    let effects = hear(&mut follower, 0, answer);
+    assert_eq!(effects.executed.len(), 99);
+}
+
+#[test]
 fn a_replica_that_does_not_lead_says_who_does() {
     let mut follower = replica(1, MULTI);
     give(&mut follower, Input::Start);

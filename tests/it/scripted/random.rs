@@ -18,7 +18,7 @@ use super::world::{Deployment, Driver, Persist, World};
 const SEEDS: u64 = 200;
 const STEPS: usize = 2_000;
 /// A run that needs more steps than this after the faults ended makes no progress.
-const CALM_STEPS: usize = 20_000;
+const CALM_STEPS: usize = 60_000;
 /// A broken rule must show within this many seeds.
 const CONTROL_SEEDS: u64 = 100;
 

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs experiments and makes their results the committed reference: results/NAME/reference/.
+#
+#   scripts/reproduce.sh              every experiment, in order
+#   scripts/reproduce.sh quickstart   one of them
+#
+# A reference has no histories (they are checked, and then they are large) and replaces the one
+# before only when every trial is valid.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+names=("$@")
+if [ ${#names[@]} -eq 0 ]; then
+    names=(quickstart lan commit-path)
+fi
+cargo build --locked --release
+for name in "${names[@]}"; do
+    folder="results/$name"
+    new="$folder/new-reference"
+    rm -rf "$new"
+    target/release/flexpaxos run "experiments/$name.toml" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
+    rm -rf "$new/histories"
+    mv "/tmp/flexpaxos-$name.txt" "$new/table.txt"
+    rm -rf "$folder/reference"
+    mv "$new" "$folder/reference"
+done

@@ -1,0 +1,125 @@
+//! How replicas learn what others know to be chosen.
+//!
+//! A proposer tells that slots are chosen, without their values: whoever voted at its ballot has them.
+//! Whoever has not asks for them, and a replica that was restarted asks for everything it missed.
+//! Counting votes is not done here, nor execution.
+
+use super::Effects;
+use super::ballot::Ballot;
+use super::message::{Message, Value};
+use super::replica::{Proposer, Replica, TimerKind};
+use crate::protocol::Slot;
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// An answer to a replica that is behind ends with the value that passes this: a frame of modest size.
+const ANSWER_BYTES: usize = 1 << 20;
+
+impl Replica {
+    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
+    ///
+    /// What a proposer proposes at its ballot in a slot is what was chosen at a lower one, if
+    /// anything was (Flexible Paxos, section 4), and it gives up when a higher one chose otherwise;
+    /// so a vote of ours at that ballot holds the value.
+    pub(super) fn handle_chosen(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
+        let mut first = first.max(self.learner.executed_below());
+        // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
+        let is_asked_for =
+            matches!(self.proposer, Proposer::Multi(_)) && first < self.learning_below;
+        if is_asked_for {
+            first = self.learning_below;
+        }
+        let mut missing = None;
+        for slot in (first.0..below.0).map(Slot) {
+            if self.learner.is_chosen(slot) {
+                continue;
+            }
+            match self.acceptor.vote(slot) {
+                Some(vote) if vote.ballot == ballot => {
+                    let value = vote.value.clone();
+                    self.learn(now, slot, value, effects);
+                }
+                _ => missing = missing.or(Some(slot)),
+            }
+        }
+        match missing {
+            _ if is_asked_for => self.learning_below = self.learning_below.max(below),
+            Some(slot) => self.ask(from, slot, below, effects),
+            None => {}
+        }
+        self.execute(now, effects);
+    }
+
+    pub(super) fn handle_learn(
+        &mut self,
+        from: NodeId,
+        first: Slot,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
+        let values = self.learner.values(first, below, ANSWER_BYTES);
+        effects.send(NodeSet::only(from), self.values_message(first, values));
+    }
+
+    pub(super) fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
+        Message::Values { first, values, executed_below: self.learner.executed_below() }
+    }
+
+    pub(super) fn handle_values(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        first: Slot,
+        values: Vec<Value>,
+        executed_below: Slot,
+        effects: &mut Effects,
+    ) {
+        self.is_rejoining = false;
+        let progressed = !values.is_empty();
+        for (slot, value) in (first.0..).map(Slot).zip(values) {
+            if !self.learner.is_chosen(slot) {
+                self.learn(now, slot, value, effects);
+            }
+        }
+        self.execute(now, effects);
+        if progressed && self.learner.executed_below() < executed_below {
+            self.ask(from, self.learner.executed_below(), executed_below, effects);
+        }
+        if self.is_to_campaign && self.learner.executed_below() >= executed_below {
+            self.is_to_campaign = false;
+            self.campaign(now, effects);
+        }
+    }
+
+    /// Asks for chosen values; everybody, if they do not come before a time-out.
+    fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
+        self.learning_below = self.learning_below.max(below);
+        effects.send(NodeSet::only(from), Message::Learn { first, below });
+        self.arm_catch_up(effects);
+    }
+
+    pub(super) fn arm_catch_up(&self, effects: &mut Effects) {
+        let after = self.config.timing.retransmit_after;
+        effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
+    }
+
+    pub(super) fn everything_after_execution(&self) -> Message {
+        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
+    }
+
+    pub(super) fn catch_up_again(&self, effects: &mut Effects) {
+        let is_behind = self.learner.executed_below() < self.learning_below;
+        if self.is_rejoining || is_behind {
+            effects.send(self.config.others(), self.everything_after_execution());
+            self.arm_catch_up(effects);
+        }
+    }
+}
