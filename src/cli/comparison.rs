@@ -105,3 +105,100 @@ fn milliseconds(nanoseconds: Option<u64>) -> String {
         Some(ns) => format!("{:.2}", ns as f64 / 1e6),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::experiment::file::Source;
+    use crate::experiment::verify::Findings;
+    use crate::measure::rows::TrialRow;
+
+    const EXPERIMENT: &str = r#"
+question = "Which?"
+prediction = "That."
+trials = 2
+
+[topology]
+profile = "uniform:20ms"
+replicas = ["a", "b", "c"]
+clients = ["a", "elsewhere"]
+
+[workload]
+arrival = { poisson = { rate_per_s = 100 } }
+duration = "1s"
+
+[[variant]]
+name = "multi"
+protocol = { multi = { leader = "a" } }
+quorums = { majority = {} }
+"#;
+
+    fn plan() -> Plan {
+        let source = Source { path: PathBuf::from("made-up.toml"), text: EXPERIMENT.into() };
+        Plan::from_file(&source.parse().unwrap(), Path::new("")).unwrap()
+    }
+
+    /// A trial in which every write of each client took this long.
+    fn finished(plan: &Plan, trial: usize, took: [Span; 2], valid: bool) -> Finished {
+        let writes = took.map(|span| {
+            let mut latencies = Latencies::new();
+            latencies.record(span);
+            latencies
+        });
+        let row = TrialRow {
+            valid,
+            offered_per_s: valid.then_some(100.0),
+            achieved_per_s: valid.then_some(99.5),
+            ..TrialRow::default()
+        };
+        Finished {
+            trial: plan.trials[trial],
+            row,
+            writes: if valid { writes.into() } else { Vec::new() },
+            findings: Findings { verdict: None, violations: vec![], unfit: vec![], flags: vec![] },
+        }
+    }
+
+    /// The cells of each line below the header.
+    fn cells(table: &Table) -> Vec<Vec<String>> {
+        let text = table.to_string();
+        let lines = text.lines().skip(2);
+        lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn every_client_has_a_line_with_both_trials_merged() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let finished = [
+            finished(&plan, 0, [ms(41), ms(45)], true),
+            finished(&plan, 1, [ms(43), ms(45)], true),
+        ];
+        let table = comparison(&plan, &finished);
+        let lines = cells(&table);
+        assert_eq!(lines.len(), 2, "{table}");
+        assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
+        // The upper ends of the histogram's buckets, which are a thousandth wide.
+        assert_eq!(lines[0][5], "41.03-43.02", "{table}");
+        assert_eq!(lines[0][8..], ["40.00", "+1.03", "2/2"], "{table}");
+        assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
+        let header = table.to_string();
+        assert!(header.contains("p50 by trial") && header.contains("floor"), "{header}");
+    }
+
+    #[test]
+    fn an_invalid_trial_is_counted_and_gives_no_numbers() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let valid = finished(&plan, 0, [ms(41), ms(45)], true);
+        let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
+        let lines = cells(&comparison(&plan, &[valid, invalid]));
+        assert_eq!((lines[0][10].as_str(), lines[0][4].as_str()), ("1/2", "41.03"));
+        let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
+        let lines = cells(&comparison(&plan, &[invalid]));
+        assert_eq!(lines[0][3..8], ["-/-", "-", "-", "-", "-"]);
+        assert_eq!(lines[0][9..], ["-", "0/1"]);
+    }
+}

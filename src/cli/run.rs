@@ -172,3 +172,47 @@ fn stopped(error: &experiment::Error, finished: usize, planned: usize) -> Failur
     };
     Failure { exit, ..Failure::world(error, format!("{kept}; {help}")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::runtime::replica::MemberName;
+    use crate::time::Span;
+
+    fn exit(source: cluster::Error) -> Exit {
+        let error =
+            experiment::Error::Trial { trial: 1, variant: "multi".into(), source: source.into() };
+        let failure = stopped(&error, 1, 3);
+        let report = format!("{:?}", failure.report.unwrap());
+        let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("trial 1 (multi)") && said.contains("1 of 3"), "{said}");
+        failure.exit
+    }
+
+    #[test]
+    fn each_end_has_its_exit_code() {
+        let member = MemberName::parse("r1").unwrap();
+        let (members, waited) = (vec![member], Span::from_millis(20_000));
+        let ends: BTreeMap<_, _> = [(member, "exit status: 1".to_owned())].into();
+        let folder = PathBuf::from("work");
+        let never_joined = cluster::Error::NeverJoined {
+            members: members.clone(),
+            ends: ends.clone(),
+            waited,
+            folder: folder.clone(),
+        };
+        let said = never_joined.to_string();
+        assert_eq!(
+            said,
+            "r1 (ended: exit status: 1) never joined (waited 20.0 s); their logs are in work"
+        );
+        assert_eq!(exit(never_joined), Exit::NeverJoined);
+        let never_meshed = cluster::Error::NeverMeshed { members, ends, waited, folder };
+        assert_eq!(exit(never_meshed), Exit::NeverJoined);
+        assert_eq!(exit(cluster::Error::Interrupted), Exit::Partial);
+        let failed = cluster::Error::Failed { member, message: "the disk is full".into() };
+        assert_eq!(exit(failed), Exit::World);
+    }
+}

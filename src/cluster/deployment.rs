@@ -150,3 +150,96 @@ pub(super) fn site(member: MemberName) -> Site {
         MemberName::Client(ClientId(id)) => Site::Client(id as usize),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{Jitter, Profile};
+    use crate::workload::{Arrival, Keys};
+
+    /// Two clients, each at its own replica; c is far from both.
+    const PROFILE: &str = "from,to,rtt_ms\n\
+        a,a,0\na,b,10\na,c,40\nb,a,10\nb,b,0\nb,c,50\nc,a,40\nc,b,50\nc,c,0\n";
+
+    fn deployment(profile: &Profile, mode: Mode) -> Deployment {
+        let regions = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (replicas, clients) = (regions(&["a", "b", "c"]), regions(&["a", "b"]));
+        Deployment {
+            mode,
+            quorums: QuorumSystem::majority(3),
+            send: SendPolicy::All,
+            links: Links::new(profile, &replicas, &clients, Jitter::None).unwrap(),
+            workload: Workload {
+                arrival: Arrival::Fixed { rate_per_s: 10.0 },
+                keys: Keys::Uniform { count: 10 },
+                value_bytes: 8,
+                reads: 0.0,
+            },
+            durability: Durability::Memory,
+            transport: Transport::default(),
+            seed: 1,
+            warmup: Span::ZERO,
+            duration: Span::from_millis(100),
+            drain: Span::ZERO,
+            faults: Vec::new(),
+        }
+    }
+
+    fn apart(mode: Mode) -> Deployment {
+        deployment(&Profile::from_csv("apart", PROFILE).unwrap(), mode)
+    }
+
+    const LEADER_C: Mode = Mode::Multi { leader: NodeId(2) };
+
+    fn names(members: Vec<MemberName>) -> Vec<String> {
+        members.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_client_asks_the_leader_first_and_without_one_the_nearest() {
+        let targets =
+            |mode, client| apart(mode).targets(ClientId(client)).into_iter().map(|id| id.0);
+        assert!(targets(Mode::Classic, 0).eq([0, 1, 2]));
+        assert!(targets(Mode::Classic, 1).eq([1, 0, 2]));
+        assert!(targets(LEADER_C, 0).eq([2, 0, 1]));
+        assert!(targets(LEADER_C, 1).eq([2, 1, 0]));
+    }
+
+    #[test]
+    fn clients_talk_with_replicas_only() {
+        let deployment = apart(Mode::Classic);
+        let peers = |member| names(deployment.peers(member));
+        assert_eq!(names(deployment.members()), ["r0", "r1", "r2", "c0", "c1"]);
+        assert_eq!(peers(MemberName::Replica(NodeId(1))), ["r0", "r2", "c0", "c1"]);
+        assert_eq!(peers(MemberName::Client(ClientId(1))), ["r0", "r1", "r2"]);
+        assert_eq!(deployment.region(MemberName::Client(ClientId(1))), "b");
+    }
+
+    #[test]
+    fn of_two_members_with_a_link_exactly_one_dials() {
+        let deployment = apart(Mode::Classic);
+        for member in deployment.members() {
+            for peer in deployment.peers(member) {
+                let dials = [Deployment::dials(member, peer), Deployment::dials(peer, member)];
+                assert!(dials[0] != dials[1], "{member} and {peer}: {dials:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_floor_is_that_of_the_mode() {
+        let ms = |mode, client| apart(mode).floor(ClientId(client)).as_millis_f64();
+        // Both phases with b, from a: twice ten. To c and back, and c's second vote is a's.
+        assert!((ms(Mode::Classic, 0) - 20.0).abs() < 1e-6);
+        assert!((ms(LEADER_C, 0) - 80.0).abs() < 1e-6);
+        assert!((ms(LEADER_C, 1) - 90.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn without_any_delay_nothing_is_emulated_and_patience_is_two_seconds() {
+        let near = deployment(&Profile::load("loopback").unwrap(), Mode::Classic);
+        assert!(!near.is_emulated() && apart(Mode::Classic).is_emulated());
+        assert_eq!(near.retry_after(), Span::from_millis(2000));
+        assert_eq!(near.floor(ClientId(0)), Span::ZERO);
+    }
+}

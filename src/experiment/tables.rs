@@ -291,3 +291,98 @@ fn member_rows(plan: &Plan, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow>
 fn seconds(span: Span) -> f64 {
     span.0 as f64 / 1e9
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::cluster::{Report, Usage};
+    use crate::command::ClientId;
+    use crate::experiment::testing::{GOOD, source};
+    use crate::measure::{Recorder, Recording, Window};
+    use crate::runtime::client::Report as ClientReport;
+    use crate::time::Time;
+
+    fn plan() -> Plan {
+        Plan::from_file(&source(GOOD).parse().unwrap(), Path::new("")).unwrap()
+    }
+
+    /// One client that wrote once, in 70 ms.
+    fn outcome() -> Outcome {
+        let window = Window { from: Time(0), to: Time(1_000_000_000) };
+        let length = Span::from_millis(1000);
+        let mut recorder = Recorder::new(window, length);
+        recorder.record(OperationKind::Write, Time(100), Time(70_000_100));
+        let mut recording = Recording::new(window, length);
+        recorder.finish().iter().for_each(|interval| recording.add(interval));
+        let client = ClientReport {
+            recording,
+            issued_count: 1,
+            acknowledged_count: 1,
+            unknown_count: 0,
+            offered_count: 1,
+            achieved_count: 1,
+            retried_count: 0,
+            redirected_count: 0,
+            undecodable_count: 2,
+        };
+        let report = Report {
+            role: RoleReport::Client(client),
+            emulation: None,
+            refused_count: 3,
+            kernel_drop_count: Some(0),
+            usage: Some(Usage { cpu_s: 0.5, memory_peak_bytes: 1 << 20 }),
+            file_count: 1,
+        };
+        let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
+        outcome.reports.insert(MemberName::Client(ClientId(0)), report);
+        outcome
+    }
+
+    fn findings() -> Findings {
+        Findings { verdict: None, violations: vec![], unfit: vec![], flags: vec![] }
+    }
+
+    fn rows_of(findings: &Findings) -> Rows {
+        let plan = plan();
+        rows(&plan, &plan.trials[0], &outcome(), findings).unwrap()
+    }
+
+    #[test]
+    fn a_valid_trial_has_its_numbers() {
+        let rows = rows_of(&findings());
+        let trial = &rows.trial;
+        assert!(trial.valid && trial.complete && trial.flags.is_empty(), "{trial:?}");
+        assert_eq!((trial.offered_per_s, trial.achieved_per_s), (Some(0.1), Some(0.1)));
+        assert_eq!(trial.refused_frame_count, Some(2 + 3 + 4));
+        assert_eq!(rows.latency.len(), 1);
+        assert_eq!(rows.latency[0].client_region, "us-east-1");
+        assert!(rows.latency[0].latency_ns_p50 >= Some(70_000_000));
+        assert!(!rows.percentiles.is_empty() && !rows.timeline.is_empty());
+        assert_eq!(rows.writes.len(), 2);
+        let outcomes: Vec<&str> = rows.members.iter().map(|row| row.outcome.as_str()).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == "finished").count(), 1);
+        assert_eq!(outcomes.len(), 7);
+    }
+
+    #[test]
+    fn an_invalid_trial_has_no_numbers() {
+        let broken = Findings { violations: vec!["split".into()], ..findings() };
+        let unfit = Findings { unfit: vec!["dropped".into()], ..findings() };
+        for findings in [broken, unfit] {
+            let rows = rows_of(&findings);
+            assert!(!rows.trial.valid && rows.trial.flags.contains("INVALID"), "{:?}", rows.trial);
+            assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
+            assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
+            assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.writes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_flag_never_holds_what_separates_flags() {
+        let findings = Findings { flags: vec!["lost r1 (full; free some)".into()], ..findings() };
+        let flags = rows_of(&findings).trial.flags;
+        assert_eq!(flags.split(';').next(), Some("lost r1 (full, free some)"));
+    }
+}

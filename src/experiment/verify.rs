@@ -129,3 +129,147 @@ fn check_network(outcome: &Outcome, findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::cluster::{Report, RoleReport};
+    use crate::history::{ChosenWriter, ClientWriter, Issued, Kind};
+    use crate::protocol::Slot;
+    use crate::quorum::NodeId;
+    use crate::runtime::net::EmulationReport;
+    use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+    use crate::time::Time;
+
+    const R0: MemberName = MemberName::Replica(NodeId(0));
+    const C0: MemberName = MemberName::Client(crate::command::ClientId(0));
+
+    /// A trial of one replica and one client in which nothing happened.
+    struct Quiet {
+        folder: tempfile::TempDir,
+        outcome: Outcome,
+    }
+
+    impl Quiet {
+        fn new() -> Self {
+            let mut quiet =
+                Self { folder: tempfile::tempdir().unwrap(), outcome: Outcome::default() };
+            let replica = ChosenWriter::new(NodeId(0), Slot::ZERO);
+            quiet.write(R0, &replica.finish());
+            quiet.write(C0, &ClientWriter::new(crate::command::ClientId(0)).finish());
+            quiet
+        }
+
+        fn write(&mut self, member: MemberName, history: &[u8]) {
+            let path: PathBuf = self.folder.path().join(member.to_string());
+            std::fs::write(&path, history).unwrap();
+            self.outcome.files.insert(member, vec![path]);
+        }
+
+        fn emulated(mut self, emulation: EmulationReport) -> Self {
+            let report = Report {
+                role: RoleReport::Replica(ReplicaReport::default()),
+                emulation: Some(emulation),
+                refused_count: 0,
+                kernel_drop_count: Some(0),
+                usage: None,
+                file_count: 1,
+            };
+            self.outcome.reports.insert(R0, report);
+            self
+        }
+
+        fn verify(&self) -> Findings {
+            verify(&[R0, C0], &self.outcome)
+        }
+    }
+
+    #[test]
+    fn a_quiet_trial_is_valid() {
+        let findings = Quiet::new().emulated(EmulationReport::default()).verify();
+        assert!(findings.is_valid() && findings.flags.is_empty(), "{findings:?}");
+        assert_eq!(findings.verdict.unwrap().operation_count, 0);
+    }
+
+    #[test]
+    fn a_network_that_was_not_the_one_asked_for_makes_a_trial_unfit() {
+        let quiet = EmulationReport::default;
+        let late = Some(Span::from_millis(2));
+        let unfit = [
+            (EmulationReport { dropped: 3, ..quiet() }, "r0: 3 datagrams dropped by a full link"),
+            (EmulationReport { send_errors: 1, ..quiet() }, "r0: 1 datagrams that the kernel"),
+            (EmulationReport { early: 2, ..quiet() }, "r0: 2 datagrams released too early"),
+            (EmulationReport { lateness_p50: late, ..quiet() }, "half of its datagrams left"),
+        ];
+        for (emulation, said) in unfit {
+            let findings = Quiet::new().emulated(emulation).verify();
+            assert!(!findings.is_valid() && findings.violations.is_empty());
+            assert!(findings.unfit[0].contains(said), "{findings:?}");
+        }
+        let mut dropped = Quiet::new().emulated(quiet());
+        dropped.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
+        assert!(dropped.verify().unfit[0].contains("the kernel dropped 5 datagrams"));
+    }
+
+    #[test]
+    fn a_late_tail_and_a_stranger_are_worth_a_flag() {
+        let late = Some(Span::from_millis(2));
+        let emulation =
+            EmulationReport { lateness_p99: late, unknown_destination: 4, ..Default::default() };
+        let findings = Quiet::new().emulated(emulation).verify();
+        assert!(findings.is_valid());
+        assert!(findings.flags[0].contains("4 datagrams to strangers"), "{findings:?}");
+        assert!(findings.flags[1].contains("late links at r0"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_torn_tail_and_a_lost_member_are_said() {
+        let mut quiet = Quiet::new();
+        let tail = Tail::Torn { segment: "1.log".into(), offset: 96, lost_bytes: 7 };
+        let recovery =
+            Recovery { group_count: 1, has_checkpoint: false, tail, executed_below: Slot::ZERO };
+        quiet.outcome.recoveries.insert(R0, vec![recovery]);
+        quiet.outcome.lost.insert(C0, "killed".into());
+        let flags = quiet.verify().flags;
+        assert_eq!(flags, ["r0 cut a torn frame of 7 bytes at 96 of 1.log", "lost c0 (killed)"]);
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_unfit_and_no_violation() {
+        let mut quiet = Quiet::new();
+        quiet.write(R0, b"something else");
+        let findings = quiet.verify();
+        assert!(!findings.is_valid() && findings.violations.is_empty());
+        assert!(findings.unfit[0].contains("a history cannot be read"), "{findings:?}");
+        assert!(findings.verdict.is_none());
+    }
+
+    #[test]
+    fn a_member_without_a_history_is_missed_and_accuses_nobody() {
+        let mut quiet = Quiet::new();
+        let mut log = ChosenWriter::new(NodeId(0), Slot::ZERO);
+        let request =
+            crate::command::RequestId { client: crate::command::ClientId(0), sequence: 0 };
+        let command =
+            crate::history::EntryCommand { request, kind: Kind::Write, key: 1, digest: 2 };
+        let slot = Slot::ZERO;
+        log.entry(&crate::history::Entry { slot, command: Some(command), applied: true });
+        quiet.write(R0, &log.finish());
+        // Its whole history says that it issued nothing: somebody made the command up.
+        assert_eq!(quiet.verify().violations.len(), 1);
+        quiet.outcome.files.remove(&C0);
+        let findings = quiet.verify();
+        assert!(findings.is_valid(), "{findings:?}");
+        assert_eq!(findings.verdict.unwrap().unverified_count, 1);
+        // And with what it issued, all is well.
+        let mut client = ClientWriter::new(crate::command::ClientId(0));
+        let issued =
+            Issued { sequence: 0, intended_at: Time(1), kind: Kind::Write, key: 1, digest: 2 };
+        client.invoke(&issued);
+        quiet.write(C0, &client.finish());
+        let verdict = quiet.verify().verdict.unwrap();
+        assert_eq!((verdict.violation_count, verdict.unverified_count), (0, 0));
+    }
+}

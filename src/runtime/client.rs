@@ -484,3 +484,70 @@ impl ClientLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Arrival, Keys, Workload};
+
+    fn open(folder: &std::path::Path) -> ClientLoop {
+        let workload = Workload {
+            arrival: Arrival::Closed { clients: 3 },
+            keys: Keys::Uniform { count: 4 },
+            value_bytes: 8,
+            reads: 0.0,
+        };
+        let [warmup_from, measure_from, measure_until, drain_until] =
+            [0, 0, 1_000, 2_000].map(Time);
+        let settings = Settings {
+            id: ClientId(0),
+            targets: vec![NodeId(0), NodeId(1), NodeId(2)],
+            retry_after: Span(100),
+            floor: Span::ZERO,
+            schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
+            output: folder.join("history"),
+        };
+        let (_, attached) = tokio::sync::mpsc::unbounded_channel();
+        let generator = Generator::new(&workload, 0, 1, 1);
+        ClientLoop::open(settings, generator, attached, Arc::default()).unwrap()
+    }
+
+    fn sent_at(client: &ClientLoop) -> Vec<u64> {
+        client.outstanding.iter().flatten().map(|open| open.sent_at.0).collect()
+    }
+
+    fn send_on(client: &mut ClientLoop, now: u64, sequence: u64, leader: u8) {
+        let request = RequestId { client: ClientId(0), sequence };
+        let leader = Some(NodeId(leader));
+        client.handle_reply(Time(now), Reply::NotLeader { request, leader });
+    }
+
+    #[tokio::test]
+    async fn every_request_that_is_sent_on_reaches_the_leader() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut client = open(folder.path());
+        assert!(!client.issue(Time(1)));
+        assert_eq!(sent_at(&client), [1, 1, 1]);
+        // The leader is silent: the next one is asked, and sends all of them on.
+        client.retry(Time(200));
+        assert_eq!((client.target, sent_at(&client)), (1, vec![200; 3]));
+        for sequence in 0..3 {
+            send_on(&mut client, 210, sequence, 0);
+        }
+        assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_sent_in_circles_waits_for_its_next_retry() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut client = open(folder.path());
+        client.issue(Time(1));
+        send_on(&mut client, 10, 0, 1);
+        send_on(&mut client, 20, 0, 0);
+        send_on(&mut client, 30, 0, 1);
+        assert_eq!(sent_at(&client), [10, 1, 1]);
+        client.retry(Time(150));
+        send_on(&mut client, 160, 0, 1);
+        assert_eq!(sent_at(&client), [160, 150, 150]);
+    }
+}

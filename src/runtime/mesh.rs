@@ -133,3 +133,45 @@ enum Unreached {
     #[error(transparent)]
     Write(#[from] quinn::WriteError),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::runtime::net::{Authority, Transport, bind};
+
+    fn endpoint(authority: &Authority, member: &str) -> Endpoint {
+        let identity = authority.issue(member).unwrap();
+        bind(&identity, (Ipv4Addr::LOCALHOST, 0).into(), None, &Transport::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_member_that_is_no_peer_is_shown_the_door_and_a_peer_is_counted_once() {
+        let authority = Authority::new().unwrap();
+        let (server, peer, other) =
+            (endpoint(&authority, "r0"), endpoint(&authority, "r1"), endpoint(&authority, "r9"));
+        let (sender, mut attached) = unbounded_channel();
+        let mesh = Mesh::new(server.clone(), ["r1".into(), "c0".into()], sender);
+        let accepting = tokio::spawn(mesh.clone().accept());
+        let connection = other.connect(server.local_address(), "r0", None).await.unwrap();
+        assert!(connection.closed().await.to_string().contains("no peer of this member"));
+        assert_eq!(mesh.connected(), 0);
+
+        let (sender, mut own) = unbounded_channel();
+        let peers = Mesh::new(peer, ["r0".into()], sender);
+        let dial = peers.clone().dial(server.local_address(), "r0".into(), Span::ZERO);
+        let dialling = tokio::spawn(dial);
+        let [theirs, ours] = [attached.recv().await.unwrap(), own.recv().await.unwrap()];
+        assert_eq!((theirs.member.as_str(), ours.member.as_str()), ("r1", "r0"));
+        assert_eq!((mesh.connected(), peers.connected()), (1, 1));
+
+        // A stream that nobody wants any more is dialled again.
+        drop(theirs);
+        assert_eq!(attached.recv().await.unwrap().member, "r1");
+        accepting.abort();
+        dialling.abort();
+    }
+}

@@ -46,11 +46,7 @@ fn a_folder_below_a_file_cannot_be() {
 fn a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finished() {
     let site = Site::new(&small("memory", &format!("{MULTI}\n")));
     let run = site.command(&["--trials", "40", "--launcher", "in-process"]);
-    let mut command = Command::new("sh");
-    // In blocks of 512 bytes; the signal that comes with it would end the process instead.
-    command.arg("-c").arg("trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"");
-    command.arg(run.get_program()).args(run.get_args()).env("NO_COLOR", "1");
-    let ended = Ended::of(command);
+    let ended = Ended::of(limited(&run, 16));
     ended.check(1, &["cannot be written", "is the disk full", "make room"]);
     let finished = site.trials().len();
     assert!((1..40).contains(&finished), "{finished}");
@@ -58,6 +54,31 @@ fn a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finished() {
     assert!(ended.stderr.contains(&format!("{finished} of 40 trials")), "{}", ended.stderr);
     let left = files(&site.out());
     assert!(left.iter().all(|file| !file.ends_with(".tmp")), "{left:?}");
+}
+
+#[test]
+fn a_disk_without_room_for_an_acceptor_log_is_named_before_anything_runs() {
+    let site = Site::new(&small("fsync", MULTI));
+    let ended = Ended::of(limited(&site.command(&[]), 512));
+    ended.check(
+        1,
+        &[
+            "failed before the trial began: the disk is full",
+            "acceptor/",
+            "File too large",
+            "0 of 1",
+        ],
+    );
+    assert_eq!(site.agents(), [0; 0]);
+}
+
+/// The command with a limit of the size of its files, in blocks of 512 bytes.
+fn limited(run: &Command, blocks: u32) -> Command {
+    let mut command = Command::new("sh");
+    // The signal that comes with the error would end the process instead.
+    command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+    command.arg(run.get_program()).args(run.get_args()).env("NO_COLOR", "1");
+    command
 }
 
 /// An agent that does nothing at all.
