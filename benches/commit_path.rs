@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flexpaxos::cluster::{Deployment, InProcess, Interrupt, Settings, run_trial};
+use flexpaxos::cluster::{Deployment, InProcess, Interrupt, Settings, Timeouts, run_trial};
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::runtime::net::Transport;
@@ -49,7 +49,7 @@ fn seconds_a_commit(outstanding: u32, durability: Durability) -> f64 {
     let duration = Span::from_millis(200);
     let deployment = deployment(outstanding, durability, duration);
     let listen: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let settings = Settings { listen, folder: folder.path() };
+    let settings = Settings { listen, folder: folder.path(), timeouts: Timeouts::default() };
     let mut launcher = InProcess::default();
     let interrupt = Interrupt::never();
     let outcome = run_trial(&deployment, &settings, &mut launcher, &interrupt, &|_| {})

@@ -57,12 +57,21 @@ struct Member {
     status: Status,
     has_reported: bool,
     file_count: usize,
-    /// It was killed on purpose and is not expected to be there.
-    is_down: bool,
-    /// It was started again and is to come back.
-    is_returning: bool,
+    presence: Presence,
+}
+
+/// Whether a member is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Presence {
+    /// It is, or is about to join.
+    #[default]
+    Expected,
+    /// It was killed on purpose.
+    Down,
+    /// It was killed on purpose, started again, and is to come back.
+    Returning,
     /// It is lost for good.
-    is_lost: bool,
+    Lost,
 }
 
 struct Coordinator<'a> {
@@ -236,10 +245,12 @@ impl<'a> Coordinator<'a> {
             if self.has_handed_over(name) {
                 continue;
             }
-            if self.members[&name].is_returning {
-                self.lose(name, "it was started again and did not come back");
-            } else if !self.members[&name].is_down {
-                self.lose(name, "it did not hand over what it has");
+            match self.members[&name].presence {
+                Presence::Expected => self.lose(name, "it did not hand over what it has"),
+                Presence::Returning => {
+                    self.lose(name, "it was started again and did not come back");
+                }
+                Presence::Down | Presence::Lost => {}
             }
             // What it had written down when it ended; it lies where this process put its folder.
             let folder = self.folder.join(name.to_string());
@@ -293,7 +304,8 @@ impl<'a> Coordinator<'a> {
                 has_ended = true;
             }
         }
-        let is_awaited = |member: &Member| member.is_returning && member.session.is_none();
+        let is_awaited =
+            |member: &Member| member.presence == Presence::Returning && member.session.is_none();
         let returning = self.members.iter().filter(|(_, member)| is_awaited(member));
         for name in returning.map(|(name, _)| *name).collect::<Vec<_>>() {
             if let Some(end) = self.launcher.ended(name) {
@@ -305,8 +317,7 @@ impl<'a> Coordinator<'a> {
 
     fn lose(&mut self, name: MemberName, message: &str) {
         if let Some(member) = self.members.get_mut(&name) {
-            member.is_lost = true;
-            member.is_returning = false;
+            member.presence = Presence::Lost;
         }
         self.outcome.lost.entry(name).or_insert_with(|| message.into());
     }
@@ -317,7 +328,7 @@ impl<'a> Coordinator<'a> {
             match self.faults.remove(0).1 {
                 Strike::Kill(name) => {
                     if let Some(member) = self.members.get_mut(&name) {
-                        member.is_down = true;
+                        member.turn(Presence::Down);
                         (member.session, member.send) = (None, None);
                         member.status = Status::default();
                     }
@@ -325,7 +336,7 @@ impl<'a> Coordinator<'a> {
                 }
                 Strike::Restart(name) => {
                     if let Some(member) = self.members.get_mut(&name) {
-                        member.is_returning = true;
+                        member.turn(Presence::Returning);
                     }
                     self.launch(name)?;
                 }
@@ -394,7 +405,7 @@ impl<'a> Coordinator<'a> {
             }
             ToCoordinator::Ready(address) => {
                 member.address = Some(address);
-                (member.is_down, member.is_returning) = (false, false);
+                member.turn(Presence::Expected);
                 if let Some(schedule) = self.schedule {
                     let addresses = self.addresses();
                     self.tell(name, &ToAgent::Mesh(addresses)).await;
@@ -455,7 +466,8 @@ impl<'a> Coordinator<'a> {
 
     /// The last strike may fall into the drain, and a replica that is to come back is waited for.
     fn is_everybody_back(&self) -> bool {
-        self.faults.is_empty() && !self.members.values().any(|member| member.is_returning)
+        let is_returning = |member: &Member| member.presence == Presence::Returning;
+        self.faults.is_empty() && !self.members.values().any(is_returning)
     }
 
     fn are_clients_drained(&self) -> bool {
@@ -477,8 +489,15 @@ impl<'a> Coordinator<'a> {
 }
 
 impl Member {
-    const fn is_expected(&self) -> bool {
-        !self.is_lost && !self.is_down
+    fn is_expected(&self) -> bool {
+        self.presence == Presence::Expected
+    }
+
+    /// Changes whether it is there; who is lost stays so.
+    fn turn(&mut self, presence: Presence) {
+        if self.presence != Presence::Lost {
+            self.presence = presence;
+        }
     }
 }
 

@@ -191,7 +191,7 @@ mod tests {
 
     const LEADER_C: Mode = Mode::Multi { leader: NodeId(2) };
 
-    fn names(members: Vec<MemberName>) -> Vec<String> {
+    fn names(members: &[MemberName]) -> Vec<String> {
         members.iter().map(ToString::to_string).collect()
     }
 
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn clients_talk_with_replicas_only() {
         let deployment = apart(Mode::Classic);
-        let peers = |member| names(deployment.peers(member));
-        assert_eq!(names(deployment.members()), ["r0", "r1", "r2", "c0", "c1"]);
+        let peers = |member| names(&deployment.peers(member));
+        assert_eq!(names(&deployment.members()), ["r0", "r1", "r2", "c0", "c1"]);
         assert_eq!(peers(MemberName::Replica(NodeId(1))), ["r0", "r2", "c0", "c1"]);
         assert_eq!(peers(MemberName::Client(ClientId(1))), ["r0", "r1", "r2"]);
         assert_eq!(deployment.region(MemberName::Client(ClientId(1))), "b");

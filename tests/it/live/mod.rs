@@ -171,13 +171,19 @@ impl Site {
 
     /// The processes of members: those whose folder is in this site's.
     fn agents(&self) -> Vec<i32> {
-        let mine = self.root.path().display().to_string();
-        let is_mine = |pid: &i32| {
-            let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-            let arguments = String::from_utf8_lossy(&arguments).into_owned();
-            arguments.contains("\0agent\0") && arguments.contains(&mine)
-        };
-        processes().into_iter().filter(is_mine).collect()
+        processes_of(self.root.path())
+    }
+
+    /// The process of one member.
+    fn agent(&self, trial: usize, member: &str) -> i32 {
+        processes_of(&self.work(trial, member))[0]
+    }
+
+    /// The temporary files that are left.
+    fn temporaries(&self) -> Vec<String> {
+        let is_temporary =
+            |name: &String| Path::new(name).extension().is_some_and(|it| it == "tmp");
+        files(&self.out()).into_iter().filter(is_temporary).collect()
     }
 
     /// Waits until a member has said this in its log.
@@ -192,10 +198,18 @@ impl Site {
     }
 }
 
-/// The numbers of all processes.
-fn processes() -> Vec<i32> {
+/// The agents whose folder is this or below it.
+fn processes_of(folder: &Path) -> Vec<i32> {
+    let folder = folder.display().to_string();
     let entries = fs::read_dir("/proc").unwrap();
-    entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok()).collect()
+    let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_agent = |pid: &i32| {
+        // A process that has ended meanwhile has no words.
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        arguments.contains("\0agent\0") && arguments.contains(&folder)
+    };
+    pids.filter(is_agent).collect()
 }
 
 /// How a command ended.
@@ -273,10 +287,13 @@ struct Meddling<'a, L> {
     starts: BTreeMap<MemberName, usize>,
     folders: BTreeMap<MemberName, PathBuf>,
     /// Before a start, which has this number.
-    on_start: Box<dyn FnMut(&Start, usize) + Send + 'a>,
+    on_start: OnStart<'a>,
     /// After a member was killed, whose folder this is.
-    on_killed: Box<dyn FnMut(MemberName, &Path) + Send + 'a>,
+    on_killed: OnKilled<'a>,
 }
+
+type OnStart<'a> = Box<dyn FnMut(&Start, usize) + Send + 'a>;
+type OnKilled<'a> = Box<dyn FnMut(MemberName, &Path) + Send + 'a>;
 
 impl<'a, L> Meddling<'a, L> {
     fn new(launcher: L) -> Self {

@@ -74,7 +74,9 @@ fn log(path: &Path, is_changed: bool) -> Vec<u8> {
         writes.filter(|command| command.digest != 0).last().unwrap().digest ^= 1;
     }
     let mut writer = ChosenWriter::new(node, first);
-    entries.iter().for_each(|entry| writer.entry(entry));
+    for entry in &entries {
+        writer.entry(entry);
+    }
     writer.finish()
 }
 
