@@ -115,6 +115,10 @@ fn trial_row(
     if row.saturated == Some(true) {
         flags.push("saturated: achieved less than 99 % of what was offered".into());
     }
+    if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
+        // Their latency is in no percentile, and would have been the longest.
+        flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));
+    }
     if row.cpu_utilisation.is_some_and(|share| share > CPU_UTILISATION_MAX) {
         flags.push("cpu-bound: the machine sets the pace".into());
     }
@@ -309,7 +313,7 @@ mod tests {
     }
 
     /// One client that wrote once, in 70 ms.
-    fn outcome() -> Outcome {
+    fn outcome(unknown_count: u64) -> Outcome {
         let window = Window { from: Time(0), to: Time(1_000_000_000) };
         let length = Span::from_millis(1000);
         let mut recorder = Recorder::new(window, length);
@@ -320,7 +324,7 @@ mod tests {
             recording,
             issued_count: 1,
             acknowledged_count: 1,
-            unknown_count: 0,
+            unknown_count,
             offered_count: 1,
             achieved_count: 1,
             retried_count: 0,
@@ -346,7 +350,14 @@ mod tests {
 
     fn rows_of(findings: &Findings) -> Rows {
         let plan = plan();
-        rows(&plan, &plan.trials[0], &outcome(), findings).unwrap()
+        rows(&plan, &plan.trials[0], &outcome(0), findings).unwrap()
+    }
+
+    #[test]
+    fn operations_without_an_answer_are_said() {
+        let plan = plan();
+        let rows = rows(&plan, &plan.trials[0], &outcome(12), &findings()).unwrap();
+        assert!(rows.trial.valid && rows.trial.flags.contains("unanswered: 12 operations"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ fn check_complete(site: &Site) {
     let trial = &site.trials()[0];
     assert!(trial.valid && trial.complete, "{trial:?}");
     assert_eq!(trial.violation_count, Some(0));
+    // A peer that is dialled in vain while it is away is no stranger, and neither is one that returns.
+    assert_eq!(trial.refused_frame_count, Some(0));
+    assert!(!trial.flags.contains("strangers"), "{}", trial.flags);
     assert_eq!(trial.issued_count, trial.acknowledged_count, "{trial:?}");
 }
 
@@ -39,7 +42,9 @@ fn a_killed_replica_comes_back_with_what_it_promised_and_voted() {
 
 #[test]
 fn a_killed_leader_comes_back_with_a_higher_ballot_and_every_request_is_executed_once() {
-    let site = crash("fsync", "crash = \"leader\"\nrestart_after = \"200ms\"");
+    let fault = "\n[[fault]]\nat = \"300ms\"\ncrash = \"leader\"\nrestart_after = \"200ms\"\n";
+    let text = small("fsync", &format!("{MULTI}{fault}"));
+    let site = Site::new(&text.replace("loopback", "uniform:4ms"));
     site.run(&[]).check(0, &["1/1"]);
     check_complete(&site);
     let leader = &site.members(0)["r0"];
