@@ -17,6 +17,7 @@ use super::agent::{self, COORDINATOR, control_transport};
 use super::deployment::{Deployment, Fault};
 use super::error::Error;
 use super::launcher::{Launcher, Start};
+use super::member::{Member, Presence};
 use super::outcome::Outcome;
 use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
@@ -44,34 +45,6 @@ pub(super) async fn run(
     coordinator.endpoint.close("the trial is over");
     coordinator.launcher.stop_all();
     outcome
-}
-
-/// What is known of one member.
-#[derive(Debug, Default)]
-struct Member {
-    /// Its connection; none while it is not there.
-    session: Option<Session>,
-    send: Option<SendStream>,
-    /// Where it is for the others; none until it is ready to run.
-    address: Option<SocketAddr>,
-    status: Status,
-    has_reported: bool,
-    file_count: usize,
-    presence: Presence,
-}
-
-/// Whether a member is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Presence {
-    /// It is, or is about to join.
-    #[default]
-    Expected,
-    /// It was killed on purpose.
-    Down,
-    /// It was killed on purpose, started again, and is to come back.
-    Returning,
-    /// It is lost for good.
-    Lost,
 }
 
 struct Coordinator<'a> {
@@ -485,19 +458,6 @@ impl<'a> Coordinator<'a> {
             .map(|(_, member)| member.status.executed_below);
         let first = executed.next();
         executed.all(|below| Some(below) == first)
-    }
-}
-
-impl Member {
-    fn is_expected(&self) -> bool {
-        self.presence == Presence::Expected
-    }
-
-    /// Changes whether it is there; who is lost stays so.
-    fn turn(&mut self, presence: Presence) {
-        if self.presence != Presence::Lost {
-            self.presence = presence;
-        }
     }
 }
 

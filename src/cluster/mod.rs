@@ -10,6 +10,7 @@ mod coordinator;
 mod deployment;
 mod error;
 mod launcher;
+mod member;
 mod outcome;
 mod place;
 mod reception;
