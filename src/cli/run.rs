@@ -178,7 +178,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::runtime::replica::MemberName;
+    use crate::runtime::MemberName;
     use crate::time::Span;
 
     fn exit(source: cluster::Error) -> Exit {

@@ -18,9 +18,10 @@ use super::usage::UsageMeter;
 use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
 use crate::measure::hlog;
 use crate::paxos::Replica;
+use crate::runtime::MemberName;
 use crate::runtime::client::{self, ClientLoop, Schedule};
 use crate::runtime::net::{Identity, Transport, endpoint};
-use crate::runtime::replica::{self, MemberName, ReplicaLoop};
+use crate::runtime::replica::{self, ReplicaLoop};
 use crate::workload::Generator;
 
 /// The coordinator's name in its certificate.

@@ -22,10 +22,10 @@ use super::outcome::Outcome;
 use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Status, ToAgent, ToCoordinator};
+use crate::runtime::MemberName;
 use crate::runtime::client::Schedule;
 use crate::runtime::clock;
 use crate::runtime::net::{Authority, Endpoint, Identity, endpoint};
-use crate::runtime::replica::MemberName;
 use crate::time::{Span, Time};
 
 /// From the order to start to the first operation: the order must reach everybody.

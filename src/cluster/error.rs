@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::launcher;
+use crate::runtime::MemberName;
 use crate::runtime::net::{endpoint, identity};
-use crate::runtime::replica::MemberName;
 use crate::time::Span;
 
 /// Why a trial came to nothing.

@@ -14,9 +14,9 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
+use crate::runtime::MemberName;
 use crate::runtime::net::Identity;
 use crate::runtime::net::identity;
-use crate::runtime::replica::MemberName;
 
 /// Why an agent was not started.
 #[derive(Debug, thiserror::Error)]

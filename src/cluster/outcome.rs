@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::wire::{Report, RoleReport};
+use crate::runtime::MemberName;
 use crate::runtime::client::Report as ClientReport;
-use crate::runtime::replica::{MemberName, Recovery, Report as ReplicaReport};
+use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// What came of one trial.
 #[derive(Debug, Default)]

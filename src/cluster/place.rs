@@ -8,10 +8,10 @@ use tokio::task::JoinSet;
 
 use super::agent;
 use super::deployment::{Deployment, site};
+use crate::runtime::MemberName;
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
 use crate::runtime::net::{Emulation, Endpoint, Identity, Precision, Releaser, endpoint};
-use crate::runtime::replica::MemberName;
 
 /// The place of one member in a deployment.
 pub(super) struct Place {

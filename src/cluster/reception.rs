@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use super::error::Error;
 use super::wire::{Receiver, ToCoordinator};
+use crate::runtime::MemberName;
 use crate::runtime::net::Endpoint;
-use crate::runtime::replica::MemberName;
 
 /// One connection of a member: a member that was restarted has another, and what an earlier one
 /// still has to say counts no more.

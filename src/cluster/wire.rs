@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
+use crate::runtime::MemberName;
 use crate::runtime::client::{Report as ClientReport, Schedule};
 use crate::runtime::net::EmulationReport;
 use crate::runtime::net::frame::{self, Decoder};
-use crate::runtime::replica::{MemberName, Recovery, Report as ReplicaReport};
+use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// From the coordinator to an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]

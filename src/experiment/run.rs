@@ -17,7 +17,7 @@ use super::verify::{self, Findings};
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
 use crate::measure::rows::{self, TrialRow};
 use crate::measure::{self, Latencies, Store, hlog, store};
-use crate::runtime::replica::MemberName;
+use crate::runtime::MemberName;
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]

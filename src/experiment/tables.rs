@@ -9,7 +9,7 @@ use crate::measure::rows::{
 use crate::measure::{Error, Latencies, OperationKind, Phase, is_saturated, timeline};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
-use crate::runtime::replica::MemberName;
+use crate::runtime::MemberName;
 use crate::runtime::storage::Durability;
 use crate::time::Span;
 use crate::workload::Arrival;

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 
 use crate::cluster::Outcome;
 use crate::history::{Check, Options, Verdict};
-use crate::runtime::replica::MemberName;
+use crate::runtime::MemberName;
 use crate::runtime::storage::Tail;
 use crate::time::Span;
 

@@ -15,12 +15,12 @@ use std::task::{Context, Poll};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::MemberName;
 use super::alarm::{self, Alarm};
 use super::clock;
 use super::encoder::Encoder;
 use super::mesh::Attached;
 use super::net::frame;
-use super::replica::MemberName;
 use super::spool::{self, Spool};
 use super::stream::{Closed, Stream};
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};

@@ -5,32 +5,35 @@
 //! Its single obligation to the protocol is [`Effects::durable_sends`]: they are kept back until
 //! the store says that every record before them is durable.
 
+mod report;
+pub use report::{Recovery, Report, Status};
+
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::MemberName;
 use super::alarm::{self, Alarm};
 use super::clock;
 use super::mesh::Attached;
 use super::net::frame;
 use super::spool::{self, Spool};
-use super::storage::{self, Durability, Store, Tail, Ticket};
+use super::storage::{self, Durability, Store, Ticket};
 use super::stream::{Closed, Stream};
 use super::timers::Timers;
 use crate::command::{ClientId, Command, Operation};
 use crate::history::{ChosenWriter, Entry, EntryCommand, Kind, digest};
-use crate::measure::{PhaseRecorder, PhaseRecording, Window};
+use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
-use crate::quorum::{NodeId, NodeSet};
+use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 
 /// A checkpoint is written when the log behind the last one has grown by this much.
@@ -96,53 +99,6 @@ pub enum Error {
         /// Why.
         source: postcard::Error,
     },
-}
-
-/// What others may look at while the replica runs.
-#[derive(Debug, Default)]
-pub struct Status {
-    /// Slots below this are executed.
-    pub executed_below: AtomicU64,
-    /// It is to stop.
-    pub finish: AtomicBool,
-    /// Wakes the loop to look at `finish`.
-    pub waker: atomic_waker::AtomicWaker,
-}
-
-impl Status {
-    /// Asks the loop to end.
-    pub fn finish(&self) {
-        self.finish.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-}
-
-/// What was found on disk when the replica started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recovery {
-    /// Groups of records behind the last checkpoint.
-    pub group_count: usize,
-    /// Whether there was a checkpoint.
-    pub has_checkpoint: bool,
-    /// How the log ended.
-    pub tail: Tail,
-    /// Slots below this were executed in the checkpoint.
-    pub executed_below: Slot,
-}
-
-/// What a replica has to say at the end.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Report {
-    /// Time spent in each phase by the commands it proposed, and what else it said of its work.
-    pub phases: PhaseRecording,
-    /// Frames that did not decode.
-    pub undecodable_count: u64,
-    /// Frames dropped because a peer did not read.
-    pub dropped_count: u64,
-    /// Syncs of the acceptor's log.
-    pub sync_count: u64,
-    /// Slots below this are executed.
-    pub executed_below: u64,
 }
 
 /// One replica and everything it talks to.
@@ -536,52 +492,4 @@ fn drain<T: serde::de::DeserializeOwned>(
         }
     }
     Ok(BURST)
-}
-
-/// The name of a member in its certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum MemberName {
-    /// `r3`.
-    Replica(NodeId),
-    /// `c0`: the load generator of a client region.
-    Client(ClientId),
-}
-
-impl MemberName {
-    /// The member of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        let number = name.get(1..)?;
-        match name.as_bytes().first()? {
-            b'r' => {
-                let id: u8 = number.parse().ok()?;
-                (usize::from(id) < NodeSet::CAPACITY).then_some(Self::Replica(NodeId(id)))
-            }
-            b'c' => Some(Self::Client(ClientId(number.parse().ok()?))),
-            _ => None,
-        }
-    }
-}
-
-impl std::fmt::Display for MemberName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Replica(id) => write!(f, "r{}", id.0),
-            Self::Client(id) => write!(f, "c{}", id.0),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_member_is_what_its_name_says() {
-        for member in [MemberName::Replica(NodeId(63)), MemberName::Client(ClientId(12))] {
-            assert_eq!(MemberName::parse(&member.to_string()), Some(member));
-        }
-        for stranger in ["", "r", "r64", "c-1", "coordinator", "rx"] {
-            assert_eq!(MemberName::parse(stranger), None, "{stranger}");
-        }
-    }
 }

@@ -1,0 +1,56 @@
+//! What a replica says of itself: while it runs, when it starts, and at its end.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::PhaseRecording;
+use crate::protocol::Slot;
+use crate::runtime::storage::Tail;
+
+/// What others may look at while the replica runs.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Slots below this are executed.
+    pub executed_below: AtomicU64,
+    /// It is to stop.
+    pub finish: AtomicBool,
+    /// Wakes the loop to look at `finish`.
+    pub waker: atomic_waker::AtomicWaker,
+}
+
+impl Status {
+    /// Asks the loop to end.
+    pub fn finish(&self) {
+        self.finish.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// What was found on disk when the replica started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Groups of records behind the last checkpoint.
+    pub group_count: usize,
+    /// Whether there was a checkpoint.
+    pub has_checkpoint: bool,
+    /// How the log ended.
+    pub tail: Tail,
+    /// Slots below this were executed in the checkpoint.
+    pub executed_below: Slot,
+}
+
+/// What a replica has to say at the end.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Time spent in each phase by the commands it proposed, and what else it said of its work.
+    pub phases: PhaseRecording,
+    /// Frames that did not decode.
+    pub undecodable_count: u64,
+    /// Frames dropped because a peer did not read.
+    pub dropped_count: u64,
+    /// Syncs of the acceptor's log.
+    pub sync_count: u64,
+    /// Slots below this are executed.
+    pub executed_below: u64,
+}
