@@ -110,7 +110,10 @@ impl Provenance {
 
 impl Code {
     fn gather(folder: &Path) -> Self {
-        let changes = git(folder, &["status", "--porcelain", "--untracked-files=no"]);
+        // Results are what a run makes, not what it is made of.
+        let product = ["--", ":(top)", ":(top,exclude)results"];
+        let status = [&["status", "--porcelain", "--untracked-files=no"][..], &product].concat();
+        let changes = git(folder, &status);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: git(folder, &["rev-parse", "HEAD"]),
