@@ -3,8 +3,9 @@
 use super::{Latencies, confidence_ranks};
 use crate::time::Span;
 
-/// No percentile is told with fewer samples than this beyond it: none beyond it, and it is the
-/// maximum by another name. So the 99.9th needs 10,000 samples.
+/// The 99.9th percentile and the steps of a distribution are not told with fewer samples than this
+/// beyond them: with none beyond it, a percentile is the maximum by another name. So the 99.9th needs
+/// 10,000 samples. The 99th is always told, beside its interval.
 const SAMPLES_BEYOND: f64 = 10.0;
 
 /// A share of achieved to offered rate below which a trial measured its own queue.

@@ -70,12 +70,11 @@ impl Replica {
 
     /// A client's command: both phases, for the first slot that looks free.
     pub(super) fn submit_classic(&mut self, now: Time, command: Command, effects: &mut Effects) {
-        self.open_attempt(now, Some(command), now, now, 0, effects);
+        self.open_attempt(Some(command), now, now, 0, effects);
     }
 
     fn open_attempt(
         &mut self,
-        now: Time,
         command: Option<Command>,
         submitted: Time,
         started: Time,
@@ -86,12 +85,11 @@ impl Replica {
         let classic = self.classic();
         let slot = classic.next.max(learned_end);
         classic.next = slot.next();
-        self.open_attempt_at(now, slot, command, (submitted, started), lost_count, effects);
+        self.open_attempt_at(slot, command, (submitted, started), lost_count, effects);
     }
 
     fn open_attempt_at(
         &mut self,
-        now: Time,
         slot: Slot,
         command: Option<Command>,
         (submitted, started): (Time, Time),
@@ -109,11 +107,11 @@ impl Replica {
             lost_count,
         };
         self.classic().attempts.insert(slot, attempt);
-        self.start_phase1(now, slot, effects);
+        self.start_phase1(slot, effects);
     }
 
     /// Phase 1a at a ballot above every one seen in this slot.
-    fn start_phase1(&mut self, _now: Time, slot: Slot, effects: &mut Effects) {
+    fn start_phase1(&mut self, slot: Slot, effects: &mut Effects) {
         let promised = self.acceptor.promised(slot);
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let seen = attempt.seen.max(promised).max(attempt.ballot);
@@ -168,23 +166,6 @@ impl Replica {
         let contacts = self.config.phase2_contacts();
         self.send_phase2a(contacts, ballot, slot, value, effects);
         self.arm_attempt(slot, effects);
-    }
-
-    fn send_phase2a(
-        &mut self,
-        to: NodeSet,
-        ballot: Ballot,
-        slot: Slot,
-        value: Value,
-        effects: &mut Effects,
-    ) {
-        let myself = self.config.id;
-        let phase2a =
-            Message::Phase2a { ballot, slot, value: value.clone(), chosen_below: Slot::ZERO };
-        effects.send(to.without(myself), phase2a);
-        if to.contains(myself) {
-            self.handle_phase2a(myself, ballot, slot, value, effects);
-        }
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at the attempt's ballot is chosen.
@@ -248,14 +229,14 @@ impl Replica {
     }
 
     /// The time-out or the back-off of the attempt at `slot` is over.
-    pub(super) fn attempt_again(&mut self, now: Time, slot: Slot, effects: &mut Effects) {
+    pub(super) fn attempt_again(&mut self, slot: Slot, effects: &mut Effects) {
         let everybody = self.config.everybody();
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let ballot = attempt.ballot;
         match &attempt.stage {
-            Stage::BackingOff => self.start_phase1(now, slot, effects),
+            Stage::BackingOff => self.start_phase1(slot, effects),
             // Some refused and the others are silent: only a higher ballot helps.
-            _ if !attempt.refused_by.is_empty() => self.start_phase1(now, slot, effects),
+            _ if !attempt.refused_by.is_empty() => self.start_phase1(slot, effects),
             Stage::Phase1 { promises, .. } => {
                 let missing = everybody.difference(*promises);
                 effects.notes.push(Note::Retransmitted);
@@ -285,7 +266,7 @@ impl Replica {
         if value.command() != Some(&command) {
             effects.notes.push(Note::RaceLost);
             let (submitted, started) = (attempt.submitted, attempt.started);
-            self.open_attempt(now, Some(command), submitted, started, attempt.lost_count, effects);
+            self.open_attempt(Some(command), submitted, started, attempt.lost_count, effects);
             return;
         }
         let phase2_since = match attempt.stage {
@@ -323,7 +304,7 @@ impl Replica {
             for slot in (executed_below.0..end.0).map(Slot) {
                 let is_open = self.classic().attempts.contains_key(&slot);
                 if !is_open && !self.learner.is_chosen(slot) {
-                    self.open_attempt_at(now, slot, None, (now, now), 0, effects);
+                    self.open_attempt_at(slot, None, (now, now), 0, effects);
                 }
             }
         }

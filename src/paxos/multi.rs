@@ -258,7 +258,7 @@ impl Replica {
     ) {
         let chosen_below = self.learner.executed_below();
         let contacts = self.config.phase2_contacts();
-        let (myself, others) = (self.config.id, self.config.others());
+        let others = self.config.others();
         let multi = self.multi();
         let State::Leading { ballot, .. } = multi.state else {
             unreachable!("only a leader proposes")
@@ -274,12 +274,7 @@ impl Replica {
         if others.is_subset(contacts) {
             multi.announced_below = multi.announced_below.max(chosen_below);
         }
-        let phase2a = Message::Phase2a { ballot, slot, value: value.clone(), chosen_below };
-        effects.send(contacts.without(myself), phase2a);
-        if contacts.contains(myself) {
-            // The others need not wait for the leader's own disk; its own vote does.
-            self.handle_phase2a(myself, ballot, slot, value, effects);
-        }
+        self.send_phase2a(contacts, ballot, slot, value, effects);
         self.arm_retransmit(effects);
     }
 
@@ -439,8 +434,6 @@ impl Replica {
     pub(super) fn retransmit(&mut self, now: Time, effects: &mut Effects) {
         let timeout = self.config.timing.retransmit_after;
         let everybody = self.config.everybody();
-        let myself = self.config.id;
-        let chosen_below = self.learner.executed_below();
         self.forget_finished();
         let multi = self.multi();
         multi.is_retransmit_armed = false;
@@ -466,13 +459,8 @@ impl Replica {
                     proposal.sent = now;
                     let missing = everybody.difference(proposal.votes);
                     let value = proposal.value.clone();
-                    let phase2a =
-                        Message::Phase2a { ballot, slot, value: value.clone(), chosen_below };
-                    effects.send(missing.without(myself), phase2a);
+                    self.send_phase2a(missing, ballot, slot, value, effects);
                     effects.notes.push(Note::Retransmitted);
-                    if missing.contains(myself) {
-                        self.handle_phase2a(myself, ballot, slot, value, effects);
-                    }
                 }
             }
         }

@@ -195,6 +195,29 @@ impl Replica {
         }
     }
 
+    /// Phase 2a, for the first time or again: the others need not wait for the proposer's own disk;
+    /// its own vote does.
+    pub(super) fn send_phase2a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+        effects: &mut Effects,
+    ) {
+        let myself = self.config.id;
+        // A ballot of classic Paxos says nothing of other slots.
+        let chosen_below = match self.proposer {
+            Proposer::Multi(_) => self.learner.executed_below(),
+            Proposer::Classic(_) => Slot::ZERO,
+        };
+        let phase2a = Message::Phase2a { ballot, slot, value: value.clone(), chosen_below };
+        effects.send(to.without(myself), phase2a);
+        if to.contains(myself) {
+            self.handle_phase2a(myself, ballot, slot, value, effects);
+        }
+    }
+
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
         match message {
             Message::Phase1a { ballot, scope } => self.handle_phase1a(from, ballot, scope, effects),
@@ -365,7 +388,7 @@ impl Replica {
             TimerKind::Announce => self.announce(effects),
             TimerKind::CatchUp => self.catch_up_again(effects),
             TimerKind::Fill => self.fill_holes(now, effects),
-            TimerKind::Attempt(slot) => self.attempt_again(now, slot, effects),
+            TimerKind::Attempt(slot) => self.attempt_again(slot, effects),
         }
     }
 
