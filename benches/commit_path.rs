@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flexpaxos::cluster::{Deployment, InProcess, Interrupt, Settings, Timeouts, run_trial};
+use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
+use flexpaxos::deployment::{Deployment, Durability};
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::runtime::net::Transport;
-use flexpaxos::runtime::storage::Durability;
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -34,7 +34,6 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
             reads: 0.0,
         },
         durability,
-        transport: Transport::default(),
         seed: 1,
         warmup: Span::from_millis(50),
         duration,
@@ -49,7 +48,12 @@ fn seconds_a_commit(outstanding: u32, durability: Durability) -> f64 {
     let duration = Span::from_millis(200);
     let deployment = deployment(outstanding, durability, duration);
     let listen: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let settings = Settings { listen, folder: folder.path(), timeouts: Timeouts::default() };
+    let settings = Settings {
+        listen,
+        folder: folder.path(),
+        timeouts: Timeouts::default(),
+        transport: Transport::default(),
+    };
     let mut launcher = InProcess::default();
     let interrupt = Interrupt::never();
     let outcome = run_trial(&deployment, &settings, &mut launcher, &interrupt, &|_| {})

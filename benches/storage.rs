@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use flexpaxos::runtime::storage::{Durability, Store, Ticket};
+use flexpaxos::deployment::Durability;
+use flexpaxos::runtime::storage::{Store, Ticket};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::TempDir;
 

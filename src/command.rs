@@ -5,6 +5,7 @@
 //! It knows nothing of slots, ballots or replicas.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,29 @@ pub struct Command {
     pub settled_below: u64,
     /// What it asks.
     pub operation: Operation,
+}
+
+/// `x=1` or `x?`: keys that are letters read as such, values that are long as their length.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Operation::Put { key, .. } | Operation::Get { key }) = self.operation;
+        match u32::try_from(key).ok().and_then(char::from_u32) {
+            Some(letter) if letter.is_ascii_lowercase() => write!(f, "{letter}")?,
+            _ => write!(f, "{key}")?,
+        }
+        match &self.operation {
+            Operation::Put { value, .. } => write!(f, "={}", legible(value)),
+            Operation::Get { .. } => f.write_str("?"),
+        }
+    }
+}
+
+/// A short text as it is, anything else by its length.
+pub fn legible(value: &[u8]) -> String {
+    match std::str::from_utf8(value) {
+        Ok(text) if text.len() <= 16 && !text.chars().any(char::is_control) => text.to_owned(),
+        _ => format!("({} B)", value.len()),
+    }
 }
 
 /// What an operation answered.

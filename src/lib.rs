@@ -11,10 +11,11 @@
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`] |
-//! | L3 | [`runtime`] |
-//! | L4 | [`cluster`] |
-//! | L5 | [`experiment`] |
-//! | L6 | [`cli`] |
+//! | L3 | [`client`], [`deployment`] |
+//! | L4 | [`runtime`] |
+//! | L5 | [`cluster`] |
+//! | L6 | [`experiment`] |
+//! | L7 | [`cli`] |
 
 pub mod command;
 pub mod protocol;
@@ -27,6 +28,9 @@ pub mod history;
 pub mod measure;
 pub mod topology;
 pub mod workload;
+
+pub mod client;
+pub mod deployment;
 
 pub mod runtime;
 

@@ -7,12 +7,12 @@
 //! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
 //! only after every record given so far is on stable storage.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Display};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Outcome, RequestId};
+use crate::command::{Command, Outcome, RequestId, legible};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -33,7 +33,7 @@ impl Slot {
     }
 }
 
-impl fmt::Display for Slot {
+impl Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "slot {}", self.0)
     }
@@ -59,6 +59,8 @@ pub enum Input<M> {
     },
     /// A client asks for a command.
     Request(Command),
+    /// It is told to lead, whoever leads now; a protocol without leaders does nothing.
+    Campaign,
     /// A timer that was set has run out.
     Timer(TimerId),
     /// A checkpoint is durable in which every slot below this is executed: peers may rely on it.
@@ -111,6 +113,23 @@ impl Reply {
     pub const fn request(&self) -> RequestId {
         match self {
             Self::Executed { request, .. } | Self::NotLeader { request, .. } => *request,
+        }
+    }
+}
+
+/// `stored at slot 3`.
+impl Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Executed { slot, outcome: Outcome::Stored, .. } => write!(f, "stored at {slot}"),
+            Self::Executed { slot, outcome: Outcome::Read(None), .. } => {
+                write!(f, "read nothing at {slot}")
+            }
+            Self::Executed { slot, outcome: Outcome::Read(Some(value)), .. } => {
+                write!(f, "read {} at {slot}", legible(value))
+            }
+            Self::NotLeader { leader: Some(leader), .. } => write!(f, "ask {leader}"),
+            Self::NotLeader { leader: None, .. } => f.write_str("ask somebody else"),
         }
     }
 }
@@ -226,9 +245,9 @@ impl<M, R> Effects<M, R> {
 /// Equal state and equal input give equal state and equal effects in equal order.
 pub trait Protocol: Sized {
     /// What replicas send one another.
-    type Message: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+    type Message: Clone + Debug + Display + Serialize + DeserializeOwned + Send + 'static;
     /// What a replica makes durable, one change at a time.
-    type Record: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+    type Record: Clone + Debug + Display + Serialize + DeserializeOwned + Send + 'static;
     /// All that a replica makes durable, at one moment: it replaces the records before it.
     type Checkpoint: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
 

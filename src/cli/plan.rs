@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::table::{counted, fold, table};
 use super::{Exit, Failure};
+use crate::deployment::Durability;
 use crate::experiment::plan::{Fault, Plan, Target, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
-use crate::runtime::storage::Durability;
 use crate::time::Span;
 use crate::workload::Arrival;
 

@@ -178,7 +178,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::runtime::MemberName;
+    use crate::deployment::MemberName;
     use crate::time::Span;
 
     fn exit(source: cluster::Error) -> Exit {

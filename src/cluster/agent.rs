@@ -16,10 +16,11 @@ use tokio::task::{JoinError, JoinSet};
 use super::place::Place;
 use super::usage::UsageMeter;
 use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use crate::client::{Schedule, Session, Settings};
+use crate::deployment::MemberName;
 use crate::measure::hlog;
 use crate::paxos::Replica;
-use crate::runtime::MemberName;
-use crate::runtime::client::{self, ClientLoop, Schedule};
+use crate::runtime::client::{self, ClientLoop};
 use crate::runtime::net::{Identity, Transport, endpoint};
 use crate::runtime::replica::{self, ReplicaLoop};
 use crate::workload::Generator;
@@ -188,8 +189,9 @@ impl Agent {
 
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
-            ToAgent::Assign { deployment, bind, known } => {
-                let place = Place::take(*deployment, self.member, &self.identity, bind, &known)?;
+            ToAgent::Assign { deployment, transport, bind, known } => {
+                let (member, identity) = (self.member, &self.identity);
+                let place = Place::take(*deployment, &transport, member, identity, bind, &known)?;
                 let address = place.endpoint.local_address();
                 self.log(&format!("listens on {address}"));
                 self.place = Some(place);
@@ -252,20 +254,21 @@ impl Agent {
             }
             MemberName::Client(id) => {
                 let Some(attached) = place.attached.take() else { return Ok(()) };
-                let settings = client::Settings {
+                let settings = Settings {
                     id,
                     targets: deployment.targets(id),
                     retry_after: deployment.retry_after(),
                     floor: deployment.floor(id),
                     schedule,
-                    output: new_file(&self.folder)
-                        .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
                 };
+                let output = new_file(&self.folder)
+                    .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
                 let of = deployment.links.client_regions.len();
                 let workload = &deployment.workload;
                 let generator = Generator::new(workload, id.0 as usize, of, deployment.seed);
                 let status = Arc::new(client::Status::default());
-                let client = ClientLoop::open(settings, generator, attached, Arc::clone(&status))?;
+                let session = Session::new(settings, generator);
+                let client = ClientLoop::open(session, &output, attached, Arc::clone(&status))?;
                 self.running = Some(Running::Client(status));
                 self.loops.spawn(async move { Ok(RoleReport::Client(client.run().await?)) });
             }

@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use super::agent::{self, Ticket};
 use super::coordinator;
-use super::deployment::Deployment;
 use super::error::Error;
 use super::launcher::Launcher;
 use super::outcome::Outcome;
 use super::settings::{Progress, Settings};
+use crate::deployment::Deployment;
 
 /// Whether the user wants the run to end; installed once, for all trials of a run.
 #[derive(Clone, Debug)]

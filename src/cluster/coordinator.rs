@@ -14,7 +14,6 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinSet;
 
 use super::agent::{self, COORDINATOR, control_transport};
-use super::deployment::{Deployment, Fault};
 use super::error::Error;
 use super::launcher::{Launcher, Start};
 use super::member::{Member, Presence};
@@ -22,10 +21,10 @@ use super::outcome::Outcome;
 use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Status, ToAgent, ToCoordinator};
-use crate::runtime::MemberName;
-use crate::runtime::client::Schedule;
+use crate::client::Schedule;
+use crate::deployment::{Deployment, Fault, Harm, MemberName};
 use crate::runtime::clock;
-use crate::runtime::net::{Authority, Endpoint, Identity, endpoint};
+use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
 use crate::time::{Span, Time};
 
 /// From the order to start to the first operation: the order must reach everybody.
@@ -51,6 +50,7 @@ struct Coordinator<'a> {
     deployment: &'a Deployment,
     folder: &'a Path,
     timeouts: Timeouts,
+    transport: Transport,
     launcher: &'a mut dyn Launcher,
     authority: Authority,
     /// A member that is started again is the same one.
@@ -82,6 +82,10 @@ impl<'a> Coordinator<'a> {
         settings: &Settings<'a>,
         launcher: &'a mut dyn Launcher,
     ) -> Result<Self, Error> {
+        let is_crash = |fault: &Fault| matches!(fault.harm, Harm::Crash { .. });
+        if let Some(fault) = deployment.faults.iter().find(|fault| !is_crash(fault)) {
+            return Err(Error::Fault { harm: fault.harm });
+        }
         let authority = Authority::new()?;
         let identity = authority.issue(COORDINATOR)?;
         let endpoint = endpoint::bind(&identity, settings.listen, None, &control_transport())
@@ -96,6 +100,7 @@ impl<'a> Coordinator<'a> {
             deployment,
             folder: settings.folder,
             timeouts: settings.timeouts,
+            transport: settings.transport.clone(),
             launcher,
             authority,
             identities: BTreeMap::new(),
@@ -194,11 +199,13 @@ impl<'a> Coordinator<'a> {
         let drain_until = measure_until + self.deployment.drain;
         let schedule = Schedule { warmup_from, measure_from, measure_until, drain_until };
         self.schedule = Some(schedule);
-        for Fault { at, replica, restart_after } in &self.deployment.faults {
+        for Fault { at, harm, heals_after } in &self.deployment.faults {
+            // `new` refused what cannot be done to processes.
+            let Harm::Crash { replica, .. } = harm else { continue };
             let member = MemberName::Replica(*replica);
             let killed_at = measure_from + *at;
             self.faults.push((killed_at, Strike::Kill(member)));
-            let restart = restart_after.map(|after| (killed_at + after, Strike::Restart(member)));
+            let restart = heals_after.map(|after| (killed_at + after, Strike::Restart(member)));
             self.faults.extend(restart);
         }
         self.faults.sort_by_key(|(at, _)| *at);
@@ -365,8 +372,8 @@ impl<'a> Coordinator<'a> {
             member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
         (member.session, member.send) = (Some(session), Some(send));
         let deployment = Box::new(self.deployment.clone());
-        let known = self.addresses();
-        self.tell(name, &ToAgent::Assign { deployment, bind, known }).await;
+        let (known, transport) = (self.addresses(), self.transport.clone());
+        self.tell(name, &ToAgent::Assign { deployment, transport, bind, known }).await;
     }
 
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::launcher;
-use crate::runtime::MemberName;
+use crate::deployment::{Harm, MemberName};
 use crate::runtime::net::{endpoint, identity};
 use crate::time::Span;
 
@@ -57,6 +57,12 @@ pub enum Error {
         member: MemberName,
         /// What it said.
         message: String,
+    },
+    /// What cannot be done to a process.
+    #[error("replicas that run cannot suffer {harm:?}: only a crash can be injected live")]
+    Fault {
+        /// What was asked for.
+        harm: Harm,
     },
     /// The user has had enough.
     #[error("interrupted")]

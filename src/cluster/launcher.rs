@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
-use crate::runtime::MemberName;
+use crate::deployment::MemberName;
 use crate::runtime::net::Identity;
 use crate::runtime::net::identity;
 

@@ -7,7 +7,6 @@
 pub mod agent;
 mod blocking;
 mod coordinator;
-mod deployment;
 mod error;
 mod launcher;
 mod member;
@@ -20,7 +19,6 @@ mod wire;
 
 pub use agent::Ticket;
 pub use blocking::{Interrupt, run_agent, run_trial};
-pub use deployment::{Deployment, Fault};
 pub use error::Error;
 pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use outcome::Outcome;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::wire::{Report, RoleReport};
-use crate::runtime::MemberName;
-use crate::runtime::client::Report as ClientReport;
+use crate::client::Report as ClientReport;
+use crate::deployment::MemberName;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// What came of one trial.

@@ -7,11 +7,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::agent;
-use super::deployment::{Deployment, site};
-use crate::runtime::MemberName;
+use crate::deployment::{Deployment, MemberName, site};
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
-use crate::runtime::net::{Emulation, Endpoint, Identity, Precision, Releaser, endpoint};
+use crate::runtime::net::{
+    Emulation, Endpoint, Identity, Precision, Releaser, Transport, endpoint,
+};
 
 /// The place of one member in a deployment.
 pub(super) struct Place {
@@ -28,6 +29,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn take(
         deployment: Deployment,
+        transport: &Transport,
         member: MemberName,
         identity: &Identity,
         bind: SocketAddr,
@@ -44,7 +46,7 @@ impl Place {
         if let Some(emulation) = &emulation {
             set_links(emulation, &deployment, member, known);
         }
-        let endpoint = endpoint::bind(identity, bind, emulation.clone(), &deployment.transport)?;
+        let endpoint = endpoint::bind(identity, bind, emulation.clone(), transport)?;
         let (sender, attached) = unbounded_channel();
         let peers = deployment.peers(member).into_iter().map(|peer| peer.to_string());
         let mesh = Mesh::new(endpoint.clone(), peers, sender);

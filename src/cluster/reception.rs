@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::error::Error;
 use super::wire::{Receiver, ToCoordinator};
-use crate::runtime::MemberName;
+use crate::deployment::MemberName;
 use crate::runtime::net::Endpoint;
 
 /// One connection of a member: a member that was restarted has another, and what an earlier one

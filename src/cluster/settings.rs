@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::runtime::net::Transport;
 use crate::time::Span;
 
 /// What the user is shown while a trial runs.
@@ -31,6 +32,8 @@ pub struct Settings<'a> {
     pub folder: &'a Path,
     /// How long it waits for what.
     pub timeouts: Timeouts,
+    /// The settings of QUIC.
+    pub transport: Transport,
 }
 
 /// How long the coordinator waits for what.

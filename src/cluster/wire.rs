@@ -7,11 +7,11 @@ use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::Deployment;
-use crate::runtime::MemberName;
-use crate::runtime::client::{Report as ClientReport, Schedule};
-use crate::runtime::net::EmulationReport;
+use crate::client::{Report as ClientReport, Schedule};
+use crate::deployment::Deployment;
+use crate::deployment::MemberName;
 use crate::runtime::net::frame::{self, Decoder};
+use crate::runtime::net::{EmulationReport, Transport};
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// From the coordinator to an agent.
@@ -21,6 +21,8 @@ pub(super) enum ToAgent {
     Assign {
         /// The deployment.
         deployment: Box<Deployment>,
+        /// The settings of QUIC.
+        transport: Transport,
         /// Where to bind the socket of the deployment: a restarted member keeps its address.
         bind: SocketAddr,
         /// Where others are already: they may speak to it before it is told to connect.

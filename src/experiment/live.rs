@@ -2,7 +2,7 @@
 
 use super::file;
 use super::plan::{Plan, Target, Trial};
-use crate::cluster::{Deployment, Fault};
+use crate::deployment::{Deployment, Fault, Harm, Unsynced};
 use crate::paxos::Mode;
 use crate::quorum::NodeId;
 use crate::runtime::net::{Congestion, Transport};
@@ -21,7 +21,8 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
             // Classic Paxos has no leader to crash.
             Target::Leader => leader?,
         };
-        Some(Fault { at: fault.at, replica, restart_after: fault.restart_after })
+        let harm = Harm::Crash { replica, unsynced: Unsynced::default() };
+        Some(Fault { at: fault.at, harm, heals_after: fault.restart_after })
     });
     Deployment {
         mode: variant.mode,
@@ -30,7 +31,6 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         links: plan.links.clone(),
         workload: point.workload.clone(),
         durability: point.durability,
-        transport: transport(plan.congestion),
         seed: trial.seed,
         warmup: plan.warmup,
         duration: plan.duration,
@@ -39,7 +39,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
     }
 }
 
-fn transport(congestion: file::Congestion) -> Transport {
+pub(super) fn transport(congestion: file::Congestion) -> Transport {
     let fixed = Transport::default();
     let congestion = match congestion {
         file::Congestion::Fixed => fixed.congestion,

@@ -15,9 +15,9 @@ use super::provenance::Provenance;
 use super::tables::{self, Rows};
 use super::verify::{self, Findings};
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::deployment::MemberName;
 use crate::measure::rows::{self, TrialRow};
 use crate::measure::{self, Latencies, Store, hlog, store};
-use crate::runtime::MemberName;
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +174,12 @@ impl Run<'_> {
     ) -> Result<Finished, Error> {
         let deployment = live::deployment(self.plan, trial);
         let work = self.store.folder().join("work").join(format!("trial-{:03}", trial.index));
-        let settings = Settings { listen: self.listen, folder: &work, timeouts: self.timeouts };
+        let settings = Settings {
+            listen: self.listen,
+            folder: &work,
+            timeouts: self.timeouts,
+            transport: live::transport(self.plan.congestion),
+        };
         let progress = |stage| tell(&Event::Stage(trial, stage));
         let outcome =
             cluster::run_trial(&deployment, &settings, self.launcher, &self.interrupt, &progress)

@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use super::file::{self, File};
 use super::plan::{Error, Refused, Trial};
-use crate::runtime::storage::Durability;
+use crate::deployment::Durability;
 use crate::workload::{self, Arrival, Keys, Workload};
 
 /// The keys of a file that names none.

@@ -3,14 +3,14 @@
 use super::plan::{Plan, Trial};
 use super::verify::Findings;
 use crate::cluster::{Outcome, RoleReport};
+use crate::deployment::Durability;
+use crate::deployment::MemberName;
 use crate::measure::rows::{
     LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, OperationKind, Phase, is_saturated, timeline};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
-use crate::runtime::MemberName;
-use crate::runtime::storage::Durability;
 use crate::time::Span;
 use crate::workload::Arrival;
 
@@ -128,7 +128,7 @@ fn trial_row(
 }
 
 fn count_operations(plan: &Plan, arrival: &Arrival, outcome: &Outcome, row: &mut TrialRow) {
-    let sum = |field: fn(&crate::runtime::client::Report) -> u64| {
+    let sum = |field: fn(&crate::client::Report) -> u64| {
         outcome.clients().map(|(_, report)| field(report)).sum::<u64>()
     };
     let duration_s = seconds(plan.duration);
@@ -301,11 +301,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::client::Report as ClientReport;
     use crate::cluster::{Report, Usage};
     use crate::command::ClientId;
     use crate::experiment::testing::{GOOD, source};
     use crate::measure::{Recorder, Recording, Window};
-    use crate::runtime::client::Report as ClientReport;
     use crate::time::Time;
 
     fn plan() -> Plan {

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 
 use crate::cluster::Outcome;
+use crate::deployment::MemberName;
 use crate::history::{Check, Options, Verdict};
-use crate::runtime::MemberName;
 use crate::runtime::storage::Tail;
 use crate::time::Span;
 

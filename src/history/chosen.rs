@@ -12,9 +12,9 @@ use std::io::Read;
 use serde::Serialize;
 
 use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
-use super::{Error, Kind};
-use crate::command::{ClientId, RequestId};
-use crate::protocol::Slot;
+use super::{Error, Kind, digest};
+use crate::command::{ClientId, Operation, RequestId};
+use crate::protocol::{Executed, Slot};
 use crate::quorum::NodeId;
 
 const MAGIC: [u8; 4] = *b"FPXR";
@@ -40,6 +40,20 @@ pub struct Entry {
     pub command: Option<EntryCommand>,
     /// Whether it changed the state machine: false for a repeated request.
     pub applied: bool,
+}
+
+impl Entry {
+    /// What a log keeps of a slot that was executed.
+    pub fn of(executed: &Executed) -> Self {
+        let command = executed.command.as_ref().map(|command| {
+            let (kind, key, digest) = match &command.operation {
+                Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
+                Operation::Get { key } => (Kind::Read, *key, 0),
+            };
+            EntryCommand { request: command.request, kind, key, digest }
+        });
+        Self { slot: executed.slot, command, applied: executed.applied }
+    }
 }
 
 /// A command as a log keeps it.
@@ -284,11 +298,7 @@ mod tests {
             },
             kind: if slot.is_multiple_of(5) { Kind::Read } else { Kind::Write },
             key: slot * 17 % 1000,
-            digest: if slot.is_multiple_of(5) {
-                0
-            } else {
-                super::super::digest(&slot.to_le_bytes())
-            },
+            digest: if slot.is_multiple_of(5) { 0 } else { digest(&slot.to_le_bytes()) },
         };
         (first..first + count)
             .map(|slot| Entry {

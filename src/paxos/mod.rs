@@ -33,6 +33,7 @@ mod replica;
 #[cfg(test)]
 mod tests;
 mod window;
+mod words;
 
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;

@@ -432,6 +432,10 @@ impl Protocol for Replica {
             Input::Start => self.start(now, effects),
             Input::Message { from, message } => self.handle_message(now, from, message, effects),
             Input::Request(command) => self.submit(now, command, effects),
+            Input::Campaign => match self.proposer {
+                Proposer::Multi(_) => self.campaign(now, effects),
+                Proposer::Classic(_) => {}
+            },
             Input::Timer(timer) => self.handle_timer(now, timer, effects),
             Input::Checkpointed(below) => {
                 self.handle_executed(self.config.id, below);

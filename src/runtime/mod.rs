@@ -6,8 +6,6 @@
 pub mod alarm;
 pub mod client;
 pub mod clock;
-mod member;
-pub use member::MemberName;
 pub mod mesh;
 pub mod net;
 pub mod replica;

@@ -20,17 +20,17 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::MemberName;
 use super::alarm::{self, Alarm};
 use super::clock;
 use super::mesh::Attached;
 use super::net::frame;
 use super::spool::{self, Spool};
-use super::storage::{self, Durability, Store, Ticket};
+use super::storage::{self, Store, Ticket};
 use super::stream::{Closed, Stream};
 use super::timers::Timers;
-use crate::command::{ClientId, Command, Operation};
-use crate::history::{ChosenWriter, Entry, EntryCommand, Kind, digest};
+use crate::command::{ClientId, Command};
+use crate::deployment::{Durability, MemberName};
+use crate::history::{ChosenWriter, Entry};
 use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
 use crate::quorum::NodeId;
@@ -438,14 +438,7 @@ impl<P: Protocol> ReplicaLoop<P> {
     }
 
     fn write_down(&mut self, executed: &Executed) {
-        let command = executed.command.as_ref().map(|command| {
-            let (kind, key, digest) = match &command.operation {
-                Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
-                Operation::Get { key } => (Kind::Read, *key, 0),
-            };
-            EntryCommand { request: command.request, kind, key, digest }
-        });
-        let entry = Entry { slot: executed.slot, command, applied: executed.applied };
+        let entry = Entry::of(executed);
         self.chosen.entry(&entry);
         if let Some(block) = self.chosen.take_block() {
             self.spool.write(block);

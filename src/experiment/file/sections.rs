@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::runtime::storage::Durability;
+use crate::deployment::Durability;
 
 /// An experiment, as typed.
 #[derive(Clone, Debug, Deserialize)]

@@ -21,7 +21,7 @@ fn what_is_absent_takes_its_default() {
     let text = GOOD.replace("seed = 7\ntrials = 2\n", "").replace("mode = \"fsync\"\n", "");
     let file = source(&text).parse().unwrap();
     assert_eq!((file.seed, file.trials.is_none()), (1, true));
-    assert_eq!(file.durability.mode, crate::runtime::storage::Durability::Fsync);
+    assert_eq!(file.durability.mode, crate::deployment::Durability::Fsync);
     assert_eq!(file.transport.congestion, Congestion::Fixed);
     assert_eq!(file.topology.jitter, Jitter::None);
     assert_eq!(file.variants[0].send, Send::All);

@@ -2,10 +2,10 @@
 
 use toml::Spanned;
 
+use crate::deployment::Durability;
 use crate::experiment::file::{self, Length};
 use crate::experiment::sweep::Point;
 use crate::paxos::Mode;
-use crate::runtime::storage::Durability;
 use crate::time::Span;
 
 use super::error::{Error, Refused};

@@ -76,22 +76,13 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{Action, Damage, Error};
 
+use crate::deployment::Durability;
 use crate::time::Span;
 use frame::Kind;
 use housekeeper::Housekeeper;
 use queue::Queue;
 use segment::Segment;
 use writer::Writer;
-
-/// What "durable" means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// Nothing is written: a replica that stops has forgotten everything.
-    Memory,
-    /// Written and synced.
-    Fsync,
-}
 
 /// The number of a group or a checkpoint, from 1; they become durable in this order.
 ///

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::deployment::Durability;
 
 const SMALL: Limits = Limits { segment_bytes: 512, queued_bytes_max: 1 << 20 };
 

@@ -1,9 +1,10 @@
 //! Replicas that are killed, and those that come back: what they promised and voted is there.
 
 use flexpaxos::cluster::{Processes, Progress};
+use flexpaxos::deployment::Durability;
 use flexpaxos::history::{ChosenReader, Record as Logged, digest};
 use flexpaxos::paxos::{Record, Value, Vote};
-use flexpaxos::runtime::storage::{Durability, Store as AcceptorStore, Tail};
+use flexpaxos::runtime::storage::{Store as AcceptorStore, Tail};
 
 use super::*;
 

@@ -20,13 +20,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use flexpaxos::cluster::{self, Interrupt, Launcher, Start, Timeouts};
+use flexpaxos::deployment::MemberName;
 use flexpaxos::experiment::file::Source;
 use flexpaxos::experiment::plan::Plan;
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
 use flexpaxos::measure::rows::{LatencyRow, MemberRow, TrialRow};
 use flexpaxos::measure::{Store, store};
-use flexpaxos::runtime::MemberName;
 use flexpaxos::runtime::clock;
 use flexpaxos::time::Span;
 use nix::sys::signal::{self, Signal};

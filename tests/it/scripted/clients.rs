@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use flexpaxos::command::{ClientId, Command, Operation, Outcome, RequestId};
 use flexpaxos::history::{
-    self, Check, ChosenWriter, ClientWriter, Entry, EntryCommand, Event, Issued, Kind, Options,
-    Returned, Verdict,
+    self, Check, ChosenWriter, ClientWriter, Entry, Event, Issued, Kind, Options, Returned, Verdict,
 };
-use flexpaxos::protocol::{Executed, Reply, Slot};
+use flexpaxos::protocol::{Reply, Slot};
 use flexpaxos::quorum::NodeId;
 use flexpaxos::time::Time;
 
@@ -88,19 +87,11 @@ impl World {
         let mut bytes = Vec::new();
         for segment in self.segments(id) {
             let mut writer = ChosenWriter::new(id, segment.first);
-            segment.entries.iter().for_each(|executed| writer.entry(&entry(executed)));
+            segment.entries.iter().for_each(|executed| writer.entry(&Entry::of(executed)));
             bytes.extend(writer.finish());
         }
         bytes
     }
-}
-
-fn entry(executed: &Executed) -> Entry {
-    let command = executed.command.as_ref().map(|command| {
-        let (kind, key, digest) = facts(&command.operation);
-        EntryCommand { request: command.request, kind, key, digest }
-    });
-    Entry { slot: executed.slot, command, applied: executed.applied }
 }
 
 fn facts(operation: &Operation) -> (Kind, u64, u32) {

@@ -26,7 +26,6 @@ use flexpaxos::paxos::{Input, Mode, SendPolicy};
 use flexpaxos::protocol::{Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 
-use super::words;
 use super::world::{Deployment, Driver, Persist, World};
 
 /// A script being run.
@@ -142,7 +141,7 @@ impl Script {
         let (from, to) = link.split_once("->").expect("a link is written r0->r1");
         let (from, to) = (node(from), node(to));
         let found = self.world().packets.iter().position(|packet| {
-            let is_kind = kind == "any" || words::kind(&packet.message) == kind;
+            let is_kind = kind == "any" || packet.message.kind() == kind;
             packet.from == from && packet.to == to && is_kind
         });
         found.unwrap_or_else(|| panic!("`{typed}`: no such message is on its way"))
@@ -180,9 +179,9 @@ impl Script {
         let acceptor = replica.acceptor();
         let voted = acceptor.vote(slot).map_or_else(
             || "no vote".to_owned(),
-            |vote| format!("voted {} at {}", words::value(&vote.value), vote.ballot),
+            |vote| format!("voted {} at {}", vote.value, vote.ballot),
         );
-        let chosen = replica.chosen(slot).map(words::value);
+        let chosen = replica.chosen(slot).map(ToString::to_string);
         let chosen = chosen.unwrap_or_else(|| "nothing known".to_owned());
         let promised = acceptor.promised(slot);
         let text = format!("{id} {slot}: promised {promised}, {voted}, chosen: {chosen}");

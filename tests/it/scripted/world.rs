@@ -299,7 +299,7 @@ impl World {
             self.transmit(id, envelope);
         }
         for reply in replies {
-            self.write(|| format!("{id} => client  {}", words::reply(&reply)));
+            self.write(|| format!("{id} => client  {reply}"));
             self.clients.told(now, &reply);
         }
         match self.persist {
@@ -315,7 +315,7 @@ impl World {
         if !others.is_empty() {
             let lost = others.difference(reached);
             self.write(|| {
-                let message = words::message(&envelope.message);
+                let message = &envelope.message;
                 let lost = if lost.is_empty() { String::new() } else { format!(" (lost: {lost})") };
                 format!("{from} -> {}  {message}{lost}", words::nodes(others))
             });

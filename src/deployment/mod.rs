@@ -1,13 +1,19 @@
-//! What one trial deploys: replicas, clients, the links between them, and their common configuration.
+//! What one trial consists of: replicas, clients, the links between them, and their common
+//! configuration.
+//!
+//! Whoever drives a trial, over QUIC or in virtual time, is told this and nothing else about it.
+//! It knows nothing of transports, processes or service times.
+
+mod fault;
+pub use fault::{Fault, Harm, Unsynced};
+mod member;
+pub use member::MemberName;
 
 use serde::{Deserialize, Serialize};
 
 use crate::command::ClientId;
 use crate::paxos::{Config, Mode, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::runtime::MemberName;
-use crate::runtime::net::Transport;
-use crate::runtime::storage::Durability;
 use crate::time::Span;
 use crate::topology::{self, Links, Site};
 use crate::workload::Workload;
@@ -27,8 +33,6 @@ pub struct Deployment {
     pub workload: Workload,
     /// Whether a replica survives a crash.
     pub durability: Durability,
-    /// The settings of QUIC.
-    pub transport: Transport,
     /// Of every random stream.
     pub seed: u64,
     /// Load before the measurement.
@@ -41,15 +45,14 @@ pub struct Deployment {
     pub faults: Vec<Fault>,
 }
 
-/// A replica that is killed on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// When, after the measurement has begun.
-    pub at: Span,
-    /// Which.
-    pub replica: NodeId,
-    /// When it is started again on its folder, if it is.
-    pub restart_after: Option<Span>,
+/// What "durable" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Nothing is written: a replica that stops has forgotten everything.
+    Memory,
+    /// Written and synced.
+    Fsync,
 }
 
 impl Deployment {
@@ -144,7 +147,7 @@ impl Deployment {
 }
 
 /// Where a member is.
-pub(super) fn site(member: MemberName) -> Site {
+pub fn site(member: MemberName) -> Site {
     match member {
         MemberName::Replica(id) => Site::Replica(id),
         MemberName::Client(ClientId(id)) => Site::Client(id as usize),
@@ -176,7 +179,6 @@ mod tests {
                 reads: 0.0,
             },
             durability: Durability::Memory,
-            transport: Transport::default(),
             seed: 1,
             warmup: Span::ZERO,
             duration: Span::from_millis(100),

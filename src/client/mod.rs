@@ -1,0 +1,420 @@
+//! The client session of one region: it issues operations, times them, and asks again.
+//!
+//! Latency runs from the intended start, so an open loop that falls behind does not hide it
+//! (coordinated omission).
+//! A request that is not answered is sent again with its number; one without an answer at the end
+//! is unknown, never forgotten.
+//! It does no I/O and reads no clock: the load generator over QUIC and the simulator drive the same
+//! session, and carry what it hands out.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
+use crate::history::{ClientWriter, Issued, Kind, Returned, digest};
+use crate::measure::{OperationKind, Recorder, Recording, Window};
+use crate::protocol::Reply;
+use crate::quorum::NodeId;
+use crate::time::{Span, Time};
+use crate::workload::Generator;
+
+/// The length of an interval of the timeline.
+const INTERVAL: Span = Span::from_millis(1000);
+
+/// Operations begun, or asked for again, at once before anything else has its turn.
+pub const BURST: usize = 4096;
+
+/// When a trial does what, in the time of its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The first operation is issued.
+    pub warmup_from: Time,
+    /// From here on, operations are measured by their intended start.
+    pub measure_from: Time,
+    /// The last operation is issued.
+    pub measure_until: Time,
+    /// Answers are waited for until here.
+    pub drain_until: Time,
+}
+
+impl Schedule {
+    /// Operations intended in it are measured.
+    pub const fn window(&self) -> Window {
+        Window { from: self.measure_from, to: self.measure_until }
+    }
+}
+
+/// What a session is told about itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which it is.
+    pub id: ClientId,
+    /// The replicas in the order in which they are asked; the first is the leader or the nearest.
+    pub targets: Vec<NodeId>,
+    /// A request without an answer for so long is sent again.
+    pub retry_after: Span,
+    /// The least latency the links allow: acknowledgements are counted that much later.
+    pub floor: Span,
+    /// When it does what.
+    pub schedule: Schedule,
+}
+
+/// What a session has to say at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Latencies of the operations intended in the window.
+    pub recording: Recording,
+    /// All operations issued, warm-up included.
+    pub issued_count: u64,
+    /// All operations answered.
+    pub acknowledged_count: u64,
+    /// Operations without an answer.
+    pub unknown_count: u64,
+    /// Operations whose intended start lies in the window.
+    pub offered_count: u64,
+    /// Answers that came in the window, moved by the floor.
+    pub achieved_count: u64,
+    /// Requests sent again.
+    pub retried_count: u64,
+    /// Requests that a replica sent on to the leader.
+    pub redirected_count: u64,
+    /// Frames that did not decode.
+    pub undecodable_count: u64,
+}
+
+/// An operation without an answer yet.
+#[derive(Debug)]
+struct Outstanding {
+    intended_at: Time,
+    sent_at: Time,
+    kind: Kind,
+    operation: Operation,
+    /// It was sent on by a replica that does not propose, once since it was last asked for.
+    is_redirected: bool,
+}
+
+/// The session of one client region.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    generator: Generator,
+    /// The place in `targets` that is asked now.
+    target: usize,
+    /// The sequence number of the front of `outstanding`: all before are answered.
+    settled_below: u64,
+    outstanding: VecDeque<Option<Outstanding>>,
+    outstanding_count: usize,
+    /// Of an open loop: the next intended start.
+    next_arrival: Option<Time>,
+    /// Of a closed loop: how many may be outstanding.
+    limit: Option<usize>,
+    next_retry: Time,
+    /// What is to be sent, and to whom.
+    commands: Vec<(NodeId, Command)>,
+    recorder: Recorder,
+    history: ClientWriter,
+    report: Report,
+}
+
+impl Session {
+    /// A session that begins by itself at the start of its schedule.
+    pub fn new(settings: Settings, mut generator: Generator) -> Self {
+        let limit = generator.outstanding().map(|limit| limit as usize);
+        let start = settings.schedule.warmup_from;
+        let window = settings.schedule.window();
+        let report = Report {
+            recording: Recording::new(window, INTERVAL),
+            issued_count: 0,
+            acknowledged_count: 0,
+            unknown_count: 0,
+            offered_count: 0,
+            achieved_count: 0,
+            retried_count: 0,
+            redirected_count: 0,
+            undecodable_count: 0,
+        };
+        Self {
+            next_arrival: generator.next_gap().map(|gap| start + gap),
+            generator,
+            target: 0,
+            settled_below: 0,
+            outstanding: VecDeque::new(),
+            outstanding_count: 0,
+            limit,
+            next_retry: start + settings.retry_after,
+            commands: Vec::new(),
+            recorder: Recorder::new(window, INTERVAL),
+            history: ClientWriter::new(settings.id),
+            report,
+            settings,
+        }
+    }
+
+    /// When it does what.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.settings.schedule
+    }
+
+    /// Its latencies; whoever drives it takes the intervals that are over.
+    pub const fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// Operations issued so far.
+    pub const fn issued_count(&self) -> u64 {
+        self.report.issued_count
+    }
+
+    /// Operations answered so far.
+    pub const fn acknowledged_count(&self) -> u64 {
+        self.report.acknowledged_count
+    }
+
+    /// The commands to be sent since the last call, and to whom.
+    pub fn take_commands(&mut self) -> std::vec::Drain<'_, (NodeId, Command)> {
+        self.commands.drain(..)
+    }
+
+    /// A full block of the history, if there is one.
+    pub fn take_history_block(&mut self) -> Option<Vec<u8>> {
+        self.history.take_block()
+    }
+
+    /// The session is over: its report, without the recording, its latencies, and the end of its history.
+    pub fn finish(self) -> (Report, Recorder, Vec<u8>) {
+        let report = Report { unknown_count: self.outstanding_count as u64, ..self.report };
+        (report, self.recorder, self.history.finish())
+    }
+
+    /// Whether it will issue no more, and has all answers or waits no longer.
+    pub const fn is_drained(&self, now: Time) -> bool {
+        let schedule = &self.settings.schedule;
+        let is_quiet = now.0 >= schedule.measure_until.0 && self.outstanding_count == 0;
+        is_quiet || now.0 >= schedule.drain_until.0
+    }
+
+    /// When it wants [`Self::issue`] and [`Self::retry`] to be called next, if nothing arrives before.
+    pub fn next_wake(&self, now: Time) -> Option<Time> {
+        let Schedule { warmup_from, measure_until, drain_until, .. } = self.settings.schedule;
+        if now < warmup_from {
+            return Some(warmup_from);
+        }
+        let arrival = self.next_arrival.filter(|arrival| *arrival < measure_until);
+        let edge = [measure_until, drain_until].into_iter().find(|edge| *edge > now);
+        let retry = (self.outstanding_count > 0).then_some(self.next_retry);
+        arrival.into_iter().chain(edge).chain(retry).min()
+    }
+
+    /// There is a new connection to `replica`: what was sent on the one before may never have arrived.
+    pub fn reconnect(&mut self, now: Time, replica: NodeId) {
+        if replica == self.settings.targets[self.target] {
+            let open = self.unanswered_since(Time(u64::MAX));
+            self.ask_again(now, &open);
+        }
+    }
+
+    /// Takes an answer.
+    pub fn handle_reply(&mut self, now: Time, reply: Reply) {
+        match reply {
+            Reply::Executed { request, slot, outcome } => {
+                let Some(done) = self.settle(request) else { return };
+                let digest = match &outcome {
+                    Outcome::Stored => None,
+                    Outcome::Read(value) => value.as_deref().map(digest),
+                };
+                let returned = Returned { sequence: request.sequence, at: now, slot, digest };
+                self.history.returned(&returned);
+                self.report.acknowledged_count += 1;
+                let operation = match done.kind {
+                    Kind::Write => OperationKind::Write,
+                    Kind::Read => OperationKind::Read,
+                };
+                self.recorder.record(operation, done.intended_at, now);
+                let schedule = &self.settings.schedule;
+                let floor = self.settings.floor;
+                let counted = schedule.measure_from + floor..schedule.measure_until + floor;
+                self.report.achieved_count += u64::from(counted.contains(&now));
+            }
+            Reply::NotLeader { request, leader } => self.redirect(now, request, leader),
+        }
+    }
+
+    /// Takes an operation out that is answered; `None` for a second answer.
+    fn settle(&mut self, request: RequestId) -> Option<Outstanding> {
+        let offset = request.sequence.checked_sub(self.settled_below)?;
+        let done = self.outstanding.get_mut(usize::try_from(offset).ok()?)?.take()?;
+        self.outstanding_count -= 1;
+        while let Some(None) = self.outstanding.front() {
+            self.outstanding.pop_front();
+            self.settled_below += 1;
+        }
+        Some(done)
+    }
+
+    /// Asks the leader, once: should two replicas name one another, the next retry goes on.
+    fn redirect(&mut self, now: Time, request: RequestId, leader: Option<NodeId>) {
+        self.report.redirected_count += 1;
+        let leader = leader.and_then(|id| self.settings.targets.iter().position(|it| *it == id));
+        let Some(leader) = leader else { return };
+        self.target = leader;
+        match self.unanswered(request.sequence) {
+            Some(open) if !open.is_redirected => open.is_redirected = true,
+            _ => return,
+        }
+        self.send_again(now, request.sequence);
+    }
+
+    /// The operation of this number, if it has no answer yet.
+    fn unanswered(&mut self, sequence: u64) -> Option<&mut Outstanding> {
+        let offset = sequence.checked_sub(self.settled_below)?;
+        self.outstanding.get_mut(usize::try_from(offset).ok()?)?.as_mut()
+    }
+
+    fn send_again(&mut self, now: Time, sequence: u64) {
+        let Some(open) = self.unanswered(sequence) else { return };
+        open.sent_at = now;
+        let operation = open.operation.clone();
+        self.send(sequence, operation);
+    }
+
+    /// The first operations that have no answer and were last sent at `sent_at` or before.
+    fn unanswered_since(&self, sent_at: Time) -> Vec<u64> {
+        (self.settled_below..)
+            .zip(&self.outstanding)
+            .filter(|(_, open)| open.as_ref().is_some_and(|open| open.sent_at <= sent_at))
+            .map(|(sequence, _)| sequence)
+            .take(BURST)
+            .collect()
+    }
+
+    fn ask_again(&mut self, now: Time, sequences: &[u64]) {
+        for sequence in sequences {
+            self.report.retried_count += 1;
+            if let Some(open) = self.unanswered(*sequence) {
+                open.is_redirected = false;
+            }
+            self.send_again(now, *sequence);
+        }
+    }
+
+    /// Issues what is due; true if more is.
+    pub fn issue(&mut self, now: Time) -> bool {
+        let Schedule { warmup_from, measure_until, .. } = self.settings.schedule;
+        if now < warmup_from {
+            return false;
+        }
+        for _ in 0..BURST {
+            let intended_at = match (self.next_arrival, self.limit) {
+                (Some(arrival), _) if arrival <= now && arrival < measure_until => {
+                    self.next_arrival = self.generator.next_gap().map(|gap| arrival + gap);
+                    arrival
+                }
+                (None, Some(limit)) if self.outstanding_count < limit && now < measure_until => now,
+                _ => return false,
+            };
+            self.begin(now, intended_at);
+        }
+        true
+    }
+
+    fn begin(&mut self, now: Time, intended_at: Time) {
+        let operation = self.generator.next_operation();
+        let sequence = self.settled_below + self.outstanding.len() as u64;
+        let (kind, key, digest) = match &operation {
+            Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
+            Operation::Get { key } => (Kind::Read, *key, 0),
+        };
+        self.history.invoke(&Issued { sequence, intended_at, kind, key, digest });
+        self.report.issued_count += 1;
+        self.report.offered_count +=
+            u64::from(self.settings.schedule.window().contains(intended_at));
+        self.send(sequence, operation.clone());
+        let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
+        self.outstanding.push_back(Some(open));
+        self.outstanding_count += 1;
+    }
+
+    fn send(&mut self, sequence: u64, operation: Operation) {
+        let request = RequestId { client: self.settings.id, sequence };
+        let command = Command { request, settled_below: self.settled_below, operation };
+        self.commands.push((self.settings.targets[self.target], command));
+    }
+
+    /// Sends again what has waited too long, to the next replica in the order.
+    pub fn retry(&mut self, now: Time) {
+        if now < self.next_retry {
+            return;
+        }
+        let patience = self.settings.retry_after;
+        self.next_retry = now + patience;
+        let overdue = self.unanswered_since(Time(now.0.saturating_sub(patience.0)));
+        if !overdue.is_empty() {
+            self.target = (self.target + 1) % self.settings.targets.len();
+            self.ask_again(now, &overdue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Arrival, Keys, Workload};
+
+    fn session() -> Session {
+        let workload = Workload {
+            arrival: Arrival::Closed { clients: 3 },
+            keys: Keys::Uniform { count: 4 },
+            value_bytes: 8,
+            reads: 0.0,
+        };
+        let [warmup_from, measure_from, measure_until, drain_until] =
+            [0, 0, 1_000, 2_000].map(Time);
+        let settings = Settings {
+            id: ClientId(0),
+            targets: vec![NodeId(0), NodeId(1), NodeId(2)],
+            retry_after: Span(100),
+            floor: Span::ZERO,
+            schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
+        };
+        let generator = Generator::new(&workload, 0, 1, 1);
+        Session::new(settings, generator)
+    }
+
+    fn sent_at(client: &Session) -> Vec<u64> {
+        client.outstanding.iter().flatten().map(|open| open.sent_at.0).collect()
+    }
+
+    fn send_on(client: &mut Session, now: u64, sequence: u64, leader: u8) {
+        let request = RequestId { client: ClientId(0), sequence };
+        let leader = Some(NodeId(leader));
+        client.handle_reply(Time(now), Reply::NotLeader { request, leader });
+    }
+
+    #[test]
+    fn every_request_that_is_sent_on_reaches_the_leader() {
+        let mut client = session();
+        assert!(!client.issue(Time(1)));
+        assert_eq!(sent_at(&client), [1, 1, 1]);
+        // The leader is silent: the next one is asked, and sends all of them on.
+        client.retry(Time(200));
+        assert_eq!((client.target, sent_at(&client)), (1, vec![200; 3]));
+        for sequence in 0..3 {
+            send_on(&mut client, 210, sequence, 0);
+        }
+        assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
+    }
+
+    #[test]
+    fn a_request_that_is_sent_in_circles_waits_for_its_next_retry() {
+        let mut client = session();
+        client.issue(Time(1));
+        send_on(&mut client, 10, 0, 1);
+        send_on(&mut client, 20, 0, 0);
+        send_on(&mut client, 30, 0, 1);
+        assert_eq!(sent_at(&client), [10, 1, 1]);
+        client.retry(Time(150));
+        send_on(&mut client, 160, 0, 1);
+        assert_eq!(sent_at(&client), [160, 150, 150]);
+    }
+}

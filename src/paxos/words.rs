@@ -1,0 +1,114 @@
+//! How messages and records read in a trace, a counterexample or a script.
+
+use std::fmt::{self, Display};
+
+use super::message::{Message, Record, Scope, Value, Vote};
+use crate::protocol::Slot;
+
+impl Message {
+    /// The name of the message by itself: `phase1a`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Phase1a { .. } => "phase1a",
+            Self::Phase1b { .. } => "phase1b",
+            Self::Phase2a { .. } => "phase2a",
+            Self::Phase2b { .. } => "phase2b",
+            Self::Refused { .. } => "refused",
+            Self::Chosen { .. } => "chosen",
+            Self::Learn { .. } => "learn",
+            Self::Values { .. } => "values",
+            Self::Executed { .. } => "executed",
+            Self::Reserved { .. } => "reserved",
+        }
+    }
+}
+
+/// A whole message, its name first.
+impl Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind())?;
+        match self {
+            Self::Phase1a { ballot, scope } => write!(f, "{ballot} {scope}"),
+            Self::Phase1b { ballot, scope, votes } => {
+                write!(f, "{ballot} {scope}, voted ")?;
+                let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
+                list(f, "nothing", votes.iter().map(vote))
+            }
+            Self::Phase2a { ballot, slot, value, chosen_below } => {
+                write!(f, "{ballot} {slot}: {value}")?;
+                match chosen_below.0.checked_sub(1) {
+                    Some(last) => write!(f, ", chosen up to {}", Slot(last)),
+                    None => Ok(()),
+                }
+            }
+            Self::Phase2b { ballot, first, last } if first == last => write!(f, "{ballot} {first}"),
+            Self::Phase2b { ballot, first, last } => write!(f, "{ballot} {first} to {}", last.0),
+            Self::Refused { ballot, promised, slot } => {
+                write!(f, "{ballot} {slot}, promised {promised}")
+            }
+            Self::Chosen { ballot, first, below } => {
+                write!(f, "{ballot} {first} to before {}", below.0)
+            }
+            Self::Learn { first, below: Slot(u64::MAX) } => write!(f, "{first} and all later"),
+            Self::Learn { first, below } => write!(f, "{first} to before {}", below.0),
+            Self::Values { first, values, executed_below } => {
+                write!(f, "from {first}: ")?;
+                list(f, "none", values)?;
+                write!(f, "; executed below {}", executed_below.0)
+            }
+            Self::Executed { below } => write!(f, "durably below {}", below.0),
+            Self::Reserved { below } => write!(f, "below {below}"),
+        }
+    }
+}
+
+impl Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rounds { below } => write!(f, "rounds below {below}"),
+            Self::Promise { ballot, scope } => write!(f, "promise {ballot} {scope}"),
+            Self::Vote { slot, vote } => write!(f, "vote {slot} {vote}"),
+        }
+    }
+}
+
+/// `from slot 3`, or `slot 3` alone.
+impl Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only(slot) => slot.fmt(f),
+            Self::From(slot) => write!(f, "from {slot}"),
+        }
+    }
+}
+
+/// `at (1.r0): x=1`.
+impl Display for Vote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}: {}", self.ballot, self.value)
+    }
+}
+
+/// The command, or `no-op`.
+impl Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noop => f.write_str("no-op"),
+            Self::Command(command) => command.fmt(f),
+        }
+    }
+}
+
+fn list<T: Display>(
+    f: &mut fmt::Formatter<'_>,
+    none: &str,
+    items: impl IntoIterator<Item = T>,
+) -> fmt::Result {
+    let mut is_first = true;
+    for item in items {
+        let separator = if is_first { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+        is_first = false;
+    }
+    if is_first { f.write_str(none) } else { Ok(()) }
+}
