@@ -12,7 +12,7 @@
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`] |
 //! | L3 | [`client`], [`deployment`] |
-//! | L4 | [`runtime`] |
+//! | L4 | [`runtime`], [`sim`] |
 //! | L5 | [`cluster`] |
 //! | L6 | [`experiment`] |
 //! | L7 | [`cli`] |
@@ -33,6 +33,7 @@ pub mod client;
 pub mod deployment;
 
 pub mod runtime;
+pub mod sim;
 
 pub mod cluster;
 
