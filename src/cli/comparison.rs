@@ -14,14 +14,14 @@ use crate::time::Span;
 pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
     let mut rows = Vec::new();
     for (point_index, point) in plan.points.iter().enumerate() {
-        for (variant_index, _) in plan.variants.iter().enumerate() {
+        for variant_index in 0..point.variants.len() {
             let trials: Vec<&Finished> = finished
                 .iter()
                 .filter(|ended| {
                     ended.trial.variant == variant_index && ended.trial.point == point_index
                 })
                 .collect();
-            for client in 0..plan.links.client_regions.len() {
+            for client in 0..point.links.client_regions.len() {
                 if let Some(row) = row(plan, &point.label, client, &trials) {
                     rows.push(row);
                 }
@@ -64,7 +64,7 @@ fn row(plan: &Plan, label: &str, client: usize, trials: &[&Finished]) -> Option<
     Some(vec![
         name,
         format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
-        plan.links.client_regions[client].clone(),
+        plan.point(&first.trial).links.client_regions[client].clone(),
         rates(&valid),
         milliseconds(summary.p50),
         range(&medians),
@@ -108,10 +108,11 @@ fn milliseconds(nanoseconds: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::experiment::file::Source;
+    use crate::experiment::plan::Size;
     use crate::experiment::verify::Findings;
     use crate::measure::rows::TrialRow;
 
@@ -137,7 +138,7 @@ quorums = { majority = {} }
 
     fn plan() -> Plan {
         let source = Source { path: PathBuf::from("made-up.toml"), text: EXPERIMENT.into() };
-        Plan::from_file(&source.parse().unwrap(), Path::new("")).unwrap()
+        Plan::from_source(&source, Size::default()).unwrap()
     }
 
     /// A trial in which every write of each client took this long.

@@ -24,7 +24,7 @@ use std::path::Path;
 use clap::{Parser, Subcommand};
 
 use crate::experiment::file::Source;
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, Size};
 
 /// A research benchmarking harness for Flexible Paxos.
 ///
@@ -90,15 +90,6 @@ impl Arguments {
 /// The experiment file at `path` and what it means; `trials` and `smoke` change its size.
 fn open(path: &Path, trials: Option<u32>, smoke: bool) -> Result<(Source, Plan), Failure> {
     let source = Source::read(path)?;
-    let mut file = source.parse()?;
-    if smoke {
-        file = file.smoke();
-    }
-    if let Some(trials) = trials {
-        file.trials = Some(toml::Spanned::new(0..0, trials));
-    }
-    match Plan::from_file(&file, source.folder()) {
-        Ok(plan) => Ok((source, plan)),
-        Err(refused) => Err(source.refused(&refused).into()),
-    }
+    let plan = Plan::from_source(&source, Size { trials, is_smoke: smoke })?;
+    Ok((source, plan))
 }

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::table::{counted, fold, table};
 use super::{Exit, Failure};
-use crate::deployment::Durability;
-use crate::experiment::plan::{Fault, Plan, Target, Variant};
+use crate::deployment::{Durability, Fault, Harm};
+use crate::experiment::plan::{Plan, Point, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
 use crate::time::Span;
@@ -46,14 +46,15 @@ impl Show {
         writeln!(out, "experiment  {}", source.name())?;
         writeln!(out, "question    {}", fold(&plan.question, 12))?;
         writeln!(out, "prediction  {}\n", fold(&plan.prediction, 12))?;
-        places(&plan, out)?;
-        variants(&plan, out)?;
+        let point = &plan.points[0];
+        places(&plan, point, out)?;
+        variants(point, out)?;
         if plan.points.len() > 1 {
             let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
             writeln!(out, "\n{} points, each with every variant:", labels.len())?;
             writeln!(out, "  {}", labels.join("\n  "))?;
         }
-        trials(&plan, out)?;
+        trials(&plan, point, out)?;
         if self.order {
             order(&plan, out)?;
         }
@@ -61,9 +62,9 @@ impl Show {
     }
 }
 
-fn places(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let links = &plan.links;
-    writeln!(out, "latency     {}", plan.profile)?;
+fn places(plan: &Plan, point: &Point, out: &mut dyn Write) -> io::Result<()> {
+    let links = &point.links;
+    writeln!(out, "latency     {}", point.profile)?;
     writeln!(out, "replicas    {}", links.replica_regions.join(", "))?;
     writeln!(out, "clients     {}", links.client_regions.join(", "))?;
     if let [point] = plan.points.as_slice() {
@@ -88,16 +89,16 @@ const fn durability(mode: Durability) -> &'static str {
     }
 }
 
-fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let floors = plan.links.client_regions.iter().map(|region| format!("floor {region} (ms)"));
+fn variants(point: &Point, out: &mut dyn Write) -> io::Result<()> {
+    let floors = point.links.client_regions.iter().map(|region| format!("floor {region} (ms)"));
     let mut header: Vec<String> =
         ["variant", "protocol", "|Q1|", "|Q2|", "send", "leader"].map(str::to_owned).to_vec();
     header.extend(floors);
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let right: Vec<usize> = [2, 3].into_iter().chain(6..header.len()).collect();
-    let rows: Vec<Vec<String>> = plan.variants.iter().map(|variant| row(plan, variant)).collect();
+    let rows: Vec<Vec<String>> = point.variants.iter().map(|variant| row(point, variant)).collect();
     writeln!(out, "{}", table(&header, &right, &rows))?;
-    for variant in plan.variants.iter().filter(|variant| variant.unsafe_quorums) {
+    for variant in point.variants.iter().filter(|variant| variant.unsafe_quorums) {
         if let Some(disjoint) = variant.quorums.disjoint() {
             writeln!(out, "UNSAFE on purpose: {}: {disjoint}", variant.name)?;
         }
@@ -105,10 +106,10 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn row(plan: &Plan, variant: &Variant) -> Vec<String> {
+fn row(point: &Point, variant: &Variant) -> Vec<String> {
     let (protocol, leader) = match variant.mode {
         Mode::Classic => ("classic", "whoever is asked"),
-        Mode::Multi { leader } => ("multi", plan.region(leader)),
+        Mode::Multi { leader } => ("multi", point.region(leader)),
     };
     let send = match variant.send {
         SendPolicy::All => "all",
@@ -138,25 +139,25 @@ fn size(family: &Family) -> String {
     }
 }
 
-fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+fn trials(plan: &Plan, point: &Point, out: &mut dyn Write) -> io::Result<()> {
     let length = |span: Span| humantime::format_duration(span.into());
     writeln!(
         out,
         "\n{}: {} x {} x {}, interleaved",
         counted(plan.trials.len(), "trial"),
-        counted(plan.variants.len(), "variant"),
+        counted(point.variants.len(), "variant"),
         counted(plan.points.len(), "point"),
         counted(plan.repeats, "repeat"),
     )?;
     writeln!(
         out,
         "each {} of warm-up, {} measured, at most {} for what is outstanding",
-        length(plan.warmup),
-        length(plan.duration),
-        length(plan.drain),
+        length(point.warmup),
+        length(point.duration),
+        length(point.drain),
     )?;
-    for fault in &plan.faults {
-        writeln!(out, "{}", fault_text(plan, fault))?;
+    for line in faults(point) {
+        writeln!(out, "{line}")?;
     }
     writeln!(
         out,
@@ -165,17 +166,33 @@ fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn fault_text(plan: &Plan, fault: &Fault) -> String {
-    let who = match fault.target {
-        Target::Leader => "the leader",
-        Target::Replica(node) => plan.region(node),
+/// What goes wrong, in words; with the names of the variants where it is not the same in all of them.
+fn faults(point: &Point) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for variant in &point.variants {
+        for fault in &variant.faults {
+            let text = fault_text(point, fault);
+            match lines.iter_mut().find(|(line, _)| *line == text) {
+                Some((_, names)) => names.push(&variant.name),
+                None => lines.push((text, vec![&variant.name])),
+            }
+        }
+    }
+    let line = |(text, names): (String, Vec<&str>)| {
+        let is_common = names.len() == point.variants.len();
+        if is_common { text } else { format!("{}: {text}", names.join(", ")) }
     };
+    lines.into_iter().map(line).collect()
+}
+
+fn fault_text(point: &Point, fault: &Fault) -> String {
     let at = humantime::format_duration(fault.at.into());
-    let restart = fault.restart_after.map_or_else(
+    let restart = fault.heals_after.map_or_else(
         || "and does not come back".to_owned(),
         |after| format!("and comes back {} later", humantime::format_duration(after.into())),
     );
-    format!("{who} crashes {at} into the measured time, {restart}")
+    let Harm::Crash { replica, .. } = fault.harm else { return format!("{:?}", fault.harm) };
+    format!("{} crashes {at} into the measured time, {restart}", point.region(replica))
 }
 
 fn order(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cluster::Progress;
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, Point};
 use crate::experiment::run::Event;
 use crate::time::Span;
 
@@ -37,7 +37,7 @@ impl<'a> Teller<'a> {
             (false, true) => Style::Bar,
             (false, false) => Style::Lines,
         };
-        let total_s = trial_s(plan) * plan.trials.len() as u64;
+        let total_s = plan.trials.iter().map(|trial| trial_s(plan.point(trial))).sum();
         let bar = ProgressBar::new(total_s);
         if style != Style::Bar {
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -55,7 +55,8 @@ impl<'a> Teller<'a> {
             Event::Begins(_) => {}
             Event::Stage(trial, stage) => {
                 let variant = &self.plan.variant(trial).name;
-                let label = &self.plan.point(trial).label;
+                let point = self.plan.point(trial);
+                let label = &point.label;
                 let position = trial.index + 1;
                 let count = self.plan.trials.len();
                 let text = format!("trial {position}/{count} {variant} {label}: {}", word(*stage));
@@ -63,9 +64,9 @@ impl<'a> Teller<'a> {
                 let inside_s = match stage {
                     Progress::Joining | Progress::Meshing => 0,
                     Progress::WarmUp => 1,
-                    Progress::Measuring => seconds(self.plan.warmup) + 1,
+                    Progress::Measuring => seconds(point.warmup) + 1,
                     Progress::Draining | Progress::Collecting => {
-                        seconds(self.plan.warmup + self.plan.duration) + 1
+                        seconds(point.warmup + point.duration) + 1
                     }
                 };
                 let left_s = self.bar.length().unwrap_or(0).saturating_sub(done_s + inside_s);
@@ -75,7 +76,7 @@ impl<'a> Teller<'a> {
                 self.bar.set_message(text);
             }
             Event::Ended(ended) => {
-                let done_s = self.done_s() + trial_s(self.plan);
+                let done_s = self.done_s() + trial_s(self.plan.point(&ended.trial));
                 if let Ok(mut done) = self.done_s.lock() {
                     *done = done_s;
                 }
@@ -122,8 +123,8 @@ const fn word(stage: Progress) -> &'static str {
     }
 }
 
-fn trial_s(plan: &Plan) -> u64 {
-    seconds(plan.warmup + plan.duration + AROUND)
+fn trial_s(point: &Point) -> u64 {
+    seconds(point.warmup + point.duration + AROUND)
 }
 
 const fn seconds(span: Span) -> u64 {

@@ -84,14 +84,16 @@ impl Quorums {
     fn system(&self) -> Result<(QuorumSystem, Vec<String>), Failure> {
         if let (Some(path), Some(name)) = (&self.experiment, &self.variant) {
             let (_, plan) = super::open(path, None, false)?;
-            let known: Vec<&str> = plan.variants.iter().map(|v| v.name.as_str()).collect();
-            let Some(variant) = plan.variants.iter().find(|variant| variant.name == *name) else {
+            // Of a sweep the first point: there is always one.
+            let point = &plan.points[0];
+            let known: Vec<&str> = point.variants.iter().map(|v| v.name.as_str()).collect();
+            let Some(variant) = point.variants.iter().find(|variant| variant.name == *name) else {
                 return Err(Failure::request(
                     format!("{} has no variant `{name}`", path.display()),
                     format!("its variants are: {}", known.join(", ")),
                 ));
             };
-            return Ok((variant.quorums.clone(), plan.links.replica_regions.clone()));
+            return Ok((variant.quorums.clone(), point.links.replica_regions.clone()));
         }
         let n = usize::from(self.n.unwrap_or_default());
         let lists = |sets: &[Set]| sets.iter().map(|set| set.0.clone()).collect::<Vec<_>>();

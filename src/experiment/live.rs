@@ -1,41 +1,25 @@
 //! From a trial of the plan to what the cluster deploys.
 
 use super::file;
-use super::plan::{Plan, Target, Trial};
-use crate::deployment::{Deployment, Fault, Harm, Unsynced};
-use crate::paxos::Mode;
-use crate::quorum::NodeId;
+use super::plan::{Plan, Trial};
+use crate::deployment::Deployment;
 use crate::runtime::net::{Congestion, Transport};
 
 /// What `trial` deploys.
 pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
-    let variant = plan.variant(trial);
-    let point = plan.point(trial);
-    let leader = match variant.mode {
-        Mode::Multi { leader } => Some(leader),
-        Mode::Classic => None,
-    };
-    let faults = plan.faults.iter().filter_map(|fault| {
-        let replica: NodeId = match fault.target {
-            Target::Replica(replica) => replica,
-            // Classic Paxos has no leader to crash.
-            Target::Leader => leader?,
-        };
-        let harm = Harm::Crash { replica, unsynced: Unsynced::default() };
-        Some(Fault { at: fault.at, harm, heals_after: fault.restart_after })
-    });
+    let (variant, point) = (plan.variant(trial), plan.point(trial));
     Deployment {
         mode: variant.mode,
         quorums: variant.quorums.clone(),
         send: variant.send,
-        links: plan.links.clone(),
+        links: point.links.clone(),
         workload: point.workload.clone(),
         durability: point.durability,
         seed: trial.seed,
-        warmup: plan.warmup,
-        duration: plan.duration,
-        drain: plan.drain,
-        faults: faults.collect(),
+        warmup: point.warmup,
+        duration: point.duration,
+        drain: point.drain,
+        faults: variant.faults.clone(),
     }
 }
 

@@ -8,27 +8,19 @@
 mod error;
 pub use error::{Error, Refused};
 mod faults;
+mod load;
 mod places;
+mod point;
+pub use point::{Point, Variant};
 mod variants;
-
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::file::{self, Congestion, File};
-use super::sweep::{self, Point};
-use crate::paxos::{Mode, SendPolicy};
-use crate::quorum::{NodeId, QuorumSystem};
+use super::file::{self, File, Source};
+use super::sweep;
+use crate::quorum::NodeId;
 use crate::time::Span;
-use crate::topology::Links;
-use places::Places;
-
-/// The warm-up of a file that names none: leaders are elected and windows open within a second.
-const WARMUP: Span = Span::from_millis(2_000);
-
-/// The time for outstanding operations of a file that names none: some retries at any round trip.
-const DRAIN: Span = Span::from_millis(5_000);
 
 /// An experiment as meant.
 #[derive(Clone, Debug)]
@@ -39,45 +31,21 @@ pub struct Plan {
     pub prediction: String,
     /// Where all chance comes from.
     pub seed: u64,
-    /// The latency profile, as given.
-    pub profile: String,
-    /// The delays between replicas and clients, and their regions.
-    pub links: Links,
-    /// The congestion controller of every connection.
-    pub congestion: Congestion,
-    /// What is compared.
-    pub variants: Vec<Variant>,
     /// The combinations of settings that each variant runs at; one if nothing is swept.
     pub points: Vec<Point>,
     /// How often every variant runs at every point.
     pub repeats: usize,
     /// All runs, in their order.
     pub trials: Vec<Trial>,
-    /// The time before the measurement.
-    pub warmup: Span,
-    /// The time that is measured.
-    pub duration: Span,
-    /// The time that outstanding operations are given after it.
-    pub drain: Span,
-    /// What goes wrong, by its time.
-    pub faults: Vec<Fault>,
 }
 
-/// One of the things compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// What it is called.
-    pub name: String,
-    /// Who may propose.
-    pub mode: Mode,
-    /// Which sets of replicas finish a phase.
-    pub quorums: QuorumSystem,
-    /// Whom a proposer contacts.
-    pub send: SendPolicy,
-    /// Whether it runs although a phase-1 and a phase-2 quorum may be disjoint.
-    pub unsafe_quorums: bool,
-    /// The least commit latency of each client, in the order of the client regions.
-    pub floors: Vec<Span>,
+/// The size at which a file is planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// How often every variant is repeated, whatever the file says.
+    pub trials: Option<u32>,
+    /// Whether the file's `[smoke]` section gives the size.
+    pub is_smoke: bool,
 }
 
 /// One run of one variant at one point.
@@ -87,7 +55,7 @@ pub struct Trial {
     pub index: usize,
     /// Which repeat it belongs to, from 0.
     pub repeat: usize,
-    /// Its variant: a position in [`Plan::variants`].
+    /// Its variant: a position in [`Point::variants`].
     pub variant: usize,
     /// Its settings: a position in [`Plan::points`].
     pub point: usize,
@@ -95,69 +63,29 @@ pub struct Trial {
     pub seed: u64,
 }
 
-/// A crash, in every trial alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// When, from the start of the measured time.
-    pub at: Span,
-    /// Who.
-    pub target: Target,
-    /// How long after that the replica is started again; never if `None`.
-    pub restart_after: Option<Span>,
-}
-
-/// Who crashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Target {
-    /// Whoever leads at that moment.
-    Leader,
-    /// This replica.
-    Replica(NodeId),
-}
-
 impl Plan {
-    /// What `file` means; paths in it are relative to `folder`.
-    pub fn from_file(file: &File, folder: &Path) -> Result<Self, Refused> {
+    /// What the file of this text means, at this size.
+    pub fn from_source(source: &Source, size: Size) -> Result<Self, file::Error> {
+        let mut file = source.parse()?;
+        if size.is_smoke {
+            file = file.smoke();
+        }
+        if let Some(trials) = size.trials {
+            file.trials = Some(Spanned::new(0..0, trials));
+        }
+        Self::from_file(&file, source).map_err(|refused| source.refused(&refused))
+    }
+
+    fn from_file(file: &File, source: &Source) -> Result<Self, Refused> {
         let question = said(&file.question, "question")?;
         let prediction = said(&file.prediction, "prediction")?;
         let repeats = file.trials.as_ref().map_or(1, |trials| *trials.get_ref()) as usize;
         if let Some(trials) = file.trials.as_ref().filter(|_| repeats == 0) {
             return Err(Refused::new(trials.span(), Error::Zero { key: "trials" }));
         }
-        let duration = Span::from(file.workload.duration.get_ref().0);
-        if duration == Span::ZERO {
-            let error = Error::Zero { key: "workload.duration" };
-            return Err(Refused::new(file.workload.duration.span(), error));
-        }
-        let places = Places::find(&file.topology, folder)?;
-        let variants = variants::variants(file, &places)?;
-        let points = sweep::points(file)?;
-        let faults = faults::faults(file, &places, &variants, &points)?;
-        let trials = sweep::trials(points.len(), variants.len(), repeats, file.seed);
-        let length = |typed: &Option<Spanned<file::Length>>, default| {
-            typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
-        };
-        Ok(Self {
-            question,
-            prediction,
-            seed: file.seed,
-            profile: places.profile,
-            links: places.links,
-            congestion: file.transport.congestion,
-            variants,
-            points,
-            repeats,
-            trials,
-            warmup: length(&file.workload.warmup, WARMUP),
-            duration,
-            drain: length(&file.workload.drain, DRAIN),
-            faults,
-        })
-    }
-
-    /// The variant of a trial.
-    pub fn variant(&self, trial: &Trial) -> &Variant {
-        &self.variants[trial.variant]
+        let points = sweep::points(file, source.folder())?;
+        let trials = sweep::trials(points.len(), file.variants.len(), repeats, file.seed);
+        Ok(Self { question, prediction, seed: file.seed, points, repeats, trials })
     }
 
     /// The settings of a trial.
@@ -165,14 +93,23 @@ impl Plan {
         &self.points[trial.point]
     }
 
-    /// The time that all trials take, without starting and draining: those end as soon as they can.
-    pub fn expected_time(&self) -> Span {
-        (self.warmup + self.duration).times(self.trials.len() as u64)
+    /// The variant of a trial.
+    pub fn variant(&self, trial: &Trial) -> &Variant {
+        &self.point(trial).variants[trial.variant]
     }
 
-    /// The region of a replica.
-    pub fn region(&self, node: NodeId) -> &str {
-        &self.links.replica_regions[usize::from(node.0)]
+    /// The region of a replica of a trial.
+    pub fn region(&self, trial: &Trial, node: NodeId) -> &str {
+        self.point(trial).region(node)
+    }
+
+    /// The time that all trials take, without starting and draining: those end as soon as they can.
+    pub fn expected_time(&self) -> Span {
+        let times = self.trials.iter().map(|trial| {
+            let point = self.point(trial);
+            point.warmup + point.duration
+        });
+        times.fold(Span::ZERO, |sum, time| sum + time)
     }
 }
 

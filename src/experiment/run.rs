@@ -117,7 +117,8 @@ struct Manifest<'a> {
     table_schema_version: u32,
     backend: &'static str,
     launcher: &'static str,
-    profile: &'a str,
+    /// Of every point, separated by semicolons.
+    profile: String,
     trials_planned: usize,
     trials_finished: usize,
     trials_valid: usize,
@@ -178,7 +179,7 @@ impl Run<'_> {
             listen: self.listen,
             folder: &work,
             timeouts: self.timeouts,
-            transport: live::transport(self.plan.congestion),
+            transport: live::transport(self.plan.point(trial).congestion),
         };
         let progress = |stage| tell(&Event::Stage(trial, stage));
         let outcome =
@@ -232,7 +233,7 @@ impl Run<'_> {
         let mut text = Vec::new();
         let lines = outcome.clients().flat_map(|(member, report)| {
             let MemberName::Client(client) = member else { return Vec::new() };
-            let region = &self.plan.links.client_regions[client.0 as usize];
+            let region = &self.plan.point(trial).links.client_regions[client.0 as usize];
             report.recording.lines(region).collect::<Vec<_>>()
         });
         hlog::write(&mut text, Duration::ZERO, lines)?;
@@ -266,12 +267,16 @@ impl Run<'_> {
             .collect();
         link_scheduling.sort_unstable();
         link_scheduling.dedup();
+        let mut profiles: Vec<&str> =
+            self.plan.points.iter().map(|point| point.profile.as_str()).collect();
+        profiles.sort_unstable();
+        profiles.dedup();
         let manifest = Manifest {
             provenance: &self.provenance,
             table_schema_version: rows::SCHEMA_VERSION,
             backend: "live",
             launcher: self.launcher.name(),
-            profile: &self.plan.profile,
+            profile: profiles.join(";"),
             trials_planned: self.plan.trials.len(),
             trials_finished: finished.len(),
             trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),

@@ -5,82 +5,64 @@
 //! Within a repeat the variants of one point run next to one another, because they are compared; which
 //! of them is first moves on with every repeat and point, and the points are shuffled from the seed.
 
-use std::ops::Range;
+use std::path::Path;
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use toml::Spanned;
 
-use super::file::{self, File};
-use super::plan::{Error, Refused, Trial};
+use super::file::{Arrival, File};
+use super::plan::{Error, Point, Refused, Trial};
 use crate::deployment::Durability;
-use crate::workload::{self, Arrival, Keys, Workload};
 
-/// The keys of a file that names none.
-const KEY_COUNT: u64 = 1000;
-
-/// The size of a value in a file that names none.
-const VALUE_BYTES: usize = 128;
-
-/// One combination of the settings that are swept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Point {
-    /// `clients=16 durability=fsync`; empty where nothing is swept.
-    pub label: String,
-    /// What clients do.
-    pub workload: Workload,
-    /// What a replica keeps through a crash.
-    pub durability: Durability,
-}
-
-/// An arrival to run with.
-struct Settled {
-    /// What it is called in a sweep.
-    label: String,
-    arrival: Arrival,
-    /// Where its figure stands.
-    at: Range<usize>,
-}
+/// A setting to run with: what it is called, and the key and value that are swept.
+type Setting<T> = (Vec<(String, String)>, T);
 
 /// Every combination of the sweep; one if there is no sweep.
-pub(super) fn points(file: &File) -> Result<Vec<Point>, Refused> {
-    let arrivals = arrivals(file)?;
-    let sweep = file.sweep.as_ref().map(Spanned::get_ref);
-    let durabilities = match sweep.and_then(|sweep| sweep.durability.as_ref()) {
-        None => vec![(String::new(), file.durability.mode)],
-        Some(modes) => {
-            let label = |mode: &Durability| match mode {
-                Durability::Memory => "durability=memory".to_owned(),
-                Durability::Fsync => "durability=fsync".to_owned(),
-            };
-            some(modes, "sweep.durability")?.iter().map(|mode| (label(mode), *mode)).collect()
-        }
-    };
+pub(super) fn points(file: &File, folder: &Path) -> Result<Vec<Point>, Refused> {
     let mut points = Vec::new();
-    for (durability_label, durability) in &durabilities {
-        for settled in &arrivals {
-            let label = [settled.label.as_str(), durability_label.as_str()].join(" ");
-            let label = label.trim().to_owned();
-            let workload = workload(file, settled)?;
-            points.push(Point { label, workload, durability: *durability });
+    for (mode_settings, mode) in durabilities(file)? {
+        for (settings, arrival) in arrivals(file)? {
+            let mut file = file.clone();
+            file.workload.arrival = arrival;
+            file.durability.mode = mode;
+            let settings = [settings, mode_settings.clone()].concat();
+            let word = |(path, value): &(String, String)| {
+                format!("{}={value}", path.rsplit('.').next().unwrap_or(path))
+            };
+            let label = settings.iter().map(word).collect::<Vec<_>>().join(" ");
+            points.push(Point { label, settings, ..Point::of(&file, folder)? });
         }
     }
     Ok(points)
 }
 
-/// Every arrival to run with, what it is called, and where its figure stands; one without a name if
-/// none is swept.
-fn arrivals(file: &File) -> Result<Vec<Settled>, Refused> {
+fn durabilities(file: &File) -> Result<Vec<Setting<Durability>>, Refused> {
+    let sweep = file.sweep.as_ref().map(Spanned::get_ref);
+    let Some(modes) = sweep.and_then(|sweep| sweep.durability.as_ref()) else {
+        return Ok(vec![(Vec::new(), file.durability.mode)]);
+    };
+    let setting = |mode: &Durability| {
+        let name = match mode {
+            Durability::Memory => "memory",
+            Durability::Fsync => "fsync",
+        };
+        (vec![("durability.mode".to_owned(), name.to_owned())], *mode)
+    };
+    Ok(some(modes, "sweep.durability")?.iter().map(setting).collect())
+}
+
+fn arrivals(file: &File) -> Result<Vec<Setting<Arrival>>, Refused> {
     let sweep = file.sweep.as_ref().map(Spanned::get_ref);
     let clients = sweep.and_then(|sweep| sweep.clients.as_ref());
     let rates = sweep.and_then(|sweep| sweep.rate_per_s.as_ref());
     match (&file.workload.arrival, clients, rates) {
-        (typed, None, None) => Ok(vec![Settled { label: String::new(), ..settled(typed) }]),
-        (file::Arrival::Closed { .. }, Some(clients), None) => {
+        (typed, None, None) => Ok(vec![(Vec::new(), typed.clone())]),
+        (Arrival::Closed { .. }, Some(clients), None) => {
             Ok(some(clients, "sweep.clients")?.iter().map(closed).collect())
         }
-        (file::Arrival::Closed { .. }, _, Some(rates)) => {
+        (Arrival::Closed { .. }, _, Some(rates)) => {
             let error = Error::SweepOfOther { key: "rate_per_s", arrival: "closed" };
             Err(Refused::new(rates.span(), error))
         }
@@ -89,77 +71,28 @@ fn arrivals(file: &File) -> Result<Vec<Settled>, Refused> {
             Err(Refused::new(clients.span(), error))
         }
         (typed, None, Some(rates)) => {
-            let is_poisson = matches!(typed, file::Arrival::Poisson { .. });
+            let is_poisson = matches!(typed, Arrival::Poisson { .. });
             let rates = some(rates, "sweep.rate_per_s")?;
             Ok(rates.iter().map(|rate| open(rate, is_poisson)).collect())
         }
     }
 }
 
-fn settled(typed: &file::Arrival) -> Settled {
-    match typed {
-        file::Arrival::Poisson { rate_per_s } => open(rate_per_s, true),
-        file::Arrival::Fixed { rate_per_s } => open(rate_per_s, false),
-        file::Arrival::Closed { clients } => closed(clients),
-    }
+fn closed(clients: &Spanned<u32>) -> Setting<Arrival> {
+    let path = "workload.arrival.closed.clients".to_owned();
+    let setting = (path, clients.get_ref().to_string());
+    (vec![setting], Arrival::Closed { clients: clients.clone() })
 }
 
-fn open(typed: &Spanned<f64>, is_poisson: bool) -> Settled {
-    let rate_per_s = *typed.get_ref();
-    let arrival =
-        if is_poisson { Arrival::Poisson { rate_per_s } } else { Arrival::Fixed { rate_per_s } };
-    Settled { label: format!("rate_per_s={rate_per_s}"), arrival, at: typed.span() }
-}
-
-fn closed(typed: &Spanned<u32>) -> Settled {
-    let clients = *typed.get_ref();
-    let arrival = Arrival::Closed { clients };
-    Settled { label: format!("clients={clients}"), arrival, at: typed.span() }
-}
-
-/// The whole workload with this arrival.
-fn workload(file: &File, settled: &Settled) -> Result<Workload, Refused> {
-    let typed = &file.workload;
-    let keys = match &typed.keys {
-        None => Keys::Uniform { count: KEY_COUNT },
-        Some(file::Keys::Uniform { count }) => Keys::Uniform { count: *count.get_ref() },
-        Some(file::Keys::Zipf { count, exponent }) => {
-            Keys::Zipf { count: *count.get_ref(), exponent: *exponent.get_ref() }
-        }
+fn open(rate: &Spanned<f64>, is_poisson: bool) -> Setting<Arrival> {
+    let rate_per_s = rate.clone();
+    let (kind, arrival) = if is_poisson {
+        ("poisson", Arrival::Poisson { rate_per_s })
+    } else {
+        ("fixed", Arrival::Fixed { rate_per_s })
     };
-    let workload = Workload {
-        arrival: settled.arrival.clone(),
-        keys,
-        value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
-        reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
-    };
-    if let Err(error) = workload.validate() {
-        let at = place(typed, &settled.at, &error);
-        return Err(Refused::new(at, Error::Workload(error)));
-    }
-    let regions = file.topology.clients.get_ref().len();
-    if workload.share(regions - 1, regions) == (Arrival::Closed { clients: 0 }) {
-        return Err(Refused::new(settled.at.clone(), Error::IdleRegion { regions }));
-    }
-    Ok(workload)
-}
-
-/// Where the figure stands that is wrong.
-fn place(typed: &file::Workload, arrival: &Range<usize>, error: &workload::Error) -> Range<usize> {
-    let found = match (error, &typed.keys) {
-        (workload::Error::Rate { .. } | workload::Error::NoClient, _) => None,
-        (workload::Error::Exponent { .. }, Some(file::Keys::Zipf { exponent, .. })) => {
-            Some(exponent.span())
-        }
-        (_, Some(file::Keys::Uniform { count } | file::Keys::Zipf { count, .. }))
-            if matches!(error, workload::Error::NoKey { .. }) =>
-        {
-            Some(count.span())
-        }
-        (workload::Error::Reads { .. }, _) => typed.reads.as_ref().map(Spanned::span),
-        _ => typed.value_bytes.as_ref().map(Spanned::span),
-    };
-    found.unwrap_or_else(|| arrival.clone())
+    let path = format!("workload.arrival.{kind}.rate_per_s");
+    (vec![(path, rate.get_ref().to_string())], arrival)
 }
 
 /// The items of a list that must have some.
@@ -199,20 +132,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::experiment::plan::{Plan, Size};
     use crate::experiment::testing::{GOOD, assert_says, source, spoil};
+    use crate::workload::Arrival;
 
     const CLOSED: &str = "{ closed = { clients = 2 } }";
     const OPEN: &str = "{ poisson = { rate_per_s = 200 } }";
 
     fn check(text: &str, phrases: &[&str]) {
         let source = source(text);
-        let refused = points(&source.parse().unwrap()).unwrap_err();
-        assert_says(&source.refused(&refused), phrases);
+        assert_says(&Plan::from_source(&source, Size::default()).unwrap_err(), phrases);
+    }
+
+    fn points(text: &str) -> Vec<Point> {
+        Plan::from_source(&source(text), Size::default()).unwrap().points
     }
 
     fn labels(text: &str) -> Vec<String> {
-        let points = points(&source(text).parse().unwrap()).unwrap();
-        points.into_iter().map(|point| point.label).collect()
+        points(text).into_iter().map(|point| point.label).collect()
     }
 
     #[test]
@@ -223,15 +160,15 @@ mod tests {
     #[test]
     fn every_combination_is_a_point() {
         let sweep = "[sweep]\nclients = [2, 16]\ndurability = [\"memory\", \"fsync\"]\n";
-        let text = GOOD.replace(OPEN, CLOSED) + sweep;
+        let text = GOOD.replace(OPEN, CLOSED).replace("restart_after = \"2s\"\n", "") + sweep;
         let expected = [
-            "clients=2 durability=memory",
-            "clients=16 durability=memory",
-            "clients=2 durability=fsync",
-            "clients=16 durability=fsync",
+            "clients=2 mode=memory",
+            "clients=16 mode=memory",
+            "clients=2 mode=fsync",
+            "clients=16 mode=fsync",
         ];
         assert_eq!(labels(&text), expected);
-        let points = points(&source(&text).parse().unwrap()).unwrap();
+        let points = points(&text);
         assert_eq!(points[1].workload.arrival, Arrival::Closed { clients: 16 });
         assert_eq!(
             (points[1].durability, points[3].durability),
@@ -243,7 +180,7 @@ mod tests {
     fn a_swept_rate_keeps_the_kind_of_arrival() {
         let text = GOOD.replace("poisson", "fixed") + "[sweep]\nrate_per_s = [10, 20.5]\n";
         assert_eq!(labels(&text), ["rate_per_s=10", "rate_per_s=20.5"]);
-        let points = points(&source(&text).parse().unwrap()).unwrap();
+        let points = points(&text);
         assert_eq!(points[1].workload.arrival, Arrival::Fixed { rate_per_s: 20.5 });
     }
 
@@ -264,7 +201,7 @@ mod tests {
         check(&sweep("durability = []"), &["`sweep.durability` has no item", ":37:14"]);
         check(&sweep("rate_per_s = [5, -5]"), &["-5 is no rate", ":37:18"]);
         let spoilt = spoil("keys = { uniform = { count = 1000 } }\n", "");
-        assert!(points(&spoilt.parse().unwrap()).is_ok());
+        assert_eq!(points(&spoilt.text).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rows of one trial, made from what its members reported.
 
-use super::plan::{Plan, Trial};
+use super::plan::{Plan, Point, Trial};
 use super::verify::Findings;
 use crate::cluster::{Outcome, RoleReport};
 use crate::deployment::Durability;
@@ -47,12 +47,12 @@ pub(super) fn rows(
     };
     let mut rows = Rows {
         trial: trial_row(plan, trial, &key, outcome, findings),
-        members: member_rows(plan, &key, outcome),
+        members: member_rows(plan.point(trial), &key, outcome),
         ..Rows::default()
     };
     if findings.is_valid() {
         client_rows(plan, trial, &key, outcome, &mut rows)?;
-        phase_rows(plan, &key, outcome, &mut rows)?;
+        phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
     } else {
         rows.trial.invalidate("INVALID");
     }
@@ -70,7 +70,7 @@ fn trial_row(
     let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
     let (protocol, leader) = match variant.mode {
         Mode::Classic => ("classic", String::new()),
-        Mode::Multi { leader } => ("multi", plan.region(leader).to_owned()),
+        Mode::Multi { leader } => ("multi", point.region(leader).to_owned()),
     };
     let mut row = TrialRow {
         trial: key.trial,
@@ -93,19 +93,19 @@ fn trial_row(
             Arrival::Fixed { rate_per_s } => format!("fixed:{rate_per_s}"),
             Arrival::Closed { clients } => format!("closed:{clients}"),
         },
-        clients: plan.links.client_regions.join(";"),
-        replicas: plan.links.replica_regions.join(";"),
+        clients: point.links.client_regions.join(";"),
+        replicas: point.links.replica_regions.join(";"),
         leader,
         repeat: u32::try_from(trial.repeat).unwrap_or(u32::MAX),
         seed: trial.seed,
-        warmup_s: seconds(plan.warmup),
-        duration_s: seconds(plan.duration),
+        warmup_s: seconds(point.warmup),
+        duration_s: seconds(point.duration),
         valid: true,
         complete: outcome.is_complete(),
         ..TrialRow::default()
     };
-    count_operations(plan, &point.workload.arrival, outcome, &mut row);
-    count_cost(plan, outcome, &mut row);
+    count_operations(point, outcome, &mut row);
+    count_cost(point, outcome, &mut row);
     count_network(outcome, &mut row);
     if let Some(verdict) = &findings.verdict {
         row.violation_count = Some(verdict.violation_count);
@@ -127,14 +127,14 @@ fn trial_row(
     row
 }
 
-fn count_operations(plan: &Plan, arrival: &Arrival, outcome: &Outcome, row: &mut TrialRow) {
+fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     let sum = |field: fn(&crate::client::Report) -> u64| {
         outcome.clients().map(|(_, report)| field(report)).sum::<u64>()
     };
-    let duration_s = seconds(plan.duration);
+    let duration_s = seconds(point.duration);
     let achieved_per_s = sum(|report| report.achieved_count) as f64 / duration_s;
     row.achieved_per_s = Some(achieved_per_s);
-    if !matches!(arrival, Arrival::Closed { .. }) {
+    if !matches!(point.workload.arrival, Arrival::Closed { .. }) {
         row.offered_per_s = Some(sum(|report| report.offered_count) as f64 / duration_s);
         row.saturated = Some(is_saturated(row.offered_per_s, achieved_per_s));
     }
@@ -143,16 +143,16 @@ fn count_operations(plan: &Plan, arrival: &Arrival, outcome: &Outcome, row: &mut
     row.unknown_count = Some(sum(|report| report.unknown_count));
 }
 
-fn count_cost(plan: &Plan, outcome: &Outcome, row: &mut TrialRow) {
+fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     let usages = || outcome.reports.values().filter_map(|report| report.usage);
     if usages().next().is_none() {
         return;
     }
     let cpu_s: f64 = usages().map(|usage| usage.cpu_s).sum();
-    let operations = row.achieved_per_s.unwrap_or_default() * seconds(plan.duration);
+    let operations = row.achieved_per_s.unwrap_or_default() * seconds(point.duration);
     row.cpu_us_per_op = (operations > 0.0).then(|| cpu_s * 1e6 / operations);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    row.cpu_utilisation = Some(cpu_s / seconds(plan.duration) / cores as f64);
+    row.cpu_utilisation = Some(cpu_s / seconds(point.duration) / cores as f64);
     row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
 }
 
@@ -190,11 +190,12 @@ fn client_rows(
     outcome: &Outcome,
     rows: &mut Rows,
 ) -> Result<(), Error> {
-    rows.writes = plan.links.client_regions.iter().map(|_| Latencies::new()).collect();
+    let links = &plan.point(trial).links;
+    rows.writes = links.client_regions.iter().map(|_| Latencies::new()).collect();
     for (member, report) in outcome.clients() {
         let MemberName::Client(client) = member else { continue };
         let index = client.0 as usize;
-        let region = &plan.links.client_regions[index];
+        let region = &links.client_regions[index];
         let floor = plan.variant(trial).floors.get(index).copied();
         for operation in OperationKind::ALL {
             let latencies = report.recording.total(operation)?;
@@ -217,14 +218,14 @@ fn client_rows(
 }
 
 fn phase_rows(
-    plan: &Plan,
+    point: &Point,
     key: &TrialKey,
     outcome: &Outcome,
     rows: &mut Rows,
 ) -> Result<(), Error> {
     for (member, report) in outcome.replicas() {
         let MemberName::Replica(NodeId(id)) = member else { continue };
-        let region = plan.region(NodeId(id));
+        let region = point.region(NodeId(id));
         for phase in Phase::ALL {
             let spans = report.phases.latencies(phase)?;
             if !spans.is_empty() {
@@ -235,10 +236,10 @@ fn phase_rows(
     Ok(())
 }
 
-fn member_rows(plan: &Plan, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
-    let replicas = plan.links.replicas().map(MemberName::Replica);
+fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
+    let replicas = point.links.replicas().map(MemberName::Replica);
     let clients = (0u32..)
-        .zip(&plan.links.client_regions)
+        .zip(&point.links.client_regions)
         .map(|(id, _)| MemberName::Client(crate::command::ClientId(id)));
     replicas
         .chain(clients)
@@ -246,9 +247,9 @@ fn member_rows(plan: &Plan, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow>
             let report = outcome.reports.get(&member);
             let usage = report.and_then(|report| report.usage);
             let (role, region) = match member {
-                MemberName::Replica(id) => ("replica", plan.region(id)),
+                MemberName::Replica(id) => ("replica", point.region(id)),
                 MemberName::Client(id) => {
-                    ("client", plan.links.client_regions[id.0 as usize].as_str())
+                    ("client", point.links.client_regions[id.0 as usize].as_str())
                 }
             };
             MemberRow {
@@ -298,18 +299,17 @@ fn seconds(span: Span) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::client::Report as ClientReport;
     use crate::cluster::{Report, Usage};
     use crate::command::ClientId;
+    use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};
     use crate::measure::{Recorder, Recording, Window};
     use crate::time::Time;
 
     fn plan() -> Plan {
-        Plan::from_file(&source(GOOD).parse().unwrap(), Path::new("")).unwrap()
+        Plan::from_source(&source(GOOD), Size::default()).unwrap()
     }
 
     /// One client that wrote once, in 70 ms.

@@ -2,60 +2,56 @@
 
 use toml::Spanned;
 
-use crate::deployment::Durability;
+use crate::deployment::{Durability, Fault, Harm, Unsynced};
 use crate::experiment::file::{self, Length};
-use crate::experiment::sweep::Point;
 use crate::paxos::Mode;
+use crate::quorum::NodeId;
 use crate::time::Span;
 
+use super::Variant;
 use super::error::{Error, Refused};
 use super::places::Places;
-use super::{Fault, Target, Variant};
 
 /// The word that means whoever leads.
 const LEADER: &str = "leader";
 
-/// The faults of an experiment, by their time.
+/// The faults of one variant, by their time.
 pub(super) fn faults(
     file: &file::File,
     places: &Places,
-    variants: &[Variant],
-    points: &[Point],
+    variant: &Variant,
+    durability: Durability,
 ) -> Result<Vec<Fault>, Refused> {
     let duration = file.workload.duration.get_ref().0.into();
     let fault = |typed: &file::Fault| {
-        let target = target(&typed.crash, places, variants)?;
+        let replica = target(&typed.crash, places, variant)?;
         let at = within(&typed.at, Span::ZERO, "crash", duration)?;
-        let restart_after = match &typed.restart_after {
+        let heals_after = match &typed.restart_after {
             None => None,
             Some(after) => {
-                if points.iter().any(|point| point.durability == Durability::Memory) {
+                if durability == Durability::Memory {
                     return Err(Refused { at: after.span(), error: Error::Amnesia });
                 }
                 within(after, at, "restart", duration)?;
                 Some(after.get_ref().0.into())
             }
         };
-        Ok(Fault { at, target, restart_after })
+        let harm = Harm::Crash { replica, unsynced: Unsynced::default() };
+        Ok(Fault { at, harm, heals_after })
     };
     let mut faults = file.faults.iter().map(fault).collect::<Result<Vec<_>, _>>()?;
     faults.sort_by_key(|fault| fault.at);
     Ok(faults)
 }
 
-fn target(
-    typed: &Spanned<String>,
-    places: &Places,
-    variants: &[Variant],
-) -> Result<Target, Refused> {
+fn target(typed: &Spanned<String>, places: &Places, variant: &Variant) -> Result<NodeId, Refused> {
     if typed.get_ref() != LEADER {
-        let node = places.replica(typed.get_ref(), "the crashing replica", typed.span())?;
-        return Ok(Target::Replica(node));
+        return places.replica(typed.get_ref(), "the crashing replica", typed.span());
     }
-    match variants.iter().find(|variant| variant.mode == Mode::Classic) {
-        None => Ok(Target::Leader),
-        Some(classic) => {
-            let error = Error::NoLeader { variant: classic.name.clone() };
+    match variant.mode {
+        Mode::Multi { leader } => Ok(leader),
+        Mode::Classic => {
+            let error = Error::NoLeader { variant: variant.name.clone() };
             Err(Refused { at: typed.span(), error })
         }
     }

@@ -13,6 +13,7 @@ use crate::topology::{Jitter, Links, Profile};
 use super::error::{Error, Refused};
 
 /// The places of an experiment.
+#[derive(Clone)]
 pub(super) struct Places {
     /// The name of the latency profile, as given.
     pub(super) profile: String,

@@ -2,23 +2,34 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
+use crate::deployment::{Fault, Harm, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
+use crate::paxos::Mode;
+use crate::quorum::QuorumSystem;
 
 fn plan(source: &Source) -> Plan {
-    let file = source.parse().unwrap();
-    match Plan::from_file(&file, source.folder()) {
+    match Plan::from_source(source, Size::default()) {
         Ok(plan) => plan,
-        Err(refused) => panic!("{:?}", miette::Report::new(source.refused(&refused))),
+        Err(error) => panic!("{:?}", miette::Report::new(error)),
     }
+}
+
+/// The one point of a file that sweeps nothing.
+fn point(source: &Source) -> Point {
+    let plan = plan(source);
+    assert_eq!(plan.points.len(), 1);
+    plan.points.into_iter().next().unwrap()
+}
+
+/// The error must say each of `phrases`.
+fn check_text(source: &Source, phrases: &[&str]) {
+    assert_says(&Plan::from_source(source, Size::default()).unwrap_err(), phrases);
 }
 
 /// Replaces one place of the good file; the error must say each of `phrases`.
 fn check(from: &str, to: &str, phrases: &[&str]) {
-    let source = spoil(from, to);
-    let file = source.parse().unwrap();
-    let refused = Plan::from_file(&file, source.folder()).unwrap_err();
-    assert_says(&source.refused(&refused), phrases);
+    check_text(&spoil(from, to), phrases);
 }
 
 /// The good file with all replicas and clients on a network where names are free.
@@ -36,19 +47,23 @@ fn on_a_lan(replicas: &str) -> Source {
 #[test]
 fn a_good_file_becomes_a_plan() {
     let plan = plan(&source(GOOD));
-    assert_eq!(plan.links.replica_regions.len(), 5);
-    assert_eq!(plan.variants[1].mode, Mode::Multi { leader: NodeId(1) });
-    assert_eq!(plan.variants[1].quorums, QuorumSystem::counts(5, 4, 2).unwrap());
-    assert_eq!(plan.warmup, Span::from_millis(1_000));
-    assert_eq!(plan.drain, DRAIN);
+    let point = &plan.points[0];
+    assert_eq!(point.links.replica_regions.len(), 5);
+    assert_eq!((point.label.as_str(), point.settings.len()), ("", 0));
+    assert_eq!(point.variants[1].mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(point.variants[1].quorums, QuorumSystem::counts(5, 4, 2).unwrap());
+    assert_eq!(point.warmup, Span::from_millis(1_000));
+    assert_eq!(point.drain, point::DRAIN);
     assert_eq!(plan.trials.len(), 4);
     assert_eq!(plan.expected_time(), Span::from_millis(44_000));
     let expected = Fault {
         at: Span::from_millis(5_000),
-        target: Target::Replica(NodeId(2)),
-        restart_after: Some(Span::from_millis(2_000)),
+        harm: Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost },
+        heals_after: Some(Span::from_millis(2_000)),
     };
-    assert_eq!(plan.faults, [expected]);
+    for variant in &point.variants {
+        assert_eq!(variant.faults, [expected]);
+    }
 }
 
 /// The figures of `R_2` and `R_3` from us-east-1 that are published with the data: 64.4 and 69.6 ms by
@@ -56,18 +71,18 @@ fn a_good_file_becomes_a_plan() {
 #[test]
 fn floors_are_those_of_the_closed_form() {
     let leader = "{ multi = { leader = \"us-east-1\" } }";
-    let plan = plan(&spoil("{ multi = { leader = \"us-west-2\" } }", leader));
-    let floor = |variant: usize| plan.variants[variant].floors[0].as_millis_f64();
+    let point = point(&spoil("{ multi = { leader = \"us-west-2\" } }", leader));
+    let floor = |variant: usize| point.variants[variant].floors[0].as_millis_f64();
     assert!((floor(1) - 64.4).abs() < 0.5, "{}", floor(1));
     assert!((floor(0) - 2.0 * 69.6).abs() < 1.0, "{}", floor(0));
 }
 
 #[test]
 fn the_best_leader_has_the_least_mean_floor() {
-    let best = plan(&spoil("leader = \"us-west-2\"", "leader = \"best\""));
-    let mean = |plan: &Plan| plan.variants[1].floors.iter().map(|floor| floor.0).sum::<u64>();
+    let best = point(&spoil("leader = \"us-west-2\"", "leader = \"best\""));
+    let mean = |point: &Point| point.variants[1].floors.iter().map(|floor| floor.0).sum::<u64>();
     for region in ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"] {
-        let other = plan(&spoil("leader = \"us-west-2\"", &format!("leader = \"{region}\"")));
+        let other = point(&spoil("leader = \"us-west-2\"", &format!("leader = \"{region}\"")));
         assert!(mean(&best) <= mean(&other), "{region} is better");
     }
 }
@@ -115,8 +130,8 @@ fn a_profile_beside_the_experiment_file_is_found() {
         .replace("phase1 = 4", "phase1 = 1");
     let text = text.split("[[fault]]").next().unwrap();
     let path = folder.path().join("experiment.toml");
-    let plan = plan(&Source { path, text: text.to_owned() });
-    assert_eq!(plan.variants[1].floors, [Span::from_millis(11)]);
+    let point = point(&Source { path, text: text.to_owned() });
+    assert_eq!(point.variants[1].floors, [Span::from_millis(11)]);
 }
 
 #[test]
@@ -147,11 +162,10 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
     let text = on_a_lan("\"a\", \"a\", \"b\"").text;
     let text = text.replace("phase1 = 4", "phase1 = 2").replace("us-west-2", "b");
     let text = text.split("[[fault]]").next().unwrap();
-    assert_eq!(plan(&source(text)).variants[1].mode, Mode::Multi { leader: NodeId(2) });
+    assert_eq!(point(&source(text)).variants[1].mode, Mode::Multi { leader: NodeId(2) });
 
     let ambiguous = source(&text.replace("leader = \"b\"", "leader = \"a\""));
-    let refused = Plan::from_file(&ambiguous.parse().unwrap(), ambiguous.folder()).unwrap_err();
-    assert_says(&ambiguous.refused(&refused), &["any of several replicas", "name of its own"]);
+    check_text(&ambiguous, &["any of several replicas", "name of its own"]);
 }
 
 #[test]
@@ -161,9 +175,7 @@ fn too_many_replicas_and_none_are_refused() {
         (names.join(", "), ["65 replicas are more than the 64", ":8:12"]),
         (String::new(), ["`topology.replicas` has no item", "at least one"]),
     ] {
-        let source = on_a_lan(&replicas);
-        let refused = Plan::from_file(&source.parse().unwrap(), source.folder()).unwrap_err();
-        assert_says(&source.refused(&refused), &phrases);
+        check_text(&on_a_lan(&replicas), &phrases);
     }
 }
 
@@ -227,8 +239,8 @@ fn unsafe_quorums_run_when_the_variant_says_so() {
         "quorums = { counts = { phase1 = 4, phase2 = 2 } }",
         "quorums = { counts = { phase1 = 1, phase2 = 1 } }\nunsafe_quorums = true",
     );
-    let plan = plan(&spoilt);
-    assert!(plan.variants[1].unsafe_quorums && plan.variants[1].quorums.disjoint().is_some());
+    let point = point(&spoilt);
+    assert!(point.variants[1].unsafe_quorums && point.variants[1].quorums.disjoint().is_some());
 }
 
 #[test]
@@ -285,7 +297,12 @@ fn the_leader_can_only_crash_where_every_variant_has_one() {
     );
     let text = GOOD.replace("{ classic = {} }", "{ multi = { leader = \"best\" } }");
     let text = text.replace("crash = \"eu-west-1\"", "crash = \"leader\"");
-    assert_eq!(plan(&source(&text)).faults[0].target, Target::Leader);
+    let point = point(&source(&text));
+    for variant in &point.variants {
+        let Harm::Crash { replica, .. } = variant.faults[0].harm else { panic!("{variant:?}") };
+        assert_eq!(variant.mode, Mode::Multi { leader: replica });
+    }
+    assert_ne!(point.variants[0].faults, point.variants[1].faults);
 }
 
 #[test]
@@ -297,7 +314,7 @@ fn a_replica_that_forgot_its_promises_may_not_come_back() {
     );
     check("[[fault]]", "[sweep]\ndurability = [\"memory\"]\n[[fault]]", &["lost its promises"]);
     let gone = GOOD.replace("\"fsync\"", "\"memory\"").replace("restart_after = \"2s\"\n", "");
-    assert_eq!(plan(&source(&gone)).faults[0].restart_after, None);
+    assert_eq!(point(&source(&gone)).variants[0].faults[0].heals_after, None);
 }
 
 #[test]
@@ -306,10 +323,8 @@ fn every_experiment_that_ships_has_a_plan_and_a_small_one() {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let source = Source::read(&entry.unwrap().path()).unwrap();
-        let file =
-            source.parse().unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
         let whole = plan(&source);
-        let small = Plan::from_file(&file.smoke(), source.folder()).unwrap();
+        let small = Plan::from_source(&source, Size { is_smoke: true, trials: None }).unwrap();
         assert!(!whole.trials.is_empty() && !small.trials.is_empty(), "{}", source.name());
         assert!(small.expected_time() < whole.expected_time(), "{}", source.name());
         names.insert(source.name());
@@ -323,10 +338,11 @@ fn every_experiment_that_ships_has_a_plan_and_a_small_one() {
 fn the_quickstart_takes_less_than_a_minute_and_a_half_and_has_no_rival_proposers() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let plan = plan(&Source::read(&folder.join("quickstart.toml")).unwrap());
-    let drains = plan.drain.times(plan.trials.len() as u64);
+    let point = &plan.points[0];
+    let drains = point.drain.times(plan.trials.len() as u64);
     assert!(plan.expected_time() + drains < Span::from_millis(90_000));
-    let clients = plan.links.client_regions.len();
+    let clients = point.links.client_regions.len();
     let proposers: BTreeSet<NodeId> =
-        (0..clients).map(|client| crate::topology::nearest_replica(&plan.links, client)).collect();
+        (0..clients).map(|client| crate::topology::nearest_replica(&point.links, client)).collect();
     assert_eq!(proposers.len(), 1);
 }

@@ -60,7 +60,8 @@ fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
         file::Send::All => SendPolicy::All,
         file::Send::Quorum => SendPolicy::Quorum,
     };
-    Ok(Variant { name, mode, quorums, send, unsafe_quorums: typed.unsafe_quorums, floors })
+    let unsafe_quorums = typed.unsafe_quorums;
+    Ok(Variant { name, mode, quorums, send, unsafe_quorums, floors, faults: Vec::new() })
 }
 
 /// A name that may become part of a file's name.

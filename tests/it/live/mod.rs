@@ -22,7 +22,7 @@ use std::time::Duration;
 use flexpaxos::cluster::{self, Interrupt, Launcher, Start, Timeouts};
 use flexpaxos::deployment::MemberName;
 use flexpaxos::experiment::file::Source;
-use flexpaxos::experiment::plan::Plan;
+use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
 use flexpaxos::measure::rows::{LatencyRow, MemberRow, TrialRow};
@@ -125,9 +125,7 @@ impl Site {
         tell: &(dyn Fn(&Event<'_>) + Sync),
     ) -> Summary {
         let source = Source::read(&self.file()).unwrap();
-        let plan = Plan::from_file(&source.parse().unwrap(), source.folder())
-            .map_err(|refused| refused.error.to_string())
-            .unwrap();
+        let plan = Plan::from_source(&source, Size::default()).unwrap();
         let run = Run {
             plan: &plan,
             provenance: Provenance::gather(&source, plan.seed),

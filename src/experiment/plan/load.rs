@@ -1,0 +1,74 @@
+//! What clients do: figures that make sense, and every client region with some load.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::experiment::file;
+use crate::workload::{self, Arrival, Keys, Workload};
+
+use super::error::{Error, Refused};
+
+/// The keys of a file that names none.
+const KEY_COUNT: u64 = 1000;
+
+/// The size of a value in a file that names none.
+const VALUE_BYTES: usize = 128;
+
+/// The workload of a file with this many client regions.
+pub(super) fn workload(typed: &file::Workload, regions: usize) -> Result<Workload, Refused> {
+    let (arrival, at) = arrival(&typed.arrival);
+    let keys = match &typed.keys {
+        None => Keys::Uniform { count: KEY_COUNT },
+        Some(file::Keys::Uniform { count }) => Keys::Uniform { count: *count.get_ref() },
+        Some(file::Keys::Zipf { count, exponent }) => {
+            Keys::Zipf { count: *count.get_ref(), exponent: *exponent.get_ref() }
+        }
+    };
+    let workload = Workload {
+        arrival,
+        keys,
+        value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
+        reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
+    };
+    if let Err(error) = workload.validate() {
+        return Err(Refused::new(place(typed, &at, &error), Error::Workload(error)));
+    }
+    if workload.share(regions - 1, regions) == (Arrival::Closed { clients: 0 }) {
+        return Err(Refused::new(at, Error::IdleRegion { regions }));
+    }
+    Ok(workload)
+}
+
+/// The arrival, and where its figure stands.
+fn arrival(typed: &file::Arrival) -> (Arrival, Range<usize>) {
+    match typed {
+        file::Arrival::Poisson { rate_per_s } => {
+            (Arrival::Poisson { rate_per_s: *rate_per_s.get_ref() }, rate_per_s.span())
+        }
+        file::Arrival::Fixed { rate_per_s } => {
+            (Arrival::Fixed { rate_per_s: *rate_per_s.get_ref() }, rate_per_s.span())
+        }
+        file::Arrival::Closed { clients } => {
+            (Arrival::Closed { clients: *clients.get_ref() }, clients.span())
+        }
+    }
+}
+
+/// Where the figure stands that is wrong.
+fn place(typed: &file::Workload, arrival: &Range<usize>, error: &workload::Error) -> Range<usize> {
+    let found = match (error, &typed.keys) {
+        (workload::Error::Rate { .. } | workload::Error::NoClient, _) => None,
+        (workload::Error::Exponent { .. }, Some(file::Keys::Zipf { exponent, .. })) => {
+            Some(exponent.span())
+        }
+        (_, Some(file::Keys::Uniform { count } | file::Keys::Zipf { count, .. }))
+            if matches!(error, workload::Error::NoKey { .. }) =>
+        {
+            Some(count.span())
+        }
+        (workload::Error::Reads { .. }, _) => typed.reads.as_ref().map(Spanned::span),
+        _ => typed.value_bytes.as_ref().map(Spanned::span),
+    };
+    found.unwrap_or_else(|| arrival.clone())
+}

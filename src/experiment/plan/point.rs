@@ -1,0 +1,112 @@
+//! Everything that a trial runs with but its variant's own and its chance: whatever may be swept.
+
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::deployment::{self, Durability};
+use crate::experiment::file::{Congestion, File, Length};
+use crate::paxos::{Mode, SendPolicy};
+use crate::quorum::{NodeId, QuorumSystem};
+use crate::sim;
+use crate::time::Span;
+use crate::topology::Links;
+use crate::workload::Workload;
+
+use super::error::{Error, Refused};
+use super::places::Places;
+use super::{faults, load, variants};
+
+/// The warm-up of a file that names none: leaders are elected and windows open within a second.
+const WARMUP: Span = Span::from_millis(2_000);
+
+/// The time for outstanding operations of a file that names none: some retries at any round trip.
+pub(super) const DRAIN: Span = Span::from_millis(5_000);
+
+/// One combination of the settings that are swept, and all that follows from it.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// `clients=16 mode=fsync`; empty where nothing is swept.
+    pub label: String,
+    /// What is swept: the dotted path of each key in the file, and its value here, as text.
+    pub settings: Vec<(String, String)>,
+    /// The latency profile, as given.
+    pub profile: String,
+    /// The delays between replicas and clients, and their regions.
+    pub links: Links,
+    /// The congestion controller of every connection.
+    pub congestion: Congestion,
+    /// What is compared; every point has the same number of them.
+    pub variants: Vec<Variant>,
+    /// What clients do.
+    pub workload: Workload,
+    /// What a replica keeps through a crash.
+    pub durability: Durability,
+    /// What the simulator is told beside the deployment.
+    pub sim: sim::Settings,
+    /// The time before the measurement.
+    pub warmup: Span,
+    /// The time that is measured.
+    pub duration: Span,
+    /// The time that outstanding operations are given after it.
+    pub drain: Span,
+}
+
+/// One of the things compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// What it is called.
+    pub name: String,
+    /// Who may propose.
+    pub mode: Mode,
+    /// Which sets of replicas finish a phase.
+    pub quorums: QuorumSystem,
+    /// Whom a proposer contacts.
+    pub send: SendPolicy,
+    /// Whether it runs although a phase-1 and a phase-2 quorum may be disjoint.
+    pub unsafe_quorums: bool,
+    /// The least commit latency of each client, in the order of the client regions.
+    pub floors: Vec<Span>,
+    /// What goes wrong, by its time: the faults of the file, where `leader` is this variant's.
+    pub faults: Vec<deployment::Fault>,
+}
+
+impl Point {
+    /// What `file` means without its sweep; paths in it are relative to `folder`.
+    pub(in crate::experiment) fn of(file: &File, folder: &Path) -> Result<Self, Refused> {
+        let duration = Span::from(file.workload.duration.get_ref().0);
+        if duration == Span::ZERO {
+            let error = Error::Zero { key: "workload.duration" };
+            return Err(Refused::new(file.workload.duration.span(), error));
+        }
+        let places = Places::find(&file.topology, folder)?;
+        let mut variants = variants::variants(file, &places)?;
+        let workload = load::workload(&file.workload, places.links.client_regions.len())?;
+        let durability = file.durability.mode;
+        for variant in &mut variants {
+            variant.faults = faults::faults(file, &places, variant, durability)?;
+        }
+        let length = |typed: &Option<Spanned<Length>>, default| {
+            typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
+        };
+        Ok(Self {
+            label: String::new(),
+            settings: Vec::new(),
+            profile: places.profile,
+            links: places.links,
+            congestion: file.transport.congestion,
+            variants,
+            workload,
+            durability,
+            sim: sim::Settings::default(),
+            warmup: length(&file.workload.warmup, WARMUP),
+            duration,
+            drain: length(&file.workload.drain, DRAIN),
+        })
+    }
+
+    /// The region of a replica.
+    pub fn region(&self, node: NodeId) -> &str {
+        &self.links.replica_regions[usize::from(node.0)]
+    }
+}
