@@ -68,10 +68,13 @@ def row(tag, total):
 
 
 def told(folder):
-    """What latency.csv says, by trial and tag."""
+    """What latency.csv says, by trial, backend and tag."""
     with open(f"{folder}/latency.csv", newline="") as table:
         return {
-            (int(line["trial"]), f"{line['client_region']}:{line['operation']}"): line
+            (
+                (int(line["trial"]), line["backend"]),
+                f"{line['client_region']}:{line['operation']}",
+            ): line
             for line in csv.DictReader(table)
         }
 
@@ -81,7 +84,8 @@ def compare(folder):
     rows = told(folder)
     differences = []
     for trial in sorted({trial for trial, _ in rows}):
-        for tag, total in merged([f"{folder}/trial-{trial:03}.hlog"]).items():
+        index, backend = trial
+        for tag, total in merged([f"{folder}/trial-{index:03}.{backend}.hlog"]).items():
             line = rows.pop((trial, tag), None)
             if line is None:
                 differences.append(f"trial {trial} {tag}: not in latency.csv")

@@ -1,9 +1,12 @@
 //! The table at the end of a run: one line for every variant and client region.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use comfy_table::Table;
 
 use super::table::table;
-use crate::experiment::plan::Plan;
+use crate::experiment::backend::Backend;
+use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::run::Finished;
 use crate::measure::{Latencies, Summary};
 use crate::time::Span;
@@ -12,20 +15,16 @@ use crate::time::Span;
 ///
 /// Histograms of the repeats are merged; percentiles are never averaged.
 pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
+    let mut groups: BTreeMap<_, Vec<&Finished>> = BTreeMap::new();
+    for ended in finished {
+        let Trial { point, variant, .. } = ended.trial;
+        groups.entry((point, variant, ended.backend)).or_default().push(ended);
+    }
+    let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
     let mut rows = Vec::new();
-    for (point_index, point) in plan.points.iter().enumerate() {
-        for variant_index in 0..point.variants.len() {
-            let trials: Vec<&Finished> = finished
-                .iter()
-                .filter(|ended| {
-                    ended.trial.variant == variant_index && ended.trial.point == point_index
-                })
-                .collect();
-            for client in 0..point.links.client_regions.len() {
-                if let Some(row) = row(plan, &point.label, client, &trials) {
-                    rows.push(row);
-                }
-            }
+    for trials in groups.values() {
+        for client in 0..plan.point(&trials[0].trial).links.client_regions.len() {
+            rows.push(row(plan, client, trials, backends.len() > 1));
         }
     }
     let header = [
@@ -44,27 +43,22 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
     table(&header, &[1, 3, 4, 5, 6, 7, 8, 9, 10], &rows)
 }
 
-fn row(plan: &Plan, label: &str, client: usize, trials: &[&Finished]) -> Option<Vec<String>> {
-    let first = trials.first()?;
-    let variant = plan.variant(&first.trial);
-    let valid: Vec<&&Finished> = trials.iter().filter(|ended| ended.row.valid).collect();
-    let mut merged = Latencies::new();
-    let mut medians = Vec::new();
-    for latencies in valid.iter().filter_map(|ended| ended.writes.get(client)) {
-        merged.merge(latencies);
-        medians.extend(latencies.quantile(0.5));
-    }
+fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Vec<String> {
+    let Finished { trial, backend, .. } = trials[0];
+    let (point, variant) = (plan.point(trial), plan.variant(trial));
+    let valid: Vec<&Finished> = trials.iter().copied().filter(|ended| ended.row.valid).collect();
+    let (merged, medians) = merged(valid.iter().copied(), client);
     let summary = Summary::of(&merged);
     let floor = variant.floors[client];
-    let name = match label {
-        "" => variant.name.clone(),
-        label => format!("{} {label}", variant.name),
-    };
+    let mut name = line_name(&variant.name, &point.label);
+    if is_of_many {
+        name = format!("{name} ({})", backend.name());
+    }
     let over = summary.p50.map(|p50| p50 as f64 / 1e6 - floor.as_millis_f64());
-    Some(vec![
+    vec![
         name,
         format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
-        plan.point(&first.trial).links.client_regions[client].clone(),
+        point.links.client_regions[client].clone(),
         rates(&valid),
         milliseconds(summary.p50),
         range(&medians),
@@ -73,11 +67,32 @@ fn row(plan: &Plan, label: &str, client: usize, trials: &[&Finished]) -> Option<
         milliseconds(Some(floor.0)),
         over.map_or_else(|| "-".into(), |over| format!("{over:+.2}")),
         format!("{}/{}", valid.len(), trials.len()),
-    ])
+    ]
+}
+
+/// The writes of one client in all these trials, and the median of each trial.
+pub(super) fn merged<'a>(
+    valid: impl Iterator<Item = &'a Finished>,
+    client: usize,
+) -> (Latencies, Vec<Span>) {
+    let (mut merged, mut medians) = (Latencies::new(), Vec::new());
+    for latencies in valid.filter_map(|ended| ended.writes.get(client)) {
+        merged.merge(latencies);
+        medians.extend(latencies.quantile(0.5));
+    }
+    (merged, medians)
+}
+
+/// What a line is called: the variant, and the point if something is swept.
+pub(super) fn line_name(variant: &str, label: &str) -> String {
+    match label {
+        "" => variant.to_owned(),
+        label => format!("{variant} {label}"),
+    }
 }
 
 /// Offered and achieved over all client regions and trials; a closed loop offers nothing.
-fn rates(valid: &[&&Finished]) -> String {
+fn rates(valid: &[&Finished]) -> String {
     let mean = |field: fn(&Finished) -> Option<f64>| {
         let rates: Vec<f64> = valid.iter().filter_map(|ended| field(ended)).collect();
         let sum: f64 = rates.iter().sum();
@@ -98,7 +113,7 @@ fn range(medians: &[Span]) -> String {
 }
 
 /// Nanoseconds as milliseconds; below a millisecond with more digits.
-fn milliseconds(nanoseconds: Option<u64>) -> String {
+pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
     match nanoseconds {
         None => "-".into(),
         Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
@@ -113,7 +128,6 @@ mod tests {
     use super::*;
     use crate::experiment::file::Source;
     use crate::experiment::plan::Size;
-    use crate::experiment::verify::Findings;
     use crate::measure::rows::TrialRow;
 
     const EXPERIMENT: &str = r#"
@@ -156,9 +170,11 @@ quorums = { majority = {} }
         };
         Finished {
             trial: plan.trials[trial],
+            backend: Backend::Live,
             row,
             writes: if valid { writes.into() } else { Vec::new() },
-            findings: Findings { verdict: None, violations: vec![], unfit: vec![], flags: vec![] },
+            violations: vec![],
+            unfit: vec![],
         }
     }
 

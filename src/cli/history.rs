@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Exit, Failure};
+use crate::experiment::backend::Backend;
 use crate::experiment::run::histories;
 use crate::history::json::{JsonError, write_client, write_cut, write_replica};
 use crate::history::{ChosenReader, ClientReader, Error};
@@ -22,14 +23,31 @@ pub(super) struct History {
     /// The trial, from 0.
     #[arg(long, value_name = "INDEX")]
     trial: usize,
+
+    /// Where it ran.
+    #[arg(long, value_enum, default_value_t = World::Live)]
+    backend: World,
+}
+
+/// Where a trial ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum World {
+    /// Real replicas over QUIC.
+    Live,
+    /// Virtual time.
+    Sim,
 }
 
 impl History {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let paths = histories(&self.folder, self.trial).map_err(|error| {
-            let (folder, trial) = (self.folder.display(), self.trial);
-            let message = format!("{folder} holds no histories of trial {trial}: {error}");
-            let help = "name a results folder with a `histories` folder, and one of its trials; \
+        let backend = match self.backend {
+            World::Live => Backend::Live,
+            World::Sim => Backend::Sim,
+        };
+        let paths = histories(&self.folder, self.trial, backend).map_err(|error| {
+            let (folder, trial, name) = (self.folder.display(), self.trial, backend.name());
+            let message = format!("{folder} holds no histories of trial {trial} ({name}): {error}");
+            let help = "name a results folder with a `histories` folder, and one of its trials, and its --backend; \
                         committed references come without histories";
             Failure::request(message, help)
         })?;

@@ -16,6 +16,7 @@ mod profiles;
 mod progress;
 mod quorums;
 mod run;
+mod side_by_side;
 mod table;
 
 use std::io::Write;

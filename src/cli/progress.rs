@@ -2,11 +2,13 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cluster::Progress;
+use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::run::Event;
 use crate::time::Span;
@@ -21,6 +23,9 @@ pub(super) struct Teller<'a> {
     style: Style,
     /// Seconds of the trials that ended.
     done_s: Mutex<u64>,
+    /// Trials in all worlds, and how many of them ended.
+    total_count: usize,
+    ended_count: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +36,36 @@ enum Style {
 }
 
 impl<'a> Teller<'a> {
-    pub(super) fn new(plan: &'a Plan, quiet: bool) -> Self {
+    pub(super) fn new(plan: &'a Plan, backends: &[Backend], quiet: bool) -> Self {
         let style = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Style::Silent,
             (false, true) => Style::Bar,
             (false, false) => Style::Lines,
         };
-        let total_s = plan.trials.iter().map(|trial| trial_s(plan.point(trial))).sum();
+        let trials = plan.trials.iter().map(|trial| plan.point(trial));
+        let trials =
+            trials.flat_map(|point| backends.iter().map(|backend| trial_s(point, *backend)));
+        let total_s = trials.sum();
+        let total_count = plan.trials.len() * backends.len();
         let bar = ProgressBar::new(total_s);
         if style != Style::Bar {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(look) =
-            ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {msg}, about {prefix} left")
-        {
+        if let Ok(look) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {msg}") {
             bar.set_style(look.progress_chars("=> "));
         }
-        Self { plan, bar, style, done_s: Mutex::new(0) }
+        Self {
+            plan,
+            bar,
+            style,
+            done_s: Mutex::new(0),
+            total_count,
+            ended_count: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {
         match event {
-            Event::Begins(_) => {}
             Event::Stage(trial, stage) => {
                 let variant = &self.plan.variant(trial).name;
                 let point = self.plan.point(trial);
@@ -72,11 +85,10 @@ impl<'a> Teller<'a> {
                 let left_s = self.bar.length().unwrap_or(0).saturating_sub(done_s + inside_s);
                 self.bar.set_position(done_s + inside_s);
                 let left = humantime::format_duration(Duration::from_secs(left_s));
-                self.bar.set_prefix(left.to_string());
-                self.bar.set_message(text);
+                self.bar.set_message(format!("{text}, about {left} left"));
             }
             Event::Ended(ended) => {
-                let done_s = self.done_s() + trial_s(self.plan.point(&ended.trial));
+                let done_s = self.done_s() + trial_s(self.plan.point(&ended.trial), ended.backend);
                 if let Ok(mut done) = self.done_s.lock() {
                     *done = done_s;
                 }
@@ -88,12 +100,21 @@ impl<'a> Teller<'a> {
                     flags => format!(" ({flags})"),
                 };
                 let line = format!(
-                    "trial {}/{} {} {}: {verdict}{flags}",
+                    "trial {}/{} ({}) {} {}: {verdict}{flags}",
                     ended.trial.index + 1,
                     self.plan.trials.len(),
+                    ended.backend.name(),
                     row.variant,
-                    self.plan.point(&ended.trial).label,
+                    row.point,
                 );
+                if ended.backend == Backend::Sim {
+                    let ended_count = self.ended_count.fetch_add(1, Ordering::Relaxed) + 1;
+                    self.bar.set_message(format!("{ended_count} of {} trials", self.total_count));
+                    // There may be thousands, and nothing is to be told of a good one.
+                    if row.valid && row.flags.is_empty() {
+                        return;
+                    }
+                }
                 match self.style {
                     Style::Bar => self.bar.println(line),
                     Style::Lines => eprintln!("{line}"),
@@ -123,8 +144,12 @@ const fn word(stage: Progress) -> &'static str {
     }
 }
 
-fn trial_s(point: &Point) -> u64 {
-    seconds(point.warmup + point.duration + AROUND)
+/// About how long a trial takes; a simulated one next to nothing.
+fn trial_s(point: &Point, backend: Backend) -> u64 {
+    match backend {
+        Backend::Sim => 1,
+        Backend::Live => seconds(point.warmup + point.duration + AROUND),
+    }
 }
 
 const fn seconds(span: Span) -> u64 {

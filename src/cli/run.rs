@@ -8,8 +8,12 @@ use clap::{Args, ValueEnum};
 
 use super::comparison::comparison;
 use super::progress::Teller;
+use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
+use crate::experiment::backend::{Backend, Live, Worlds};
+use crate::experiment::file::Source;
+use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
 use crate::experiment::run::{self as experiment, Finished};
@@ -19,20 +23,33 @@ use crate::measure::{Store, store};
 ///
 /// Every variant runs in turn within each repeat.
 /// Results go to a new folder; nothing is ever overwritten.
-/// Ctrl-C leaves the finished trials on disk.
+/// Ctrl-C leaves the finished trials on disk, and --resume goes on from there.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos run experiments/quickstart.toml
+  flexpaxos run experiments/quickstart.toml --backend sim
   flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process")]
 pub(super) struct Run {
     /// The experiment file.
     experiment: PathBuf,
+
+    /// Where trials run.
+    #[arg(long, value_enum, default_value_t = Choice::Live)]
+    backend: Choice,
 
     /// Writes the results to this folder, which must not exist yet.
     ///
     /// Without it they go to results/NAME/ and the UTC time.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Goes on with a run that was cut short, in its folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    resume: Option<PathBuf>,
+
+    /// Simulates so many trials at once; as many as there are cores if absent.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 
     /// How members are started.
     #[arg(long, value_enum, default_value_t = Launcher::Processes)]
@@ -55,6 +72,17 @@ pub(super) struct Run {
     quiet: bool,
 }
 
+/// Where trials run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Choice {
+    /// Real replicas over QUIC, in real time.
+    Live,
+    /// The same replicas in virtual time: quick, and the same bytes for the same seed.
+    Sim,
+    /// Simulated, then measured, and the two beside one another.
+    Both,
+}
+
 /// How members are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Launcher {
@@ -68,28 +96,48 @@ impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let (source, plan) = super::open(&self.experiment, self.trials, self.smoke)?;
         let provenance = Provenance::gather(&source, plan.seed);
-        let folder = match &self.out {
-            Some(folder) => folder.clone(),
-            None => Path::new("results").join(source.name()).join(provenance.folder_name()),
-        };
-        let store = Store::create(folder).map_err(|error| unusable(&error))?;
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
         })?;
         let mut launcher = self.launcher()?;
-        let teller = Teller::new(&plan, self.quiet);
-        let run = experiment::Run {
-            plan: &plan,
-            provenance,
-            store,
-            launcher: launcher.as_mut(),
-            listen: self.listen,
-            timeouts: Timeouts::default(),
-            interrupt,
+        let (listen, timeouts) = (self.listen, Timeouts::default());
+        let worlds = Worlds {
+            sim: (self.backend != Choice::Live).then(|| self.threads()),
+            live: (self.backend != Choice::Sim).then(|| Live {
+                launcher: launcher.as_mut(),
+                listen,
+                timeouts,
+            }),
         };
+        let ledger = self.ledger(&source, &plan, &provenance, &worlds.backends())?;
+        let teller = Teller::new(&plan, &worlds.backends(), self.quiet);
+        let run = experiment::Run { plan: &plan, provenance, ledger, worlds, interrupt };
         let summary = run.run(&|event| teller.tell(event));
         teller.finish();
-        conclude(&plan, summary, out)
+        conclude(&plan, self.backend, summary, out)
+    }
+
+    fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
+    }
+
+    fn ledger(
+        &self,
+        source: &Source,
+        plan: &Plan,
+        provenance: &Provenance,
+        backends: &[Backend],
+    ) -> Result<Ledger, Failure> {
+        let opened = match (&self.resume, &self.out) {
+            (Some(folder), _) => Ledger::resume(folder, plan, provenance, backends),
+            (None, Some(folder)) => begin(folder, plan, provenance, backends),
+            (None, None) => {
+                let folder = Path::new("results").join(source.name());
+                begin(&folder.join(provenance.folder_name()), plan, provenance, backends)
+            }
+        };
+        opened.map_err(|error| unusable(&error))
     }
 
     fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
@@ -108,11 +156,15 @@ impl Run {
 
 fn conclude(
     plan: &Plan,
+    backend: Choice,
     summary: experiment::Summary,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let finished = &summary.finished;
     if !finished.is_empty() {
+        if backend == Choice::Both {
+            writeln!(out, "{}\n", side_by_side(plan, finished))?;
+        }
         writeln!(out, "{}", comparison(plan, finished))?;
         writeln!(
             out,
@@ -121,10 +173,10 @@ fn conclude(
     }
     for ended in finished {
         let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
-        for violation in &ended.findings.violations {
+        for violation in &ended.violations {
             writeln!(out, "{name} VIOLATION: {violation}")?;
         }
-        for reason in &ended.findings.unfit {
+        for reason in &ended.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
         if !ended.row.flags.is_empty() && ended.row.valid {
@@ -134,12 +186,12 @@ fn conclude(
     writeln!(out, "results in {}", summary.folder.display())?;
     out.flush()?;
     if let Some(error) = summary.error {
-        return Err(stopped(&error, finished.len(), plan.trials.len()));
+        return Err(stopped(&error, finished.len(), summary.planned));
     }
     let has = |is: fn(&Finished) -> bool| finished.iter().any(is);
-    Ok(if has(|ended| !ended.findings.violations.is_empty()) {
+    Ok(if has(|ended| !ended.violations.is_empty()) {
         Exit::Unsafe
-    } else if has(|ended| !ended.findings.unfit.is_empty()) {
+    } else if has(|ended| !ended.unfit.is_empty()) {
         Exit::World
     } else if has(|ended| !ended.row.complete) {
         Exit::Partial
@@ -148,12 +200,28 @@ fn conclude(
     })
 }
 
-fn unusable(error: &store::Error) -> Failure {
-    let exit = match error {
-        store::Error::NotEmpty { .. } | store::Error::Exists { .. } => Exit::Request,
-        _ => Exit::World,
+/// A run in a new folder.
+fn begin(
+    folder: &Path,
+    plan: &Plan,
+    provenance: &Provenance,
+    backends: &[Backend],
+) -> Result<Ledger, ledger::Error> {
+    Ledger::begin(Store::create(folder)?, plan, provenance, backends)
+}
+
+fn unusable(error: &ledger::Error) -> Failure {
+    let (exit, help) = match error {
+        ledger::Error::Nothing { .. } => (Exit::Request, "leave --resume out to begin a new run"),
+        ledger::Error::Other { .. } => {
+            (Exit::Request, "resume with what it was begun with, or begin a new run")
+        }
+        ledger::Error::Store(store::Error::NotEmpty { .. } | store::Error::Exists { .. }) => {
+            (Exit::Request, "choose another folder with --out")
+        }
+        _ => (Exit::World, "choose another folder with --out"),
     };
-    Failure { exit, ..Failure::world(error, "choose another folder with --out") }
+    Failure { exit, ..Failure::world(error, help) }
 }
 
 /// Why a run ended early, and what is left of it.
@@ -164,7 +232,7 @@ fn stopped(error: &experiment::Error, finished: usize, planned: usize) -> Failur
             cluster::Error::NeverJoined { .. } | cluster::Error::NeverMeshed { .. } => {
                 (Exit::NeverJoined, "see agent.log in the folder of each member")
             }
-            cluster::Error::Interrupted => (Exit::Partial, "run it again for the others"),
+            cluster::Error::Interrupted => (Exit::Partial, "go on with --resume"),
             cluster::Error::Listen(_) => (Exit::World, "choose a free port with --listen"),
             _ => (Exit::World, "see agent.log in the folder of each member"),
         },

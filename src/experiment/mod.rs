@@ -6,12 +6,15 @@
 //! [`run`] runs it, [`verify`] says whether a trial may have numbers, and every row is made in `tables`.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
+pub mod backend;
 pub mod file;
+pub mod ledger;
 mod live;
 mod nearest;
 pub mod plan;
 pub mod provenance;
 pub mod run;
+mod simulated;
 pub mod sweep;
 mod tables;
 pub mod verify;

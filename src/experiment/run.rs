@@ -1,23 +1,27 @@
-//! The main job: every trial of a plan in its order, checked, and written down as soon as it ends.
+//! The main job: every trial of a plan in each of its worlds, checked, and written down as it ends.
 //!
-//! Whatever ends the run early, the trials that finished are on disk, and the manifest says how it ended.
+//! Simulated trials run side by side on as many threads as they are given; live ones one after the
+//! other, in the order of the plan, with the machine to themselves.
+//! Whatever ends the run early, the trials that finished are on disk, the manifest says how it ended,
+//! and the run can be resumed.
 
-use std::error::Error as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::live;
+use super::backend::{self, Backend, Live, Unwritten, Worlds};
+use super::ledger::{Ledger, Part};
 use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
-use super::tables::{self, Rows};
+use super::tables;
 use super::verify::{self, Findings};
-use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, TrialRow};
-use crate::measure::{self, Latencies, Store, hlog, store};
+use crate::measure::{self, Latencies, hlog, store};
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]
@@ -35,22 +39,21 @@ pub enum Error {
     /// The results could not be written.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The histories of a simulated trial could not be written.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
     /// What a member recorded could not be read.
     #[error("what a member recorded cannot be read")]
     Recording(#[from] measure::Error),
-    /// A file of a member could not be read.
-    #[error("cannot read {}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// The threads of the simulator could not be started.
+    #[error("cannot start the threads of the simulator: ask for fewer with --threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
 impl Error {
     /// The error and its causes, on one line.
     fn chain(&self) -> String {
+        use std::error::Error as _;
         let causes = std::iter::successors(self.source(), |cause| (*cause).source());
         causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
     }
@@ -62,14 +65,10 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// Where the numbers come from, for the manifest.
     pub provenance: Provenance,
-    /// The folder of the results.
-    pub store: Store,
-    /// Starts the members.
-    pub launcher: &'a mut dyn Launcher,
-    /// Where the coordinator listens.
-    pub listen: SocketAddr,
-    /// How long it waits for members.
-    pub timeouts: Timeouts,
+    /// The folder of the results, and what is finished.
+    pub ledger: Ledger,
+    /// Where it runs.
+    pub worlds: Worlds<'a>,
     /// Whether the user wants the run to end.
     pub interrupt: Interrupt,
 }
@@ -77,32 +76,36 @@ pub struct Run<'a> {
 /// What is told while it runs.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A trial begins.
-    Begins(&'a Trial),
-    /// It came to another stage.
+    /// A live trial came to another stage.
     Stage(&'a Trial, Progress),
-    /// It ended.
+    /// A trial ended.
     Ended(&'a Finished),
 }
 
 /// One finished trial, as the comparison wants it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Finished {
     /// Which trial of the plan.
     pub trial: Trial,
+    /// Where it ran.
+    pub backend: Backend,
     /// Its row.
     pub row: TrialRow,
     /// Latencies of writes, by client region; none if the trial is invalid.
     pub writes: Vec<Latencies>,
-    /// What was found out about it.
-    pub findings: Findings,
+    /// Violations of safety, as sentences.
+    pub violations: Vec<String>,
+    /// Other reasons why the numbers cannot be believed, as sentences.
+    pub unfit: Vec<String>,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub struct Summary {
-    /// The trials that finished.
+    /// The trials that finished, in the order of the plan.
     pub finished: Vec<Finished>,
+    /// How many were planned, in all worlds.
+    pub planned: usize,
     /// The folder of the results.
     pub folder: PathBuf,
     /// Why it ended before its last trial, if it did.
@@ -115,10 +118,9 @@ struct Manifest<'a> {
     #[serde(flatten)]
     provenance: &'a Provenance,
     table_schema_version: u32,
-    backend: &'static str,
-    launcher: &'static str,
-    /// Of every point, separated by semicolons.
-    profile: String,
+    backends: Vec<&'static str>,
+    launcher: Option<&'static str>,
+    profiles: Vec<&'a str>,
     trials_planned: usize,
     trials_finished: usize,
     trials_valid: usize,
@@ -126,93 +128,107 @@ struct Manifest<'a> {
     link_scheduling: Vec<String>,
 }
 
-/// The rows of all finished trials.
-#[derive(Debug, Default)]
-struct Tables {
-    trials: Vec<TrialRow>,
-    latency: Vec<rows::LatencyRow>,
-    phases: Vec<rows::PhaseRow>,
-    percentiles: Vec<rows::PercentileRow>,
-    timeline: Vec<rows::TimelineRow>,
-    members: Vec<rows::MemberRow>,
-}
+type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
 
 impl Run<'_> {
-    /// Runs every trial; `tell` hears how it goes.
-    pub fn run(mut self, tell: &(dyn Fn(&Event<'_>) + Sync)) -> Summary {
-        let mut tables = Tables::default();
-        let mut finished = Vec::new();
-        let mut error = None;
-        for trial in &self.plan.trials {
-            if self.interrupt.is_asked() {
-                error = Some(self.failed(trial, cluster::Error::Interrupted));
-                break;
-            }
-            tell(&Event::Begins(trial));
-            match self.trial(trial, &mut tables, tell) {
-                Ok(ended) => {
-                    tell(&Event::Ended(&ended));
-                    finished.push(ended);
-                }
-                Err(stopped) => {
-                    error = Some(stopped);
-                    break;
-                }
-            }
+    /// Runs every trial that is not finished; `tell` hears how it goes.
+    pub fn run(self, tell: Tell<'_>) -> Summary {
+        let Run { plan, provenance, ledger, mut worlds, interrupt } = self;
+        let backends = worlds.backends();
+        let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
+        let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell };
+        let mut ended = worlds.sim.map_or(Ok(()), |threads| work.simulate(threads));
+        if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
+            ended = work.deploy(live);
         }
-        let folder = self.store.folder().to_path_buf();
-        if let Err(unwritten) = self.write_manifest(&tables, &finished, error.as_ref()) {
+        let ledger = work.ledger.into_inner().expect("no thread panics while it keeps a trial");
+        let written = ledger.write_tables().map_err(Error::from);
+        let mut error = ended.and(written).err();
+        let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
+        let folder = ledger.store().folder().to_path_buf();
+        let planned = plan.trials.len() * backends.len();
+        let manifest = Manifest {
+            provenance: &provenance,
+            table_schema_version: rows::SCHEMA_VERSION,
+            backends: backends.iter().map(|backend| backend.name()).collect(),
+            launcher,
+            profiles: sorted(plan.points.iter().map(|point| point.profile.as_str())),
+            trials_planned: planned,
+            trials_finished: finished.len(),
+            trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
+            ended: error.as_ref().map_or_else(|| "done".into(), Error::chain),
+            link_scheduling: sorted(ledger.parts().flat_map(|part| {
+                let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
+                obtained.filter(|scheduling| !scheduling.is_empty())
+            })),
+        };
+        if let Err(unwritten) = ledger.store().write_manifest(&manifest) {
             error.get_or_insert(unwritten.into());
         }
-        Summary { finished, folder, error }
-    }
-
-    fn trial(
-        &mut self,
-        trial: &Trial,
-        tables: &mut Tables,
-        tell: &(dyn Fn(&Event<'_>) + Sync),
-    ) -> Result<Finished, Error> {
-        let deployment = live::deployment(self.plan, trial);
-        let work = self.store.folder().join("work").join(format!("trial-{:03}", trial.index));
-        let settings = Settings {
-            listen: self.listen,
-            folder: &work,
-            timeouts: self.timeouts,
-            transport: live::transport(self.plan.point(trial).congestion),
-        };
-        let progress = |stage| tell(&Event::Stage(trial, stage));
-        let outcome =
-            cluster::run_trial(&deployment, &settings, self.launcher, &self.interrupt, &progress)
-                .map_err(|source| {
-                if matches!(source, cluster::Error::Interrupted) {
-                    self.discard(&work);
-                }
-                self.failed(trial, source)
-            })?;
-        let findings = verify::verify(&deployment.members(), &outcome);
-        let rows = tables::rows(self.plan, trial, &outcome, &findings)?;
-        self.keep(trial, &outcome, &findings)?;
-        let is_clean = outcome.is_complete() && findings.is_valid();
-        if is_clean {
-            // Only what explains a failure is worth keeping.
-            self.discard(&work);
+        if error.is_none() {
+            ledger.forget_parts();
         }
-        let Rows { trial: row, latency, phases, percentiles, timeline, members, writes } = rows;
-        tables.trials.push(row.clone());
-        tables.latency.extend(latency);
-        tables.phases.extend(phases);
-        tables.percentiles.extend(percentiles);
-        tables.timeline.extend(timeline);
-        tables.members.extend(members);
-        self.write(tables)?;
-        Ok(Finished { trial: *trial, row, writes, findings })
+        Summary { finished, planned, folder, error }
+    }
+}
+
+/// A run under way.
+struct Work<'a> {
+    plan: &'a Plan,
+    interrupt: Interrupt,
+    ledger: Mutex<Ledger>,
+    tell: Tell<'a>,
+}
+
+impl Work<'_> {
+    /// The trials that are not finished in this world.
+    fn open(&self, backend: Backend) -> Vec<&Trial> {
+        let ledger = self.ledger();
+        self.plan.trials.iter().filter(|trial| !ledger.has(trial, backend)).collect()
     }
 
-    /// Takes away what members kept while they ran; should it stay, it is only in the way.
-    fn discard(&self, work: &Path) {
-        let _ = std::fs::remove_dir_all(work);
-        let _ = std::fs::remove_dir(self.store.folder().join("work"));
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no thread panics while it keeps a trial")
+    }
+
+    fn simulate(&self, threads: usize) -> Result<(), Error> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let open = self.open(Backend::Sim);
+        pool.install(|| {
+            open.par_iter().try_for_each(|trial| {
+                self.check_interrupt(trial)?;
+                let folder = self.work_folder(trial, Backend::Sim);
+                let outcome = backend::simulate(self.plan, trial, &folder)?;
+                self.conclude(trial, Backend::Sim, &outcome, &folder)
+            })
+        })
+    }
+
+    fn deploy(&self, live: &mut Live<'_>) -> Result<(), Error> {
+        for trial in self.open(Backend::Live) {
+            self.check_interrupt(trial)?;
+            let folder = self.work_folder(trial, Backend::Live);
+            let progress = |stage| (self.tell)(&Event::Stage(trial, stage));
+            let outcome = live.run(self.plan, trial, &folder, &self.interrupt, &progress).map_err(
+                |source| {
+                    if matches!(source, cluster::Error::Interrupted) {
+                        discard(&folder);
+                    }
+                    self.failed(trial, source)
+                },
+            )?;
+            self.conclude(trial, Backend::Live, &outcome, &folder)?;
+            // A live trial is worth more than the time that this takes.
+            self.ledger().write_tables()?;
+        }
+        Ok(())
+    }
+
+    fn check_interrupt(&self, trial: &Trial) -> Result<(), Error> {
+        if self.interrupt.is_asked() {
+            return Err(self.failed(trial, cluster::Error::Interrupted));
+        }
+        Ok(())
     }
 
     fn failed(&self, trial: &Trial, source: cluster::Error) -> Error {
@@ -220,11 +236,53 @@ impl Run<'_> {
         Error::Trial { trial: trial.index, variant, source: Box::new(source) }
     }
 
+    /// Where members keep their files, without what a run that was cut short left there.
+    fn work_folder(&self, trial: &Trial, backend: Backend) -> PathBuf {
+        let store = self.ledger().store().clone();
+        let prefix = backend.prefix(trial.index);
+        let folder = store.folder().join("work").join(&prefix);
+        let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(store.folder().join("histories").join(&prefix));
+        let _ = std::fs::remove_file(store.folder().join(format!("{prefix}.hlog")));
+        folder
+    }
+
+    /// Checks a trial, makes its rows and keeps it.
+    fn conclude(
+        &self,
+        trial: &Trial,
+        backend: Backend,
+        outcome: &Outcome,
+        folder: &Path,
+    ) -> Result<(), Error> {
+        let findings = verify::verify(&members(self.plan, trial), outcome);
+        let rows = tables::rows(self.plan, trial, backend, outcome, &findings)?;
+        self.keep(trial, backend, outcome, &findings)?;
+        if outcome.is_complete() && findings.is_valid() {
+            // Only what explains a failure is worth keeping.
+            discard(folder);
+        }
+        let Findings { violations, unfit, .. } = findings;
+        let part = Part { trial: *trial, backend, rows, violations, unfit };
+        let finished = Finished::of(&part);
+        self.ledger().keep(part)?;
+        (self.tell)(&Event::Ended(&finished));
+        Ok(())
+    }
+
     /// Keeps the histories, and of a valid trial the histograms.
-    fn keep(&self, trial: &Trial, outcome: &Outcome, findings: &Findings) -> Result<(), Error> {
+    fn keep(
+        &self,
+        trial: &Trial,
+        backend: Backend,
+        outcome: &Outcome,
+        findings: &Findings,
+    ) -> Result<(), Error> {
+        let store = self.ledger().store().clone();
+        let prefix = backend.prefix(trial.index);
         for (member, paths) in &outcome.files {
             for (start, path) in paths.iter().enumerate() {
-                self.store.adopt(path, &history_name(trial.index, *member, start))?;
+                store.adopt(path, &history_name(&prefix, *member, start))?;
             }
         }
         if !findings.is_valid() {
@@ -237,68 +295,49 @@ impl Run<'_> {
             report.recording.lines(region).collect::<Vec<_>>()
         });
         hlog::write(&mut text, Duration::ZERO, lines)?;
-        self.store.write_bytes(&format!("trial-{:03}.hlog", trial.index), &text)?;
-        Ok(())
-    }
-
-    fn write(&self, tables: &Tables) -> Result<(), store::Error> {
-        let store = &self.store;
-        store.write_csv("latency.csv", &tables.latency)?;
-        store.write_csv("phases.csv", &tables.phases)?;
-        store.write_csv("percentiles.csv", &tables.percentiles)?;
-        store.write_csv("timeline.csv", &tables.timeline)?;
-        store.write_csv("members.csv", &tables.members)?;
-        // Last: a trial that is in it has all its rows elsewhere.
-        store.write_csv("trials.csv", &tables.trials)?;
-        Ok(())
-    }
-
-    fn write_manifest(
-        self,
-        tables: &Tables,
-        finished: &[Finished],
-        error: Option<&Error>,
-    ) -> Result<(), store::Error> {
-        let mut link_scheduling: Vec<String> = tables
-            .members
-            .iter()
-            .map(|member| member.scheduling.clone())
-            .filter(|scheduling| !scheduling.is_empty())
-            .collect();
-        link_scheduling.sort_unstable();
-        link_scheduling.dedup();
-        let mut profiles: Vec<&str> =
-            self.plan.points.iter().map(|point| point.profile.as_str()).collect();
-        profiles.sort_unstable();
-        profiles.dedup();
-        let manifest = Manifest {
-            provenance: &self.provenance,
-            table_schema_version: rows::SCHEMA_VERSION,
-            backend: "live",
-            launcher: self.launcher.name(),
-            profile: profiles.join(";"),
-            trials_planned: self.plan.trials.len(),
-            trials_finished: finished.len(),
-            trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
-            ended: error.map_or_else(|| "done".into(), Error::chain),
-            link_scheduling,
-        };
-        self.store.write_manifest(&manifest)?;
+        store.write_bytes(&format!("{prefix}.hlog"), &text)?;
         Ok(())
     }
 }
 
+impl Finished {
+    fn of(part: &Part) -> Self {
+        let Part { trial, backend, rows, violations, unfit } = part.clone();
+        Self { trial, backend, row: rows.trial, writes: rows.writes, violations, unfit }
+    }
+}
+
+/// Takes away what members kept while they ran; should it stay, it is only in the way.
+fn discard(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+    // The folder of all of them, once it is empty.
+    let _ = folder.parent().map(std::fs::remove_dir);
+}
+
+/// Every member of a trial, replicas first.
+fn members(plan: &Plan, trial: &Trial) -> Vec<MemberName> {
+    super::live::deployment(plan, trial).members()
+}
+
+/// Each once, in order.
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
 /// Where the history of one member is kept in a results folder.
-fn history_name(trial: usize, member: MemberName, start: usize) -> String {
+fn history_name(prefix: &str, member: MemberName, start: usize) -> String {
     match member {
-        MemberName::Client(_) => format!("histories/trial-{trial:03}/history.{member}"),
-        MemberName::Replica(_) => format!("histories/trial-{trial:03}/chosen.{member}.{start}"),
+        MemberName::Client(_) => format!("histories/{prefix}/history.{member}"),
+        MemberName::Replica(_) => format!("histories/{prefix}/chosen.{member}.{start}"),
     }
 }
 
 /// The files of one trial's histories in a results folder, clients first.
-pub fn histories(folder: &Path, trial: usize) -> std::io::Result<Vec<PathBuf>> {
-    let folder = folder.join(format!("histories/trial-{trial:03}"));
+pub fn histories(folder: &Path, trial: usize, backend: Backend) -> std::io::Result<Vec<PathBuf>> {
+    let folder = folder.join("histories").join(backend.prefix(trial));
     let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     let mut paths = entries.collect::<std::io::Result<Vec<PathBuf>>>()?;
     paths.sort_by_key(|path| {

@@ -1,5 +1,8 @@
 //! The rows of one trial, made from what its members reported.
 
+use serde::{Deserialize, Serialize};
+
+use super::backend::Backend;
 use super::plan::{Plan, Point, Trial};
 use super::verify::Findings;
 use crate::cluster::{Outcome, RoleReport};
@@ -14,14 +17,11 @@ use crate::quorum::NodeId;
 use crate::time::Span;
 use crate::workload::Arrival;
 
-/// The name of this backend in rows.
-const LIVE: &str = "live";
-
 /// Above this share of all cores the machine, and not the protocol, sets the pace.
 const CPU_UTILISATION_MAX: f64 = 0.9;
 
 /// Every row of one trial.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
     pub(super) trial: TrialRow,
     pub(super) latency: Vec<LatencyRow>,
@@ -37,13 +37,14 @@ pub(super) struct Rows {
 pub(super) fn rows(
     plan: &Plan,
     trial: &Trial,
+    backend: Backend,
     outcome: &Outcome,
     findings: &Findings,
 ) -> Result<Rows, Error> {
     let key = TrialKey {
         trial: u32::try_from(trial.index).unwrap_or(u32::MAX),
         variant: plan.variant(trial).name.clone(),
-        backend: LIVE.into(),
+        backend: backend.name().into(),
     };
     let mut rows = Rows {
         trial: trial_row(plan, trial, &key, outcome, findings),
@@ -76,6 +77,7 @@ fn trial_row(
         trial: key.trial,
         variant: key.variant.clone(),
         backend: key.backend.clone(),
+        point: point.label.clone(),
         protocol: protocol.into(),
         n: small(variant.quorums.n()),
         q1: small(variant.quorums.phase1().min_size()),
@@ -350,13 +352,13 @@ mod tests {
 
     fn rows_of(findings: &Findings) -> Rows {
         let plan = plan();
-        rows(&plan, &plan.trials[0], &outcome(0), findings).unwrap()
+        rows(&plan, &plan.trials[0], Backend::Live, &outcome(0), findings).unwrap()
     }
 
     #[test]
     fn operations_without_an_answer_are_said() {
         let plan = plan();
-        let rows = rows(&plan, &plan.trials[0], &outcome(12), &findings()).unwrap();
+        let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
         assert!(rows.trial.valid && rows.trial.flags.contains("unanswered: 12 operations"));
     }
 

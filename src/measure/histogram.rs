@@ -3,14 +3,18 @@
 //! Three significant figures, from 1 ns to one hour; a longer latency counts as one hour.
 //! The shape is fixed so that recording never allocates.
 
+use bytes::Bytes;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::time::Span;
 
 /// Latencies in nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Bytes", try_from = "Bytes")]
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
@@ -113,6 +117,20 @@ impl Latencies {
 
     pub(super) const fn inner(&self) -> &Histogram<u64> {
         &self.0
+    }
+}
+
+impl From<Latencies> for Bytes {
+    fn from(latencies: Latencies) -> Self {
+        latencies.encode().into()
+    }
+}
+
+impl TryFrom<Bytes> for Latencies {
+    type Error = Error;
+
+    fn try_from(bytes: Bytes) -> Result<Self, Error> {
+        Self::decode(&bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Latencies, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct TrialRow {
     pub variant: String,
     /// `live` or `sim`.
     pub backend: String,
+    /// What is swept, and its values here: `clients=16 mode=fsync`; empty if nothing is.
+    pub point: String,
     /// The protocol's name.
     pub protocol: String,
     /// The number of replicas.

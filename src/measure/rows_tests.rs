@@ -28,7 +28,7 @@ fn latencies(count: u64) -> Latencies {
 fn the_headers_are_these() {
     assert_eq!(
         header::<TrialRow>(),
-        "trial,variant,backend,protocol,n,q1,q2,send,durability,arrival,clients,replicas,\
+        "trial,variant,backend,point,protocol,n,q1,q2,send,durability,arrival,clients,replicas,\
          leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
          unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\

@@ -66,12 +66,22 @@ pub enum Error {
 }
 
 /// The folder of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
 }
 
 impl Store {
+    /// The folder of a run that was cut short; its manifest goes, because the run has not ended.
+    pub fn reopen(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folder = folder.into();
+        let manifest = folder.join(MANIFEST);
+        if manifest.exists() {
+            fs::remove_file(&manifest).map_err(|source| Error::Write { path: manifest, source })?;
+        }
+        Ok(Self { folder })
+    }
+
     /// Makes the folder and those above it; one that is there must be empty.
     pub fn create(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();
@@ -137,7 +147,7 @@ impl Store {
     }
 
     /// Ends the run: nothing can be written after the manifest.
-    pub fn write_manifest(self, manifest: &impl Serialize) -> Result<PathBuf, Error> {
+    pub fn write_manifest(&self, manifest: &impl Serialize) -> Result<PathBuf, Error> {
         let path = self.new_path(MANIFEST)?;
         let mut bytes = serde_json::to_vec_pretty(manifest)
             .map_err(|error| Error::Encode { path: path.clone(), source: error.into() })?;

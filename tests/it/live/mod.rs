@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use flexpaxos::cluster::{self, Interrupt, Launcher, Start, Timeouts};
 use flexpaxos::deployment::MemberName;
+use flexpaxos::experiment::backend::{Live, Worlds};
 use flexpaxos::experiment::file::Source;
+use flexpaxos::experiment::ledger::Ledger;
 use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
@@ -126,16 +128,13 @@ impl Site {
     ) -> Summary {
         let source = Source::read(&self.file()).unwrap();
         let plan = Plan::from_source(&source, Size::default()).unwrap();
-        let run = Run {
-            plan: &plan,
-            provenance: Provenance::gather(&source, plan.seed),
-            store: Store::create(self.out()).unwrap(),
-            launcher,
-            listen: "127.0.0.1:0".parse().unwrap(),
-            timeouts,
-            interrupt: Interrupt::never(),
-        };
-        run.run(tell)
+        let provenance = Provenance::gather(&source, plan.seed);
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let worlds = Worlds { sim: None, live: Some(Live { launcher, listen, timeouts }) };
+        let store = Store::create(self.out()).unwrap();
+        let ledger = Ledger::begin(store, &plan, &provenance, &worlds.backends()).unwrap();
+        let interrupt = Interrupt::never();
+        Run { plan: &plan, provenance, ledger, worlds, interrupt }.run(tell)
     }
 
     fn trials(&self) -> Vec<TrialRow> {
@@ -159,12 +158,12 @@ impl Site {
 
     /// The file of one trial's history.
     fn history(&self, trial: usize, name: &str) -> PathBuf {
-        self.out().join(format!("histories/trial-{trial:03}/{name}"))
+        self.out().join(format!("histories/trial-{trial:03}.live/{name}"))
     }
 
     /// The folder of a member while a trial runs.
     fn work(&self, trial: usize, member: &str) -> PathBuf {
-        self.out().join(format!("work/trial-{trial:03}/{member}"))
+        self.out().join(format!("work/trial-{trial:03}.live/{member}"))
     }
 
     /// The processes of members: those whose folder is in this site's.

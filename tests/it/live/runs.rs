@@ -76,7 +76,7 @@ fn check_results(site: &Site, variants: &[&str]) {
     is_of_all(&|trial| steps.iter().any(|row| row.trial == trial), "percentile");
     let timeline: Vec<TimelineRow> = store::read_csv(&path("timeline.csv")).unwrap();
     is_of_all(&|trial| timeline.iter().any(|row| row.trial == trial), "timeline");
-    is_of_all(&|trial| path(&format!("trial-{trial:03}.hlog")).exists(), "interval log");
+    is_of_all(&|trial| path(&format!("trial-{trial:03}.live.hlog")).exists(), "interval log");
     assert_eq!(site.manifest()["ended"], "done");
     assert_eq!(site.manifest()["trials_valid"], trials);
     assert_eq!(site.temporaries(), [""; 0]);

@@ -40,7 +40,7 @@ unsafe_quorums = true
     for table in ["latency.csv", "phases.csv", "percentiles.csv", "timeline.csv"] {
         assert_eq!(fs::read_to_string(site.out().join(table)).unwrap(), "", "{table}");
     }
-    assert!(!site.out().join("trial-000.hlog").exists());
+    assert!(!site.out().join("trial-000.live.hlog").exists());
     // The histories are the evidence.
     assert!(site.history(0, "chosen.r1.0").exists());
     assert_eq!(site.manifest()["trials_valid"], 0);

@@ -1,0 +1,104 @@
+//! The two worlds in which a trial can run.
+//!
+//! Both answer with the same [`Outcome`], so the check, the rows and the tables know nothing of where
+//! a trial ran.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Plan, Trial};
+use super::{live, simulated};
+use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+
+/// A world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Virtual time: repeatable to the bit from the seed.
+    Sim,
+    /// Real replicas over QUIC.
+    Live,
+}
+
+impl Backend {
+    /// The name in rows and names of files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Live => "live",
+        }
+    }
+
+    /// How the files of a trial in this world begin: `trial-003.sim`.
+    pub fn prefix(self, trial: usize) -> String {
+        format!("trial-{trial:03}.{}", self.name())
+    }
+}
+
+/// In which worlds a run happens; in both, the simulation comes first.
+pub struct Worlds<'a> {
+    /// Virtual time, on so many threads.
+    pub sim: Option<usize>,
+    /// Real replicas.
+    pub live: Option<Live<'a>>,
+}
+
+impl Worlds<'_> {
+    /// Which they are.
+    pub fn backends(&self) -> Vec<Backend> {
+        let sim = self.sim.map(|_| Backend::Sim);
+        let live = self.live.as_ref().map(|_| Backend::Live);
+        sim.into_iter().chain(live).collect()
+    }
+}
+
+/// What real replicas need.
+pub struct Live<'a> {
+    /// Starts the members.
+    pub launcher: &'a mut dyn Launcher,
+    /// Where the coordinator listens.
+    pub listen: SocketAddr,
+    /// How long it waits for members.
+    pub timeouts: Timeouts,
+}
+
+impl Live<'_> {
+    /// Runs one trial; members keep their files in `work`.
+    pub(super) fn run(
+        &mut self,
+        plan: &Plan,
+        trial: &Trial,
+        work: &Path,
+        interrupt: &Interrupt,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Outcome, cluster::Error> {
+        let deployment = live::deployment(plan, trial);
+        let settings = Settings {
+            listen: self.listen,
+            folder: work,
+            timeouts: self.timeouts,
+            transport: live::transport(plan.point(trial).congestion),
+        };
+        cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
+    }
+}
+
+/// Why the outcome of a simulated trial could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct Unwritten {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Runs one trial in virtual time; its histories are written to `work`.
+pub(super) fn simulate(plan: &Plan, trial: &Trial, work: &Path) -> Result<Outcome, Unwritten> {
+    let deployment = live::deployment(plan, trial);
+    let settings = &plan.point(trial).sim;
+    simulated::outcome(&deployment, crate::sim::run_trial(&deployment, settings), work)
+}

@@ -1,0 +1,223 @@
+//! The ledger of a run: what its finished trials came to, kept so that a run that is cut short goes on.
+//!
+//! Every finished trial is one file in `parts/`, whole or not there.
+//! The tables are made of them in the order of the plan, so they are the same bytes whatever the
+//! number of threads, and whether or not the run was ever interrupted.
+//! `parts/` goes when the last trial is in the tables: a folder that still has it can be resumed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::backend::Backend;
+use super::plan::{Plan, Trial};
+use super::provenance::Provenance;
+use super::tables::Rows;
+use crate::measure::{Store, store};
+
+/// The folder of finished trials within a results folder.
+const PARTS: &str = "parts";
+
+/// What a run is, for whoever resumes it; the first file of a run.
+const RUN: &str = "parts/run.json";
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing that could go on.
+    #[error("{} holds no run that was cut short", folder.display())]
+    Nothing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is another run.
+    #[error("{} holds another run: {what} differs", folder.display())]
+    Other {
+        /// The folder.
+        folder: PathBuf,
+        /// What is not the same.
+        what: &'static str,
+    },
+    /// A finished trial cannot be read back.
+    #[error("the finished trial {} cannot be read: remove it, and it runs again", path.display())]
+    Part {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: postcard::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The results cannot be written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What makes two runs the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    /// Of the experiment file.
+    sha256: String,
+    /// After overrides.
+    trial_count: usize,
+    /// The length of a trial, which `--smoke` changes.
+    measured_ns: u64,
+    backends: Vec<Backend>,
+    /// The code that made the finished trials.
+    commit: Option<String>,
+    version: String,
+}
+
+impl Identity {
+    fn of(plan: &Plan, provenance: &Provenance, backends: &[Backend]) -> Self {
+        Self {
+            sha256: provenance.experiment.sha256.clone(),
+            trial_count: plan.trials.len(),
+            measured_ns: plan.expected_time().0,
+            backends: backends.to_vec(),
+            commit: provenance.code.commit.clone(),
+            version: provenance.code.version.clone(),
+        }
+    }
+
+    /// What is not the same.
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        [
+            (self.sha256 != other.sha256, "the experiment file"),
+            (self.trial_count != other.trial_count, "the number of trials"),
+            (self.measured_ns != other.measured_ns, "the length of the trials"),
+            (self.backends != other.backends, "the backend"),
+            (self.commit != other.commit || self.version != other.version, "the code"),
+        ]
+        .into_iter()
+        .find_map(|(differs, what)| differs.then_some(what))
+    }
+}
+
+/// One finished trial.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Which trial of the plan.
+    pub(super) trial: Trial,
+    /// Where it ran.
+    pub(super) backend: Backend,
+    /// Everything that goes into tables.
+    pub(super) rows: Rows,
+    /// Violations of safety, as sentences.
+    pub(super) violations: Vec<String>,
+    /// Other reasons why the numbers cannot be believed, as sentences.
+    pub(super) unfit: Vec<String>,
+}
+
+/// All finished trials of a run, and its folder.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    parts: BTreeMap<(usize, Backend), Part>,
+}
+
+impl Ledger {
+    /// A run that begins in the folder of `store`.
+    pub fn begin(
+        store: Store,
+        plan: &Plan,
+        provenance: &Provenance,
+        backends: &[Backend],
+    ) -> Result<Self, Error> {
+        let identity = Identity::of(plan, provenance, backends);
+        let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
+        store.write_bytes(RUN, &text)?;
+        Ok(Self { store, parts: BTreeMap::new() })
+    }
+
+    /// The run that was cut short in `folder`, if it is the same one.
+    pub fn resume(
+        folder: &Path,
+        plan: &Plan,
+        provenance: &Provenance,
+        backends: &[Backend],
+    ) -> Result<Self, Error> {
+        let identity = read(&folder.join(RUN)).ok();
+        let identity = identity.and_then(|text| serde_json::from_slice::<Identity>(&text).ok());
+        let Some(identity) = identity else {
+            return Err(Error::Nothing { folder: folder.to_owned() });
+        };
+        if let Some(what) = identity.difference(&Identity::of(plan, provenance, backends)) {
+            return Err(Error::Other { folder: folder.to_owned(), what });
+        }
+        let mut parts = BTreeMap::new();
+        for trial in &plan.trials {
+            for backend in backends {
+                let path = folder.join(name(trial.index, *backend));
+                if path.exists() {
+                    let part: Part = postcard::from_bytes(&read(&path)?)
+                        .map_err(|source| Error::Part { path, source })?;
+                    parts.insert((trial.index, *backend), part);
+                }
+            }
+        }
+        Ok(Self { store: Store::reopen(folder)?, parts })
+    }
+
+    /// The folder of the results.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether this trial is finished.
+    pub(super) fn has(&self, trial: &Trial, backend: Backend) -> bool {
+        self.parts.contains_key(&(trial.index, backend))
+    }
+
+    /// The finished trials, in the order of the plan.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.values()
+    }
+
+    /// Keeps a finished trial.
+    pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
+        let bytes = postcard::to_stdvec(&part).expect("rows are plain data");
+        self.store.write_bytes(&name(part.trial.index, part.backend), &bytes)?;
+        self.parts.insert((part.trial.index, part.backend), part);
+        Ok(())
+    }
+
+    /// Writes the tables of all finished trials anew.
+    pub(super) fn write_tables(&self) -> Result<(), store::Error> {
+        fn all<T>(ledger: &Ledger, rows: fn(&Rows) -> &[T]) -> Vec<&T> {
+            ledger.parts.values().flat_map(|part| rows(&part.rows)).collect()
+        }
+        let store = &self.store;
+        store.write_csv("latency.csv", &all(self, |rows| &rows.latency))?;
+        store.write_csv("phases.csv", &all(self, |rows| &rows.phases))?;
+        store.write_csv("percentiles.csv", &all(self, |rows| &rows.percentiles))?;
+        store.write_csv("timeline.csv", &all(self, |rows| &rows.timeline))?;
+        store.write_csv("members.csv", &all(self, |rows| &rows.members))?;
+        // Last: a trial that is in it has all its rows elsewhere.
+        store.write_csv("trials.csv", &all(self, |rows| std::slice::from_ref(&rows.trial)))?;
+        Ok(())
+    }
+
+    /// The run is over: no trial is to be resumed any more.
+    pub(super) fn forget_parts(&self) {
+        // Should it stay, it is only in the way.
+        let _ = fs::remove_dir_all(self.store.folder().join(PARTS));
+    }
+}
+
+/// The file of one finished trial.
+fn name(trial: usize, backend: Backend) -> String {
+    format!("{PARTS}/{}.part", backend.prefix(trial))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
