@@ -16,7 +16,7 @@ use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
-use crate::experiment::run::{self as experiment, Finished};
+use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
@@ -114,6 +114,9 @@ impl Run {
         let run = experiment::Run { plan: &plan, provenance, ledger, worlds, interrupt };
         let summary = run.run(&|event| teller.tell(event));
         teller.finish();
+        if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
+            eprintln!("{}", simulated(simulation));
+        }
         conclude(&plan, self.backend, summary, out)
     }
 
@@ -151,6 +154,18 @@ impl Run {
                 Box::new(Processes::new(program))
             }
         })
+    }
+}
+
+/// What simulating took: the speed of the simulator is for whoever waits, not for the results.
+fn simulated(simulation: Simulation) -> String {
+    let Simulation { command_count, cpu_s } = simulation;
+    match cpu_s.filter(|cpu_s| *cpu_s > 0.0) {
+        Some(cpu_s) => format!(
+            "simulated {command_count} commands in {cpu_s:.2} s of processor time ({:.0}/s)",
+            command_count as f64 / cpu_s
+        ),
+        None => format!("simulated {command_count} commands"),
     }
 }
 

@@ -23,4 +23,5 @@ pub use error::Error;
 pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use outcome::Outcome;
 pub use settings::{Progress, Settings, Timeouts};
+pub use usage::cpu_s;
 pub use wire::{Report, RoleReport, Usage};

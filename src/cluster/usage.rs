@@ -53,7 +53,8 @@ async fn wait_until(instant: Time) {
     tokio::time::sleep(Duration::from(rest)).await;
 }
 
-fn cpu_s() -> Option<f64> {
+/// Processor time of this process so far, user and system, in seconds.
+pub fn cpu_s() -> Option<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;

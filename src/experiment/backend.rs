@@ -100,5 +100,5 @@ pub struct Unwritten {
 pub(super) fn simulate(plan: &Plan, trial: &Trial, work: &Path) -> Result<Outcome, Unwritten> {
     let deployment = live::deployment(plan, trial);
     let settings = &plan.point(trial).sim;
-    simulated::outcome(&deployment, crate::sim::run_trial(&deployment, settings), work)
+    simulated::outcome(crate::sim::run_trial(&deployment, settings), work)
 }

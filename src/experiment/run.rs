@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -106,10 +107,21 @@ pub struct Summary {
     pub finished: Vec<Finished>,
     /// How many were planned, in all worlds.
     pub planned: usize,
+    /// What the simulation took, if there was one.
+    pub simulation: Option<Simulation>,
     /// The folder of the results.
     pub folder: PathBuf,
     /// Why it ended before its last trial, if it did.
     pub error: Option<Error>,
+}
+
+/// What simulating took, with checking and writing down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Simulation {
+    /// Commands that were answered, warm-up included, in the trials that ran now.
+    pub command_count: u64,
+    /// Processor time of all threads, in seconds; `None` where the system does not say.
+    pub cpu_s: Option<f64>,
 }
 
 /// `manifest.json`.
@@ -136,8 +148,14 @@ impl Run<'_> {
         let Run { plan, provenance, ledger, mut worlds, interrupt } = self;
         let backends = worlds.backends();
         let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
-        let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell };
+        let command_count = AtomicU64::new(0);
+        let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell, command_count };
+        let before = cluster::cpu_s();
         let mut ended = worlds.sim.map_or(Ok(()), |threads| work.simulate(threads));
+        let simulation = worlds.sim.map(|_| Simulation {
+            command_count: work.command_count.load(Ordering::Relaxed),
+            cpu_s: before.zip(cluster::cpu_s()).map(|(before, after)| after - before),
+        });
         if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
             ended = work.deploy(live);
         }
@@ -168,7 +186,7 @@ impl Run<'_> {
         if error.is_none() {
             ledger.forget_parts();
         }
-        Summary { finished, planned, folder, error }
+        Summary { finished, planned, simulation, folder, error }
     }
 }
 
@@ -178,6 +196,8 @@ struct Work<'a> {
     interrupt: Interrupt,
     ledger: Mutex<Ledger>,
     tell: Tell<'a>,
+    /// Commands answered in simulated trials.
+    command_count: AtomicU64,
 }
 
 impl Work<'_> {
@@ -199,6 +219,8 @@ impl Work<'_> {
                 self.check_interrupt(trial)?;
                 let folder = self.work_folder(trial, Backend::Sim);
                 let outcome = backend::simulate(self.plan, trial, &folder)?;
+                let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
+                self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
                 self.conclude(trial, Backend::Sim, &outcome, &folder)
             })
         })

@@ -5,18 +5,14 @@ use std::path::Path;
 
 use super::backend::Unwritten;
 use crate::cluster::{Outcome, Report, RoleReport};
-use crate::deployment::{Deployment, MemberName};
+use crate::deployment::MemberName;
 use crate::protocol::Slot;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Tail;
 use crate::sim;
 
-/// The outcome of a trial of `deployment`; its histories are written to the folder `work`.
-pub(super) fn outcome(
-    deployment: &Deployment,
-    simulated: sim::Outcome,
-    work: &Path,
-) -> Result<Outcome, Unwritten> {
+/// The outcome of a trial; its histories are written to the folder `work`.
+pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, Unwritten> {
     let mut outcome = Outcome::default();
     let unwritten = |path: &Path, source| Unwritten { path: path.to_owned(), source };
     fs::create_dir_all(work).map_err(|source| unwritten(work, source))?;
@@ -50,7 +46,6 @@ pub(super) fn outcome(
         outcome.reports.insert(MemberName::Client(id), report_of(RoleReport::Client(client)));
     }
     outcome.violations.extend(simulated.violation);
-    debug_assert!(outcome.files.len() <= deployment.members().len());
     Ok(outcome)
 }
 
