@@ -10,7 +10,7 @@
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
 //! | L1 | [`paxos`] |
-//! | L2 | [`topology`], [`workload`], [`history`], [`measure`] |
+//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`] |
 //! | L3 | [`client`], [`deployment`] |
 //! | L4 | [`runtime`], [`sim`] |
 //! | L5 | [`cluster`] |
@@ -26,6 +26,7 @@ pub mod paxos;
 
 pub mod history;
 pub mod measure;
+pub mod sabotage;
 pub mod topology;
 pub mod workload;
 

@@ -1,0 +1,55 @@
+//! What a dishonest hand does to the inputs and effects of a replica.
+
+use std::collections::BTreeSet;
+
+use crate::paxos::{Ballot, Effects, Input, Message, Value};
+use crate::protocol::{Envelope, Slot};
+use crate::quorum::NodeSet;
+
+/// A promise arrives as if nothing had been voted for.
+pub(super) fn clear_reported(input: &mut Input) {
+    if let Input::Message { message: Message::Phase1b { votes, .. }, .. } = input {
+        votes.clear();
+    }
+}
+
+/// Votes need not wait for the disk.
+pub(super) fn hurry_votes(effects: &mut Effects) {
+    let is_vote =
+        |envelope: &mut Envelope<Message>| matches!(envelope.message, Message::Phase2b { .. });
+    effects.sends.extend(effects.durable_sends.extract_if(.., is_vote));
+}
+
+/// Promises say nothing of slots that are executed.
+pub(super) fn trim_reports(effects: &mut Effects, executed_below: Slot) {
+    for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {
+        if let Message::Phase1b { votes, .. } = &mut envelope.message {
+            votes.retain(|(slot, _)| *slot >= executed_below);
+        }
+    }
+}
+
+/// Proposals go to nobody outside `prefix`.
+pub(super) fn narrow_proposals(effects: &mut Effects, prefix: NodeSet) {
+    for envelope in &mut effects.sends {
+        if matches!(envelope.message, Message::Phase2a { .. }) {
+            envelope.to = envelope.to.intersection(prefix);
+        }
+    }
+    effects.sends.retain(|envelope| !envelope.to.is_empty());
+}
+
+/// Of the sends from `first` on, proposals that left before stay, and so do no-ops.
+pub(super) fn propose_once(
+    effects: &mut Effects,
+    first: usize,
+    proposed: &mut BTreeSet<(Ballot, Slot)>,
+) {
+    let is_kept_back = |envelope: &mut Envelope<Message>| match &envelope.message {
+        Message::Phase2a { ballot, slot, value, .. } => {
+            !proposed.insert((*ballot, *slot)) || *value == Value::Noop
+        }
+        _ => false,
+    };
+    effects.sends.extract_if(first.., is_kept_back).for_each(drop);
+}

@@ -1,0 +1,114 @@
+//! Replicas that break one rule each: the negative controls of every checker.
+//!
+//! A checker that has never failed has shown nothing.
+//! So each rule that Paxos rests on, and each failure seen in a published system, can be broken on
+//! purpose, and whoever looks for violations must find it.
+//!
+//! A [`Saboteur`] is a [`Replica`] with a dishonest hand around it: it edits what goes in and what
+//! comes out, and implements nothing of the protocol a second time.
+//! Without a rule to break it passes everything through unchanged.
+//! What a broken replica does next may trip an assertion of the core; [`quietly`] turns that into a
+//! value.
+
+mod edit;
+mod quiet;
+mod rule;
+
+pub use quiet::quietly;
+pub use rule::{Breaks, Error, Rule};
+
+use std::collections::BTreeSet;
+
+use crate::paxos::{Ballot, Checkpoint, Config, Effects, Input, Message, Record, Replica};
+use crate::protocol::{Protocol, Slot};
+use crate::quorum::NodeSet;
+use crate::time::Time;
+
+/// A replica that breaks one rule, or none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Saboteur {
+    replica: Replica,
+    rule: Option<Rule>,
+    /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
+    prefix: NodeSet,
+    /// Of `hole-in-log`: the proposals that left already.
+    proposed: BTreeSet<(Ballot, Slot)>,
+}
+
+impl Saboteur {
+    /// A replica that has never run and breaks `rule`, or none.
+    ///
+    /// [`Rule::DisjointQuorums`] is broken by the configuration: give it [`Rule::quorums`].
+    pub fn new(config: Config, rule: Option<Rule>) -> Self {
+        let prefix = config.quorums.phase2().first_in(&config.nearest_first);
+        let prefix = prefix.unwrap_or_else(|| config.everybody());
+        Self { replica: Replica::new(config), rule, prefix, proposed: BTreeSet::new() }
+    }
+
+    /// The replica inside.
+    pub const fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The rule it breaks.
+    pub const fn rule(&self) -> Option<Rule> {
+        self.rule
+    }
+}
+
+impl Protocol for Saboteur {
+    type Message = Message;
+    type Record = Record;
+    type Checkpoint = Checkpoint;
+
+    fn handle(&mut self, now: Time, mut input: Input, effects: &mut Effects) {
+        if self.rule == Some(Rule::SkipsAdoption) {
+            edit::clear_reported(&mut input);
+        }
+        // Effects may hold those of earlier inputs: what is edited once only begins here.
+        let first_send = effects.sends.len();
+        self.replica.handle(now, input, effects);
+        match self.rule {
+            Some(Rule::VotesBeforePersist) => edit::hurry_votes(effects),
+            Some(Rule::TrimmedSlotLostWrite) => {
+                edit::trim_reports(effects, self.replica.executed_below());
+            }
+            Some(Rule::FixedPrefixThriftyStall) => edit::narrow_proposals(effects, self.prefix),
+            Some(Rule::HoleInLog) => {
+                edit::propose_once(effects, first_send, &mut self.proposed);
+            }
+            None
+            | Some(
+                Rule::DisjointQuorums
+                | Rule::ForgetsPromise
+                | Rule::ForgetsVote
+                | Rule::SkipsAdoption,
+            ) => {}
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.replica.checkpoint()
+    }
+
+    /// What is forgotten is forgotten from the records; what a checkpoint holds stays.
+    fn recover(&mut self, checkpoint: Option<Checkpoint>, mut records: Vec<Record>) {
+        match self.rule {
+            Some(Rule::ForgetsPromise) => {
+                records.retain(|record| !matches!(record, Record::Promise { .. }));
+            }
+            Some(Rule::ForgetsVote) => {
+                records.retain(|record| !matches!(record, Record::Vote { .. }));
+            }
+            _ => {}
+        }
+        self.replica.recover(checkpoint, records);
+    }
+
+    fn executed_below(&self) -> Slot {
+        self.replica.executed_below()
+    }
+}
+
+#[cfg(test)]
+mod tests;

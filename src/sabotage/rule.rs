@@ -1,0 +1,207 @@
+//! The rules that can be broken: their names, their stories, and what breaking them breaks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+
+/// A rule to break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// Every phase-1 quorum meets every phase-2 quorum.
+    DisjointQuorums,
+    /// A promise survives a crash.
+    ForgetsPromise,
+    /// A vote survives a crash.
+    ForgetsVote,
+    /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
+    SkipsAdoption,
+    /// A vote leaves only when it is durable.
+    VotesBeforePersist,
+    /// A promise reports executed slots too.
+    TrimmedSlotLostWrite,
+    /// A contacted subset is never fixed.
+    FixedPrefixThriftyStall,
+    /// A lost proposal is sent again.
+    HoleInLog,
+}
+
+/// What a broken rule breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Breaks {
+    /// Two replicas, or one before and after a crash, may say different things.
+    Safety,
+    /// Nothing false is said, but requests wait for ever.
+    Progress,
+}
+
+/// A name that is no rule's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no rule is called `{name}`: the rules are {}", Rule::ALL.map(Rule::name).join(", "))]
+pub struct Error {
+    /// The name given.
+    pub name: String,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 8] = [
+        Self::DisjointQuorums,
+        Self::ForgetsPromise,
+        Self::ForgetsVote,
+        Self::SkipsAdoption,
+        Self::VotesBeforePersist,
+        Self::TrimmedSlotLostWrite,
+        Self::FixedPrefixThriftyStall,
+        Self::HoleInLog,
+    ];
+
+    /// What it is called on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DisjointQuorums => "disjoint-quorums",
+            Self::ForgetsPromise => "forgets-promise",
+            Self::ForgetsVote => "forgets-vote",
+            Self::SkipsAdoption => "skips-adoption",
+            Self::VotesBeforePersist => "votes-before-persist",
+            Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
+            Self::FixedPrefixThriftyStall => "fixed-prefix-thrifty-stall",
+            Self::HoleInLog => "hole-in-log",
+        }
+    }
+
+    /// What goes wrong, in a sentence.
+    pub const fn story(self) -> &'static str {
+        match self {
+            Self::DisjointQuorums => {
+                "Some phase-1 quorum misses some phase-2 quorum, so a new leader need not hear of \
+                 what was chosen."
+            }
+            Self::ForgetsPromise => {
+                "An acceptor that restarts has forgotten its promises, and votes at a ballot that it \
+                 promised to refuse."
+            }
+            Self::ForgetsVote => {
+                "An acceptor that restarts has forgotten its votes, and reports nothing where a value \
+                 was chosen with its help."
+            }
+            Self::SkipsAdoption => {
+                "A proposer ignores the votes that its phase 1 reports, and proposes its own value \
+                 where another may be chosen."
+            }
+            Self::VotesBeforePersist => {
+                "A vote leaves before it is durable: a crash in between, and a chosen value was voted \
+                 for by nobody."
+            }
+            Self::TrimmedSlotLostWrite => {
+                "An acceptor that has executed a slot reports nothing for it, so a new leader uses the \
+                 slot again and an acknowledged write is lost."
+            }
+            Self::FixedPrefixThriftyStall => {
+                "Every proposal, repeated ones too, goes to the nearest phase-2 quorum only: when one \
+                 of its members is down, nothing is ever chosen again."
+            }
+            Self::HoleInLog => {
+                "A proposal is sent once and no hole is filled with a no-op: one lost message, and \
+                 every later slot waits for ever."
+            }
+        }
+    }
+
+    /// What breaking it breaks.
+    pub const fn breaks(self) -> Breaks {
+        match self {
+            Self::FixedPrefixThriftyStall | Self::HoleInLog => Breaks::Progress,
+            _ => Breaks::Safety,
+        }
+    }
+
+    /// The quorum table for replicas that break this rule: as it is, or with a phase-1 quorum that
+    /// misses a phase-2 quorum, for [`Self::DisjointQuorums`].
+    ///
+    /// A single replica has only one quorum, which meets itself.
+    #[must_use]
+    pub fn quorums(self, honest: &QuorumSystem) -> QuorumSystem {
+        let n = honest.n();
+        if self != Self::DisjointQuorums || n == 1 {
+            return honest.clone();
+        }
+        let all = NodeSet::all(n);
+        let last = NodeId(u8::try_from(n - 1).expect("there are at most 64 replicas"));
+        let most = all.without(last);
+        let mut phase2 = honest.phase2().clone();
+        if !phase2.contains(most) {
+            phase2 = Family::Count(most.len());
+        }
+        let phase1 = match (honest.phase1(), &phase2) {
+            (Family::Count(_), Family::Count(size)) => Family::Count(n - size),
+            (phase1, phase2) => {
+                let quorum = phase2.some_quorum_within(most).unwrap_or(most);
+                let mut sets = match phase1 {
+                    Family::Sets(sets) => sets.clone(),
+                    Family::Count(_) => Vec::new(),
+                };
+                sets.push(all.difference(quorum));
+                Family::Sets(sets)
+            }
+        };
+        QuorumSystem::new(n, phase1, phase2).expect("neither family is empty or of strangers")
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Rule {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let known = Self::ALL.into_iter().find(|rule| rule.name() == name);
+        known.ok_or_else(|| Error { name: name.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_what_its_name_says_and_has_a_story() {
+        for rule in Rule::ALL {
+            assert_eq!(rule.name().parse(), Ok(rule));
+            assert!(rule.story().ends_with('.'), "{rule}");
+        }
+        let error = "forgets-votes".parse::<Rule>().unwrap_err();
+        assert!(error.to_string().contains("forgets-vote, skips-adoption"), "{error}");
+    }
+
+    #[test]
+    fn only_disjoint_quorums_are_another_table_and_they_are_disjoint() {
+        let grid = QuorumSystem::explicit(4, &[vec![0, 1], vec![2, 3]], &[vec![0, 2], vec![1, 3]]);
+        let systems = [
+            QuorumSystem::majority(3),
+            QuorumSystem::counts(5, 4, 2).unwrap(),
+            QuorumSystem::counts(4, 1, 4).unwrap(),
+            QuorumSystem::majority(2),
+            grid.unwrap(),
+            QuorumSystem::explicit(3, &[vec![0]], &[vec![0, 1, 2]]).unwrap(),
+        ];
+        for system in systems {
+            assert_eq!(system.disjoint(), None);
+            for rule in Rule::ALL {
+                let broken = rule.quorums(&system);
+                assert_eq!(
+                    broken.disjoint().is_some(),
+                    rule == Rule::DisjointQuorums,
+                    "{broken:?}"
+                );
+                assert!(broken == system || rule == Rule::DisjointQuorums);
+            }
+        }
+        let single = QuorumSystem::majority(1);
+        assert_eq!(Rule::DisjointQuorums.quorums(&single), single);
+    }
+}

@@ -1,0 +1,168 @@
+//! Each rule is broken, and only that one.
+
+use super::*;
+use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::paxos::{Mode, Scope, SendPolicy, Timing, Value, Vote};
+use crate::protocol::Envelope;
+use crate::quorum::{NodeId, QuorumSystem};
+use crate::time::Span;
+
+const BALLOT: Ballot = Ballot { round: 1, proposer: NodeId(0) };
+
+fn replica(id: u8, rule: Option<Rule>) -> Saboteur {
+    let config = Config {
+        id: NodeId(id),
+        quorums: QuorumSystem::counts(5, 4, 2).unwrap(),
+        mode: Mode::Multi { leader: NodeId(0) },
+        send: SendPolicy::All,
+        nearest_first: (0..5).map(|node| NodeId((node + id) % 5)).collect(),
+        timing: Timing::for_round_trip(Span::ZERO),
+    };
+    Saboteur::new(config, rule)
+}
+
+fn command(sequence: u64) -> Command {
+    let request = RequestId { client: ClientId(0), sequence };
+    Command { request, settled_below: 0, operation: Operation::Get { key: sequence } }
+}
+
+fn phase2a(slot: u64) -> Message {
+    let value = Value::Command(command(slot));
+    Message::Phase2a { ballot: BALLOT, slot: Slot(slot), value, chosen_below: Slot::ZERO }
+}
+
+fn give(replica: &mut Saboteur, from: u8, message: Message) -> Effects {
+    let mut effects = Effects::default();
+    let input = Input::Message { from: NodeId(from), message };
+    replica.handle(Time::ZERO, input, &mut effects);
+    effects
+}
+
+fn kinds(envelopes: &[Envelope<Message>]) -> Vec<(&'static str, NodeSet)> {
+    envelopes.iter().map(|envelope| (envelope.message.kind(), envelope.to)).collect()
+}
+
+/// r0, started, and told by all others what they promise.
+fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
+    let mut leader = replica(0, rule);
+    leader.handle(Time::ZERO, Input::Start, &mut Effects::default());
+    let mut last = Effects::default();
+    for from in 1..5 {
+        let scope = Scope::From(Slot::ZERO);
+        let promise = Message::Phase1b { ballot: BALLOT, scope, votes: votes.to_vec() };
+        last = give(&mut leader, from, promise);
+    }
+    assert!(leader.replica().is_leader());
+    (leader, last)
+}
+
+fn request(leader: &mut Saboteur, sequence: u64) -> Effects {
+    let mut effects = Effects::default();
+    leader.handle(Time::ZERO, Input::Request(command(sequence)), &mut effects);
+    effects
+}
+
+#[test]
+fn an_honest_one_passes_everything_through() {
+    let mut honest = replica(1, None);
+    let mut plain = honest.replica().clone();
+    for slot in [0, 1, 0] {
+        let mut expected = Effects::default();
+        let input = Input::Message { from: NodeId(0), message: phase2a(slot) };
+        plain.handle(Time::ZERO, input, &mut expected);
+        assert_eq!(give(&mut honest, 0, phase2a(slot)), expected);
+    }
+    assert_eq!(*honest.replica(), plain);
+}
+
+#[test]
+fn a_vote_leaves_before_it_is_durable() {
+    let me = NodeSet::only(NodeId(0));
+    let honest = give(&mut replica(1, None), 0, phase2a(0));
+    assert_eq!(
+        (kinds(&honest.sends), kinds(&honest.durable_sends)),
+        (vec![], vec![("phase2b", me)])
+    );
+    let hasty = give(&mut replica(1, Some(Rule::VotesBeforePersist)), 0, phase2a(0));
+    assert_eq!((kinds(&hasty.sends), kinds(&hasty.durable_sends)), (vec![("phase2b", me)], vec![]));
+    assert_eq!(hasty.records, honest.records);
+}
+
+#[test]
+fn a_promise_or_a_vote_is_forgotten_at_the_restart() {
+    let records = || {
+        let mut acceptor = replica(1, None);
+        let scope = Scope::From(Slot::ZERO);
+        let mut records =
+            give(&mut acceptor, 0, Message::Phase1a { ballot: BALLOT, scope }).records;
+        records.extend(give(&mut acceptor, 0, phase2a(0)).records);
+        records
+    };
+    let recovered = |rule| {
+        let mut replica = replica(1, rule);
+        replica.recover(None, records());
+        let acceptor = replica.replica().acceptor();
+        (acceptor.promised(Slot(9)), acceptor.vote(Slot::ZERO).is_some())
+    };
+    assert_eq!(recovered(None), (BALLOT, true));
+    assert_eq!(recovered(Some(Rule::ForgetsPromise)), (Ballot::NONE, true));
+    assert_eq!(recovered(Some(Rule::ForgetsVote)), (BALLOT, false));
+}
+
+#[test]
+fn a_leader_ignores_what_is_reported() {
+    let vote = Vote { ballot: Ballot::NONE, value: Value::Command(command(7)) };
+    let votes = [(Slot::ZERO, vote)];
+    assert_eq!(kinds(&leader(None, &votes).1.sends).len(), 1);
+    assert_eq!(kinds(&leader(Some(Rule::SkipsAdoption), &votes).1.sends), []);
+}
+
+#[test]
+fn an_executed_slot_is_not_reported() {
+    let reported = |rule| {
+        let mut acceptor = replica(1, rule);
+        give(&mut acceptor, 0, phase2a(0));
+        give(&mut acceptor, 0, phase2a(1));
+        give(
+            &mut acceptor,
+            0,
+            Message::Chosen { ballot: BALLOT, first: Slot::ZERO, below: Slot(1) },
+        );
+        assert_eq!(acceptor.executed_below(), Slot(1));
+        let ballot = Ballot { round: 2, proposer: NodeId(2) };
+        let phase1a = Message::Phase1a { ballot, scope: Scope::From(Slot::ZERO) };
+        let effects = give(&mut acceptor, 2, phase1a);
+        let Message::Phase1b { votes, .. } = &effects.durable_sends[0].message else {
+            panic!("a promise is expected: {effects:?}");
+        };
+        votes.iter().map(|(slot, _)| slot.0).collect::<Vec<_>>()
+    };
+    assert_eq!(reported(None), [0, 1]);
+    assert_eq!(reported(Some(Rule::TrimmedSlotLostWrite)), [1]);
+}
+
+#[test]
+fn proposals_go_to_the_nearest_quorum_only_for_ever() {
+    let (mut leader, _) = leader(Some(Rule::FixedPrefixThriftyStall), &[]);
+    let nearest = NodeSet::only(NodeId(1));
+    assert_eq!(kinds(&request(&mut leader, 0).sends), [("phase2a", nearest)]);
+    let mut effects = Effects::default();
+    let later = Time(Span::from_millis(60_000).0);
+    leader.handle(later, Input::Timer(crate::protocol::TimerId(0)), &mut effects);
+    assert_eq!(kinds(&effects.sends), [("phase2a", nearest)]);
+}
+
+#[test]
+fn a_proposal_leaves_once() {
+    let (mut leader, _) = leader(Some(Rule::HoleInLog), &[]);
+    let mut effects = request(&mut leader, 0);
+    let first = kinds(&effects.sends);
+    assert_eq!(first.len(), 1);
+    // The effects of several inputs may be gathered: what left before stays among them.
+    let later = Time(Span::from_millis(60_000).0);
+    leader.handle(later, Input::Timer(crate::protocol::TimerId(0)), &mut effects);
+    assert_eq!(kinds(&effects.sends), first);
+    assert!(effects.notes.contains(&crate::protocol::Note::Retransmitted));
+    leader.handle(later, Input::Request(command(1)), &mut effects);
+    assert_eq!(kinds(&effects.sends).len(), 2);
+}
