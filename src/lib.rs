@@ -10,7 +10,7 @@
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
 //! | L1 | [`paxos`] |
-//! | L2 | [`topology`], [`workload`], [`history`], [`measure`] |
+//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`trace`] |
 //! | L3 | [`client`], [`deployment`] |
 //! | L4 | [`runtime`], [`sim`] |
 //! | L5 | [`cluster`] |
@@ -27,6 +27,7 @@ pub mod paxos;
 pub mod history;
 pub mod measure;
 pub mod topology;
+pub mod trace;
 pub mod workload;
 
 pub mod client;
