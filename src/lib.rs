@@ -10,7 +10,7 @@
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
 //! | L1 | [`paxos`] |
-//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`] |
+//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`client`], [`deployment`] |
 //! | L4 | [`runtime`], [`sim`] |
 //! | L5 | [`cluster`] |
@@ -28,6 +28,7 @@ pub mod history;
 pub mod measure;
 pub mod sabotage;
 pub mod topology;
+pub mod trace;
 pub mod workload;
 
 pub mod client;
