@@ -6,6 +6,8 @@
 //! This file alone turns messages of the TOML reader, which speak of Rust, into the language of the
 //! experiment file.
 
+mod document;
+pub use document::{Document, Key, Value, dotted};
 mod sections;
 pub use sections::*;
 
@@ -77,14 +79,19 @@ impl Source {
         stem.unwrap_or_else(|| "experiment".to_owned())
     }
 
-    /// What the text says.
+    /// What the text says, without its sweep.
     pub fn parse(&self) -> Result<File, Error> {
-        toml::from_str(&self.text).map_err(|error| {
-            let at = error.span().unwrap_or(0..0);
-            let found = self.text.get(at.clone()).unwrap_or_default();
-            let (message, help) = explain(error.message(), found);
-            self.wrong(at, message, help)
-        })
+        let mut document = Document::parse(self)?;
+        document.take_sweep();
+        document.read()
+    }
+
+    /// The error that shows what the TOML reader refused.
+    fn explained(&self, error: &toml::de::Error) -> Error {
+        let at = error.span().unwrap_or(0..0);
+        let found = self.text.get(at.clone()).unwrap_or_default();
+        let (message, help) = explain(error.message(), found);
+        self.wrong(at, message, help)
     }
 
     /// The error that shows what the plan refused.
@@ -98,6 +105,19 @@ impl Source {
         let text = NamedSource::new(self.path.display().to_string(), self.text.clone())
             .with_language("toml");
         Error::Wrong { message, text: Arc::new(text), at: at.into(), help }
+    }
+}
+
+impl Error {
+    /// The same error, of one point of a sweep; a point without a name is the whole experiment.
+    #[must_use]
+    pub fn at_point(mut self, label: &str) -> Self {
+        if let Self::Wrong { message, .. } = &mut self
+            && !label.is_empty()
+        {
+            *message = format!("{message} (at {label})");
+        }
+        self
     }
 }
 

@@ -14,13 +14,19 @@ mod point;
 pub use point::{Point, Variant};
 mod variants;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::file::{self, File, Source};
-use super::sweep;
+use super::file::{self, Document, File, Source};
+use super::sweep::{self, Sweep};
 use crate::quorum::NodeId;
 use crate::time::Span;
+use places::Profiles;
+
+/// More trials than this are a slip of the pen: a second each, they take eleven days.
+const TRIALS_MAX: usize = 1_000_000;
 
 /// An experiment as meant.
 #[derive(Clone, Debug)]
@@ -66,25 +72,61 @@ pub struct Trial {
 impl Plan {
     /// What the file of this text means, at this size.
     pub fn from_source(source: &Source, size: Size) -> Result<Self, file::Error> {
-        let mut file = source.parse()?;
+        let refused = |refused| source.refused(&refused);
+        let mut document = Document::parse(source)?;
         if size.is_smoke {
-            file = file.smoke();
+            document = document.smoke();
         }
-        if let Some(trials) = size.trials {
-            file.trials = Some(Spanned::new(0..0, trials));
+        let typed = document.take_sweep();
+        let sweep = Sweep::read(typed, source).map_err(refused)?;
+        let mut profiles = Profiles::beside(source.folder());
+        let mut settled = BTreeSet::new();
+        let mut plan: Option<Self> = None;
+        for combination in sweep.combinations() {
+            let settings: Vec<_> =
+                combination.iter().map(|(axis, index)| axis.setting(*index)).collect();
+            if !settled.insert(settings.clone()) {
+                continue;
+            }
+            let label = sweep.label(&settings);
+            let mut document = document.clone();
+            for (axis, index) in combination {
+                document.put(&axis.path, &axis.value(index)).map_err(refused)?;
+            }
+            let file = document.read().map_err(|error| error.at_point(&label))?;
+            let whole = match &mut plan {
+                Some(whole) => whole,
+                None => plan.insert(Self::without_points(&file, size, &sweep).map_err(refused)?),
+            };
+            let point = Point::of(&file, &mut profiles)
+                .map_err(|refused| source.refused(&refused).at_point(&label))?;
+            whole.points.push(Point { label, settings, ..point });
         }
-        Self::from_file(&file, source).map_err(|refused| source.refused(&refused))
+        // A sweep that is empty was refused.
+        let mut plan = plan.expect("there is a point");
+        let variants = plan.points[0].variants.len();
+        plan.trials = sweep::trials(plan.points.len(), variants, plan.repeats, plan.seed);
+        Ok(plan)
     }
 
-    fn from_file(file: &File, source: &Source) -> Result<Self, Refused> {
+    /// What all points have in common, as the file of the first one says it.
+    fn without_points(file: &File, size: Size, sweep: &Sweep<'_>) -> Result<Self, Refused> {
         let question = said(&file.question, "question")?;
         let prediction = said(&file.prediction, "prediction")?;
-        let repeats = file.trials.as_ref().map_or(1, |trials| *trials.get_ref()) as usize;
-        if let Some(trials) = file.trials.as_ref().filter(|_| repeats == 0) {
-            return Err(Refused::new(trials.span(), Error::Zero { key: "trials" }));
+        let typed = file.trials.as_ref();
+        let repeats = size.trials.or(typed.map(|trials| *trials.get_ref())).unwrap_or(1) as usize;
+        let at = typed.map_or(0..0, Spanned::span);
+        if repeats == 0 {
+            return Err(Refused::new(at, Error::Zero { key: "trials" }));
         }
-        let points = sweep::points(file, source.folder())?;
-        let trials = sweep::trials(points.len(), file.variants.len(), repeats, file.seed);
+        let runs = sweep.len().saturating_mul(file.variants.len());
+        let count = runs.saturating_mul(repeats);
+        if count > TRIALS_MAX {
+            let at = if sweep.len() > 1 { sweep.at.clone() } else { at };
+            let error = sweep::Error::TooManyTrials { count, most: TRIALS_MAX };
+            return Err(Refused::new(at, error.into()));
+        }
+        let (points, trials) = (Vec::new(), Vec::new());
         Ok(Self { question, prediction, seed: file.seed, points, repeats, trials })
     }
 

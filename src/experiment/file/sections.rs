@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -37,8 +37,9 @@ pub struct File {
     /// How QUIC sends.
     #[serde(default)]
     pub transport: Transport,
-    /// Settings to be run one after another.
-    pub sweep: Option<Spanned<Sweep>>,
+    /// Lists of values for any of the other keys; [`crate::experiment::sweep`] reads it.
+    #[serde(default)]
+    pub sweep: IgnoredAny,
     /// What is compared.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
@@ -180,18 +181,6 @@ pub enum Congestion {
     Bbr,
 }
 
-/// `[sweep]`: lists of settings; every combination runs with every variant.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sweep {
-    /// Instead of `workload.arrival.closed.clients`.
-    pub clients: Option<Spanned<Vec<Spanned<u32>>>>,
-    /// Instead of `workload.arrival.….rate_per_s`; Poisson stays Poisson and fixed stays fixed.
-    pub rate_per_s: Option<Spanned<Vec<Spanned<f64>>>>,
-    /// Instead of `durability.mode`.
-    pub durability: Option<Spanned<Vec<Durability>>>,
-}
-
 /// `[[variant]]`: one of the things compared.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,26 +282,13 @@ pub struct Smoke {
     /// Instead of `workload.drain`.
     pub drain: Option<Spanned<Length>>,
     /// Instead of `[sweep]`.
-    pub sweep: Option<Spanned<Sweep>>,
+    #[serde(default)]
+    pub sweep: IgnoredAny,
 }
 
 /// A length of time with its unit: `"2s"`, `"250ms"`, `"1m 30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length(pub Duration);
-
-impl File {
-    /// This experiment at the size that its `[smoke]` section gives it.
-    #[must_use]
-    pub fn smoke(mut self) -> Self {
-        let Smoke { trials, warmup, duration, drain, sweep } = std::mem::take(&mut self.smoke);
-        self.trials = trials.or(self.trials);
-        self.workload.warmup = warmup.or(self.workload.warmup);
-        self.workload.duration = duration.unwrap_or(self.workload.duration);
-        self.workload.drain = drain.or(self.workload.drain);
-        self.sweep = sweep.or(self.sweep);
-        self
-    }
-}
 
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

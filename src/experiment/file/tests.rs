@@ -147,10 +147,19 @@ fn a_file_that_does_not_exist_is_named() {
 #[test]
 fn a_smoke_run_is_the_same_experiment_but_smaller() {
     let text = GOOD.to_owned() + "[smoke]\nduration = \"1s\"\ntrials = 1\n";
-    let file = source(&text).parse().unwrap();
-    assert_eq!(file.workload.duration.get_ref(), &Length(std::time::Duration::from_secs(10)));
-    let small = file.smoke();
-    assert_eq!(small.workload.duration.get_ref(), &Length(std::time::Duration::from_secs(1)));
+    let source = source(&text);
+    let seconds = |seconds| Length(std::time::Duration::from_secs(seconds));
+    let file = source.parse().unwrap();
+    assert_eq!(file.workload.duration.get_ref(), &seconds(10));
+    let small = Document::parse(&source).unwrap().smoke().read().unwrap();
+    assert_eq!(small.workload.duration.get_ref(), &seconds(1));
     assert_eq!(small.trials.unwrap().into_inner(), 1);
     assert!(small.workload.warmup.is_some());
+}
+
+#[test]
+fn a_wrong_size_for_tests_is_shown_also_where_it_is_not_used() {
+    let text = GOOD.to_owned() + "[smoke]\nduraton = \"1s\"\n";
+    let error = source(&text).parse().unwrap_err();
+    assert_says(&error, &["unknown key `duraton`", ":37:1", "did you mean `duration`?"]);
 }

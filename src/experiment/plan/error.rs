@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::experiment::sweep;
 use crate::quorum;
 use crate::topology;
 use crate::workload;
@@ -123,14 +124,9 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The sweep does not fit the arrival.
-    #[error("the sweep lists `{key}`, but the arrival is {arrival}")]
-    SweepOfOther {
-        /// The key of the sweep.
-        key: &'static str,
-        /// The kind of arrival.
-        arrival: &'static str,
-    },
+    /// A sweep that cannot be run.
+    #[error(transparent)]
+    Sweep(#[from] sweep::Error),
     /// A fault that would come too late to be seen.
     #[error("the {what} at {at} is not within the {duration} that are measured")]
     FaultTooLate {
@@ -188,12 +184,7 @@ impl Error {
             Self::Disjoint { remedy, .. } => remedy,
             Self::VariantTwice { .. } => "give every variant a name of its own",
             Self::VariantName { .. } => "the name becomes part of file names: leave that out",
-            Self::SweepOfOther { key: "clients", .. } => {
-                "sweep `rate_per_s`, or write `arrival = { closed = { clients = 1 } }`"
-            }
-            Self::SweepOfOther { .. } => {
-                "sweep `clients`, or write `arrival = { poisson = { rate_per_s = 100 } }`"
-            }
+            Self::Sweep(error) => return error.help(),
             Self::FaultTooLate { .. } => {
                 "times of faults count from the end of the warm-up: lower them, or raise `duration`"
             }

@@ -1,5 +1,7 @@
 //! Who stands where: profile, regions and links.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,7 +15,6 @@ use crate::topology::{Jitter, Links, Profile};
 use super::error::{Error, Refused};
 
 /// The places of an experiment.
-#[derive(Clone)]
 pub(super) struct Places {
     /// The name of the latency profile, as given.
     pub(super) profile: String,
@@ -22,11 +23,14 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Loads the profile and looks up every region; paths are relative to `folder`.
-    pub(super) fn find(section: &file::Topology, folder: &Path) -> Result<Self, Refused> {
-        let profile = load(&section.profile, folder)?;
-        let replicas = regions(&section.replicas, "topology.replicas", &profile)?;
-        let clients = regions(&section.clients, "topology.clients", &profile)?;
+    /// Looks up the profile and every region.
+    pub(super) fn find(
+        section: &file::Topology,
+        profiles: &mut Profiles<'_>,
+    ) -> Result<Self, Refused> {
+        let profile = profiles.get(&section.profile)?;
+        let replicas = regions(&section.replicas, "topology.replicas", profile)?;
+        let clients = regions(&section.clients, "topology.clients", profile)?;
         if replicas.len() > NodeSet::CAPACITY {
             let error = Error::TooManyReplicas { count: replicas.len() };
             return Err(Refused { at: section.replicas.span(), error });
@@ -44,7 +48,7 @@ impl Places {
             file::Jitter::None => Jitter::None,
             file::Jitter::Profile => Jitter::Profile,
         };
-        let links = Links::new(&profile, &replicas, &clients, jitter).map_err(|error| Refused {
+        let links = Links::new(profile, &replicas, &clients, jitter).map_err(|error| Refused {
             at: section.replicas.span(),
             error: Error::Region(error),
         })?;
@@ -94,6 +98,26 @@ impl Places {
             .map(|node| self.links.replica_regions[usize::from(node.0)].as_str())
             .collect();
         format!("{{{}}}", names.join(", "))
+    }
+}
+
+/// The profiles of an experiment, each read once.
+pub(super) struct Profiles<'a> {
+    folder: &'a Path,
+    read: BTreeMap<String, Profile>,
+}
+
+impl<'a> Profiles<'a> {
+    /// Of a file in `folder`, to which paths are relative.
+    pub(super) fn beside(folder: &'a Path) -> Self {
+        Self { folder, read: BTreeMap::new() }
+    }
+
+    fn get(&mut self, name: &Spanned<String>) -> Result<&Profile, Refused> {
+        match self.read.entry(name.get_ref().clone()) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(load(name, self.folder)?)),
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Everything that a trial runs with but its variant's own and its chance: whatever may be swept.
 
-use std::path::Path;
-
 use toml::Spanned;
 
 use crate::deployment::{self, Durability};
@@ -14,7 +12,7 @@ use crate::topology::Links;
 use crate::workload::Workload;
 
 use super::error::{Error, Refused};
-use super::places::Places;
+use super::places::{Places, Profiles};
 use super::{faults, load, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
@@ -72,14 +70,14 @@ pub struct Variant {
 }
 
 impl Point {
-    /// What `file` means without its sweep; paths in it are relative to `folder`.
-    pub(in crate::experiment) fn of(file: &File, folder: &Path) -> Result<Self, Refused> {
+    /// What `file` means; its sweep is not looked at.
+    pub(super) fn of(file: &File, profiles: &mut Profiles<'_>) -> Result<Self, Refused> {
         let duration = Span::from(file.workload.duration.get_ref().0);
         if duration == Span::ZERO {
             let error = Error::Zero { key: "workload.duration" };
             return Err(Refused::new(file.workload.duration.span(), error));
         }
-        let places = Places::find(&file.topology, folder)?;
+        let places = Places::find(&file.topology, profiles)?;
         let mut variants = variants::variants(file, &places)?;
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let durability = file.durability.mode;

@@ -312,7 +312,11 @@ fn a_replica_that_forgot_its_promises_may_not_come_back() {
         "mode = \"memory\"",
         &["lost its promises", ":35:17", "leave out `restart_after`"],
     );
-    check("[[fault]]", "[sweep]\ndurability = [\"memory\"]\n[[fault]]", &["lost its promises"]);
+    check(
+        "[[fault]]",
+        "[sweep]\ndurability.mode = [\"memory\"]\n[[fault]]",
+        &["lost its promises"],
+    );
     let gone = GOOD.replace("\"fsync\"", "\"memory\"").replace("restart_after = \"2s\"\n", "");
     assert_eq!(point(&source(&gone)).variants[0].faults[0].heals_after, None);
 }

@@ -121,7 +121,7 @@ reads = 0.3"#;
 
 #[test]
 fn members_in_one_process_leave_the_same_results() {
-    let tables = format!("{MULTI}\n[sweep]\nrate_per_s = [50, 200]\n");
+    let tables = format!("{MULTI}\n[sweep]\nworkload.arrival.fixed.rate_per_s = [50, 200]\n");
     let site = Site::new(&small("fsync", &tables));
     site.run(&["--launcher", "in-process"]).check(0, &["multi"]);
     check_results(&site, &["multi", "multi"]);
