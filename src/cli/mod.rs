@@ -18,6 +18,7 @@ mod quorums;
 mod run;
 mod side_by_side;
 mod table;
+mod trace;
 
 use std::io::Write;
 use std::path::Path;
@@ -65,6 +66,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Show),
     Profiles(profiles::Profiles),
+    Trace(trace::Show),
     Quorums(quorums::Quorums),
     History(history::History),
     Completions(completions::Completions),
@@ -79,6 +81,7 @@ impl Arguments {
             Command::Run(run) => run.run(out),
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
+            Command::Trace(show) => show.run(out),
             Command::Quorums(quorums) => quorums.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),

@@ -7,6 +7,7 @@
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
 pub mod backend;
+pub mod diagram;
 pub mod file;
 pub mod ledger;
 mod live;
