@@ -46,6 +46,16 @@ impl Interrupt {
         Ok(Self { asked, _sender: sender })
     }
 
+    /// One that is asked for by calling what comes with it.
+    pub fn by_hand() -> (Self, impl Fn() + Send + Sync) {
+        let (sender, asked) = watch::channel(false);
+        let sender = Arc::new(sender);
+        let told = Arc::clone(&sender);
+        (Self { asked, _sender: sender }, move || {
+            told.send_replace(true);
+        })
+    }
+
     /// One that nobody ever asks for: for tests.
     pub fn never() -> Self {
         let (sender, asked) = watch::channel(false);

@@ -1,0 +1,187 @@
+//! A run in virtual time, whole: the same results folder as a live one, the same bytes from the same
+//! seed, and a run that is cut short goes on where it stopped.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flexpaxos::cluster::Interrupt;
+use flexpaxos::experiment::backend::{Backend, Worlds};
+use flexpaxos::experiment::file::Source;
+use flexpaxos::experiment::ledger::{self, Ledger};
+use flexpaxos::experiment::plan::{Plan, Size};
+use flexpaxos::experiment::provenance::Provenance;
+use flexpaxos::experiment::run::{Event, Run, Summary};
+use flexpaxos::measure::rows::{LatencyRow, PhaseRow, TrialRow};
+use flexpaxos::measure::{Store, store};
+
+/// The file of an experiment of the project.
+fn experiment(name: &str) -> Source {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("experiments/{name}.toml"));
+    Source::read(&path).unwrap()
+}
+
+/// An experiment at the size of its `[smoke]` section, to be simulated.
+struct Simulation {
+    source: Source,
+    plan: Plan,
+}
+
+impl Simulation {
+    fn of(source: Source) -> Self {
+        let size = Size { is_smoke: true, ..Size::default() };
+        let plan = Plan::from_source(&source, size).unwrap();
+        Self { source, plan }
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance::gather(&self.source, self.plan.seed)
+    }
+
+    fn begin(&self, folder: &Path) -> Ledger {
+        let store = Store::create(folder).unwrap();
+        Ledger::begin(store, &self.plan, &self.provenance(), &[Backend::Sim]).unwrap()
+    }
+
+    fn resume(&self, folder: &Path) -> Result<Ledger, ledger::Error> {
+        Ledger::resume(folder, &self.plan, &self.provenance(), &[Backend::Sim])
+    }
+
+    fn run(&self, ledger: Ledger, threads: usize) -> Summary {
+        self.run_until(ledger, threads, Interrupt::never(), &|_| {})
+    }
+
+    fn run_until(
+        &self,
+        ledger: Ledger,
+        threads: usize,
+        interrupt: Interrupt,
+        tell: &(dyn Fn(&Event<'_>) + Sync),
+    ) -> Summary {
+        let worlds = Worlds { sim: Some(threads), live: None };
+        let provenance = self.provenance();
+        Run { plan: &self.plan, provenance, ledger, worlds, interrupt }.run(tell)
+    }
+}
+
+/// Every file below a folder, but the manifest, which knows the date.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.file_name().unwrap() != store::MANIFEST {
+                let bytes = fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), bytes);
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn assert_same(one: &Path, other: &Path) {
+    let (one, other) = (files(one), files(other));
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other));
+    let differing: Vec<&PathBuf> =
+        one.keys().filter(|name| one.get(*name) != other.get(*name)).collect();
+    assert!(differing.is_empty(), "these differ: {differing:?}");
+}
+
+fn manifest(folder: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(folder.join(store::MANIFEST)).unwrap()).unwrap()
+}
+
+#[test]
+fn the_quickstart_is_as_fast_as_the_closed_form_and_has_every_table() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("results");
+    let simulation = Simulation::of(experiment("quickstart"));
+    let summary = simulation.run(simulation.begin(&folder), 2);
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let trials: Vec<TrialRow> = store::read_csv(&folder.join("trials.csv")).unwrap();
+    assert_eq!(trials.len(), 3);
+    for trial in &trials {
+        assert!(trial.valid && trial.complete && trial.flags.is_empty(), "{trial:?}");
+        assert_eq!((trial.backend.as_str(), trial.unknown_count), ("sim", Some(0)));
+        assert_eq!((trial.violation_count, trial.unverified_count), (Some(0), Some(0)));
+    }
+    let latencies: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv")).unwrap();
+    assert_eq!(latencies.len(), 6);
+    for row in latencies {
+        let (p50, floor) = (row.latency_ns_p50.unwrap(), row.floor_ns_p50.unwrap());
+        assert!(p50 >= floor && p50 - floor <= floor / 100, "{row:?}");
+    }
+    let phases: Vec<PhaseRow> = store::read_csv(&folder.join("phases.csv")).unwrap();
+    assert!(phases.iter().any(|row| row.phase == "phase2" && row.variant == "multi"));
+    assert!(phases.iter().any(|row| row.phase == "phase1" && row.variant == "classic"));
+    let manifest = manifest(&folder);
+    assert_eq!((&manifest["ended"], &manifest["backends"][0]), (&"done".into(), &"sim".into()));
+    assert!(folder.join("histories/trial-000.sim/history.c0").exists());
+    assert!(!folder.join("work").exists() && !folder.join("parts").exists());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+    let root = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| root.path().join(name));
+    let simulation = Simulation::of(experiment("quickstart"));
+    simulation.run(simulation.begin(&one), 1);
+    simulation.run(simulation.begin(&two), 2);
+    assert_same(&one, &two);
+    // The comparison is one that can fail.
+    let text = simulation.source.text.replace("seed   = 1", "seed   = 2");
+    let other = Simulation::of(Source { text, ..simulation.source.clone() });
+    let three = root.path().join("three");
+    other.run(other.begin(&three), 1);
+    assert_ne!(files(&one)[Path::new("latency.csv")], files(&three)[Path::new("latency.csv")]);
+}
+
+#[test]
+fn a_run_that_is_cut_short_goes_on_and_leaves_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole", "cut"].map(|name| root.path().join(name));
+    let simulation = Simulation::of(experiment("quickstart"));
+    simulation.run(simulation.begin(&whole), 1);
+
+    let (interrupt, ask) = Interrupt::by_hand();
+    let tell = |event: &Event<'_>| {
+        if let Event::Ended(_) = event {
+            ask();
+        }
+    };
+    let summary = simulation.run_until(simulation.begin(&cut), 1, interrupt, &tell);
+    assert_eq!((summary.finished.len(), summary.planned), (1, 3));
+    assert!(summary.error.is_some());
+    assert!(manifest(&cut)["ended"].as_str().unwrap().contains("interrupted"));
+    let trials: Vec<TrialRow> = store::read_csv(&cut.join("trials.csv")).unwrap();
+    assert_eq!(trials.len(), 1);
+    // What a trial that was killed half-way left is in nobody's way.
+    fs::create_dir_all(cut.join("histories/trial-001.sim")).unwrap();
+    fs::write(cut.join("histories/trial-001.sim/history.c0"), "half").unwrap();
+
+    let text = simulation.source.text.replace("seed   = 1", "seed   = 2");
+    let other = Simulation::of(Source { text, ..simulation.source.clone() });
+    let refused = other.resume(&cut).unwrap_err().to_string();
+    assert!(refused.contains("another run: the experiment file differs"), "{refused}");
+
+    let mut ended_count = std::sync::atomic::AtomicUsize::new(0);
+    let count = |event: &Event<'_>| {
+        if let Event::Ended(_) = event {
+            ended_count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let ledger = simulation.resume(&cut).unwrap();
+    let summary = simulation.run_until(ledger, 2, Interrupt::never(), &count);
+    assert_eq!((summary.finished.len(), *ended_count.get_mut()), (3, 2));
+    assert_same(&whole, &cut);
+    assert_eq!(manifest(&cut)["ended"], "done");
+    let refused = simulation.resume(&cut).unwrap_err().to_string();
+    assert!(refused.contains("holds no run that was cut short"), "{refused}");
+}
