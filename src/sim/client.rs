@@ -5,7 +5,7 @@ use super::queue::{Event, Kind, Source};
 use crate::client::{Report, Schedule, Session, Settings};
 use crate::command::ClientId;
 use crate::deployment::Deployment;
-use crate::measure::{Recorder, Recording};
+use crate::measure::Recording;
 use crate::protocol::{Protocol, Reply};
 use crate::quorum::NodeId;
 use crate::time::Time;
@@ -99,8 +99,9 @@ impl Client {
     pub(super) fn finish(mut self) -> (Report, Vec<u8>) {
         let (report, recorder, end) = self.session.finish();
         self.recording.returned_count = recorder.returned_count();
-        let intervals: Vec<_> = Recorder::finish(recorder);
-        intervals.iter().for_each(|interval| self.recording.add(interval));
+        for interval in recorder.finish() {
+            self.recording.add(&interval);
+        }
         self.history.extend_from_slice(&end);
         (Report { recording: self.recording, ..report }, self.history)
     }

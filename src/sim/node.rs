@@ -56,11 +56,10 @@ pub(super) struct Node<P: Protocol> {
     slow_disk: Span,
     /// Sends that wait for the disk, in order.
     waiting: VecDeque<(Ticket, Vec<Envelope<P::Message>>)>,
-    /// A checkpoint became durable in which the slots below are executed.
+    /// The slots below are durably executed, and the protocol is to be told.
     checkpointed: Option<Slot>,
     timers: Timers,
     random: Pcg64,
-    is_progress_due: bool,
     armed: Armed,
     /// When each message that is being sent leaves, and the next sequence number before it was given
     /// to its link.
@@ -110,7 +109,6 @@ impl<P: Protocol> Node<P> {
             checkpointed: None,
             timers: Timers::default(),
             random: of_member(settings.seed, Purpose::Timers, MemberName::Replica(settings.id)),
-            is_progress_due: false,
             armed: Armed::default(),
             departures: Vec::new(),
             log: Log::default(),
@@ -197,9 +195,6 @@ impl<P: Protocol> Node<P> {
         while let Some(timer) = self.timers.pop_due(now) {
             fabric.counts.events += 1;
             self.give(now, Input::Timer(timer));
-        }
-        if std::mem::take(&mut self.is_progress_due) {
-            self.give(now, Input::Checkpointed(self.executed_below()));
         }
         let mut leaves_at = now;
         loop {
@@ -408,7 +403,8 @@ impl<P: Protocol> Node<P> {
                 }
             }
             _ => {
-                self.is_progress_due = true;
+                // Without a disk, what is executed is all there is to lose.
+                self.checkpointed = Some(self.executed_below());
                 self.arm_progress(fabric);
             }
         }
@@ -417,12 +413,10 @@ impl<P: Protocol> Node<P> {
 
     /// The processor is free again.
     fn finish_work(&mut self, fabric: &mut Fabric<P>) {
-        if self.is_paused {
-            if let Work::Receiving(_) = self.work {
-                // What it has taken in it handles when it goes on.
-                self.work = Work::Stalled;
-                return;
-            }
+        if self.is_paused && matches!(self.work, Work::Receiving(_)) {
+            // What it has taken in it handles when it goes on.
+            self.work = Work::Stalled;
+            return;
         }
         let work = std::mem::take(&mut self.work);
         self.departures.clear();
@@ -487,7 +481,7 @@ impl<P: Protocol> Node<P> {
         self.armed = Armed::default();
         self.work = Work::Idle;
         self.checkpointed = None;
-        (self.is_open, self.is_paused, self.is_progress_due) = (false, false, false);
+        (self.is_open, self.is_paused) = (false, false);
         self.log.end();
         true
     }

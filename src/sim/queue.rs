@@ -66,7 +66,6 @@ impl Event {
         Self(u128::from(at.0) << 64 | u128::from(low))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a word")]
     pub(super) const fn at(self) -> Time {
         Time((self.0 >> 64) as u64)
     }

@@ -8,7 +8,7 @@ use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
-use flexpaxos::sim::{Outcome, Settings, run_trial};
+use flexpaxos::sim::{LEAST_DELAY, Outcome, Settings, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -76,7 +76,7 @@ fn latencies_ns(outcome: &Outcome, client: ClientId) -> Vec<u64> {
 const LEADER: Mode = Mode::Multi { leader: NodeId(0) };
 
 #[test]
-fn the_median_is_the_closed_form_to_the_nanosecond() {
+fn the_median_is_the_closed_form() {
     let flexible = QuorumSystem::counts(5, 4, 2).unwrap();
     let majority = QuorumSystem::majority(5);
     for (mode, quorums) in
@@ -91,7 +91,10 @@ fn the_median_is_the_closed_form_to_the_nanosecond() {
             let latencies = latencies_ns(&outcome, *id);
             assert_eq!(latencies.len() as u64, report.issued_count);
             assert!(latencies.len() > 40);
-            assert_eq!(latencies[latencies.len() / 2], deployment.floor(*id).0, "{mode:?} {id:?}");
+            // A client beside its replica: two links without delay take the least there is.
+            let beyond = latencies[latencies.len() / 2] - deployment.floor(*id).0;
+            let allowed = if id.0 == 0 { LEAST_DELAY.times(2).0 } else { 0 };
+            assert_eq!(beyond, allowed, "{mode:?} {id:?}");
             let recorded = report.recording.total(OperationKind::Write).unwrap();
             assert!(recorded.count() > 20);
         }
