@@ -67,6 +67,9 @@ pub(super) enum Launcher {
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let (source, plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        if let Some(refused) = plan.needs_simulator() {
+            return Err(source.refused(&refused).into());
+        }
         let provenance = Provenance::gather(&source, plan.seed);
         let folder = match &self.out {
             Some(folder) => folder.clone(),
