@@ -190,16 +190,16 @@ quorums = { majority = {} }
         let plan = plan();
         let ms = Span::from_millis;
         let finished = [
-            finished(&plan, 0, [ms(41), ms(45)], true),
-            finished(&plan, 1, [ms(43), ms(45)], true),
+            finished(&plan, 0, [ms(21), ms(45)], true),
+            finished(&plan, 1, [ms(23), ms(45)], true),
         ];
         let table = comparison(&plan, &finished);
         let lines = cells(&table);
         assert_eq!(lines.len(), 2, "{table}");
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
         // The upper ends of the histogram's buckets, which are a thousandth wide.
-        assert_eq!(lines[0][5], "41.03-43.02", "{table}");
-        assert_eq!(lines[0][8..], ["40.00", "+1.03", "2/2"], "{table}");
+        assert_eq!(lines[0][5], "21.00-23.00", "{table}");
+        assert_eq!(lines[0][8..], ["20.00", "+1.00", "2/2"], "{table}");
         assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
         let header = table.to_string();
         assert!(header.contains("p50 by trial") && header.contains("floor"), "{header}");
@@ -209,10 +209,10 @@ quorums = { majority = {} }
     fn an_invalid_trial_is_counted_and_gives_no_numbers() {
         let plan = plan();
         let ms = Span::from_millis;
-        let valid = finished(&plan, 0, [ms(41), ms(45)], true);
+        let valid = finished(&plan, 0, [ms(21), ms(45)], true);
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[valid, invalid]));
-        assert_eq!((lines[0][10].as_str(), lines[0][4].as_str()), ("1/2", "41.03"));
+        assert_eq!((lines[0][10].as_str(), lines[0][4].as_str()), ("1/2", "21.00"));
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[invalid]));
         assert_eq!(lines[0][3..8], ["-/-", "-", "-", "-", "-"]);

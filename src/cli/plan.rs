@@ -1,5 +1,8 @@
 //! `flexpaxos plan`: what would run, and the closed-form prediction of every variant.
 
+mod words;
+
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -7,12 +10,10 @@ use clap::Args;
 
 use super::table::{counted, fold, table};
 use super::{Exit, Failure};
-use crate::deployment::{Durability, Fault, Harm};
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
 use crate::time::Span;
-use crate::workload::Arrival;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -46,15 +47,13 @@ impl Show {
         writeln!(out, "experiment  {}", source.name())?;
         writeln!(out, "question    {}", fold(&plan.question, 12))?;
         writeln!(out, "prediction  {}\n", fold(&plan.prediction, 12))?;
-        let point = &plan.points[0];
-        places(&plan, point, out)?;
-        variants(point, out)?;
-        if plan.points.len() > 1 {
-            let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
-            writeln!(out, "\n{} points, each with every variant:", labels.len())?;
-            writeln!(out, "  {}", labels.join("\n  "))?;
+        settings(&plan, out)?;
+        sweep(&plan, out)?;
+        variants(&plan, out)?;
+        trials(&plan, out)?;
+        if let Some(refused) = plan.needs_simulator() {
+            writeln!(out, "for the simulator alone: {}", refused.error)?;
         }
-        trials(&plan, point, out)?;
         if self.order {
             order(&plan, out)?;
         }
@@ -62,51 +61,107 @@ impl Show {
     }
 }
 
-fn places(plan: &Plan, point: &Point, out: &mut dyn Write) -> io::Result<()> {
-    let links = &point.links;
-    writeln!(out, "latency     {}", point.profile)?;
-    writeln!(out, "replicas    {}", links.replica_regions.join(", "))?;
-    writeln!(out, "clients     {}", links.client_regions.join(", "))?;
-    if let [point] = plan.points.as_slice() {
-        writeln!(out, "load        {}", arrival(&point.workload.arrival))?;
-        writeln!(out, "durability  {}", durability(point.durability))?;
+/// Says something about a point.
+type Text = fn(&Point) -> String;
+
+/// What the trials run with.
+fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let texts: [(&str, Text); 7] = [
+        ("latency", |point| point.profile.clone()),
+        ("replicas", |point| point.links.replica_regions.join(", ")),
+        ("clients", |point| point.links.client_regions.join(", ")),
+        ("load", |point| words::arrival(&point.workload.arrival)),
+        ("durability", |point| words::durability(point.durability)),
+        ("service", |point| words::service(&point.sim.service)),
+        ("network", |point| words::network(&point.sim.network)),
+    ];
+    for (name, text) in texts {
+        let text = common(plan, text).unwrap_or_else(|| "as swept".to_owned());
+        if !text.is_empty() {
+            writeln!(out, "{name:<12}{}", fold(&text, 12))?;
+        }
+    }
+    Ok(())
+}
+
+/// The text that is the same at every point.
+fn common(plan: &Plan, text: impl Fn(&Point) -> String) -> Option<String> {
+    let first = text(&plan.points[0]);
+    plan.points.iter().all(|point| text(point) == first).then_some(first)
+}
+
+/// Which keys are swept, each with all the values that it takes.
+fn sweep(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let mut swept: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (path, value) in plan.points.iter().flat_map(|point| &point.settings) {
+        let Some((_, values)) = swept.iter_mut().find(|(known, _)| known == path) else {
+            swept.push((path, vec![value]));
+            continue;
+        };
+        if !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    for (number, (path, values)) in swept.into_iter().enumerate() {
+        let name = if number == 0 { "sweep" } else { "" };
+        writeln!(out, "{name:<12}{}", fold(&format!("{path} = {}", values.join(", ")), 12))?;
     }
     writeln!(out)
 }
 
-fn arrival(arrival: &Arrival) -> String {
-    match arrival {
-        Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
-        Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
-        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
+/// What is compared: once if it is the same at every point, else for each of them.
+fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let first = &plan.points[0];
+    let mut regions: Vec<&str> = Vec::new();
+    for region in plan.points.iter().flat_map(|point| &point.links.client_regions) {
+        if !regions.contains(&region.as_str()) {
+            regions.push(region);
+        }
     }
-}
-
-const fn durability(mode: Durability) -> &'static str {
-    match mode {
-        Durability::Memory => "memory",
-        Durability::Fsync => "fsync",
-    }
-}
-
-fn variants(point: &Point, out: &mut dyn Write) -> io::Result<()> {
-    let floors = point.links.client_regions.iter().map(|region| format!("floor {region} (ms)"));
+    let cells = |point: &Point| -> Vec<Vec<String>> {
+        point.variants.iter().map(|variant| row(point, variant, &regions)).collect()
+    };
+    let common = cells(first);
+    let is_common = plan.points.iter().all(|point| cells(point) == common);
     let mut header: Vec<String> =
         ["variant", "protocol", "|Q1|", "|Q2|", "send", "leader"].map(str::to_owned).to_vec();
-    header.extend(floors);
+    header.extend(regions.iter().map(|region| format!("floor {region} (ms)")));
+    let mut right: Vec<usize> = [2, 3].into_iter().chain(6..header.len()).collect();
+    let mut rows = common;
+    if !is_common {
+        let labelled = |point: &Point| {
+            let label = |row| [vec![point.label.clone()], row].concat();
+            cells(point).into_iter().map(label).collect::<Vec<_>>()
+        };
+        rows = plan.points.iter().flat_map(labelled).collect();
+        header.insert(0, "point".to_owned());
+        right = right.into_iter().map(|column| column + 1).collect();
+    }
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let right: Vec<usize> = [2, 3].into_iter().chain(6..header.len()).collect();
-    let rows: Vec<Vec<String>> = point.variants.iter().map(|variant| row(point, variant)).collect();
     writeln!(out, "{}", table(&header, &right, &rows))?;
-    for variant in point.variants.iter().filter(|variant| variant.unsafe_quorums) {
-        if let Some(disjoint) = variant.quorums.disjoint() {
+    if is_common && plan.points.len() > 1 {
+        let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
+        writeln!(out, "\n{} points, each with every variant:", labels.len())?;
+        writeln!(out, "  {}", labels.join("\n  "))?;
+    }
+    unsafe_quorums(plan, out)
+}
+
+/// Which variants lose writes if they are unlucky.
+fn unsafe_quorums(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let mut said = BTreeSet::new();
+    for variant in plan.points.iter().flat_map(|point| &point.variants) {
+        if let Some(disjoint) = variant.quorums.disjoint()
+            && said.insert((&variant.name, disjoint.to_string()))
+        {
             writeln!(out, "UNSAFE on purpose: {}: {disjoint}", variant.name)?;
         }
     }
     Ok(())
 }
 
-fn row(point: &Point, variant: &Variant) -> Vec<String> {
+/// The cells of a variant; its floors for the clients in these regions.
+fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
     let (protocol, leader) = match variant.mode {
         Mode::Classic => ("classic", "whoever is asked"),
         Mode::Multi { leader } => ("multi", point.region(leader)),
@@ -123,7 +178,11 @@ fn row(point: &Point, variant: &Variant) -> Vec<String> {
         send.to_owned(),
         leader.to_owned(),
     ];
-    row.extend(variant.floors.iter().map(|floor| format!("{:.2}", floor.as_millis_f64())));
+    row.extend(regions.iter().map(|region| {
+        let client = point.links.client_regions.iter().position(|other| other == region);
+        let floor = client.map(|client| variant.floors[client].as_millis_f64());
+        floor.map_or_else(|| "-".to_owned(), |floor| format!("{floor:.2}"))
+    }));
     row
 }
 
@@ -139,60 +198,44 @@ fn size(family: &Family) -> String {
     }
 }
 
-fn trials(plan: &Plan, point: &Point, out: &mut dyn Write) -> io::Result<()> {
-    let length = |span: Span| humantime::format_duration(span.into());
+fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "\n{}: {} x {} x {}, interleaved",
         counted(plan.trials.len(), "trial"),
-        counted(point.variants.len(), "variant"),
+        counted(plan.points[0].variants.len(), "variant"),
         counted(plan.points.len(), "point"),
         counted(plan.repeats, "repeat"),
     )?;
+    let length = |span: fn(&Point) -> Span| {
+        common(plan, |point| words::length(span(point))).unwrap_or_else(|| "as swept".to_owned())
+    };
     writeln!(
         out,
         "each {} of warm-up, {} measured, at most {} for what is outstanding",
-        length(point.warmup),
-        length(point.duration),
-        length(point.drain),
+        length(|point| point.warmup),
+        length(|point| point.duration),
+        length(|point| point.drain),
     )?;
-    for line in faults(point) {
-        writeln!(out, "{line}")?;
+    if plan.points.iter().any(|point| point.variants.iter().any(|v| !v.faults.is_empty())) {
+        writeln!(out, "into the measured time:")?;
+    }
+    match common(plan, |point| words::faults(point).join("\n  ")) {
+        Some(lines) if lines.is_empty() => {}
+        Some(lines) => writeln!(out, "  {lines}")?,
+        None => {
+            for point in &plan.points {
+                for line in words::faults(point) {
+                    writeln!(out, "  {}: {line}", point.label)?;
+                }
+            }
+        }
     }
     writeln!(
         out,
         "expected time {}, and some seconds to start and stop",
-        length(plan.expected_time())
+        words::length(plan.expected_time())
     )
-}
-
-/// What goes wrong, in words; with the names of the variants where it is not the same in all of them.
-fn faults(point: &Point) -> Vec<String> {
-    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
-    for variant in &point.variants {
-        for fault in &variant.faults {
-            let text = fault_text(point, fault);
-            match lines.iter_mut().find(|(line, _)| *line == text) {
-                Some((_, names)) => names.push(&variant.name),
-                None => lines.push((text, vec![&variant.name])),
-            }
-        }
-    }
-    let line = |(text, names): (String, Vec<&str>)| {
-        let is_common = names.len() == point.variants.len();
-        if is_common { text } else { format!("{}: {text}", names.join(", ")) }
-    };
-    lines.into_iter().map(line).collect()
-}
-
-fn fault_text(point: &Point, fault: &Fault) -> String {
-    let at = humantime::format_duration(fault.at.into());
-    let restart = fault.heals_after.map_or_else(
-        || "and does not come back".to_owned(),
-        |after| format!("and comes back {} later", humantime::format_duration(after.into())),
-    );
-    let Harm::Crash { replica, .. } = fault.harm else { return format!("{:?}", fault.harm) };
-    format!("{} crashes {at} into the measured time, {restart}", point.region(replica))
 }
 
 fn order(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

@@ -95,6 +95,9 @@ pub(super) enum Launcher {
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let (source, plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        if let Some(refused) = plan.needs_simulator() {
+            return Err(source.refused(&refused).into());
+        }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")

@@ -8,6 +8,8 @@
 
 mod document;
 pub use document::{Document, Key, Value, dotted};
+mod fault;
+pub use fault::*;
 mod sections;
 pub use sections::*;
 
@@ -210,6 +212,7 @@ fn settings_of(kind: &str) -> &'static str {
     match kind {
         "multi" => "{ leader = \"…\" }",
         "counts" => "{ phase1 = …, phase2 = … }",
+        "dual" => "{ phase2 = … }",
         "explicit" => "{ phase1 = [[…]], phase2 = [[…]] }",
         "poisson" | "fixed" => "{ rate_per_s = … }",
         "closed" => "{ clients = … }",

@@ -12,6 +12,7 @@ mod load;
 mod places;
 mod point;
 pub use point::{Point, Variant};
+mod simulated;
 mod variants;
 
 use std::collections::BTreeSet;
@@ -143,6 +144,13 @@ impl Plan {
     /// The region of a replica of a trial.
     pub fn region(&self, trial: &Trial, node: NodeId) -> &str {
         self.point(trial).region(node)
+    }
+
+    /// Why the live backend cannot run this, if it cannot: only the simulator does all that a file may
+    /// ask of links and faults.
+    pub fn needs_simulator(&self) -> Option<Refused> {
+        let simulated = self.points.iter().find_map(|point| point.simulated.as_ref())?;
+        Some(Refused::new(simulated.at.clone(), Error::NotLive { what: simulated.what }))
     }
 
     /// The time that all trials take, without starting and draining: those end as soon as they can.

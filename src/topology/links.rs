@@ -41,6 +41,11 @@ impl Links {
     /// The links between replicas and clients in these regions.
     ///
     /// All unknown regions are named in one error, and so are all missing rows.
+    ///
+    /// Where names are free, a client whose region is that of exactly one replica stands beside it,
+    /// without any delay between the two, as in a measured region of which only the round trips to
+    /// others are known.
+    /// Of two replicas with that name neither is the nearer one, so both are as far as any other.
     pub fn new(
         profile: &Profile,
         replicas: &[String],
@@ -53,8 +58,17 @@ impl Links {
         for (node, row) in between_replicas.iter_mut().enumerate() {
             row[node] = Delay::zero();
         }
-        let to_clients = builder.table(replicas, clients);
-        let from_clients = builder.table(clients, replicas);
+        let mut to_clients = builder.table(replicas, clients);
+        let mut from_clients = builder.table(clients, replicas);
+        if profile.accepts_any_region() {
+            for (client, region) in clients.iter().enumerate() {
+                let mut beside = (0..replicas.len()).filter(|node| replicas[*node] == *region);
+                if let (Some(node), None) = (beside.next(), beside.next()) {
+                    to_clients[node][client] = Delay::zero();
+                    from_clients[client][node] = Delay::zero();
+                }
+            }
+        }
         if !builder.missing.is_empty() {
             return Err(Error::MissingPairs {
                 profile: profile.name().to_owned(),
@@ -166,6 +180,15 @@ mod tests {
         assert_eq!(links.round_trip(C0, C0), Span::ZERO);
         assert_eq!(links.round_trip(R0, R1), Span::from_millis(20));
         assert_eq!(links.round_trip(C0, R0), Span::from_millis(20));
+    }
+
+    #[test]
+    fn where_names_are_free_a_client_stands_beside_the_one_replica_of_its_name() {
+        let links = links("uniform:20ms", &["r0", "r1"], &["r0", "elsewhere"]);
+        assert_eq!(links.round_trip(C0, R0), Span::ZERO);
+        assert!(links.between(R0, C0).is_zero() && links.between(C0, R0).is_zero());
+        assert_eq!(links.round_trip(C0, R1), Span::from_millis(20));
+        assert_eq!(links.round_trip(Site::Client(1), R0), Span::from_millis(20));
     }
 
     #[test]

@@ -147,6 +147,50 @@ fn the_plan_lists_the_points_of_a_sweep_and_the_order_of_trials() {
 }
 
 #[test]
+fn the_plan_shows_what_the_simulator_is_told_and_what_goes_wrong() {
+    let smoke = "[smoke]";
+    let added = r#"[service]
+receive = "5us"
+
+[network]
+bandwidth_mbit_per_s = 10.0
+loss = 0.015
+
+[[fault]]
+at = "1s"
+slow = { from = ["us-east-1"], to = ["eu-west-1"], by = "50ms" }
+lasts = "500ms"
+
+[[fault]]
+at = "2s"
+crash = "us-east-1"
+
+[sweep]
+variant.quorums.counts.phase1 = { from = 4, to = 5 }
+
+[smoke]"#;
+    let (_folder, path) = spoilt_quickstart(smoke, added);
+    let path = path.to_str().unwrap();
+    check(
+        &["plan", path],
+        &[
+            "service     5us for a message that arrives",
+            "network     10 Mbit/s in each direction of a link, 1.5 % of the messages lost",
+            "sweep       variant.quorums.counts.phase1 = 4, 5",
+            "phase1=5   flex-4-2",
+            "  at 1s messages from us-east-1 to eu-west-1 take 50ms longer, for 500ms",
+            "  multi, flex-4-2: at 2s us-east-1, the leader, crashes and does not come back",
+            "  classic: at 2s us-east-1 crashes and does not come back",
+            "for the simulator alone: the live backend cannot limit bandwidth",
+        ],
+    );
+    check_refused(
+        &["run", path],
+        &["the live backend cannot limit bandwidth", "spoilt.toml:", "`--backend sim`"],
+    );
+}
+
+#[test]
 fn the_profiles_are_listed_and_shown() {
     check(&["profiles"], &["aws-2025-07", "uniform:20ms", "measured"]);
     check(&["profiles", "aws-2025-07"], &["cloudping.co", "us-east-1", "committed 2025-07-17"]);

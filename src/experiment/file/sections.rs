@@ -8,10 +8,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{self, Deserializer, IgnoredAny, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::fault::Fault;
 use crate::deployment::Durability;
 
 /// An experiment, as typed.
@@ -37,6 +39,12 @@ pub struct File {
     /// How QUIC sends.
     #[serde(default)]
     pub transport: Transport,
+    /// How long a simulated replica takes for its work.
+    #[serde(default)]
+    pub service: Service,
+    /// What simulated links do besides delaying.
+    #[serde(default)]
+    pub network: Network,
     /// Lists of values for any of the other keys; [`crate::experiment::sweep`] reads it.
     #[serde(default)]
     pub sweep: IgnoredAny,
@@ -45,7 +53,7 @@ pub struct File {
     pub variants: Vec<Variant>,
     /// What goes wrong, in every variant alike.
     #[serde(rename = "fault", default)]
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Spanned<Fault>>,
     /// A smaller size of the same experiment, for tests.
     #[serde(default)]
     pub smoke: Smoke,
@@ -58,12 +66,23 @@ pub struct Topology {
     /// The latency data: the name of a profile, or a path to a CSV file.
     pub profile: Spanned<String>,
     /// The region of every replica, in the order of their numbers.
-    pub replicas: Spanned<Vec<Spanned<String>>>,
+    pub replicas: Spanned<Replicas>,
     /// The region of every load generator.
+    ///
+    /// Where names are free, one with the name of exactly one replica stands beside it.
     pub clients: Spanned<Vec<Spanned<String>>>,
     /// Whether delays vary.
     #[serde(default)]
     pub jitter: Jitter,
+}
+
+/// Where the replicas are.
+#[derive(Clone, Debug)]
+pub enum Replicas {
+    /// Each in its region.
+    In(Vec<Spanned<String>>),
+    /// So many, called `r0`, `r1` and so on, where names are free.
+    Count(Spanned<usize>),
 }
 
 /// Whether the delay of a link varies.
@@ -181,6 +200,34 @@ pub enum Congestion {
     Bbr,
 }
 
+/// `[service]`: how long a simulated replica takes for its work; nothing where absent.
+///
+/// Live replicas take the time that they take.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Service {
+    /// Processor time for a message that arrives.
+    pub receive: Length,
+    /// Processor time for a message that leaves, for each receiver.
+    pub send: Length,
+    /// One sync of the disk.
+    pub sync: Length,
+}
+
+/// `[network]`: what simulated links do besides delaying.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Of each directed link; unlimited if absent.
+    pub bandwidth_mbit_per_s: Option<Spanned<f64>>,
+    /// The share of messages that is lost.
+    pub loss: Option<Spanned<f64>>,
+    /// The share of messages that arrives twice.
+    pub duplication: Option<Spanned<f64>>,
+    /// Each message is delayed by up to this much more, and they overtake one another.
+    pub reordering: Option<Spanned<Length>>,
+}
+
 /// `[[variant]]`: one of the things compared.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,6 +272,12 @@ pub enum Quorums {
         /// For phase 2.
         phase2: Spanned<usize>,
     },
+    /// Any set of `phase2` replicas for phase 2, and for phase 1 whatever meets all of those: the
+    /// largest safe family.
+    Dual {
+        /// For phase 2.
+        phase2: Spanned<usize>,
+    },
     /// The sets listed, and what contains one of them.
     Explicit {
         /// For phase 1.
@@ -257,18 +310,6 @@ pub enum Send {
     Quorum,
 }
 
-/// `[[fault]]`: something that goes wrong.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// When, from the start of the measured time.
-    pub at: Spanned<Length>,
-    /// The replica that crashes: its region, or `leader`.
-    pub crash: Spanned<String>,
-    /// How long after that it is started again; never if absent.
-    pub restart_after: Option<Spanned<Length>>,
-}
-
 /// `[smoke]`: what a test changes to run the file in little time.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -287,7 +328,7 @@ pub struct Smoke {
 }
 
 /// A length of time with its unit: `"2s"`, `"250ms"`, `"1m 30s"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Length(pub Duration);
 
 impl<'de> Deserialize<'de> for Length {
@@ -303,6 +344,36 @@ impl<'de> Deserialize<'de> for Length {
 impl<'de> Deserialize<'de> for Member {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MemberVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Replicas {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReplicasVisitor)
+    }
+}
+
+struct ReplicasVisitor;
+
+impl<'de> Visitor<'de> for ReplicasVisitor {
+    type Value = Replicas;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of regions, or `{ count = 5 }`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Replicas, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Replicas::In)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Replicas, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            count: Spanned<usize>,
+        }
+        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
+        Ok(Replicas::Count(table.count))
     }
 }
 

@@ -130,15 +130,71 @@ pub enum Error {
     /// A fault that would come too late to be seen.
     #[error("the {what} at {at} is not within the {duration} that are measured")]
     FaultTooLate {
-        /// The crash or the restart.
+        /// The harm or the restart.
         what: &'static str,
         /// When, from the start of the measured time.
         at: String,
         /// The measured time.
         duration: String,
     },
-    /// A crash of the leader of a variant that has none.
-    #[error("the fault crashes the leader, but variant `{variant}` has none")]
+    /// A fault without a harm.
+    #[error("this fault does no harm")]
+    NoHarm,
+    /// A fault with more than one harm.
+    #[error("a fault has one harm, and this one has `{one}` and `{other}`")]
+    TwoHarms {
+        /// The one.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// A key that belongs to another harm.
+    #[error("`{key}` does not belong to `{harm}`")]
+    NotOfHarm {
+        /// The key.
+        key: &'static str,
+        /// The harm given.
+        harm: &'static str,
+    },
+    /// A fault of no replica.
+    #[error("this fault concerns no replica")]
+    Nobody,
+    /// A partition with nobody on the other side.
+    #[error("this partition has every replica on one side")]
+    Everybody,
+    /// A direction from a replica to itself.
+    #[error("a replica has no link to itself")]
+    NoLink,
+    /// No share.
+    #[error("`{key} = {share}` is no share")]
+    Share {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        share: f64,
+    },
+    /// No bandwidth.
+    #[error("{mbit_per_s} Mbit/s is no bandwidth")]
+    Bandwidth {
+        /// The value.
+        mbit_per_s: f64,
+    },
+    /// Something for the simulator alone.
+    #[error("the live backend cannot {what}")]
+    NotLive {
+        /// What it cannot do.
+        what: &'static str,
+    },
+    /// Replicas without names, where names say where they are.
+    #[error("{count} replicas have no regions, and profile {profile} has no distance without them")]
+    Nameless {
+        /// How many there are.
+        count: usize,
+        /// The profile.
+        profile: String,
+    },
+    /// A fault of the leader of a variant that has none.
+    #[error("the fault is about the leader, but variant `{variant}` has none")]
     NoLeader {
         /// The variant.
         variant: String,
@@ -187,6 +243,26 @@ impl Error {
             Self::Sweep(error) => return error.help(),
             Self::FaultTooLate { .. } => {
                 "times of faults count from the end of the warm-up: lower them, or raise `duration`"
+            }
+            Self::NoHarm => {
+                "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
+                 `reorder`, `slow_disk` and `campaign`"
+            }
+            Self::TwoHarms { .. } => "write a second `[[fault]]` with the same `at`",
+            Self::NotOfHarm { key: "lasts", harm: "crash" } => {
+                "say when the replica comes back with `restart_after`"
+            }
+            Self::NotOfHarm { key: "lasts", .. } => "it happens at once: leave that out",
+            Self::NotOfHarm { key: "restart_after", .. } => "say how long it lasts with `lasts`",
+            Self::NotOfHarm { .. } => "only a crash loses records: leave that out",
+            Self::Nobody => "name at least one region, or `leader`",
+            Self::Everybody => "name one side: the other replicas are the other side",
+            Self::NoLink => "name another replica as the receiver, or as the sender",
+            Self::Share { .. } => "give a number from 0, none, to 1, all",
+            Self::Bandwidth { .. } => "give a number above 0, or leave it out for no limit",
+            Self::NotLive { .. } => "run with `--backend sim`, or leave it out",
+            Self::Nameless { .. } => {
+                "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"
             }
             Self::NoLeader { .. } => {
                 "name a region instead of `leader`, or leave out the variants of classic Paxos"

@@ -14,6 +14,9 @@ use crate::topology::{Jitter, Links, Profile};
 
 use super::error::{Error, Refused};
 
+/// The key of the client regions.
+const CLIENTS: &str = "topology.clients";
+
 /// The places of an experiment.
 pub(super) struct Places {
     /// The name of the latency profile, as given.
@@ -29,19 +32,20 @@ impl Places {
         profiles: &mut Profiles<'_>,
     ) -> Result<Self, Refused> {
         let profile = profiles.get(&section.profile)?;
-        let replicas = regions(&section.replicas, "topology.replicas", profile)?;
-        let clients = regions(&section.clients, "topology.clients", profile)?;
+        let replicas = replicas(&section.replicas, profile)?;
+        let clients = regions(section.clients.get_ref(), section.clients.span(), CLIENTS, profile)?;
         if replicas.len() > NodeSet::CAPACITY {
             let error = Error::TooManyReplicas { count: replicas.len() };
             return Err(Refused { at: section.replicas.span(), error });
         }
         if !profile.accepts_any_region()
-            && let Some((region, at)) = repeated(&section.replicas)
+            && let file::Replicas::In(names) = section.replicas.get_ref()
+            && let Some((region, at)) = repeated(names)
         {
             let profile = section.profile.get_ref().clone();
             return Err(Refused { at, error: Error::RegionTaken { region, profile } });
         }
-        if let Some((region, at)) = repeated(&section.clients) {
+        if let Some((region, at)) = repeated(section.clients.get_ref()) {
             return Err(Refused { at, error: Error::ClientTwice { region } });
         }
         let jitter = match section.jitter {
@@ -134,14 +138,35 @@ fn load(name: &Spanned<String>, folder: &Path) -> Result<Profile, Refused> {
     found.map_err(|error| Refused { at: name.span(), error: Error::Profile(error) })
 }
 
-/// The names in a list, each of which the profile must know.
+/// The regions of the replicas.
+fn replicas(typed: &Spanned<file::Replicas>, profile: &Profile) -> Result<Vec<String>, Refused> {
+    match typed.get_ref() {
+        file::Replicas::In(names) => regions(names, typed.span(), "topology.replicas", profile),
+        file::Replicas::Count(count) => {
+            let (at, count) = (count.span(), *count.get_ref());
+            let error = if !profile.accepts_any_region() {
+                Error::Nameless { count, profile: profile.name().to_owned() }
+            } else if count == 0 {
+                Error::Zero { key: "topology.replicas.count" }
+            } else if count > NodeSet::CAPACITY {
+                Error::TooManyReplicas { count }
+            } else {
+                return Ok((0..count).map(|index| format!("r{index}")).collect());
+            };
+            Err(Refused { at, error })
+        }
+    }
+}
+
+/// The names in a list at this place, each of which the profile must know.
 fn regions(
-    list: &Spanned<Vec<Spanned<String>>>,
+    list: &[Spanned<String>],
+    at: Range<usize>,
     key: &'static str,
     profile: &Profile,
 ) -> Result<Vec<String>, Refused> {
-    if list.get_ref().is_empty() {
-        return Err(Refused { at: list.span(), error: Error::NoItem { key } });
+    if list.is_empty() {
+        return Err(Refused { at, error: Error::NoItem { key } });
     }
     let name = |region: &Spanned<String>| {
         // A region has no delay to itself, so this fails only where the region is unknown.
@@ -149,12 +174,11 @@ fn regions(
         let refused = |error| Refused { at: region.span(), error: Error::Region(error) };
         known.map(|_| region.get_ref().clone()).map_err(refused)
     };
-    list.get_ref().iter().map(name).collect()
+    list.iter().map(name).collect()
 }
 
 /// The first name that stands in the list a second time, and where.
-fn repeated(list: &Spanned<Vec<Spanned<String>>>) -> Option<(String, Range<usize>)> {
-    let names = list.get_ref();
+fn repeated(names: &[Spanned<String>]) -> Option<(String, Range<usize>)> {
     names.iter().enumerate().find_map(|(index, name)| {
         let is_repeated = names[..index].iter().any(|other| other.get_ref() == name.get_ref());
         is_repeated.then(|| (name.get_ref().clone(), name.span()))

@@ -12,8 +12,10 @@ use crate::topology::Links;
 use crate::workload::Workload;
 
 use super::error::{Error, Refused};
+use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
-use super::{faults, load, variants};
+use super::simulated::{self, Simulated};
+use super::{load, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -48,6 +50,8 @@ pub struct Point {
     pub duration: Span,
     /// The time that outstanding operations are given after it.
     pub drain: Span,
+    /// What the live backend cannot do of it.
+    pub(super) simulated: Option<Simulated>,
 }
 
 /// One of the things compared.
@@ -65,7 +69,8 @@ pub struct Variant {
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
     pub floors: Vec<Span>,
-    /// What goes wrong, by its time: the faults of the file, where `leader` is this variant's.
+    /// What goes wrong, by its time: the faults of the file, whose `leader` is the configured one of
+    /// this variant, whoever leads when they come.
     pub faults: Vec<deployment::Fault>,
 }
 
@@ -82,8 +87,10 @@ impl Point {
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let durability = file.durability.mode;
         for variant in &mut variants {
-            variant.faults = faults::faults(file, &places, variant, durability)?;
+            let judge = Judge { places: &places, variant, durability, duration };
+            variant.faults = faults::faults(file, &judge)?;
         }
+        let sim = simulated::settings(file)?;
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
@@ -96,7 +103,8 @@ impl Point {
             variants,
             workload,
             durability,
-            sim: sim::Settings::default(),
+            simulated: simulated::network(file, &sim).or_else(|| faults::simulated(file)),
+            sim,
             warmup: length(&file.workload.warmup, WARMUP),
             duration,
             drain: length(&file.workload.drain, DRAIN),

@@ -321,6 +321,231 @@ fn a_replica_that_forgot_its_promises_may_not_come_back() {
     assert_eq!(point(&source(&gone)).variants[0].faults[0].heals_after, None);
 }
 
+/// The good file without the variant that has no leader.
+fn with_a_leader() -> String {
+    GOOD.replace("{ classic = {} }", "{ multi = { leader = \"us-west-2\" } }")
+}
+
+/// The text whose fault, on line 34, is this instead of a crash.
+fn harmed(text: &str, harm: &str) -> Source {
+    source(&text.replace("crash = \"eu-west-1\"\nrestart_after = \"2s\"", harm))
+}
+
+/// The fault of the second variant, whose leader is in us-west-2, when the file's is this.
+fn fault(harm: &str) -> Fault {
+    point(&harmed(&with_a_leader(), harm)).variants[1].faults[0]
+}
+
+#[track_caller]
+fn check_harm(harm: &str, phrases: &[&str]) {
+    check_text(&harmed(&with_a_leader(), harm), phrases);
+}
+
+#[test]
+fn every_harm_is_that_of_the_deployment() {
+    let set =
+        |nodes: &[u8]| nodes.iter().map(|node| NodeId(*node)).collect::<crate::quorum::NodeSet>();
+    let ms = Span::from_millis;
+    let (from, to) = (set(&[0, 1]), set(&[2]));
+    let direction = "from = [\"us-east-1\", \"leader\"], to = [\"eu-west-1\"]";
+    let harms = [
+        (
+            "crash = \"leader\"\nunsynced = \"torn\"".to_owned(),
+            Harm::Crash { replica: NodeId(1), unsynced: Unsynced::Torn },
+        ),
+        ("pause = \"eu-west-1\"".to_owned(), Harm::Pause { replica: NodeId(2) }),
+        ("partition = [\"leader\"]".to_owned(), Harm::Partition { side: set(&[1]) }),
+        (format!("cut = {{ {direction} }}"), Harm::Cut { from, to }),
+        (format!("slow = {{ {direction}, by = \"50ms\" }}"), Harm::Slow { from, to, by: ms(50) }),
+        (format!("lose = {{ {direction}, share = 0.1 }}"), Harm::Lose { from, to, share: 0.1 }),
+        (
+            format!("duplicate = {{ {direction}, share = 1.0 }}"),
+            Harm::Duplicate { from, to, share: 1.0 },
+        ),
+        (
+            format!("reorder = {{ {direction}, spread = \"5ms\" }}"),
+            Harm::Reorder { from, to, spread: ms(5) },
+        ),
+        (
+            "slow_disk = { replica = \"us-east-1\", by = \"10ms\" }".to_owned(),
+            Harm::SlowDisk { replica: NodeId(0), by: ms(10) },
+        ),
+        ("campaign = \"eu-west-1\"".to_owned(), Harm::Campaign { replica: NodeId(2) }),
+    ];
+    for (typed, harm) in harms {
+        assert_eq!(fault(&typed), Fault { at: ms(5_000), harm, heals_after: None }, "{typed}");
+    }
+    assert_eq!(fault("pause = \"leader\"\nlasts = \"1s\"").heals_after, Some(ms(1_000)));
+}
+
+#[test]
+fn a_fault_has_exactly_one_harm() {
+    check_harm("", &["this fault does no harm", ":32:1", "add one of `crash`, `pause`"]);
+    check_harm(
+        "pause = \"leader\"\ncrash = \"leader\"",
+        &["one harm, and this one has `crash` and `pause`", ":34:9", "a second `[[fault]]`"],
+    );
+    check_harm("kill = \"leader\"", &["unknown key `kill`", ":34:1", "known keys here: at, lasts"]);
+}
+
+#[test]
+fn what_belongs_to_one_harm_is_refused_of_another() {
+    check_harm(
+        "crash = \"leader\"\nlasts = \"1s\"",
+        &["`lasts` does not belong to `crash`", ":35:9", "`restart_after`"],
+    );
+    check_harm(
+        "pause = \"leader\"\nrestart_after = \"1s\"",
+        &["`restart_after` does not belong to `pause`", ":35:17", "`lasts`"],
+    );
+    check_harm("pause = \"leader\"\nunsynced = \"torn\"", &["only a crash loses records"]);
+    check_harm("campaign = \"leader\"\nlasts = \"1s\"", &["it happens at once"]);
+    check_harm("pause = \"leader\"\nlasts = \"0s\"", &["`fault.lasts` is zero", ":35:9"]);
+}
+
+#[test]
+fn a_fault_concerns_some_replicas_and_not_all() {
+    check_harm("pause = \"mars\"", &["the paused replica mars is no replica's region", ":34:9"]);
+    check_harm("partition = []", &["concerns no replica", ":34:13", "or `leader`"]);
+    let everybody = "partition = [\"us-east-1\", \"us-west-2\", \"eu-west-1\", \
+        \"ap-northeast-1\", \"ap-southeast-2\"]";
+    check_harm(everybody, &["every replica on one side", ":34:13", "name one side"]);
+    check_harm("cut = { from = [\"leader\"], to = [] }", &["concerns no replica", ":34:33"]);
+    check_harm(
+        "cut = { from = [\"leader\"], to = [\"us-west-2\"] }",
+        &["no link to itself", ":34:33"],
+    );
+    check_harm(
+        "slow = { from = [\"leader\"], to = [\"us-east-2\"], by = \"1ms\" }",
+        &["the receiver us-east-2", ":34:35", "us-east-1?"],
+    );
+}
+
+#[test]
+fn a_share_is_from_nothing_to_all() {
+    let lose = |share: &str| {
+        format!("lose = {{ from = [\"leader\"], to = [\"us-east-1\"], share = {share} }}")
+    };
+    check_harm(&lose("1.5"), &["`fault.lose.share = 1.5` is no share", ":34:57", "to 1, all"]);
+    check_harm(&lose("-0.1"), &["-0.1` is no share"]);
+    check_harm(&lose("nan"), &["NaN` is no share"]);
+}
+
+#[test]
+fn a_harm_to_the_leader_needs_one() {
+    let harms = ["pause = \"leader\"", "partition = [\"leader\"]", "campaign = \"eu-west-1\""];
+    for harm in harms {
+        check_text(&harmed(GOOD, harm), &["variant `classic` has none", ":34:"]);
+    }
+}
+
+#[test]
+fn a_fault_after_the_end_is_named_by_its_harm() {
+    let late = with_a_leader().replace("at = \"5s\"", "at = \"11s\"");
+    check_text(&harmed(&late, "pause = \"leader\""), &["the pause at 11s is not within", ":33:6"]);
+}
+
+#[test]
+fn what_only_the_simulator_can_do_is_said_with_its_place() {
+    let refused = |text: &str| {
+        let source = source(text);
+        let refused = plan(&source).needs_simulator()?;
+        Some(crate::experiment::testing::render(&source.refused(&refused)))
+    };
+    assert_eq!(refused(GOOD), None);
+    assert_eq!(refused(&(GOOD.to_owned() + "[service]\nreceive = \"5us\"\n")), None);
+    assert_eq!(refused(&(GOOD.to_owned() + "[network]\nloss = 0.0\n")), None);
+    let pause = harmed(&with_a_leader(), "pause = \"leader\"").text;
+    let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
+    let needs = [
+        (GOOD.to_owned() + "[network]\nbandwidth_mbit_per_s = 10\n", "limit bandwidth", ":37:24"),
+        (GOOD.to_owned() + "[network]\nreordering = \"1ms\"\n", "reorder messages", ":37:14"),
+        (GOOD.to_owned() + "[sweep]\nnetwork.loss = [0.0, 0.1]\n", "lose messages", ":37:22"),
+        (pause, "pause a replica", ":34:9"),
+        (GOOD.replace("restart_after = \"2s\"", torn), "what is left of records", ":36:12"),
+    ];
+    for (text, what, place) in needs {
+        let said = refused(&text).unwrap();
+        for phrase in ["the live backend cannot", what, place, "`--backend sim`"] {
+            assert!(said.contains(phrase), "{phrase:?} is missing in:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn the_simulator_is_told_what_work_costs_and_what_links_do() {
+    let text = "[service]\nreceive = \"5us\"\nsync = \"1ms\"\n[network]\n\
+        bandwidth_mbit_per_s = 10.0\nloss = 0.01\nreordering = \"1ms\"\n";
+    let sim = point(&source(&(GOOD.to_owned() + text))).sim;
+    assert_eq!((sim.service.receive, sim.service.send), (Span::from_micros(5), Span::ZERO));
+    assert_eq!(sim.service.sync, Span::from_millis(1));
+    assert_eq!(sim.network.bandwidth_bits_per_s, Some(10_000_000));
+    assert_eq!((sim.network.loss, sim.network.duplication), (0.01, 0.0));
+    assert_eq!(sim.network.reordering, Span::from_millis(1));
+    assert_eq!(point(&source(GOOD)).sim, crate::sim::Settings::default());
+}
+
+#[test]
+fn a_network_that_cannot_be_is_refused() {
+    let network = |line: &str| source(&(GOOD.to_owned() + "[network]\n" + line));
+    check_text(&network("loss = 2"), &["`network.loss = 2` is no share", ":37:8"]);
+    check_text(&network("duplication = -0.5"), &["`network.duplication = -0.5`", ":37:15"]);
+    for figure in ["0.0", "-3.0", "inf", "nan", "0.0000001"] {
+        check_text(
+            &network(&format!("bandwidth_mbit_per_s = {figure}")),
+            &["is no bandwidth", ":37:24"],
+        );
+    }
+    check_text(&network("latency = 3"), &["unknown key `latency`", "bandwidth_mbit_per_s"]);
+    let service = source(&(GOOD.to_owned() + "[service]\nsync = 3\n"));
+    check_text(&service, &["integer `3` does not fit here", ":37:8", "in quotes"]);
+}
+
+#[test]
+fn replicas_without_names_are_numbered_where_names_are_free() {
+    let text = on_a_lan("NAMES").text.replace("[\"NAMES\"]", "{ count = 5 }");
+    let text = text.replace("[NAMES]", "{ count = 5 }").replace("us-west-2", "r3");
+    let text = text.replace("eu-west-1", "r2").replace("\"here\"", "\"r3\", \"here\"");
+    let found = point(&source(&text));
+    assert_eq!(found.links.replica_regions, ["r0", "r1", "r2", "r3", "r4"]);
+    let flex = &found.variants[1];
+    assert_eq!(flex.mode, Mode::Multi { leader: NodeId(3) });
+    // The client r3 is beside its leader, and the other one is as far from it as anybody.
+    assert_eq!(flex.floors, [Span::from_micros(200), Span::from_micros(400)]);
+
+    let none = text.replace("count = 5 }", "count = 0 }");
+    check_text(&source(&none), &["`topology.replicas.count` is zero", ":8:22"]);
+    let many = text.replace("count = 5 }", "count = 65 }");
+    check_text(&source(&many), &["65 replicas are more than the 64", ":8:22"]);
+    let wrong = text.replace("{ count = 5 }", "{ number = 5 }");
+    check_text(&source(&wrong), &["unknown key `number`", ":8:14", "known keys here: count"]);
+    let wrong = text.replace("{ count = 5 }", "5");
+    check_text(&source(&wrong), &["does not fit here", ":8:12", "`{ count = 5 }`"]);
+    check(
+        "[\"us-east-1\", \"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"]",
+        "{ count = 5 }",
+        &["5 replicas have no regions", ":8:22", "profile aws-2025-07", "list their regions"],
+    );
+}
+
+#[test]
+fn the_dual_of_phase_two_is_the_largest_safe_family() {
+    let dual = |phase2: usize| {
+        spoil("{ majority = {} }", &format!("{{ dual = {{ phase2 = {phase2} }} }}"))
+    };
+    for phase2 in 1..=5 {
+        let system = point(&dual(phase2)).variants[0].quorums.clone();
+        assert_eq!(system, QuorumSystem::counts(5, 6 - phase2, phase2).unwrap());
+        assert!(system.disjoint().is_none());
+        // One fewer in phase 1, and it is not safe any more.
+        let smaller = QuorumSystem::counts(5, 5 - phase2, phase2);
+        assert!(smaller.is_ok_and(|system| system.disjoint().is_some()) || phase2 == 5);
+    }
+    check_text(&dual(0), &["phase2 = 0", ":25:11"]);
+    check_text(&dual(6), &["phase2 = 6", ":25:11", "1 to 5"]);
+    check("{ majority = {} }", "\"dual\"", &["write `{ dual = { phase2 = … } }`"]);
+}
+
 #[test]
 fn every_experiment_that_ships_has_a_plan_and_a_small_one() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments");

@@ -85,6 +85,13 @@ fn quorums(typed: &Spanned<Quorums>, places: &Places) -> Result<QuorumSystem, Re
         Quorums::Counts { phase1, phase2 } => {
             QuorumSystem::counts(n, *phase1.get_ref(), *phase2.get_ref())
         }
+        Quorums::Dual { phase2 } => {
+            let phase2 = *phase2.get_ref();
+            // A set meets every set of q2 replicas exactly if fewer than q2 are outside of it.
+            // Where q2 is no size at all, that is what the refusal is to be about.
+            let phase1 = (n + 1).checked_sub(phase2).filter(|phase1| (1..=n).contains(phase1));
+            QuorumSystem::counts(n, phase1.unwrap_or(n), phase2)
+        }
         Quorums::Explicit { phase1, phase2 } => {
             QuorumSystem::explicit(n, &sets(phase1, places)?, &sets(phase2, places)?)
         }

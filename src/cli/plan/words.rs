@@ -1,0 +1,140 @@
+//! The settings of a point and what goes wrong, in words.
+
+use crate::deployment::{Durability, Fault, Harm, Unsynced};
+use crate::experiment::plan::Point;
+use crate::paxos::Mode;
+use crate::quorum::{NodeId, NodeSet};
+use crate::sim::{Network, Service};
+use crate::time::Span;
+use crate::workload::Arrival;
+
+pub(super) fn length(span: Span) -> String {
+    humantime::format_duration(span.into()).to_string()
+}
+
+pub(super) fn arrival(arrival: &Arrival) -> String {
+    match arrival {
+        Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
+        Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
+        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
+    }
+}
+
+pub(super) fn durability(mode: Durability) -> String {
+    match mode {
+        Durability::Memory => "memory".to_owned(),
+        Durability::Fsync => "fsync".to_owned(),
+    }
+}
+
+/// What simulated work costs; empty if it costs nothing.
+pub(super) fn service(service: &Service) -> String {
+    let costs = [
+        (service.receive, "a message that arrives"),
+        (service.send, "a message that leaves"),
+        (service.sync, "a sync"),
+    ];
+    let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
+    let texts: Vec<String> =
+        costs.map(|(span, what)| format!("{} for {what}", length(span))).collect();
+    texts.join(", ")
+}
+
+/// What simulated links do besides delaying; empty if nothing.
+pub(super) fn network(network: &Network) -> String {
+    let mut texts = Vec::new();
+    if let Some(bits_per_s) = network.bandwidth_bits_per_s {
+        texts.push(format!("{} Mbit/s in each direction of a link", bits_per_s as f64 / 1e6));
+    }
+    if network.loss > 0.0 {
+        texts.push(format!("{} of the messages lost", percent(network.loss)));
+    }
+    if network.duplication > 0.0 {
+        texts.push(format!("{} of the messages twice", percent(network.duplication)));
+    }
+    if network.reordering > Span::ZERO {
+        texts.push(format!("up to {} later, in any order", length(network.reordering)));
+    }
+    texts.join(", ")
+}
+
+fn percent(share: f64) -> String {
+    // Two digits after the point, and none that are zero.
+    let text = format!("{:.2}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// What goes wrong at a point, a line each; with the names of the variants where it is not the same in
+/// all of them.
+pub(super) fn faults(point: &Point) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for variant in &point.variants {
+        for fault in &variant.faults {
+            let text = fault_text(point, variant.mode, fault);
+            match lines.iter_mut().find(|(line, _)| *line == text) {
+                // Two faults may read alike; the variant is named once.
+                Some((_, names)) if names.last() == Some(&variant.name.as_str()) => {}
+                Some((_, names)) => names.push(&variant.name),
+                None => lines.push((text, vec![&variant.name])),
+            }
+        }
+    }
+    let line = |(text, names): (String, Vec<&str>)| {
+        let is_common = names.len() == point.variants.len();
+        if is_common { text } else { format!("{}: {text}", names.join(", ")) }
+    };
+    lines.into_iter().map(line).collect()
+}
+
+fn fault_text(point: &Point, mode: Mode, fault: &Fault) -> String {
+    let name = |node: NodeId| match mode {
+        Mode::Multi { leader } if leader == node => format!("{}, the leader,", point.region(node)),
+        _ => point.region(node).to_owned(),
+    };
+    let names =
+        |set: NodeSet| set.iter().map(|node| point.region(node)).collect::<Vec<_>>().join(", ");
+    let link = |from: NodeSet, to: NodeSet| format!("from {} to {}", names(from), names(to));
+    let at = length(fault.at);
+    let until = match fault.heals_after {
+        Some(after) => format!("for {}", length(after)),
+        None => "until the end".to_owned(),
+    };
+    let what = match fault.harm {
+        Harm::Crash { replica, unsynced } => {
+            let records = match unsynced {
+                Unsynced::Lost => "",
+                Unsynced::Torn => ", with half of what is not synced",
+                Unsynced::Written => ", with all that is not synced",
+            };
+            let restart = fault.heals_after.map_or_else(
+                || "does not come back".to_owned(),
+                |after| format!("comes back {} later{records}", length(after)),
+            );
+            return format!("at {at} {} crashes and {restart}", name(replica));
+        }
+        Harm::Campaign { replica } => return format!("at {at} {} is told to lead", name(replica)),
+        Harm::Pause { replica } => format!("{} pauses", name(replica)),
+        Harm::Partition { side } => format!("{} and the others are cut apart", names(side)),
+        Harm::Cut { from, to } => format!("messages {} are lost", link(from, to)),
+        Harm::Slow { from, to, by } => {
+            format!("messages {} take {} longer", link(from, to), length(by))
+        }
+        Harm::Lose { from, to, share } => {
+            format!("{} of the messages {} are lost", percent(share), link(from, to))
+        }
+        Harm::Duplicate { from, to, share } => {
+            format!("{} of the messages {} arrive twice", percent(share), link(from, to))
+        }
+        Harm::Reorder { from, to, spread } => {
+            format!(
+                "messages {} take up to {} longer, in any order",
+                link(from, to),
+                length(spread)
+            )
+        }
+        Harm::SlowDisk { replica, by } => {
+            format!("every sync of {} takes {} longer", point.region(replica), length(by))
+        }
+    };
+    format!("at {at} {what}, {until}")
+}
