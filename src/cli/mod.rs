@@ -5,6 +5,7 @@
 //! A command ends with an [`Exit`] code, or with a [`Failure`] that says what to do next.
 
 mod agent;
+mod check;
 mod comparison;
 mod completions;
 mod failure;
@@ -65,6 +66,7 @@ enum Command {
     Plan(plan::Show),
     Profiles(profiles::Profiles),
     Quorums(quorums::Quorums),
+    Check(check::Check),
     History(history::History),
     Completions(completions::Completions),
     Man(man::Page),
@@ -79,6 +81,7 @@ impl Arguments {
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
             Command::Quorums(quorums) => quorums.run(out),
+            Command::Check(check) => check.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),
