@@ -12,7 +12,7 @@
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`client`], [`deployment`] |
-//! | L4 | [`runtime`], [`sim`] |
+//! | L4 | [`runtime`], [`sim`], [`check`] |
 //! | L5 | [`cluster`] |
 //! | L6 | [`experiment`] |
 //! | L7 | [`cli`] |
@@ -34,6 +34,7 @@ pub mod workload;
 pub mod client;
 pub mod deployment;
 
+pub mod check;
 pub mod runtime;
 pub mod sim;
 

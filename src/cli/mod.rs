@@ -5,6 +5,7 @@
 //! A command ends with an [`Exit`] code, or with a [`Failure`] that says what to do next.
 
 mod agent;
+mod check;
 mod comparison;
 mod completions;
 mod failure;
@@ -68,6 +69,7 @@ enum Command {
     Profiles(profiles::Profiles),
     Trace(trace::Show),
     Quorums(quorums::Quorums),
+    Check(check::Check),
     History(history::History),
     Completions(completions::Completions),
     Man(man::Page),
@@ -83,6 +85,7 @@ impl Arguments {
             Command::Profiles(profiles) => profiles.run(out),
             Command::Trace(show) => show.run(out),
             Command::Quorums(quorums) => quorums.run(out),
+            Command::Check(check) => check.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),

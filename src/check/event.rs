@@ -1,0 +1,140 @@
+//! What comes of an action, for who reads along.
+
+use std::fmt;
+
+use super::claim::Claim;
+use super::state::Action;
+use crate::command::Command;
+use crate::paxos::{Message, Record};
+use crate::protocol::{Executed, Note, Reply};
+use crate::quorum::{NodeId, NodeSet};
+
+/// Something that came of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message left.
+    Sent {
+        /// The sender.
+        from: NodeId,
+        /// The receivers, without the sender.
+        to: NodeSet,
+        /// What was sent.
+        message: Message,
+    },
+    /// A record is on stable storage.
+    Durable {
+        /// Whose.
+        replica: NodeId,
+        /// Which.
+        record: Record,
+    },
+    /// A slot was executed.
+    Executed {
+        /// By whom.
+        replica: NodeId,
+        /// What.
+        entry: Executed,
+    },
+    /// A client was answered.
+    Replied {
+        /// By whom.
+        replica: NodeId,
+        /// What; it names the client.
+        reply: Reply,
+    },
+    /// A replica had something to say about its work.
+    Noted {
+        /// Which.
+        replica: NodeId,
+        /// What.
+        note: Note,
+    },
+    /// Something turned out false.
+    Violated {
+        /// What should hold.
+        claim: Claim,
+        /// How it does not.
+        how: String,
+    },
+}
+
+/// An action and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// What was done.
+    pub action: Action,
+    /// What came of it, in order.
+    pub events: Vec<Event>,
+}
+
+/// The action on a line of its own, and below it, indented, what came of it.
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.action)?;
+        self.events.iter().try_for_each(|event| match event {
+            Event::Noted { note: Note::Committed { .. }, .. } => Ok(()),
+            event => write!(f, "\n        {event}"),
+        })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deliver(packet) => write!(f, "{packet}"),
+            Self::Drop(packet) => write!(f, "{packet} (lost)"),
+            Self::Duplicate(packet) => write!(f, "{packet} (and again later)"),
+            Self::Persist(id) => write!(f, "{id} syncs its disk"),
+            Self::Checkpoint(id) => write!(f, "{id} makes a checkpoint"),
+            Self::CrashLosing(id) => write!(f, "{id} crashes, and loses what it had not synced"),
+            Self::CrashKeeping(id) => {
+                write!(f, "{id} crashes just after its sync, before it sends")
+            }
+            Self::Restart(id) => write!(f, "{id} restarts"),
+            Self::Timer(id, timer) => write!(f, "{id} timer {} runs out", timer.0),
+            Self::Campaign(id) => write!(f, "{id} is told to lead"),
+            Self::Ask(id, command) => {
+                write!(f, "c{} => {id}  {command}", command.request.client.0)
+            }
+        }
+    }
+}
+
+/// `r2 -> r0  phase1a (2.r2) from slot 0`.
+impl fmt::Display for super::state::Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}  {}", self.from, self.to, self.message)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent { from, to, message } => {
+                write!(f, "{from} sends")?;
+                to.iter().try_for_each(|to| write!(f, " {to}"))?;
+                write!(f, "  {message}")
+            }
+            Self::Durable { replica, record } => write!(f, "{replica} keeps {record}"),
+            Self::Executed { replica, entry } => {
+                let command = entry.command.as_ref().map(Command::to_string);
+                let command = command.as_deref().unwrap_or("no-op");
+                let again = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
+                write!(f, "{replica} executes {}: {command}{again}", entry.slot)
+            }
+            Self::Replied { replica, reply } => {
+                write!(f, "{replica} => c{}  {reply}", reply.request().client.0)
+            }
+            Self::Noted { replica, note } => match note {
+                Note::Leading { adopted_count, filled_count, .. } => write!(
+                    f,
+                    "{replica} leads: {adopted_count} adopted, {filled_count} filled with no-ops"
+                ),
+                Note::RaceLost => write!(f, "{replica} loses a race"),
+                Note::Retransmitted => write!(f, "{replica} has waited long enough"),
+                Note::Committed { .. } => write!(f, "{replica} committed a command of its own"),
+            },
+            Self::Violated { claim, how } => write!(f, "VIOLATED {claim}: {how}"),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What happens when nothing goes wrong any more: every request must be answered.
+//!
+//! From a state on, disks sync, the crashed restart (unless they stay down), messages arrive in the
+//! order of their generations, timers run out when nothing else is left, a replica campaigns when
+//! nobody leads, and clients ask around.
+//! That is one fair schedule of many, and the same each time; a request that it never answers is
+//! stuck.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::event::Happening;
+use super::model::World;
+use super::state::{Action, Packet, State};
+use super::step::Step;
+use crate::command::Command;
+use crate::protocol::TimerId;
+use crate::quorum::NodeId;
+
+/// So often nothing was in flight, and still a request is open: it is stuck.
+const PATIENCE: usize = 24;
+
+/// Of what came of a stuck state, so many rounds are told.
+const TOLD_ROUNDS: usize = 12;
+
+/// Situations from which all requests were seen to be answered.
+#[derive(Debug, Default)]
+pub(super) struct Fair {
+    good: Mutex<BTreeSet<u64>>,
+}
+
+impl Fair {
+    /// Why a request stays open, and what happens instead, if somebody reads along.
+    pub(super) fn stall(
+        &self,
+        world: &World,
+        state: &State,
+        is_read: bool,
+    ) -> Option<(String, Vec<Happening>)> {
+        let mut run = Run::new(world, state, is_read);
+        let mut passed = Vec::new();
+        loop {
+            if let Some(why) = run.is_broken() {
+                return Some((why, run.told));
+            }
+            let situation = run.situation();
+            let good = || self.good.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_answered = world.open_requests(&run.step.state).next().is_none();
+            if is_answered || (!is_read && good().contains(&situation)) {
+                good().extend(passed);
+                return None;
+            }
+            if run.quiet_count > PATIENCE {
+                return Some((run.waiting(), run.told));
+            }
+            passed.push(situation);
+            run.round();
+        }
+    }
+}
+
+/// One run without faults.
+struct Run<'a> {
+    world: &'a World,
+    step: Step<'a>,
+    quiet_count: usize,
+    round_count: usize,
+    told: Vec<Happening>,
+}
+
+impl<'a> Run<'a> {
+    fn new(world: &'a World, state: &State, is_read: bool) -> Self {
+        let mut state = state.clone();
+        state.left = super::state::Budgets::default();
+        let ids: Vec<NodeId> = state.ids().collect();
+        let step = Step::new(world, state, is_read);
+        let mut run = Self { world, step, quiet_count: 0, round_count: 0, told: Vec::new() };
+        for id in ids {
+            if !run.step.state.node(id).waiting.is_empty() {
+                run.step.persist(id);
+                run.tell(Action::Persist(id));
+            }
+        }
+        run
+    }
+
+    /// All that the rest of the run depends on.
+    fn situation(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.step.state.future(), self.quiet_count).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn is_broken(&self) -> Option<String> {
+        let (claim, how) = self.step.state.broken.first_key_value()?;
+        Some(format!("{claim} is violated on the way: {how}"))
+    }
+
+    fn waiting(&self) -> String {
+        let open = self.world.open_requests(&self.step.state);
+        let open = open.map(|(_, command)| {
+            format!("c{} waits for {command} for ever", command.request.client.0)
+        });
+        open.collect::<Vec<_>>().join(", ")
+    }
+
+    fn round(&mut self) {
+        self.round_count += 1;
+        for id in self.step.state.ids() {
+            if self.world.is_restarted() && self.step.state.node(id).replica.is_none() {
+                self.step.start(id);
+                self.tell(Action::Restart(id));
+            }
+        }
+        if !self.step.state.network.is_empty() {
+            self.deliver_generation();
+            return;
+        }
+        self.quiet_count += 1;
+        if self.quiet_count % 2 == 1 {
+            self.fire_timers();
+        } else {
+            self.seek_leader();
+            self.ask_around();
+        }
+    }
+
+    /// All that is in flight now arrives; what it causes is the next generation.
+    fn deliver_generation(&mut self) {
+        let generation: Vec<Arc<Packet>> = self.step.state.network.iter().cloned().collect();
+        for packet in generation {
+            if self.step.state.network.remove(&packet) {
+                self.step.receive(&packet);
+                self.tell(Action::Deliver(packet));
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let timers: Vec<(NodeId, TimerId)> = self
+            .live()
+            .into_iter()
+            .flat_map(|id| self.step.state.node(id).timers.iter().map(move |timer| (id, *timer)))
+            .collect();
+        for (id, timer) in timers {
+            self.step.fire(id, timer);
+            self.tell(Action::Timer(id, timer));
+        }
+    }
+
+    /// In the second silence without a leader the first replica campaigns.
+    fn seek_leader(&mut self) {
+        if self.world.is_classic() || self.leader().is_some() {
+            return;
+        }
+        if let Some(id) = self.live().first().copied() {
+            self.step.campaign(id);
+            self.tell(Action::Campaign(id));
+        }
+    }
+
+    /// Every client that waits asks the next replica, and the leader if that one sends it on.
+    fn ask_around(&mut self) {
+        let open: Vec<Command> =
+            self.world.open_requests(&self.step.state).map(|(_, command)| command).collect();
+        let live = self.live();
+        if live.is_empty() {
+            return;
+        }
+        for command in open {
+            let turn = self.quiet_count / 2 + command.request.client.0 as usize;
+            let id = live[turn % live.len()];
+            self.ask(id, &command);
+            if let (true, Some(leader)) = (self.step.is_sent_on, self.leader()) {
+                self.ask(leader, &command);
+            }
+        }
+    }
+
+    fn ask(&mut self, id: NodeId, command: &Command) {
+        self.step.is_sent_on = false;
+        self.step.ask(id, command);
+        self.tell(Action::Ask(id, command.clone()));
+    }
+
+    fn live(&self) -> Vec<NodeId> {
+        let state = &self.step.state;
+        state.ids().filter(|id| state.node(*id).replica.is_some()).collect()
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        let leads = |id: &NodeId| {
+            let replica = self.step.state.node(*id).replica.as_ref();
+            replica.is_some_and(|it| it.replica().is_leader())
+        };
+        self.live().into_iter().find(leads)
+    }
+
+    fn tell(&mut self, action: Action) {
+        let Some(events) = &mut self.step.events else { return };
+        let events = std::mem::take(events);
+        if self.round_count <= TOLD_ROUNDS {
+            self.told.push(Happening { action, events });
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Every interleaving of a small deployment: the third world of the replica.
+//!
+//! stateright explores all that can happen to a handful of [`Saboteur`]s, honest ones by default,
+//! breadth first, so that a counterexample is a short one.
+//! Messages in flight are a set: they arrive in any order, or never, and what the budgets of a
+//! [`Preset`] allow goes wrong at every moment: losses, duplicates, crashes with and without what was
+//! on its way to the disk, timers, campaigns, retries.
+//!
+//! What keeps the number of states small, and why nothing is missed by it:
+//! time stands still, and which timer runs out is a choice;
+//! what a replica sends to itself arrives at once;
+//! disks sync at once where nobody may crash any more, for then to wait is only to be late;
+//! an answer that changes nothing when it could arrive is forgotten, for then it never will.
+//!
+//! Besides the claims about every state ([`Claim`]), what must be seen ([`Sight`]) shows that the
+//! check was not idle; and every rule that can be broken ([`Rule`](crate::sabotage::Rule)) is found
+//! out by some preset.
+//! Reads, time-outs of a certain length and deployments of a real size are not here.
+//!
+//! [`Saboteur`]: crate::sabotage::Saboteur
+
+mod claim;
+mod event;
+mod fair;
+mod ledger;
+mod model;
+mod preset;
+mod search;
+mod state;
+mod step;
+
+pub use claim::{Claim, Sight, UnknownClaim};
+pub use event::{Event, Happening};
+pub use preset::Preset;
+pub use search::{Counterexample, Outcome, Search};
+pub use state::{Action, Packet};

@@ -1,0 +1,337 @@
+//! The model that stateright explores: the states of a preset, and what can happen in each.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use stateright::{Model, Property};
+
+use super::claim::{Claim, Sight, Sights};
+use super::event::{Event, Happening};
+use super::fair::Fair;
+use super::ledger::Ledger;
+use super::preset::{ProgressFrom, Setup};
+use super::state::{Action, Client, Node, Shared, State, Waiting};
+use super::step::Step;
+use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::paxos::{Config, Mode, Timing};
+use crate::quorum::{NodeId, QuorumSystem};
+use crate::sabotage::Rule;
+use crate::time::Span;
+
+/// A small deployment, and all that may go wrong in it.
+#[derive(Debug)]
+pub struct World {
+    setup: Setup,
+    rule: Option<Rule>,
+    /// The only claim that is looked at; all, if `None`.
+    only: Option<Claim>,
+    /// Which properties have their example: stateright would replace it by a later, longer one.
+    is_found: [AtomicBool; PROPERTY_COUNT],
+    fair: Fair,
+}
+
+const PROPERTY_COUNT: usize = Claim::ALL.len() + Sight::ALL.len();
+
+impl World {
+    /// The world of a preset, with replicas that break `rule`, looking at one claim or at all.
+    pub(super) fn new(mut setup: Setup, rule: Option<Rule>, only: Option<Claim>) -> Self {
+        if let Some(rule) = rule {
+            setup.quorums = rule.quorums(&setup.quorums);
+        }
+        let is_found = std::array::from_fn(|_| AtomicBool::new(false));
+        Self { setup, rule, only, is_found, fair: Fair::default() }
+    }
+
+    pub(super) fn quorums(&self) -> &QuorumSystem {
+        &self.setup.quorums
+    }
+
+    pub(super) const fn rule(&self) -> Option<Rule> {
+        self.rule
+    }
+
+    pub(super) fn watches(&self, claim: Claim) -> bool {
+        self.only.is_none_or(|only| only == claim)
+    }
+
+    pub(super) fn is_classic(&self) -> bool {
+        self.setup.mode == Mode::Classic
+    }
+
+    pub(super) const fn first_leader(&self) -> Option<NodeId> {
+        match self.setup.mode {
+            Mode::Classic => None,
+            Mode::Multi { leader } => Some(leader),
+        }
+    }
+
+    /// Whether crashed replicas are started again.
+    pub(super) const fn is_restarted(&self) -> bool {
+        self.setup.is_restarted
+    }
+
+    /// Whether a replica may still crash, so that it matters what it gave its disk.
+    pub(super) fn may_crash(&self, state: &State, id: NodeId) -> bool {
+        state.left.crashes > 0 && self.setup.crashable.contains(id)
+    }
+
+    /// Time stands still, so that states do not differ by it: no time-out has a length, and which
+    /// timer runs out when is a choice.
+    pub(super) fn config(&self, id: NodeId) -> Config {
+        let n = self.setup.quorums.n();
+        let first = usize::from(id.0);
+        let around = self.ids().cycle().skip(first).take(n).collect();
+        let timing = Timing {
+            retransmit_after: Span::ZERO,
+            backoff: Span::ZERO,
+            announce_after: Span::ZERO,
+            fill_after: Span::ZERO,
+        };
+        Config {
+            id,
+            quorums: self.setup.quorums.clone(),
+            mode: self.setup.mode,
+            send: self.setup.send,
+            nearest_first: around,
+            timing,
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = NodeId> + Clone + use<> {
+        (0u8..).take(self.setup.quorums.n()).map(NodeId)
+    }
+
+    /// Whom a client asks first.
+    pub(super) fn home(&self, client: ClientId) -> NodeId {
+        self.setup.clients[client.0 as usize].home
+    }
+
+    /// What a client writes with its request of this number: `x=1`, `x=2`; the next client `y=1`.
+    pub(super) fn command(&self, client: ClientId, sequence: u64) -> Command {
+        let key = u64::from(b'x') + u64::from(client.0);
+        let value = Bytes::from((sequence + 1).to_string());
+        Command {
+            request: RequestId { client, sequence },
+            settled_below: sequence,
+            operation: Operation::Put { key, value },
+        }
+    }
+
+    /// Whether to ask this replica costs a retry.
+    pub(super) fn is_retry(&self, state: &State, id: NodeId, command: &Command) -> bool {
+        let client = command.request.client;
+        state.clients[client.0 as usize].is_waiting || self.home(client) != id
+    }
+
+    /// The clients that have not all their answers, and what they ask.
+    pub(super) fn open_requests(&self, state: &State) -> impl Iterator<Item = (Client, Command)> {
+        let clients = (0..).map(ClientId).zip(&state.clients).zip(&self.setup.clients);
+        clients
+            .filter(|((_, client), script)| client.sequence < script.write_count)
+            .map(|((id, client), _)| (*client, self.command(id, client.sequence)))
+    }
+
+    /// Takes an action and tells what came of it.
+    pub(super) fn replay(&self, state: &State, action: &Action) -> (State, Happening) {
+        let mut step = Step::new(self, state.clone(), true);
+        step.take(action);
+        let (state, events) = step.finish();
+        (state, Happening { action: action.clone(), events })
+    }
+
+    /// What comes of a state in which nothing goes wrong any more, if that leaves a request open.
+    pub(super) fn stall(&self, state: &State) -> Option<(String, Vec<Happening>)> {
+        self.fair.stall(self, state, true)
+    }
+
+    fn add_requests(&self, state: &State, actions: &mut Vec<Action>) {
+        for (client, command) in self.open_requests(state) {
+            let script = &self.setup.clients[command.request.client.0 as usize];
+            if !client.is_waiting {
+                actions.push(Action::Ask(script.home, command.clone()));
+            }
+            if state.left.retries > 0 {
+                let again = script.retries_at.iter();
+                let again = again.filter(|id| client.is_waiting || *id != script.home);
+                actions.extend(again.map(|id| Action::Ask(id, command.clone())));
+            }
+        }
+    }
+
+    fn add_faults(&self, state: &State, id: NodeId, actions: &mut Vec<Action>) {
+        let node = state.node(id);
+        let left = &state.left;
+        if node.replica.is_none() {
+            if self.setup.is_restarted {
+                actions.push(Action::Restart(id));
+            }
+            return;
+        }
+        let is_record = |waiting: &Waiting| matches!(waiting, Waiting::Record(_));
+        let is_syncing = node.waiting.iter().any(is_record);
+        if is_syncing {
+            actions.push(Action::Persist(id));
+        }
+        if self.may_crash(state, id) {
+            actions.push(Action::CrashLosing(id));
+            if is_syncing {
+                actions.push(Action::CrashKeeping(id));
+            }
+        }
+        if left.checkpoints > 0 {
+            actions.push(Action::Checkpoint(id));
+        }
+        if left.timers > 0 {
+            actions.extend(node.timers.iter().map(|timer| Action::Timer(id, *timer)));
+        }
+        let leads = node.replica.as_ref().is_some_and(|it| it.replica().is_leader());
+        if left.campaigns > 0 && self.setup.campaigners.contains(id) && !leads {
+            actions.push(Action::Campaign(id));
+        }
+    }
+
+    /// Whether this is the first time that property `index` has its example.
+    fn is_first(&self, index: usize, is_example: impl FnOnce() -> bool) -> bool {
+        let is_found = &self.is_found[index];
+        !is_found.load(Ordering::Relaxed) && is_example() && !is_found.swap(true, Ordering::Relaxed)
+    }
+
+    fn holds(&self, claim: Claim, state: &State) -> bool {
+        if claim != Claim::Progress {
+            return !state.broken.contains_key(&claim);
+        }
+        let is_looked_at = match self.setup.progress {
+            ProgressFrom::EveryState => true,
+            ProgressFrom::QuietStates => state.network.is_empty(),
+        };
+        !self.watches(claim)
+            || !is_looked_at
+            || !state.broken.is_empty()
+            || self.fair.stall(self, state, false).is_none()
+    }
+}
+
+/// An invariant is broken for the first time: only then is it false.
+fn always<const INDEX: usize>(world: &World, state: &State) -> bool {
+    !world.is_first(INDEX, || !world.holds(Claim::ALL[INDEX], state))
+}
+
+fn sometimes<const INDEX: usize>(world: &World, state: &State) -> bool {
+    let index = Claim::ALL.len() + INDEX;
+    world.is_first(index, || state.seen.has(Sight::ALL[INDEX]))
+}
+
+type Condition = fn(&World, &State) -> bool;
+
+const ALWAYS: [Condition; Claim::ALL.len()] = [
+    always::<0>,
+    always::<1>,
+    always::<2>,
+    always::<3>,
+    always::<4>,
+    always::<5>,
+    always::<6>,
+    always::<7>,
+];
+
+const SOMETIMES: [Condition; Sight::ALL.len()] = [
+    sometimes::<0>,
+    sometimes::<1>,
+    sometimes::<2>,
+    sometimes::<3>,
+    sometimes::<4>,
+    sometimes::<5>,
+    sometimes::<6>,
+    sometimes::<7>,
+    sometimes::<8>,
+    sometimes::<9>,
+    sometimes::<10>,
+    sometimes::<11>,
+];
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    /// Every replica is started and its first records are durable; what it sent is in flight, or has
+    /// led to a leader already.
+    fn init_states(&self) -> Vec<State> {
+        let state = State {
+            nodes: self.ids().map(|_| Shared::new(Node::default())).collect(),
+            network: BTreeSet::new(),
+            clients: vec![Client::default(); self.setup.clients.len()],
+            left: self.setup.budgets,
+            ledger: Shared::new(Ledger::default()),
+            broken: std::collections::BTreeMap::new(),
+            seen: Sights::default(),
+        };
+        let mut step = Step::new(self, state, false);
+        for id in self.ids() {
+            step.start(id);
+            step.persist(id);
+        }
+        while self.setup.is_led && !step.state.network.is_empty() {
+            for packet in std::mem::take(&mut step.state.network) {
+                step.receive(&packet);
+            }
+            self.ids().for_each(|id| step.persist(id));
+        }
+        let (mut state, _) = step.finish();
+        state.seen = Sights::default();
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if !state.broken.is_empty() {
+            return;
+        }
+        for packet in &state.network {
+            let is_up = state.node(packet.to).replica.is_some();
+            if is_up {
+                actions.push(Action::Deliver(Arc::clone(packet)));
+            }
+            if is_up && state.left.duplicates > 0 {
+                actions.push(Action::Duplicate(Arc::clone(packet)));
+            }
+            if state.left.drops > 0 {
+                actions.push(Action::Drop(Arc::clone(packet)));
+            }
+        }
+        self.add_requests(state, actions);
+        for id in state.ids() {
+            self.add_faults(state, id, actions);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut step = Step::new(self, last.clone(), false);
+        step.take(&action);
+        let is_dead = step.is_dead;
+        // A request that is sent on at once changed nothing worth a state.
+        let is_refused = step.is_sent_on && matches!(action, Action::Ask(..));
+        let (state, _) = step.finish();
+        // After a panic that nobody looks for there is nothing to look at.
+        (!is_refused && !(is_dead && state.broken.is_empty())).then_some(state)
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        action.to_string()
+    }
+
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let (state, happening) = self.replay(last, &action);
+        let events: Vec<String> = happening.events.iter().map(Event::to_string).collect();
+        Some(format!("{}\n\n{state:?}", events.join("\n")))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let claims = Claim::ALL.into_iter().zip(ALWAYS);
+        let claims = claims.map(|(claim, holds)| Property::always(claim.name(), holds));
+        let sights = Sight::ALL.into_iter().zip(SOMETIMES);
+        let sights = sights.filter(|(sight, _)| self.setup.sights.contains(sight));
+        let sights = sights.map(|(sight, is_seen)| Property::sometimes(sight.says(), is_seen));
+        claims.chain(sights).collect()
+    }
+}

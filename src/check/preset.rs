@@ -1,0 +1,278 @@
+//! Small deployments whose every interleaving is worth seeing, by name.
+
+use super::claim::Sight;
+use super::state::Budgets;
+use crate::paxos::{Mode, SendPolicy};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+
+/// A small deployment with a name.
+#[derive(Clone, Debug)]
+pub struct Preset {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it is about, in a line.
+    pub about: &'static str,
+    pub(super) setup: Setup,
+}
+
+/// A deployment, its clients, and what may go wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) quorums: QuorumSystem,
+    pub(super) mode: Mode,
+    pub(super) send: SendPolicy,
+    pub(super) clients: Vec<Script>,
+    pub(super) budgets: Budgets,
+    /// Who may crash.
+    pub(super) crashable: NodeSet,
+    /// Whether who crashed is started again.
+    pub(super) is_restarted: bool,
+    /// Who may be told to lead.
+    pub(super) campaigners: NodeSet,
+    /// Whether the leader leads already when the exploration begins.
+    pub(super) is_led: bool,
+    /// The states from which progress is asked for.
+    pub(super) progress: ProgressFrom,
+    /// What must be seen, or the check was idle.
+    pub(super) sights: &'static [Sight],
+}
+
+/// What one client does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Script {
+    /// Whom it asks first.
+    pub(super) home: NodeId,
+    /// Whom it may ask again.
+    pub(super) retries_at: NodeSet,
+    /// How many writes, one after the other.
+    pub(super) write_count: u64,
+}
+
+/// The states from which progress is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProgressFrom {
+    /// All of them.
+    EveryState,
+    /// Those with nothing in flight.
+    QuietStates,
+}
+
+const R0: NodeId = NodeId(0);
+const R1: NodeId = NodeId(1);
+const R2: NodeId = NodeId(2);
+
+impl Preset {
+    /// Every preset.
+    pub fn all() -> Vec<Self> {
+        vec![
+            duel(),
+            flexible_four(),
+            three_of_four(),
+            leader_change(),
+            acceptor_crash(),
+            classic_duel(),
+            thrifty(),
+            lossy(),
+        ]
+    }
+
+    /// The preset of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|preset| preset.name == name)
+    }
+
+    /// The deployment, in words.
+    pub fn describe(&self) -> String {
+        let Setup { quorums, mode, send, clients, budgets, .. } = &self.setup;
+        let mode = match mode {
+            Mode::Classic => "classic Paxos".to_owned(),
+            Mode::Multi { leader } => format!("Multi-Paxos led by {leader}"),
+        };
+        let send = match send {
+            SendPolicy::All => "",
+            SendPolicy::Quorum => ", thrifty",
+        };
+        let writes: u64 = clients.iter().map(|client| client.write_count).sum();
+        let budgets = [
+            (budgets.drops, "lost messages"),
+            (budgets.duplicates, "duplicates"),
+            (budgets.crashes, "crashes"),
+            (budgets.timers, "timers"),
+            (budgets.campaigns, "campaigns"),
+            (budgets.retries, "retries"),
+            (budgets.checkpoints, "checkpoints"),
+        ];
+        let budgets: Vec<String> = budgets
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{what} {count}"))
+            .collect();
+        format!(
+            "{mode}{send}, {} replicas, {writes} writes of {} clients; at most: {}",
+            quorums.n(),
+            clients.len(),
+            budgets.join(", ")
+        )
+    }
+}
+
+/// A client that writes once and asks one replica only.
+const fn once(home: NodeId) -> Script {
+    Script { home, retries_at: NodeSet::EMPTY, write_count: 1 }
+}
+
+fn multi(n: usize) -> Setup {
+    Setup {
+        quorums: QuorumSystem::majority(n),
+        mode: Mode::Multi { leader: R0 },
+        send: SendPolicy::All,
+        clients: vec![once(R0)],
+        budgets: Budgets::default(),
+        crashable: NodeSet::EMPTY,
+        is_restarted: true,
+        campaigners: NodeSet::EMPTY,
+        is_led: false,
+        progress: ProgressFrom::EveryState,
+        sights: &[Sight::Chosen, Sight::Answered],
+    }
+}
+
+fn duel() -> Preset {
+    Preset {
+        name: "duel",
+        about: "two proposers of three acceptors, and a client at each",
+        setup: Setup {
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::Refused,
+                Sight::RaceLost,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn flexible_four() -> Preset {
+    let quorums = QuorumSystem::explicit(4, &[vec![0, 1], vec![2, 3]], &[vec![0, 2], vec![1, 3]]);
+    Preset {
+        name: "flexible-four",
+        about: "Q1 = {0,1} or {2,3}, Q2 = {0,2} or {1,3}: neither two Q1 nor two Q2 meet",
+        setup: Setup {
+            quorums: quorums.expect("the sets are of four replicas"),
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(NodeId(3)),
+            is_led: true,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            ..multi(4)
+        },
+    }
+}
+
+fn three_of_four() -> Preset {
+    Preset {
+        name: "flex-3-of-4",
+        about: "four acceptors by counts: any three for phase 1, any two for phase 2",
+        setup: Setup {
+            quorums: QuorumSystem::counts(4, 3, 2).expect("3 and 2 are of 4"),
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(NodeId(3)),
+            is_led: true,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            ..multi(4)
+        },
+    }
+}
+
+fn leader_change() -> Preset {
+    Preset {
+        name: "leader-change",
+        about: "the leader crashes, with or without what it had not synced, and another one leads",
+        setup: Setup {
+            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
+            budgets: Budgets { crashes: 1, campaigns: 1, retries: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            campaigners: NodeSet::only(R1),
+            is_led: true,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::RecordLost,
+                Sight::Recovered,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn acceptor_crash() -> Preset {
+    Preset {
+        name: "acceptor-crash",
+        about: "the acceptor that two leaders need crashes between promise, vote and sync",
+        setup: Setup {
+            budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            campaigners: NodeSet::only(R2),
+            is_led: true,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::RecordLost,
+                Sight::Recovered,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn classic_duel() -> Preset {
+    Preset {
+        name: "classic-duel",
+        about: "classic Paxos: two proposers race for one slot, a client at each",
+        setup: Setup {
+            mode: Mode::Classic,
+            clients: vec![once(R0), once(R1)],
+            sights: &[Sight::Chosen, Sight::Answered, Sight::Adopted, Sight::RaceLost],
+            ..multi(3)
+        },
+    }
+}
+
+fn thrifty() -> Preset {
+    Preset {
+        name: "thrifty",
+        about: "the leader contacts its nearest quorum only, and a member of it is down for good",
+        setup: Setup {
+            send: SendPolicy::Quorum,
+            budgets: Budgets { crashes: 1, timers: 2, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            is_restarted: false,
+            is_led: true,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            ..multi(3)
+        },
+    }
+}
+
+fn lossy() -> Preset {
+    Preset {
+        name: "lossy",
+        about: "messages are lost and repeated under a stable leader with two clients",
+        setup: Setup {
+            clients: vec![once(R0), once(R0)],
+            budgets: Budgets { drops: 2, timers: 1, ..Budgets::default() },
+            is_led: true,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            ..multi(3)
+        },
+    }
+}

@@ -1,0 +1,229 @@
+//! One moment of a small deployment: replicas, their disks, what is in flight, what clients wait for.
+//!
+//! States are compared by their hash millions of times, so a part that did not change is shared with
+//! the state before and not hashed again, and nothing is kept that can no longer matter.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::claim::{Claim, Sights};
+use super::ledger::Ledger;
+use crate::command::Command;
+use crate::paxos::{Ballot, Checkpoint, Message, Record};
+use crate::protocol::{Envelope, Slot, TimerId};
+use crate::quorum::NodeId;
+use crate::sabotage::Saboteur;
+
+/// A message in flight.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Packet {
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver; never the sender: what a replica sends to itself arrives at once.
+    pub to: NodeId,
+    /// What was sent.
+    pub message: Message,
+}
+
+/// What a replica gave its disk, and what waits for it, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Waiting {
+    /// To be made durable.
+    Record(Record),
+    /// Leaves when every record before it is durable.
+    Send(Envelope<Message>),
+}
+
+/// What an acceptor has told others: it may not forget it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Told {
+    /// The highest ballot promised for all slots.
+    pub(super) promised: Ballot,
+    /// The highest ballot promised in single slots, by a promise of its own or by a vote.
+    pub(super) slots: BTreeMap<Slot, Ballot>,
+    /// The ballot of the last vote.
+    pub(super) votes: BTreeMap<Slot, Ballot>,
+}
+
+/// One replica, its disk and its timers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Node {
+    /// `None` while it is down.
+    pub(super) replica: Option<Saboteur>,
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) records: Vec<Record>,
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) timers: BTreeSet<TimerId>,
+    pub(super) told: Told,
+}
+
+/// A client that asks for one write after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Client {
+    /// The writes before this are answered.
+    pub(super) sequence: u64,
+    /// It has asked for the write of this number.
+    pub(super) is_asked: bool,
+    /// It waits for the answer: nobody has sent it on.
+    pub(super) is_waiting: bool,
+}
+
+/// How often something may still go wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Budgets {
+    /// Messages lost.
+    pub drops: u8,
+    /// Messages that arrive and stay in flight.
+    pub duplicates: u8,
+    /// Crashes.
+    pub crashes: u8,
+    /// Timers that run out.
+    pub timers: u8,
+    /// Replicas told to lead.
+    pub campaigns: u8,
+    /// Requests asked again, or elsewhere.
+    pub retries: u8,
+    /// Checkpoints made durable.
+    pub checkpoints: u8,
+}
+
+/// One state of the model.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    pub(super) nodes: Vec<Shared<Node>>,
+    /// A set: to send again what is in flight adds nothing.
+    pub(super) network: BTreeSet<Arc<Packet>>,
+    pub(super) clients: Vec<Client>,
+    pub(super) left: Budgets,
+    pub(super) ledger: Shared<Ledger>,
+    /// What turned out false, and how.
+    pub(super) broken: BTreeMap<Claim, String>,
+    pub(super) seen: Sights,
+}
+
+impl State {
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        self.nodes[usize::from(id.0)].get()
+    }
+
+    pub(super) fn set(&mut self, id: NodeId, node: Node) {
+        self.nodes[usize::from(id.0)] = Shared::new(node);
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0u8..).take(self.nodes.len()).map(NodeId)
+    }
+
+    /// What the rest of a run without faults depends on.
+    pub(super) fn future(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.nodes, &self.network, &self.clients).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// A few lines for the explorer, not the whole memory.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (claim, how) in &self.broken {
+            writeln!(f, "VIOLATED {claim}: {how}")?;
+        }
+        for id in self.ids() {
+            let node = self.node(id);
+            let Some(replica) = &node.replica else {
+                writeln!(f, "{id} is down")?;
+                continue;
+            };
+            let replica = replica.replica();
+            let leads = if replica.is_leader() { ", leads" } else { "" };
+            let waits = node.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Record(_)));
+            writeln!(
+                f,
+                "{id} promised {}, {} votes, executed below {}, {} records on their way{leads}",
+                replica.acceptor().promised_highest(),
+                replica.acceptor().vote_count(),
+                crate::protocol::Protocol::executed_below(replica).0,
+                waits.count()
+            )?;
+        }
+        for packet in &self.network {
+            writeln!(f, "in flight {} -> {}  {}", packet.from, packet.to, packet.message)?;
+        }
+        for (slot, value) in &self.ledger.get().chosen {
+            writeln!(f, "chosen {slot}: {value}")?;
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            let asks = if client.is_waiting { ", waits" } else { "" };
+            writeln!(f, "c{number} has {} answers{asks}", client.sequence)?;
+        }
+        write!(f, "left: {:?}", self.left)
+    }
+}
+
+/// A value that many states share, with its hash.
+#[derive(Debug)]
+pub(super) struct Shared<T> {
+    value: Arc<T>,
+    digest: u64,
+}
+
+impl<T: Hash> Shared<T> {
+    pub(super) fn new(value: T) -> Self {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        Self { value: Arc::new(value), digest: hasher.finish() }
+    }
+
+    pub(super) fn get(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), digest: self.digest }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Shared<T> {}
+
+impl<T> Hash for Shared<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+/// Something that can happen next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A message arrives.
+    Deliver(Arc<Packet>),
+    /// A message is lost.
+    Drop(Arc<Packet>),
+    /// A message arrives, and will arrive again.
+    Duplicate(Arc<Packet>),
+    /// What a replica gave its disk becomes durable, and what waited for it leaves.
+    Persist(NodeId),
+    /// A replica makes a checkpoint durable.
+    Checkpoint(NodeId),
+    /// A replica crashes, and loses what was on its way to the disk.
+    CrashLosing(NodeId),
+    /// A replica crashes just after what was on its way is durable; what waited for it never leaves.
+    CrashKeeping(NodeId),
+    /// A replica is started again with what its disk holds.
+    Restart(NodeId),
+    /// A timer runs out.
+    Timer(NodeId, TimerId),
+    /// A replica is told to lead.
+    Campaign(NodeId),
+    /// A client asks a replica, for the first time or again.
+    Ask(NodeId, Command),
+}

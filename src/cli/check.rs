@@ -1,0 +1,219 @@
+//! `flexpaxos check`: every interleaving of a small deployment.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::table::{counted, table};
+use super::{Exit, Failure};
+use crate::check::{Claim, Counterexample, Happening, Outcome, Preset, Search};
+use crate::sabotage::Rule;
+
+/// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
+///
+/// Replicas are the ones that run over QUIC; messages are lost, repeated and reordered, replicas
+/// crash with and without what they had not synced, as far as the preset allows.
+/// With --break the replicas break one rule, and the check is expected to find it out.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flexpaxos check                       every preset, as a table
+  flexpaxos check duel                  one of them, property by property
+  flexpaxos check duel --break skips-adoption
+  flexpaxos check duel --explore 127.0.0.1:3000
+  flexpaxos check --list")]
+pub(super) struct Check {
+    /// The preset; without it, all of them.
+    #[arg(value_name = "PRESET", value_parser = presets())]
+    preset: Option<String>,
+
+    /// Breaks this rule on purpose.
+    #[arg(long = "break", value_name = "RULE", value_parser = rules())]
+    rule: Option<Rule>,
+
+    /// Looks at this property only.
+    #[arg(long, value_name = "PROPERTY", value_parser = claims())]
+    only: Option<Claim>,
+
+    /// Serves the states of the preset to a browser instead, until Ctrl-C.
+    #[arg(long, value_name = "ADDR:PORT", requires = "preset")]
+    explore: Option<SocketAddr>,
+
+    /// How many threads search; with more than one, a counterexample need not be the shortest.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    threads: u8,
+
+    /// Lists the presets, the rules and the properties.
+    #[arg(long, exclusive = true)]
+    list: bool,
+}
+
+fn presets() -> PossibleValuesParser {
+    PossibleValuesParser::new(Preset::all().into_iter().map(|preset| preset.name))
+}
+
+fn rules() -> impl clap::builder::TypedValueParser<Value = Rule> {
+    use clap::builder::TypedValueParser;
+    PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
+}
+
+fn claims() -> impl clap::builder::TypedValueParser<Value = Claim> {
+    use clap::builder::TypedValueParser;
+    PossibleValuesParser::new(Claim::ALL.map(Claim::name)).try_map(|name| name.parse::<Claim>())
+}
+
+impl Check {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if self.list {
+            return list(out);
+        }
+        let Some(preset) = self.preset.as_deref().and_then(Preset::named) else {
+            return self.run_all(out);
+        };
+        let search = self.search(preset);
+        if let Some(address) = self.explore {
+            return explore(&search, address, out);
+        }
+        writeln!(out, "{}: {}", search.preset.name, search.preset.about)?;
+        writeln!(out, "{}", search.preset.describe())?;
+        if let Some(rule) = self.rule {
+            writeln!(out, "broken on purpose: {rule}. {}", rule.story())?;
+        }
+        let (outcome, took) = timed(|| search.run());
+        print(out, &outcome, took)?;
+        Ok(exit(&outcome))
+    }
+
+    fn search(&self, preset: Preset) -> Search {
+        let (rule, only) = (self.rule, self.only);
+        Search { preset, rule, only, thread_count: usize::from(self.threads) }
+    }
+
+    fn run_all(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let mut rows = Vec::new();
+        let mut worst = Exit::Done;
+        for preset in Preset::all() {
+            let search = self.search(preset);
+            let (outcome, took) = timed(|| search.run());
+            if exit(&outcome) == Exit::Unsafe {
+                worst = Exit::Unsafe;
+            }
+            rows.push(row(&search, &outcome, took));
+        }
+        let header = ["preset", "states", "generated", "depth", "seconds", "verdict"];
+        writeln!(out, "{}", table(&header, &[1, 2, 3, 4], &rows))?;
+        Ok(worst)
+    }
+}
+
+fn row(search: &Search, outcome: &Outcome, took: Duration) -> Vec<String> {
+    let verdict = match outcome.violation() {
+        Some((claim, found)) => {
+            format!("VIOLATED {claim} in {}", counted(found.steps.len(), "step"))
+        }
+        None if outcome.is_lively() => "holds".to_owned(),
+        None => "holds, but idly".to_owned(),
+    };
+    vec![
+        search.preset.name.to_owned(),
+        outcome.unique_count.to_string(),
+        outcome.generated_count.to_string(),
+        outcome.depth.to_string(),
+        format!("{:.1}", took.as_secs_f64()),
+        verdict,
+    ]
+}
+
+fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration) -> io::Result<()> {
+    let Outcome { unique_count, generated_count, depth, .. } = outcome;
+    writeln!(
+        out,
+        "\n{unique_count} states ({generated_count} generated), depth {depth}, {:.1} s\n",
+        took.as_secs_f64()
+    )?;
+    let claims = outcome.claims.iter().map(|(claim, found)| {
+        let verdict = if found.is_some() { "VIOLATED" } else { "holds" };
+        let verdict = match outcome.violation() {
+            Some(_) if found.is_none() => "not yet violated",
+            _ => verdict,
+        };
+        vec![claim.name().to_owned(), claim.says().to_owned(), verdict.to_owned()]
+    });
+    let sights = outcome.sights.iter().map(|(sight, found)| {
+        let verdict = match found {
+            Some(length) => format!("seen after {}", counted(*length, "step")),
+            None => "NEVER SEEN".to_owned(),
+        };
+        vec!["sometimes".to_owned(), sight.says().to_owned(), verdict]
+    });
+    let rows: Vec<Vec<String>> = claims.chain(sights).collect();
+    writeln!(out, "{}", table(&["property", "", "verdict"], &[], &rows))?;
+    if let Some((claim, found)) = outcome.violation() {
+        print_counterexample(out, claim, found)?;
+    }
+    Ok(())
+}
+
+fn print_counterexample(
+    out: &mut dyn Write,
+    claim: Claim,
+    found: &Counterexample,
+) -> io::Result<()> {
+    writeln!(out, "\nVIOLATED {claim}: {}", found.how)?;
+    let number = |out: &mut dyn Write, first: usize, steps: &[Happening]| {
+        let mut lines = (first..).zip(steps);
+        lines.try_for_each(|(number, step)| writeln!(out, "{number:>4}  {step}"))
+    };
+    number(out, 1, &found.steps)?;
+    if !found.future.is_empty() {
+        writeln!(out, "from here on nothing goes wrong any more:")?;
+        number(out, found.steps.len() + 1, &found.future)?;
+        writeln!(out, "      and so on")?;
+    }
+    Ok(())
+}
+
+fn exit(outcome: &Outcome) -> Exit {
+    if outcome.violation().is_some() { Exit::Unsafe } else { Exit::Done }
+}
+
+fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
+    for preset in Preset::all() {
+        writeln!(out, "{:<16}{}\n{:16}{}", preset.name, preset.about, "", preset.describe())?;
+    }
+    writeln!(out, "\nrules to break:")?;
+    for rule in Rule::ALL {
+        let story = super::table::fold(rule.story(), 30);
+        writeln!(out, "  {:<28}{story}", rule.name())?;
+    }
+    writeln!(out, "\nproperties:")?;
+    for claim in Claim::ALL {
+        writeln!(out, "  {:<28}{}", claim.name(), claim.says())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn explore(search: &Search, address: SocketAddr, out: &mut dyn Write) -> Result<Exit, Failure> {
+    // The explorer does not say why it cannot listen; this does.
+    TcpListener::bind(address).map_err(|error| {
+        Failure::world(&error, format!("nothing can listen on {address}: give another address"))
+    })?;
+    writeln!(out, "http://{address} shows {}; Ctrl-C ends it", search.preset.name)?;
+    out.flush()?;
+    search.explore(address);
+    Ok(Exit::Done)
+}
+
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "how long a search took is for its user only"
+)]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = std::time::Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
