@@ -35,10 +35,10 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
         let report = ReplicaReport {
             phases: replica.phases,
             sync_count: replica.sync_count,
-            executed_below: replica.executed_below.0,
+            executed_below: replica.executed_below,
             ..ReplicaReport::default()
         };
-        if replica.is_alive {
+        if !replica.is_down {
             outcome.reports.insert(member, report_of(RoleReport::Replica(report)));
         }
     }

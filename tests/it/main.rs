@@ -4,4 +4,5 @@ mod cli;
 mod hlog;
 mod live;
 mod scripted;
+mod sim;
 mod tidy;

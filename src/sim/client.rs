@@ -1,0 +1,107 @@
+//! One client region in virtual time: it carries what its [`Session`] hands out over the network.
+
+use super::fabric::Fabric;
+use super::queue::{Event, Kind, Source};
+use crate::client::{Report, Schedule, Session, Settings};
+use crate::command::ClientId;
+use crate::deployment::Deployment;
+use crate::measure::{Recorder, Recording};
+use crate::protocol::{Protocol, Reply};
+use crate::quorum::NodeId;
+use crate::time::Time;
+use crate::workload::Generator;
+
+/// The load generator of one client region.
+#[derive(Debug)]
+pub(super) struct Client {
+    id: ClientId,
+    session: Session,
+    /// It is to have a turn at the end of this instant.
+    pub(super) is_dirty: bool,
+    armed: Option<Event>,
+    recording: Recording,
+    history: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn new(id: ClientId, deployment: &Deployment, schedule: Schedule) -> Self {
+        let settings = Settings {
+            id,
+            targets: deployment.targets(id),
+            retry_after: deployment.retry_after(),
+            floor: deployment.floor(id),
+            schedule,
+        };
+        let of = deployment.links.client_regions.len();
+        let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
+        let mut session = Session::new(settings, generator);
+        let recorder = session.recorder();
+        let recording = Recording::new(recorder.window(), recorder.interval_length());
+        Self { id, session, is_dirty: false, armed: None, recording, history: Vec::new() }
+    }
+
+    pub(super) const fn is_drained(&self, now: Time) -> bool {
+        self.session.is_drained(now)
+    }
+
+    /// An answer arrives.
+    #[inline]
+    pub(super) fn handle_reply(&mut self, now: Time, reply: Reply) {
+        self.session.handle_reply(now, reply);
+    }
+
+    /// There is a new connection to a replica that was started again.
+    pub(super) fn reconnect(&mut self, now: Time, replica: NodeId) {
+        self.session.reconnect(now, replica);
+    }
+
+    /// Whether this event is the one it waits for: then it is to have a turn.
+    pub(super) fn wake(&mut self, event: Event) -> bool {
+        let is_due = self.armed == Some(event);
+        if is_due {
+            self.armed = None;
+        }
+        is_due
+    }
+
+    /// Everything that can be done now is done.
+    pub(super) fn turn<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
+        self.is_dirty = false;
+        let now = fabric.now;
+        while self.session.issue(now) {}
+        self.session.retry(now);
+        for (replica, command) in self.session.take_commands() {
+            fabric.ask(self.id, replica, command);
+        }
+        let recorder = self.session.recorder();
+        recorder.advance(now);
+        while let Some(mut interval) = recorder.take_interval() {
+            self.recording.add(&interval);
+            interval.clear();
+            recorder.recycle(interval);
+        }
+        while let Some(block) = self.session.take_history_block() {
+            self.history.extend_from_slice(&block);
+        }
+        self.arm(fabric);
+    }
+
+    fn arm<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
+        let Some(next) = self.session.next_wake(fabric.now) else { return };
+        // One that comes too early arms the next.
+        if self.armed.is_none_or(|armed| armed.at() > next) {
+            let index = u16::try_from(self.id.0).expect("there are fewer clients than links");
+            self.armed = Some(fabric.queue.push(next, Source { kind: Kind::Client, index }));
+        }
+    }
+
+    /// What it has to say, and its history.
+    pub(super) fn finish(mut self) -> (Report, Vec<u8>) {
+        let (report, recorder, end) = self.session.finish();
+        self.recording.returned_count = recorder.returned_count();
+        let intervals: Vec<_> = Recorder::finish(recorder);
+        intervals.iter().for_each(|interval| self.recording.add(interval));
+        self.history.extend_from_slice(&end);
+        (Report { recording: self.recording, ..report }, self.history)
+    }
+}

@@ -1,0 +1,86 @@
+//! What all members of a world share: the clock, the event queue, the network, and whoever watches.
+
+use super::link::Fate;
+use super::network::Network;
+use super::observer::{Observer, Sent};
+use super::outcome::Counts;
+use super::queue::Queue;
+use super::settings::Service;
+use crate::command::{ClientId, Command};
+use crate::protocol::{Protocol, Reply};
+use crate::quorum::NodeId;
+use crate::time::Time;
+
+/// The part of a world that is not a member of it.
+pub(super) struct Fabric<P: Protocol> {
+    pub(super) now: Time,
+    pub(super) queue: Queue,
+    pub(super) network: Network<P::Message>,
+    pub(super) service: Service,
+    pub(super) counts: Counts,
+    pub(super) observer: Option<Box<dyn Observer<P>>>,
+}
+
+impl<P: Protocol> Fabric<P> {
+    /// A replica sends to another one.
+    #[inline]
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, at: Time, message: P::Message) {
+        self.counts.messages_sent += 1;
+        if self.observer.is_some() {
+            self.send_observed(from, to, at, message);
+            return;
+        }
+        let fate = self.network.send((from, to), at, message, &mut self.queue);
+        self.count(fate);
+    }
+
+    #[cold]
+    fn send_observed(&mut self, from: NodeId, to: NodeId, at: Time, message: P::Message) {
+        let copy = message.clone();
+        let fate = self.network.send((from, to), at, message, &mut self.queue);
+        self.count(fate);
+        if let Some(observer) = &mut self.observer {
+            observer.sent(&sent(from, to, &copy, at, fate));
+        }
+    }
+
+    /// A client asks a replica.
+    pub(super) fn ask(&mut self, from: ClientId, to: NodeId, command: Command) {
+        let copy = self.observer.is_some().then(|| command.clone());
+        let ends = (from.0 as usize, to);
+        let fate = self.network.ask(ends, self.now, command, &mut self.queue);
+        self.count(fate);
+        if let (Some(observer), Some(copy)) = (&mut self.observer, copy) {
+            observer.asked(&sent(from, to, &copy, self.now, fate));
+        }
+    }
+
+    /// A replica answers a client.
+    pub(super) fn answer(&mut self, from: NodeId, at: Time, reply: Reply) {
+        let to = reply.request().client;
+        let copy = self.observer.is_some().then(|| reply.clone());
+        let fate = self.network.answer((from, to.0 as usize), at, reply, &mut self.queue);
+        self.count(fate);
+        if let (Some(observer), Some(copy)) = (&mut self.observer, copy) {
+            observer.answered(&sent(from, to, &copy, at, fate));
+        }
+    }
+
+    #[inline]
+    fn count(&mut self, fate: Fate) {
+        match fate {
+            Fate::Arrives(_) => {}
+            Fate::Twice(_) => self.counts.duplicated += 1,
+            Fate::Lost => self.counts.lost += 1,
+        }
+    }
+}
+
+fn sent<F, T, M>(from: F, to: T, message: &M, sent_at: Time, fate: Fate) -> Sent<'_, F, T, M> {
+    let arrives_at = match fate {
+        Fate::Arrives(at) | Fate::Twice(at) => Some(at),
+        Fate::Lost => None,
+    };
+    let is_duplicated = matches!(fate, Fate::Twice(_));
+    Sent { from, to, message, sent_at, arrives_at, is_duplicated }
+}

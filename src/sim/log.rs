@@ -1,0 +1,47 @@
+//! What one replica executed, in writing: a segment for each time it was started.
+//!
+//! A crash ends a segment and cuts nothing off: whoever simulates a replica knows what it executed.
+
+use crate::history::{ChosenWriter, Entry};
+use crate::protocol::{Executed, Slot};
+use crate::quorum::NodeId;
+
+/// The segments of one replica.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    writer: Option<ChosenWriter>,
+    /// The full blocks of the segment that is being written.
+    blocks: Vec<u8>,
+    segments: Vec<Vec<u8>>,
+}
+
+impl Log {
+    /// A segment of `id`, which has executed all slots below `first`.
+    pub(super) fn begin(&mut self, id: NodeId, first: Slot) {
+        self.end();
+        self.writer = Some(ChosenWriter::new(id, first));
+    }
+
+    /// A slot is executed.
+    #[inline]
+    pub(super) fn write(&mut self, executed: &Executed) {
+        let Some(writer) = &mut self.writer else { return };
+        writer.entry(&Entry::of(executed));
+        if let Some(block) = writer.take_block() {
+            self.blocks.extend_from_slice(&block);
+        }
+    }
+
+    /// The segment is over.
+    pub(super) fn end(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let mut segment = std::mem::take(&mut self.blocks);
+            segment.extend_from_slice(&writer.finish());
+            self.segments.push(segment);
+        }
+    }
+
+    pub(super) fn into_segments(self) -> Vec<Vec<u8>> {
+        self.segments
+    }
+}

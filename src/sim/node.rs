@@ -1,0 +1,534 @@
+//! One replica in virtual time: the driver of a [`Protocol`] on a simulated processor and disk.
+//!
+//! It does what the live event loop does: everything that has arrived is handled, what need not wait
+//! leaves at once, the records of the batch are given to the disk together, and what waits for them
+//! leaves when they are durable.
+//! Without service times everything that arrives at one instant is one batch.
+
+use std::collections::VecDeque;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+
+use super::disk::{Disk, Found, Ticket};
+use super::fabric::Fabric;
+use super::log::Log;
+use super::outcome::ReplicaReport;
+use super::queue::{Event, Kind, Source};
+use super::random::{Purpose, of_member};
+use super::timers::Timers;
+use crate::deployment::{Durability, MemberName, Unsynced};
+use crate::measure::{PhaseRecorder, Window};
+use crate::protocol::{Effects, Envelope, Input, Note, Protocol, Slot};
+use crate::quorum::NodeId;
+use crate::time::{Span, Time};
+
+/// A replica without a disk tells the others this often how far it has executed.
+const PROGRESS_INTERVAL: Span = Span::from_millis(100);
+
+/// What a replica is told about itself.
+pub(super) struct Settings {
+    pub(super) id: NodeId,
+    pub(super) durability: Durability,
+    pub(super) seed: u64,
+    /// Commands that are measured.
+    pub(super) window: Window,
+    /// A checkpoint is made after so many records.
+    pub(super) checkpoint_records: u64,
+}
+
+/// One replica, with its processor, its disk, its timers, and what it leaves in writing.
+pub(super) struct Node<P: Protocol> {
+    settings: Settings,
+    /// None while it is down.
+    protocol: Option<P>,
+    effects: Effects<P::Message, P::Record>,
+    /// What arrives is handled at once: it is up, and neither paused nor busy.
+    is_open: bool,
+    /// It is to have a turn at the end of this instant.
+    pub(super) is_dirty: bool,
+    is_paused: bool,
+    work: Work,
+    /// What arrived while it was not open.
+    inbox: VecDeque<Input<P::Message>>,
+    loopback: VecDeque<P::Message>,
+    disk: Disk<P::Record, P::Checkpoint>,
+    slow_disk: Span,
+    /// Sends that wait for the disk, in order.
+    waiting: VecDeque<(Ticket, Vec<Envelope<P::Message>>)>,
+    /// A checkpoint became durable in which the slots below are executed.
+    checkpointed: Option<Slot>,
+    timers: Timers,
+    random: Pcg64,
+    is_progress_due: bool,
+    armed: Armed,
+    /// When each message that is being sent leaves, and the next sequence number before it was given
+    /// to its link.
+    departures: Vec<(Time, u64)>,
+    log: Log,
+    phases: PhaseRecorder,
+    starts: Vec<usize>,
+    executed_below: Slot,
+}
+
+/// What the processor is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Work {
+    #[default]
+    Idle,
+    /// Taking in so many of the inbox.
+    Receiving(usize),
+    Sending,
+    /// It finished one of these while it was paused.
+    Stalled,
+}
+
+/// The events of a replica that the queue holds; any other of the same kind is out of date.
+#[derive(Clone, Copy, Debug, Default)]
+struct Armed {
+    timer: Option<Event>,
+    processor: Option<Event>,
+    disk: Option<Event>,
+    progress: Option<Event>,
+}
+
+impl<P: Protocol> Node<P> {
+    /// A replica that has never run.
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            protocol: None,
+            effects: Effects::default(),
+            is_open: false,
+            is_dirty: false,
+            is_paused: false,
+            work: Work::Idle,
+            inbox: VecDeque::new(),
+            loopback: VecDeque::new(),
+            disk: Disk::new(settings.durability),
+            slow_disk: Span::ZERO,
+            waiting: VecDeque::new(),
+            checkpointed: None,
+            timers: Timers::default(),
+            random: of_member(settings.seed, Purpose::Timers, MemberName::Replica(settings.id)),
+            is_progress_due: false,
+            armed: Armed::default(),
+            departures: Vec::new(),
+            log: Log::default(),
+            phases: PhaseRecorder::new(settings.window),
+            starts: Vec::new(),
+            executed_below: Slot::ZERO,
+            settings,
+        }
+    }
+
+    pub(super) const fn protocol(&self) -> Option<&P> {
+        self.protocol.as_ref()
+    }
+
+    pub(super) fn executed_below(&self) -> Slot {
+        self.protocol.as_ref().map_or(self.executed_below, Protocol::executed_below)
+    }
+
+    pub(super) const fn set_write_only_disk(&mut self) {
+        self.disk.set_write_only();
+    }
+
+    pub(super) const fn set_checkpoint_records(&mut self, records: u64) {
+        self.settings.checkpoint_records = records;
+    }
+
+    pub(super) const fn set_slow_disk(&mut self, by: Span) {
+        self.slow_disk = by;
+    }
+
+    /// Something arrives, and is handled now or waits; false if nobody is there to take it.
+    #[inline]
+    pub(super) fn arrive(&mut self, now: Time, input: Input<P::Message>) -> bool {
+        let Some(protocol) = &mut self.protocol else { return false };
+        if self.is_open {
+            protocol.handle(now, input, &mut self.effects);
+        } else {
+            self.inbox.push_back(input);
+        }
+        true
+    }
+
+    fn give(&mut self, now: Time, input: Input<P::Message>) {
+        if let Some(protocol) = &mut self.protocol {
+            protocol.handle(now, input, &mut self.effects);
+        }
+    }
+
+    /// Everything that can be done now is done.
+    pub(super) fn turn(&mut self, fabric: &mut Fabric<P>) {
+        self.is_dirty = false;
+        if self.protocol.is_none() || self.is_paused || self.work != Work::Idle {
+            return;
+        }
+        let count = self.inbox.len();
+        if count > 0 && fabric.service.receive > Span::ZERO {
+            self.work = Work::Receiving(count);
+            let until = fabric.now + fabric.service.receive.times(count as u64);
+            self.armed.processor = Some(fabric.queue.push(until, self.source(Kind::Processor)));
+        } else {
+            self.take_in(count, fabric.now);
+            self.finish_turn(fabric);
+        }
+        self.open(fabric);
+    }
+
+    fn open(&mut self, fabric: &Fabric<P>) {
+        self.is_open = self.protocol.is_some()
+            && !self.is_paused
+            && self.work == Work::Idle
+            && fabric.service.receive == Span::ZERO;
+    }
+
+    fn take_in(&mut self, count: usize, now: Time) {
+        for _ in 0..count {
+            let Some(input) = self.inbox.pop_front() else { break };
+            self.give(now, input);
+        }
+    }
+
+    /// Timers, effects, what the disk released, and messages to itself, until nothing is left.
+    fn finish_turn(&mut self, fabric: &mut Fabric<P>) {
+        let now = fabric.now;
+        while let Some(timer) = self.timers.pop_due(now) {
+            fabric.counts.events += 1;
+            self.give(now, Input::Timer(timer));
+        }
+        if std::mem::take(&mut self.is_progress_due) {
+            self.give(now, Input::Checkpointed(self.executed_below()));
+        }
+        let mut leaves_at = now;
+        loop {
+            self.carry_out(&mut leaves_at, fabric);
+            self.release(&mut leaves_at, fabric);
+            if self.loopback.is_empty() && self.checkpointed.is_none() {
+                break;
+            }
+            while let Some(message) = self.loopback.pop_front() {
+                self.give(now, Input::Message { from: self.settings.id, message });
+            }
+            if let Some(executed_below) = self.checkpointed.take() {
+                self.give(now, Input::Checkpointed(executed_below));
+            }
+        }
+        self.arm_timer(fabric);
+        if leaves_at > now {
+            self.work = Work::Sending;
+            self.armed.processor = Some(fabric.queue.push(leaves_at, self.source(Kind::Processor)));
+        }
+        if let (Some(observer), Some(protocol)) = (&mut fabric.observer, &self.protocol) {
+            observer.turned(now, self.settings.id, protocol);
+        }
+    }
+
+    fn arm_timer(&mut self, fabric: &mut Fabric<P>) {
+        let Some(next) = self.timers.next() else { return };
+        if self.armed.timer.is_none_or(|armed| armed.at() > next) {
+            self.armed.timer = Some(fabric.queue.push(next, self.source(Kind::Timer)));
+        }
+    }
+
+    /// Carries out the effects so far: one group of records for all of them.
+    fn carry_out(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
+        let (now, id) = (fabric.now, self.settings.id);
+        let mut effects = std::mem::take(&mut self.effects);
+        for envelope in effects.sends.drain(..) {
+            self.send(envelope, leaves_at, fabric);
+        }
+        if !effects.records.is_empty() {
+            if let Some(observer) = &mut fabric.observer {
+                observer.recorded(now, id, &effects.records);
+            }
+            self.persist(&mut effects.records);
+            self.begin_sync(fabric);
+        }
+        if !effects.durable_sends.is_empty() {
+            if self.waiting.is_empty() && self.disk.durable() == self.disk.given() {
+                for envelope in effects.durable_sends.drain(..) {
+                    self.send_released(envelope, leaves_at, fabric);
+                }
+            } else {
+                let envelopes = std::mem::take(&mut effects.durable_sends);
+                self.waiting.push_back((self.disk.given(), envelopes));
+            }
+        }
+        for timer in effects.timers.drain(..) {
+            let spread = match timer.spread.0 {
+                0 => 0,
+                spread => self.random.random_range(0..=spread),
+            };
+            self.timers.set(timer.id, now + timer.after + Span(spread));
+        }
+        for reply in effects.replies.drain(..) {
+            self.depart(leaves_at, fabric);
+            fabric.answer(id, *leaves_at, reply);
+        }
+        for executed in effects.executed.drain(..) {
+            if let Some(observer) = &mut fabric.observer {
+                observer.executed(now, id, &executed);
+            }
+            self.log.write(&executed);
+        }
+        for note in effects.notes.drain(..) {
+            match note {
+                Note::Committed { .. } => {}
+                Note::Leading { .. } => fabric.counts.leaderships += 1,
+                Note::RaceLost => fabric.counts.races_lost += 1,
+                Note::Retransmitted => fabric.counts.retransmissions += 1,
+            }
+            if let Some(observer) = &mut fabric.observer {
+                observer.noted(now, id, &note);
+            }
+            self.phases.note(now, &note);
+        }
+        // Handed back empty, so that its buffers are used again.
+        self.effects = effects;
+    }
+
+    fn persist(&mut self, records: &mut Vec<P::Record>) {
+        self.disk.give(records);
+        if self.disk.since_checkpoint() < self.settings.checkpoint_records {
+            return;
+        }
+        if let Some(protocol) = &self.protocol {
+            self.disk.give_checkpoint(protocol.executed_below(), || protocol.checkpoint());
+        }
+    }
+
+    fn begin_sync(&mut self, fabric: &mut Fabric<P>) {
+        if !self.disk.begin(fabric.now) {
+            return;
+        }
+        match fabric.service.sync + self.slow_disk {
+            Span::ZERO => self.finish_sync(fabric),
+            takes => {
+                let event = fabric.queue.push(fabric.now + takes, self.source(Kind::Disk));
+                self.armed.disk = Some(event);
+            }
+        }
+    }
+
+    fn finish_sync(&mut self, fabric: &mut Fabric<P>) {
+        let (took, checkpointed) = self.disk.finish(fabric.now);
+        self.phases.persisted(fabric.now, took);
+        self.checkpointed = checkpointed.or(self.checkpointed);
+        if let Some(observer) = &mut fabric.observer {
+            observer.synced(fabric.now, self.settings.id);
+        }
+    }
+
+    /// Sends what waited for records that are durable now.
+    fn release(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
+        let durable = self.disk.durable();
+        while self.waiting.front().is_some_and(|(ticket, _)| *ticket <= durable) {
+            let Some((_, envelopes)) = self.waiting.pop_front() else { break };
+            for envelope in envelopes {
+                self.send_released(envelope, leaves_at, fabric);
+            }
+        }
+    }
+
+    fn send_released(
+        &mut self,
+        envelope: Envelope<P::Message>,
+        leaves_at: &mut Time,
+        fabric: &mut Fabric<P>,
+    ) {
+        if let Some(observer) = &mut fabric.observer {
+            observer.released(fabric.now, self.settings.id, &envelope);
+        }
+        self.send(envelope, leaves_at, fabric);
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        envelope: Envelope<P::Message>,
+        leaves_at: &mut Time,
+        fabric: &mut Fabric<P>,
+    ) {
+        let id = self.settings.id;
+        let Envelope { to, message } = envelope;
+        let mut receivers = to.without(id).iter();
+        let mut next = receivers.next();
+        if to.contains(id) {
+            self.loopback.push_back(if next.is_some() {
+                message.clone()
+            } else {
+                self.loopback.push_back(message);
+                return;
+            });
+        }
+        // One clone for each receiver but the last, which takes the message itself.
+        while let Some(receiver) = next {
+            next = receivers.next();
+            self.depart(leaves_at, fabric);
+            if next.is_some() {
+                fabric.send(id, receiver, *leaves_at, message.clone());
+            } else {
+                fabric.send(id, receiver, *leaves_at, message);
+                return;
+            }
+        }
+    }
+
+    /// The processor puts one more message on the wire.
+    #[inline]
+    fn depart(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
+        if fabric.service.send > Span::ZERO {
+            *leaves_at = *leaves_at + fabric.service.send;
+            self.departures.push((*leaves_at, fabric.queue.sequence()));
+        }
+    }
+
+    /// An event of this replica; whether it is to have a turn.
+    pub(super) fn wake(&mut self, event: Event, fabric: &mut Fabric<P>) -> bool {
+        let kind = event.source().kind;
+        let armed = match kind {
+            Kind::Timer => &mut self.armed.timer,
+            Kind::Processor => &mut self.armed.processor,
+            Kind::Disk => &mut self.armed.disk,
+            _ => &mut self.armed.progress,
+        };
+        if *armed != Some(event) {
+            return false;
+        }
+        *armed = None;
+        match kind {
+            Kind::Timer => {}
+            Kind::Processor => self.finish_work(fabric),
+            Kind::Disk => {
+                self.finish_sync(fabric);
+                if !self.is_paused {
+                    self.begin_sync(fabric);
+                }
+            }
+            _ => {
+                self.is_progress_due = true;
+                self.arm_progress(fabric);
+            }
+        }
+        true
+    }
+
+    /// The processor is free again.
+    fn finish_work(&mut self, fabric: &mut Fabric<P>) {
+        if self.is_paused {
+            if let Work::Receiving(_) = self.work {
+                // What it has taken in it handles when it goes on.
+                self.work = Work::Stalled;
+                return;
+            }
+        }
+        let work = std::mem::take(&mut self.work);
+        self.departures.clear();
+        if let Work::Receiving(count) = work {
+            self.take_in(count, fabric.now);
+            self.finish_turn(fabric);
+        }
+        self.open(fabric);
+    }
+
+    fn arm_progress(&mut self, fabric: &mut Fabric<P>) {
+        let next = fabric.now + PROGRESS_INTERVAL;
+        self.armed.progress = Some(fabric.queue.push(next, self.source(Kind::Progress)));
+    }
+
+    /// Starts it, for the first time or again, on what its disk holds; it is to have a turn.
+    pub(super) fn start(&mut self, mut protocol: P, fabric: &mut Fabric<P>) {
+        let Found { checkpoint, records } = self.disk.read();
+        let record_count = records.len();
+        protocol.recover(checkpoint, records);
+        self.log.begin(self.settings.id, protocol.executed_below());
+        if let Some(observer) = &mut fabric.observer
+            && !self.starts.is_empty()
+        {
+            observer.restarted(fabric.now, self.settings.id, &protocol, record_count);
+        }
+        self.starts.push(record_count);
+        self.protocol = Some(protocol);
+        if self.settings.durability == Durability::Memory {
+            self.arm_progress(fabric);
+        }
+        self.open(fabric);
+        self.give(fabric.now, Input::Start);
+    }
+
+    /// Stops it: all that is not on its disk is gone. False if it is down already.
+    pub(super) fn crash(&mut self, unsynced: Unsynced, fabric: &mut Fabric<P>) -> bool {
+        let Some(protocol) = self.protocol.take() else { return false };
+        if let Some(observer) = &mut fabric.observer {
+            observer.crashed(fabric.now, self.settings.id, &protocol);
+        }
+        self.executed_below = protocol.executed_below();
+        // At this instant, between the persist and what waits for it.
+        let mut effects = std::mem::take(&mut self.effects);
+        self.disk.give(&mut effects.records);
+        let damage = self.disk.crash(unsynced);
+        let waiting = self.waiting.drain(..).map(|(_, envelopes)| envelopes.len()).sum::<usize>();
+        let counts = &mut fabric.counts;
+        counts.crashes += 1;
+        counts.records_lost += damage.lost_count;
+        counts.torn += u64::from(damage.is_torn);
+        counts.withheld += (waiting + effects.durable_sends.len()) as u64;
+        counts.missed += self.inbox.len() as u64;
+        let left = self.departures.partition_point(|(leaves_at, _)| *leaves_at <= fabric.now);
+        if let Some((_, sequence)) = self.departures.get(left) {
+            counts.missed += fabric.network.recall(self.settings.id, *sequence, &mut fabric.queue);
+        }
+        self.departures.clear();
+        self.inbox.clear();
+        self.loopback.clear();
+        self.timers.clear();
+        self.armed = Armed::default();
+        self.work = Work::Idle;
+        self.checkpointed = None;
+        (self.is_open, self.is_paused, self.is_progress_due) = (false, false, false);
+        self.log.end();
+        true
+    }
+
+    /// It does nothing until it goes on; false if it is down.
+    pub(super) const fn pause(&mut self) -> bool {
+        if self.protocol.is_none() {
+            return false;
+        }
+        (self.is_paused, self.is_open) = (true, false);
+        true
+    }
+
+    /// It goes on; it is to have a turn.
+    pub(super) fn resume(&mut self, fabric: &mut Fabric<P>) {
+        self.is_paused = false;
+        if self.protocol.is_none() {
+            return;
+        }
+        if self.work == Work::Stalled {
+            self.work = Work::Idle;
+            self.take_in(self.inbox.len(), fabric.now);
+        }
+        self.begin_sync(fabric);
+        self.open(fabric);
+    }
+
+    const fn source(&self, kind: Kind) -> Source {
+        Source { kind, index: self.settings.id.0 as u16 }
+    }
+
+    /// What it has to say, and the logs of all its starts.
+    pub(super) fn finish(mut self) -> (ReplicaReport, Vec<Vec<u8>>) {
+        let report = ReplicaReport {
+            sync_count: self.disk.sync_count(),
+            executed_below: self.executed_below().0,
+            is_down: self.protocol.is_none(),
+            phases: self.phases.finish(),
+            starts: self.starts,
+        };
+        self.log.end();
+        (report, self.log.into_segments())
+    }
+}

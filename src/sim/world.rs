@@ -1,0 +1,424 @@
+//! A world: replicas, clients, the network between them, and their common clock.
+//!
+//! It goes on from instant to instant.
+//! At each, everything that arrives is handled, and then everybody who was reached has a turn: so all
+//! that arrives at one member at one instant is one batch, as what arrives between two wake-ups of a
+//! live one is.
+
+use std::collections::BTreeMap;
+
+use super::client::Client;
+use super::fabric::Fabric;
+use super::faults::{Agenda, Planned, index};
+use super::network::{Network, node};
+use super::node::{Node, Settings as NodeSettings};
+use super::observer::Observer;
+use super::outcome::{Counts, Outcome};
+use super::queue::{Event, Kind, Queue};
+use super::quiet::guarded;
+use super::settings::Settings;
+use crate::client::Schedule;
+use crate::command::ClientId;
+use crate::deployment::{Deployment, Harm, MemberName};
+use crate::protocol::{Input, Protocol};
+use crate::quorum::NodeId;
+use crate::time::{Span, Time};
+use crate::topology::{Links, Site};
+
+/// From the start of the replicas to the first operation, as in a live trial: there the order to start
+/// must reach everybody.
+const START_DELAY: Span = Span::from_millis(100);
+
+/// How long replicas are given to execute as much as the one furthest ahead, as in a live trial.
+const QUIESCE: Span = Span::from_millis(5_000);
+
+/// A replica makes a checkpoint after so many records, so that logs are trimmed in short trials too.
+const CHECKPOINT_RECORDS: u64 = 4096;
+
+/// Replicas of a protocol, their clients, and everything around them.
+pub struct World<P: Protocol> {
+    /// Whoever watches.
+    pub observe: Option<Box<dyn Observer<P>>>,
+    pub(super) fabric: Fabric<P>,
+    pub(super) nodes: Vec<Node<P>>,
+    pub(super) clients: Vec<Client>,
+    pub(super) agenda: Agenda,
+    make: Box<dyn Fn(NodeId) -> P>,
+    links: Links,
+    schedule: Schedule,
+    /// Members that were reached in this instant, in the order in which they were.
+    reached: Vec<usize>,
+    reached_clients: Vec<usize>,
+    violation: Option<String>,
+}
+
+impl<P: Protocol> World<P> {
+    /// A world in which nothing has happened yet: its replicas start with its first instant.
+    ///
+    /// `make` makes a replica that has never run; one that is started again is given back what its
+    /// disk holds.
+    pub fn new(
+        deployment: &Deployment,
+        settings: &Settings,
+        make: impl Fn(NodeId) -> P + 'static,
+    ) -> Self {
+        let schedule = schedule(deployment);
+        let client_count = deployment.links.client_regions.len();
+        let node_settings = |id| NodeSettings {
+            id,
+            durability: deployment.durability,
+            seed: deployment.seed,
+            window: schedule.window(),
+            checkpoint_records: CHECKPOINT_RECORDS,
+        };
+        let mut world = Self {
+            observe: None,
+            fabric: Fabric {
+                now: Time::ZERO,
+                queue: Queue::default(),
+                network: Network::new(deployment, settings.network),
+                service: settings.service,
+                counts: Counts::default(),
+                observer: None,
+            },
+            nodes: deployment.links.replicas().map(|id| Node::new(node_settings(id))).collect(),
+            clients: (0u32..)
+                .take(client_count)
+                .map(|id| Client::new(ClientId(id), deployment, schedule))
+                .collect(),
+            agenda: Agenda::default(),
+            make: Box::new(make),
+            links: deployment.links.clone(),
+            schedule,
+            reached: Vec::new(),
+            reached_clients: Vec::new(),
+            violation: None,
+        };
+        let queue = &mut world.fabric.queue;
+        world.agenda.plan(Time::ZERO, Planned::Begin, queue);
+        world.agenda.plan_faults(schedule.measure_from, &deployment.faults, queue);
+        world
+    }
+
+    /// The virtual time.
+    pub const fn now(&self) -> Time {
+        self.fabric.now
+    }
+
+    /// When clients do what.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// A replica, unless it is down.
+    pub fn protocol(&self, id: NodeId) -> Option<&P> {
+        self.nodes[index(id)].protocol()
+    }
+
+    /// Whether a replica is up; one that is paused is.
+    pub fn is_alive(&self, id: NodeId) -> bool {
+        self.protocol(id).is_some()
+    }
+
+    /// What happened so far.
+    pub const fn counts(&self) -> &Counts {
+        &self.fabric.counts
+    }
+
+    /// The assertion that broke, if one did: then nothing happens any more.
+    pub fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// A fault begins now.
+    pub fn inject(&mut self, harm: &Harm, heals_after: Option<Span>) {
+        self.guarded(|world| {
+            world.strike(*harm, heals_after);
+            world.settle();
+        });
+    }
+
+    /// Every fault ends now, replicas that are down start again, and no planned fault comes any more.
+    pub fn heal_all(&mut self) {
+        self.guarded(|world| {
+            world.heal_everything();
+            world.settle();
+        });
+    }
+
+    /// Replicas make a checkpoint after so many records.
+    pub fn set_checkpoint_records(&mut self, records: u64) {
+        self.nodes.iter_mut().for_each(|node| node.set_checkpoint_records(records));
+    }
+
+    /// No replica is ever started again, so nothing that is given to a disk is kept; all else is as if it
+    /// were.
+    pub(super) fn forbid_restarts(&mut self) {
+        self.nodes.iter_mut().for_each(Node::set_write_only_disk);
+    }
+
+    /// The next instant at which something happens; false if nothing will ever happen any more.
+    pub fn step(&mut self) -> bool {
+        self.guarded(Self::instant).unwrap_or(false)
+    }
+
+    /// Everything that happens up to `until`, and then it is `until`.
+    pub fn run_until(&mut self, until: Time) {
+        self.guarded(|world| {
+            while world.fabric.queue.peek().is_some_and(|event| event.at() <= until) {
+                world.instant();
+            }
+            world.fabric.now = world.fabric.now.max(until);
+        });
+    }
+
+    /// The rest of the trial, as a live one ends: until all clients are drained and no fault is planned,
+    /// or the time for it is over; and then until replicas have executed as far as the furthest, or five
+    /// seconds have passed.
+    pub fn run_to_end(&mut self) {
+        self.guarded(|world| {
+            while !world.is_drained() && world.instant() {}
+            let until = world.fabric.now + QUIESCE;
+            while !world.are_replicas_level()
+                && world.fabric.queue.peek().is_some_and(|event| event.at() <= until)
+            {
+                world.instant();
+            }
+        });
+    }
+
+    /// Ends the world where it is.
+    pub fn finish(self) -> Outcome {
+        let mut outcome = Outcome {
+            clients: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            histories: BTreeMap::new(),
+            violation: self.violation,
+            counts: self.fabric.counts,
+        };
+        for (id, replica) in (0..).map(node).zip(self.nodes) {
+            let (report, segments) = replica.finish();
+            outcome.replicas.insert(id, report);
+            outcome.histories.insert(MemberName::Replica(id), segments);
+        }
+        for (id, client) in (0..).map(ClientId).zip(self.clients) {
+            let (report, history) = client.finish();
+            outcome.clients.insert(id, report);
+            outcome.histories.insert(MemberName::Client(id), vec![history]);
+        }
+        outcome
+    }
+
+    /// Whether all clients have what they wait for, or wait no longer.
+    fn is_drained(&self) -> bool {
+        let now = self.fabric.now;
+        if now < self.schedule.measure_until {
+            return false;
+        }
+        let are_clients_drained = || self.clients.iter().all(|client| client.is_drained(now));
+        now >= self.schedule.drain_until || (self.agenda.is_empty() && are_clients_drained())
+    }
+
+    /// Whether the replicas that are up have executed equally much.
+    fn are_replicas_level(&self) -> bool {
+        let live = self.nodes.iter().filter(|node| node.protocol().is_some());
+        let mut executed = live.map(Node::executed_below);
+        let first = executed.next();
+        executed.all(|below| Some(below) == first)
+    }
+
+    /// Does `work` unless an assertion has broken; one that breaks now is the violation of this world.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.violation.is_some() {
+            return None;
+        }
+        self.fabric.observer = self.observe.take();
+        let result = guarded(|| work(self));
+        self.observe = self.fabric.observer.take();
+        match result {
+            Ok(value) => Some(value),
+            Err(violation) => {
+                self.violation = Some(violation);
+                None
+            }
+        }
+    }
+
+    /// All that happens at the next instant; false if there is none.
+    fn instant(&mut self) -> bool {
+        let Some(mut event) = self.fabric.queue.peek() else { return false };
+        let now = event.at();
+        self.fabric.now = now;
+        loop {
+            self.dispatch(event);
+            match self.fabric.queue.peek() {
+                Some(next) if next.at() == now => event = next,
+                _ => break,
+            }
+        }
+        self.settle();
+        true
+    }
+
+    /// Everybody who was reached has a turn.
+    fn settle(&mut self) {
+        for position in 0..self.reached.len() {
+            self.nodes[self.reached[position]].turn(&mut self.fabric);
+        }
+        self.reached.clear();
+        for position in 0..self.reached_clients.len() {
+            self.clients[self.reached_clients[position]].turn(&mut self.fabric);
+        }
+        self.reached_clients.clear();
+    }
+
+    #[inline]
+    pub(super) fn mark(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if !node.is_dirty {
+            node.is_dirty = true;
+            self.reached.push(index);
+        }
+    }
+
+    #[inline]
+    pub(super) fn mark_client(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        if !client.is_dirty {
+            client.is_dirty = true;
+            self.reached_clients.push(index);
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        let source = event.source();
+        let index = usize::from(source.index);
+        match source.kind {
+            Kind::Link => self.deliver(index, event),
+            Kind::Request => self.deliver_requests(index, event),
+            Kind::Reply => self.deliver_replies(index, event),
+            Kind::Timer | Kind::Processor | Kind::Disk | Kind::Progress => {
+                self.fabric.queue.pop();
+                if self.nodes[index].wake(event, &mut self.fabric) {
+                    self.mark(index);
+                }
+            }
+            Kind::Client => {
+                self.fabric.queue.pop();
+                if self.clients[index].wake(event) {
+                    self.mark_client(index);
+                }
+            }
+            Kind::Agenda => {
+                self.fabric.queue.pop();
+                self.follow_agenda();
+            }
+        }
+    }
+
+    /// What arrives now on a link between replicas.
+    fn deliver(&mut self, index: usize, event: Event) {
+        let Fabric { now, queue, network, counts, observer, .. } = &mut self.fabric;
+        let (from, to) = network.ends(index);
+        let (from, receiver) = (node(from), &mut self.nodes[to]);
+        let link = &mut network.links[index];
+        if !link.is_armed_for(event) {
+            queue.pop();
+            return;
+        }
+        while let Some(message) = link.receive(*now) {
+            counts.events += 1;
+            if let Some(observer) = observer
+                && receiver.protocol().is_some()
+            {
+                observer.received(*now, from, node(to), &message);
+            }
+            if !receiver.arrive(*now, Input::Message { from, message }) {
+                counts.missed += 1;
+            }
+        }
+        match link.rearm() {
+            Some(next) => queue.replace(next),
+            None => queue.pop(),
+        }
+        self.mark(to);
+    }
+
+    /// What arrives now on a link from a client to a replica.
+    fn deliver_requests(&mut self, index: usize, event: Event) {
+        let Fabric { now, queue, network, counts, observer, .. } = &mut self.fabric;
+        let (_, to) = network.request_ends(index);
+        let receiver = &mut self.nodes[to];
+        let link = &mut network.requests[index];
+        if !link.is_armed_for(event) {
+            queue.pop();
+            return;
+        }
+        while let Some(command) = link.receive(*now) {
+            counts.events += 1;
+            if let Some(observer) = observer
+                && receiver.protocol().is_some()
+            {
+                observer.requested(*now, node(to), &command);
+            }
+            if !receiver.arrive(*now, Input::Request(command)) {
+                counts.missed += 1;
+            }
+        }
+        match link.rearm() {
+            Some(next) => queue.replace(next),
+            None => queue.pop(),
+        }
+        self.mark(to);
+    }
+
+    /// What arrives now on a link from a replica to a client.
+    fn deliver_replies(&mut self, index: usize, event: Event) {
+        let Fabric { now, queue, network, counts, observer, .. } = &mut self.fabric;
+        let (from, to) = network.reply_ends(index);
+        let client = &mut self.clients[to];
+        let link = &mut network.replies[index];
+        if !link.is_armed_for(event) {
+            queue.pop();
+            return;
+        }
+        while let Some(reply) = link.receive(*now) {
+            counts.events += 1;
+            if let Some(observer) = observer {
+                let to = reply.request().client;
+                observer.told(*now, node(from), to, &reply);
+            }
+            client.handle_reply(*now, reply);
+        }
+        match link.rearm() {
+            Some(next) => queue.replace(next),
+            None => queue.pop(),
+        }
+        self.mark_client(to);
+    }
+
+    /// The first instant.
+    pub(super) fn begin(&mut self) {
+        (0..self.nodes.len()).for_each(|index| self.start(node(index)));
+        (0..self.clients.len()).for_each(|client| self.mark_client(client));
+    }
+
+    /// Starts a replica on what its disk holds.
+    pub(super) fn start(&mut self, id: NodeId) {
+        let protocol = (self.make)(id);
+        self.nodes[index(id)].start(protocol, &mut self.fabric);
+        self.mark(index(id));
+    }
+
+    pub(super) fn round_trip(&self, client: usize, replica: NodeId) -> Span {
+        self.links.round_trip(Site::Client(client), Site::Replica(replica))
+    }
+}
+
+fn schedule(deployment: &Deployment) -> Schedule {
+    let warmup_from = Time::ZERO + START_DELAY;
+    let measure_from = warmup_from + deployment.warmup;
+    let measure_until = measure_from + deployment.duration;
+    let drain_until = measure_until + deployment.drain;
+    Schedule { warmup_from, measure_from, measure_until, drain_until }
+}
