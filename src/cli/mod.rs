@@ -9,6 +9,7 @@ mod comparison;
 mod completions;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
+mod fuzz;
 mod history;
 mod man;
 mod plan;
@@ -66,6 +67,7 @@ enum Command {
     Plan(plan::Show),
     Profiles(profiles::Profiles),
     Quorums(quorums::Quorums),
+    Fuzz(fuzz::Fuzz),
     History(history::History),
     Completions(completions::Completions),
     Man(man::Page),
@@ -80,6 +82,7 @@ impl Arguments {
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
             Command::Quorums(quorums) => quorums.run(out),
+            Command::Fuzz(fuzz) => fuzz.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),
