@@ -13,7 +13,7 @@
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`client`], [`deployment`] |
 //! | L4 | [`runtime`], [`sim`], [`check`] |
-//! | L5 | [`cluster`] |
+//! | L5 | [`cluster`], [`fuzz`] |
 //! | L6 | [`experiment`] |
 //! | L7 | [`cli`] |
 
@@ -39,6 +39,7 @@ pub mod runtime;
 pub mod sim;
 
 pub mod cluster;
+pub mod fuzz;
 
 pub mod experiment;
 

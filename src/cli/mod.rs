@@ -10,6 +10,7 @@ mod comparison;
 mod completions;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
+mod fuzz;
 mod history;
 mod man;
 mod plan;
@@ -70,6 +71,7 @@ enum Command {
     Trace(trace::Show),
     Quorums(quorums::Quorums),
     Check(check::Check),
+    Fuzz(fuzz::Fuzz),
     History(history::History),
     Completions(completions::Completions),
     Man(man::Page),
@@ -86,6 +88,7 @@ impl Arguments {
             Command::Trace(show) => show.run(out),
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),
+            Command::Fuzz(fuzz) => fuzz.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),

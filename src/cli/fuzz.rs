@@ -1,0 +1,268 @@
+//! `flexpaxos fuzz`: random faults in virtual time, from a seed.
+
+use std::io::{IsTerminal, Write};
+use std::ops::Range;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::table::{counted, table};
+use super::{Exit, Failure};
+use crate::cluster::{self, Interrupt};
+use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, Violation, run_traced};
+use crate::sabotage::Rule;
+
+/// So many violations are printed; all are counted.
+const SHOWN: usize = 20;
+
+/// Runs replicas in virtual time under random faults, and checks what must survive them.
+///
+/// Each seed draws a quorum system, a protocol, links, load and faults, and runs to its end.
+/// A seed that fails is printed with the command that replays it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flexpaxos fuzz --seeds 0..100000
+  flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
+  flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
+
+Exit code 5: a property did not hold.")]
+pub(super) struct Fuzz {
+    /// One seed, or A..B: from A to before B.
+    #[arg(long, value_name = "N|A..B", value_parser = parse_range)]
+    seeds: Range<u64>,
+
+    /// Only this protocol.
+    #[arg(long, value_enum)]
+    protocol: Option<Choice>,
+
+    /// Only so many replicas, or A..B: from A to before B.
+    #[arg(long, value_name = "N|A..B", value_parser = parse_replicas, default_value = "1..8")]
+    replicas: Range<usize>,
+
+    /// Makes every replica break a rule.
+    #[arg(long = "break", value_name = "RULE", value_parser = rule_parser())]
+    rule: Option<Rule>,
+
+    /// On so many threads; on every core, if not given.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
+    /// Prints what the seed draws and everything that happens: for one seed.
+    #[arg(long)]
+    trace: bool,
+
+    /// Goes on after a violation.
+    #[arg(long)]
+    keep_going: bool,
+
+    /// Shows no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// Both phases for every write; any replica proposes.
+    Classic,
+    /// Phase 1 once, by a leader.
+    Multi,
+}
+
+impl Fuzz {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if self.trace {
+            return self.trace(out);
+        }
+        let interrupt = Interrupt::install().map_err(|error| {
+            Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
+        })?;
+        let bar = self.bar();
+        let cpu_before = cluster::cpu_s();
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let search = Search {
+            seeds: self.seeds.clone(),
+            limits: self.limits(),
+            is_to_go_on: self.keep_going,
+            threads: self.threads.map_or_else(cores, usize::from),
+        };
+        let found = search.run(&|done_count| {
+            bar.set_position(done_count);
+            interrupt.is_asked()
+        });
+        let cpu_s = cpu_before.zip(cluster::cpu_s()).map(|(before, after)| after - before);
+        let wall_s = bar.elapsed().as_secs_f64();
+        bar.finish_and_clear();
+        let found =
+            found.map_err(|error| Failure::world(&error, "ask for fewer with --threads"))?;
+        self.conclude(&found, out)?;
+        if !self.quiet {
+            eprintln!("{}", pace(found.tally.histories, wall_s, cpu_s));
+        }
+        Ok(if !found.violations.is_empty() {
+            Exit::Unsafe
+        } else if interrupt.is_asked() {
+            Exit::Partial
+        } else {
+            Exit::Done
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let protocol = self.protocol.map(|choice| match choice {
+            Choice::Classic => Protocol::Classic,
+            Choice::Multi => Protocol::Multi,
+        });
+        Limits { protocol, replicas: self.replicas.clone(), rule: self.rule }
+    }
+
+    /// The one seed, line by line.
+    fn trace(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if self.seeds.end - self.seeds.start != 1 {
+            let Range { start, end } = self.seeds;
+            return Err(Failure::request(
+                format!("--trace is for one seed, and {start}..{end} are {}", end - start),
+                format!("name one: --seeds {start} --trace"),
+            ));
+        }
+        let case = Case::draw(self.seeds.start, &self.limits());
+        let ran = run_traced(&case);
+        writeln!(out, "{case}")?;
+        for line in &ran.trace {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "\n{}", counts(&ran.tally))?;
+        match ran.violation {
+            None => {
+                writeln!(out, "\nno violation")?;
+                Ok(Exit::Done)
+            }
+            Some(violation) => {
+                writeln!(out, "\nVIOLATION {violation}")?;
+                Ok(Exit::Unsafe)
+            }
+        }
+    }
+
+    fn bar(&self) -> ProgressBar {
+        let bar = ProgressBar::new(self.seeds.end - self.seeds.start);
+        if self.quiet || !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let template = "{elapsed_precise} [{bar:30}] {pos} of {len} seeds, about {eta} left";
+        if let Ok(look) = ProgressStyle::with_template(template) {
+            bar.set_style(look.progress_chars("=> "));
+        }
+        bar
+    }
+
+    fn conclude(&self, found: &Found, out: &mut dyn Write) -> Result<(), Failure> {
+        writeln!(out, "{}\n", counts(&found.tally))?;
+        for (seed, violation) in found.violations.iter().take(SHOWN) {
+            writeln!(out, "seed {seed} VIOLATION {violation}")?;
+            writeln!(out, "  {}", self.replay(*seed))?;
+        }
+        let Range { start, end } = self.seeds;
+        let (done_count, asked_count) = (found.tally.histories, end - start);
+        if done_count < asked_count {
+            writeln!(out, "ended after {done_count} of {asked_count} seeds")?;
+        }
+        writeln!(out, "{}", verdict(done_count, &found.violations))?;
+        Ok(())
+    }
+
+    /// The one command that shows what happened.
+    fn replay(&self, seed: u64) -> String {
+        format!("flexpaxos fuzz --seeds {seed}{} --trace", self.limits().arguments())
+    }
+}
+
+fn verdict(done_count: u64, violations: &[(u64, Violation)]) -> String {
+    let seeds = if done_count == 1 { "1 seed".to_owned() } else { format!("{done_count} seeds") };
+    match violations.len() {
+        0 => format!("{seeds}, no violation"),
+        count => format!("{seeds}, {}", counted(count, "violation")),
+    }
+}
+
+/// What happened, in all and for each 1000 histories.
+fn counts(tally: &Tally) -> String {
+    let histories = tally.histories.max(1) as f64;
+    let share = |count: u64| format!("{:.1}", count as f64 * 1e3 / histories);
+    let mut rows = vec![vec!["histories".to_owned(), tally.histories.to_string(), String::new()]];
+    rows.extend(
+        tally.rows().map(|(name, count)| vec![name.to_owned(), count.to_string(), share(count)]),
+    );
+    table(&["", "in all", "per 1000 histories"], &[1, 2], &rows).to_string()
+}
+
+/// How fast it went: for whoever waits, so on stderr.
+fn pace(seed_count: u64, wall_s: f64, cpu_s: Option<f64>) -> String {
+    let per = |seconds: f64| if seconds > 0.0 { seed_count as f64 / seconds } else { 0.0 };
+    let wall = format!("{wall_s:.1} s ({:.0} seeds/s)", per(wall_s));
+    match cpu_s {
+        Some(cpu_s) => {
+            format!("{wall}, {cpu_s:.1} s of processor time ({:.0} seeds/s of a core)", per(cpu_s))
+        }
+        None => wall,
+    }
+}
+
+fn rule_parser() -> impl clap::builder::TypedValueParser<Value = Rule> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Rule::ALL.map(Rule::name))
+        .try_map(|name| name.parse::<Rule>())
+}
+
+fn parse_range(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| {
+        let refuse =
+            |_| format!("`{text}` is no number: write one as in `17`, or two as in `0..1000`");
+        text.trim().parse::<u64>().map_err(refuse)
+    };
+    let range = match text.split_once("..") {
+        Some((start, end)) => number(start)?..number(end)?,
+        None => {
+            let only = number(text)?;
+            only..only.checked_add(1).ok_or("the last number cannot be a range")?
+        }
+    };
+    if range.is_empty() {
+        return Err(format!("`{text}` is empty: the second number is the one after the last"));
+    }
+    Ok(range)
+}
+
+fn parse_replicas(text: &str) -> Result<Range<usize>, String> {
+    let Range { start, end } = parse_range(text)?;
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    if start < 1 || end > 17 {
+        return Err(format!("`{text}` goes beyond 1 to 16 replicas"));
+    }
+    Ok(number(start)..number(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_one_number_or_two() {
+        assert_eq!(parse_range("17"), Ok(17..18));
+        assert_eq!(parse_range("0..100000"), Ok(0..100_000));
+        assert!(parse_range("5..5").unwrap_err().contains("is empty"));
+        assert!(parse_range("x..5").unwrap_err().starts_with("`x` is no number"));
+        assert_eq!(parse_replicas("3"), Ok(3..4));
+        assert!(parse_replicas("0..3").unwrap_err().contains("beyond 1 to 16"));
+        assert!(parse_replicas("3..99").is_err());
+    }
+
+    #[test]
+    fn counts_are_in_all_and_per_thousand() {
+        let mut tally = Tally { histories: 2000, ..Tally::default() };
+        tally.counts.crashes = 500;
+        let text = counts(&tally);
+        let line = text.lines().find(|line| line.contains("crashes ")).unwrap();
+        assert!(line.split_whitespace().eq(["crashes", "500", "250.0"]), "{line}");
+    }
+}

@@ -1,0 +1,313 @@
+//! A case: everything about one run, drawn from one seed.
+
+use std::fmt;
+
+use super::dice::{Dice, Purpose};
+use super::limits::Limits;
+use super::places;
+use super::system::{self, member};
+use super::weather::{self, Scene, Weather};
+use crate::deployment::{Deployment, Durability, Fault};
+use crate::paxos::{Config, Mode, Timing};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::sabotage::Rule;
+use crate::sim::{Network, Service, Settings};
+use crate::time::Span;
+use crate::workload::{Arrival, Keys, Workload};
+
+/// Answers are waited for so long after the last operation: longer than any run that makes progress.
+const DRAIN: Span = Span::from_millis(3_600_000);
+
+/// As many records as a live replica writes between two checkpoints: none in so short a run.
+const USUAL_CHECKPOINT_RECORDS: u64 = 4096;
+
+/// Everything about one run.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// The rule that replicas break.
+    pub rule: Option<Rule>,
+    /// What kinds of faults it has.
+    pub weather: Weather,
+    /// Replicas, clients, links, load and faults.
+    pub deployment: Deployment,
+    /// What work costs, and what links do besides delaying.
+    pub settings: Settings,
+    /// How long replicas wait.
+    pub timing: Timing,
+    /// They make a checkpoint after so many records.
+    pub checkpoint_records: u64,
+    /// From the first operation on, the time when all faults are over.
+    pub storm: Span,
+    /// Those that crash for good: quorums of both phases stay alive.
+    pub dead: NodeSet,
+    /// Who is told to lead when the faults are over and nobody does.
+    pub candidate: NodeId,
+}
+
+impl Case {
+    /// The case of a seed.
+    pub fn draw(seed: u64, limits: &Limits) -> Self {
+        let quorums = system::quorums(seed, limits);
+        let n = quorums.n();
+        let mut load = Dice::new(seed, Purpose::Load);
+        let client_count = 1 + load.index(3);
+        let links = places::links(seed, n, client_count);
+        let round_trip = places::longest_round_trip(&links);
+        let (workload, duration) = load_of(&mut load, round_trip);
+        let mut protocol = Dice::new(seed, Purpose::Protocol);
+        let (mode, send) = system::protocol(&mut protocol, limits, n);
+        let mut timing = system::timing(&mut protocol, round_trip);
+        let settings = costs(seed);
+        if settings.network.bandwidth_bits_per_s.is_some() {
+            // Impatience on a thin link is a jam that never ends.
+            timing = Timing::for_round_trip(round_trip);
+        }
+        let mut kinds = Dice::new(seed, Purpose::Weather);
+        let weather = Weather::draw(&mut kinds);
+        let durability = if kinds.one_in(3) && !weather.has_crashes() {
+            Durability::Memory
+        } else {
+            Durability::Fsync
+        };
+        let checkpoint_records = match kinds.below(3) {
+            0 => USUAL_CHECKPOINT_RECORDS,
+            _ => kinds.between(4, 100),
+        };
+        let storm = Span(duration.0 / 4 * kinds.between(2, 6));
+        let mut calm = Dice::new(seed, Purpose::Calm);
+        let dead = dead(&mut calm, &quorums, weather);
+        let candidate = member(&mut calm, NodeSet::all(n).difference(dead));
+        let scene = Scene { n, mode, storm, dead };
+        let faults = weather::faults(&mut Dice::new(seed, Purpose::Faults), weather, &scene);
+        let deployment = Deployment {
+            mode,
+            quorums,
+            send,
+            links,
+            workload,
+            durability,
+            seed: Dice::new(seed, Purpose::World).word(),
+            warmup: Span::ZERO,
+            duration,
+            drain: DRAIN,
+            faults,
+        };
+        let rule = limits.rule;
+        Self {
+            seed,
+            rule,
+            weather,
+            deployment,
+            settings,
+            timing,
+            checkpoint_records,
+            storm,
+            dead,
+            candidate,
+        }
+    }
+
+    /// What one replica is told.
+    pub(super) fn config(&self, id: NodeId) -> Config {
+        Config { timing: self.timing, ..self.deployment.config(id) }
+    }
+
+    /// Whether messages get lost even when the faults are over.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.settings.network.loss > 0.0
+    }
+}
+
+/// Those that crash for good, if any: as many as leave a quorum of each phase alive.
+fn dead(dice: &mut Dice, quorums: &QuorumSystem, weather: Weather) -> NodeSet {
+    let mut dead = NodeSet::EMPTY;
+    let everybody = NodeSet::all(quorums.n());
+    let is_enough = |alive: NodeSet| quorums.is_phase1(alive) && quorums.is_phase2(alive);
+    let tries = if dice.one_in(3) { dice.between(1, 6) } else { 0 };
+    for _ in 0..tries {
+        let more = dead.with(member(dice, everybody));
+        if is_enough(everybody.difference(more)) {
+            dead = more;
+        }
+    }
+    if weather.has_crashes() { dead } else { NodeSet::EMPTY }
+}
+
+/// What clients ask, and for how long: some twenty to two hundred operations.
+fn load_of(dice: &mut Dice, round_trip: Span) -> (Workload, Span) {
+    let operation_count = dice.between(15, 120);
+    let brief = Span::from_millis(dice.between(50, 400));
+    let long = Span::from_millis(dice.between(1_000, 8_000));
+    let duration = if dice.below(5) < 2 { long } else { brief };
+    let outstanding = dice.between(1, 8);
+    let seconds = duration.as_millis_f64() / 1e3;
+    let rate_per_s = operation_count as f64 / seconds;
+    let arrival = match dice.below(3) {
+        0 => Arrival::Fixed { rate_per_s },
+        1 => Arrival::Poisson { rate_per_s },
+        _ => Arrival::Closed { clients: u32::try_from(outstanding).expect("at most eight") },
+    };
+    let duration = match arrival {
+        Arrival::Closed { .. } => {
+            duration.min(round_trip.times(operation_count / outstanding).max(brief))
+        }
+        _ => duration,
+    };
+    let key_count = dice.between(1, 5);
+    let keys = match dice.below(4) {
+        0 => Keys::Zipf { count: 8, exponent: 0.99 },
+        _ => Keys::Uniform { count: key_count },
+    };
+    let (value_bytes, reads) = (dice.pick(&[8, 8, 16, 40]), dice.pick(&[0.0, 0.1, 0.3, 0.6]));
+    (Workload { arrival, keys, value_bytes, reads }, duration)
+}
+
+/// What work costs, and what links do all the time besides delaying.
+fn costs(seed: u64) -> Settings {
+    let mut dice = Dice::new(seed, Purpose::Costs);
+    let span = |dice: &mut Dice, most_us: u64| Span::from_micros(dice.below(most_us));
+    let (receive, send) = (span(&mut dice, 60), span(&mut dice, 30));
+    let most_us = dice.pick(&[1_000, 5_000, 20_000]);
+    let sync = span(&mut dice, most_us);
+    let service = match dice.below(6) {
+        0 => Service::default(),
+        1 | 2 => Service { receive, send, sync },
+        _ => Service { sync, ..Service::default() },
+    };
+    let (loss, duplication) = (dice.pick(&[0.005, 0.02, 0.05]), dice.pick(&[0.02, 0.2]));
+    let reordering = span(&mut dice, 30_000);
+    let bandwidth_bits_per_s = dice.between(5, 50) * 1_000_000;
+    let mut network = Network::default();
+    match dice.below(10) {
+        0 => network.loss = loss,
+        1 => network.duplication = duplication,
+        2 => network.reordering = reordering,
+        3 => network = Network { bandwidth_bits_per_s: None, loss, duplication, reordering },
+        4 => network.bandwidth_bits_per_s = Some(bandwidth_bits_per_s),
+        _ => {}
+    }
+    Settings { service, network }
+}
+
+/// The whole case in a few lines, and one for each fault.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Deployment { mode, quorums, send, links, workload, durability, duration, .. } =
+            &self.deployment;
+        let Service { receive, send: sending, sync } = self.settings.service;
+        let Network { bandwidth_bits_per_s, loss, duplication, reordering } = self.settings.network;
+        let Timing { retransmit_after, backoff, announce_after, fill_after } = self.timing;
+        let mode = match mode {
+            Mode::Classic => "classic".to_owned(),
+            Mode::Multi { leader } => format!("multi, led by {leader}"),
+        };
+        let rule = self.rule.map_or_else(String::new, |rule| format!(", breaking {rule}"));
+        let longest = places::longest_round_trip(links);
+        writeln!(f, "seed {}: {}{rule}", self.seed, self.weather)?;
+        writeln!(
+            f,
+            "{} replicas, phase 1: {}, phase 2: {}",
+            quorums.n(),
+            quorums.phase1(),
+            quorums.phase2()
+        )?;
+        writeln!(f, "{mode}, send {send:?}, {durability:?}")?;
+        writeln!(
+            f,
+            "{} client regions, {workload:?} for {}; longest round trip {}",
+            links.client_regions.len(),
+            ms(*duration),
+            ms(longest)
+        )?;
+        writeln!(f, "receive {}, send {}, sync {}", ms(receive), ms(sending), ms(sync))?;
+        writeln!(
+            f,
+            "loss {loss}, duplication {duplication}, reordering {}, bandwidth {}",
+            ms(reordering),
+            bandwidth_bits_per_s
+                .map_or_else(|| "unlimited".to_owned(), |bits| format!("{bits} bit/s"))
+        )?;
+        writeln!(
+            f,
+            "retransmit after {}, back off {}, announce after {}, fill after {}, checkpoint after {} records",
+            ms(retransmit_after),
+            ms(backoff),
+            ms(announce_after),
+            ms(fill_after),
+            self.checkpoint_records
+        )?;
+        writeln!(f, "faults are over {} after the first operation", ms(self.storm))?;
+        for Fault { at, harm, heals_after } in &self.deployment.faults {
+            let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
+            writeln!(f, "  {:>12}  {harm:?}{until}", ms(*at))?;
+        }
+        Ok(())
+    }
+}
+
+/// A span in milliseconds, as exact as it is.
+pub(super) fn ms(span: Span) -> String {
+    format!("{:.3} ms", span.as_millis_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deployment::Harm;
+    use std::collections::BTreeSet;
+
+    fn cases(count: u64) -> impl Iterator<Item = Case> {
+        (0..count).map(|seed| Case::draw(seed, &Limits::default()))
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_case() {
+        for case in cases(20) {
+            let again = Case::draw(case.seed, &Limits::default());
+            assert_eq!(format!("{case:?}"), format!("{again:?}"));
+        }
+    }
+
+    #[test]
+    fn every_weather_comes_and_some_of_everything_else() {
+        let weathers: BTreeSet<Weather> = cases(300).map(|case| case.weather).collect();
+        assert_eq!(weathers.len(), 11, "{weathers:?}");
+        let count = |is: fn(&Case) -> bool| cases(300).filter(is).count();
+        assert!(count(|case| case.deployment.mode == Mode::Classic) > 60);
+        assert!(count(|case| case.deployment.durability == Durability::Memory) > 20);
+        assert!(count(|case| !case.dead.is_empty()) > 15);
+        assert!(count(|case| case.is_lossy()) > 30);
+        assert!(count(|case| case.settings.service.sync > Span::ZERO) > 150);
+    }
+
+    #[test]
+    fn what_forgets_everything_never_crashes() {
+        for case in cases(300) {
+            let is_crash = |fault: &Fault| matches!(fault.harm, Harm::Crash { .. });
+            let crashes = case.deployment.faults.iter().any(is_crash);
+            assert!(!crashes || case.deployment.durability == Durability::Fsync);
+        }
+    }
+
+    #[test]
+    fn both_quorums_survive_the_dead() {
+        for case in cases(300) {
+            let quorums = &case.deployment.quorums;
+            let alive = NodeSet::all(quorums.n()).difference(case.dead);
+            assert!(quorums.is_phase1(alive) && quorums.is_phase2(alive));
+            assert!(alive.contains(case.candidate));
+        }
+    }
+
+    #[test]
+    fn a_limit_changes_only_what_it_limits() {
+        let broken = Limits { rule: Some(Rule::ForgetsVote), ..Limits::default() };
+        for seed in 0..50 {
+            let (honest, broken) =
+                (Case::draw(seed, &Limits::default()), Case::draw(seed, &broken));
+            assert_eq!(format!("{:?}", honest.deployment), format!("{:?}", broken.deployment));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Whoever watches a simulated world for a fuzz: the properties, the trace, and a few counts.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::property::Violation;
+use super::trace::Trace;
+use super::watch::{Verdict, Watch};
+use crate::command::{ClientId, Command};
+use crate::paxos::{Message, Record};
+use crate::protocol::{Envelope, Executed, Note, Protocol, Reply};
+use crate::quorum::NodeId;
+use crate::sabotage::Saboteur;
+use crate::sim::{Observer, Sent};
+use crate::time::Time;
+
+/// All that is seen of a world.
+#[derive(Debug)]
+pub(super) struct Eyes {
+    pub(super) watch: Watch,
+    pub(super) trace: Option<Trace>,
+    pub(super) violation: Option<Violation>,
+    /// Messages that arrive before one that was sent earlier on their link.
+    pub(super) overtaken_count: u64,
+    /// When the latest message so far arrives, by link.
+    latest: Vec<Time>,
+    n: usize,
+}
+
+/// The observer that a world owns; who made it looks through the same eyes.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Rc<RefCell<Eyes>>);
+
+impl Eyes {
+    pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
+        let latest = vec![Time::ZERO; n * n];
+        Self { watch, trace, violation: None, overtaken_count: 0, latest, n }
+    }
+
+    /// A violation ends the run: the world stops at a panic, and keeps its message.
+    fn judge(&mut self, now: Time, verdict: Verdict) {
+        if let Err(violation) = verdict {
+            let sentence = violation.to_string();
+            self.trace(|trace| trace.write(now, &format!("{:<16}{sentence}", "VIOLATION")));
+            self.violation.get_or_insert(violation);
+            panic!("{sentence}");
+        }
+    }
+
+    fn trace(&mut self, write: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &mut self.trace {
+            write(trace);
+        }
+    }
+
+    fn tell(&mut self, now: Time, by: NodeId, message: &Message) {
+        let mut chosen = Vec::new();
+        let verdict = self.watch.told(now, by, message, &mut chosen);
+        for news in &chosen {
+            self.trace(|trace| trace.chosen(now, news));
+        }
+        self.judge(now, verdict);
+    }
+
+    fn note_order(&mut self, from: NodeId, to: NodeId, arrives_at: Time) {
+        let latest = &mut self.latest[usize::from(from.0) * self.n + usize::from(to.0)];
+        self.overtaken_count += u64::from(arrives_at < *latest);
+        *latest = arrives_at.max(*latest);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(eyes: Eyes) -> Self {
+        Self(Rc::new(RefCell::new(eyes)))
+    }
+
+    /// Looks at what was seen.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Eyes) -> T) -> T {
+        look(&mut self.0.borrow_mut())
+    }
+}
+
+impl Observer<Saboteur> for Shared {
+    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| trace.sent(sent));
+        if let Some(arrives_at) = sent.arrives_at {
+            eyes.note_order(sent.from, sent.to, arrives_at);
+        }
+        // A vote that waited was told when it was released; one that did not wait is told here.
+        eyes.tell(sent.sent_at, sent.from, sent.message);
+    }
+
+    fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| trace.asked(sent));
+        eyes.watch.asked(sent.message);
+    }
+
+    fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &Message) {
+        self.look(|eyes| eyes.trace(|trace| trace.received(now, from, to, message)));
+    }
+
+    fn requested(&mut self, now: Time, to: NodeId, command: &Command) {
+        self.look(|eyes| eyes.trace(|trace| trace.requested(now, to, command)));
+    }
+
+    fn told(&mut self, now: Time, from: NodeId, _: ClientId, reply: &Reply) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| trace.told(now, from, reply));
+        eyes.watch.answered(reply);
+    }
+
+    fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| trace.recorded(now, by, records));
+        let verdict = eyes.watch.recorded(by, records);
+        eyes.judge(now, verdict);
+    }
+
+    fn synced(&mut self, now: Time, by: NodeId) {
+        self.look(|eyes| eyes.trace(|trace| trace.by(now, by, "has synced")));
+    }
+
+    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
+        self.look(|eyes| {
+            if envelope.to.contains(by) {
+                let message = &envelope.message;
+                eyes.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
+            }
+            eyes.tell(now, by, &envelope.message);
+        });
+    }
+
+    fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| trace.executed(now, by, executed));
+        let verdict = eyes.watch.executed(by, executed);
+        eyes.judge(now, verdict);
+    }
+
+    fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
+        self.look(|eyes| eyes.trace(|trace| trace.noted(now, by, note)));
+    }
+
+    fn crashed(&mut self, now: Time, replica: NodeId, _: &Saboteur) {
+        self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "CRASHES")));
+    }
+
+    fn restarted(&mut self, now: Time, replica: NodeId, protocol: &Saboteur, records: usize) {
+        let eyes = &mut *self.0.borrow_mut();
+        eyes.trace(|trace| {
+            trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
+        });
+        let executed_below = protocol.executed_below();
+        let acceptor = protocol.replica().acceptor();
+        let verdict = eyes.watch.restarted(replica, acceptor, executed_below);
+        eyes.judge(now, verdict);
+    }
+
+    fn campaigned(&mut self, now: Time, replica: NodeId) {
+        self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "is told to lead")));
+    }
+}

@@ -1,0 +1,41 @@
+//! Fuzz: random faults in virtual time, and the properties that must survive them.
+//!
+//! A seed draws a [`Case`]: a quorum system, a proposer, links, load, costs, and a weather of faults.
+//! The case runs on the simulator; when its faults are over, whoever crashed starts again (but for a
+//! minority that may stay dead), somebody is told to lead if nobody does, and then everything that was
+//! asked must be answered.
+//! What every run must keep is a [`Property`], each with a name.
+//!
+//! # Seeds are addresses
+//!
+//! A seed and its [`Limits`] mean one run, to the byte; a seed that failed is written down in
+//! `tests/it/fuzz/failed-seeds.txt` with its story, and runs with the tests.
+//! So draws are kept stable: every purpose has a random stream of its own, numbered for good; within
+//! a purpose, things are drawn in a fixed order whether they are used or not, and new ones are drawn
+//! behind the old; limits change what is kept of a draw, not what is drawn.
+//! `a_seed_is_an_address` in `dice.rs` pins the generator itself.
+//! What a seed leads to still changes whenever the protocol or the simulator does: then the line in
+//! the file stays true only as a seed that once failed.
+//!
+//! What it does not do: it proves nothing, and it knows no other protocol than ours.
+
+mod case;
+pub use case::Case;
+mod dice;
+mod eyes;
+mod limits;
+pub use limits::{Limits, Protocol};
+mod places;
+mod property;
+pub use property::{Property, Violation};
+mod search;
+pub use search::{Error, Found, Search};
+mod system;
+mod tally;
+pub use tally::Tally;
+mod trace;
+mod trial;
+pub use trial::{Ran, run, run_traced};
+mod watch;
+mod weather;
+pub use weather::Weather;

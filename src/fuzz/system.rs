@@ -1,0 +1,159 @@
+//! The quorum system of a case, and the proposer that uses it.
+
+use super::dice::{Dice, Purpose};
+use super::limits::{Limits, Protocol};
+use crate::paxos::{Mode, SendPolicy, Timing};
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::sabotage::Rule;
+use crate::time::Span;
+
+/// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
+pub(super) fn quorums(seed: u64, limits: &Limits) -> QuorumSystem {
+    let mut dice = Dice::new(seed, Purpose::Quorums);
+    let honest = honest_quorums(&mut dice, limits);
+    match limits.rule {
+        Some(rule @ Rule::DisjointQuorums) => rule.quorums(&honest),
+        _ => honest,
+    }
+}
+
+fn honest_quorums(dice: &mut Dice, limits: &Limits) -> QuorumSystem {
+    let n = size(dice, limits);
+    let system = match dice.below(4) {
+        0 => QuorumSystem::majority(n),
+        1 => counts(dice, n),
+        2 => grid(dice, n).unwrap_or_else(|| sets(dice, n)),
+        _ => sets(dice, n),
+    };
+    assert!(system.disjoint().is_none(), "an unsafe quorum system was drawn: {system:?}");
+    system
+}
+
+/// Three and five are the sizes that are used, so they come more often.
+fn size(dice: &mut Dice, limits: &Limits) -> usize {
+    let usual = [3, 3, 5, 2, 4, 6, 7, 1, 3, 5];
+    let drawn = dice.pick(&usual);
+    let any = dice.between(limits.replicas.start as u64, limits.replicas.end as u64 - 1);
+    let any = usize::try_from(any).expect("there are at most 64 replicas");
+    if limits.replicas.contains(&drawn) { drawn } else { any }
+}
+
+fn counts(dice: &mut Dice, n: usize) -> QuorumSystem {
+    let phase1 = 1 + dice.index(n);
+    let least = n - phase1 + 1;
+    let phase2 = least + dice.index(n - least + 1);
+    QuorumSystem::counts(n, phase1, phase2).expect("counts from 1 to n")
+}
+
+/// Rows for one phase and columns for the other; `None` for what is no rectangle.
+fn grid(dice: &mut Dice, n: usize) -> Option<QuorumSystem> {
+    let widths: Vec<usize> = (2..n).filter(|width| n.is_multiple_of(*width)).collect();
+    if widths.is_empty() {
+        return None;
+    }
+    let width = dice.pick(&widths);
+    let line = |is_in: &dyn Fn(usize) -> bool| (0..n).filter(|node| is_in(*node)).collect();
+    let rows: Vec<Vec<usize>> =
+        (0..n / width).map(|row| line(&|node| node / width == row)).collect();
+    let columns: Vec<Vec<usize>> =
+        (0..width).map(|column| line(&|node| node % width == column)).collect();
+    let (phase1, phase2) = if dice.one_in(2) { (rows, columns) } else { (columns, rows) };
+    Some(QuorumSystem::explicit(n, &phase1, &phase2).expect("the nodes of a grid"))
+}
+
+/// Any sets for one phase; for the other, sets grown until they meet all of those.
+fn sets(dice: &mut Dice, n: usize) -> QuorumSystem {
+    let everybody = NodeSet::all(n);
+    let any = |dice: &mut Dice| {
+        let drawn = NodeSet::from_mask(dice.word() & everybody.mask());
+        if drawn.is_empty() { everybody } else { drawn }
+    };
+    let first: Vec<NodeSet> = (0..=dice.below(3)).map(|_| any(dice)).collect();
+    let meeting = |dice: &mut Dice| {
+        let mut set = any(dice);
+        for other in &first {
+            if set.intersection(*other).is_empty() {
+                set = set.with(member(dice, *other));
+            }
+        }
+        set
+    };
+    let second: Vec<NodeSet> = (0..=dice.below(3)).map(|_| meeting(dice)).collect();
+    let (first, second) = (Family::Sets(first), Family::Sets(second));
+    let (phase1, phase2) = if dice.one_in(2) { (first, second) } else { (second, first) };
+    QuorumSystem::new(n, phase1, phase2).expect("sets of members, none of them empty")
+}
+
+/// Some member of a set that has one.
+pub(super) fn member(dice: &mut Dice, of: NodeSet) -> NodeId {
+    let place = dice.index(of.len());
+    of.iter().nth(place).expect("a place below the number of members")
+}
+
+/// Which proposer runs, and whom it contacts first.
+pub(super) fn protocol(dice: &mut Dice, limits: &Limits, n: usize) -> (Mode, SendPolicy) {
+    let is_classic = dice.one_in(3);
+    let leader = NodeId(u8::try_from(dice.index(n)).expect("there are at most 64 replicas"));
+    let send = if dice.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
+    let is_classic = limits.protocol.map_or(is_classic, |only| only == Protocol::Classic);
+    (if is_classic { Mode::Classic } else { Mode::Multi { leader } }, send)
+}
+
+/// The patience of a live replica, or one so short that every time-out runs out many times.
+pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
+    let usual = Timing::for_round_trip(round_trip);
+    let factors = [dice.between(2, 6), dice.between(1, 3), dice.between(2, 8)];
+    let announce_after = Span::from_millis(dice.between(1, 20));
+    if dice.one_in(3) {
+        return usual;
+    }
+    let least = Span::from_millis(4);
+    let retransmit_after = round_trip.times(factors[0]).max(least);
+    Timing {
+        retransmit_after,
+        backoff: round_trip.times(factors[1]).max(Span::from_millis(1)),
+        announce_after,
+        fill_after: retransmit_after.times(factors[2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_size_and_every_kind_is_drawn_and_all_are_safe() {
+        let limits = Limits::default();
+        let drawn: Vec<QuorumSystem> = (0..500).map(|seed| quorums(seed, &limits)).collect();
+        let sizes: BTreeSet<usize> = drawn.iter().map(QuorumSystem::n).collect();
+        assert!(sizes.iter().copied().eq(1..8), "{sizes:?}");
+        let count =
+            |is: fn(&QuorumSystem) -> bool| drawn.iter().filter(|system| is(system)).count();
+        assert!(count(|system| matches!(system.phase1(), Family::Count(_))) > 100);
+        assert!(count(|system| matches!(system.phase1(), Family::Sets(_))) > 100);
+        assert!(count(|system| *system == QuorumSystem::majority(system.n())) > 50);
+        assert!(drawn.iter().all(|system| system.disjoint().is_none()));
+    }
+
+    #[test]
+    fn a_broken_system_is_the_same_but_disjoint() {
+        let broken = Limits { rule: Some(Rule::DisjointQuorums), ..Limits::default() };
+        for seed in 0..200 {
+            let system = quorums(seed, &broken);
+            assert_eq!(system.n(), quorums(seed, &Limits::default()).n());
+            assert!(system.disjoint().is_some() || system.n() == 1, "{system:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let limits =
+            Limits { replicas: 4..6, protocol: Some(Protocol::Classic), ..Limits::default() };
+        for seed in 0..100 {
+            assert!([4, 5].contains(&quorums(seed, &limits).n()));
+            let mut dice = Dice::new(seed, Purpose::Protocol);
+            assert_eq!(protocol(&mut dice, &limits, 4).0, Mode::Classic);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One run of a case, to its end or to its first violation.
+
+use super::case::{Case, ms};
+use super::eyes::{Eyes, Shared};
+use super::property::{Property, Violation};
+use super::tally::Tally;
+use super::trace::Trace;
+use super::watch::Watch;
+use crate::deployment::{Harm, MemberName};
+use crate::history::{Check, Error, Options, Verdict};
+use crate::paxos::Mode;
+use crate::protocol::{Protocol, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::sabotage::{Saboteur, quietly};
+use crate::sim::{Outcome, World};
+use crate::time::{Span, Time};
+
+/// After the faults, whether everything is answered and whether somebody leads is looked at so often.
+///
+/// It is longer than any phase 1: who campaigns again before the last attempt is over never leads.
+const LOOK_EVERY: Span = Span::from_millis(1_000);
+
+/// Everything must be answered in so much virtual time after the faults: a client that asks in vain
+/// asks the next replica after two seconds.
+const PATIENCE: Span = Span::from_millis(180_000);
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The first thing that it should not have shown.
+    pub violation: Option<Violation>,
+    /// What happened in it.
+    pub tally: Tally,
+    /// Everything that happened in it, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Runs a case.
+pub fn run(case: &Case) -> Ran {
+    Trial::new(case, false).run()
+}
+
+/// Runs a case and writes down everything that happens.
+pub fn run_traced(case: &Case) -> Ran {
+    Trial::new(case, true).run()
+}
+
+struct Trial<'a> {
+    case: &'a Case,
+    world: World<Saboteur>,
+    eyes: Shared,
+    /// When all faults are over.
+    calm_at: Time,
+}
+
+impl<'a> Trial<'a> {
+    fn new(case: &'a Case, is_traced: bool) -> Self {
+        let deployment = &case.deployment;
+        let of = case.clone();
+        let make = move |id| Saboteur::new(of.config(id), of.rule);
+        let mut world = World::new(deployment, &case.settings, make);
+        world.set_checkpoint_records(case.checkpoint_records);
+        let start = world.schedule().measure_from;
+        let trace = is_traced.then(|| Trace::new(case, start));
+        let watch = Watch::new(&deployment.quorums, deployment.links.client_regions.len());
+        let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
+        world.observe = Some(Box::new(eyes.clone()));
+        Self { case, world, eyes, calm_at: start + case.storm }
+    }
+
+    fn run(mut self) -> Ran {
+        let progress = quietly(|| self.go_on());
+        let seen = self.eyes.look(|eyes| eyes.violation.take());
+        let Self { case, world, eyes, .. } = self;
+        let virtual_time = world.now().since(Time::ZERO);
+        let outcome = world.finish();
+        let assertion = outcome.violation.clone().map(broken);
+        let judged = quietly(|| judge(&outcome));
+        let (verdict, unlawful) = match judged {
+            Ok(Ok(verdict)) => {
+                let unlawful = verdict.violations.first().map(|unlawful| Violation {
+                    property: Property::of(unlawful),
+                    sentence: unlawful.to_string(),
+                });
+                (Some(verdict), unlawful)
+            }
+            Ok(Err(error)) => (None, Some(broken(error.to_string()))),
+            Err(panic) => (None, Some(broken(panic))),
+        };
+        let progress = progress.unwrap_or_else(|panic| Err(broken(panic)));
+        let tally = Tally {
+            histories: 1,
+            issued: verdict.as_ref().map_or(0, |verdict| verdict.operation_count),
+            acknowledged: verdict.as_ref().map_or(0, |verdict| verdict.acknowledged_count),
+            slots: verdict.as_ref().map_or(0, |verdict| verdict.slot_count),
+            virtual_time,
+            overtaken: eyes.look(|eyes| eyes.overtaken_count),
+            dead: case.dead.len() as u64,
+            counts: outcome.counts,
+        };
+        // What is wrong with what was done comes before what was not done.
+        let violation = seen.or(assertion).or(unlawful).or(progress.err());
+        let trace = eyes.look(|eyes| eyes.trace.take()).map(Trace::finish);
+        Ran { violation, tally, trace: trace.unwrap_or_default() }
+    }
+
+    /// Through the faults, and then until everything is answered.
+    fn go_on(&mut self) -> Result<(), Violation> {
+        self.world.run_until(self.calm_at);
+        let asked_until = self.world.schedule().measure_until;
+        let deadline = self.calm_at.max(asked_until) + PATIENCE;
+        while self.world.violation().is_none() {
+            let now = self.world.now();
+            let is_answered =
+                now >= asked_until && self.eyes.look(|eyes| eyes.watch.outstanding().is_empty());
+            if is_answered && (!self.must_be_level() || self.is_level()) {
+                break;
+            }
+            if now >= deadline {
+                return Err(self.stalled(is_answered));
+            }
+            self.supervise();
+            self.world.run_until(now + LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Somebody is told to lead if nobody does.
+    ///
+    /// It is always the same one: with a quorum of each phase alive that is all that Paxos asks for.
+    /// One that leads is left alone, however little comes of it.
+    fn supervise(&mut self) {
+        if let Mode::Multi { .. } = self.case.deployment.mode
+            && !self.is_led()
+        {
+            self.world.inject(&Harm::Campaign { replica: self.case.candidate }, None);
+        }
+    }
+
+    /// Whether somebody leads with the highest ballot that anybody alive has promised.
+    fn is_led(&self) -> bool {
+        let highest = self.alive().map(|(_, it)| it.replica().acceptor().promised_highest()).max();
+        let Some(highest) = highest else { return false };
+        self.alive().any(|(id, it)| highest.proposer == id && it.replica().is_leader())
+    }
+
+    /// Whether what is chosen last was chosen after the faults: then the news of it reach everybody,
+    /// unless messages still get lost.
+    fn must_be_level(&self) -> bool {
+        let end = self.eyes.look(|eyes| eyes.watch.end_chosen_at());
+        !self.case.is_lossy() && end.is_some_and(|at| at > self.calm_at)
+    }
+
+    /// Whether everybody alive has executed equally much.
+    fn is_level(&self) -> bool {
+        let mut executed = self.alive().map(|(_, it)| it.executed_below());
+        let first = executed.next();
+        executed.all(|below| Some(below) == first)
+    }
+
+    fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur)> {
+        let everybody = NodeSet::all(self.case.deployment.quorums.n());
+        everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?)))
+    }
+
+    fn stalled(&self, is_answered: bool) -> Violation {
+        let executed: Vec<(NodeId, Slot)> =
+            self.alive().map(|(id, it)| (id, it.executed_below())).collect();
+        let ends: Vec<String> =
+            executed.iter().map(|(id, below)| format!("{id} below {}", below.0)).collect();
+        let what = if is_answered {
+            "somebody stays behind".to_owned()
+        } else {
+            self.eyes.look(|eyes| {
+                let open = eyes.watch.outstanding();
+                let first = open.first().map(|request| {
+                    format!(", first request {} of c{}", request.sequence, request.client.0)
+                });
+                format!("{} unanswered{}", open.len(), first.unwrap_or_default())
+            })
+        };
+        let waited = ms(self.world.now().since(self.calm_at));
+        let sentence = format!("{waited} after the faults: {what}; executed: {}", ends.join(", "));
+        Violation { property: Property::Progress, sentence }
+    }
+}
+
+fn broken(sentence: String) -> Violation {
+    Violation { property: Property::Assertions, sentence }
+}
+
+/// What the histories say.
+fn judge(outcome: &Outcome) -> Result<Verdict, Error> {
+    let mut check = Check::new(Options::default());
+    for (member, histories) in &outcome.histories {
+        for history in histories {
+            match member {
+                MemberName::Client(_) => check.add_client(history.as_slice())?,
+                MemberName::Replica(_) => check.add_replica(history.as_slice())?,
+            }
+        }
+    }
+    let verdict = check.finish()?;
+    assert!(verdict.cut_count == 0, "a simulated history is cut off");
+    Ok(verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::Limits;
+
+    #[test]
+    fn the_same_seed_gives_the_same_run() {
+        for seed in 0..4 {
+            let case = Case::draw(seed, &Limits::default());
+            let (first, second) = (run_traced(&case), run_traced(&case));
+            assert!(first.trace.len() > 50, "{} lines", first.trace.len());
+            assert_eq!(first.trace, second.trace);
+            // To be watched changes nothing.
+            assert_eq!(run(&case).tally, first.tally);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Each rule of the watch is seen to be broken, and a lawful run to break none.
+
+use super::*;
+use crate::command::{ClientId, Operation};
+use crate::paxos::Vote;
+
+fn ballot(round: u64, proposer: u8) -> Ballot {
+    Ballot { round, proposer: NodeId(proposer) }
+}
+
+fn command(key: u64) -> Command {
+    let request = RequestId { client: ClientId(0), sequence: key };
+    Command { request, settled_below: 0, operation: Operation::Get { key } }
+}
+
+fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Verdict {
+    let value = Value::Command(command(key));
+    let record = Record::Vote { slot: Slot(slot), vote: Vote { ballot, value } };
+    watch.recorded(NodeId(by), &[record])?;
+    let message = Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) };
+    watch.told(Time(u64::from(by)), NodeId(by), &message, &mut Vec::new())
+}
+
+fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
+    let message = Message::Phase1b { ballot, scope, votes: Vec::new() };
+    watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new())
+}
+
+fn watch() -> Watch {
+    Watch::new(&QuorumSystem::majority(3), 1)
+}
+
+fn broken(verdict: Verdict) -> (Property, String) {
+    let violation = verdict.expect_err("a violation");
+    (violation.property, violation.sentence)
+}
+
+#[test]
+fn a_second_value_in_a_chosen_slot_is_found() {
+    let mut watch = watch();
+    for by in [0, 1] {
+        vote_of(by, ballot(1, 0), 4, 7, &mut watch).unwrap();
+    }
+    // The same value may be chosen again, and again.
+    for by in [1, 2] {
+        vote_of(by, ballot(2, 1), 4, 7, &mut watch).unwrap();
+    }
+    vote_of(0, ballot(3, 2), 4, 8, &mut watch).unwrap();
+    let (property, sentence) = broken(vote_of(2, ballot(3, 2), 4, 8, &mut watch));
+    assert_eq!(property, Property::ChosenStaysChosen);
+    assert_eq!(sentence, "slot 4: 7? was chosen at (1.r0), and 8? at (3.r2)");
+}
+
+#[test]
+fn two_values_at_one_ballot_are_found() {
+    let mut watch = watch();
+    vote_of(0, ballot(1, 0), 0, 7, &mut watch).unwrap();
+    let (property, sentence) = broken(vote_of(1, ballot(1, 0), 0, 8, &mut watch));
+    assert_eq!(property, Property::ChosenStaysChosen);
+    assert!(sentence.contains("two values at (1.r0)"), "{sentence}");
+}
+
+#[test]
+fn what_nobody_voted_for_must_not_be_executed() {
+    let mut watch = watch();
+    let executed = |key| Executed { slot: Slot(0), command: Some(command(key)), applied: true };
+    vote_of(0, ballot(1, 0), 0, 7, &mut watch).unwrap();
+    assert!(watch.executed(NodeId(0), &executed(7)).is_err());
+    vote_of(2, ballot(1, 0), 0, 7, &mut watch).unwrap();
+    assert_eq!(watch.executed(NodeId(0), &executed(7)), Ok(()));
+    assert!(watch.executed(NodeId(0), &executed(8)).is_err());
+}
+
+#[test]
+fn a_lower_promise_or_vote_after_a_higher_one_is_found() {
+    let all = Scope::From(Slot::ZERO);
+    let mut watch = watch();
+    promise_of(0, ballot(3, 0), all, &mut watch).unwrap();
+    promise_of(0, ballot(3, 0), all, &mut watch).unwrap();
+    let (property, sentence) = broken(vote_of(0, ballot(2, 1), 5, 7, &mut watch));
+    assert_eq!(property, Property::PromisesNeverFall);
+    assert_eq!(sentence, "r0 voted at (2.r1) in slot 5 after it told (3.r0)");
+    vote_of(1, ballot(4, 1), 5, 7, &mut watch).unwrap();
+    promise_of(1, ballot(2, 1), Scope::Only(Slot(4)), &mut watch).unwrap();
+    promise_of(1, ballot(2, 1), Scope::From(Slot(6)), &mut watch).unwrap();
+    for scope in [Scope::Only(Slot(5)), Scope::From(Slot(3))] {
+        let (property, _) = broken(promise_of(1, ballot(3, 1), scope, &mut watch));
+        assert_eq!(property, Property::PromisesNeverFall);
+    }
+}
+
+#[test]
+fn an_acceptor_that_restarts_without_what_it_told_is_found() {
+    let mut promised = watch();
+    promise_of(0, ballot(3, 0), Scope::From(Slot::ZERO), &mut promised).unwrap();
+    let (_, sentence) = broken(promised.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO));
+    assert!(sentence.contains("told that it promised (3.r0)"), "{sentence}");
+    assert_eq!(promised.restarted(NodeId(1), &Acceptor::default(), Slot::ZERO), Ok(()));
+    let mut voted = watch();
+    vote_of(0, ballot(3, 0), 2, 7, &mut voted).unwrap();
+    assert!(voted.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO).is_err());
+    // What everybody has durably executed may be forgotten.
+    for by in [0, 1, 2] {
+        let message = Message::Executed { below: Slot(3) };
+        voted.told(Time::ZERO, NodeId(by), &message, &mut Vec::new()).unwrap();
+    }
+    assert_eq!(voted.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO), Ok(()));
+}
+
+#[test]
+fn a_request_is_outstanding_until_its_client_is_told() {
+    let mut watch = watch();
+    watch.asked(&command(0));
+    watch.asked(&command(1));
+    watch.asked(&command(0));
+    let request = command(0).request;
+    let outcome = crate::command::Outcome::Stored;
+    watch.answered(&Reply::NotLeader { request, leader: None });
+    assert_eq!(watch.outstanding().len(), 2);
+    watch.answered(&Reply::Executed { request, slot: Slot(0), outcome });
+    watch.asked(&command(0));
+    assert_eq!(watch.outstanding().len(), 1);
+}
+
+#[test]
+fn a_slot_is_chosen_when_its_quorum_is_full() {
+    let mut watch = watch();
+    vote_of(0, ballot(1, 0), 0, 7, &mut watch).unwrap();
+    assert_eq!(watch.end_chosen_at(), None);
+    vote_of(2, ballot(1, 0), 0, 7, &mut watch).unwrap();
+    assert_eq!(watch.end_chosen_at(), Some(Time(2)));
+    // A later slot is under way.
+    vote_of(0, ballot(1, 0), 1, 8, &mut watch).unwrap();
+    assert_eq!(watch.end_chosen_at(), None);
+}
