@@ -93,13 +93,14 @@ fn common(plan: &Plan, text: impl Fn(&Point) -> String) -> Option<String> {
 /// Which keys are swept, each with all the values that it takes.
 fn sweep(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let mut swept: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, value) in plan.points.iter().flat_map(|point| &point.settings) {
-        let Some((_, values)) = swept.iter_mut().find(|(known, _)| known == path) else {
-            swept.push((path, vec![value]));
+        if !seen.insert((path, value)) {
             continue;
-        };
-        if !values.contains(&value.as_str()) {
-            values.push(value);
+        }
+        match swept.iter_mut().find(|(known, _)| known == path) {
+            Some((_, values)) => values.push(value),
+            None => swept.push((path, vec![value])),
         }
     }
     for (number, (path, values)) in swept.into_iter().enumerate() {

@@ -7,7 +7,7 @@
 //! experiment file.
 
 mod document;
-pub use document::{Document, Key, Value, dotted};
+pub(in crate::experiment) use document::{Document, Key, Value, dotted};
 mod fault;
 pub use fault::*;
 mod sections;

@@ -14,17 +14,17 @@ use crate::experiment::plan::Refused;
 use crate::experiment::sweep;
 
 /// A key, and where it stands.
-pub type Key<'a> = Spanned<DeString<'a>>;
+pub(in crate::experiment) type Key<'a> = Spanned<DeString<'a>>;
 
 /// A value, and where it stands.
-pub type Value<'a> = Spanned<DeValue<'a>>;
+pub(in crate::experiment) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// The lists of tables of a file, which a path goes through without a number.
 const LISTS: [&str; 2] = ["variant", "fault"];
 
 /// An experiment file as a tree.
 #[derive(Clone, Debug)]
-pub struct Document<'a> {
+pub(in crate::experiment) struct Document<'a> {
     source: &'a Source,
     root: Spanned<DeTable<'a>>,
     added: Vec<Added>,
@@ -44,14 +44,14 @@ struct Added {
 
 impl<'a> Document<'a> {
     /// The tree of a text.
-    pub fn parse(source: &'a Source) -> Result<Self, Error> {
+    pub(in crate::experiment) fn parse(source: &'a Source) -> Result<Self, Error> {
         let root = DeTable::parse(&source.text).map_err(|error| source.explained(&error))?;
         Ok(Self { source, root, added: Vec::new() })
     }
 
     /// Gives the experiment the size of its `[smoke]` section.
     #[must_use]
-    pub fn smoke(mut self) -> Self {
+    pub(in crate::experiment) fn smoke(mut self) -> Self {
         let root = self.root.get_mut();
         let smoke = root.get("smoke").and_then(|smoke| smoke.get_ref().as_table()).cloned();
         for (key, value) in smoke.into_iter().flatten() {
@@ -67,13 +67,17 @@ impl<'a> Document<'a> {
     }
 
     /// Takes the sweep out of the tree.
-    pub fn take_sweep(&mut self) -> Option<Value<'a>> {
+    pub(in crate::experiment) fn take_sweep(&mut self) -> Option<Value<'a>> {
         self.root.get_mut().remove("sweep")
     }
 
     /// Puts `value` at `path`, whatever was there: in the lists of tables into every table where the
     /// table around it exists, elsewhere with the tables around it.
-    pub fn put(&mut self, path: &[Key<'a>], value: &Value<'a>) -> Result<(), Refused> {
+    pub(in crate::experiment) fn put(
+        &mut self,
+        path: &[Key<'a>],
+        value: &Value<'a>,
+    ) -> Result<(), Refused> {
         let Some((first, rest)) = path.split_first() else { return Ok(()) };
         let list = first.get_ref().as_ref();
         if !LISTS.contains(&list) || rest.is_empty() {
@@ -99,7 +103,7 @@ impl<'a> Document<'a> {
     }
 
     /// What the tree says.
-    pub fn read(self) -> Result<File, Error> {
+    pub(in crate::experiment) fn read(self) -> Result<File, Error> {
         let Self { source, root, added } = self;
         File::deserialize(Deserializer::from(root)).map_err(|error| {
             let is_many = error.message().starts_with("wanted exactly 1 element, more");
@@ -116,7 +120,7 @@ impl<'a> Document<'a> {
 }
 
 /// The keys of a path with dots between them.
-pub fn dotted(path: &[Key<'_>]) -> String {
+pub(in crate::experiment) fn dotted(path: &[Key<'_>]) -> String {
     path.iter().map(|key| key.get_ref().as_ref()).collect::<Vec<_>>().join(".")
 }
 

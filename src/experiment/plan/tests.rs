@@ -5,7 +5,7 @@ use super::*;
 use crate::deployment::{Fault, Harm, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
-use crate::paxos::Mode;
+use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::QuorumSystem;
 
 fn plan(source: &Source) -> Plan {
@@ -558,7 +558,7 @@ fn every_experiment_that_ships_has_a_plan_and_a_small_one() {
         assert!(small.expected_time() < whole.expected_time(), "{}", source.name());
         names.insert(source.name());
     }
-    for name in ["quickstart", "lan", "commit-path"] {
+    for name in ["quickstart", "lan", "commit-path", "paper-fig-n8"] {
         assert!(names.contains(name), "{name} is gone");
     }
 }
@@ -574,4 +574,27 @@ fn the_quickstart_takes_less_than_a_minute_and_a_half_and_has_no_rival_proposers
     let proposers: BTreeSet<NodeId> =
         (0..clients).map(|client| crate::topology::nearest_replica(&point.links, client)).collect();
     assert_eq!(proposers.len(), 1);
+}
+
+#[test]
+fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let source = Source::read(&folder.join("paper-fig-n8.toml")).unwrap();
+    let mut sizes = BTreeSet::new();
+    for point in plan(&source).points {
+        let [all, quorum] = point.variants.as_slice() else { panic!("{point:?}") };
+        assert_eq!((all.send, quorum.send), (SendPolicy::All, SendPolicy::Quorum));
+        assert_eq!((&all.quorums, &all.floors), (&quorum.quorums, &quorum.floors));
+        let n = point.links.replica_regions.len();
+        let q2 = all.quorums.phase2().min_size();
+        assert_eq!(all.quorums.phase1().min_size() + q2, n + 1);
+        let floor = if q2 == 1 { Span::ZERO } else { Span::from_millis(20) };
+        assert_eq!(all.floors, [floor], "{}", point.label);
+        assert_eq!(point.sim.network.bandwidth_bits_per_s, Some(10_000_000));
+        assert!(sizes.insert((n, q2)), "{}", point.label);
+    }
+    let majority = |n: usize| QuorumSystem::majority(n).phase1().min_size();
+    let expected: BTreeSet<(usize, usize)> =
+        (3..=10).flat_map(|n| (1..=majority(n)).map(move |q2| (n, q2))).collect();
+    assert_eq!(sizes, expected);
 }
