@@ -2,6 +2,7 @@
 
 mod faults;
 mod links;
+mod trials;
 mod work;
 
 use std::fmt;
