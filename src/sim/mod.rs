@@ -30,6 +30,8 @@ mod quiet;
 mod random;
 mod settings;
 pub use settings::{Network, Service, Settings};
+#[cfg(test)]
+mod tests;
 mod timers;
 mod world;
 pub use world::World;

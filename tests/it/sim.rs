@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use flexpaxos::command::ClientId;
-use flexpaxos::deployment::{Deployment, Durability, MemberName};
+use flexpaxos::deployment::{Deployment, Durability, Fault, Harm, MemberName, Unsynced};
 use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Mode, SendPolicy};
-use flexpaxos::quorum::{NodeId, QuorumSystem};
-use flexpaxos::sim::{LEAST_DELAY, Outcome, Settings, run_trial};
+use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
+use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, World, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -98,5 +98,133 @@ fn the_median_is_the_closed_form() {
             let recorded = report.recording.total(OperationKind::Write).unwrap();
             assert!(recorded.count() > 20);
         }
+    }
+}
+
+/// Everything that a trial leaves, as bytes.
+fn bytes(outcome: &Outcome) -> Vec<u8> {
+    let parts = (&outcome.clients, &outcome.replicas, &outcome.histories, &outcome.counts);
+    postcard::to_stdvec(&parts).unwrap()
+}
+
+/// Links and disks as they are on a bad day.
+fn weather() -> Settings {
+    let reordering = Span::from_millis(2);
+    Settings {
+        service: Service {
+            receive: Span::from_micros(5),
+            send: Span::from_micros(5),
+            sync: Span::from_millis(30),
+        },
+        network: Network {
+            bandwidth_bits_per_s: Some(10_000_000),
+            loss: 0.01,
+            duplication: 0.01,
+            reordering,
+        },
+    }
+}
+
+fn fault(at_ms: u64, harm: Harm, heals_after_ms: u64) -> Fault {
+    let heals_after = Some(Span::from_millis(heals_after_ms));
+    Fault { at: Span::from_millis(at_ms), harm, heals_after }
+}
+
+/// A fault of every kind, among them two changes of the leader.
+fn bad_luck() -> Vec<Fault> {
+    let [r0, r1, r2, r3, r4] = [0, 1, 2, 3, 4].map(NodeId);
+    let everybody = NodeSet::all(5);
+    let crash = |replica, unsynced| Harm::Crash { replica, unsynced };
+    vec![
+        fault(100, Harm::Slow { from: everybody, to: everybody, by: Span::from_millis(20) }, 300),
+        fault(200, Harm::Lose { from: everybody, to: NodeSet::only(r2), share: 0.5 }, 300),
+        fault(300, Harm::Duplicate { from: everybody, to: everybody, share: 0.5 }, 300),
+        fault(300, Harm::Reorder { from: everybody, to: everybody, spread: Span(9_999_999) }, 500),
+        fault(400, crash(r0, Unsynced::Written), 600),
+        fault(450, Harm::Campaign { replica: r1 }, 0),
+        fault(900, Harm::Partition { side: [r1, r2].into_iter().collect() }, 400),
+        fault(950, Harm::Campaign { replica: r3 }, 0),
+        fault(1_400, Harm::SlowDisk { replica: r3, by: Span::from_millis(20) }, 200),
+        fault(1_450, Harm::Cut { from: NodeSet::only(r3), to: NodeSet::only(r4) }, 200),
+        fault(1_500, Harm::Pause { replica: r4 }, 200),
+        fault(1_600, crash(r1, Unsynced::Lost), 200),
+        fault(1_650, crash(r2, Unsynced::Torn), 200),
+    ]
+}
+
+fn unlucky(mode: Mode) -> Deployment {
+    Deployment {
+        faults: bad_luck(),
+        drain: Span::from_millis(20_000),
+        ..deployment(mode, QuorumSystem::majority(5))
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    for mode in [Mode::Classic, LEADER] {
+        let mut deployment = unlucky(mode);
+        let [one, other] = [0; 2].map(|_| bytes(&run_trial(&deployment, &weather())));
+        assert_eq!(one, other);
+        deployment.seed += 1;
+        assert_ne!(one, bytes(&run_trial(&deployment, &weather())));
+    }
+}
+
+#[test]
+fn every_fault_leaves_a_valid_history_and_all_are_answered_in_the_end() {
+    for mode in [Mode::Classic, LEADER] {
+        let outcome = run_trial(&unlucky(mode), &weather());
+        assert_eq!(outcome.violation, None);
+        let verdict = check(&outcome);
+        assert!(verdict.is_valid(), "{verdict:?}");
+        assert_eq!((verdict.unknown_count, verdict.cut_count), (0, 0), "{mode:?}");
+        let counts = outcome.counts;
+        assert_eq!((counts.crashes, counts.restarts, counts.torn), (3, 3, 1), "{counts:?}");
+        assert_eq!((counts.partitions, counts.pauses, counts.degradations), (2, 1, 5));
+        assert!(counts.lost > 0 && counts.duplicated > 0 && counts.missed > 0, "{counts:?}");
+        let executed: Vec<u64> =
+            outcome.replicas.values().map(|report| report.executed_below).collect();
+        assert!(executed.iter().all(|below| *below == executed[0] && *below > 50), "{executed:?}");
+        match mode {
+            Mode::Classic => {}
+            Mode::Multi { .. } => assert!(counts.leaderships >= 3, "{counts:?}"),
+        }
+    }
+}
+
+/// The crash of all replicas: of a disk everything is found again, of memory nothing.
+#[test]
+fn the_check_catches_replicas_that_all_forget() {
+    let all_crash = |durability| {
+        let mut deployment = deployment(LEADER, QuorumSystem::majority(5));
+        deployment.durability = durability;
+        let crash = |id| Harm::Crash { replica: NodeId(id), unsynced: Unsynced::Written };
+        deployment.faults = (0..5).map(|id| fault(1_000, crash(id), 50)).collect();
+        deployment.drain = Span::from_millis(10_000);
+        run_trial(&deployment, &Settings::default())
+    };
+    let outcome = all_crash(Durability::Fsync);
+    assert_eq!(outcome.violation, None);
+    assert!(check(&outcome).is_valid());
+    assert!(outcome.replicas.values().all(|report| report.starts[1] > 0));
+    let outcome = all_crash(Durability::Memory);
+    assert!(outcome.replicas.values().all(|report| report.starts == [0, 0]));
+    assert!(!check(&outcome).is_valid());
+}
+
+#[test]
+fn a_client_asks_again_when_its_replica_is_back_and_not_only_when_its_patience_ends() {
+    let mut deployment = deployment(LEADER, QuorumSystem::majority(5));
+    let crash = Harm::Crash { replica: NodeId(0), unsynced: Unsynced::Lost };
+    deployment.faults = vec![fault(500, crash, 100)];
+    deployment.drain = Span::from_millis(10_000);
+    let outcome = run_trial(&deployment, &Settings::default());
+    assert!(check(&outcome).is_valid());
+    for (id, report) in &outcome.clients {
+        assert!(report.retried_count > 0 && report.unknown_count == 0);
+        // Down for a tenth of a second, and then phase 1: nobody waits for the retry after two seconds.
+        let longest = *latencies_ns(&outcome, *id).last().unwrap();
+        assert!(longest < Span::from_millis(1_000).0, "{longest}");
     }
 }

@@ -1,0 +1,127 @@
+//! What links do besides delaying.
+
+use super::*;
+
+/// What r1 received from r0 of `count` counts a millisecond apart, `copies` of each at once.
+fn stream(
+    profile: &str,
+    jitter: Jitter,
+    n: usize,
+    settings: &Settings,
+    copies: u64,
+) -> Vec<(u64, u64)> {
+    let deployment = deployment(profile, jitter, n);
+    let mut world = World::new(&deployment, settings, counter(n, copies));
+    for at in 1..=200 {
+        count_up(&mut world, ms(at), R0);
+    }
+    world.run_until(ms(5_000));
+    let received = &world.protocol(R1).unwrap().received;
+    received.iter().map(|(at, _, number)| (*at, *number)).collect()
+}
+
+fn at_once(received: &[(u64, u64)]) -> Vec<u64> {
+    received.iter().map(|(_, number)| *number).filter(|number| *number < DURABLE).collect()
+}
+
+#[test]
+fn links_with_jitter_are_first_in_first_out() {
+    let received = stream("aws-2025-07", Jitter::Profile, 2, &Settings::default(), 1);
+    let order = at_once(&received);
+    assert_eq!(order, (1..=200).collect::<Vec<u64>>());
+    let delays = received.iter().filter(|(_, number)| *number < DURABLE);
+    let delays: Vec<u64> = delays.map(|(at, number)| at - number * 1_000_000).collect();
+    assert!(delays.iter().any(|delay| *delay != delays[0]), "there is jitter: {delays:?}");
+}
+
+#[test]
+fn links_that_reorder_do() {
+    let reordering = Span::from_millis(30);
+    let settings = network(Network { reordering, ..Network::default() });
+    let received = stream("uniform:20ms", Jitter::None, 2, &settings, 1);
+    let order = at_once(&received);
+    assert!(!order.is_sorted());
+    assert_eq!(order.len(), 200);
+    for (at, number) in &received {
+        let sent_at = if *number < DURABLE { *number } else { *number - DURABLE } * 1_000_000;
+        let most = Span::from_millis(10) + reordering;
+        assert!((10_000_000..=most.0).contains(&(at - sent_at)), "{number} at {at}");
+    }
+}
+
+/// A share of 10,000 draws is within five standard errors.
+fn is_near(count: usize, share: f64) -> bool {
+    let error = (share * (1.0 - share) / 10_000.0).sqrt();
+    (count as f64 / 10_000.0 - share).abs() < 5.0 * error
+}
+
+#[test]
+fn a_share_of_messages_is_lost() {
+    let settings = network(Network { loss: 0.2, ..Network::default() });
+    // 49 copies and what is durable: 50 messages of each of 200 counts.
+    let received = stream("uniform:20ms", Jitter::None, 2, &settings, 49);
+    assert!(is_near(received.len(), 0.8), "{}", received.len());
+}
+
+#[test]
+fn a_share_of_messages_arrives_twice() {
+    let settings = network(Network { duplication: 0.3, ..Network::default() });
+    let received = stream("uniform:20ms", Jitter::None, 2, &settings, 49);
+    assert!(is_near(received.len() - 10_000, 0.3), "{}", received.len());
+}
+
+#[test]
+fn bits_take_their_time_on_the_wire() {
+    let settings = network(Network { bandwidth_bits_per_s: Some(1_000_000), ..Network::default() });
+    let mut world = pair(&settings);
+    count_up(&mut world, ms(1), R0);
+    count_up(&mut world, ms(9), R0);
+    world.run_until(ms(100));
+    // 1 is one byte, 1001 is two: with 67 around them 544 and 552 bits, a microsecond each.
+    let expected =
+        [(11_544, 0, 1), (12_096, 0, DURABLE + 1), (19_544, 0, 2), (20_096, 0, DURABLE + 2)];
+    assert_eq!(received(&world, R1), expected);
+}
+
+/// With jitter, loss and duplication, what r1 hears from r0 is the same whoever else is there.
+#[test]
+fn adding_a_node_changes_no_other_draw() {
+    let settings = network(Network {
+        loss: 0.1,
+        duplication: 0.1,
+        reordering: Span(999),
+        ..Network::default()
+    });
+    let [three, four, five] =
+        [3, 4, 5].map(|n| stream("aws-2025-07", Jitter::Profile, n, &settings, 3));
+    assert!(three.len() > 700);
+    assert_eq!(three, four);
+    assert_eq!(four, five);
+}
+
+#[test]
+fn adding_a_node_changes_no_timer() {
+    let fired = |n| {
+        let deployment = deployment("uniform:20ms", Jitter::None, n);
+        let mut world = World::new(&deployment, &Settings::default(), counter(n, 1));
+        for round in 0..20 {
+            count_up(&mut world, ms(1 + 100 * round), R1);
+        }
+        world.run_until(ms(5_000));
+        world.protocol(R1).unwrap().fired.clone()
+    };
+    assert_eq!(fired(2).len(), 20);
+    assert_eq!(fired(2), fired(5));
+}
+
+#[test]
+fn the_queue_does_not_grow_with_what_is_under_way() {
+    let mut world = pair(&Settings::default());
+    for at in 1..=9 {
+        count_up(&mut world, ms(at), R0);
+    }
+    // 18 messages, one link, one timer, and the client's next look at the clock.
+    assert!(world.fabric.queue.len() <= 4, "{}", world.fabric.queue.len());
+    world.run_until(ms(100));
+    assert_eq!(world.protocol(R1).unwrap().received_count(), 18);
+}

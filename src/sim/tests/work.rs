@@ -1,0 +1,198 @@
+//! Processors, disks, timers, and what a crash leaves.
+
+use super::*;
+use crate::deployment::Unsynced;
+
+#[test]
+fn one_sync_at_a_time_covers_what_was_given_before_it_began() {
+    let sync = Span::from_millis(10);
+    let mut world = pair(&service(Service { sync, ..Service::default() }));
+    for at in [1, 3, 5] {
+        count_up(&mut world, ms(at), R0);
+    }
+    world.run_until(ms(100));
+    // At once: 10 ms later. The first sync is from 1 to 11, the second, of two records, from 11 to 21.
+    let expected = [
+        (11_000, 0, 1),
+        (13_000, 0, 2),
+        (15_000, 0, 3),
+        (21_000, 0, DURABLE + 1),
+        (31_000, 0, DURABLE + 2),
+        (31_000, 0, DURABLE + 3),
+    ];
+    assert_eq!(received(&world, R1), expected);
+    assert_eq!(world.finish().replicas[&R0].sync_count, 2);
+}
+
+#[test]
+fn without_service_times_everything_leaves_at_once() {
+    let mut world = pair(&Settings::default());
+    count_up(&mut world, ms(1), R0);
+    world.run_until(ms(100));
+    assert_eq!(received(&world, R1), [(11_000, 0, 1), (11_000, 0, DURABLE + 1)]);
+}
+
+#[test]
+fn a_busy_processor_takes_in_what_waits_as_one_batch() {
+    let (receive, send) = (Span::from_millis(4), Span::from_millis(1));
+    let mut world = trio(&service(Service { receive, send, sync: Span::ZERO }));
+    // It is told at 1, has taken that in at 5, and sends four messages until 9.
+    count_up(&mut world, ms(1), R0);
+    // This waits, and is taken in from 9 to 13.
+    count_up(&mut world, ms(7), R0);
+    world.run_until(ms(100));
+    // r1 is the first of two receivers: of each count, and of what is durable.
+    let leaves = [6_000, 8_000, 14_000, 16_000];
+    // Each arrives 10 ms later; taking in takes 4 ms, and what arrives meanwhile is the next batch.
+    // Arrivals: 16, 18, 24, 26. The first alone until 20, then that of 18 until 24, then 24's.
+    assert_eq!(leaves.map(|at| at + 10_000), [16_000, 18_000, 24_000, 26_000]);
+    let expected =
+        [(20_000, 0, 1), (24_000, 0, DURABLE + 1), (28_000, 0, 2), (32_000, 0, DURABLE + 2)];
+    assert_eq!(received(&world, R1), expected);
+    // r2 is the second receiver, a millisecond later each.
+    let expected = expected.map(|(at, from, number)| (at + 1_000, from, number));
+    assert_eq!(received(&world, R2), expected);
+}
+
+#[test]
+fn what_arrives_together_while_a_processor_is_busy_is_handled_together() {
+    let receive = Span::from_millis(4);
+    let mut world = trio(&service(Service { receive, ..Service::default() }));
+    count_up(&mut world, ms(1), R0);
+    count_up(&mut world, ms(2), R1);
+    world.run_until(ms(100));
+    // r0 counts at 5, r1 at 6. r2 begins at 15 with two, until 23, and then with two more, until 31.
+    let at: Vec<u64> = received(&world, R2).iter().map(|(at, ..)| *at).collect();
+    assert_eq!(at, [23_000, 23_000, 31_000, 31_000]);
+}
+
+#[test]
+fn what_is_still_being_sent_when_a_replica_crashes_never_leaves() {
+    let send = Span::from_millis(1);
+    let mut world = trio(&service(Service { send, ..Service::default() }));
+    count_up(&mut world, ms(1), R0);
+    // r1's copy left at 2, r2's would at 3.
+    world.run_until(Time(2_500_000));
+    world.inject(&Harm::Crash { replica: R0, unsynced: Unsynced::Lost }, None);
+    world.run_until(ms(100));
+    assert_eq!(received(&world, R1), [(12_000, 0, 1)]);
+    assert_eq!(received(&world, R2), []);
+    assert_eq!(world.counts().missed, 3);
+}
+
+/// Counts up at 1, 3 and 5 ms with syncs of 10 ms, and crashes at 7: nothing is synced.
+fn crashed(unsynced: Unsynced) -> World<Counter> {
+    let sync = Span::from_millis(10);
+    let mut world = pair(&service(Service { sync, ..Service::default() }));
+    for at in [1, 3, 5] {
+        count_up(&mut world, ms(at), R0);
+    }
+    world.run_until(ms(7));
+    world.inject(&Harm::Crash { replica: R0, unsynced }, Some(Span::from_millis(20)));
+    assert!(!world.is_alive(R0));
+    world.run_until(ms(100));
+    // What left before the crash arrives, what waited for the disk never does.
+    assert_eq!(received(&world, R1), [(11_000, 0, 1), (13_000, 0, 2), (15_000, 0, 3)]);
+    assert_eq!((world.counts().crashes, world.counts().restarts), (1, 1));
+    assert_eq!(world.counts().withheld, 3);
+    world
+}
+
+#[test]
+fn a_crash_between_the_persist_and_the_send_keeps_the_record_and_loses_the_send() {
+    let world = crashed(Unsynced::Written);
+    assert_eq!(world.protocol(R0).unwrap().recovered, [1, 2, 3]);
+    assert_eq!(world.counts().records_lost, 0);
+}
+
+#[test]
+fn a_crash_loses_what_was_not_synced() {
+    let world = crashed(Unsynced::Lost);
+    assert!(world.protocol(R0).unwrap().recovered.is_empty());
+    assert_eq!((world.counts().records_lost, world.counts().torn), (3, 0));
+}
+
+#[test]
+fn a_torn_end_keeps_the_older_half() {
+    let world = crashed(Unsynced::Torn);
+    assert_eq!(world.protocol(R0).unwrap().recovered, [1]);
+    assert_eq!((world.counts().records_lost, world.counts().torn), (2, 1));
+}
+
+#[test]
+fn a_crash_at_the_instant_of_a_record_falls_between_it_and_what_waits_for_it() {
+    for (unsynced, kept) in [(Unsynced::Written, 1), (Unsynced::Lost, 0)] {
+        let mut deployment = deployment("uniform:20ms", Jitter::None, 2);
+        let fault =
+            |harm, heals_after| crate::deployment::Fault { at: Span::ZERO, harm, heals_after };
+        let crash = Harm::Crash { replica: R0, unsynced };
+        deployment.faults = vec![
+            fault(Harm::Campaign { replica: R0 }, None),
+            fault(crash, Some(Span::from_millis(1))),
+        ];
+        let mut world = World::new(&deployment, &Settings::default(), counter(2, 1));
+        world.run_until(ms(200));
+        assert_eq!(world.protocol(R0).unwrap().recovered.len(), kept);
+        assert!(received(&world, R1).is_empty());
+    }
+}
+
+#[test]
+fn a_checkpoint_takes_the_place_of_the_records_before_it() {
+    let mut world = pair(&Settings::default());
+    world.set_checkpoint_records(3);
+    for at in 1..=4 {
+        count_up(&mut world, ms(at), R0);
+    }
+    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Lost };
+    world.inject(&crash, Some(Span::from_millis(1)));
+    world.run_until(ms(10));
+    // The checkpoint of 3, and the record behind it.
+    assert_eq!(world.protocol(R0).unwrap().recovered, [3, 4]);
+    assert_eq!(world.finish().replicas[&R0].starts, [0, 1]);
+}
+
+#[test]
+fn a_replica_in_memory_forgets_everything() {
+    let mut deployment = deployment("uniform:20ms", Jitter::None, 2);
+    deployment.durability = Durability::Memory;
+    let mut world = World::new(&deployment, &Settings::default(), counter(2, 1));
+    count_up(&mut world, ms(1), R0);
+    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Written };
+    world.inject(&crash, Some(Span::from_millis(1)));
+    world.run_until(ms(100));
+    assert!(world.protocol(R0).unwrap().recovered.is_empty());
+    let report = &world.finish().replicas[&R0];
+    assert_eq!((report.sync_count, report.starts.as_slice()), (0, [0, 0].as_slice()));
+}
+
+#[test]
+fn a_timer_runs_out_once_and_not_after_a_crash() {
+    let mut world = pair(&Settings::default());
+    count_up(&mut world, ms(1), R0);
+    // Setting it again replaces it.
+    count_up(&mut world, ms(41), R0);
+    world.run_until(ms(200));
+    let fired = world.protocol(R0).unwrap().fired.clone();
+    assert_eq!(fired.len(), 1);
+    let after = Time(fired[0]).since(ms(41));
+    assert!((TIMER_SPAN..=TIMER_SPAN + TIMER_SPREAD).contains(&after), "{after}");
+    count_up(&mut world, ms(201), R0);
+    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Lost };
+    world.inject(&crash, Some(Span::from_millis(1)));
+    world.run_until(ms(400));
+    assert!(world.protocol(R0).unwrap().fired.is_empty());
+}
+
+#[test]
+fn an_assertion_that_breaks_is_the_violation_and_ends_the_world() {
+    let poisoned = |id| Counter { poison: Some(1), ..counter(2, 1)(id) };
+    let deployment = deployment("uniform:20ms", Jitter::None, 2);
+    let mut world = World::new(&deployment, &Settings::default(), poisoned);
+    count_up(&mut world, ms(1), R0);
+    assert_eq!(world.violation(), None);
+    world.run_until(ms(100));
+    assert!(world.violation().unwrap().starts_with("1 is poison (src/sim/tests/mod.rs:"));
+    assert!(!world.step());
+    assert!(world.finish().violation.is_some());
+}
