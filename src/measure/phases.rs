@@ -70,7 +70,7 @@ impl PhaseRecorder {
     pub fn new(window: Window) -> Self {
         Self {
             window,
-            phases: std::array::from_fn(|_| Latencies::new()),
+            phases: std::array::from_fn(|_| window.latencies()),
             led: Vec::new(),
             race_lost_count: 0,
             retransmitted_count: 0,

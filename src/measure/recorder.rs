@@ -31,6 +31,11 @@ impl Window {
     pub const fn length(self) -> Span {
         self.to.since(self.from)
     }
+
+    /// Histograms for what happens in it: half a megabyte is no small thing where nothing will.
+    pub(super) fn latencies(self) -> Latencies {
+        if self.length() == Span::ZERO { Latencies::none() } else { Latencies::new() }
+    }
 }
 
 /// What kind of operation a latency is of.
@@ -63,8 +68,8 @@ pub struct Interval {
 }
 
 impl Interval {
-    fn new() -> Self {
-        Self { start: Time::ZERO, latencies: [Latencies::new(), Latencies::new()] }
+    fn of(window: Window) -> Self {
+        Self { start: Time::ZERO, latencies: [window.latencies(), window.latencies()] }
     }
 
     /// When it began.
@@ -101,11 +106,13 @@ pub struct Recorder {
 impl Recorder {
     /// Nothing recorded; intervals of `length` from the start of `window` on.
     ///
+    /// Of a window without length nothing will be, and it takes next to no memory.
+    ///
     /// # Panics
     /// If `length` is zero.
     pub fn new(window: Window, length: Span) -> Self {
         assert!(length > Span::ZERO, "an interval of no length");
-        let mut current = Interval::new();
+        let mut current = Interval::of(window);
         current.start = window.from;
         Self {
             window,
@@ -113,7 +120,7 @@ impl Recorder {
             current,
             end: window.from + length,
             full: Vec::new(),
-            spare: vec![Interval::new()],
+            spare: vec![Interval::of(window)],
             returned_count: 0,
         }
     }
@@ -180,7 +187,7 @@ impl Recorder {
 
     #[cold]
     fn rotate(&mut self, now: Time) {
-        let mut next = self.spare.pop().unwrap_or_else(Interval::new);
+        let mut next = self.spare.pop().unwrap_or_else(|| Interval::of(self.window));
         let index = now.since(self.window.from).0 / self.length.0;
         next.start = self.window.from + self.length.times(index);
         self.end = next.start + self.length;
@@ -250,6 +257,19 @@ mod tests {
         let max = |operation| interval.latencies(operation).max();
         assert_eq!(max(OperationKind::Write), Some(Span(7)));
         assert_eq!(max(OperationKind::Read), Some(Span(9)));
+    }
+
+    #[test]
+    fn of_a_window_without_length_nothing_is_kept() {
+        let window = Window { from: Time(10 * SECOND), to: Time(10 * SECOND) };
+        let mut recorder = Recorder::new(window, Span(SECOND));
+        for second in 9..13 {
+            write(&mut recorder, second * SECOND, 7);
+            recorder.advance(Time(second * SECOND));
+        }
+        assert_eq!(recorder.returned_count(), 0);
+        let intervals = recorder.finish();
+        assert!(intervals.iter().flat_map(|i| &i.latencies).all(Latencies::is_empty));
     }
 
     #[test]
