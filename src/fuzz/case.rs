@@ -62,8 +62,10 @@ impl Case {
         let (mode, send) = system::protocol(&mut protocol, limits, n);
         let mut timing = system::timing(&mut protocol, round_trip);
         let settings = costs(seed);
-        if settings.network.bandwidth_bits_per_s.is_some() {
-            // Impatience on a thin link is a jam that never ends.
+        let Service { receive, send: sending, .. } = settings.service;
+        let is_thin = settings.network.bandwidth_bits_per_s.is_some();
+        if is_thin || receive > Span::ZERO || sending > Span::ZERO {
+            // Impatience with a thin link or a busy processor is a jam that never ends.
             timing = Timing::for_round_trip(round_trip);
         }
         let mut kinds = Dice::new(seed, Purpose::Weather);

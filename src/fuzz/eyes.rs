@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::property::Violation;
+use super::property::{Property, Violation};
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
@@ -14,12 +14,17 @@ use crate::sabotage::Saboteur;
 use crate::sim::{Observer, Sent};
 use crate::time::Time;
 
+/// A run that sends so many messages is a storm: others send a thousand, and the worst of them a tenth
+/// of this.
+const STORM_MESSAGES: u64 = 1_000_000;
+
 /// All that is seen of a world.
 #[derive(Debug)]
 pub(super) struct Eyes {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
     pub(super) violation: Option<Violation>,
+    sent_count: u64,
     /// Messages that arrive before one that was sent earlier on their link.
     pub(super) overtaken_count: u64,
     /// When the latest message so far arrives, by link.
@@ -34,7 +39,7 @@ pub(super) struct Shared(Rc<RefCell<Eyes>>);
 impl Eyes {
     pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
         let latest = vec![Time::ZERO; n * n];
-        Self { watch, trace, violation: None, overtaken_count: 0, latest, n }
+        Self { watch, trace, violation: None, sent_count: 0, overtaken_count: 0, latest, n }
     }
 
     /// A violation ends the run: the world stops at a panic, and keeps its message.
@@ -66,6 +71,16 @@ impl Eyes {
         self.judge(now, verdict);
     }
 
+    /// Messages that beget messages would go on for ever.
+    fn count(&mut self, now: Time) {
+        self.sent_count += 1;
+        if self.sent_count > STORM_MESSAGES {
+            let sentence =
+                format!("{STORM_MESSAGES} messages were sent, and there is no end of them");
+            self.judge(now, Err(Violation { property: Property::Progress, sentence }));
+        }
+    }
+
     fn note_order(&mut self, from: NodeId, to: NodeId, arrives_at: Time) {
         let latest = &mut self.latest[usize::from(from.0) * self.n + usize::from(to.0)];
         self.overtaken_count += u64::from(arrives_at < *latest);
@@ -88,6 +103,7 @@ impl Observer<Saboteur> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.sent(sent));
+        eyes.count(sent.sent_at);
         if let Some(arrives_at) = sent.arrives_at {
             eyes.note_order(sent.from, sent.to, arrives_at);
         }

@@ -20,9 +20,14 @@ use crate::time::{Span, Time};
 /// It is longer than any phase 1: who campaigns again before the last attempt is over never leads.
 const LOOK_EVERY: Span = Span::from_millis(1_000);
 
-/// Everything must be answered in so much virtual time after the faults: a client that asks in vain
-/// asks the next replica after two seconds.
-const PATIENCE: Span = Span::from_millis(180_000);
+/// After the faults, nothing is executed and nothing answered for so long: the run has stalled.
+///
+/// A client that asks in vain asks the next replica after two seconds, and rivals in classic Paxos that
+/// lost many races wait for seconds.
+const PATIENCE: Span = Span::from_millis(60_000);
+
+/// After the faults, everything is answered within this, however much is still going on.
+const LONGEST: Span = Span::from_millis(600_000);
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -114,7 +119,8 @@ impl<'a> Trial<'a> {
         }
         self.world.run_until(self.calm_at);
         let asked_until = self.world.schedule().measure_until;
-        let deadline = self.calm_at.max(asked_until) + PATIENCE;
+        let calm_from = self.calm_at.max(asked_until);
+        let (mut advanced_at, mut state) = (calm_from, self.advance());
         while self.world.violation().is_none() {
             let now = self.world.now();
             let is_answered =
@@ -122,13 +128,23 @@ impl<'a> Trial<'a> {
             if is_answered && (!self.must_be_level() || self.is_level()) {
                 break;
             }
-            if now >= deadline {
+            let advance = self.advance();
+            if advance != state {
+                (advanced_at, state) = (now.max(calm_from), advance);
+            }
+            if now >= advanced_at + PATIENCE || now >= calm_from + LONGEST {
                 return Err(self.stalled(is_answered));
             }
             self.supervise();
             self.world.run_until(now + LOOK_EVERY);
         }
         Ok(())
+    }
+
+    /// What changes as long as there is progress: how much is unanswered, and how far everybody is.
+    fn advance(&self) -> (usize, Vec<Slot>) {
+        let open = self.eyes.look(|eyes| eyes.watch.outstanding().len());
+        (open, self.alive().map(|(_, it)| it.executed_below()).collect())
     }
 
     /// Somebody is told to lead if nobody does.
