@@ -459,6 +459,7 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
     let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
     let needs = [
         (GOOD.to_owned() + "[network]\nbandwidth_mbit_per_s = 10\n", "limit bandwidth", ":37:24"),
+        (GOOD.to_owned() + "[network]\nuplink_mbit_per_s = 10\n", "limit bandwidth", ":37:21"),
         (GOOD.to_owned() + "[network]\nreordering = \"1ms\"\n", "reorder messages", ":37:14"),
         (GOOD.to_owned() + "[sweep]\nnetwork.loss = [0.0, 0.1]\n", "lose messages", ":37:22"),
         (pause, "pause a replica", ":34:9"),
@@ -475,11 +476,12 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
 #[test]
 fn the_simulator_is_told_what_work_costs_and_what_links_do() {
     let text = "[service]\nreceive = \"5us\"\nsync = \"1ms\"\n[network]\n\
-        bandwidth_mbit_per_s = 10.0\nloss = 0.01\nreordering = \"1ms\"\n";
+        bandwidth_mbit_per_s = 10.0\nuplink_mbit_per_s = 2.5\nloss = 0.01\nreordering = \"1ms\"\n";
     let sim = point(&source(&(GOOD.to_owned() + text))).sim;
     assert_eq!((sim.service.receive, sim.service.send), (Span::from_micros(5), Span::ZERO));
     assert_eq!(sim.service.sync, Span::from_millis(1));
     assert_eq!(sim.network.bandwidth_bits_per_s, Some(10_000_000));
+    assert_eq!(sim.network.uplink_bits_per_s, Some(2_500_000));
     assert_eq!((sim.network.loss, sim.network.duplication), (0.01, 0.0));
     assert_eq!(sim.network.reordering, Span::from_millis(1));
     assert_eq!(point(&source(GOOD)).sim, crate::sim::Settings::default());
