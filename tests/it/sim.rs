@@ -8,7 +8,7 @@ use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
-use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, World, run_trial};
+use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -121,6 +121,7 @@ fn weather() -> Settings {
             loss: 0.01,
             duplication: 0.01,
             reordering,
+            ..Network::default()
         },
     }
 }
