@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::claim::Claim;
 use crate::command::{Command, RequestId};
-use crate::paxos::{Ballot, Value};
+use crate::paxos::{Ballot, Value, Vote};
 use crate::protocol::{Executed, Slot};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
@@ -43,15 +43,15 @@ impl Ledger {
         quorums: &QuorumSystem,
         voter: NodeId,
         slot: Slot,
-        ballot: Ballot,
-        value: &Value,
+        vote: &Vote,
     ) -> Option<Finding> {
+        let Vote { ballot, value } = vote;
         let chosen = self.chosen.get(&slot);
         if chosen == Some(value) {
             return None;
         }
         let empty = || Tally { value: value.clone(), voters: NodeSet::EMPTY };
-        let tally = self.tallies.entry((slot, ballot)).or_insert_with(empty);
+        let tally = self.tallies.entry((slot, *ballot)).or_insert_with(empty);
         if tally.value != *value {
             let how = format!("{slot} at {ballot}: votes for {} and for {value}", tally.value);
             return Some((Claim::Agreement, how));

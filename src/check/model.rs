@@ -11,13 +11,14 @@ use super::claim::{Claim, Sight, Sights};
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
-use super::preset::{ProgressFrom, Setup};
+use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Config, Mode, Timing};
+use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::sabotage::Rule;
+use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
 
 /// A small deployment, and all that may go wrong in it.
@@ -146,6 +147,16 @@ impl World {
         self.fair.stall(self, state, true)
     }
 
+    /// Everything arrives and is durable, until nothing is in flight.
+    fn deliver_all(&self, step: &mut Step<'_>) {
+        while !step.state.network.is_empty() {
+            for packet in std::mem::take(&mut step.state.network) {
+                step.receive(&packet);
+            }
+            self.ids().for_each(|id| step.persist(id));
+        }
+    }
+
     fn add_requests(&self, state: &State, actions: &mut Vec<Action>) {
         for (client, command) in self.open_requests(state) {
             let script = &self.setup.clients[command.request.client.0 as usize];
@@ -180,7 +191,8 @@ impl World {
                 actions.push(Action::CrashKeeping(id));
             }
         }
-        if left.checkpoints > 0 {
+        let executed_below = node.replica.as_ref().map_or(Slot::ZERO, Saboteur::executed_below);
+        if left.checkpoints > 0 && executed_below > Slot::ZERO {
             actions.push(Action::Checkpoint(id));
         }
         if left.timers > 0 {
@@ -272,11 +284,18 @@ impl Model for World {
             step.start(id);
             step.persist(id);
         }
-        while self.setup.is_led && !step.state.network.is_empty() {
-            for packet in std::mem::take(&mut step.state.network) {
-                step.receive(&packet);
+        if self.setup.prelude >= Prelude::Led {
+            self.deliver_all(&mut step);
+        }
+        if self.setup.prelude >= Prelude::Written {
+            let first = ClientId(0);
+            step.ask(self.home(first), &self.command(first, 0));
+            self.deliver_all(&mut step);
+            for id in self.ids() {
+                let timers = step.state.node(id).timers.clone();
+                timers.into_iter().for_each(|timer| step.fire(id, timer));
             }
-            self.ids().for_each(|id| step.persist(id));
+            self.deliver_all(&mut step);
         }
         let (mut state, _) = step.finish();
         state.seen = Sights::default();

@@ -29,8 +29,8 @@ pub(super) struct Setup {
     pub(super) is_restarted: bool,
     /// Who may be told to lead.
     pub(super) campaigners: NodeSet,
-    /// Whether the leader leads already when the exploration begins.
-    pub(super) is_led: bool,
+    /// What has happened already when the exploration begins.
+    pub(super) prelude: Prelude,
     /// The states from which progress is asked for.
     pub(super) progress: ProgressFrom,
     /// What must be seen, or the check was idle.
@@ -48,6 +48,17 @@ pub(super) struct Script {
     pub(super) write_count: u64,
 }
 
+/// What has happened already when the exploration begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prelude {
+    /// Every replica is started, and its first records are durable.
+    Started,
+    /// The leader leads, too.
+    Led,
+    /// Every replica has executed the first write of the first client, too.
+    Written,
+}
+
 /// The states from which progress is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProgressFrom {
@@ -60,6 +71,7 @@ pub(super) enum ProgressFrom {
 const R0: NodeId = NodeId(0);
 const R1: NodeId = NodeId(1);
 const R2: NodeId = NodeId(2);
+const R3: NodeId = NodeId(3);
 
 impl Preset {
     /// Every preset.
@@ -73,6 +85,8 @@ impl Preset {
             classic_duel(),
             thrifty(),
             lossy(),
+            retry(),
+            trim(),
         ]
     }
 
@@ -131,7 +145,7 @@ fn multi(n: usize) -> Setup {
         crashable: NodeSet::EMPTY,
         is_restarted: true,
         campaigners: NodeSet::EMPTY,
-        is_led: false,
+        prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
         sights: &[Sight::Chosen, Sight::Answered],
     }
@@ -165,9 +179,11 @@ fn flexible_four() -> Preset {
         about: "Q1 = {0,1} or {2,3}, Q2 = {0,2} or {1,3}: neither two Q1 nor two Q2 meet",
         setup: Setup {
             quorums: quorums.expect("the sets are of four replicas"),
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
-            campaigners: NodeSet::only(NodeId(3)),
-            is_led: true,
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R3)],
+            budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R3),
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(4)
         },
@@ -180,9 +196,11 @@ fn three_of_four() -> Preset {
         about: "four acceptors by counts: any three for phase 1, any two for phase 2",
         setup: Setup {
             quorums: QuorumSystem::counts(4, 3, 2).expect("3 and 2 are of 4"),
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
-            campaigners: NodeSet::only(NodeId(3)),
-            is_led: true,
+            clients: vec![once(R0), once(R3)],
+            send: SendPolicy::Quorum,
+            budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R3),
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(4)
         },
@@ -194,11 +212,10 @@ fn leader_change() -> Preset {
         name: "leader-change",
         about: "the leader crashes, with or without what it had not synced, and another one leads",
         setup: Setup {
-            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
-            budgets: Budgets { crashes: 1, campaigns: 1, retries: 1, ..Budgets::default() },
+            budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
             crashable: NodeSet::only(R0),
             campaigners: NodeSet::only(R1),
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[
                 Sight::Chosen,
                 Sight::Answered,
@@ -220,7 +237,7 @@ fn acceptor_crash() -> Preset {
             budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
             crashable: NodeSet::only(R1),
             campaigners: NodeSet::only(R2),
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[
                 Sight::Chosen,
                 Sight::Answered,
@@ -256,7 +273,7 @@ fn thrifty() -> Preset {
             budgets: Budgets { crashes: 1, timers: 2, ..Budgets::default() },
             crashable: NodeSet::only(R1),
             is_restarted: false,
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
             ..multi(3)
         },
@@ -270,8 +287,44 @@ fn lossy() -> Preset {
         setup: Setup {
             clients: vec![once(R0), once(R0)],
             budgets: Budgets { drops: 2, timers: 1, ..Budgets::default() },
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            ..multi(3)
+        },
+    }
+}
+
+fn retry() -> Preset {
+    Preset {
+        name: "retry",
+        about: "a client asks two proposers for the same write",
+        setup: Setup {
+            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
+            budgets: Budgets { campaigns: 1, retries: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            prelude: Prelude::Led,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::Repeated,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn trim() -> Preset {
+    Preset {
+        name: "trim",
+        about: "replicas make checkpoints and forget what all have, while another one leads",
+        setup: Setup {
+            clients: vec![once(R0), once(R2)],
+            budgets: Budgets { campaigns: 1, checkpoints: 3, ..Budgets::default() },
+            campaigners: NodeSet::only(R2),
+            prelude: Prelude::Written,
+            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(3)
         },
     }
