@@ -1,4 +1,5 @@
-//! The recorder of a load generator: one call an operation, a few nanoseconds, no allocation.
+//! The recorder of a load generator: one call an operation, a few nanoseconds, and no allocation but
+//! one in an interval.
 //!
 //! Only an operation whose *intended* start lies in the measured window counts.
 //! Latencies go into the histogram of the current interval; when an interval is over, its histograms
@@ -9,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Latencies;
+use super::samples::{Packed, Samples};
 use crate::time::{Span, Time};
 
 /// What is measured: from `from` up to `to`.
@@ -56,15 +58,15 @@ impl OperationKind {
 }
 
 /// The latencies of the operations that returned within one interval.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Interval {
     start: Time,
-    latencies: [Latencies; 2],
+    samples: [Samples; 2],
 }
 
 impl Interval {
     fn new() -> Self {
-        Self { start: Time::ZERO, latencies: [Latencies::new(), Latencies::new()] }
+        Self { start: Time::ZERO, samples: [Samples::new(), Samples::new()] }
     }
 
     /// When it began.
@@ -73,15 +75,21 @@ impl Interval {
     }
 
     /// The latencies of one kind of operation.
-    pub const fn latencies(&self, operation: OperationKind) -> &Latencies {
-        &self.latencies[operation as usize]
+    pub fn latencies(&self, operation: OperationKind) -> Latencies {
+        self.samples[operation as usize].latencies()
+    }
+
+    /// The latencies of one kind of operation as they travel; `None` if there is none.
+    pub(super) fn pack(&self, operation: OperationKind) -> Option<Packed> {
+        let samples = &self.samples[operation as usize];
+        (!samples.is_empty()).then(|| samples.pack())
     }
 
     /// Forgets all latencies, so that [`Recorder::recycle`] can use the memory again.
     ///
-    /// This touches half a megabyte: do it on the thread that encoded the interval.
+    /// This may touch half a megabyte: do it on the thread that encoded the interval.
     pub fn clear(&mut self) {
-        self.latencies.iter_mut().for_each(Latencies::clear);
+        self.samples.iter_mut().for_each(Samples::clear);
     }
 }
 
@@ -128,7 +136,7 @@ impl Recorder {
         if returned_at >= self.end {
             self.rotate(returned_at);
         }
-        self.current.latencies[operation as usize].record(returned_at.since(intended_at));
+        self.current.samples[operation as usize].record(returned_at.since(intended_at));
     }
 
     /// It is `now`: closes the current interval if it is over although nothing returned since.
@@ -149,7 +157,7 @@ impl Recorder {
     /// If it was not cleared: its latencies would be counted twice.
     pub fn recycle(&mut self, interval: Interval) {
         assert!(
-            interval.latencies.iter().all(Latencies::is_empty),
+            interval.samples.iter().all(Samples::is_empty),
             "an interval is recycled before it is cleared"
         );
         self.spare.push(interval);

@@ -228,47 +228,44 @@ impl<P: Protocol> Node<P> {
     }
 
     /// Carries out the effects so far: one group of records for all of them.
+    ///
+    /// Each buffer is taken only if something is in it, and handed back empty, to be used again.
     fn carry_out(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
-        let (now, id) = (fabric.now, self.settings.id);
-        let mut effects = std::mem::take(&mut self.effects);
-        for envelope in effects.sends.drain(..) {
-            self.send(envelope, leaves_at, fabric);
-        }
-        if !effects.records.is_empty() {
-            if let Some(observer) = &mut fabric.observer {
-                observer.recorded(now, id, &effects.records);
+        if !self.effects.sends.is_empty() {
+            let mut sends = std::mem::take(&mut self.effects.sends);
+            for envelope in sends.drain(..) {
+                self.send(envelope, leaves_at, fabric);
             }
-            self.persist(&mut effects.records);
-            self.begin_sync(fabric);
+            self.effects.sends = sends;
         }
-        if !effects.durable_sends.is_empty() {
-            if self.waiting.is_empty() && self.disk.durable() == self.disk.given() {
-                for envelope in effects.durable_sends.drain(..) {
-                    self.send_released(envelope, leaves_at, fabric);
-                }
-            } else {
-                let envelopes = std::mem::take(&mut effects.durable_sends);
-                self.waiting.push_back((self.disk.given(), envelopes));
-            }
+        if !self.effects.records.is_empty() {
+            self.persist(fabric);
         }
-        for timer in effects.timers.drain(..) {
+        if !self.effects.durable_sends.is_empty() {
+            self.hold_back(leaves_at, fabric);
+        }
+        for timer in self.effects.timers.drain(..) {
             let spread = match timer.spread.0 {
                 0 => 0,
                 spread => self.random.random_range(0..=spread),
             };
-            self.timers.set(timer.id, now + timer.after + Span(spread));
+            self.timers.set(timer.id, fabric.now + timer.after + Span(spread));
         }
-        for reply in effects.replies.drain(..) {
-            self.depart(leaves_at, fabric);
-            fabric.answer(id, *leaves_at, reply);
+        if !self.effects.replies.is_empty() {
+            let mut replies = std::mem::take(&mut self.effects.replies);
+            for reply in replies.drain(..) {
+                self.depart(leaves_at, fabric);
+                fabric.answer(self.settings.id, *leaves_at, reply);
+            }
+            self.effects.replies = replies;
         }
-        for executed in effects.executed.drain(..) {
+        for executed in self.effects.executed.drain(..) {
             if let Some(observer) = &mut fabric.observer {
-                observer.executed(now, id, &executed);
+                observer.executed(fabric.now, self.settings.id, &executed);
             }
             self.log.write(&executed);
         }
-        for note in effects.notes.drain(..) {
+        for note in self.effects.notes.drain(..) {
             match note {
                 Note::Committed { .. } => {}
                 Note::Leading { .. } => fabric.counts.leaderships += 1,
@@ -276,22 +273,36 @@ impl<P: Protocol> Node<P> {
                 Note::Retransmitted => fabric.counts.retransmissions += 1,
             }
             if let Some(observer) = &mut fabric.observer {
-                observer.noted(now, id, &note);
+                observer.noted(fabric.now, self.settings.id, &note);
             }
-            self.phases.note(now, &note);
+            self.phases.note(fabric.now, &note);
         }
-        // Handed back empty, so that its buffers are used again.
-        self.effects = effects;
     }
 
-    fn persist(&mut self, records: &mut Vec<P::Record>) {
-        self.disk.give(records);
-        if self.disk.since_checkpoint() < self.settings.checkpoint_records {
-            return;
+    /// Keeps back what waits for the disk, unless nothing is on its way there.
+    fn hold_back(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
+        let mut envelopes = std::mem::take(&mut self.effects.durable_sends);
+        if self.waiting.is_empty() && self.disk.durable() == self.disk.given() {
+            for envelope in envelopes.drain(..) {
+                self.send_released(envelope, leaves_at, fabric);
+            }
+            self.effects.durable_sends = envelopes;
+        } else {
+            self.waiting.push_back((self.disk.given(), envelopes));
         }
-        if let Some(protocol) = &self.protocol {
+    }
+
+    fn persist(&mut self, fabric: &mut Fabric<P>) {
+        if let Some(observer) = &mut fabric.observer {
+            observer.recorded(fabric.now, self.settings.id, &self.effects.records);
+        }
+        self.disk.give(&mut self.effects.records);
+        if self.disk.since_checkpoint() >= self.settings.checkpoint_records
+            && let Some(protocol) = &self.protocol
+        {
             self.disk.give_checkpoint(protocol.executed_below(), || protocol.checkpoint());
         }
+        self.begin_sync(fabric);
     }
 
     fn begin_sync(&mut self, fabric: &mut Fabric<P>) {
@@ -351,12 +362,11 @@ impl<P: Protocol> Node<P> {
         let mut receivers = to.without(id).iter();
         let mut next = receivers.next();
         if to.contains(id) {
-            self.loopback.push_back(if next.is_some() {
-                message.clone()
-            } else {
+            if next.is_none() {
                 self.loopback.push_back(message);
                 return;
-            });
+            }
+            self.loopback.push_back(message.clone());
         }
         // One clone for each receiver but the last, which takes the message itself.
         while let Some(receiver) = next {
