@@ -101,6 +101,8 @@ pub struct Session {
     generator: Generator,
     /// The place in `targets` that is asked now.
     target: usize,
+    /// The place that was asked last without a hint: everybody is, in turn, whatever the hints say.
+    turn: usize,
     /// The sequence number of the front of `outstanding`: all before are answered.
     settled_below: u64,
     outstanding: VecDeque<Option<Outstanding>>,
@@ -138,6 +140,7 @@ impl Session {
             next_arrival: generator.next_gap().map(|gap| start + gap),
             generator,
             target: 0,
+            turn: 0,
             settled_below: 0,
             outstanding: VecDeque::new(),
             outstanding_count: 0,
@@ -350,9 +353,22 @@ impl Session {
         self.next_retry = now + patience;
         let overdue = self.unanswered_since(Time(now.0.saturating_sub(patience.0)));
         if !overdue.is_empty() {
-            self.target = (self.target + 1) % self.settings.targets.len();
+            self.next_target();
             self.ask_again(now, &overdue);
         }
+    }
+
+    /// The next in the order, but not the one that was just asked in vain.
+    ///
+    /// A hint does not move the order on: two replicas of which one is down and the other believes that
+    /// it leads would keep a client to themselves for ever.
+    fn next_target(&mut self) {
+        let count = self.settings.targets.len();
+        self.turn = (self.turn + 1) % count;
+        if self.turn == self.target {
+            self.turn = (self.turn + 1) % count;
+        }
+        self.target = self.turn;
     }
 }
 
@@ -403,6 +419,25 @@ mod tests {
             send_on(&mut client, 210, sequence, 0);
         }
         assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
+    }
+
+    /// r0 is down and r1 believes that it leads, while r2 does.
+    #[test]
+    fn a_hint_that_is_out_of_date_keeps_nobody_from_asking_everybody() {
+        let mut client = session();
+        client.issue(Time(1));
+        client.retry(Time(200));
+        send_on(&mut client, 210, 0, 0);
+        assert_eq!(client.target, 0);
+        client.retry(Time(400));
+        assert_eq!(client.target, 2);
+        // The leader is down now; it was found by a hint, and is not asked again at once.
+        send_on(&mut client, 410, 0, 1);
+        client.retry(Time(600));
+        assert_eq!(client.target, 0);
+        send_on(&mut client, 610, 0, 1);
+        client.retry(Time(800));
+        assert_eq!(client.target, 2);
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub struct Case {
     pub rule: Option<Rule>,
     /// What kinds of faults it has.
     pub weather: Weather,
-    /// Replicas, clients, links, load and faults.
+    /// Replicas, clients, links and load: all of it in the warm-up, since nothing is measured.
     pub deployment: Deployment,
+    /// What goes wrong, by the time since the first operation.
+    pub faults: Vec<Fault>,
     /// What work costs, and what links do besides delaying.
     pub settings: Settings,
     /// How long replicas wait.
@@ -89,10 +91,10 @@ impl Case {
             workload,
             durability,
             seed: Dice::new(seed, Purpose::World).word(),
-            warmup: Span::ZERO,
-            duration,
+            warmup: duration,
+            duration: Span::ZERO,
             drain: DRAIN,
-            faults,
+            faults: Vec::new(),
         };
         let rule = limits.rule;
         Self {
@@ -100,6 +102,7 @@ impl Case {
             rule,
             weather,
             deployment,
+            faults,
             settings,
             timing,
             checkpoint_records,
@@ -194,7 +197,7 @@ fn costs(seed: u64) -> Settings {
 /// The whole case in a few lines, and one for each fault.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Deployment { mode, quorums, send, links, workload, durability, duration, .. } =
+        let Deployment { mode, quorums, send, links, workload, durability, warmup, .. } =
             &self.deployment;
         let Service { receive, send: sending, sync } = self.settings.service;
         let Network { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
@@ -219,7 +222,7 @@ impl fmt::Display for Case {
             f,
             "{} client regions, {workload:?} for {}; longest round trip {}",
             links.client_regions.len(),
-            ms(*duration),
+            ms(*warmup),
             ms(longest)
         )?;
         writeln!(f, "receive {}, send {}, sync {}", ms(receive), ms(sending), ms(sync))?;
@@ -240,7 +243,7 @@ impl fmt::Display for Case {
             self.checkpoint_records
         )?;
         writeln!(f, "faults are over {} after the first operation", ms(self.storm))?;
-        for Fault { at, harm, heals_after } in &self.deployment.faults {
+        for Fault { at, harm, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
             writeln!(f, "  {:>12}  {harm:?}{until}", ms(*at))?;
         }
@@ -287,7 +290,7 @@ mod tests {
     fn what_forgets_everything_never_crashes() {
         for case in cases(300) {
             let is_crash = |fault: &Fault| matches!(fault.harm, Harm::Crash { .. });
-            let crashes = case.deployment.faults.iter().any(is_crash);
+            let crashes = case.faults.iter().any(is_crash);
             assert!(!crashes || case.deployment.durability == Durability::Fsync);
         }
     }
@@ -309,6 +312,7 @@ mod tests {
             let (honest, broken) =
                 (Case::draw(seed, &Limits::default()), Case::draw(seed, &broken));
             assert_eq!(format!("{:?}", honest.deployment), format!("{:?}", broken.deployment));
+            assert_eq!(honest.faults, broken.faults);
         }
     }
 }

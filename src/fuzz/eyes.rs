@@ -53,9 +53,13 @@ impl Eyes {
         }
     }
 
-    fn tell(&mut self, now: Time, by: NodeId, message: &Message) {
+    fn tell(&mut self, now: Time, by: NodeId, message: &Message, is_released: bool) {
         let mut chosen = Vec::new();
-        let verdict = self.watch.told(now, by, message, &mut chosen);
+        let verdict = if is_released {
+            self.watch.released(now, by, message, &mut chosen)
+        } else {
+            self.watch.told(now, by, message, &mut chosen)
+        };
         for news in &chosen {
             self.trace(|trace| trace.chosen(now, news));
         }
@@ -88,7 +92,7 @@ impl Observer<Saboteur> for Shared {
             eyes.note_order(sent.from, sent.to, arrives_at);
         }
         // A vote that waited was told when it was released; one that did not wait is told here.
-        eyes.tell(sent.sent_at, sent.from, sent.message);
+        eyes.tell(sent.sent_at, sent.from, sent.message, false);
     }
 
     fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
@@ -128,7 +132,7 @@ impl Observer<Saboteur> for Shared {
                 let message = &envelope.message;
                 eyes.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
             }
-            eyes.tell(now, by, &envelope.message);
+            eyes.tell(now, by, &envelope.message, true);
         });
     }
 

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::case::Case;
-use super::watch::Chosen;
+use super::watch::{Chosen, named};
 use crate::command::{ClientId, Command};
-use crate::paxos::{Message, Record};
+use crate::paxos::{Message, Record, Value};
 use crate::protocol::{Executed, Note, Reply};
 use crate::quorum::NodeId;
 use crate::sim::Sent;
@@ -34,7 +34,7 @@ impl Trace {
     /// The trace of a case whose first operation is issued at `start`.
     pub(super) fn new(case: &Case, start: Time) -> Self {
         let mut faults = Vec::new();
-        for fault in &case.deployment.faults {
+        for fault in &case.faults {
             let at = start + fault.at;
             let harm = format!("{:?}", fault.harm);
             if let Some(lasts) = fault.heals_after {
@@ -117,10 +117,8 @@ impl Trace {
     }
 
     pub(super) fn executed(&mut self, at: Time, by: NodeId, executed: &Executed) {
-        let what = match &executed.command {
-            None => "no-op".to_owned(),
-            Some(command) => format!("{command}{}", named(command)),
-        };
+        let value = executed.command.clone().map_or(Value::Noop, Value::Command);
+        let what = named(Some(&value));
         let again = if executed.command.is_some() && !executed.applied { ", again" } else { "" };
         self.by(at, by, &format!("executes {}: {what}{again}", executed.slot));
     }
@@ -143,15 +141,9 @@ impl Trace {
 
     pub(super) fn chosen(&mut self, at: Time, chosen: &Chosen) {
         let Chosen { slot, ballot, value, by } = chosen;
-        let what = value.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-        let request = value.as_ref().and_then(|value| value.command()).map(named);
-        let request = request.unwrap_or_default();
-        self.write(at, &format!("{:<16}{slot} at {ballot} by {by}: {what}{request}", "CHOSEN"));
+        let what = named(value.as_ref());
+        self.write(at, &format!("{:<16}{slot} at {ballot} by {by}: {what}", "CHOSEN"));
     }
-}
-
-fn named(command: &Command) -> String {
-    format!(" (c{}, request {})", command.request.client.0, command.request.sequence)
 }
 
 const fn fate(is_lost: bool, is_duplicated: bool) -> &'static str {

@@ -49,6 +49,8 @@ struct Trial<'a> {
     case: &'a Case,
     world: World<Saboteur>,
     eyes: Shared,
+    /// When the first operation is issued.
+    start: Time,
     /// When all faults are over.
     calm_at: Time,
 }
@@ -60,12 +62,12 @@ impl<'a> Trial<'a> {
         let make = move |id| Saboteur::new(of.config(id), of.rule);
         let mut world = World::new(deployment, &case.settings, make);
         world.set_checkpoint_records(case.checkpoint_records);
-        let start = world.schedule().measure_from;
+        let start = world.schedule().warmup_from;
         let trace = is_traced.then(|| Trace::new(case, start));
         let watch = Watch::new(&deployment.quorums, deployment.links.client_regions.len());
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
-        Self { case, world, eyes, calm_at: start + case.storm }
+        Self { case, world, eyes, start, calm_at: start + case.storm }
     }
 
     fn run(mut self) -> Ran {
@@ -106,6 +108,10 @@ impl<'a> Trial<'a> {
 
     /// Through the faults, and then until everything is answered.
     fn go_on(&mut self) -> Result<(), Violation> {
+        for fault in &self.case.faults {
+            self.world.run_until(self.start + fault.at);
+            self.world.inject(&fault.harm, fault.heals_after);
+        }
         self.world.run_until(self.calm_at);
         let asked_until = self.world.schedule().measure_until;
         let deadline = self.calm_at.max(asked_until) + PATIENCE;

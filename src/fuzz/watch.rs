@@ -21,8 +21,10 @@ pub(super) type Verdict = Result<(), Violation>;
 pub(super) struct Watch {
     quorums: QuorumSystem,
     slots: Vec<SlotFacts>,
-    /// By acceptor.
+    /// What each acceptor told, and may not be without.
     told: Vec<Told>,
+    /// The part of it that waited for the disk, as it must: it is told in the order of its ballots.
+    released: Vec<Told>,
     /// By replica: it told that the slots below are durably executed.
     durable_below: Vec<Slot>,
     /// Requests without an answer.
@@ -79,6 +81,7 @@ impl Watch {
             quorums: quorums.clone(),
             slots: Vec::new(),
             told: vec![Told::default(); n],
+            released: vec![Told::default(); n],
             durable_below: vec![Slot::ZERO; n],
             outstanding: BTreeSet::new(),
             issued: vec![0; client_count],
@@ -124,7 +127,33 @@ impl Watch {
         Ok(())
     }
 
-    /// A message leaves, or may leave; a slot that is chosen by it is added to `chosen`.
+    /// A message that waited for the disk may leave: it must not take back what left before.
+    pub(super) fn released(
+        &mut self,
+        now: Time,
+        by: NodeId,
+        message: &Message,
+        chosen: &mut Vec<Chosen>,
+    ) -> Verdict {
+        let forgettable_below = self.forgettable_below();
+        let released = &mut self.released[usize::from(by.0)];
+        match message {
+            Message::Phase1b { ballot, scope, .. } => {
+                released.check_promise(by, *ballot, *scope, forgettable_below)?;
+                released.promise(*ballot, *scope);
+            }
+            Message::Phase2b { ballot, first, last } => {
+                for slot in (first.0..=last.0).map(Slot) {
+                    released.check_vote(by, *ballot, slot)?;
+                    released.vote(*ballot, slot);
+                }
+            }
+            _ => {}
+        }
+        self.told(now, by, message, chosen)
+    }
+
+    /// A message leaves; a slot that is chosen by it is added to `chosen`.
     pub(super) fn told(
         &mut self,
         now: Time,
@@ -134,14 +163,15 @@ impl Watch {
     ) -> Verdict {
         match message {
             Message::Phase1b { ballot, scope, .. } => {
-                self.told[usize::from(by.0)].promise(by, *ballot, *scope)
+                self.told[usize::from(by.0)].promise(*ballot, *scope);
+                Ok(())
             }
             Message::Phase2a { ballot, slot, value, .. } => {
                 self.votes(*slot, *ballot).set_value(*slot, value)
             }
             Message::Phase2b { ballot, first, last } => {
                 for slot in (first.0..=last.0).map(Slot) {
-                    self.told[usize::from(by.0)].vote(by, *ballot, slot)?;
+                    self.told[usize::from(by.0)].vote(*ballot, slot);
                     self.count(now, by, *ballot, slot, chosen)?;
                 }
                 Ok(())
@@ -168,7 +198,8 @@ impl Watch {
         if ballots.any(is_chosen) {
             return Ok(());
         }
-        let what = command.as_ref().map_or_else(|| "no-op".to_owned(), ToString::to_string);
+        let value = command.clone().map_or(Value::Noop, Value::Command);
+        let what = named(Some(&value));
         let sentence = format!("{slot}: {by} executed {what}, for which no phase-2 quorum voted");
         Err(Violation { property: Property::ChosenStaysChosen, sentence })
     }
@@ -183,9 +214,9 @@ impl Watch {
         executed_below: Slot,
     ) -> Verdict {
         // What every replica has durably executed may be forgotten; a single one tells nobody.
-        let forgettable_below = match self.durable_below.as_slice() {
-            [_] => executed_below,
-            all => all.iter().min().copied().unwrap_or_default(),
+        let forgettable_below = match self.durable_below.len() {
+            1 => executed_below,
+            _ => self.forgettable_below(),
         };
         let told = &self.told[usize::from(replica.0)];
         let beyond = Slot(told.slots.len() as u64);
@@ -211,6 +242,12 @@ impl Watch {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Every replica told that it has durably executed the slots below: who forgets what was promised
+    /// there takes nothing back, for nobody will ever propose there.
+    fn forgettable_below(&self) -> Slot {
+        self.durable_below.iter().min().copied().unwrap_or_default()
     }
 
     /// A vote is told: with those of a phase-2 quorum the value is chosen, and no other may ever be.
@@ -269,8 +306,8 @@ impl Votes {
             None => self.value = Some(value.clone()),
             Some(known) if known == value => {}
             Some(known) => {
-                let ballot = self.ballot;
-                let sentence = format!("{slot}: two values at {ballot}: {known} and {value}");
+                let (ballot, known, other) = (self.ballot, named(Some(known)), named(Some(value)));
+                let sentence = format!("{slot}: two values at {ballot}: {known} and {other}");
                 return Err(Violation { property: Property::ChosenStaysChosen, sentence });
             }
         }
@@ -285,38 +322,65 @@ impl Chosen {
             return Ok(());
         }
         let Self { slot, ballot: first, .. } = self;
+        let (known, value) = (named(Some(known)), named(Some(value)));
         let sentence = format!("{slot}: {known} was chosen at {first}, and {value} at {ballot}");
         Err(Violation { property: Property::ChosenStaysChosen, sentence })
     }
 }
 
 impl Told {
-    fn promise(&mut self, by: NodeId, ballot: Ballot, scope: Scope) -> Verdict {
+    fn check_promise(
+        &self,
+        by: NodeId,
+        ballot: Ballot,
+        scope: Scope,
+        forgettable_below: Slot,
+    ) -> Verdict {
         let least = match scope {
+            Scope::Only(slot) if slot < forgettable_below => self.promised,
             Scope::Only(slot) => self.promised.max(at(&self.slots, slot)),
             Scope::From(slot) => {
-                let later = self.slots.iter().skip(place(slot)).copied();
+                let first = place(slot.max(forgettable_below));
+                let later = self.slots.iter().skip(first).copied();
                 later.fold(self.promised, Ballot::max)
             }
         };
         if ballot < least {
             return Err(fell(format!("{by} promised {ballot} {scope} after it told {least}")));
         }
-        match scope {
-            Scope::Only(slot) => raise(&mut self.slots, slot, ballot),
-            Scope::From(_) => self.promised = ballot,
-        }
         Ok(())
     }
 
-    fn vote(&mut self, by: NodeId, ballot: Ballot, slot: Slot) -> Verdict {
+    fn check_vote(&self, by: NodeId, ballot: Ballot, slot: Slot) -> Verdict {
         let least = self.promised.max(at(&self.slots, slot));
         if ballot < least {
             return Err(fell(format!("{by} voted at {ballot} in {slot} after it told {least}")));
         }
+        Ok(())
+    }
+
+    fn promise(&mut self, ballot: Ballot, scope: Scope) {
+        match scope {
+            Scope::Only(slot) => raise(&mut self.slots, slot, ballot),
+            Scope::From(_) => self.promised = self.promised.max(ballot),
+        }
+    }
+
+    fn vote(&mut self, ballot: Ballot, slot: Slot) {
         raise(&mut self.slots, slot, ballot);
         raise(&mut self.votes, slot, ballot);
-        Ok(())
+    }
+}
+
+/// `x=1 (c0, request 3)`.
+pub(super) fn named(value: Option<&Value>) -> String {
+    match value {
+        None => "something".to_owned(),
+        Some(Value::Noop) => "no-op".to_owned(),
+        Some(Value::Command(command)) => {
+            let RequestId { client, sequence } = command.request;
+            format!("{command} (c{}, request {sequence})", client.0)
+        }
     }
 }
 

@@ -83,14 +83,16 @@ impl Replica {
         effects: &mut Effects,
     ) {
         self.is_rejoining = false;
-        let progressed = !values.is_empty();
+        // One that teaches nothing is not asked after: each would double all questions that follow.
+        let mut has_taught = false;
         for (slot, value) in (first.0..).map(Slot).zip(values) {
             if !self.learner.is_chosen(slot) {
                 self.learn(now, slot, value, effects);
+                has_taught = true;
             }
         }
         self.execute(now, effects);
-        if progressed && self.learner.executed_below() < executed_below {
+        if has_taught && self.learner.executed_below() < executed_below {
             self.ask(from, self.learner.executed_below(), executed_below, effects);
         }
         if self.is_to_campaign && self.learner.executed_below() >= executed_below {

@@ -221,8 +221,15 @@ impl Replica {
         if may_succeed {
             return;
         }
+        self.back_off(slot, effects);
+    }
+
+    /// A race is lost: the next attempt begins after a random time, twice as long after each one lost.
+    fn back_off(&mut self, slot: Slot, effects: &mut Effects) {
+        let least = self.config.timing.backoff;
+        let Some(attempt) = self.classic().attempts.get_mut(&slot) else { return };
         attempt.stage = Stage::BackingOff;
-        let backoff = self.config.timing.backoff.times(1 << attempt.lost_count);
+        let backoff = least.times(1 << attempt.lost_count);
         attempt.lost_count = (attempt.lost_count + 1).min(BACKOFF_DOUBLINGS);
         effects.notes.push(Note::RaceLost);
         effects.set_timer(TimerKind::Attempt(slot).id(), backoff, backoff);
@@ -235,8 +242,9 @@ impl Replica {
         let ballot = attempt.ballot;
         match &attempt.stage {
             Stage::BackingOff => self.start_phase1(slot, effects),
-            // Some refused and the others are silent: only a higher ballot helps.
-            _ if !attempt.refused_by.is_empty() => self.start_phase1(slot, effects),
+            // Some refused and the others are silent: only a higher ballot helps. Rivals that are refused
+            // time out alike, so without a random wait in between they may do so for ever.
+            _ if !attempt.refused_by.is_empty() => self.back_off(slot, effects),
             Stage::Phase1 { promises, .. } => {
                 let missing = everybody.difference(*promises);
                 effects.notes.push(Note::Retransmitted);

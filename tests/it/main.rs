@@ -2,6 +2,7 @@
 
 mod backends;
 mod cli;
+mod fuzz;
 mod hlog;
 mod live;
 mod scripted;

@@ -18,12 +18,12 @@ fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Ve
     let record = Record::Vote { slot: Slot(slot), vote: Vote { ballot, value } };
     watch.recorded(NodeId(by), &[record])?;
     let message = Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) };
-    watch.told(Time(u64::from(by)), NodeId(by), &message, &mut Vec::new())
+    watch.released(Time(u64::from(by)), NodeId(by), &message, &mut Vec::new())
 }
 
 fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
     let message = Message::Phase1b { ballot, scope, votes: Vec::new() };
-    watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new())
+    watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
 }
 
 fn watch() -> Watch {
@@ -48,7 +48,10 @@ fn a_second_value_in_a_chosen_slot_is_found() {
     vote_of(0, ballot(3, 2), 4, 8, &mut watch).unwrap();
     let (property, sentence) = broken(vote_of(2, ballot(3, 2), 4, 8, &mut watch));
     assert_eq!(property, Property::ChosenStaysChosen);
-    assert_eq!(sentence, "slot 4: 7? was chosen at (1.r0), and 8? at (3.r2)");
+    assert_eq!(
+        sentence,
+        "slot 4: 7? (c0, request 7) was chosen at (1.r0), and 8? (c0, request 8) at (3.r2)"
+    );
 }
 
 #[test]
@@ -87,6 +90,21 @@ fn a_lower_promise_or_vote_after_a_higher_one_is_found() {
         let (property, _) = broken(promise_of(1, ballot(3, 1), scope, &mut watch));
         assert_eq!(property, Property::PromisesNeverFall);
     }
+}
+
+#[test]
+fn a_promise_where_all_is_executed_takes_nothing_back() {
+    let mut watch = watch();
+    vote_of(0, ballot(3, 0), 2, 7, &mut watch).unwrap();
+    let lower = |from| Scope::From(Slot(from));
+    for by in [0, 1, 2] {
+        assert!(promise_of(0, ballot(1, 1), lower(0), &mut watch).is_err());
+        let message = Message::Executed { below: Slot(3) };
+        watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new()).unwrap();
+    }
+    promise_of(0, ballot(1, 1), lower(0), &mut watch).unwrap();
+    // What was promised everywhere stays promised.
+    assert!(promise_of(0, ballot(0, 2), lower(9), &mut watch).is_err());
 }
 
 #[test]

@@ -151,6 +151,7 @@ scripts! {
     classic_duel
     classic_adopts_a_rivals_value
     classic_fills_a_dead_proposers_hole
+    classic_rivals_that_time_out_back_off
     a_promise_survives_a_crash
     a_vote_survives_a_crash
     crash_between_persist_and_send
@@ -161,6 +162,7 @@ scripts! {
     a_reservation_is_durable_before_its_ballot_leaves
     a_lagging_learner_catches_up
     a_restarted_replica_still_teaches
+    a_repeated_answer_is_not_asked_after
     retried_request_executes_once
     idle_announcement
     rejoin

@@ -1,0 +1,149 @@
+//! Random faults in virtual time: honest replicas keep every property, and each broken rule shows.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
+use std::process::{Command, Output};
+
+use flexpaxos::fuzz::{Case, Limits, Property, Search, run};
+use flexpaxos::sabotage::Rule;
+
+/// Seeds for honest replicas, and the most within which a broken rule must show.
+const SEEDS: u64 = 200;
+
+/// The seeds that once failed, with their arguments and stories.
+const FAILED: &str = include_str!("fuzz/failed-seeds.txt");
+
+fn fuzz(arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
+    command.arg("fuzz").args(arguments.split_whitespace()).env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
+/// What the command says on stdout when it ends with this code.
+fn check(arguments: &str, code: i32) -> String {
+    let output = fuzz(arguments);
+    let (stdout, stderr) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert_eq!(output.status.code(), Some(code), "fuzz {arguments}\n{stdout}{stderr}");
+    stdout
+}
+
+#[test]
+fn honest_replicas_keep_every_property_in_all_weathers() {
+    let limits = Limits::default();
+    let search = Search { seeds: 0..SEEDS, limits, is_to_go_on: true, threads: 2 };
+    let found = search.run(&|_| false).unwrap();
+    assert_eq!(found.violations, []);
+    // It was no fair weather, and the runs are not empty.
+    let tally = found.tally;
+    assert_eq!(tally.histories, SEEDS);
+    assert_eq!(tally.acknowledged, tally.issued);
+    assert!(tally.acknowledged > SEEDS * 20, "{tally:?}");
+    assert!(tally.slots > tally.acknowledged, "{tally:?}");
+    for (name, count) in tally.rows() {
+        assert!(count > 0, "no {name} in {SEEDS} seeds");
+    }
+}
+
+/// That a broken rule shows, first as this; honest replicas of the same seed keep every property.
+fn check_control(rule: Rule, property: Property) {
+    let limits = Limits { rule: Some(rule), ..Limits::default() };
+    let show = |seed| Some((seed, run(&Case::draw(seed, &limits)).violation?));
+    let first = (0..SEEDS).find_map(show);
+    let Some((seed, violation)) = first else { panic!("{rule} did not show in {SEEDS} seeds") };
+    assert_eq!(violation.property, property, "seed {seed}: {violation}");
+    assert_eq!(run(&Case::draw(seed, &Limits::default())).violation, None, "seed {seed}");
+    // The first seed that shows it is written down.
+    let line = format!("--seeds {seed} --break {rule} breaks {property}");
+    assert!(FAILED.lines().any(|known| known == line), "not in failed-seeds.txt: {line}");
+}
+
+#[test]
+fn quorums_that_do_not_meet_choose_twice() {
+    check_control(Rule::DisjointQuorums, Property::ChosenStaysChosen);
+}
+
+#[test]
+fn an_acceptor_that_forgets_its_promise_is_caught() {
+    check_control(Rule::ForgetsPromise, Property::PromisesNeverFall);
+}
+
+#[test]
+fn an_acceptor_that_forgets_its_vote_is_caught() {
+    check_control(Rule::ForgetsVote, Property::PromisesNeverFall);
+}
+
+#[test]
+fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
+    check_control(Rule::SkipsAdoption, Property::ChosenStaysChosen);
+}
+
+#[test]
+fn a_vote_that_does_not_wait_for_the_disk_is_caught() {
+    check_control(Rule::VotesBeforePersist, Property::PromisesNeverFall);
+}
+
+#[test]
+fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
+    check_control(Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
+}
+
+#[test]
+fn a_contacted_subset_that_is_fixed_stalls() {
+    check_control(Rule::FixedPrefixThriftyStall, Property::Progress);
+}
+
+#[test]
+fn a_proposal_that_is_sent_once_stalls() {
+    check_control(Rule::HoleInLog, Property::Progress);
+}
+
+#[test]
+fn every_seed_that_once_failed_does_as_its_line_says() {
+    let lines = FAILED.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut count = 0;
+    for line in lines {
+        count += 1;
+        match line.split_once(" breaks ") {
+            None => assert!(check(line, 0).ends_with("1 seed, no violation\n"), "{line}"),
+            Some((arguments, property)) => {
+                let said = check(arguments, 5);
+                assert!(said.contains(&format!("VIOLATION {property}: ")), "{line}\n{said}");
+                assert!(said.contains(&format!("flexpaxos fuzz {arguments} --trace")), "{said}");
+            }
+        }
+    }
+    assert!(count > Rule::ALL.len());
+}
+
+#[test]
+fn a_trace_tells_the_whole_run_and_is_the_same_bytes_again() {
+    let arguments = "--seeds 17 --break trimmed-slot-lost-write --trace";
+    let trace = check(arguments, 5);
+    for phrase in ["seed 17: ", "phase 1: ", "LEADS: ", " writes vote slot 0", "CHOSEN "] {
+        assert!(trace.contains(phrase), "{phrase:?} is missing in:\n{trace}");
+    }
+    assert!(trace.trim_end().lines().last().unwrap().starts_with("VIOLATION chosen-stays-chosen"));
+    assert_eq!(trace, check(arguments, 5));
+}
+
+#[test]
+fn counts_are_told_in_all_and_for_a_thousand_histories() {
+    let said = check("--seeds 0..4 --protocol classic --replicas 3 --threads 1", 0);
+    assert!(said.contains("per 1000 histories") && said.contains("torn tails"), "{said}");
+    assert!(said.ends_with("4 seeds, no violation\n"), "{said}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let refused = |arguments, phrase: &str| {
+        let output = fuzz(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(phrase), "{phrase:?} is missing in:\n{stderr}");
+    };
+    refused("--seeds 0..2 --trace", "--trace is for one seed");
+    refused("--seeds 5..5", "is empty");
+    refused("--seeds 1 --break honesty", "disjoint-quorums");
+    refused("--seeds 1 --replicas 0", "beyond 1 to 16");
+}
