@@ -67,7 +67,16 @@ fn the_help_of_a_newcomer_says_where_to_start() {
         &["Start here:", "flexpaxos run experiments/quickstart.toml", "Exit codes:"],
     );
     let names = [
-        "run", "plan", "trace", "check", "fuzz", "profiles", "quorums", "history", "completions", "man",
+        "run",
+        "plan",
+        "trace",
+        "check",
+        "fuzz",
+        "profiles",
+        "quorums",
+        "history",
+        "completions",
+        "man",
     ];
     for name in names {
         check(&[name, "--help"], &["Usage: flexpaxos", "Example"]);

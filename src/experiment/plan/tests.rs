@@ -592,11 +592,14 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
         assert_eq!(all.quorums.phase1().min_size() + q2, n + 1);
         let floor = if q2 == 1 { Span::ZERO } else { Span::from_millis(20) };
         assert_eq!(all.floors, [floor], "{}", point.label);
-        assert_eq!(point.sim.network.bandwidth_bits_per_s, Some(10_000_000));
-        assert!(sizes.insert((n, q2)), "{}", point.label);
+        let network = point.sim.network;
+        let of_links = network.bandwidth_bits_per_s;
+        assert_eq!(of_links.xor(network.uplink_bits_per_s), Some(10_000_000));
+        assert!(sizes.insert((of_links.is_some(), n, q2)), "{}", point.label);
     }
     let majority = |n: usize| QuorumSystem::majority(n).phase1().min_size();
-    let expected: BTreeSet<(usize, usize)> =
-        (3..=10).flat_map(|n| (1..=majority(n)).map(move |q2| (n, q2))).collect();
-    assert_eq!(sizes, expected);
+    let sizes_of = |of_links: bool| {
+        (3..=10).flat_map(move |n| (1..=majority(n)).map(move |q2| (of_links, n, q2)))
+    };
+    assert_eq!(sizes, sizes_of(true).chain(sizes_of(false)).collect());
 }
