@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module for each part of the house.
 
+mod check;
 mod cli;
 mod hlog;
 mod live;
