@@ -33,6 +33,8 @@ pub(super) struct Setup {
     pub(super) prelude: Prelude,
     /// The states from which progress is asked for.
     pub(super) progress: ProgressFrom,
+    /// Where the exploration is cut off, if it does not go to the end.
+    pub(super) depth: Option<usize>,
     /// What must be seen, or the check was idle.
     pub(super) sights: &'static [Sight],
 }
@@ -82,7 +84,9 @@ impl Preset {
             three_of_four(),
             leader_change(),
             acceptor_crash(),
+            two_writes_crash(),
             classic_duel(),
+            classic_crowd(),
             thrifty(),
             lossy(),
             retry(),
@@ -108,26 +112,33 @@ impl Preset {
         };
         let writes: u64 = clients.iter().map(|client| client.write_count).sum();
         let budgets = [
-            (budgets.drops, "lost messages"),
-            (budgets.duplicates, "duplicates"),
-            (budgets.crashes, "crashes"),
-            (budgets.timers, "timers"),
-            (budgets.campaigns, "campaigns"),
-            (budgets.retries, "retries"),
-            (budgets.checkpoints, "checkpoints"),
+            (budgets.drops, ["lost message", "lost messages"]),
+            (budgets.duplicates, ["message twice", "messages twice"]),
+            (budgets.crashes, ["crash", "crashes"]),
+            (budgets.timers, ["timer", "timers"]),
+            (budgets.campaigns, ["campaign", "campaigns"]),
+            (budgets.retries, ["retry", "retries"]),
+            (budgets.checkpoints, ["checkpoint", "checkpoints"]),
         ];
         let budgets: Vec<String> = budgets
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{what} {count}"))
+            .map(|(count, what)| counted(*count, *what))
             .collect();
-        format!(
-            "{mode}{send}, {} replicas, {writes} writes of {} clients; at most: {}",
-            quorums.n(),
-            clients.len(),
-            budgets.join(", ")
-        )
+        let n = quorums.n();
+        let asked = if writes == 1 { "a write".to_owned() } else { format!("{writes} writes") };
+        let budgets = if budgets.is_empty() {
+            "nothing goes wrong but the order".to_owned()
+        } else {
+            format!("at most {}", budgets.join(", "))
+        };
+        let depth = self.setup.depth.map(|depth| format!("; to depth {depth}")).unwrap_or_default();
+        format!("{mode}{send}, {n} replicas, {asked}; {budgets}{depth}")
     }
+}
+
+fn counted(count: u8, [one, many]: [&str; 2]) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A client that writes once and asks one replica only.
@@ -147,6 +158,7 @@ fn multi(n: usize) -> Setup {
         campaigners: NodeSet::EMPTY,
         prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
+        depth: None,
         sights: &[Sight::Chosen, Sight::Answered],
     }
 }
@@ -251,13 +263,60 @@ fn acceptor_crash() -> Preset {
     }
 }
 
+fn two_writes_crash() -> Preset {
+    Preset {
+        name: "two-writes-crash",
+        about: "the same, with a write at either leader; not to the end",
+        setup: Setup {
+            clients: vec![once(R0), once(R2)],
+            depth: Some(14),
+            budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            campaigners: NodeSet::only(R2),
+            prelude: Prelude::Led,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::RecordLost,
+                Sight::Recovered,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
 fn classic_duel() -> Preset {
     Preset {
         name: "classic-duel",
-        about: "classic Paxos: two proposers race for one slot, a client at each",
+        about: "classic Paxos: two proposers race for one slot, each at its nearest quorum",
+        setup: Setup {
+            mode: Mode::Classic,
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { timers: 1, ..Budgets::default() },
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::Adopted,
+                Sight::Refused,
+                Sight::RaceLost,
+                Sight::Retransmitted,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn classic_crowd() -> Preset {
+    Preset {
+        name: "classic-crowd",
+        about: "classic Paxos: the same race, with everybody asked; the largest of the presets",
         setup: Setup {
             mode: Mode::Classic,
             clients: vec![once(R0), once(R1)],
+            progress: ProgressFrom::QuietStates,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Adopted, Sight::RaceLost],
             ..multi(3)
         },
@@ -286,7 +345,7 @@ fn lossy() -> Preset {
         about: "messages are lost and repeated under a stable leader with two clients",
         setup: Setup {
             clients: vec![once(R0), once(R0)],
-            budgets: Budgets { drops: 2, timers: 1, ..Budgets::default() },
+            budgets: Budgets { drops: 2, duplicates: 1, timers: 1, ..Budgets::default() },
             prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
             ..multi(3)
@@ -324,7 +383,7 @@ fn trim() -> Preset {
             budgets: Budgets { campaigns: 1, checkpoints: 3, ..Budgets::default() },
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Written,
-            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            sights: &[Sight::Answered, Sight::LeaderChanged],
             ..multi(3)
         },
     }

@@ -10,11 +10,12 @@ use super::claim::{Claim, Sight};
 use super::event::Event;
 use super::ledger::{Finding, Ledger};
 use super::model::World;
+use super::spent::is_spent;
 use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
 use crate::command::{Command, RequestId};
 use crate::paxos::{Effects, Input, Message, Record, Scope, Value, Vote};
 use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Slot, TimerId};
-use crate::quorum::{NodeId, NodeSet};
+use crate::quorum::NodeId;
 use crate::sabotage::{Saboteur, quietly};
 use crate::time::Time;
 
@@ -282,7 +283,7 @@ impl<'a> Step<'a> {
         }
         for other in others.iter() {
             let packet = Packet { from: id, to: other, message: message.clone() };
-            if !self.is_spent(&packet) {
+            if !is_spent(self.world, &self.state, &packet) {
                 self.state.network.insert(Arc::new(packet));
             }
         }
@@ -361,7 +362,7 @@ impl<'a> Step<'a> {
         let RequestId { client, sequence } = command.request;
         let known = self.state.clients.get(client.0 as usize).copied().unwrap_or_default();
         let last = if known.is_asked { known.sequence + 1 } else { known.sequence };
-        sequence < last && *command == self.world.command(client, sequence)
+        sequence < last && *command == World::command(client, sequence)
     }
 
     fn reply(&mut self, id: NodeId, reply: Reply) {
@@ -412,67 +413,14 @@ impl<'a> Step<'a> {
 
     /// Forgets messages to and from a replica that can never matter again.
     fn prune(&mut self, id: NodeId) {
-        let is_spent =
-            |packet: &&Arc<Packet>| (packet.to == id || packet.from == id) && self.is_spent(packet);
+        let is_spent = |packet: &&Arc<Packet>| {
+            (packet.to == id || packet.from == id) && is_spent(self.world, &self.state, packet)
+        };
         let spent: Vec<Arc<Packet>> = self.state.network.iter().filter(is_spent).cloned().collect();
         for packet in spent {
             self.state.network.remove(&packet);
         }
     }
-
-    /// Whether a message changes nothing now, and therefore never will.
-    ///
-    /// That follows for an answer: the attempt it answers is over, or has counted it, and its ballot
-    /// is never used again.
-    /// For a question it follows if the answer changes nothing, and for news of chosen slots always,
-    /// as long as the receiver does not crash.
-    fn is_spent(&self, packet: &Packet) -> bool {
-        let Some(replica) = &self.state.node(packet.to).replica else {
-            return is_answer(&packet.message) || !self.world.is_restarted();
-        };
-        let is_lasting = match &packet.message {
-            Message::Phase1b { .. } | Message::Phase2b { .. } | Message::Refused { .. } => true,
-            Message::Learn { .. } | Message::Reserved { .. } => false,
-            _ => !self.world.may_crash(&self.state, packet.to),
-        };
-        if !is_lasting || is_news_to(replica, &packet.message) {
-            return false;
-        }
-        let mut after = replica.clone();
-        let mut effects = Effects::default();
-        let input = Input::Message { from: packet.from, message: packet.message.clone() };
-        if quietly(|| after.handle(Time::ZERO, input, &mut effects)).is_err() {
-            return false;
-        }
-        let sends = std::mem::take(&mut effects.sends).into_iter();
-        let mut sends = sends.chain(std::mem::take(&mut effects.durable_sends));
-        effects == Effects::default()
-            && after == *replica
-            && sends.all(|Envelope { to, message }| {
-                is_answer(&message)
-                    && to == NodeSet::only(packet.from)
-                    && self.is_spent(&Packet { from: packet.to, to: packet.from, message })
-            })
-    }
-}
-
-/// Whether an acceptor has not yet taken a stand on what it is asked: a cheap look before a dear one.
-fn is_news_to(replica: &Saboteur, message: &Message) -> bool {
-    let acceptor = replica.replica().acceptor();
-    match message {
-        Message::Phase1a { ballot, scope: Scope::Only(slot) | Scope::From(slot) } => {
-            acceptor.promised(*slot) < *ballot
-        }
-        Message::Phase2a { ballot, slot, .. } => {
-            acceptor.promised(*slot) <= *ballot
-                && acceptor.vote(*slot).is_none_or(|vote| vote.ballot < *ballot)
-        }
-        _ => false,
-    }
-}
-
-const fn is_answer(message: &Message) -> bool {
-    matches!(message, Message::Phase1b { .. } | Message::Phase2b { .. } | Message::Refused { .. })
 }
 
 /// What an acceptor told and no longer knows.
