@@ -111,8 +111,43 @@ impl Execution {
 /// A map from keys to values with client sessions (Ongaro's thesis, section 6.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyValue {
-    values: BTreeMap<u64, Bytes>,
+    values: Values,
     sessions: BTreeMap<ClientId, Session>,
+}
+
+/// Values by key: those of the keys from 0 to before the first that was never written, in an array;
+/// the others in a tree.
+///
+/// A workload writes all of its keys before long, and every replica executes every write.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Values {
+    dense: Vec<Bytes>,
+    sparse: BTreeMap<u64, Bytes>,
+}
+
+impl Values {
+    fn get(&self, key: u64) -> Option<&Bytes> {
+        let dense = usize::try_from(key).ok().and_then(|index| self.dense.get(index));
+        dense.or_else(|| self.sparse.get(&key))
+    }
+
+    fn insert(&mut self, key: u64, value: Bytes) {
+        let index = usize::try_from(key).unwrap_or(usize::MAX);
+        if let Some(known) = self.dense.get_mut(index) {
+            *known = value;
+            return;
+        }
+        if index > self.dense.len() {
+            self.sparse.insert(key, value);
+            return;
+        }
+        self.dense.push(value);
+        while let Some(next) = self.sparse.first_entry()
+            && *next.key() == self.dense.len() as u64
+        {
+            self.dense.push(next.remove());
+        }
+    }
 }
 
 /// The answers a client may still ask for again.
@@ -140,7 +175,7 @@ impl KeyValue {
                 self.values.insert(*key, value.clone());
                 Outcome::Stored
             }
-            Operation::Get { key } => Outcome::Read(self.values.get(key).cloned()),
+            Operation::Get { key } => Outcome::Read(self.values.get(*key).cloned()),
         };
         while session.outcomes.len() <= offset {
             session.outcomes.push_back(None);
@@ -205,6 +240,30 @@ mod tests {
         assert_eq!(machine.execute(&get(1)), Execution::Applied(read("old")));
         machine.execute(&put(2, 0, "new"));
         assert_eq!(machine.execute(&get(1)), Execution::Repeated(read("old")));
+    }
+
+    /// The same writes in another order are the same state: keys move to the array when it reaches them.
+    #[test]
+    fn values_are_found_wherever_they_lie_and_their_order_does_not_show() {
+        let value = |key: u64| Bytes::from(key.to_le_bytes().to_vec());
+        let keys = [5, 0, 120, 2, 1, u64::MAX, 3, 6, 1, 0];
+        let (mut one, mut other) = (Values::default(), Values::default());
+        for key in keys {
+            one.insert(key, value(key));
+        }
+        for key in keys.into_iter().rev() {
+            other.insert(key, value(key));
+        }
+        assert_eq!(one, other);
+        assert_eq!((one.dense.len(), one.sparse.len()), (4, 4));
+        for key in [0, 1, 2, 3, 5, 6, 120, u64::MAX] {
+            assert_eq!(one.get(key), Some(&value(key)));
+        }
+        assert_eq!((one.get(4), one.get(121)), (None, None));
+        one.insert(4, value(4));
+        assert_eq!((one.dense.len(), one.sparse.len()), (7, 2));
+        one.insert(5, value(9));
+        assert_eq!(one.get(5), Some(&value(9)));
     }
 
     #[test]

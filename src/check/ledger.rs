@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::claim::Claim;
 use crate::command::{Command, RequestId};
-use crate::paxos::{Ballot, Value};
+use crate::paxos::{Ballot, Value, Vote};
 use crate::protocol::{Executed, Slot};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
@@ -43,15 +43,15 @@ impl Ledger {
         quorums: &QuorumSystem,
         voter: NodeId,
         slot: Slot,
-        ballot: Ballot,
-        value: &Value,
+        vote: &Vote,
     ) -> Option<Finding> {
+        let Vote { ballot, value } = vote;
         let chosen = self.chosen.get(&slot);
         if chosen == Some(value) {
             return None;
         }
         let empty = || Tally { value: value.clone(), voters: NodeSet::EMPTY };
-        let tally = self.tallies.entry((slot, ballot)).or_insert_with(empty);
+        let tally = self.tallies.entry((slot, *ballot)).or_insert_with(empty);
         if tally.value != *value {
             let how = format!("{slot} at {ballot}: votes for {} and for {value}", tally.value);
             return Some((Claim::Agreement, how));
@@ -142,5 +142,91 @@ impl Ledger {
                 format!("write {sequence} of c{} was acknowledged and is not in {slot}", client.0);
             (Claim::AcknowledgedOnce, how)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ClientId, Operation};
+
+    const FIRST: Ballot = Ballot { round: 1, proposer: NodeId(0) };
+    const SECOND: Ballot = Ballot { round: 2, proposer: NodeId(1) };
+
+    fn command(client: u32) -> Command {
+        let request = RequestId { client: ClientId(client), sequence: 0 };
+        Command { request, settled_below: 0, operation: Operation::Get { key: client.into() } }
+    }
+
+    fn vote(ledger: &mut Ledger, voter: u8, ballot: Ballot, client: u32) -> Option<Claim> {
+        let vote = Vote { ballot, value: Value::Command(command(client)) };
+        let majority = QuorumSystem::majority(3);
+        ledger.vote(&majority, NodeId(voter), Slot::ZERO, &vote).map(|(claim, _)| claim)
+    }
+
+    fn execute(ledger: &mut Ledger, slot: u64, client: u32, is_asked: bool) -> Vec<Claim> {
+        let entry = Executed { slot: Slot(slot), command: Some(command(client)), applied: true };
+        let findings = ledger.executed(NodeId(2), &entry, is_asked);
+        findings.into_iter().map(|(claim, _)| claim).collect()
+    }
+
+    /// Slot 0 is chosen with the command of client 0.
+    fn chosen() -> Ledger {
+        let mut ledger = Ledger::default();
+        assert_eq!(vote(&mut ledger, 0, FIRST, 0), None);
+        assert!(ledger.chosen.is_empty());
+        assert_eq!(vote(&mut ledger, 1, FIRST, 0), None);
+        assert_eq!(ledger.chosen.len(), 1);
+        ledger
+    }
+
+    #[test]
+    fn a_value_is_chosen_by_a_quorum_at_one_ballot() {
+        let mut ledger = Ledger::default();
+        assert_eq!(vote(&mut ledger, 0, FIRST, 0), None);
+        assert_eq!(vote(&mut ledger, 0, FIRST, 0), None);
+        assert_eq!(vote(&mut ledger, 1, SECOND, 0), None);
+        assert!(ledger.chosen.is_empty());
+        assert_eq!(vote(&mut ledger, 2, FIRST, 1), Some(Claim::Agreement));
+    }
+
+    #[test]
+    fn a_second_choice_is_found_and_the_same_again_is_none() {
+        let mut ledger = chosen();
+        assert_eq!(vote(&mut ledger, 2, SECOND, 0), None);
+        assert_eq!(vote(&mut ledger, 1, SECOND, 1), None);
+        assert_eq!(vote(&mut ledger, 0, SECOND, 1), Some(Claim::ChosenStays));
+    }
+
+    #[test]
+    fn what_is_learned_is_what_is_chosen() {
+        let ledger = chosen();
+        let learned = |slot, client| {
+            let value = Value::Command(command(client));
+            ledger.learned(NodeId(2), Slot(slot), &value).map(|(claim, _)| claim)
+        };
+        assert_eq!(learned(0, 0), None);
+        assert_eq!(learned(0, 1), Some(Claim::Agreement));
+        assert_eq!(learned(1, 1), Some(Claim::Validity));
+    }
+
+    #[test]
+    fn what_is_executed_was_asked_for_and_is_the_same_everywhere() {
+        let mut ledger = chosen();
+        assert_eq!(execute(&mut ledger, 0, 0, true), []);
+        assert_eq!(execute(&mut ledger, 0, 0, false), [Claim::Validity]);
+        assert_eq!(execute(&mut ledger, 0, 1, true), [Claim::Agreement, Claim::SamePrefix]);
+    }
+
+    #[test]
+    fn an_acknowledged_write_is_there_and_applied_once() {
+        let mut ledger = chosen();
+        let request = |client| command(client).request;
+        assert_eq!(ledger.acknowledged(request(0), Slot::ZERO), None);
+        let lost = ledger.acknowledged(request(1), Slot::ZERO).map(|(claim, _)| claim);
+        assert_eq!(lost, Some(Claim::AcknowledgedOnce));
+        assert_eq!(execute(&mut ledger, 0, 0, true), []);
+        let twice = execute(&mut ledger, 1, 0, true);
+        assert_eq!(twice, [Claim::Validity, Claim::AcknowledgedOnce]);
     }
 }

@@ -26,6 +26,7 @@ mod ledger;
 mod model;
 mod preset;
 mod search;
+mod spent;
 mod state;
 mod step;
 

@@ -11,18 +11,19 @@ use super::claim::{Claim, Sight, Sights};
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
-use super::preset::{ProgressFrom, Setup};
+use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Config, Mode, Timing};
+use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::sabotage::Rule;
+use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
 
 /// A small deployment, and all that may go wrong in it.
 #[derive(Debug)]
-pub struct World {
+pub(super) struct World {
     setup: Setup,
     rule: Option<Rule>,
     /// The only claim that is looked at; all, if `None`.
@@ -109,7 +110,7 @@ impl World {
     }
 
     /// What a client writes with its request of this number: `x=1`, `x=2`; the next client `y=1`.
-    pub(super) fn command(&self, client: ClientId, sequence: u64) -> Command {
+    pub(super) fn command(client: ClientId, sequence: u64) -> Command {
         let key = u64::from(b'x') + u64::from(client.0);
         let value = Bytes::from((sequence + 1).to_string());
         Command {
@@ -130,7 +131,7 @@ impl World {
         let clients = (0..).map(ClientId).zip(&state.clients).zip(&self.setup.clients);
         clients
             .filter(|((_, client), script)| client.sequence < script.write_count)
-            .map(|((id, client), _)| (*client, self.command(id, client.sequence)))
+            .map(|((id, client), _)| (*client, Self::command(id, client.sequence)))
     }
 
     /// Takes an action and tells what came of it.
@@ -144,6 +145,16 @@ impl World {
     /// What comes of a state in which nothing goes wrong any more, if that leaves a request open.
     pub(super) fn stall(&self, state: &State) -> Option<(String, Vec<Happening>)> {
         self.fair.stall(self, state, true)
+    }
+
+    /// Everything arrives and is durable, until nothing is in flight.
+    fn deliver_all(&self, step: &mut Step<'_>) {
+        while !step.state.network.is_empty() {
+            for packet in std::mem::take(&mut step.state.network) {
+                step.receive(&packet);
+            }
+            self.ids().for_each(|id| step.persist(id));
+        }
     }
 
     fn add_requests(&self, state: &State, actions: &mut Vec<Action>) {
@@ -180,7 +191,8 @@ impl World {
                 actions.push(Action::CrashKeeping(id));
             }
         }
-        if left.checkpoints > 0 {
+        let executed_below = node.replica.as_ref().map_or(Slot::ZERO, Saboteur::executed_below);
+        if left.checkpoints > 0 && executed_below > Slot::ZERO {
             actions.push(Action::Checkpoint(id));
         }
         if left.timers > 0 {
@@ -272,11 +284,20 @@ impl Model for World {
             step.start(id);
             step.persist(id);
         }
-        while self.setup.is_led && !step.state.network.is_empty() {
-            for packet in std::mem::take(&mut step.state.network) {
-                step.receive(&packet);
+        if self.setup.prelude >= Prelude::Led {
+            self.deliver_all(&mut step);
+        }
+        if self.setup.prelude >= Prelude::Written {
+            let first = ClientId(0);
+            step.ask(self.home(first), &Self::command(first, 0));
+            self.deliver_all(&mut step);
+            for id in self.ids() {
+                let timers = step.state.node(id).timers.clone();
+                for timer in timers {
+                    step.fire(id, timer);
+                }
             }
-            self.ids().for_each(|id| step.persist(id));
+            self.deliver_all(&mut step);
         }
         let (mut state, _) = step.finish();
         state.seen = Sights::default();
@@ -313,7 +334,8 @@ impl Model for World {
         let is_refused = step.is_sent_on && matches!(action, Action::Ask(..));
         let (state, _) = step.finish();
         // After a panic that nobody looks for there is nothing to look at.
-        (!is_refused && !(is_dead && state.broken.is_empty())).then_some(state)
+        let is_void = is_dead && state.broken.is_empty();
+        (!is_refused && !is_void).then_some(state)
     }
 
     fn format_action(&self, action: &Action) -> String {
@@ -333,5 +355,82 @@ impl Model for World {
         let sights = sights.filter(|(sight, _)| self.setup.sights.contains(sight));
         let sights = sights.map(|(sight, is_seen)| Property::sometimes(sight.says(), is_seen));
         claims.chain(sights).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::preset::Preset;
+    use crate::check::state::Packet;
+    use crate::paxos::{Ballot, Message, Value};
+
+    fn world(preset: &str) -> World {
+        World::new(Preset::named(preset).unwrap().setup, None, None)
+    }
+
+    #[test]
+    fn an_assertion_of_the_core_is_a_violation_and_not_a_panic() {
+        let world = world("duel");
+        let mut state = world.init_states().remove(0);
+        for client in 0..2 {
+            let value = Value::Command(World::command(ClientId(client), 0));
+            let ballot = Ballot { round: 9, proposer: NodeId(0) };
+            let slot = Slot::ZERO;
+            let message = Message::Phase2a { ballot, slot, value, chosen_below: slot };
+            let packet = Arc::new(Packet { from: NodeId(0), to: NodeId(1), message });
+            state.network.insert(Arc::clone(&packet));
+            state = world.next_state(&state, Action::Deliver(packet)).unwrap();
+        }
+        let how = &state.broken[&Claim::Assertions];
+        assert!(how.contains("two values at ballot (9.r0)"), "{how}");
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        assert_eq!(actions, [], "nothing follows from a violation");
+    }
+
+    #[test]
+    fn to_send_again_what_is_in_flight_adds_nothing() {
+        let world = world("lossy");
+        let state = world.init_states().remove(0);
+        let command = World::command(ClientId(0), 0);
+        let asked = world.next_state(&state, Action::Ask(NodeId(0), command)).unwrap();
+        let retransmit = *asked.node(NodeId(0)).timers.first().unwrap();
+        let again = world.next_state(&asked, Action::Timer(NodeId(0), retransmit)).unwrap();
+        assert_eq!(again.network, asked.network);
+    }
+
+    #[test]
+    fn a_client_may_not_ask_who_sends_it_on() {
+        let world = world("duel");
+        let state = world.init_states().remove(0);
+        let mut asks = Vec::new();
+        world.actions(&state, &mut asks);
+        asks.retain(|action| matches!(action, Action::Ask(..)));
+        let taken: Vec<bool> =
+            asks.into_iter().map(|ask| world.next_state(&state, ask).is_some()).collect();
+        assert_eq!(taken, [true, false], "r0 is in phase 1, r1 knows that r0 leads");
+    }
+
+    #[test]
+    fn two_ways_to_one_state_are_one_state() {
+        let world = world("flexible-four");
+        let state = world.init_states().remove(0);
+        let steps =
+            [Action::Ask(NodeId(0), World::command(ClientId(0), 0)), Action::Campaign(NodeId(3))];
+        let walk = |first: &Action, second: &Action| {
+            let state = world.next_state(&state, first.clone()).unwrap();
+            world.next_state(&state, second.clone()).unwrap()
+        };
+        assert!(walk(&steps[0], &steps[1]) == walk(&steps[1], &steps[0]));
+    }
+
+    #[test]
+    fn every_preset_begins_with_a_state_from_which_all_is_answered() {
+        for preset in Preset::all() {
+            let world = World::new(preset.setup, None, None);
+            let state = world.init_states().remove(0);
+            assert!(state.broken.is_empty() && world.stall(&state).is_none(), "{}", preset.name);
+        }
     }
 }

@@ -29,10 +29,12 @@ pub(super) struct Setup {
     pub(super) is_restarted: bool,
     /// Who may be told to lead.
     pub(super) campaigners: NodeSet,
-    /// Whether the leader leads already when the exploration begins.
-    pub(super) is_led: bool,
+    /// What has happened already when the exploration begins.
+    pub(super) prelude: Prelude,
     /// The states from which progress is asked for.
     pub(super) progress: ProgressFrom,
+    /// Where the exploration is cut off, if it does not go to the end.
+    pub(super) depth: Option<usize>,
     /// What must be seen, or the check was idle.
     pub(super) sights: &'static [Sight],
 }
@@ -48,6 +50,17 @@ pub(super) struct Script {
     pub(super) write_count: u64,
 }
 
+/// What has happened already when the exploration begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Prelude {
+    /// Every replica is started, and its first records are durable.
+    Started,
+    /// The leader leads, too.
+    Led,
+    /// Every replica has executed the first write of the first client, too.
+    Written,
+}
+
 /// The states from which progress is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProgressFrom {
@@ -60,6 +73,7 @@ pub(super) enum ProgressFrom {
 const R0: NodeId = NodeId(0);
 const R1: NodeId = NodeId(1);
 const R2: NodeId = NodeId(2);
+const R3: NodeId = NodeId(3);
 
 impl Preset {
     /// Every preset.
@@ -70,9 +84,13 @@ impl Preset {
             three_of_four(),
             leader_change(),
             acceptor_crash(),
+            two_writes_crash(),
             classic_duel(),
+            classic_crowd(),
             thrifty(),
             lossy(),
+            retry(),
+            trim(),
         ]
     }
 
@@ -94,26 +112,33 @@ impl Preset {
         };
         let writes: u64 = clients.iter().map(|client| client.write_count).sum();
         let budgets = [
-            (budgets.drops, "lost messages"),
-            (budgets.duplicates, "duplicates"),
-            (budgets.crashes, "crashes"),
-            (budgets.timers, "timers"),
-            (budgets.campaigns, "campaigns"),
-            (budgets.retries, "retries"),
-            (budgets.checkpoints, "checkpoints"),
+            (budgets.drops, ["lost message", "lost messages"]),
+            (budgets.duplicates, ["message twice", "messages twice"]),
+            (budgets.crashes, ["crash", "crashes"]),
+            (budgets.timers, ["timer", "timers"]),
+            (budgets.campaigns, ["campaign", "campaigns"]),
+            (budgets.retries, ["retry", "retries"]),
+            (budgets.checkpoints, ["checkpoint", "checkpoints"]),
         ];
         let budgets: Vec<String> = budgets
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{what} {count}"))
+            .map(|(count, what)| counted(*count, *what))
             .collect();
-        format!(
-            "{mode}{send}, {} replicas, {writes} writes of {} clients; at most: {}",
-            quorums.n(),
-            clients.len(),
-            budgets.join(", ")
-        )
+        let n = quorums.n();
+        let asked = if writes == 1 { "a write".to_owned() } else { format!("{writes} writes") };
+        let budgets = if budgets.is_empty() {
+            "nothing goes wrong but the order".to_owned()
+        } else {
+            format!("at most {}", budgets.join(", "))
+        };
+        let depth = self.setup.depth.map(|depth| format!("; to depth {depth}")).unwrap_or_default();
+        format!("{mode}{send}, {n} replicas, {asked}; {budgets}{depth}")
     }
+}
+
+fn counted(count: u8, [one, many]: [&str; 2]) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A client that writes once and asks one replica only.
@@ -131,8 +156,9 @@ fn multi(n: usize) -> Setup {
         crashable: NodeSet::EMPTY,
         is_restarted: true,
         campaigners: NodeSet::EMPTY,
-        is_led: false,
+        prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
+        depth: None,
         sights: &[Sight::Chosen, Sight::Answered],
     }
 }
@@ -165,9 +191,11 @@ fn flexible_four() -> Preset {
         about: "Q1 = {0,1} or {2,3}, Q2 = {0,2} or {1,3}: neither two Q1 nor two Q2 meet",
         setup: Setup {
             quorums: quorums.expect("the sets are of four replicas"),
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
-            campaigners: NodeSet::only(NodeId(3)),
-            is_led: true,
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R3)],
+            budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R3),
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(4)
         },
@@ -180,9 +208,11 @@ fn three_of_four() -> Preset {
         about: "four acceptors by counts: any three for phase 1, any two for phase 2",
         setup: Setup {
             quorums: QuorumSystem::counts(4, 3, 2).expect("3 and 2 are of 4"),
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
-            campaigners: NodeSet::only(NodeId(3)),
-            is_led: true,
+            clients: vec![once(R0), once(R3)],
+            send: SendPolicy::Quorum,
+            budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R3),
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(4)
         },
@@ -194,11 +224,10 @@ fn leader_change() -> Preset {
         name: "leader-change",
         about: "the leader crashes, with or without what it had not synced, and another one leads",
         setup: Setup {
-            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
-            budgets: Budgets { crashes: 1, campaigns: 1, retries: 1, ..Budgets::default() },
+            budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
             crashable: NodeSet::only(R0),
             campaigners: NodeSet::only(R1),
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[
                 Sight::Chosen,
                 Sight::Answered,
@@ -220,7 +249,31 @@ fn acceptor_crash() -> Preset {
             budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
             crashable: NodeSet::only(R1),
             campaigners: NodeSet::only(R2),
-            is_led: true,
+            prelude: Prelude::Led,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::RecordLost,
+                Sight::Recovered,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn two_writes_crash() -> Preset {
+    Preset {
+        name: "two-writes-crash",
+        about: "the same, with a write at either leader; not to the end",
+        setup: Setup {
+            clients: vec![once(R0), once(R2)],
+            depth: Some(14),
+            budgets: Budgets { crashes: 1, campaigns: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            campaigners: NodeSet::only(R2),
+            prelude: Prelude::Led,
             sights: &[
                 Sight::Chosen,
                 Sight::Answered,
@@ -237,10 +290,33 @@ fn acceptor_crash() -> Preset {
 fn classic_duel() -> Preset {
     Preset {
         name: "classic-duel",
-        about: "classic Paxos: two proposers race for one slot, a client at each",
+        about: "classic Paxos: two proposers race for one slot, each at its nearest quorum",
+        setup: Setup {
+            mode: Mode::Classic,
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { timers: 1, ..Budgets::default() },
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::Adopted,
+                Sight::Refused,
+                Sight::RaceLost,
+                Sight::Retransmitted,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn classic_crowd() -> Preset {
+    Preset {
+        name: "classic-crowd",
+        about: "classic Paxos: the same race, with everybody asked; the largest of the presets",
         setup: Setup {
             mode: Mode::Classic,
             clients: vec![once(R0), once(R1)],
+            progress: ProgressFrom::QuietStates,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Adopted, Sight::RaceLost],
             ..multi(3)
         },
@@ -256,7 +332,7 @@ fn thrifty() -> Preset {
             budgets: Budgets { crashes: 1, timers: 2, ..Budgets::default() },
             crashable: NodeSet::only(R1),
             is_restarted: false,
-            is_led: true,
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
             ..multi(3)
         },
@@ -269,9 +345,45 @@ fn lossy() -> Preset {
         about: "messages are lost and repeated under a stable leader with two clients",
         setup: Setup {
             clients: vec![once(R0), once(R0)],
-            budgets: Budgets { drops: 2, timers: 1, ..Budgets::default() },
-            is_led: true,
+            budgets: Budgets { drops: 2, duplicates: 1, timers: 1, ..Budgets::default() },
+            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            ..multi(3)
+        },
+    }
+}
+
+fn retry() -> Preset {
+    Preset {
+        name: "retry",
+        about: "a client asks two proposers for the same write",
+        setup: Setup {
+            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
+            budgets: Budgets { campaigns: 1, retries: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            prelude: Prelude::Led,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::Repeated,
+            ],
+            ..multi(3)
+        },
+    }
+}
+
+fn trim() -> Preset {
+    Preset {
+        name: "trim",
+        about: "replicas make checkpoints and forget what all have, while another one leads",
+        setup: Setup {
+            clients: vec![once(R0), once(R2)],
+            budgets: Budgets { campaigns: 1, checkpoints: 3, ..Budgets::default() },
+            campaigners: NodeSet::only(R2),
+            prelude: Prelude::Written,
+            sights: &[Sight::Answered, Sight::LeaderChanged],
             ..multi(3)
         },
     }

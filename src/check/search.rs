@@ -20,6 +20,8 @@ pub struct Search {
     pub rule: Option<Rule>,
     /// The only claim that is looked at; all, if `None`.
     pub only: Option<Claim>,
+    /// The depth at which to cut the exploration off, if the preset does not do so sooner.
+    pub depth: Option<usize>,
     /// With more than one, a counterexample need not be the shortest.
     pub thread_count: usize,
 }
@@ -31,7 +33,7 @@ pub struct Outcome {
     pub unique_count: usize,
     /// States, each as often as something led to it.
     pub generated_count: usize,
-    /// The most actions to a state, the first one included.
+    /// The states on the longest of the shortest ways to a state, both ends included.
     pub depth: usize,
     /// What was claimed, and how it is false.
     pub claims: Vec<(Claim, Option<Counterexample>)>,
@@ -67,6 +69,8 @@ impl Search {
     /// Looks at every state, nearest first, until a claim is false.
     pub fn run(&self) -> Outcome {
         let checker = self.world().checker().threads(self.thread_count);
+        let depth = [self.depth, self.preset.setup.depth].into_iter().flatten().min();
+        let checker = checker.target_max_depth(depth.unwrap_or(0));
         let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let world = checker.model();
         let mut found = checker.discoveries();

@@ -72,26 +72,26 @@ pub(super) struct Client {
 
 /// How often something may still go wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Budgets {
+pub(super) struct Budgets {
     /// Messages lost.
-    pub drops: u8,
+    pub(super) drops: u8,
     /// Messages that arrive and stay in flight.
-    pub duplicates: u8,
+    pub(super) duplicates: u8,
     /// Crashes.
-    pub crashes: u8,
+    pub(super) crashes: u8,
     /// Timers that run out.
-    pub timers: u8,
+    pub(super) timers: u8,
     /// Replicas told to lead.
-    pub campaigns: u8,
+    pub(super) campaigns: u8,
     /// Requests asked again, or elsewhere.
-    pub retries: u8,
+    pub(super) retries: u8,
     /// Checkpoints made durable.
-    pub checkpoints: u8,
+    pub(super) checkpoints: u8,
 }
 
 /// One state of the model.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct State {
+pub(super) struct State {
     pub(super) nodes: Vec<Shared<Node>>,
     /// A set: to send again what is in flight adds nothing.
     pub(super) network: BTreeSet<Arc<Packet>>,

@@ -10,9 +10,10 @@ use super::claim::{Claim, Sight};
 use super::event::Event;
 use super::ledger::{Finding, Ledger};
 use super::model::World;
+use super::spent::is_spent;
 use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
 use crate::command::{Command, RequestId};
-use crate::paxos::{Effects, Input, Message, Record, Scope, Value};
+use crate::paxos::{Effects, Input, Message, Record, Scope, Value, Vote};
 use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::NodeId;
 use crate::sabotage::{Saboteur, quietly};
@@ -25,7 +26,8 @@ const SLOTS: u64 = 12;
 pub(super) struct Step<'a> {
     world: &'a World,
     pub(super) state: State,
-    ledger: Ledger,
+    /// The ledger, once it is written to.
+    ledger: Option<Ledger>,
     /// What happened, if somebody reads along.
     pub(super) events: Option<Vec<Event>>,
     /// The request was not taken: as if it had not been asked.
@@ -37,15 +39,14 @@ pub(super) struct Step<'a> {
 impl<'a> Step<'a> {
     /// Takes a state in hand.
     pub(super) fn new(world: &'a World, state: State, is_read: bool) -> Self {
-        let ledger = state.ledger.get().clone();
         let events = is_read.then(Vec::new);
-        Self { world, state, ledger, events, is_sent_on: false, is_dead: false }
+        Self { world, state, ledger: None, events, is_sent_on: false, is_dead: false }
     }
 
     /// Gives the state back.
     pub(super) fn finish(mut self) -> (State, Vec<Event>) {
-        if self.ledger != *self.state.ledger.get() {
-            self.state.ledger = Shared::new(self.ledger);
+        if let Some(ledger) = self.ledger {
+            self.state.ledger = Shared::new(ledger);
         }
         (self.state, self.events.unwrap_or_default())
     }
@@ -245,18 +246,25 @@ impl<'a> Step<'a> {
     fn keep(&mut self, id: NodeId, node: &mut Node, record: Record) {
         self.tell(|| Event::Durable { replica: id, record: record.clone() });
         if let Record::Vote { slot, vote } = &record {
-            let quorums = self.world.quorums();
-            let finding = self.ledger.vote(quorums, id, *slot, vote.ballot, &vote.value);
-            self.note(finding);
-            self.note_chosen(*slot);
+            self.vote(id, *slot, vote);
         }
         node.records.push(record);
     }
 
-    fn note_chosen(&mut self, slot: Slot) {
-        if self.ledger.chosen.contains_key(&slot) {
+    fn vote(&mut self, id: NodeId, slot: Slot, vote: &Vote) {
+        let quorums = self.world.quorums();
+        let ledger = self.ledger();
+        let finding = ledger.vote(quorums, id, slot, vote);
+        if ledger.chosen.contains_key(&slot) {
             self.state.seen.note(Sight::Chosen);
         }
+        self.note(finding);
+    }
+
+    /// The ledger, to write to it.
+    fn ledger(&mut self) -> &mut Ledger {
+        let state = &self.state;
+        self.ledger.get_or_insert_with(|| state.ledger.get().clone())
     }
 
     /// A message leaves.
@@ -275,7 +283,7 @@ impl<'a> Step<'a> {
         }
         for other in others.iter() {
             let packet = Packet { from: id, to: other, message: message.clone() };
-            if !self.is_spent(&packet) {
+            if !is_spent(self.world, &self.state, &packet) {
                 self.state.network.insert(Arc::new(packet));
             }
         }
@@ -304,10 +312,7 @@ impl<'a> Step<'a> {
                     let vote =
                         node.replica.as_ref().and_then(|it| it.replica().acceptor().vote(slot));
                     if let Some(vote) = vote.filter(|vote| vote.ballot == *ballot) {
-                        let quorums = self.world.quorums();
-                        let finding = self.ledger.vote(quorums, id, slot, *ballot, &vote.value);
-                        self.note(finding);
-                        self.note_chosen(slot);
+                        self.vote(id, slot, &vote.clone());
                     }
                 }
             }
@@ -347,7 +352,7 @@ impl<'a> Step<'a> {
         if entry.command.is_some() && !entry.applied {
             self.state.seen.note(Sight::Repeated);
         }
-        for finding in self.ledger.executed(id, &entry, is_asked) {
+        for finding in self.ledger().executed(id, &entry, is_asked) {
             self.note(Some(finding));
         }
         self.tell(|| Event::Executed { replica: id, entry });
@@ -357,13 +362,13 @@ impl<'a> Step<'a> {
         let RequestId { client, sequence } = command.request;
         let known = self.state.clients.get(client.0 as usize).copied().unwrap_or_default();
         let last = if known.is_asked { known.sequence + 1 } else { known.sequence };
-        sequence < last && *command == self.world.command(client, sequence)
+        sequence < last && *command == World::command(client, sequence)
     }
 
     fn reply(&mut self, id: NodeId, reply: Reply) {
         let request = reply.request();
         if let Reply::Executed { slot, .. } = &reply {
-            let finding = self.ledger.acknowledged(request, *slot);
+            let finding = self.ledger().acknowledged(request, *slot);
             self.note(finding);
         }
         let client = &mut self.state.clients[request.client.0 as usize];
@@ -385,7 +390,8 @@ impl<'a> Step<'a> {
     fn look_at(&mut self, id: NodeId, replica: &Saboteur) {
         for slot in (0..SLOTS).map(Slot) {
             if let Some(value) = replica.replica().chosen(slot) {
-                let finding = self.ledger.learned(id, slot, value);
+                let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
+                let finding = ledger.learned(id, slot, value);
                 self.note(finding);
             }
         }
@@ -393,9 +399,9 @@ impl<'a> Step<'a> {
 
     fn note(&mut self, finding: Option<Finding>) {
         let Some((claim, how)) = finding else { return };
-        if self.world.watches(claim) {
+        if self.world.watches(claim) && !self.state.broken.contains_key(&claim) {
             self.tell(|| Event::Violated { claim, how: how.clone() });
-            self.state.broken.entry(claim).or_insert(how);
+            self.state.broken.insert(claim, how);
         }
     }
 
@@ -405,39 +411,15 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Forgets messages to a replica that can never matter again.
+    /// Forgets messages to and from a replica that can never matter again.
     fn prune(&mut self, id: NodeId) {
-        let is_spent = |packet: &&Arc<Packet>| packet.to == id && self.is_spent(packet);
+        let is_spent = |packet: &&Arc<Packet>| {
+            (packet.to == id || packet.from == id) && is_spent(self.world, &self.state, packet)
+        };
         let spent: Vec<Arc<Packet>> = self.state.network.iter().filter(is_spent).cloned().collect();
         for packet in spent {
             self.state.network.remove(&packet);
         }
-    }
-
-    /// Whether a message changes nothing now and therefore never will.
-    ///
-    /// That follows for an answer: the attempt it answers is over, or has counted it, and its ballot
-    /// is never used again. What is told of chosen slots is known for good by who cannot crash.
-    fn is_spent(&self, packet: &Packet) -> bool {
-        let is_answer = matches!(
-            packet.message,
-            Message::Phase1b { .. } | Message::Phase2b { .. } | Message::Refused { .. }
-        );
-        let is_news = matches!(
-            packet.message,
-            Message::Chosen { .. } | Message::Values { .. } | Message::Executed { .. }
-        );
-        let Some(replica) = &self.state.node(packet.to).replica else {
-            return is_answer || !self.world.is_restarted();
-        };
-        if !is_answer && !(is_news && !self.world.may_crash(&self.state, packet.to)) {
-            return false;
-        }
-        let mut after = replica.clone();
-        let mut effects = Effects::default();
-        let input = Input::Message { from: packet.from, message: packet.message.clone() };
-        let result = quietly(|| after.handle(Time::ZERO, input, &mut effects));
-        result.is_ok() && effects == Effects::default() && after == *replica
     }
 }
 

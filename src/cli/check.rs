@@ -37,6 +37,10 @@ pub(super) struct Check {
     #[arg(long, value_name = "PROPERTY", value_parser = claims())]
     only: Option<Claim>,
 
+    /// Goes to this depth and no further.
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u16).range(1..))]
+    depth: Option<u16>,
+
     /// Serves the states of the preset to a browser instead, until Ctrl-C.
     #[arg(long, value_name = "ADDR:PORT", requires = "preset")]
     explore: Option<SocketAddr>,
@@ -88,8 +92,9 @@ impl Check {
     }
 
     fn search(&self, preset: Preset) -> Search {
+        let depth = self.depth.map(usize::from);
         let (rule, only) = (self.rule, self.only);
-        Search { preset, rule, only, thread_count: usize::from(self.threads) }
+        Search { preset, rule, only, depth, thread_count: usize::from(self.threads) }
     }
 
     fn run_all(&self, out: &mut dyn Write) -> Result<Exit, Failure> {

@@ -189,7 +189,7 @@ fn costs(seed: u64) -> Settings {
         0 => network.loss = loss,
         1 => network.duplication = duplication,
         2 => network.reordering = reordering,
-        3 => network = Network { bandwidth_bits_per_s: None, loss, duplication, reordering },
+        3 => network = Network { loss, duplication, reordering, ..Network::default() },
         4 => network.bandwidth_bits_per_s = Some(bandwidth_bits_per_s),
         _ => {}
     }
@@ -202,7 +202,8 @@ impl fmt::Display for Case {
         let Deployment { mode, quorums, send, links, workload, durability, warmup, .. } =
             &self.deployment;
         let Service { receive, send: sending, sync } = self.settings.service;
-        let Network { bandwidth_bits_per_s, loss, duplication, reordering } = self.settings.network;
+        let Network { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
+            self.settings.network;
         let Timing { retransmit_after, backoff, announce_after, fill_after } = self.timing;
         let mode = match mode {
             Mode::Classic => "classic".to_owned(),

@@ -26,11 +26,6 @@ impl Latencies {
         Self(Histogram::new_with_bounds(1, Self::MAX.0, 3).expect("the bounds are constants"))
     }
 
-    /// No latency, and no room to speak of: for whoever will count none.
-    pub(super) fn none() -> Self {
-        Self(Histogram::new_with_bounds(1, 2, 0).expect("the bounds are constants"))
-    }
-
     /// Counts one latency.
     #[inline]
     pub fn record(&mut self, latency: Span) {

@@ -15,6 +15,7 @@ mod rank;
 mod recorder;
 mod recording;
 pub mod rows;
+mod samples;
 pub mod store;
 mod summary;
 

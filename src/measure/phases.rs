@@ -1,8 +1,8 @@
 //! Where the time of a commit goes at the leader: queueing, phase 1, phase 2, persist, reply.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::samples::{Packed, Samples};
 use super::{Error, Latencies, Window};
 use crate::protocol::Note;
 use crate::time::{Span, Time};
@@ -59,7 +59,7 @@ pub struct Led {
 #[derive(Debug)]
 pub struct PhaseRecorder {
     window: Window,
-    phases: [Latencies; 5],
+    phases: [Samples; 5],
     led: Vec<Led>,
     race_lost_count: u64,
     retransmitted_count: u64,
@@ -70,7 +70,7 @@ impl PhaseRecorder {
     pub fn new(window: Window) -> Self {
         Self {
             window,
-            phases: std::array::from_fn(|_| window.latencies()),
+            phases: std::array::from_fn(|_| Samples::new()),
             led: Vec::new(),
             race_lost_count: 0,
             retransmitted_count: 0,
@@ -112,8 +112,8 @@ impl PhaseRecorder {
     /// All of it, as it travels.
     pub fn finish(self) -> PhaseRecording {
         let encoded = |phase: Phase| {
-            let latencies = &self.phases[phase as usize];
-            (!latencies.is_empty()).then(|| (phase, Bytes::from(latencies.encode())))
+            let samples = &self.phases[phase as usize];
+            (!samples.is_empty()).then(|| (phase, samples.pack()))
         };
         PhaseRecording {
             phases: Phase::ALL.into_iter().filter_map(encoded).collect(),
@@ -127,7 +127,7 @@ impl PhaseRecorder {
 /// What one replica said about its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseRecording {
-    phases: Vec<(Phase, Bytes)>,
+    phases: Vec<(Phase, Packed)>,
     /// Each time it became leader.
     pub led: Vec<Led>,
     /// How often another proposer took a slot.
@@ -140,7 +140,7 @@ impl PhaseRecording {
     /// The latencies of one phase; empty where it did not happen.
     pub fn latencies(&self, phase: Phase) -> Result<Latencies, Error> {
         match self.phases.iter().find(|(found, _)| *found == phase) {
-            Some((_, bytes)) => Latencies::decode(bytes),
+            Some((_, packed)) => packed.latencies(),
             None => Ok(Latencies::new()),
         }
     }

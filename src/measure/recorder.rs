@@ -1,4 +1,5 @@
-//! The recorder of a load generator: one call an operation, a few nanoseconds, no allocation.
+//! The recorder of a load generator: one call an operation, a few nanoseconds, and no allocation but
+//! one in an interval.
 //!
 //! Only an operation whose *intended* start lies in the measured window counts.
 //! Latencies go into the histogram of the current interval; when an interval is over, its histograms
@@ -9,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Latencies;
+use super::samples::{Packed, Samples};
 use crate::time::{Span, Time};
 
 /// What is measured: from `from` up to `to`.
@@ -30,11 +32,6 @@ impl Window {
     /// Its length.
     pub const fn length(self) -> Span {
         self.to.since(self.from)
-    }
-
-    /// Histograms for what happens in it: half a megabyte is no small thing where nothing will.
-    pub(super) fn latencies(self) -> Latencies {
-        if self.length() == Span::ZERO { Latencies::none() } else { Latencies::new() }
     }
 }
 
@@ -61,15 +58,15 @@ impl OperationKind {
 }
 
 /// The latencies of the operations that returned within one interval.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Interval {
     start: Time,
-    latencies: [Latencies; 2],
+    samples: [Samples; 2],
 }
 
 impl Interval {
-    fn of(window: Window) -> Self {
-        Self { start: Time::ZERO, latencies: [window.latencies(), window.latencies()] }
+    fn new() -> Self {
+        Self { start: Time::ZERO, samples: [Samples::new(), Samples::new()] }
     }
 
     /// When it began.
@@ -78,15 +75,21 @@ impl Interval {
     }
 
     /// The latencies of one kind of operation.
-    pub const fn latencies(&self, operation: OperationKind) -> &Latencies {
-        &self.latencies[operation as usize]
+    pub fn latencies(&self, operation: OperationKind) -> Latencies {
+        self.samples[operation as usize].latencies()
+    }
+
+    /// The latencies of one kind of operation as they travel; `None` if there is none.
+    pub(super) fn pack(&self, operation: OperationKind) -> Option<Packed> {
+        let samples = &self.samples[operation as usize];
+        (!samples.is_empty()).then(|| samples.pack())
     }
 
     /// Forgets all latencies, so that [`Recorder::recycle`] can use the memory again.
     ///
-    /// This touches half a megabyte: do it on the thread that encoded the interval.
+    /// This may touch half a megabyte: do it on the thread that encoded the interval.
     pub fn clear(&mut self) {
-        self.latencies.iter_mut().for_each(Latencies::clear);
+        self.samples.iter_mut().for_each(Samples::clear);
     }
 }
 
@@ -106,13 +109,11 @@ pub struct Recorder {
 impl Recorder {
     /// Nothing recorded; intervals of `length` from the start of `window` on.
     ///
-    /// Of a window without length nothing will be, and it takes next to no memory.
-    ///
     /// # Panics
     /// If `length` is zero.
     pub fn new(window: Window, length: Span) -> Self {
         assert!(length > Span::ZERO, "an interval of no length");
-        let mut current = Interval::of(window);
+        let mut current = Interval::new();
         current.start = window.from;
         Self {
             window,
@@ -120,7 +121,7 @@ impl Recorder {
             current,
             end: window.from + length,
             full: Vec::new(),
-            spare: vec![Interval::of(window)],
+            spare: vec![Interval::new()],
             returned_count: 0,
         }
     }
@@ -135,7 +136,7 @@ impl Recorder {
         if returned_at >= self.end {
             self.rotate(returned_at);
         }
-        self.current.latencies[operation as usize].record(returned_at.since(intended_at));
+        self.current.samples[operation as usize].record(returned_at.since(intended_at));
     }
 
     /// It is `now`: closes the current interval if it is over although nothing returned since.
@@ -156,7 +157,7 @@ impl Recorder {
     /// If it was not cleared: its latencies would be counted twice.
     pub fn recycle(&mut self, interval: Interval) {
         assert!(
-            interval.latencies.iter().all(Latencies::is_empty),
+            interval.samples.iter().all(Samples::is_empty),
             "an interval is recycled before it is cleared"
         );
         self.spare.push(interval);
@@ -187,7 +188,7 @@ impl Recorder {
 
     #[cold]
     fn rotate(&mut self, now: Time) {
-        let mut next = self.spare.pop().unwrap_or_else(|| Interval::of(self.window));
+        let mut next = self.spare.pop().unwrap_or_else(Interval::new);
         let index = now.since(self.window.from).0 / self.length.0;
         next.start = self.window.from + self.length.times(index);
         self.end = next.start + self.length;
@@ -257,19 +258,6 @@ mod tests {
         let max = |operation| interval.latencies(operation).max();
         assert_eq!(max(OperationKind::Write), Some(Span(7)));
         assert_eq!(max(OperationKind::Read), Some(Span(9)));
-    }
-
-    #[test]
-    fn of_a_window_without_length_nothing_is_kept() {
-        let window = Window { from: Time(10 * SECOND), to: Time(10 * SECOND) };
-        let mut recorder = Recorder::new(window, Span(SECOND));
-        for second in 9..13 {
-            write(&mut recorder, second * SECOND, 7);
-            recorder.advance(Time(second * SECOND));
-        }
-        assert_eq!(recorder.returned_count(), 0);
-        let intervals = recorder.finish();
-        assert!(intervals.iter().flat_map(|i| &i.latencies).all(Latencies::is_empty));
     }
 
     #[test]

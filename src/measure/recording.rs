@@ -1,13 +1,13 @@
 //! What a client recorded, as it travels and is kept: its intervals, each histogram encoded.
 //!
-//! Encoded, an interval is about a kilobyte instead of half a megabyte.
+//! Encoded, an interval is a kilobyte or two instead of half a megabyte.
 //! The totals are not kept beside the intervals: they are their sum.
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::samples::Packed;
 use super::{Error, Interval, Latencies, OperationKind, Window, hlog};
 use crate::time::{Span, Time};
 
@@ -28,7 +28,7 @@ pub struct Recording {
 struct Encoded {
     start: Time,
     operation: OperationKind,
-    latencies: Bytes,
+    latencies: Packed,
 }
 
 /// One interval of a timeline: everything that returned in it.
@@ -49,9 +49,7 @@ impl Recording {
     /// Adds an interval; empty histograms take no space.
     pub fn add(&mut self, interval: &Interval) {
         for operation in OperationKind::ALL {
-            let latencies = interval.latencies(operation);
-            if !latencies.is_empty() {
-                let latencies = Bytes::from(latencies.encode());
+            if let Some(latencies) = interval.pack(operation) {
                 self.intervals.push(Encoded { start: interval.start(), operation, latencies });
             }
         }
@@ -61,7 +59,7 @@ impl Recording {
     pub fn total(&self, operation: OperationKind) -> Result<Latencies, Error> {
         let mut total = Latencies::new();
         for interval in self.intervals.iter().filter(|encoded| encoded.operation == operation) {
-            total.merge(&Latencies::decode(&interval.latencies)?);
+            interval.latencies.add_to(&mut total)?;
         }
         Ok(total)
     }
@@ -71,7 +69,7 @@ impl Recording {
         &self,
     ) -> impl Iterator<Item = Result<(OperationKind, Span, Latencies), Error>> {
         self.intervals.iter().map(|encoded| {
-            let latencies = Latencies::decode(&encoded.latencies)?;
+            let latencies = encoded.latencies.latencies()?;
             Ok((encoded.operation, encoded.start.since(self.window.from), latencies))
         })
     }
@@ -93,7 +91,7 @@ pub fn timeline(
     operation: OperationKind,
 ) -> Result<Vec<TimelinePoint>, Error> {
     let Some(first) = recordings.first() else { return Ok(Vec::new()) };
-    let mut parts: BTreeMap<u64, Vec<&Bytes>> = BTreeMap::new();
+    let mut parts: BTreeMap<u64, Vec<&Packed>> = BTreeMap::new();
     for recording in recordings {
         for encoded in recording.intervals.iter().filter(|part| part.operation == operation) {
             let index = encoded.start.since(recording.window.from).0 / recording.length.0.max(1);
@@ -106,7 +104,7 @@ pub fn timeline(
         .map(|index| {
             let mut latencies = Latencies::new();
             for part in parts.get(&index).into_iter().flatten() {
-                latencies.merge(&Latencies::decode(part)?);
+                part.add_to(&mut latencies)?;
             }
             Ok(TimelinePoint { start: first.length.times(index), latencies })
         })

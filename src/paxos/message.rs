@@ -26,6 +26,14 @@ impl Value {
         }
     }
 
+    /// The command, if it is one, taken out.
+    pub fn into_command(self) -> Option<Command> {
+        match self {
+            Self::Noop => None,
+            Self::Command(command) => Some(command),
+        }
+    }
+
     /// About how many bytes it takes in a message.
     pub(super) fn size(&self) -> usize {
         let payload = match self.command().map(|command| &command.operation) {

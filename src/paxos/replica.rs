@@ -358,7 +358,7 @@ impl Replica {
     pub(super) fn execute(&mut self, now: Time, effects: &mut Effects) {
         while let Some((slot, value, execution)) = self.learner.execute_next() {
             let applied = matches!(execution, Some(crate::command::Execution::Applied(_)));
-            let command = value.command().cloned();
+            let command = value.into_command();
             effects.executed.push(Executed { slot, command, applied });
             if let Some(own) = self.awaiting.remove(slot) {
                 let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;

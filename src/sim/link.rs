@@ -275,7 +275,7 @@ fn is_drawn(stream: &mut Pcg64, share: f64) -> bool {
 }
 
 /// How long a message takes to be put on the wire.
-fn transmission<T: Serialize>(message: &T, bits_per_s: u64) -> Span {
+pub(super) fn transmission<T: Serialize>(message: &T, bits_per_s: u64) -> Span {
     let bytes = postcard::experimental::serialized_size(message)
         .expect("every message of a protocol has an encoding");
     let bits = (bytes as u64 + OVERHEAD_BYTES) * 8;

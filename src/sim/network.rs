@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::faults::Active;
-use super::link::{Conditions, Fate, Link};
+use super::link::{Conditions, Fate, Link, transmission};
 use super::queue::{Kind, Queue, Source};
 use super::settings::Network as Settings;
 use crate::command::{ClientId, Command};
@@ -18,6 +18,8 @@ pub(super) struct Network<M> {
     n: usize,
     client_count: usize,
     settings: Settings,
+    /// What a replica sent before is on its uplink until then.
+    uplinks_free_at: Vec<Time>,
     /// From replica (row) to replica (column).
     pub(super) links: Vec<Link<M>>,
     /// From client (row) to replica (column).
@@ -38,6 +40,7 @@ impl<M: Clone + Serialize> Network<M> {
             n,
             client_count,
             settings,
+            uplinks_free_at: vec![Time::ZERO; n],
             links: table(deployment, &replicas, &replicas, Kind::Link),
             requests: table(deployment, &clients, &replicas, Kind::Request),
             replies: table(deployment, &replicas, &clients, Kind::Reply),
@@ -72,6 +75,7 @@ impl<M: Clone + Serialize> Network<M> {
         message: M,
         queue: &mut Queue,
     ) -> Fate {
+        let at = self.behind_others(from, at, &message);
         let link = usize::from(from.0) * self.n + usize::from(to.0);
         self.links[link].send(at, message, queue)
     }
@@ -95,7 +99,17 @@ impl<M: Clone + Serialize> Network<M> {
         reply: Reply,
         queue: &mut Queue,
     ) -> Fate {
+        let at = self.behind_others(from, at, &reply);
         self.replies[usize::from(from.0) * self.client_count + to].send(at, reply, queue)
+    }
+
+    /// When a message has left its sender's uplink, behind all that the sender sent before.
+    #[inline]
+    fn behind_others<T: Serialize>(&mut self, from: NodeId, at: Time, message: &T) -> Time {
+        let Some(bits_per_s) = self.settings.uplink_bits_per_s else { return at };
+        let free_at = &mut self.uplinks_free_at[usize::from(from.0)];
+        *free_at = at.max(*free_at) + transmission(message, bits_per_s);
+        *free_at
     }
 
     /// Takes back what `from` was given from this sequence number on and has not put on the wire.

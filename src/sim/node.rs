@@ -5,19 +5,20 @@
 //! leaves when they are durable.
 //! Without service times everything that arrives at one instant is one batch.
 
+mod life;
+
 use std::collections::VecDeque;
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use super::disk::{Disk, Found, Ticket};
+use super::disk::{Disk, Ticket};
 use super::fabric::Fabric;
 use super::log::Log;
-use super::outcome::ReplicaReport;
 use super::queue::{Event, Kind, Source};
 use super::random::{Purpose, of_member};
 use super::timers::Timers;
-use crate::deployment::{Durability, MemberName, Unsynced};
+use crate::deployment::{Durability, MemberName};
 use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Input, Note, Protocol, Slot};
 use crate::quorum::NodeId;
@@ -228,47 +229,44 @@ impl<P: Protocol> Node<P> {
     }
 
     /// Carries out the effects so far: one group of records for all of them.
+    ///
+    /// Each buffer is taken only if something is in it, and handed back empty, to be used again.
     fn carry_out(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
-        let (now, id) = (fabric.now, self.settings.id);
-        let mut effects = std::mem::take(&mut self.effects);
-        for envelope in effects.sends.drain(..) {
-            self.send(envelope, leaves_at, fabric);
-        }
-        if !effects.records.is_empty() {
-            if let Some(observer) = &mut fabric.observer {
-                observer.recorded(now, id, &effects.records);
+        if !self.effects.sends.is_empty() {
+            let mut sends = std::mem::take(&mut self.effects.sends);
+            for envelope in sends.drain(..) {
+                self.send(envelope, leaves_at, fabric);
             }
-            self.persist(&mut effects.records);
-            self.begin_sync(fabric);
+            self.effects.sends = sends;
         }
-        if !effects.durable_sends.is_empty() {
-            if self.waiting.is_empty() && self.disk.durable() == self.disk.given() {
-                for envelope in effects.durable_sends.drain(..) {
-                    self.send_released(envelope, leaves_at, fabric);
-                }
-            } else {
-                let envelopes = std::mem::take(&mut effects.durable_sends);
-                self.waiting.push_back((self.disk.given(), envelopes));
-            }
+        if !self.effects.records.is_empty() {
+            self.persist(fabric);
         }
-        for timer in effects.timers.drain(..) {
+        if !self.effects.durable_sends.is_empty() {
+            self.hold_back(leaves_at, fabric);
+        }
+        for timer in self.effects.timers.drain(..) {
             let spread = match timer.spread.0 {
                 0 => 0,
                 spread => self.random.random_range(0..=spread),
             };
-            self.timers.set(timer.id, now + timer.after + Span(spread));
+            self.timers.set(timer.id, fabric.now + timer.after + Span(spread));
         }
-        for reply in effects.replies.drain(..) {
-            self.depart(leaves_at, fabric);
-            fabric.answer(id, *leaves_at, reply);
+        if !self.effects.replies.is_empty() {
+            let mut replies = std::mem::take(&mut self.effects.replies);
+            for reply in replies.drain(..) {
+                self.depart(leaves_at, fabric);
+                fabric.answer(self.settings.id, *leaves_at, reply);
+            }
+            self.effects.replies = replies;
         }
-        for executed in effects.executed.drain(..) {
+        for executed in self.effects.executed.drain(..) {
             if let Some(observer) = &mut fabric.observer {
-                observer.executed(now, id, &executed);
+                observer.executed(fabric.now, self.settings.id, &executed);
             }
             self.log.write(&executed);
         }
-        for note in effects.notes.drain(..) {
+        for note in self.effects.notes.drain(..) {
             match note {
                 Note::Committed { .. } => {}
                 Note::Leading { .. } => fabric.counts.leaderships += 1,
@@ -276,22 +274,36 @@ impl<P: Protocol> Node<P> {
                 Note::Retransmitted => fabric.counts.retransmissions += 1,
             }
             if let Some(observer) = &mut fabric.observer {
-                observer.noted(now, id, &note);
+                observer.noted(fabric.now, self.settings.id, &note);
             }
-            self.phases.note(now, &note);
+            self.phases.note(fabric.now, &note);
         }
-        // Handed back empty, so that its buffers are used again.
-        self.effects = effects;
     }
 
-    fn persist(&mut self, records: &mut Vec<P::Record>) {
-        self.disk.give(records);
-        if self.disk.since_checkpoint() < self.settings.checkpoint_records {
-            return;
+    /// Keeps back what waits for the disk, unless nothing is on its way there.
+    fn hold_back(&mut self, leaves_at: &mut Time, fabric: &mut Fabric<P>) {
+        let mut envelopes = std::mem::take(&mut self.effects.durable_sends);
+        if self.waiting.is_empty() && self.disk.durable() == self.disk.given() {
+            for envelope in envelopes.drain(..) {
+                self.send_released(envelope, leaves_at, fabric);
+            }
+            self.effects.durable_sends = envelopes;
+        } else {
+            self.waiting.push_back((self.disk.given(), envelopes));
         }
-        if let Some(protocol) = &self.protocol {
+    }
+
+    fn persist(&mut self, fabric: &mut Fabric<P>) {
+        if let Some(observer) = &mut fabric.observer {
+            observer.recorded(fabric.now, self.settings.id, &self.effects.records);
+        }
+        self.disk.give(&mut self.effects.records);
+        if self.disk.since_checkpoint() >= self.settings.checkpoint_records
+            && let Some(protocol) = &self.protocol
+        {
             self.disk.give_checkpoint(protocol.executed_below(), || protocol.checkpoint());
         }
+        self.begin_sync(fabric);
     }
 
     fn begin_sync(&mut self, fabric: &mut Fabric<P>) {
@@ -351,12 +363,11 @@ impl<P: Protocol> Node<P> {
         let mut receivers = to.without(id).iter();
         let mut next = receivers.next();
         if to.contains(id) {
-            self.loopback.push_back(if next.is_some() {
-                message.clone()
-            } else {
+            if next.is_none() {
                 self.loopback.push_back(message);
                 return;
-            });
+            }
+            self.loopback.push_back(message.clone());
         }
         // One clone for each receiver but the last, which takes the message itself.
         while let Some(receiver) = next {
@@ -432,97 +443,7 @@ impl<P: Protocol> Node<P> {
         self.armed.progress = Some(fabric.queue.push(next, self.source(Kind::Progress)));
     }
 
-    /// Starts it, for the first time or again, on what its disk holds; it is to have a turn.
-    pub(super) fn start(&mut self, mut protocol: P, fabric: &mut Fabric<P>) {
-        let Found { checkpoint, records } = self.disk.read();
-        let record_count = records.len();
-        protocol.recover(checkpoint, records);
-        self.log.begin(self.settings.id, protocol.executed_below());
-        if let Some(observer) = &mut fabric.observer
-            && !self.starts.is_empty()
-        {
-            observer.restarted(fabric.now, self.settings.id, &protocol, record_count);
-        }
-        self.starts.push(record_count);
-        self.protocol = Some(protocol);
-        if self.settings.durability == Durability::Memory {
-            self.arm_progress(fabric);
-        }
-        self.open(fabric);
-        self.give(fabric.now, Input::Start);
-    }
-
-    /// Stops it: all that is not on its disk is gone. False if it is down already.
-    pub(super) fn crash(&mut self, unsynced: Unsynced, fabric: &mut Fabric<P>) -> bool {
-        let Some(protocol) = self.protocol.take() else { return false };
-        if let Some(observer) = &mut fabric.observer {
-            observer.crashed(fabric.now, self.settings.id, &protocol);
-        }
-        self.executed_below = protocol.executed_below();
-        // At this instant, between the persist and what waits for it.
-        let mut effects = std::mem::take(&mut self.effects);
-        self.disk.give(&mut effects.records);
-        let damage = self.disk.crash(unsynced);
-        let waiting = self.waiting.drain(..).map(|(_, envelopes)| envelopes.len()).sum::<usize>();
-        let counts = &mut fabric.counts;
-        counts.crashes += 1;
-        counts.records_lost += damage.lost_count;
-        counts.torn += u64::from(damage.is_torn);
-        counts.withheld += (waiting + effects.durable_sends.len()) as u64;
-        counts.missed += self.inbox.len() as u64;
-        let left = self.departures.partition_point(|(leaves_at, _)| *leaves_at <= fabric.now);
-        if let Some((_, sequence)) = self.departures.get(left) {
-            counts.missed += fabric.network.recall(self.settings.id, *sequence, &mut fabric.queue);
-        }
-        self.departures.clear();
-        self.inbox.clear();
-        self.loopback.clear();
-        self.timers.clear();
-        self.armed = Armed::default();
-        self.work = Work::Idle;
-        self.checkpointed = None;
-        (self.is_open, self.is_paused) = (false, false);
-        self.log.end();
-        true
-    }
-
-    /// It does nothing until it goes on; false if it is down.
-    pub(super) const fn pause(&mut self) -> bool {
-        if self.protocol.is_none() {
-            return false;
-        }
-        (self.is_paused, self.is_open) = (true, false);
-        true
-    }
-
-    /// It goes on; it is to have a turn.
-    pub(super) fn resume(&mut self, fabric: &mut Fabric<P>) {
-        self.is_paused = false;
-        if self.protocol.is_none() {
-            return;
-        }
-        if self.work == Work::Stalled {
-            self.work = Work::Idle;
-            self.take_in(self.inbox.len(), fabric.now);
-        }
-        self.begin_sync(fabric);
-        self.open(fabric);
-    }
-
     const fn source(&self, kind: Kind) -> Source {
         Source { kind, index: self.settings.id.0 as u16 }
-    }
-
-    /// What it has to say, and the logs of all its starts.
-    pub(super) fn finish(mut self) -> (ReplicaReport, Vec<Vec<u8>>) {
-        let report = ReplicaReport {
-            sync_count: self.disk.sync_count(),
-            executed_below: self.executed_below().0,
-            is_down: self.protocol.is_none(),
-            phases: self.phases.finish(),
-            starts: self.starts,
-        };
-        self.log.end();
-        (report, self.log.into_segments())
     }
 }

@@ -33,6 +33,8 @@ pub struct Service {
 pub struct Network {
     /// Bits a second of each directed link; unlimited if `None`.
     pub bandwidth_bits_per_s: Option<u64>,
+    /// Bits a second of everything that one replica sends, to whomever; unlimited if `None`.
+    pub uplink_bits_per_s: Option<u64>,
     /// The share of messages that is lost, from 0 to 1.
     pub loss: f64,
     /// The share of messages that arrives twice, from 0 to 1.

@@ -33,7 +33,7 @@ const START_DELAY: Span = Span::from_millis(100);
 const QUIESCE: Span = Span::from_millis(5_000);
 
 /// A replica makes a checkpoint after so many records, so that logs are trimmed in short trials too.
-const CHECKPOINT_RECORDS: u64 = 4096;
+const CHECKPOINT_RECORDS: u64 = 512;
 
 /// Replicas of a protocol, their clients, and everything around them.
 pub struct World<P: Protocol> {

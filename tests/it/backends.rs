@@ -127,6 +127,34 @@ fn the_quickstart_is_as_fast_as_the_closed_form_and_has_every_table() {
     assert!(!folder.join("work").exists() && !folder.join("parts").exists());
 }
 
+/// Every experiment that ships runs in virtual time at its smoke size, is valid, and is not faster than
+/// its network allows.
+#[test]
+fn every_experiment_is_simulated() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 4, "{paths:?}");
+    for path in paths {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("results");
+        let simulation = Simulation::of(Source::read(&path).unwrap());
+        let summary = simulation.run(simulation.begin(&folder), 2);
+        assert!(summary.error.is_none(), "{}: {:?}", path.display(), summary.error);
+        assert_eq!(summary.finished.len(), simulation.plan.trials.len());
+        for ended in &summary.finished {
+            let (row, path) = (&ended.row, path.display());
+            assert!(row.valid && row.complete, "{path}: {:?}", ended.violations);
+            assert!(row.acknowledged_count > Some(0), "{path}: {row:?}");
+            assert_eq!(row.violation_count, Some(0), "{path}");
+        }
+        for row in store::read_csv::<LatencyRow>(&folder.join("latency.csv")).unwrap() {
+            assert!(row.latency_ns_min >= row.floor_ns_p50, "{}: {row:?}", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     let root = tempfile::tempdir().unwrap();

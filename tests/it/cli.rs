@@ -66,7 +66,19 @@ fn the_help_of_a_newcomer_says_where_to_start() {
         &["--help"],
         &["Start here:", "flexpaxos run experiments/quickstart.toml", "Exit codes:"],
     );
-    for name in ["run", "plan", "profiles", "quorums", "history", "completions", "man"] {
+    let names = [
+        "run",
+        "plan",
+        "trace",
+        "check",
+        "fuzz",
+        "profiles",
+        "quorums",
+        "history",
+        "completions",
+        "man",
+    ];
+    for name in names {
         check(&[name, "--help"], &["Usage: flexpaxos", "Example"]);
     }
 }
@@ -102,7 +114,7 @@ fn a_wrong_experiment_is_shown_with_its_place_and_what_to_change() {
             &[name, path.to_str().unwrap()],
             &[
                 "phase-1 quorum {us-east-1, us-west-2, eu-west-1}",
-                "spoilt.toml:56:12",
+                "spoilt.toml:61:12",
                 "at least 6",
                 "`unsafe_quorums = true`",
             ],
@@ -149,10 +161,7 @@ fn the_plan_lists_the_points_of_a_sweep_and_the_order_of_trials() {
 #[test]
 fn the_plan_shows_what_the_simulator_is_told_and_what_goes_wrong() {
     let smoke = "[smoke]";
-    let added = r#"[service]
-receive = "5us"
-
-[network]
+    let added = r#"[network]
 bandwidth_mbit_per_s = 10.0
 loss = 0.015
 
@@ -174,7 +183,7 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
     check(
         &["plan", path],
         &[
-            "service     5us for a message that arrives",
+            "service     20us for a message that arrives",
             "network     10 Mbit/s in each direction of a link, 1.5 % of the messages lost",
             "sweep       variant.quorums.counts.phase1 = 4, 5",
             "phase1=5   flex-4-2",
@@ -293,4 +302,50 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!(stderr, "", "{arguments:?}");
         assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_simulated_run_prints_the_comparison_and_leaves_its_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("results");
+    let out = out.to_str().unwrap();
+    let run = ["run", "experiments/quickstart.toml", "--backend", "sim", "--smoke", "--quiet"];
+    let stdout = check(&[&run[..], &["--out", out]].concat(), &["flex-4-2", "floor", "results in"]);
+    assert!(!stdout.contains("INVALID"), "{stdout}");
+    check(&["history", out, "--trial", "0", "--backend", "sim"], &["\"client\":0"]);
+    check_refused(&["history", out, "--trial", "0"], &["no histories of trial 0 (live)"]);
+    let again = [&run[..], &["--resume", out]].concat();
+    check_refused(&again, &["holds no run that was cut short", "leave --resume out"]);
+    check_refused(&[&run[..], &["--out", out]].concat(), &["results are never overwritten"]);
+}
+
+#[test]
+fn what_only_the_simulator_can_do_is_not_run_live() {
+    check_refused(
+        &["run", "experiments/paper-fig-n8.toml"],
+        &["the live backend cannot limit bandwidth", "--backend sim"],
+    );
+}
+
+#[test]
+fn one_write_is_drawn_from_its_request_to_its_execution_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("flex.svg");
+    let trace = ["trace", "experiments/quickstart.toml", "--variant", "flex-4-2"];
+    let stdout = check(
+        &[&trace[..], &["--client", "ca-central-1", "--svg", svg.to_str().unwrap()]].concat(),
+        &["c1 -> r0", "phase2a (1.r0) slot", "** chosen: slot", "by the votes of r0 r1", "reply"],
+    );
+    for replica in 0..5 {
+        let executes = format!("r{replica} executes slot");
+        assert!(words(&stdout).contains(&executes), "{executes:?} is missing in:\n{stdout}");
+    }
+    // A leader that holds its ballot runs no phase 1, and two votes of five choose.
+    assert!(!stdout.contains("phase1a"), "{stdout}");
+    let (chosen, third) = (stdout.find("** chosen").unwrap(), stdout.find("r2 -> r0").unwrap());
+    assert!(chosen < third, "{stdout}");
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    check_refused(&[&trace[..2], &["--variant", "flex"]].concat(), &["no variant", "flex-4-2"]);
+    check_refused(&[&trace[..], &["--write", "9999"]].concat(), &["sends", "choose another one"]);
+    check_refused(&[&trace[..], &["--point", "3"]].concat(), &["there is no point 3"]);
 }

@@ -8,7 +8,7 @@ use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
-use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, World, run_trial};
+use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -17,14 +17,14 @@ const REGIONS: [&str; 5] =
     ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
 
 fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
-    let profile = Profile::load("aws-2025-07").unwrap();
+    let profile = Profile::load("aws-2025-07").expect("a built-in profile");
     let replicas = REGIONS.map(str::to_owned);
     let clients = ["us-east-1", "ca-central-1"].map(str::to_owned);
     Deployment {
         mode,
         quorums,
         send: SendPolicy::All,
-        links: Links::new(&profile, &replicas, &clients, Jitter::None).unwrap(),
+        links: Links::new(&profile, &replicas, &clients, Jitter::None).expect("regions of it"),
         workload: Workload {
             arrival: Arrival::Poisson { rate_per_s: 40.0 },
             keys: Keys::Uniform { count: 100 },
@@ -44,13 +44,14 @@ fn check(outcome: &Outcome) -> Verdict {
     let mut check = Check::new(Options::default());
     for (member, histories) in &outcome.histories {
         for history in histories {
-            match member {
-                MemberName::Client(_) => check.add_client(history.as_slice()).unwrap(),
-                MemberName::Replica(_) => check.add_replica(history.as_slice()).unwrap(),
-            }
+            let added = match member {
+                MemberName::Client(_) => check.add_client(history.as_slice()),
+                MemberName::Replica(_) => check.add_replica(history.as_slice()),
+            };
+            added.expect("a whole history");
         }
     }
-    check.finish().unwrap()
+    check.finish().expect("whole histories")
 }
 
 /// The latency of every operation of a client that returned, from its history: a histogram would
@@ -59,8 +60,8 @@ fn latencies_ns(outcome: &Outcome, client: ClientId) -> Vec<u64> {
     let history = &outcome.histories[&MemberName::Client(client)][0];
     let mut intended_at = BTreeMap::new();
     let mut latencies = Vec::new();
-    for event in ClientReader::new(history.as_slice()).unwrap() {
-        match event.unwrap() {
+    for event in ClientReader::new(history.as_slice()).expect("a history") {
+        match event.expect("a whole history") {
             Event::Invoke(issued) => {
                 intended_at.insert(issued.sequence, issued.intended_at);
             }
@@ -104,7 +105,7 @@ fn the_median_is_the_closed_form() {
 /// Everything that a trial leaves, as bytes.
 fn bytes(outcome: &Outcome) -> Vec<u8> {
     let parts = (&outcome.clients, &outcome.replicas, &outcome.histories, &outcome.counts);
-    postcard::to_stdvec(&parts).unwrap()
+    postcard::to_stdvec(&parts).expect("an outcome has an encoding")
 }
 
 /// Links and disks as they are on a bad day.
@@ -121,6 +122,7 @@ fn weather() -> Settings {
             loss: 0.01,
             duplication: 0.01,
             reordering,
+            ..Network::default()
         },
     }
 }
@@ -152,12 +154,13 @@ fn bad_luck() -> Vec<Fault> {
     ]
 }
 
+/// Under a load at which a disk is nearly always busy.
 fn unlucky(mode: Mode) -> Deployment {
-    Deployment {
-        faults: bad_luck(),
-        drain: Span::from_millis(20_000),
-        ..deployment(mode, QuorumSystem::majority(5))
-    }
+    let mut deployment = deployment(mode, QuorumSystem::majority(5));
+    deployment.workload.arrival = Arrival::Poisson { rate_per_s: 200.0 };
+    deployment.drain = Span::from_millis(20_000);
+    deployment.faults = bad_luck();
+    deployment
 }
 
 #[test]

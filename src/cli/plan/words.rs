@@ -46,6 +46,9 @@ pub(super) fn network(network: &Network) -> String {
     if let Some(bits_per_s) = network.bandwidth_bits_per_s {
         texts.push(format!("{} Mbit/s in each direction of a link", bits_per_s as f64 / 1e6));
     }
+    if let Some(bits_per_s) = network.uplink_bits_per_s {
+        texts.push(format!("{} Mbit/s for all that a replica sends", bits_per_s as f64 / 1e6));
+    }
     if network.loss > 0.0 {
         texts.push(format!("{} of the messages lost", percent(network.loss)));
     }

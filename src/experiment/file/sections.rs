@@ -220,6 +220,8 @@ pub struct Service {
 pub struct Network {
     /// Of each directed link; unlimited if absent.
     pub bandwidth_mbit_per_s: Option<Spanned<f64>>,
+    /// Of everything that one replica sends; unlimited if absent.
+    pub uplink_mbit_per_s: Option<Spanned<f64>>,
     /// The share of messages that is lost.
     pub loss: Option<Spanned<f64>>,
     /// The share of messages that arrives twice.

@@ -26,6 +26,7 @@ pub(super) fn settings(file: &file::File) -> Result<Settings, Refused> {
     let typed = &file.network;
     let network = Network {
         bandwidth_bits_per_s: typed.bandwidth_mbit_per_s.as_ref().map(bandwidth).transpose()?,
+        uplink_bits_per_s: typed.uplink_mbit_per_s.as_ref().map(bandwidth).transpose()?,
         loss: typed.loss.as_ref().map_or(Ok(0.0), |loss| share(loss, "network.loss"))?,
         duplication: typed
             .duplication
@@ -41,6 +42,7 @@ pub(super) fn network(file: &file::File, settings: &Settings) -> Option<Simulate
     let (typed, meant) = (&file.network, &settings.network);
     let keys = [
         (typed.bandwidth_mbit_per_s.as_ref().map(Spanned::span), true, "limit bandwidth"),
+        (typed.uplink_mbit_per_s.as_ref().map(Spanned::span), true, "limit bandwidth"),
         (typed.loss.as_ref().map(Spanned::span), meant.loss > 0.0, "lose messages"),
         (
             typed.duplication.as_ref().map(Spanned::span),

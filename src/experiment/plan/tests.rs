@@ -459,6 +459,7 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
     let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
     let needs = [
         (GOOD.to_owned() + "[network]\nbandwidth_mbit_per_s = 10\n", "limit bandwidth", ":37:24"),
+        (GOOD.to_owned() + "[network]\nuplink_mbit_per_s = 10\n", "limit bandwidth", ":37:21"),
         (GOOD.to_owned() + "[network]\nreordering = \"1ms\"\n", "reorder messages", ":37:14"),
         (GOOD.to_owned() + "[sweep]\nnetwork.loss = [0.0, 0.1]\n", "lose messages", ":37:22"),
         (pause, "pause a replica", ":34:9"),
@@ -475,11 +476,12 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
 #[test]
 fn the_simulator_is_told_what_work_costs_and_what_links_do() {
     let text = "[service]\nreceive = \"5us\"\nsync = \"1ms\"\n[network]\n\
-        bandwidth_mbit_per_s = 10.0\nloss = 0.01\nreordering = \"1ms\"\n";
+        bandwidth_mbit_per_s = 10.0\nuplink_mbit_per_s = 2.5\nloss = 0.01\nreordering = \"1ms\"\n";
     let sim = point(&source(&(GOOD.to_owned() + text))).sim;
     assert_eq!((sim.service.receive, sim.service.send), (Span::from_micros(5), Span::ZERO));
     assert_eq!(sim.service.sync, Span::from_millis(1));
     assert_eq!(sim.network.bandwidth_bits_per_s, Some(10_000_000));
+    assert_eq!(sim.network.uplink_bits_per_s, Some(2_500_000));
     assert_eq!((sim.network.loss, sim.network.duplication), (0.01, 0.0));
     assert_eq!(sim.network.reordering, Span::from_millis(1));
     assert_eq!(point(&source(GOOD)).sim, crate::sim::Settings::default());
@@ -590,11 +592,14 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
         assert_eq!(all.quorums.phase1().min_size() + q2, n + 1);
         let floor = if q2 == 1 { Span::ZERO } else { Span::from_millis(20) };
         assert_eq!(all.floors, [floor], "{}", point.label);
-        assert_eq!(point.sim.network.bandwidth_bits_per_s, Some(10_000_000));
-        assert!(sizes.insert((n, q2)), "{}", point.label);
+        let network = point.sim.network;
+        let of_links = network.bandwidth_bits_per_s;
+        assert_eq!(of_links.xor(network.uplink_bits_per_s), Some(10_000_000));
+        assert!(sizes.insert((of_links.is_some(), n, q2)), "{}", point.label);
     }
     let majority = |n: usize| QuorumSystem::majority(n).phase1().min_size();
-    let expected: BTreeSet<(usize, usize)> =
-        (3..=10).flat_map(|n| (1..=majority(n)).map(move |q2| (n, q2))).collect();
-    assert_eq!(sizes, expected);
+    let sizes_of = |of_links: bool| {
+        (3..=10).flat_map(move |n| (1..=majority(n)).map(move |q2| (of_links, n, q2)))
+    };
+    assert_eq!(sizes, sizes_of(true).chain(sizes_of(false)).collect());
 }

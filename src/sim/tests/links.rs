@@ -83,6 +83,18 @@ fn bits_take_their_time_on_the_wire() {
     assert_eq!(received(&world, R1), expected);
 }
 
+#[test]
+fn what_one_replica_sends_shares_its_uplink() {
+    let settings = network(Network { uplink_bits_per_s: Some(1_000_000), ..Network::default() });
+    let deployment = deployment("uniform:20ms", Jitter::None, 3);
+    let mut world = World::new(&deployment, &settings, counter(3, 1));
+    count_up(&mut world, ms(1), R0);
+    world.run_until(ms(100));
+    // As above, but r2's copy waits for r1's, and r1's second for both.
+    assert_eq!(received(&world, R1), [(11_544, 0, 1), (12_640, 0, DURABLE + 1)]);
+    assert_eq!(received(&world, R2), [(12_088, 0, 1), (13_192, 0, DURABLE + 1)]);
+}
+
 /// With jitter, loss and duplication, what r1 hears from r0 is the same whoever else is there.
 #[test]
 fn adding_a_node_changes_no_other_draw() {

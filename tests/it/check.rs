@@ -1,0 +1,300 @@
+//! The model checker: what it finds in honest replicas, and in each kind of broken ones.
+//!
+//! The numbers of states are pinned: a change of the core that changes them is a change of what the
+//! core does, and is to be understood before they are written anew.
+//! A build without optimisation goes to a smaller depth, and leaves out the dearest controls.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
+use std::process::{Command, Output};
+
+use flexpaxos::check::{Action, Claim, Event, Outcome, Preset, Search};
+use flexpaxos::sabotage::Rule;
+
+/// The states of a preset: all of them, and those to a depth.
+struct Pinned {
+    name: &'static str,
+    unique: usize,
+    generated: usize,
+    depth: usize,
+    /// A depth, and the states to there.
+    cut: (usize, usize),
+}
+
+const fn pinned(
+    name: &'static str,
+    [unique, generated, depth]: [usize; 3],
+    cut: (usize, usize),
+) -> Pinned {
+    Pinned { name, unique, generated, depth, cut }
+}
+
+const PINNED: [Pinned; 12] = [
+    pinned("duel", [66_324, 302_558, 24], (10, 2_700)),
+    pinned("flexible-four", [14_684, 59_399, 25], (11, 3_399)),
+    pinned("flex-3-of-4", [19_061, 72_804, 25], (11, 4_068)),
+    pinned("leader-change", [89_539, 394_895, 23], (10, 3_792)),
+    pinned("acceptor-crash", [37_078, 139_053, 19], (10, 4_288)),
+    pinned("two-writes-crash", [114_182, 365_514, 14], (9, 3_614)),
+    pinned("classic-duel", [17_930, 52_352, 33], (13, 2_601)),
+    pinned("classic-crowd", [392_414, 2_308_823, 30], (11, 3_061)),
+    pinned("thrifty", [422, 1_223, 14], (14, 422)),
+    pinned("lossy", [119_846, 640_604, 19], (7, 4_200)),
+    pinned("retry", [4_878, 20_400, 17], (17, 4_878)),
+    pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
+];
+
+fn search(preset: &str) -> Search {
+    let preset = Preset::named(preset).unwrap();
+    Search { preset, rule: None, only: None, depth: None, thread_count: 1 }
+}
+
+/// Explores a preset as far as this build is made for.
+fn check_preset(name: &str) {
+    let pinned = PINNED.iter().find(|pinned| pinned.name == name).unwrap();
+    let mut search = search(name);
+    let is_whole = !cfg!(debug_assertions) || pinned.cut.1 == pinned.unique;
+    if !is_whole {
+        search.depth = Some(pinned.cut.0);
+    }
+    let outcome = search.run();
+    if let Some((claim, found)) = outcome.violation() {
+        panic!("{name}: {claim}: {}\n{}", found.how, transcript(&outcome));
+    }
+    assert_eq!(outcome.claims.len(), Claim::ALL.len());
+    if is_whole {
+        let Outcome { unique_count, generated_count, depth, .. } = outcome;
+        let expected = (pinned.unique, pinned.generated, pinned.depth);
+        assert_eq!((unique_count, generated_count, depth), expected, "{name}");
+        assert!(outcome.is_lively(), "{name} is idle: {:?}", outcome.sights);
+    } else {
+        assert_eq!(outcome.unique_count, pinned.cut.1, "{name}");
+    }
+}
+
+/// The counterexample, a step a line.
+fn transcript(outcome: &Outcome) -> String {
+    let (_, found) = outcome.violation().unwrap();
+    let steps = found.steps.iter().map(ToString::to_string);
+    steps.collect::<Vec<_>>().join("\n")
+}
+
+macro_rules! presets {
+    ($($test:ident)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check_preset(&stringify!($test).replace('_', "-"));
+            }
+        )*
+
+        #[test]
+        fn every_preset_has_its_test() {
+            let tested = [$(stringify!($test).replace('_', "-")),*];
+            let known: Vec<&str> = Preset::all().iter().map(|preset| preset.name).collect();
+            assert_eq!(tested, known[..]);
+        }
+    };
+}
+
+presets! {
+    duel
+    flexible_four
+    flex_3_of_4
+    leader_change
+    acceptor_crash
+    two_writes_crash
+    classic_duel
+    classic_crowd
+    thrifty
+    lossy
+    retry
+    trim
+}
+
+/// Runs a preset with a broken rule, looking at one claim or at all; gives back how it was found out.
+fn find(preset: &str, rule: Rule, only: Option<Claim>) -> (Claim, usize, Outcome) {
+    let search = Search { rule: Some(rule), only, ..search(preset) };
+    let outcome = search.run();
+    let (claim, found) = outcome.violation().expect("the check finds out what is broken");
+    let length = found.steps.len();
+    (claim, length, outcome)
+}
+
+fn check_found(preset: &str, rule: Rule, claim: Claim, length: usize) -> Outcome {
+    let (found, found_length, outcome) = find(preset, rule, None);
+    assert_eq!((found, found_length), (claim, length), "{}", transcript(&outcome));
+    outcome
+}
+
+/// That `claim` alone finds the rule out too, at this length.
+fn check_found_by(preset: &str, rule: Rule, claim: Claim, length: usize) {
+    let (found, found_length, outcome) = find(preset, rule, Some(claim));
+    assert_eq!((found, found_length), (claim, length), "{}", transcript(&outcome));
+}
+
+#[test]
+fn disjoint_quorums_are_found_out() {
+    check_found("duel", Rule::DisjointQuorums, Claim::ChosenStays, 5);
+    check_found("flexible-four", Rule::DisjointQuorums, Claim::ChosenStays, 8);
+    check_found("flex-3-of-4", Rule::DisjointQuorums, Claim::ChosenStays, 8);
+}
+
+#[test]
+fn a_skipped_adoption_is_found_out() {
+    let outcome = check_found("duel", Rule::SkipsAdoption, Claim::ChosenStays, 9);
+    let text = transcript(&outcome);
+    let report = "r0 -> r1  phase1b (2.r1) from slot 0, voted slot 0 at (1.r0): x=1\n        \
+                  r1 leads: 0 adopted";
+    assert!(text.contains(report), "{text}");
+    assert!(text.ends_with(
+        "r0 keeps vote slot 0 at (2.r1): y=1\n        \
+         VIOLATED chosen-stays-chosen: slot 0 was chosen with x=1, and now at (2.r1) with y=1\n        \
+         r0 sends r1  phase2b (2.r1) slot 0"
+    ), "{text}");
+}
+
+#[test]
+fn a_trimmed_slot_is_found_out() {
+    check_found("duel", Rule::TrimmedSlotLostWrite, Claim::ChosenStays, 10);
+}
+
+#[test]
+fn a_forgotten_promise_is_found_out() {
+    check_found("acceptor-crash", Rule::ForgetsPromise, Claim::PromisesKept, 2);
+}
+
+#[test]
+fn a_forgotten_vote_is_found_out() {
+    check_found("acceptor-crash", Rule::ForgetsVote, Claim::PromisesKept, 5);
+}
+
+#[test]
+fn a_vote_before_its_persist_is_found_out() {
+    check_found("acceptor-crash", Rule::VotesBeforePersist, Claim::PromisesKept, 4);
+}
+
+#[test]
+fn a_fixed_prefix_is_found_out() {
+    let outcome = check_found("thrifty", Rule::FixedPrefixThriftyStall, Claim::Progress, 1);
+    let (_, found) = outcome.violation().unwrap();
+    assert_eq!(found.how, "c0 waits for x=1 for ever");
+    assert!(matches!(found.steps[0].action, Action::CrashLosing(_)));
+    // It asks the dead one again and again, and nobody else.
+    let sends = found.future.iter().flat_map(|step| &step.events);
+    let proposals: Vec<String> = sends
+        .filter(|event| matches!(event, Event::Sent { message, .. } if message.kind() == "phase2a"))
+        .map(ToString::to_string)
+        .collect();
+    assert!(proposals.len() > 3);
+    assert!(proposals.iter().all(|text| text.starts_with("r0 sends r1  ")), "{proposals:?}");
+}
+
+#[test]
+fn a_hole_in_the_log_is_found_out() {
+    let outcome = check_found("lossy", Rule::HoleInLog, Claim::Progress, 3);
+    let (_, found) = outcome.violation().unwrap();
+    assert!(found.how.contains("c0 waits for x=1 for ever"), "{}", found.how);
+}
+
+/// What a forgotten promise or vote does in the end: two values are chosen.
+#[test]
+fn what_was_forgotten_costs_a_chosen_value() {
+    if cfg!(debug_assertions) {
+        return;
+    }
+    let chosen = Claim::ChosenStays;
+    check_found_by("two-writes-crash", Rule::ForgetsPromise, chosen, 10);
+    check_found_by("two-writes-crash", Rule::ForgetsVote, chosen, 9);
+    check_found_by("two-writes-crash", Rule::VotesBeforePersist, chosen, 9);
+}
+
+#[test]
+fn what_is_chosen_twice_is_seen_by_every_claim_about_it() {
+    check_found_by("duel", Rule::DisjointQuorums, Claim::Agreement, 6);
+    check_found_by("duel", Rule::DisjointQuorums, Claim::AcknowledgedOnce, 6);
+    check_found_by("duel", Rule::DisjointQuorums, Claim::SamePrefix, 7);
+}
+
+#[test]
+fn every_rule_is_found_out_here() {
+    let text = include_str!("check.rs");
+    for rule in Rule::ALL {
+        assert!(text.contains(&format!("Rule::{rule:?}, Claim::")), "{rule} has no control");
+    }
+}
+
+fn flexpaxos(arguments: &[&str]) -> (Output, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
+    command.args(arguments).env("NO_COLOR", "1");
+    let output = command.output().unwrap();
+    let text = [output.stdout.clone(), output.stderr.clone()].concat();
+    let text = String::from_utf8(text).unwrap();
+    (output, text)
+}
+
+fn check_command(arguments: &[&str], code: i32, phrases: &[&str]) {
+    let (output, text) = flexpaxos(&[&["check"], arguments].concat());
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for phrase in phrases {
+        assert!(text.contains(phrase), "{phrase:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn the_command_shows_each_property_with_its_verdict() {
+    check_command(
+        &["thrifty"],
+        0,
+        &[
+            "422 states (1223 generated), depth 14",
+            "no slot is learned with two values",
+            "without further faults every request is answered",
+            "holds",
+            "seen after",
+        ],
+    );
+}
+
+#[test]
+fn the_command_shows_the_way_to_a_violation_and_ends_with_five() {
+    check_command(
+        &["duel", "--break", "disjoint-quorums"],
+        5,
+        &[
+            "VIOLATED chosen-stays-chosen: slot 0 was chosen with x=1, and now at (1.r1) with y=1",
+            "   1  c0 => r0  x=1\n",
+            "   2  r0 -> r2  phase2a (1.r0) slot 0: x=1\n",
+        ],
+    );
+    check_command(
+        &["thrifty", "--break", "fixed-prefix-thrifty-stall", "--only", "progress"],
+        5,
+        &["VIOLATED progress: c0 waits for x=1 for ever", "from here on nothing goes wrong"],
+    );
+}
+
+#[test]
+fn the_command_refuses_what_it_does_not_know_and_guesses() {
+    check_command(&["dule"], 2, &["'dule'", "'duel'"]);
+    check_command(&["duel", "--break", "forgets-votes"], 2, &["'forgets-vote'"]);
+    check_command(&["--explore", "127.0.0.1:0"], 2, &["<PRESET>"]);
+}
+
+#[test]
+fn the_command_lists_what_there_is() {
+    let (_, text) = flexpaxos(&["check", "--list"]);
+    let names = Preset::all().iter().map(|preset| preset.name).collect::<Vec<_>>();
+    let names =
+        names.into_iter().chain(Rule::ALL.map(Rule::name)).chain(Claim::ALL.map(Claim::name));
+    for name in names {
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_said() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    check_command(&["thrifty", "--explore", &address], 1, &["nothing can listen", &address]);
+}
