@@ -112,6 +112,13 @@ presets! {
     trim
 }
 
+#[test]
+fn two_threads_see_the_same_states() {
+    let outcome = Search { thread_count: 2, ..search("retry") }.run();
+    assert!(outcome.violation().is_none() && outcome.is_lively());
+    assert_eq!((outcome.unique_count, outcome.generated_count), (4_878, 20_400));
+}
+
 /// Runs a preset with a broken rule, looking at one claim or at all; gives back how it was found out.
 fn find(preset: &str, rule: Rule, only: Option<Claim>) -> (Claim, usize, Outcome) {
     let search = Search { rule: Some(rule), only, ..search(preset) };
@@ -186,7 +193,7 @@ fn a_fixed_prefix_is_found_out() {
         .filter(|event| matches!(event, Event::Sent { message, .. } if message.kind() == "phase2a"))
         .map(ToString::to_string)
         .collect();
-    assert!(proposals.len() > 3);
+    assert!(proposals.len() > 2);
     assert!(proposals.iter().all(|text| text.starts_with("r0 sends r1  ")), "{proposals:?}");
 }
 
