@@ -20,6 +20,7 @@
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
 mod claim;
+mod diagram;
 mod event;
 mod fair;
 mod ledger;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -21,7 +22,7 @@ use crate::sabotage::Rule;
 #[command(after_help = "Examples:
   flexpaxos check                       every preset, as a table
   flexpaxos check duel                  one of them, property by property
-  flexpaxos check duel --break skips-adoption
+  flexpaxos check duel --break skips-adoption --svg counterexample.svg
   flexpaxos check duel --explore 127.0.0.1:3000
   flexpaxos check --list")]
 pub(super) struct Check {
@@ -44,6 +45,10 @@ pub(super) struct Check {
     /// Serves the states of the preset to a browser instead, until Ctrl-C.
     #[arg(long, value_name = "ADDR:PORT", requires = "preset")]
     explore: Option<SocketAddr>,
+
+    /// Draws the counterexample to this file.
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    svg: Option<PathBuf>,
 
     /// How many threads search; with more than one, a counterexample need not be the shortest.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
@@ -88,6 +93,14 @@ impl Check {
         }
         let (outcome, took) = timed(|| search.run());
         print(out, &outcome, took)?;
+        if let (Some(path), Some((claim, found))) = (&self.svg, outcome.violation()) {
+            let trace = found.trace(format!("{}: {claim} is violated", search.preset.name));
+            std::fs::write(path, trace.svg()).map_err(|error| {
+                let help = format!("{} cannot be written: choose another file", path.display());
+                Failure::world(&error, help)
+            })?;
+            writeln!(out, "\ndrawn in {}", path.display())?;
+        }
         Ok(exit(&outcome))
     }
 

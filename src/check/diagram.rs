@@ -1,0 +1,194 @@
+//! A counterexample as a space-time diagram: a step is a unit of time.
+
+use std::collections::BTreeSet;
+
+use super::event::{Event, Happening};
+use super::search::Counterexample;
+use super::state::{Action, Packet};
+use crate::paxos::{Message, Record};
+use crate::protocol::{Note, Reply};
+use crate::quorum::NodeId;
+use crate::time::Time;
+use crate::trace::{Fate, MarkKind, Scale, Trace};
+
+/// A message that was sent and has not arrived yet: its place in the trace.
+struct Open {
+    from: NodeId,
+    to: NodeId,
+    message: Message,
+    arrow: usize,
+}
+
+/// What is drawn, and what is still under way.
+struct Drawing {
+    trace: Trace,
+    /// Clients stand to the left of the replicas.
+    client_count: usize,
+    open: Vec<Open>,
+}
+
+impl Counterexample {
+    /// The way to the violation, drawn: who sent what to whom, and in which order it arrived.
+    pub fn trace(&self, title: impl Into<String>) -> Trace {
+        let steps = || self.steps.iter().chain(&self.future);
+        let mut trace = Trace::new(title, Scale::Steps);
+        let clients: BTreeSet<u32> = steps().filter_map(asking_client).collect();
+        for client in &clients {
+            trace.line(format!("c{client}"), "");
+        }
+        let replica_count = steps().flat_map(replicas).map(|id| usize::from(id.0) + 1).max();
+        for id in 0..replica_count.unwrap_or_default() {
+            trace.line(format!("r{id}"), "");
+        }
+        let mut drawing = Drawing { trace, client_count: clients.len(), open: Vec::new() };
+        for (step, happening) in (1..).zip(steps()) {
+            drawing.act(Time(step), &happening.action, &clients);
+            for event in &happening.events {
+                drawing.note(Time(step), event, &clients);
+            }
+        }
+        drawing.trace
+    }
+}
+
+impl Drawing {
+    fn line(&self, id: NodeId) -> usize {
+        self.client_count + usize::from(id.0)
+    }
+
+    fn act(&mut self, at: Time, action: &Action, clients: &BTreeSet<u32>) {
+        match action {
+            Action::Deliver(packet) => self.end(packet, Fate::Received(at)),
+            Action::Drop(packet) => self.end(packet, Fate::Lost),
+            Action::Duplicate(packet) => {
+                self.end(packet, Fate::Received(at));
+                self.begin(at, packet.from, packet.to, packet.message.clone());
+            }
+            Action::Ask(id, command) => {
+                let client = position(clients, command.request.client.0);
+                let ends = (client, self.line(*id));
+                self.trace.message(ends, at, Fate::Received(at), format!("request {command}"));
+            }
+            Action::CrashLosing(id) => self.mark(*id, at, MarkKind::Crash, "loses the unsynced"),
+            Action::CrashKeeping(id) => self.mark(*id, at, MarkKind::Crash, "after its sync"),
+            Action::Restart(id) => self.mark(*id, at, MarkKind::Restart, ""),
+            Action::Timer(id, _) => self.mark(*id, at, MarkKind::Timer, ""),
+            Action::Campaign(id) => self.mark(*id, at, MarkKind::Campaign, "is told to lead"),
+            Action::Persist(_) | Action::Checkpoint(_) => {}
+        }
+    }
+
+    fn note(&mut self, at: Time, event: &Event, clients: &BTreeSet<u32>) {
+        match event {
+            Event::Sent { from, to, message } => {
+                to.iter().for_each(|to| self.begin(at, *from, to, message.clone()));
+            }
+            Event::Durable { replica, record } => {
+                let kind = match record {
+                    Record::Vote { .. } => MarkKind::Vote,
+                    Record::Promise { .. } => MarkKind::Promise,
+                    Record::Rounds { .. } => MarkKind::Persist,
+                };
+                self.mark(*replica, at, kind, &format!("{record} is durable"));
+            }
+            Event::Executed { replica, entry } => {
+                let text = format!("executes {}", entry.slot);
+                self.mark(*replica, at, MarkKind::Executed, &text);
+            }
+            Event::Replied { replica, reply } => {
+                let client = position(clients, reply.request().client.0);
+                let ends = (self.line(*replica), client);
+                self.trace.message(ends, at, Fate::Received(at), format!("reply {reply}"));
+                if let Reply::Executed { .. } = reply {
+                    self.trace.mark(client, at, MarkKind::Reply, "");
+                }
+            }
+            Event::Noted { replica, note: Note::Leading { .. } } => {
+                self.mark(*replica, at, MarkKind::Other, "leads");
+            }
+            Event::Noted { .. } => {}
+            Event::Violated { claim, how } => {
+                self.trace.mark(None, at, MarkKind::Violation, format!("{claim}: {how}"));
+            }
+        }
+    }
+
+    fn mark(&mut self, id: NodeId, at: Time, kind: MarkKind, label: &str) {
+        let line = self.line(id);
+        self.trace.mark(line, at, kind, label);
+    }
+
+    fn begin(&mut self, at: Time, from: NodeId, to: NodeId, message: Message) {
+        let ends = (self.line(from), self.line(to));
+        self.trace.message(ends, at, Fate::Underway, message.to_string());
+        let arrow = self.trace.messages.len() - 1;
+        self.open.push(Open { from, to, message, arrow });
+    }
+
+    /// A message that was sent arrives or is lost; equal ones in the order in which they were sent.
+    fn end(&mut self, packet: &Packet, fate: Fate) {
+        let is_it = |open: &Open| {
+            open.from == packet.from && open.to == packet.to && open.message == packet.message
+        };
+        if let Some(index) = self.open.iter().position(is_it) {
+            let open = self.open.remove(index);
+            self.trace.messages[open.arrow].fate = fate;
+        }
+    }
+}
+
+fn position(clients: &BTreeSet<u32>, client: u32) -> usize {
+    clients.range(..client).count()
+}
+
+fn asking_client(happening: &Happening) -> Option<u32> {
+    match &happening.action {
+        Action::Ask(_, command) => Some(command.request.client.0),
+        _ => None,
+    }
+}
+
+/// Who takes part in a step.
+fn replicas(happening: &Happening) -> Vec<NodeId> {
+    let mut replicas = match &happening.action {
+        Action::Deliver(packet) | Action::Drop(packet) | Action::Duplicate(packet) => {
+            vec![packet.from, packet.to]
+        }
+        Action::Persist(id)
+        | Action::Checkpoint(id)
+        | Action::CrashLosing(id)
+        | Action::CrashKeeping(id)
+        | Action::Restart(id)
+        | Action::Timer(id, _)
+        | Action::Campaign(id)
+        | Action::Ask(id, _) => vec![*id],
+    };
+    for event in &happening.events {
+        if let Event::Sent { to, .. } = event {
+            replicas.extend(to.iter());
+        }
+    }
+    replicas
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{Preset, Search};
+    use crate::sabotage::Rule;
+
+    #[test]
+    fn a_counterexample_is_drawn_with_every_step_and_what_is_violated() {
+        let preset = Preset::named("duel").expect("a preset");
+        let rule = Some(Rule::DisjointQuorums);
+        let search = Search { preset, rule, only: None, depth: None, thread_count: 1 };
+        let outcome = search.run();
+        let (_, found) = outcome.violation().expect("quorums that do not meet are found out");
+        let text = found.trace("two leaders").text();
+        for phrase in ["c0 -> r0", "r1 is told to lead", "vote slot 0", "** violation", "underway"]
+        {
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(phrase), "{phrase:?} is missing in:\n{text}");
+        }
+        assert!(found.trace("two leaders").svg().contains("chosen-stays-chosen"));
+    }
+}
