@@ -71,10 +71,13 @@ pub struct Happening {
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.action)?;
-        self.events.iter().try_for_each(|event| match event {
-            Event::Noted { note: Note::Committed { .. }, .. } => Ok(()),
-            event => write!(f, "\n        {event}"),
-        })
+        let is_told = |event: &&Event| {
+            !matches!(
+                event,
+                Event::Noted { note: Note::Committed { .. } | Note::Retransmitted, .. }
+            )
+        };
+        self.events.iter().filter(is_told).try_for_each(|event| write!(f, "\n        {event}"))
     }
 }
 

@@ -26,7 +26,7 @@ const PATIENCE: usize = 24;
 const STEPS: usize = 2_000;
 
 /// Of what came of a stuck state, so many steps are told.
-const TOLD: usize = 24;
+const TOLD: usize = 12;
 
 /// Situations from which all requests were seen to be answered.
 #[derive(Debug, Default)]

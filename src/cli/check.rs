@@ -150,6 +150,7 @@ fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration) -> io::Result<(
     let sights = outcome.sights.iter().map(|(sight, found)| {
         let verdict = match found {
             Some(length) => format!("seen after {}", counted(*length, "step")),
+            None if outcome.violation().is_some() => "not yet seen".to_owned(),
             None => "NEVER SEEN".to_owned(),
         };
         vec!["sometimes".to_owned(), sight.says().to_owned(), verdict]
@@ -187,7 +188,7 @@ fn exit(outcome: &Outcome) -> Exit {
 
 fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
     for preset in Preset::all() {
-        writeln!(out, "{:<16}{}\n{:16}{}", preset.name, preset.about, "", preset.describe())?;
+        writeln!(out, "{:<18}{}\n{:18}{}", preset.name, preset.about, "", preset.describe())?;
     }
     writeln!(out, "\nrules to break:")?;
     for rule in Rule::ALL {

@@ -30,16 +30,16 @@ const fn pinned(
 }
 
 const PINNED: [Pinned; 12] = [
-    pinned("duel", [66_324, 302_558, 24], (10, 2_700)),
-    pinned("flexible-four", [14_684, 59_399, 25], (11, 3_399)),
-    pinned("flex-3-of-4", [19_061, 72_804, 25], (11, 4_068)),
+    pinned("duel", [65_796, 300_570, 24], (10, 2_700)),
+    pinned("flexible-four", [14_638, 59_282, 25], (11, 3_399)),
+    pinned("flex-3-of-4", [19_055, 72_791, 25], (11, 4_068)),
     pinned("leader-change", [89_539, 394_895, 23], (10, 3_792)),
     pinned("acceptor-crash", [37_078, 139_053, 19], (10, 4_288)),
-    pinned("two-writes-crash", [114_182, 365_514, 14], (9, 3_614)),
-    pinned("classic-duel", [17_930, 52_352, 33], (13, 2_601)),
-    pinned("classic-crowd", [392_414, 2_308_823, 30], (11, 3_061)),
+    pinned("two-writes-crash", [114_180, 365_514, 14], (9, 3_614)),
+    pinned("classic-duel", [16_128, 47_292, 33], (13, 2_537)),
+    pinned("classic-crowd", [350_512, 2_086_786, 29], (11, 3_061)),
     pinned("thrifty", [422, 1_223, 14], (14, 422)),
-    pinned("lossy", [119_846, 640_604, 19], (7, 4_200)),
+    pinned("lossy", [113_902, 610_144, 19], (7, 4_200)),
     pinned("retry", [4_878, 20_400, 17], (17, 4_878)),
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
 ];
@@ -110,6 +110,13 @@ presets! {
     lossy
     retry
     trim
+}
+
+#[test]
+fn two_threads_see_the_same_states() {
+    let outcome = Search { thread_count: 2, ..search("retry") }.run();
+    assert!(outcome.violation().is_none() && outcome.is_lively());
+    assert_eq!((outcome.unique_count, outcome.generated_count), (4_878, 20_400));
 }
 
 /// Runs a preset with a broken rule, looking at one claim or at all; gives back how it was found out.
@@ -186,7 +193,7 @@ fn a_fixed_prefix_is_found_out() {
         .filter(|event| matches!(event, Event::Sent { message, .. } if message.kind() == "phase2a"))
         .map(ToString::to_string)
         .collect();
-    assert!(proposals.len() > 3);
+    assert!(proposals.len() > 2);
     assert!(proposals.iter().all(|text| text.starts_with("r0 sends r1  ")), "{proposals:?}");
 }
 
