@@ -220,12 +220,11 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
             |_| format!("`{text}` is no number: write one as in `17`, or two as in `0..1000`");
         text.trim().parse::<u64>().map_err(refuse)
     };
-    let range = match text.split_once("..") {
-        Some((start, end)) => number(start)?..number(end)?,
-        None => {
-            let only = number(text)?;
-            only..only.checked_add(1).ok_or("the last number cannot be a range")?
-        }
+    let range = if let Some((start, end)) = text.split_once("..") {
+        number(start)?..number(end)?
+    } else {
+        let only = number(text)?;
+        only..only.checked_add(1).ok_or("the last number cannot be a range")?
     };
     if range.is_empty() {
         return Err(format!("`{text}` is empty: the second number is the one after the last"));

@@ -59,7 +59,7 @@ impl Case {
         let round_trip = places::longest_round_trip(&links);
         let (workload, duration) = load_of(&mut load, round_trip);
         let mut protocol = Dice::new(seed, Purpose::Protocol);
-        let (mode, send) = system::protocol(&mut protocol, limits, n);
+        let (mode, send_policy) = system::protocol(&mut protocol, limits, n);
         let mut timing = system::timing(&mut protocol, round_trip);
         let settings = costs(seed);
         let Service { receive, send: sending, .. } = settings.service;
@@ -88,7 +88,7 @@ impl Case {
         let deployment = Deployment {
             mode,
             quorums,
-            send,
+            send: send_policy,
             links,
             workload,
             durability,
@@ -173,12 +173,12 @@ fn load_of(dice: &mut Dice, round_trip: Span) -> (Workload, Span) {
 fn costs(seed: u64) -> Settings {
     let mut dice = Dice::new(seed, Purpose::Costs);
     let span = |dice: &mut Dice, most_us: u64| Span::from_micros(dice.below(most_us));
-    let (receive, send) = (span(&mut dice, 60), span(&mut dice, 30));
+    let (receive, sending) = (span(&mut dice, 60), span(&mut dice, 30));
     let most_us = dice.pick(&[1_000, 5_000, 20_000]);
     let sync = span(&mut dice, most_us);
     let service = match dice.below(6) {
         0 => Service::default(),
-        1 | 2 => Service { receive, send, sync },
+        1 | 2 => Service { receive, send: sending, sync },
         _ => Service { sync, ..Service::default() },
     };
     let (loss, duplication) = (dice.pick(&[0.005, 0.02, 0.05]), dice.pick(&[0.02, 0.2]));
@@ -284,7 +284,7 @@ mod tests {
         assert!(count(|case| case.deployment.mode == Mode::Classic) > 60);
         assert!(count(|case| case.deployment.durability == Durability::Memory) > 20);
         assert!(count(|case| !case.dead.is_empty()) > 15);
-        assert!(count(|case| case.is_lossy()) > 30);
+        assert!(count(Case::is_lossy) > 30);
         assert!(count(|case| case.settings.service.sync > Span::ZERO) > 150);
     }
 

@@ -41,10 +41,10 @@ impl Limits {
         }
         if self.replicas != Self::default().replicas {
             let Range { start, end } = self.replicas;
-            words.push_str(&format!(" --replicas {start}..{end}"));
+            words = format!("{words} --replicas {start}..{end}");
         }
         if let Some(rule) = self.rule {
-            words.push_str(&format!(" --break {rule}"));
+            words = format!("{words} --break {rule}");
         }
         words
     }

@@ -26,7 +26,7 @@ pub(super) fn links(seed: u64, n: usize, client_count: usize) -> Links {
             let (least_us, most_us) =
                 (dice.between(rtt_us / 2, rtt_us), dice.between(rtt_us, rtt_us * 4));
             let ms = |us: u64| us as f64 / 1e3;
-            write!(table, "{from},{to},{},{},{}\n", ms(rtt_us), ms(least_us), ms(most_us))
+            writeln!(table, "{from},{to},{},{},{}", ms(rtt_us), ms(least_us), ms(most_us))
                 .expect("a string grows");
         }
     }

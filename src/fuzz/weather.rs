@@ -139,13 +139,8 @@ pub(super) struct Scene {
 /// The faults, in the order of their beginnings; all but those of the dead heal within the storm.
 pub(super) fn faults(dice: &mut Dice, weather: Weather, scene: &Scene) -> Vec<Fault> {
     let kinds = weather.kinds();
-    let count = match kinds.len() {
-        0 => 0,
-        _ => {
-            let most = dice.pick(&[4, 10, 30]);
-            dice.between(1, most)
-        }
-    };
+    let most = dice.pick(&[4, 10, 30]);
+    let count = if kinds.is_empty() { 0 } else { dice.between(1, most) };
     let mut faults: Vec<Fault> = (0..count)
         .map(|_| {
             let kind = dice.pick(kinds);

@@ -8,7 +8,7 @@ use flexpaxos::fuzz::{Case, Limits, Property, Search, run};
 use flexpaxos::sabotage::Rule;
 
 /// Seeds for honest replicas, and the most within which a broken rule must show.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 200;
 
 /// The seeds that once failed, with their arguments and stories.
 const FAILED: &str = include_str!("fuzz/failed-seeds.txt");
