@@ -11,14 +11,20 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-    names=(quickstart lan commit-path)
+    names=(quickstart lan commit-path paper-fig-n8)
 fi
 cargo build --locked --release
 for name in "${names[@]}"; do
+    case "$name" in
+        quickstart) backend=both ;;   # prediction, simulation and measurement side by side
+        paper-*) backend=sim ;;       # links that the live backend cannot make
+        *) backend=live ;;
+    esac
     folder="results/$name"
     new="$folder/new-reference"
     rm -rf "$new"
-    target/release/flexpaxos run "experiments/$name.toml" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
+    target/release/flexpaxos run "experiments/$name.toml" \
+        --backend "$backend" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
     rm -rf "$new/histories"
     mv "/tmp/flexpaxos-$name.txt" "$new/table.txt"
     rm -rf "$folder/reference"
