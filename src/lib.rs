@@ -8,10 +8,10 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`] |
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`] |
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
-//! | L3 | [`client`], [`deployment`] |
+//! | L3 | [`deployment`], [`client`], [`timers`] |
 //! | L4 | [`runtime`], [`sim`], [`check`] |
 //! | L5 | [`cluster`], [`fuzz`] |
 //! | L6 | [`experiment`] |
@@ -19,7 +19,9 @@
 
 pub mod command;
 pub mod protocol;
+pub mod quiet;
 pub mod quorum;
+pub mod seed;
 pub mod time;
 
 pub mod paxos;
@@ -33,6 +35,7 @@ pub mod workload;
 
 pub mod client;
 pub mod deployment;
+pub mod timers;
 
 pub mod check;
 pub mod runtime;

@@ -4,8 +4,9 @@ use super::model::World;
 use super::state::{Packet, State};
 use crate::paxos::{Effects, Input, Message, Scope};
 use crate::protocol::{Envelope, Protocol};
+use crate::quiet::quietly;
 use crate::quorum::NodeSet;
-use crate::sabotage::{Saboteur, quietly};
+use crate::sabotage::Saboteur;
 use crate::time::Time;
 
 /// Whether a message changes nothing now, and therefore never will.

@@ -15,8 +15,9 @@ use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
 use crate::command::{Command, RequestId};
 use crate::paxos::{Effects, Input, Message, Record, Scope, Value, Vote};
 use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::quiet::quietly;
 use crate::quorum::NodeId;
-use crate::sabotage::{Saboteur, quietly};
+use crate::sabotage::Saboteur;
 use crate::time::Time;
 
 /// Slots beyond these are not looked at one by one: no preset comes so far.

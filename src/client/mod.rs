@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
+use crate::deployment::Deployment;
 use crate::history::{ClientWriter, Issued, Kind, Returned, digest};
 use crate::measure::{OperationKind, Recorder, Recording, Window};
 use crate::protocol::Reply;
@@ -120,6 +121,20 @@ pub struct Session {
 }
 
 impl Session {
+    /// The session of one client region of a deployment.
+    pub fn of(deployment: &Deployment, id: ClientId, schedule: Schedule) -> Self {
+        let settings = Settings {
+            id,
+            targets: deployment.targets(id),
+            retry_after: deployment.retry_after(),
+            floor: deployment.floor(id),
+            schedule,
+        };
+        let of = deployment.links.client_regions.len();
+        let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
+        Self::new(settings, generator)
+    }
+
     /// A session that begins by itself at the start of its schedule.
     pub fn new(settings: Settings, mut generator: Generator) -> Self {
         let limit = generator.outstanding().map(|limit| limit as usize);

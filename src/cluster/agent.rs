@@ -16,14 +16,13 @@ use tokio::task::{JoinError, JoinSet};
 use super::place::Place;
 use super::usage::UsageMeter;
 use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
-use crate::client::{Schedule, Session, Settings};
+use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
 use crate::measure::hlog;
 use crate::paxos::Replica;
 use crate::runtime::client::{self, ClientLoop};
 use crate::runtime::net::{Identity, Transport, endpoint};
 use crate::runtime::replica::{self, ReplicaLoop};
-use crate::workload::Generator;
 
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";
@@ -254,20 +253,10 @@ impl Agent {
             }
             MemberName::Client(id) => {
                 let Some(attached) = place.attached.take() else { return Ok(()) };
-                let settings = Settings {
-                    id,
-                    targets: deployment.targets(id),
-                    retry_after: deployment.retry_after(),
-                    floor: deployment.floor(id),
-                    schedule,
-                };
                 let output = new_file(&self.folder)
                     .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
-                let of = deployment.links.client_regions.len();
-                let workload = &deployment.workload;
-                let generator = Generator::new(workload, id.0 as usize, of, deployment.seed);
+                let session = Session::of(deployment, id, schedule);
                 let status = Arc::new(client::Status::default());
-                let session = Session::new(settings, generator);
                 let client = ClientLoop::open(session, &output, attached, Arc::clone(&status))?;
                 self.running = Some(Running::Client(status));
                 self.loops.spawn(async move { Ok(RoleReport::Client(client.run().await?)) });

@@ -3,6 +3,8 @@
 use rand::Rng;
 use rand_pcg::Pcg64;
 
+use crate::seed::scramble;
+
 /// What a stream is for; its number is part of its seed and never given to another purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -78,13 +80,6 @@ impl Dice {
 
 /// Keeps these streams apart from those of the simulator and of the workload.
 const SALT: u64 = 0x2545_f491_4f6c_dd1d;
-
-/// A bijection of words that leaves no pattern in their bits (Stafford's mix 13, as in `SplitMix64`).
-const fn scramble(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
 
 #[cfg(test)]
 mod tests {

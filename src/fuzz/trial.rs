@@ -10,8 +10,9 @@ use crate::deployment::{Harm, MemberName};
 use crate::history::{Check, Error, Options, Verdict};
 use crate::paxos::Mode;
 use crate::protocol::{Protocol, Slot};
+use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
-use crate::sabotage::{Saboteur, quietly};
+use crate::sabotage::Saboteur;
 use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
 
@@ -92,9 +93,9 @@ impl<'a> Trial<'a> {
                 (Some(verdict), unlawful)
             }
             Ok(Err(error)) => (None, Some(broken(error.to_string()))),
-            Err(panic) => (None, Some(broken(panic))),
+            Err(panic) => (None, Some(broken(panic.message))),
         };
-        let progress = progress.unwrap_or_else(|panic| Err(broken(panic)));
+        let progress = progress.unwrap_or_else(|panic| Err(broken(panic.message)));
         let tally = Tally {
             histories: 1,
             issued: verdict.as_ref().map_or(0, |verdict| verdict.operation_count),

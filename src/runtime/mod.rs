@@ -14,4 +14,3 @@ pub mod storage;
 pub mod stream;
 
 mod encoder;
-mod timers;

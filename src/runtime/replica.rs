@@ -27,7 +27,6 @@ use super::net::frame;
 use super::spool::{self, Spool};
 use super::storage::{self, Store, Ticket};
 use super::stream::{Closed, Stream};
-use super::timers::Timers;
 use crate::command::{ClientId, Command};
 use crate::deployment::{Durability, MemberName};
 use crate::history::{ChosenWriter, Entry};
@@ -35,6 +34,7 @@ use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
+use crate::timers::Timers;
 
 /// A checkpoint is written when the log behind the last one has grown by this much.
 const CHECKPOINT_BYTES: u64 = 256 << 20;

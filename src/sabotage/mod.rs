@@ -7,14 +7,12 @@
 //! A [`Saboteur`] is a [`Replica`] with a dishonest hand around it: it edits what goes in and what
 //! comes out, and implements nothing of the protocol a second time.
 //! Without a rule to break it passes everything through unchanged.
-//! What a broken replica does next may trip an assertion of the core; [`quietly`] turns that into a
+//! What a broken replica does next may trip an assertion of the core; [`quietly`](crate::quiet::quietly) turns that into a
 //! value.
 
 mod edit;
-mod quiet;
 mod rule;
 
-pub use quiet::quietly;
 pub use rule::{Breaks, Error, Rule};
 
 use std::collections::BTreeSet;

@@ -2,14 +2,13 @@
 
 use super::fabric::Fabric;
 use super::queue::{Event, Kind, Source};
-use crate::client::{Report, Schedule, Session, Settings};
+use crate::client::{Report, Schedule, Session};
 use crate::command::ClientId;
 use crate::deployment::Deployment;
 use crate::measure::Recording;
 use crate::protocol::{Protocol, Reply};
 use crate::quorum::NodeId;
 use crate::time::Time;
-use crate::workload::Generator;
 
 /// The load generator of one client region.
 #[derive(Debug)]
@@ -25,16 +24,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(id: ClientId, deployment: &Deployment, schedule: Schedule) -> Self {
-        let settings = Settings {
-            id,
-            targets: deployment.targets(id),
-            retry_after: deployment.retry_after(),
-            floor: deployment.floor(id),
-            schedule,
-        };
-        let of = deployment.links.client_regions.len();
-        let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
-        let mut session = Session::new(settings, generator);
+        let mut session = Session::of(deployment, id, schedule);
         let recorder = session.recorder();
         let recording = Recording::new(recorder.window(), recorder.interval_length());
         Self { id, session, is_dirty: false, armed: None, recording, history: Vec::new() }

@@ -26,13 +26,11 @@ pub use observer::{Observer, Sent};
 mod outcome;
 pub use outcome::{Counts, Outcome, ReplicaReport};
 mod queue;
-mod quiet;
 mod random;
 mod settings;
 pub use settings::{Network, Service, Settings};
 #[cfg(test)]
 mod tests;
-mod timers;
 mod world;
 pub use world::World;
 

@@ -17,12 +17,12 @@ use super::fabric::Fabric;
 use super::log::Log;
 use super::queue::{Event, Kind, Source};
 use super::random::{Purpose, of_member};
-use super::timers::Timers;
 use crate::deployment::{Durability, MemberName};
 use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Input, Note, Protocol, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
+use crate::timers::Timers;
 
 /// A replica without a disk tells the others this often how far it has executed.
 const PROGRESS_INTERVAL: Span = Span::from_millis(100);

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
 use crate::deployment::MemberName;
+use crate::seed::scramble;
 
 /// What a stream is for; its number is part of its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,6 @@ fn number(member: MemberName) -> u64 {
         MemberName::Replica(id) => u64::from(id.0) << 1,
         MemberName::Client(id) => u64::from(id.0) << 1 | 1,
     }
-}
-
-/// A bijection of words that leaves no pattern in their bits (Stafford's mix 13, as in `SplitMix64`).
-const fn scramble(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

@@ -15,12 +15,12 @@ use super::node::{Node, Settings as NodeSettings};
 use super::observer::Observer;
 use super::outcome::{Counts, Outcome};
 use super::queue::{Event, Kind, Queue};
-use super::quiet::guarded;
 use super::settings::Settings;
 use crate::client::Schedule;
 use crate::command::ClientId;
 use crate::deployment::{Deployment, Harm, MemberName};
 use crate::protocol::{Input, Protocol};
+use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::topology::{Links, Site};
@@ -233,12 +233,12 @@ impl<P: Protocol> World<P> {
             return None;
         }
         self.fabric.observer = self.observe.take();
-        let result = guarded(|| work(self));
+        let result = quietly(|| work(self));
         self.observe = self.fabric.observer.take();
         match result {
             Ok(value) => Some(value),
             Err(violation) => {
-                self.violation = Some(violation);
+                self.violation = Some(violation.to_string());
                 None
             }
         }

@@ -4,12 +4,13 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use crate::command::Operation;
+use crate::seed::scramble;
 use crate::time::Span;
 
 use super::Workload;
 use super::arrivals::Arrivals;
 use super::keys::KeyStream;
-use super::values::{Values, scramble};
+use super::values::Values;
 
 /// Generates one client region's operations.
 ///

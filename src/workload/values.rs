@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 
+use crate::seed::scramble;
+
 /// The odd number nearest to 2^64 divided by the golden ratio (Knuth, volume 3, section 6.4).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -40,13 +42,6 @@ impl Values {
         rest.copy_from_slice(&word.to_le_bytes()[..length]);
         Bytes::from(value)
     }
-}
-
-/// A bijection of words that leaves no pattern in their bytes (Stafford's mix 13, as in `SplitMix64`).
-pub(super) const fn scramble(word: u64) -> u64 {
-    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

@@ -15,7 +15,11 @@ use source::Source;
 type Findings = Vec<String>;
 
 /// Modules of one layer that may be imported by another of the same layer.
-const BESIDE: &[(&str, &[&str])] = &[("protocol", &["time", "quorum", "command"])];
+const BESIDE: &[(&str, &[&str])] = &[
+    ("protocol", &["time", "quorum", "command"]),
+    // A session is that of a client of a deployment.
+    ("client", &["deployment"]),
+];
 
 /// Modules that see less than the layers below them.
 const NARROWED: &[(&str, &[&str])] = &[

@@ -1,4 +1,6 @@
 //! The timers of one replica: which is due next, and which are due now.
+//!
+//! Both drivers keep them alike; what a timer means is the protocol's own business.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +9,14 @@ use crate::time::Time;
 
 /// Timers by instant and by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Timers {
+pub struct Timers {
     due: BTreeSet<(Time, TimerId)>,
     by_id: BTreeMap<TimerId, Time>,
 }
 
 impl Timers {
     /// Sets a timer, in place of an earlier setting.
-    pub(super) fn set(&mut self, id: TimerId, at: Time) {
+    pub fn set(&mut self, id: TimerId, at: Time) {
         if let Some(before) = self.by_id.insert(id, at) {
             self.due.remove(&(before, id));
         }
@@ -22,12 +24,12 @@ impl Timers {
     }
 
     /// The instant of the next one.
-    pub(super) fn next(&self) -> Option<Time> {
+    pub fn next(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Takes one that is due at `now`, the earliest first.
-    pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerId> {
+    pub fn pop_due(&mut self, now: Time) -> Option<TimerId> {
         let (at, id) = *self.due.first()?;
         if at > now {
             return None;
@@ -38,7 +40,7 @@ impl Timers {
     }
 
     /// Forgets all of them.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.due.clear();
         self.by_id.clear();
     }
