@@ -3,7 +3,9 @@
 //! [`mod@file`] reads what a user typed and keeps the place of every value.
 //! [`plan`] turns it into what will run, with [`sweep`] for the order of the trials, and refuses what
 //! cannot mean anything.
-//! [`run`] runs it, [`verify`] says whether a trial may have numbers, and every row is made in `tables`.
+//! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
+//! every row is made in `tables`; [`ledger`] keeps what is finished.
+//! [`diagram`] draws one write of a simulated trial.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
 pub mod backend;

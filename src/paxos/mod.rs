@@ -13,7 +13,8 @@
 //!    Kept by `the_same_inputs_give_the_same_effects`.
 //! 3. **Any message of a replica that follows the protocol is welcome**, however late, repeated,
 //!    reordered or lost; the impossible trips an assertion, in release too.
-//!    Kept by the scripted runs and `random_delivery_keeps_agreement`.
+//!    Kept by the scripted runs, `random_delivery_keeps_agreement`, and the presets of
+//!    `check` and the seeds of `fuzz`.
 //! 4. **State is `Clone + Eq + Hash + Ord`** and small. Kept by `state_can_be_compared_and_hashed`.
 //! 5. **An effect that must wait for the disk says so.** A promise or a vote is a
 //!    [`durable send`](crate::protocol::Effects::durable_sends); a Phase2a need not wait for the
