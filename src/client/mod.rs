@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
 use crate::deployment::Deployment;
-use crate::history::{ClientWriter, Issued, Kind, Returned, digest};
+use crate::history::{ClientWriter, Issued, Kind, Returned, digest, facts};
 use crate::measure::{OperationKind, Recorder, Recording, Window};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
@@ -339,10 +339,7 @@ impl Session {
     fn begin(&mut self, now: Time, intended_at: Time) {
         let operation = self.generator.next_operation();
         let sequence = self.settled_below + self.outstanding.len() as u64;
-        let (kind, key, digest) = match &operation {
-            Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
-            Operation::Get { key } => (Kind::Read, *key, 0),
-        };
+        let (kind, key, digest) = facts(&operation);
         self.history.invoke(&Issued { sequence, intended_at, kind, key, digest });
         self.report.issued_count += 1;
         self.report.offered_count +=

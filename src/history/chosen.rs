@@ -12,8 +12,8 @@ use std::io::Read;
 use serde::Serialize;
 
 use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
-use super::{Error, Kind, digest};
-use crate::command::{ClientId, Operation, RequestId};
+use super::{Error, Kind, facts};
+use crate::command::{ClientId, RequestId};
 use crate::protocol::{Executed, Slot};
 use crate::quorum::NodeId;
 
@@ -46,10 +46,7 @@ impl Entry {
     /// What a log keeps of a slot that was executed.
     pub fn of(executed: &Executed) -> Self {
         let command = executed.command.as_ref().map(|command| {
-            let (kind, key, digest) = match &command.operation {
-                Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
-                Operation::Get { key } => (Kind::Read, *key, 0),
-            };
+            let (kind, key, digest) = facts(&command.operation);
             EntryCommand { request: command.request, kind, key, digest }
         });
         Self { slot: executed.slot, command, applied: executed.applied }
@@ -287,6 +284,7 @@ impl<R: Read> Iterator for ChosenReader<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::digest;
     use super::*;
     use proptest::prelude::*;
 

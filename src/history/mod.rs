@@ -17,6 +17,7 @@ pub mod json;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::Operation;
 use crate::quorum::NodeId;
 
 pub use check::{Check, Options, Verdict, Violation};
@@ -42,6 +43,15 @@ pub enum Kind {
 /// The digest of a value: its CRC-32.
 pub fn digest(value: &[u8]) -> u32 {
     crc32fast::hash(value)
+}
+
+/// What histories and logs keep of an operation: its kind, its key, and the digest of what it writes,
+/// 0 for a read.
+pub fn facts(operation: &Operation) -> (Kind, u64, u32) {
+    match operation {
+        Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
+        Operation::Get { key } => (Kind::Read, *key, 0),
+    }
 }
 
 /// Why a history cannot be read, or not to its end.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flexpaxos::command::{ClientId, Command, Operation, Outcome, RequestId};
 use flexpaxos::history::{
-    self, Check, ChosenWriter, ClientWriter, Entry, Event, Issued, Kind, Options, Returned, Verdict,
+    self, Check, ChosenWriter, ClientWriter, Entry, Event, Issued, Options, Returned, Verdict,
 };
 use flexpaxos::protocol::{Reply, Slot};
 use flexpaxos::quorum::NodeId;
@@ -34,7 +34,7 @@ impl Clients {
         let history = self.histories.entry(client).or_default();
         let issued_count = history.iter().filter(|event| matches!(event, Event::Invoke(_))).count();
         let sequence = u64::try_from(issued_count).expect("a count");
-        let (kind, key, digest) = facts(&operation);
+        let (kind, key, digest) = history::facts(&operation);
         history.push(Event::Invoke(Issued { sequence, intended_at: now, kind, key, digest }));
         let request = RequestId { client, sequence };
         Command { request, settled_below, operation }
@@ -91,12 +91,5 @@ impl World {
             bytes.extend(writer.finish());
         }
         bytes
-    }
-}
-
-fn facts(operation: &Operation) -> (Kind, u64, u32) {
-    match operation {
-        Operation::Put { key, value } => (Kind::Write, *key, history::digest(value)),
-        Operation::Get { key } => (Kind::Read, *key, 0),
     }
 }
