@@ -102,7 +102,10 @@ impl Links {
         }
     }
 
-    /// The median round trip: the sum of both directions' medians; zero from a site to itself.
+    /// The round trip of medians: the sum of both directions'; zero from a site to itself.
+    ///
+    /// Where delays vary, that is slightly less than the median of round trips, which is the published
+    /// one: for two exponential delays 1.39 scales beside 1.68.
     pub fn round_trip(&self, a: Site, b: Site) -> Span {
         if a == b {
             return Span::ZERO;

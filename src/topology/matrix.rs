@@ -111,7 +111,7 @@ impl Matrix {
         &self.ignored
     }
 
-    #[cfg(test)]
+    /// Every row, by its regions.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, &Row)> {
         let name = |index: usize| self.regions[index].as_str();
         self.rows.iter().map(move |((from, to), row)| (name(*from), name(*to), row))

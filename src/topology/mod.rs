@@ -9,6 +9,7 @@
 //! The one-way delay from `a` to `b` is half of the row (a, b), so the emulated round trip between two
 //! nodes is the mean of both directions' rows: nobody publishes one-way delays, and this is the split
 //! that uses both figures and favours neither.
+//! Where delays vary, each direction is one of the two legs to which its own row is [fitted](Fit).
 //! Tables are asymmetric and break the triangle inequality, as the Internet does; nothing here repairs them.
 //!
 //! This folder draws no random number and sends nothing; it reads a file only in [`Profile::load`].
@@ -18,6 +19,8 @@ mod delay;
 pub use delay::Delay;
 mod error;
 pub use error::{Error, RowProblem, UnknownRegion};
+mod fit;
+pub use fit::{Fit, SHAPE_DEFAULT};
 pub mod floor;
 pub use floor::{
     best_leader, classic_floor, multi_floor, nearest_first, nearest_replica, quorum_span,
@@ -27,5 +30,8 @@ mod links;
 pub use links::{Links, Site};
 mod matrix;
 mod nearest;
+mod pair;
+pub use pair::{LevelError, Pair};
 mod profile;
 pub use profile::{Jitter, Profile};
+mod sum;

@@ -306,7 +306,7 @@ mod tests {
     fn jitter_keeps_the_order_and_nothing_is_early() {
         let (socket, address) = receiver();
         let least = Span::from_micros(200);
-        let delay = Delay::from_quantiles(vec![(0.0, least), (1.0, Span::from_millis(2))]);
+        let delay = Delay::weibull(least, 300e3, 1.0);
         let member = Member::new(links(address, delay));
         for call in 0..33 {
             member.send(address, call * 3, 3);
