@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
-use flexpaxos::deployment::{Deployment, Durability};
+use flexpaxos::deployment::{Deployment, Durability, Network};
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::runtime::net::Transport;
@@ -27,6 +27,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
         quorums: QuorumSystem::majority(3),
         send: SendPolicy::All,
         links,
+        network: Network::default(),
         workload: Workload {
             arrival: Arrival::Closed { clients: outstanding },
             keys: Keys::Uniform { count: 1000 },

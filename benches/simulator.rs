@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flexpaxos::deployment::{Deployment, Durability};
+use flexpaxos::deployment::{Deployment, Durability, Network};
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::sim::{Settings, run_trial};
@@ -48,6 +48,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
         quorums: QuorumSystem::majority(n),
         send: SendPolicy::All,
         links,
+        network: Network::default(),
         workload: Workload {
             arrival: Arrival::Closed { clients: clients * of },
             keys: Keys::Uniform { count: 1000 },

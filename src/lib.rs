@@ -11,11 +11,12 @@
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`] |
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
-//! | L3 | [`deployment`], [`client`], [`timers`] |
-//! | L4 | [`runtime`], [`sim`], [`check`] |
-//! | L5 | [`cluster`], [`fuzz`] |
-//! | L6 | [`experiment`] |
-//! | L7 | [`cli`] |
+//! | L3 | [`link`] |
+//! | L4 | [`deployment`], [`client`], [`timers`] |
+//! | L5 | [`runtime`], [`sim`], [`check`] |
+//! | L6 | [`cluster`], [`fuzz`] |
+//! | L7 | [`experiment`] |
+//! | L8 | [`cli`] |
 
 pub mod command;
 pub mod protocol;
@@ -32,6 +33,8 @@ pub mod sabotage;
 pub mod topology;
 pub mod trace;
 pub mod workload;
+
+pub mod link;
 
 pub mod client;
 pub mod deployment;

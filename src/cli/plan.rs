@@ -73,7 +73,7 @@ fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("load", |point| words::arrival(&point.workload.arrival)),
         ("durability", |point| words::durability(point.durability)),
         ("service", |point| words::service(&point.sim.service)),
-        ("network", |point| words::network(&point.sim.network)),
+        ("network", |point| words::network(&point.network, point.links.vary())),
     ];
     for (name, text) in texts {
         let text = common(plan, text).unwrap_or_else(|| "as swept".to_owned());

@@ -7,7 +7,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::agent;
-use crate::deployment::{Deployment, MemberName, site};
+use crate::deployment::{Deployment, MemberName, Network, site};
+use crate::link::streams;
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
 use crate::runtime::net::{
@@ -38,7 +39,7 @@ impl Place {
         let emulation = if deployment.is_emulated() {
             let releaser =
                 Releaser::start(Precision::default()).map_err(agent::Error::Emulation)?;
-            let links = Links::new(deployment.seed);
+            let links = Links::new(deployment.seed).with_network(network(&deployment, member));
             Some(Arc::new(Emulation::new(links, Arc::new(releaser))))
         } else {
             None
@@ -83,14 +84,15 @@ fn set_links(
     let peers = deployment.peers(member);
     for (peer, address) in addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
         let delay = deployment.links.between(site(member), site(*peer)).clone();
-        emulation.set(*address, delay, stream_of(member) << 32 | stream_of(*peer));
+        emulation.set(*address, delay, streams::id(site(member), site(*peer)));
     }
 }
 
-/// A number for each member, so that every directed link draws from a stream of its own.
-fn stream_of(member: MemberName) -> u64 {
+/// What the links of `member` do besides delaying; only replicas have an uplink.
+fn network(deployment: &Deployment, member: MemberName) -> Network {
+    let network = deployment.network;
     match member {
-        MemberName::Replica(id) => u64::from(id.0),
-        MemberName::Client(id) => 1 << 16 | u64::from(id.0),
+        MemberName::Replica(_) => network,
+        MemberName::Client(_) => Network { uplink_bits_per_s: None, ..network },
     }
 }

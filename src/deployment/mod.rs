@@ -8,6 +8,8 @@ mod fault;
 pub use fault::{Fault, Harm, Unsynced};
 mod member;
 pub use member::MemberName;
+mod network;
+pub use network::Network;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub struct Deployment {
     pub send: SendPolicy,
     /// Where everybody is, and how long a message takes.
     pub links: Links,
+    /// What links do besides delaying.
+    pub network: Network,
     /// What clients ask.
     pub workload: Workload,
     /// Whether a replica survives a crash.
@@ -131,8 +135,11 @@ impl Deployment {
         Span(self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0))
     }
 
-    /// Whether any link has a delay: if none has, nothing is emulated.
+    /// Whether any link has a delay or does anything else: if none does, nothing is emulated.
     pub fn is_emulated(&self) -> bool {
+        if !self.network.is_plain() {
+            return true;
+        }
         let members = self.members();
         members.iter().any(|from| {
             self.peers(*from).iter().any(|to| !self.links.between(site(*from), site(*to)).is_zero())
@@ -157,6 +164,7 @@ pub fn site(member: MemberName) -> Site {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Conditions;
     use crate::topology::{Jitter, Profile};
     use crate::workload::{Arrival, Keys};
 
@@ -172,6 +180,7 @@ mod tests {
             quorums: QuorumSystem::majority(3),
             send: SendPolicy::All,
             links: Links::new(profile, &replicas, &clients, Jitter::None).unwrap(),
+            network: Network::default(),
             workload: Workload {
                 arrival: Arrival::Fixed { rate_per_s: 10.0 },
                 keys: Keys::Uniform { count: 10 },
@@ -241,6 +250,9 @@ mod tests {
     fn without_any_delay_nothing_is_emulated_and_patience_is_two_seconds() {
         let near = deployment(&Profile::load("loopback").unwrap(), Mode::Classic);
         assert!(!near.is_emulated() && apart(Mode::Classic).is_emulated());
+        let conditions = Conditions { loss: 0.1, ..Conditions::default() };
+        let network = Network { conditions, ..Network::default() };
+        assert!(Deployment { network, ..near.clone() }.is_emulated());
         assert_eq!(near.retry_after(), Span::from_millis(2000));
         assert_eq!(near.floor(ClientId(0)), Span::ZERO);
     }

@@ -13,6 +13,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         quorums: variant.quorums.clone(),
         send: variant.send,
         links: point.links.clone(),
+        network: point.network,
         workload: point.workload.clone(),
         durability: point.durability,
         seed: trial.seed,

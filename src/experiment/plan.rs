@@ -9,6 +9,7 @@ mod error;
 pub use error::{Error, Refused};
 mod faults;
 mod load;
+mod network;
 mod places;
 mod point;
 pub use point::{Point, Variant};

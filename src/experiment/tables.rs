@@ -174,8 +174,15 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     if emulations().next().is_none() {
         return;
     }
-    row.link_datagram_count = Some(emulations().map(|emulation| emulation.datagrams).sum());
-    row.link_drop_count = Some(emulations().map(|emulation| emulation.dropped).sum());
+    let sum = |field: fn(&crate::runtime::net::EmulationReport) -> u64| {
+        Some(emulations().map(field).sum())
+    };
+    row.link_datagram_count = sum(|emulation| emulation.datagrams);
+    row.link_drop_count = sum(|emulation| emulation.dropped);
+    row.link_lost_count = sum(|emulation| emulation.lost);
+    row.link_queue_drop_count = sum(|emulation| emulation.queue_dropped);
+    row.link_duplicate_count = sum(|emulation| emulation.duplicated);
+    row.link_reorder_count = sum(|emulation| emulation.reordered);
     // The worst member speaks for all: quantiles are not averaged.
     let worst = |field: fn(&crate::runtime::net::EmulationReport) -> Option<Span>| {
         emulations().filter_map(field).max().map(|late| late.0)

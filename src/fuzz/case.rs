@@ -7,11 +7,12 @@ use super::limits::Limits;
 use super::places;
 use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
-use crate::deployment::{Deployment, Durability, Fault};
+use crate::deployment::{Deployment, Durability, Fault, Network};
+use crate::link::Conditions;
 use crate::paxos::{Config, Mode, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
-use crate::sim::{Network, Service, Settings};
+use crate::sim::{Service, Settings};
 use crate::time::Span;
 use crate::workload::{Arrival, Keys, Workload};
 
@@ -34,7 +35,7 @@ pub struct Case {
     pub deployment: Deployment,
     /// What goes wrong, by the time since the first operation.
     pub faults: Vec<Fault>,
-    /// What work costs, and what links do besides delaying.
+    /// What work costs.
     pub settings: Settings,
     /// How long replicas wait.
     pub timing: Timing,
@@ -61,9 +62,10 @@ impl Case {
         let mut protocol = Dice::new(seed, Purpose::Protocol);
         let (mode, send_policy) = system::protocol(&mut protocol, limits, n);
         let mut timing = system::timing(&mut protocol, round_trip);
-        let settings = costs(seed);
-        let Service { receive, send: sending, .. } = settings.service;
-        let is_thin = settings.network.bandwidth_bits_per_s.is_some();
+        let (service, network) = costs(seed);
+        let settings = Settings { service };
+        let Service { receive, send: sending, .. } = service;
+        let is_thin = network.conditions.bandwidth_bits_per_s.is_some();
         if is_thin || receive > Span::ZERO || sending > Span::ZERO {
             // Impatience with a thin link or a busy processor is a jam that never ends.
             timing = Timing::for_round_trip(round_trip);
@@ -90,6 +92,7 @@ impl Case {
             quorums,
             send: send_policy,
             links,
+            network,
             workload,
             durability,
             seed: Dice::new(seed, Purpose::World).word(),
@@ -121,7 +124,7 @@ impl Case {
 
     /// Whether messages get lost even when the faults are over.
     pub(super) fn is_lossy(&self) -> bool {
-        self.settings.network.loss > 0.0
+        self.deployment.network.conditions.loss > 0.0
     }
 }
 
@@ -170,7 +173,7 @@ fn load_of(dice: &mut Dice, round_trip: Span) -> (Workload, Span) {
 }
 
 /// What work costs, and what links do all the time besides delaying.
-fn costs(seed: u64) -> Settings {
+fn costs(seed: u64) -> (Service, Network) {
     let mut dice = Dice::new(seed, Purpose::Costs);
     let span = |dice: &mut Dice, most_us: u64| Span::from_micros(dice.below(most_us));
     let (receive, sending) = (span(&mut dice, 60), span(&mut dice, 30));
@@ -184,16 +187,16 @@ fn costs(seed: u64) -> Settings {
     let (loss, duplication) = (dice.pick(&[0.005, 0.02, 0.05]), dice.pick(&[0.02, 0.2]));
     let reordering = span(&mut dice, 30_000);
     let bandwidth_bits_per_s = dice.between(5, 50) * 1_000_000;
-    let mut network = Network::default();
+    let mut conditions = Conditions::default();
     match dice.below(10) {
-        0 => network.loss = loss,
-        1 => network.duplication = duplication,
-        2 => network.reordering = reordering,
-        3 => network = Network { loss, duplication, reordering, ..Network::default() },
-        4 => network.bandwidth_bits_per_s = Some(bandwidth_bits_per_s),
+        0 => conditions.loss = loss,
+        1 => conditions.duplication = duplication,
+        2 => conditions.reordering = reordering,
+        3 => conditions = Conditions { loss, duplication, reordering, ..conditions },
+        4 => conditions.bandwidth_bits_per_s = Some(bandwidth_bits_per_s),
         _ => {}
     }
-    Settings { service, network }
+    (service, Network { conditions, ..Network::default() })
 }
 
 /// The whole case in a few lines, and one for each fault.
@@ -202,8 +205,8 @@ impl fmt::Display for Case {
         let Deployment { mode, quorums, send, links, workload, durability, warmup, .. } =
             &self.deployment;
         let Service { receive, send: sending, sync } = self.settings.service;
-        let Network { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
-            self.settings.network;
+        let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
+            self.deployment.network.conditions;
         let Timing { retransmit_after, backoff, announce_after, fill_after } = self.timing;
         let mode = match mode {
             Mode::Classic => "classic".to_owned(),

@@ -10,7 +10,7 @@ use super::{Latencies, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,8 +87,16 @@ pub struct TrialRow {
     pub memory_peak_bytes_max: Option<u64>,
     /// Datagrams that went through the link emulation.
     pub link_datagram_count: Option<u64>,
-    /// Datagrams that it dropped, by loss asked for or a full queue.
+    /// Datagrams that it dropped by mistake: its links held more than they should.
     pub link_drop_count: Option<u64>,
+    /// Datagrams that it lost as was asked for.
+    pub link_lost_count: Option<u64>,
+    /// Datagrams for which the queue of a wire had no room, as was asked for.
+    pub link_queue_drop_count: Option<u64>,
+    /// Datagrams that it sent twice, as was asked for.
+    pub link_duplicate_count: Option<u64>,
+    /// Datagrams that overtook another one, as was asked for.
+    pub link_reorder_count: Option<u64>,
     /// How late it released them: the median.
     pub link_late_ns_p50: Option<u64>,
     /// The 99th percentile of that.
@@ -288,6 +296,8 @@ impl TrialRow {
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
         (self.cpu_utilisation, self.memory_peak_bytes_max) = (None, None);
         (self.link_datagram_count, self.link_drop_count) = (None, None);
+        (self.link_lost_count, self.link_queue_drop_count) = (None, None);
+        (self.link_duplicate_count, self.link_reorder_count) = (None, None);
         self.link_late_ns_p50 = None;
         self.link_late_ns_p99 = None;
         self.link_late_ns_max = None;

@@ -32,7 +32,8 @@ fn the_headers_are_these() {
          leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
          unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
-         link_datagram_count,link_drop_count,link_late_ns_p50,link_late_ns_p99,\
+         link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
+         link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
          link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count"
     );
     assert_eq!(
@@ -106,6 +107,10 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         memory_peak_bytes_max: Some(1),
         link_datagram_count: Some(1),
         link_drop_count: Some(1),
+        link_lost_count: Some(1),
+        link_queue_drop_count: Some(1),
+        link_duplicate_count: Some(1),
+        link_reorder_count: Some(1),
         link_late_ns_p50: Some(1),
         link_late_ns_p99: Some(1),
         link_late_ns_max: Some(1),

@@ -1,12 +1,12 @@
 //! What all members of a world share: the clock, the event queue, the network, and whoever watches.
 
-use super::link::Fate;
 use super::network::Network;
 use super::observer::{Observer, Sent};
 use super::outcome::Counts;
 use super::queue::Queue;
 use super::settings::Service;
 use crate::command::{ClientId, Command};
+use crate::link::Fate;
 use crate::protocol::{Protocol, Reply};
 use crate::quorum::NodeId;
 use crate::time::Time;
@@ -70,17 +70,19 @@ impl<P: Protocol> Fabric<P> {
     fn count(&mut self, fate: Fate) {
         match fate {
             Fate::Arrives(_) => {}
-            Fate::Twice(_) => self.counts.duplicated += 1,
+            Fate::Twice(..) => self.counts.duplicated += 1,
             Fate::Lost => self.counts.lost += 1,
+            Fate::QueueFull => self.counts.queue_dropped += 1,
         }
     }
 }
 
 fn sent<F, T, M>(from: F, to: T, message: &M, sent_at: Time, fate: Fate) -> Sent<'_, F, T, M> {
     let arrives_at = match fate {
-        Fate::Arrives(at) | Fate::Twice(at) => Some(at),
-        Fate::Lost => None,
+        Fate::Arrives(at) => Some(at),
+        Fate::Twice(at, again_at) => Some(at.min(again_at)),
+        Fate::Lost | Fate::QueueFull => None,
     };
-    let is_duplicated = matches!(fate, Fate::Twice(_));
+    let is_duplicated = matches!(fate, Fate::Twice(..));
     Sent { from, to, message, sent_at, arrives_at, is_duplicated }
 }

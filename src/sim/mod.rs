@@ -26,9 +26,8 @@ pub use observer::{Observer, Sent};
 mod outcome;
 pub use outcome::{Counts, Outcome, ReplicaReport};
 mod queue;
-mod random;
 mod settings;
-pub use settings::{Network, Service, Settings};
+pub use settings::{Service, Settings};
 #[cfg(test)]
 mod tests;
 mod world;

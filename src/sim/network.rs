@@ -3,23 +3,23 @@
 use serde::Serialize;
 
 use super::faults::Active;
-use super::link::{Conditions, Fate, Link, transmission};
+use super::link::{LEAST_DELAY, Link, wire_bytes};
 use super::queue::{Kind, Queue, Source};
-use super::settings::Network as Settings;
 use crate::command::{ClientId, Command};
-use crate::deployment::{Deployment, Harm, MemberName, site};
+use crate::deployment::{self, Deployment, MemberName, site};
+use crate::link::{Fate, Link as Model, Wire, streams};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
-use crate::time::{Span, Time};
+use crate::time::Time;
 
 /// The directed links between all members, each reached by its number.
 #[derive(Debug)]
 pub(super) struct Network<M> {
     n: usize,
     client_count: usize,
-    settings: Settings,
-    /// What a replica sent before is on its uplink until then.
-    uplinks_free_at: Vec<Time>,
+    settings: deployment::Network,
+    /// What all that a replica sends goes through first.
+    uplinks: Vec<Wire>,
     /// From replica (row) to replica (column).
     pub(super) links: Vec<Link<M>>,
     /// From client (row) to replica (column).
@@ -29,7 +29,7 @@ pub(super) struct Network<M> {
 }
 
 impl<M: Clone + Serialize> Network<M> {
-    pub(super) fn new(deployment: &Deployment, settings: Settings) -> Self {
+    pub(super) fn new(deployment: &Deployment) -> Self {
         let n = deployment.links.replica_regions.len();
         let client_count = deployment.links.client_regions.len();
         let replicas: Vec<MemberName> =
@@ -39,8 +39,8 @@ impl<M: Clone + Serialize> Network<M> {
         let mut network = Self {
             n,
             client_count,
-            settings,
-            uplinks_free_at: vec![Time::ZERO; n],
+            settings: deployment.network,
+            uplinks: vec![Wire::default(); n],
             links: table(deployment, &replicas, &replicas, Kind::Link),
             requests: table(deployment, &clients, &replicas, Kind::Request),
             replies: table(deployment, &replicas, &clients, Kind::Reply),
@@ -75,7 +75,7 @@ impl<M: Clone + Serialize> Network<M> {
         message: M,
         queue: &mut Queue,
     ) -> Fate {
-        let at = self.behind_others(from, at, &message);
+        let Some(at) = self.behind_others(from, at, &message) else { return Fate::QueueFull };
         let link = usize::from(from.0) * self.n + usize::from(to.0);
         self.links[link].send(at, message, queue)
     }
@@ -99,17 +99,18 @@ impl<M: Clone + Serialize> Network<M> {
         reply: Reply,
         queue: &mut Queue,
     ) -> Fate {
-        let at = self.behind_others(from, at, &reply);
+        let Some(at) = self.behind_others(from, at, &reply) else { return Fate::QueueFull };
         self.replies[usize::from(from.0) * self.client_count + to].send(at, reply, queue)
     }
 
-    /// When a message has left its sender's uplink, behind all that the sender sent before.
+    /// When a message has left its sender's uplink, behind all that the sender sent before; `None` if
+    /// its queue has no room.
     #[inline]
-    fn behind_others<T: Serialize>(&mut self, from: NodeId, at: Time, message: &T) -> Time {
-        let Some(bits_per_s) = self.settings.uplink_bits_per_s else { return at };
-        let free_at = &mut self.uplinks_free_at[usize::from(from.0)];
-        *free_at = at.max(*free_at) + transmission(message, bits_per_s);
-        *free_at
+    fn behind_others<T: Serialize>(&mut self, from: NodeId, at: Time, message: &T) -> Option<Time> {
+        let Some(bits_per_s) = self.settings.uplink_bits_per_s else { return Some(at) };
+        let queue_bytes_max = self.settings.conditions.queue_bytes_max;
+        let uplink = &mut self.uplinks[usize::from(from.0)];
+        uplink.pass(at, wire_bytes(message), bits_per_s, queue_bytes_max)
     }
 
     /// Takes back what `from` was given from this sequence number on and has not put on the wire.
@@ -123,20 +124,14 @@ impl<M: Clone + Serialize> Network<M> {
 
     /// What all links do while these faults last; those of clients know no faults.
     pub(super) fn set_conditions(&mut self, active: &[Active]) {
-        let base = Conditions {
-            is_cut: false,
-            slow: Span::ZERO,
-            loss: self.settings.loss,
-            duplication: self.settings.duplication,
-            reordering: self.settings.reordering,
-            bandwidth_bits_per_s: self.settings.bandwidth_bits_per_s,
-        };
+        let base = self.settings.conditions;
         self.requests.iter_mut().for_each(|link| link.set_conditions(base));
         self.replies.iter_mut().for_each(|link| link.set_conditions(base));
         for (index, link) in self.links.iter_mut().enumerate() {
-            let [from, to] = [index / self.n, index % self.n].map(node);
+            let [from, to] =
+                [index / self.n, index % self.n].map(|index| MemberName::Replica(node(index)));
             let harms = active.iter().map(|active| &active.harm);
-            link.set_conditions(harms.fold(base, |before, harm| under(harm, from, to, before)));
+            link.set_conditions(self.settings.under(harms, from, to));
         }
     }
 }
@@ -157,38 +152,11 @@ fn table<T>(
         .enumerate()
         .map(|(index, (from, to))| {
             let index = u16::try_from(index).expect("a deployment has fewer than 65536 links");
-            let delay = deployment.links.between(site(from), site(to));
-            Link::new(deployment.seed, from, to, delay, Source { kind, index })
+            let (from, to) = (site(from), site(to));
+            let delay = deployment.links.between(from, to).clone();
+            let (id, correlation) = (streams::id(from, to), deployment.network.correlation);
+            let model = Model::new(deployment.seed, id, delay, correlation, LEAST_DELAY);
+            Link::new(model, Source { kind, index })
         })
         .collect()
-}
-
-/// What a fault makes of a link that already does something else.
-fn under(harm: &Harm, from: NodeId, to: NodeId, before: Conditions) -> Conditions {
-    let is_hit = |senders: &crate::quorum::NodeSet, receivers: &crate::quorum::NodeSet| {
-        senders.contains(from) && receivers.contains(to)
-    };
-    // Two independent causes: what survives both.
-    let either = |one: f64, other: f64| 1.0 - (1.0 - one) * (1.0 - other);
-    match harm {
-        Harm::Partition { side } if side.contains(from) != side.contains(to) => {
-            Conditions { is_cut: true, ..before }
-        }
-        Harm::Cut { from: senders, to: receivers } if is_hit(senders, receivers) => {
-            Conditions { is_cut: true, ..before }
-        }
-        Harm::Slow { from: senders, to: receivers, by } if is_hit(senders, receivers) => {
-            Conditions { slow: before.slow + *by, ..before }
-        }
-        Harm::Lose { from: senders, to: receivers, share } if is_hit(senders, receivers) => {
-            Conditions { loss: either(before.loss, *share), ..before }
-        }
-        Harm::Duplicate { from: senders, to: receivers, share } if is_hit(senders, receivers) => {
-            Conditions { duplication: either(before.duplication, *share), ..before }
-        }
-        Harm::Reorder { from: senders, to: receivers, spread } if is_hit(senders, receivers) => {
-            Conditions { reordering: before.reordering + *spread, ..before }
-        }
-        _ => before,
-    }
 }

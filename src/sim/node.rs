@@ -16,13 +16,14 @@ use super::disk::{Disk, Ticket};
 use super::fabric::Fabric;
 use super::log::Log;
 use super::queue::{Event, Kind, Source};
-use super::random::{Purpose, of_member};
-use crate::deployment::{Durability, MemberName};
+use crate::deployment::Durability;
+use crate::link::streams::{self, Purpose};
 use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Input, Note, Protocol, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::timers::Timers;
+use crate::topology::Site;
 
 /// A replica without a disk tells the others this often how far it has executed.
 const PROGRESS_INTERVAL: Span = Span::from_millis(100);
@@ -109,7 +110,7 @@ impl<P: Protocol> Node<P> {
             waiting: VecDeque::new(),
             checkpointed: None,
             timers: Timers::default(),
-            random: of_member(settings.seed, Purpose::Timers, MemberName::Replica(settings.id)),
+            random: streams::of_member(settings.seed, Purpose::Timers, Site::Replica(settings.id)),
             armed: Armed::default(),
             departures: Vec::new(),
             log: Log::default(),

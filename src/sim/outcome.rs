@@ -50,6 +50,8 @@ pub struct Counts {
     pub messages_sent: u64,
     /// Messages, requests and answers lost on the way.
     pub lost: u64,
+    /// Messages, requests and answers for which the queue of a wire had no room.
+    pub queue_dropped: u64,
     /// Messages and requests that arrived at a replica that was down, and what it had not yet sent.
     pub missed: u64,
     /// Messages, requests and answers that arrived twice.
@@ -85,6 +87,7 @@ impl AddAssign for Counts {
         self.events += other.events;
         self.messages_sent += other.messages_sent;
         self.lost += other.lost;
+        self.queue_dropped += other.queue_dropped;
         self.missed += other.missed;
         self.duplicated += other.duplicated;
         self.crashes += other.crashes;

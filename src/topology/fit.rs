@@ -139,7 +139,7 @@ fn scale(levels: &[Level], median: f64, index: usize, most_ns: f64) -> (f64, f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::Profile;
+    use crate::topology::{Pair, Profile};
 
     const PERCENTILES: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.99];
 
@@ -247,7 +247,7 @@ mod tests {
         let mut errors: Vec<f64> = profile
             .fits()
             .iter()
-            .flat_map(|pair| pair.errors())
+            .flat_map(Pair::errors)
             .filter(|error| (error.probability - percentile).abs() < 1e-9)
             .map(|error| error.relative().abs())
             .collect();

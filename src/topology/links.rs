@@ -113,6 +113,12 @@ impl Links {
         self.between(a, b).median() + self.between(b, a).median()
     }
 
+    /// Whether the delay of any link varies.
+    pub fn vary(&self) -> bool {
+        let tables = [&self.between_replicas, &self.to_clients, &self.from_clients];
+        tables.into_iter().flatten().flatten().any(|delay| !delay.is_constant())
+    }
+
     /// The replicas, in order.
     pub fn replicas(&self) -> impl Iterator<Item = NodeId> {
         (0..self.replica_regions.len())
@@ -224,5 +230,7 @@ mod tests {
         let links = Links::new(&profile, &regions, &regions, Jitter::Profile).unwrap();
         let bytes = postcard::to_stdvec(&links).unwrap();
         assert_eq!(postcard::from_bytes::<Links>(&bytes).unwrap(), links);
+        let calm = Links::new(&profile, &regions, &regions, Jitter::None).unwrap();
+        assert!(links.vary() && !calm.vary());
     }
 }

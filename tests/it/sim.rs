@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use flexpaxos::command::ClientId;
-use flexpaxos::deployment::{Deployment, Durability, Fault, Harm, MemberName, Unsynced};
+use flexpaxos::deployment::{Deployment, Durability, Fault, Harm, MemberName, Network, Unsynced};
 use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
+use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
-use flexpaxos::sim::{LEAST_DELAY, Network, Outcome, Service, Settings, run_trial};
+use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -25,6 +26,7 @@ fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
         quorums,
         send: SendPolicy::All,
         links: Links::new(&profile, &replicas, &clients, Jitter::None).expect("regions of it"),
+        network: Network::default(),
         workload: Workload {
             arrival: Arrival::Poisson { rate_per_s: 40.0 },
             keys: Keys::Uniform { count: 100 },
@@ -108,23 +110,29 @@ fn bytes(outcome: &Outcome) -> Vec<u8> {
     postcard::to_stdvec(&parts).expect("an outcome has an encoding")
 }
 
-/// Links and disks as they are on a bad day.
+/// Disks as they are on a bad day.
 fn weather() -> Settings {
-    let reordering = Span::from_millis(2);
     Settings {
         service: Service {
             receive: Span::from_micros(5),
             send: Span::from_micros(5),
             sync: Span::from_millis(30),
         },
-        network: Network {
-            bandwidth_bits_per_s: Some(10_000_000),
-            loss: 0.01,
-            duplication: 0.01,
-            reordering,
-            ..Network::default()
-        },
     }
+}
+
+/// Links as they are on a bad day.
+fn bad_links() -> Network {
+    let conditions = Conditions {
+        bandwidth_bits_per_s: Some(10_000_000),
+        queue_bytes_max: Some(20_000),
+        loss: 0.01,
+        loss_burst: 2.0,
+        duplication: 0.01,
+        reordering: Span::from_millis(2),
+        ..Conditions::default()
+    };
+    Network { conditions, ..Network::default() }
 }
 
 fn fault(at_ms: u64, harm: Harm, heals_after_ms: u64) -> Fault {
@@ -160,6 +168,7 @@ fn unlucky(mode: Mode) -> Deployment {
     deployment.workload.arrival = Arrival::Poisson { rate_per_s: 200.0 };
     deployment.drain = Span::from_millis(20_000);
     deployment.faults = bad_luck();
+    deployment.network = bad_links();
     deployment
 }
 

@@ -1,10 +1,10 @@
 //! The settings of a point and what goes wrong, in words.
 
-use crate::deployment::{Durability, Fault, Harm, Unsynced};
+use crate::deployment::{Durability, Fault, Harm, Network, Unsynced};
 use crate::experiment::plan::Point;
 use crate::paxos::Mode;
 use crate::quorum::{NodeId, NodeSet};
-use crate::sim::{Network, Service};
+use crate::sim::Service;
 use crate::time::Span;
 use crate::workload::Arrival;
 
@@ -40,23 +40,37 @@ pub(super) fn service(service: &Service) -> String {
     texts.join(", ")
 }
 
-/// What simulated links do besides delaying; empty if nothing.
-pub(super) fn network(network: &Network) -> String {
+/// What links do besides delaying, and how their delays vary if they do; empty if nothing.
+pub(super) fn network(network: &Network, vary: bool) -> String {
+    let Network { conditions, uplink_bits_per_s, correlation } = network;
     let mut texts = Vec::new();
-    if let Some(bits_per_s) = network.bandwidth_bits_per_s {
+    if vary && *correlation == Span::ZERO {
+        texts.push("delays drawn anew for each message".to_owned());
+    } else if vary {
+        texts.push(format!("delays vary slowly, remembered for {}", length(*correlation)));
+    }
+    if let Some(bits_per_s) = conditions.bandwidth_bits_per_s {
         texts.push(format!("{} Mbit/s in each direction of a link", bits_per_s as f64 / 1e6));
     }
-    if let Some(bits_per_s) = network.uplink_bits_per_s {
-        texts.push(format!("{} Mbit/s for all that a replica sends", bits_per_s as f64 / 1e6));
+    if let Some(bits_per_s) = uplink_bits_per_s {
+        texts.push(format!("{} Mbit/s for all that a replica sends", *bits_per_s as f64 / 1e6));
     }
-    if network.loss > 0.0 {
-        texts.push(format!("{} of the messages lost", percent(network.loss)));
+    if let Some(bytes) = conditions.queue_bytes_max {
+        texts.push(format!("at most {bytes} bytes waiting for a wire"));
     }
-    if network.duplication > 0.0 {
-        texts.push(format!("{} of the messages twice", percent(network.duplication)));
+    if conditions.loss > 0.0 {
+        let burst = if conditions.loss_burst > 1.0 {
+            format!(", {} in a row in the mean", conditions.loss_burst)
+        } else {
+            String::new()
+        };
+        texts.push(format!("{} of the messages lost{burst}", percent(conditions.loss)));
     }
-    if network.reordering > Span::ZERO {
-        texts.push(format!("up to {} later, in any order", length(network.reordering)));
+    if conditions.duplication > 0.0 {
+        texts.push(format!("{} of the messages twice", percent(conditions.duplication)));
+    }
+    if conditions.reordering > Span::ZERO {
+        texts.push(format!("up to {} later, in any order", length(conditions.reordering)));
     }
     texts.join(", ")
 }

@@ -42,7 +42,7 @@ pub struct File {
     /// How long a simulated replica takes for its work.
     #[serde(default)]
     pub service: Service,
-    /// What simulated links do besides delaying.
+    /// What links do besides delaying.
     #[serde(default)]
     pub network: Network,
     /// Lists of values for any of the other keys; [`crate::experiment::sweep`] reads it.
@@ -74,6 +74,9 @@ pub struct Topology {
     /// Whether delays vary.
     #[serde(default)]
     pub jitter: Jitter,
+    /// How long the delay of a link is remembered where delays vary; 1 s if absent, and with `0s` every
+    /// message draws its own.
+    pub correlation: Option<Spanned<Length>>,
 }
 
 /// Where the replicas are.
@@ -89,10 +92,10 @@ pub enum Replicas {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Jitter {
-    /// Every datagram takes the median.
+    /// Every datagram takes half of the median round trip.
     #[default]
     None,
-    /// Delays are drawn from the percentiles of the profile.
+    /// Round trips have the percentiles of the profile, as nearly as the fit can.
     Profile,
 }
 
@@ -214,7 +217,7 @@ pub struct Service {
     pub sync: Length,
 }
 
-/// `[network]`: what simulated links do besides delaying.
+/// `[network]`: what links do besides delaying: simulated ones to messages, live ones to datagrams.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
@@ -222,11 +225,15 @@ pub struct Network {
     pub bandwidth_mbit_per_s: Option<Spanned<f64>>,
     /// Of everything that one replica sends; unlimited if absent.
     pub uplink_mbit_per_s: Option<Spanned<f64>>,
-    /// The share of messages that is lost.
+    /// How many bytes may wait for a link or an uplink before more are dropped; unlimited if absent.
+    pub queue_bytes: Option<Spanned<u64>>,
+    /// The share that is lost.
     pub loss: Option<Spanned<f64>>,
-    /// The share of messages that arrives twice.
+    /// How many are lost in a row in the mean; 1, independent losses, if absent.
+    pub loss_burst: Option<Spanned<f64>>,
+    /// The share that arrives twice.
     pub duplication: Option<Spanned<f64>>,
-    /// Each message is delayed by up to this much more, and they overtake one another.
+    /// Each is delayed by up to this much more, and they overtake one another.
     pub reordering: Option<Spanned<Length>>,
 }
 

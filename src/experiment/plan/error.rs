@@ -179,6 +179,18 @@ pub enum Error {
         /// The value.
         mbit_per_s: f64,
     },
+    /// No length of a run of losses.
+    #[error("`network.loss_burst = {burst}` is no length of a burst")]
+    Burst {
+        /// The value.
+        burst: f64,
+    },
+    /// Bursts of nothing.
+    #[error("`network.loss_burst` without `network.loss`: nothing is lost")]
+    NoLoss,
+    /// A queue for a wire that takes everything at once.
+    #[error("`network.queue_bytes` without a bandwidth: nothing waits")]
+    NoWire,
     /// Something for the simulator alone.
     #[error("the live backend cannot {what}")]
     NotLive {
@@ -260,6 +272,11 @@ impl Error {
             Self::NoLink => "name another replica as the receiver, or as the sender",
             Self::Share { .. } => "give a number from 0, none, to 1, all",
             Self::Bandwidth { .. } => "give a number above 0, or leave it out for no limit",
+            Self::Burst { .. } => {
+                "give how many are lost in a row in the mean, at least 1: then losses are independent"
+            }
+            Self::NoLoss => "add `loss`, the share that is lost, or leave that out",
+            Self::NoWire => "add `bandwidth_mbit_per_s` or `uplink_mbit_per_s`, or leave that out",
             Self::NotLive { .. } => "run with `--backend sim`, or leave it out",
             Self::Nameless { .. } => {
                 "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"

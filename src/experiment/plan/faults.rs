@@ -12,8 +12,9 @@ use crate::time::Span;
 
 use super::Variant;
 use super::error::{Error, Refused};
+use super::network;
 use super::places::Places;
-use super::simulated::{self, Simulated};
+use super::simulated::Simulated;
 
 /// The word that means whoever is configured to lead.
 const LEADER: &str = "leader";
@@ -113,12 +114,12 @@ impl Judge<'_> {
         }
         if let Some(lose) = typed.lose.as_ref().map(Spanned::get_ref) {
             let (from, to) = self.direction(&lose.from, &lose.to)?;
-            let share = simulated::share(&lose.share, "fault.lose.share")?;
+            let share = network::share(&lose.share, "fault.lose.share")?;
             return Ok(Harm::Lose { from, to, share });
         }
         if let Some(duplicate) = typed.duplicate.as_ref().map(Spanned::get_ref) {
             let (from, to) = self.direction(&duplicate.from, &duplicate.to)?;
-            let share = simulated::share(&duplicate.share, "fault.duplicate.share")?;
+            let share = network::share(&duplicate.share, "fault.duplicate.share")?;
             return Ok(Harm::Duplicate { from, to, share });
         }
         if let Some(reorder) = typed.reorder.as_ref().map(Spanned::get_ref) {

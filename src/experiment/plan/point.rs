@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use crate::deployment::{self, Durability};
+use crate::deployment::{self, Durability, Network};
 use crate::experiment::file::{Congestion, File, Length};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
@@ -15,7 +15,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{load, variants};
+use super::{load, network, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -42,6 +42,8 @@ pub struct Point {
     pub workload: Workload,
     /// What a replica keeps through a crash.
     pub durability: Durability,
+    /// What links do besides delaying.
+    pub network: Network,
     /// What the simulator is told beside the deployment.
     pub sim: sim::Settings,
     /// The time before the measurement.
@@ -90,7 +92,6 @@ impl Point {
             let judge = Judge { places: &places, variant, durability, duration };
             variant.faults = faults::faults(file, &judge)?;
         }
-        let sim = simulated::settings(file)?;
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
@@ -103,8 +104,9 @@ impl Point {
             variants,
             workload,
             durability,
-            simulated: simulated::network(file, &sim).or_else(|| faults::simulated(file)),
-            sim,
+            simulated: faults::simulated(file),
+            network: network::network(file)?,
+            sim: simulated::settings(file),
             warmup: length(&file.workload.warmup, WARMUP),
             duration,
             drain: length(&file.workload.drain, DRAIN),

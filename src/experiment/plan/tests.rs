@@ -2,11 +2,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::deployment::{Fault, Harm, Unsynced};
+use crate::deployment::{Fault, Harm, Network, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
+use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::QuorumSystem;
+use crate::sim::Settings;
 
 fn plan(source: &Source) -> Plan {
     match Plan::from_source(source, Size::default()) {
@@ -454,14 +456,11 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
     };
     assert_eq!(refused(GOOD), None);
     assert_eq!(refused(&(GOOD.to_owned() + "[service]\nreceive = \"5us\"\n")), None);
-    assert_eq!(refused(&(GOOD.to_owned() + "[network]\nloss = 0.0\n")), None);
+    let network = "[network]\nloss = 0.1\nuplink_mbit_per_s = 10\nreordering = \"1ms\"\n";
+    assert_eq!(refused(&(GOOD.to_owned() + network)), None, "live links do all that, too");
     let pause = harmed(&with_a_leader(), "pause = \"leader\"").text;
     let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
     let needs = [
-        (GOOD.to_owned() + "[network]\nbandwidth_mbit_per_s = 10\n", "limit bandwidth", ":37:24"),
-        (GOOD.to_owned() + "[network]\nuplink_mbit_per_s = 10\n", "limit bandwidth", ":37:21"),
-        (GOOD.to_owned() + "[network]\nreordering = \"1ms\"\n", "reorder messages", ":37:14"),
-        (GOOD.to_owned() + "[sweep]\nnetwork.loss = [0.0, 0.1]\n", "lose messages", ":37:22"),
         (pause, "pause a replica", ":34:9"),
         (GOOD.replace("restart_after = \"2s\"", torn), "what is left of records", ":36:12"),
     ];
@@ -474,17 +473,38 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
 }
 
 #[test]
-fn the_simulator_is_told_what_work_costs_and_what_links_do() {
+fn what_work_costs_and_what_links_do_is_told() {
     let text = "[service]\nreceive = \"5us\"\nsync = \"1ms\"\n[network]\n\
-        bandwidth_mbit_per_s = 10.0\nuplink_mbit_per_s = 2.5\nloss = 0.01\nreordering = \"1ms\"\n";
-    let sim = point(&source(&(GOOD.to_owned() + text))).sim;
+        bandwidth_mbit_per_s = 10.0\nuplink_mbit_per_s = 2.5\nloss = 0.01\nreordering = \"1ms\"\n\
+        queue_bytes = 3000\nloss_burst = 2.5\n";
+    let Point { sim, network, .. } = point(&source(&(GOOD.to_owned() + text)));
     assert_eq!((sim.service.receive, sim.service.send), (Span::from_micros(5), Span::ZERO));
     assert_eq!(sim.service.sync, Span::from_millis(1));
-    assert_eq!(sim.network.bandwidth_bits_per_s, Some(10_000_000));
-    assert_eq!(sim.network.uplink_bits_per_s, Some(2_500_000));
-    assert_eq!((sim.network.loss, sim.network.duplication), (0.01, 0.0));
-    assert_eq!(sim.network.reordering, Span::from_millis(1));
-    assert_eq!(point(&source(GOOD)).sim, crate::sim::Settings::default());
+    let expected = Conditions {
+        bandwidth_bits_per_s: Some(10_000_000),
+        queue_bytes_max: Some(3_000),
+        loss: 0.01,
+        loss_burst: 2.5,
+        reordering: Span::from_millis(1),
+        ..Conditions::default()
+    };
+    assert_eq!((network.conditions, network.uplink_bits_per_s), (expected, Some(2_500_000)));
+    let plain = point(&source(GOOD));
+    assert_eq!((plain.sim, plain.network), (Settings::default(), Network::default()));
+}
+
+#[test]
+fn delays_that_vary_are_remembered_for_a_second_unless_told_otherwise() {
+    let jitter = |more: &str| {
+        let text =
+            GOOD.replace("[topology]\n", &format!("[topology]\njitter = \"profile\"\n{more}"));
+        assert_ne!(text, GOOD);
+        point(&source(&text))
+    };
+    assert!(jitter("").links.vary() && !point(&source(GOOD)).links.vary());
+    assert_eq!(jitter("").network.correlation, Span::from_millis(1_000));
+    assert_eq!(jitter("correlation = \"0s\"\n").network.correlation, Span::ZERO);
+    assert_eq!(jitter("correlation = \"5ms\"\n").network.correlation, Span::from_millis(5));
 }
 
 #[test]
@@ -498,6 +518,12 @@ fn a_network_that_cannot_be_is_refused() {
             &["is no bandwidth", ":37:24"],
         );
     }
+    for burst in ["0.5", "-1.0", "inf", "nan"] {
+        let text = network(&format!("loss = 0.1\nloss_burst = {burst}"));
+        check_text(&text, &["is no length of a burst", ":38:14", "at least 1"]);
+    }
+    check_text(&network("loss_burst = 3"), &["nothing is lost", ":37:14", "add `loss`"]);
+    check_text(&network("queue_bytes = 3"), &["nothing waits", ":37:15", "bandwidth_mbit_per_s"]);
     check_text(&network("latency = 3"), &["unknown key `latency`", "bandwidth_mbit_per_s"]);
     let service = source(&(GOOD.to_owned() + "[service]\nsync = 3\n"));
     check_text(&service, &["integer `3` does not fit here", ":37:8", "in quotes"]);
@@ -592,8 +618,8 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
         assert_eq!(all.quorums.phase1().min_size() + q2, n + 1);
         let floor = if q2 == 1 { Span::ZERO } else { Span::from_millis(20) };
         assert_eq!(all.floors, [floor], "{}", point.label);
-        let network = point.sim.network;
-        let of_links = network.bandwidth_bits_per_s;
+        let network = point.network;
+        let of_links = network.conditions.bandwidth_bits_per_s;
         assert_eq!(of_links.xor(network.uplink_bits_per_s), Some(10_000_000));
         assert!(sizes.insert((of_links.is_some(), n, q2)), "{}", point.label);
     }

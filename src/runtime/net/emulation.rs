@@ -4,7 +4,8 @@
 //! congestion control all live in the emulated network.
 //! Each member delays what it sends; a round trip is delayed once each way.
 //! What travels is held by the sender: a member that is killed takes it along.
-//! Links have a latency and no bandwidth.
+//! What a link loses, doubles, reorders or limits because it was asked to is counted apart from what is
+//! dropped by mistake.
 //!
 //! It knows of QUIC only the types of its UDP library, so the next version's socket trait concerns
 //! `socket.rs` alone.
@@ -16,10 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quinn::udp::Transmit;
 use serde::{Deserialize, Serialize};
 
-use super::link::{Links, Refusal};
+use super::link::{Admitted, Links, Refusal};
 use super::outlet::{Counters, Outlet};
 use super::releaser::Releaser;
 use super::run::{Header, Run};
+use crate::link::Conditions;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
 use crate::topology::Delay;
@@ -32,14 +34,22 @@ pub struct Emulation {
     counters: Arc<Counters>,
 }
 
-/// What the emulation did; a valid run has zero in the middle five.
+/// What the emulation did; a valid run has zero from `dropped` to `early`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmulationReport {
     /// Datagrams released after their delay.
     pub datagrams: u64,
     /// Datagrams of links without delay, sent at once.
     pub bypassed: u64,
-    /// Datagrams dropped by a full link.
+    /// Datagrams lost as was asked for.
+    pub lost: u64,
+    /// Datagrams for which the queue of a wire had no room, as was asked for.
+    pub queue_dropped: u64,
+    /// Datagrams that were sent twice, as was asked for.
+    pub duplicated: u64,
+    /// Datagrams that overtook another one, as was asked for.
+    pub reordered: u64,
+    /// Datagrams dropped by a link that held its limit, by mistake.
     pub dropped: u64,
     /// Datagrams dropped because no link leads to their destination.
     pub unknown_destination: u64,
@@ -66,8 +76,18 @@ impl Emulation {
     }
 
     /// Sets the link to `destination`: see [`Links::set`].
-    pub fn set(&self, destination: SocketAddr, delay: Delay, stream_id: u64) {
-        self.links().set(destination, delay, stream_id);
+    pub fn set(&self, destination: SocketAddr, delay: Delay, id: u64) {
+        self.links().set(destination, delay, id);
+    }
+
+    /// What the link to `destination` does from now on: see [`Links::set_conditions`].
+    pub fn set_conditions(&self, destination: SocketAddr, conditions: Conditions) -> bool {
+        self.links().set_conditions(destination, conditions)
+    }
+
+    /// Lets the delay of every link go through its distribution once: see [`Links::sweep`].
+    pub fn sweep(&self, from: Time, until: Time) {
+        self.links().sweep(from, until);
     }
 
     /// Lets the link to `old` lead to `new`: see [`Links::replace`].
@@ -92,6 +112,10 @@ impl Emulation {
         EmulationReport {
             datagrams: read(&counters.released),
             bypassed: read(&counters.bypassed),
+            lost: read(&counters.lost),
+            queue_dropped: read(&counters.queue_dropped),
+            duplicated: read(&counters.duplicated),
+            reordered: read(&counters.reordered),
             dropped: read(&counters.dropped),
             unknown_destination: read(&counters.unknown_destination),
             send_errors: read(&counters.send_errors),
@@ -136,32 +160,32 @@ impl Emulation {
     ) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::with_capacity(1);
         for segment in transmit.contents.chunks(segment_size) {
-            let (due, place) = match links.admit(now, transmit.destination, segment.len()) {
+            let admitted = match links.admit(now, transmit.destination, segment.len()) {
                 Ok(admitted) => admitted,
                 Err(refusal) => {
                     self.count(refusal);
                     continue;
                 }
             };
-            match runs.last_mut() {
-                Some(run) if run.due == due => {
-                    run.contents.extend_from_slice(segment);
-                    run.place.join(place);
-                }
-                _ => {
-                    let mut contents = self.releaser.buffer();
-                    contents.extend_from_slice(segment);
-                    let header = Header::of(transmit);
-                    let outlet = Arc::clone(outlet);
-                    runs.push(Run {
-                        due,
-                        sequence: 0,
-                        contents,
-                        segment_size,
-                        header,
-                        place,
-                        outlet,
-                    });
+            let Admitted { due, place, overtakes, again } = admitted;
+            self.counters.reordered.fetch_add(overtakes.into(), Ordering::Relaxed);
+            self.counters.duplicated.fetch_add(again.is_some().into(), Ordering::Relaxed);
+            for (due, place) in [Some((due, place)), again].into_iter().flatten() {
+                match runs.last_mut() {
+                    // Nothing follows a segment that is shorter than the others.
+                    Some(run) if run.due == due && run.contents.len() % segment_size == 0 => {
+                        run.contents.extend_from_slice(segment);
+                        run.place.join(place);
+                    }
+                    _ => {
+                        let mut contents = self.releaser.buffer();
+                        contents.extend_from_slice(segment);
+                        let header = Header::of(transmit);
+                        let (sequence, outlet) = (0, Arc::clone(outlet));
+                        let run =
+                            Run { due, sequence, contents, segment_size, header, place, outlet };
+                        runs.push(run);
+                    }
                 }
             }
         }
@@ -172,6 +196,8 @@ impl Emulation {
         let counter = match refusal {
             Refusal::Unknown => &self.counters.unknown_destination,
             Refusal::Full => &self.counters.dropped,
+            Refusal::Lost => &self.counters.lost,
+            Refusal::QueueFull => &self.counters.queue_dropped,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -190,9 +216,10 @@ mod tests {
 
     use quinn::udp::{EcnCodepoint, RecvMeta, UdpSocketState};
 
-    use super::super::link::Limit;
+    use super::super::link::{Limit, OVERHEAD_BYTES};
     use super::super::releaser::Precision;
     use super::*;
+    use crate::deployment::Network;
 
     const PAYLOAD: usize = 100;
 
@@ -362,6 +389,75 @@ mod tests {
         let report = member.emulation.report();
         assert_eq!((report.unknown_destination, report.dropped), (3, 6));
         assert_eq!((report.datagrams, report.bypassed), (4, 0));
+    }
+
+    fn network(conditions: Conditions) -> Network {
+        Network { conditions, ..Network::default() }
+    }
+
+    fn links_under(to: SocketAddr, conditions: Conditions) -> Links {
+        let mut links = Links::new(1).with_network(network(conditions));
+        links.set(to, Delay::zero(), 1);
+        links
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_and_counted_apart_from_mistakes() {
+        let (socket, address) = receiver();
+        let twice = Conditions { duplication: 1.0, ..Conditions::default() };
+        let member = Member::new(links_under(address, twice));
+        // The last is shorter than the others, and its copy stays whole.
+        member.send(address, 0, 3);
+        for number in [0, 0, 1, 1, 2, 2] {
+            let (received, _, length) = receive(&socket);
+            assert_eq!((received, length), (number, PAYLOAD - 10 * usize::from(number == 2)));
+        }
+        let lost = Conditions { loss: 1.0, ..Conditions::default() };
+        assert!(member.emulation.set_conditions(address, lost));
+        member.send(address, 3, 4);
+        let healed = Conditions::default();
+        assert!(member.emulation.set_conditions(address, healed));
+        member.send(address, 7, 1);
+        assert_eq!(receive(&socket).0, 7);
+        let report = member.emulation.report();
+        assert_eq!((report.lost, report.duplicated, report.reordered), (4, 3, 0));
+        assert_eq!((report.dropped, report.queue_dropped), (0, 0));
+    }
+
+    #[test]
+    fn a_full_queue_drops_what_a_router_would() {
+        let (socket, address) = receiver();
+        let size = PAYLOAD as u64 + OVERHEAD_BYTES;
+        let member = Member::new(links_under(
+            address,
+            Conditions {
+                // A tenth of a second for each.
+                bandwidth_bits_per_s: Some(size * 80),
+                queue_bytes_max: Some(2 * size),
+                ..Conditions::default()
+            },
+        ));
+        member.send(address, 0, 10);
+        // One is on the wire, and with it one waits.
+        for number in 0..2 {
+            assert_eq!(receive(&socket).0, number);
+        }
+        let report = member.emulation.report();
+        assert_eq!((report.queue_dropped, report.dropped, report.lost), (8, 0, 0));
+    }
+
+    #[test]
+    fn while_it_sweeps_a_lossy_link_only_delays() {
+        let (socket, address) = receiver();
+        let lossy = Conditions { loss: 1.0, ..Conditions::default() };
+        let member = Member::new(links_under(address, lossy));
+        let now = clock::now();
+        member.emulation.sweep(now, now + Span::from_millis(3_600_000));
+        member.send(address, 0, 3);
+        for number in 0..3 {
+            assert_eq!(receive(&socket).0, number);
+        }
+        assert_eq!(member.emulation.report().lost, 0);
     }
 
     #[test]

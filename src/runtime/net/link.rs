@@ -1,10 +1,12 @@
-//! The links of one member: for each destination, how long a datagram to it travels.
+//! The links of one member: for each destination, what becomes of a datagram, and how much is on its
+//! way there.
 //!
-//! A link is directed, and the way back is the other member's.
-//! It is first in, first out, as a route through the Internet nearly is: a datagram is due at its own
-//! draw of the delay, but never before the one sent before it.
-//! Any number of datagrams travel at once: a delay is not a rate.
-//! A link that holds too much drops, as a router does.
+//! What a link does is said once for all worlds, in [`crate::link`]; here it is done to UDP datagrams.
+//! Each directed link is a model of its own, and the way back is the other member's; what a replica
+//! sends to all of them may have to pass one uplink first.
+//!
+//! Beside what is asked for there is a limit for safety: a link that holds too much drops, and because
+//! nobody asked for that, a trial in which it happens is not valid.
 //! A destination that has no link is refused and counted, so the emulation cannot be off unnoticed.
 //!
 //! Pure: it is given the time, and says when a datagram is due; releasing it then is the
@@ -15,11 +17,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rand::Rng;
-use rand_pcg::Pcg64;
-
+use crate::deployment::Network;
+use crate::link::{Conditions, Fate, Link as Model, Wire};
 use crate::time::{Span, Time};
 use crate::topology::Delay;
+
+/// What a datagram has around it on a wire of limited bandwidth: 20 bytes of IPv4 and 8 of UDP.
+pub const OVERHEAD_BYTES: u64 = 28;
 
 /// The most that one link holds.
 ///
@@ -43,14 +47,17 @@ impl Default for Limit {
 pub struct Links {
     seed: u64,
     limit: Limit,
+    network: Network,
+    uplink: Wire,
+    /// While all links sweep, the uplink is not limited either.
+    sweep: Option<(Time, Time)>,
     table: BTreeMap<SocketAddr, Link>,
 }
 
 #[derive(Debug)]
 struct Link {
-    delay: Delay,
-    stream: Pcg64,
-    /// When the datagram admitted last is due.
+    model: Model,
+    /// When the last of what was admitted is due.
     last_due: Time,
     load: Arc<Load>,
 }
@@ -62,13 +69,31 @@ struct Load {
     bytes: AtomicU64,
 }
 
+/// A datagram that is carried.
+#[derive(Debug)]
+pub struct Admitted {
+    /// When it is due.
+    pub due: Time,
+    /// Its place on the link.
+    pub place: Place,
+    /// Whether it overtakes one that was sent before.
+    pub overtakes: bool,
+    /// If it arrives twice, when its copy is due, and the place of that; a link that holds its limit
+    /// with the datagram itself makes no copy.
+    pub again: Option<(Time, Place)>,
+}
+
 /// Why a datagram is not carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No link leads to its destination.
     Unknown,
-    /// The link holds its limit.
+    /// The link holds its limit, by mistake.
     Full,
+    /// It is lost, as was asked for.
+    Lost,
+    /// The queue of a wire has no room, as was asked for.
+    QueueFull,
 }
 
 /// The place of datagrams on a link, which is free again when this is dropped.
@@ -80,9 +105,16 @@ pub struct Place {
 }
 
 impl Links {
-    /// No links yet; `seed` and a link's stream number fix all its draws.
+    /// No links yet; `seed` and a link's number fix all its draws.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: Limit::default(), table: BTreeMap::new() }
+        Self {
+            seed,
+            limit: Limit::default(),
+            network: Network::default(),
+            uplink: Wire::default(),
+            sweep: None,
+            table: BTreeMap::new(),
+        }
     }
 
     /// The same with another limit for each link.
@@ -91,18 +123,40 @@ impl Links {
         Self { limit, ..self }
     }
 
-    /// Sets the link to `destination`; what already travels on it keeps its place.
+    /// The same with links that, when they are set, do this besides delaying.
+    #[must_use]
+    pub fn with_network(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// Sets the delay of the link to `destination`, which is new, or keeps all else: what already
+    /// travels on it, its conditions, and where its draws are.
     ///
-    /// No two links of one deployment may have one `stream_id`, or they would jitter in step.
-    pub fn set(&mut self, destination: SocketAddr, delay: Delay, stream_id: u64) {
-        let stream = Pcg64::new(self.seed.into(), stream_id.into());
+    /// `id` is that of [`streams::id`](crate::link::streams::id): no two links of one deployment may
+    /// have one, or they would jitter in step.
+    pub fn set(&mut self, destination: SocketAddr, delay: Delay, id: u64) {
         if let Some(link) = self.table.get_mut(&canonical(destination)) {
-            link.delay = delay;
-            link.stream = stream;
+            link.model.set_delay(delay);
             return;
         }
-        let link = Link { delay, stream, last_due: Time::ZERO, load: Arc::default() };
+        let mut model = Model::new(self.seed, id, delay, self.network.correlation, Span::ZERO);
+        model.set_conditions(self.network.conditions);
+        let link = Link { model, last_due: Time::ZERO, load: Arc::default() };
         self.table.insert(canonical(destination), link);
+    }
+
+    /// What the link to `destination` does from now on besides delaying; what travels on it stays.
+    /// False if there is no such link.
+    pub fn set_conditions(&mut self, destination: SocketAddr, conditions: Conditions) -> bool {
+        let link = self.table.get_mut(&canonical(destination));
+        link.map(|link| link.model.set_conditions(conditions)).is_some()
+    }
+
+    /// Lets the delay of every link go through its distribution once: see
+    /// [`Link::sweep`](Model::sweep).
+    pub fn sweep(&mut self, from: Time, until: Time) {
+        self.sweep = Some((from, until));
+        self.table.values_mut().for_each(|link| link.model.sweep(from, until));
     }
 
     /// Lets the link that led to `old` lead to `new`, where its member restarted; its draws go on.
@@ -120,13 +174,14 @@ impl Links {
 
     /// The median delay of the link to `destination`.
     pub fn median(&self, destination: SocketAddr) -> Option<Span> {
-        self.table.get(&canonical(destination)).map(|link| link.delay.median())
+        self.table.get(&canonical(destination)).map(|link| link.model.delay().median())
     }
 
-    /// Whether a datagram may skip the queue: its link has no delay and holds nothing.
+    /// Whether a datagram may skip the queue: its link does nothing and holds nothing.
     pub fn bypasses(&self, destination: SocketAddr) -> bool {
         let link = self.table.get(&canonical(destination));
-        link.is_some_and(|link| link.delay.is_zero() && link.load.is_empty())
+        let is_idle = link.is_some_and(|link| link.model.is_idle() && link.load.is_empty());
+        is_idle && self.network.uplink_bits_per_s.is_none()
     }
 
     /// Takes a datagram of so many bytes, and says when it is due.
@@ -135,12 +190,30 @@ impl Links {
         now: Time,
         destination: SocketAddr,
         bytes: usize,
-    ) -> Result<(Time, Place), Refusal> {
+    ) -> Result<Admitted, Refusal> {
         let link = self.table.get_mut(&canonical(destination)).ok_or(Refusal::Unknown)?;
-        let draw = link.delay.quantile(uniform(&mut link.stream));
-        let place = Place::take(&link.load, bytes as u64, self.limit).ok_or(Refusal::Full)?;
-        link.last_due = link.last_due.max(now + draw);
-        Ok((link.last_due, place))
+        let (bytes, wire_bytes) = (bytes as u64, bytes as u64 + OVERHEAD_BYTES);
+        let place = Place::take(&link.load, bytes, self.limit).ok_or(Refusal::Full)?;
+        let is_sweeping = self.sweep.is_some_and(|(from, until)| from <= now && now < until);
+        let at = match self.network.uplink_bits_per_s {
+            Some(bits_per_s) if !is_sweeping => {
+                let queue_bytes_max = self.network.conditions.queue_bytes_max;
+                let passed = self.uplink.pass(now, wire_bytes, bits_per_s, queue_bytes_max);
+                passed.ok_or(Refusal::QueueFull)?
+            }
+            _ => now,
+        };
+        let (due, again_due) = match link.model.send(at, || wire_bytes) {
+            Fate::Arrives(due) => (due, None),
+            Fate::Twice(due, again_due) => (due, Some(again_due)),
+            Fate::Lost => return Err(Refusal::Lost),
+            Fate::QueueFull => return Err(Refusal::QueueFull),
+        };
+        let overtakes = due < link.last_due;
+        link.last_due = link.last_due.max(due).max(again_due.unwrap_or_default());
+        let again =
+            again_due.and_then(|due| Some((due, Place::take(&link.load, bytes, self.limit)?)));
+        Ok(Admitted { due, place, overtakes, again })
     }
 }
 
@@ -188,11 +261,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The next number of the stream in [0, 1): its highest 53 bits.
-fn uniform(stream: &mut Pcg64) -> f64 {
-    (stream.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +286,7 @@ mod tests {
     }
 
     fn due(links: &mut Links, now: Time) -> Time {
-        links.admit(now, address(1), 100).unwrap().0
+        links.admit(now, address(1), 100).unwrap().due
     }
 
     /// Scenario delay-line-as-pipe: one message at a time caps a link at 1/latency messages.
@@ -227,7 +295,7 @@ mod tests {
         let mut links = links(Delay::constant(ms(50)));
         let travelling: Vec<_> =
             (0..1000).map(|_| links.admit(SECOND, address(1), 1452).unwrap()).collect();
-        assert!(travelling.iter().all(|(due, _)| *due == SECOND + ms(50)));
+        assert!(travelling.iter().all(|sent| sent.due == SECOND + ms(50)));
     }
 
     /// Scenario delay-reorders: one sleep a message lets a later one overtake.
@@ -240,21 +308,6 @@ mod tests {
         let travelled: Vec<_> = sent.iter().zip(&due).map(|(sent, due)| due.since(*sent)).collect();
         assert!(travelled.iter().all(|span| *span >= ms(10)));
         assert!(travelled.iter().any(|span| *span != travelled[0]), "there was no jitter");
-    }
-
-    #[test]
-    fn far_apart_datagrams_have_the_asked_distribution() {
-        let mut links = links(jitter());
-        let travelled = (0..10_000).map(|i| {
-            let now = SECOND + ms(1000).times(i);
-            due(&mut links, now).since(now)
-        });
-        let mut travelled: Vec<_> = travelled.collect();
-        travelled.sort_unstable();
-        for (index, exact) in [(2_500, 14.32), (5_000, 20.4), (7_500, 30.79)] {
-            let found = travelled[index].as_millis_f64();
-            assert!((found / exact - 1.0).abs() < 0.05, "{index}: {found}");
-        }
     }
 
     #[test]
@@ -287,7 +340,7 @@ mod tests {
         let mut links = links(Delay::constant(ms(80)));
         links.set(address(2), Delay::constant(ms(10)), 8);
         assert_eq!(due(&mut links, SECOND), SECOND + ms(80));
-        assert_eq!(links.admit(SECOND, address(2), 1).unwrap().0, SECOND + ms(10));
+        assert_eq!(links.admit(SECOND, address(2), 1).unwrap().due, SECOND + ms(10));
         assert_eq!(links.median(address(1)), Some(ms(80)));
         assert_eq!(links.median(address(3)), None);
     }
@@ -296,12 +349,12 @@ mod tests {
     fn a_full_link_drops_until_something_is_released() {
         let mut links =
             links(Delay::constant(ms(5))).with_limit(Limit { datagrams: 2, bytes: 1000 });
-        let (_, first) = links.admit(SECOND, address(1), 400).unwrap();
-        let (_, second) = links.admit(SECOND, address(1), 400).unwrap();
+        let first = links.admit(SECOND, address(1), 400).unwrap().place;
+        let second = links.admit(SECOND, address(1), 400).unwrap().place;
         assert_eq!(links.admit(SECOND, address(1), 1).unwrap_err(), Refusal::Full);
         drop(first);
         assert_eq!(links.admit(SECOND, address(1), 601).unwrap_err(), Refusal::Full);
-        let (_, mut both) = links.admit(SECOND, address(1), 600).unwrap();
+        let mut both = links.admit(SECOND, address(1), 600).unwrap().place;
         both.join(second);
         assert_eq!(both.datagrams(), 2);
         drop(both);
@@ -312,10 +365,10 @@ mod tests {
     fn only_an_empty_link_without_delay_is_bypassed() {
         let mut links = links(Delay::constant(ms(5)));
         assert!(!links.bypasses(address(1)));
-        let (due, place) = links.admit(SECOND, address(1), 100).unwrap();
+        let Admitted { due, place, .. } = links.admit(SECOND, address(1), 100).unwrap();
         links.set(address(1), Delay::zero(), 7);
         assert!(!links.bypasses(address(1)), "it would overtake what travels");
-        assert_eq!(links.admit(SECOND, address(1), 100).unwrap().0, due);
+        assert_eq!(links.admit(SECOND, address(1), 100).unwrap().due, due);
         drop(place);
         assert!(links.bypasses(address(1)));
     }
@@ -325,7 +378,7 @@ mod tests {
         let mut links = links(Delay::constant(ms(5)));
         assert!(links.replace(address(1), address(9)));
         assert!(!links.replace(address(1), address(9)));
-        assert_eq!(links.admit(SECOND, address(9), 1).unwrap().0, SECOND + ms(5));
+        assert_eq!(links.admit(SECOND, address(9), 1).unwrap().due, SECOND + ms(5));
         assert_eq!(links.admit(SECOND, address(1), 1).unwrap_err(), Refusal::Unknown);
     }
 
@@ -334,5 +387,90 @@ mod tests {
         let mut links = links(Delay::constant(ms(5)));
         let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), 1);
         assert!(links.admit(SECOND, mapped, 1).is_ok());
+    }
+    fn conditions(conditions: Conditions) -> Network {
+        Network { conditions, ..Network::default() }
+    }
+
+    fn links_under(network: Network) -> Links {
+        let mut links = Links::new(1).with_network(network);
+        links.set(address(1), Delay::constant(ms(5)), 7);
+        links
+    }
+
+    #[test]
+    fn what_is_lost_on_purpose_is_told_from_what_a_mistake_drops() {
+        let mut links = links_under(conditions(Conditions { loss: 1.0, ..Conditions::default() }));
+        assert_eq!(links.admit(SECOND, address(1), 1).unwrap_err(), Refusal::Lost);
+        let mut links = links.with_limit(Limit { datagrams: 0, bytes: 0 });
+        assert_eq!(links.admit(SECOND, address(1), 1).unwrap_err(), Refusal::Full);
+    }
+
+    #[test]
+    fn what_is_lost_or_finds_no_room_takes_no_place() {
+        let limit = Limit { datagrams: 1, bytes: 1000 };
+        let lossy = Conditions { loss: 1.0, ..Conditions::default() };
+        let mut links = links_under(conditions(lossy)).with_limit(limit);
+        for _ in 0..3 {
+            assert_eq!(links.admit(SECOND, address(1), 1).unwrap_err(), Refusal::Lost);
+        }
+    }
+
+    #[test]
+    fn a_copy_has_a_place_of_its_own() {
+        let twice = Conditions { duplication: 1.0, ..Conditions::default() };
+        let limit = Limit { datagrams: 3, bytes: 1000 };
+        let mut links = links_under(conditions(twice)).with_limit(limit);
+        let sent = links.admit(SECOND, address(1), 100).unwrap();
+        assert_eq!(sent.again.as_ref().unwrap().0, SECOND + ms(5));
+        let last = links.admit(SECOND, address(1), 100).unwrap();
+        assert!(last.again.is_none(), "there are three places");
+        assert_eq!(links.admit(SECOND, address(1), 100).unwrap_err(), Refusal::Full);
+    }
+
+    #[test]
+    fn what_overtakes_is_said_to() {
+        let reordering = Conditions { reordering: ms(30), ..Conditions::default() };
+        let mut links = links_under(conditions(reordering));
+        let sent: Vec<_> = (0..100).map(|_| links.admit(SECOND, address(1), 1).unwrap()).collect();
+        let overtaking = sent.iter().filter(|sent| sent.overtakes).count();
+        assert!((50..100).contains(&overtaking), "{overtaking}");
+        assert!(!sent[0].overtakes);
+        assert!(links.set_conditions(address(1), Conditions::default()));
+        assert!(!links.admit(SECOND, address(1), 1).unwrap().overtakes);
+        assert!(!links.set_conditions(address(2), Conditions::default()), "there is no such link");
+    }
+
+    /// 125 bytes with 28 around them take 1224 us at a megabit a second.
+    #[test]
+    fn all_that_a_member_sends_passes_its_uplink() {
+        let uplink = Network { uplink_bits_per_s: Some(1_000_000), ..Network::default() };
+        let mut links = links_under(uplink);
+        links.set(address(2), Delay::zero(), 8);
+        assert!(!links.bypasses(address(2)), "the uplink is on its way");
+        let wire = Span::from_micros(1224);
+        let mut due = |at, port| links.admit(at, address(port), 125).unwrap().due;
+        assert_eq!(due(SECOND, 1), SECOND + wire + ms(5));
+        assert_eq!(due(SECOND, 2), SECOND + wire.times(2));
+        links.sweep(SECOND + ms(10), SECOND + ms(20));
+        let mut due = |at, port| links.admit(at, address(port), 125).unwrap().due;
+        assert_eq!(due(SECOND + ms(10), 2), SECOND + ms(10), "a sweep measures the delay");
+    }
+
+    #[test]
+    fn a_link_set_again_keeps_its_conditions_and_its_draws() {
+        let lossy = Conditions { loss: 0.5, ..Conditions::default() };
+        let fates = |is_set_again: bool| {
+            let mut links = links_under(conditions(lossy));
+            let is_carried = |links: &mut Links| links.admit(SECOND, address(1), 1).is_ok();
+            let mut fates: Vec<bool> = (0..20).map(|_| is_carried(&mut links)).collect();
+            if is_set_again {
+                links.set(address(1), Delay::constant(ms(4)), 7);
+            }
+            fates.extend((0..20).map(|_| is_carried(&mut links)));
+            fates
+        };
+        assert_eq!(fates(true), fates(false));
+        assert!(fates(true).contains(&true) && fates(true).contains(&false));
     }
 }

@@ -24,8 +24,16 @@ pub(super) struct Counters {
     pub(super) released: AtomicU64,
     /// Given to the kernel at once: their link has no delay.
     pub(super) bypassed: AtomicU64,
-    /// Refused by a full link.
+    /// Refused by a link that holds its limit.
     pub(super) dropped: AtomicU64,
+    /// Lost on purpose.
+    pub(super) lost: AtomicU64,
+    /// Refused on purpose: the queue of a wire was full.
+    pub(super) queue_dropped: AtomicU64,
+    /// Copied on purpose.
+    pub(super) duplicated: AtomicU64,
+    /// Sent before others that were given earlier, on purpose.
+    pub(super) reordered: AtomicU64,
     /// Refused for want of a link.
     pub(super) unknown_destination: AtomicU64,
     /// Refused by the kernel.

@@ -107,7 +107,7 @@ impl Eq for Run {}
 mod tests {
     use std::net::UdpSocket;
 
-    use super::super::link::Links;
+    use super::super::link::{Admitted, Links};
     use super::*;
     use crate::time::Span;
     use crate::topology::Delay;
@@ -132,7 +132,8 @@ mod tests {
         }
 
         fn run(&mut self, bytes: usize, segment_size: usize) -> Run {
-            let (due, place) = self.links.admit(Time::ZERO, self.destination, bytes).unwrap();
+            let Admitted { due, place, .. } =
+                self.links.admit(Time::ZERO, self.destination, bytes).unwrap();
             let header = Header { destination: self.destination, ecn: None, source: None };
             let (contents, outlet) = (vec![0; bytes], Arc::clone(&self.outlet));
             Run { due, sequence: 0, contents, segment_size, header, place, outlet }

@@ -9,8 +9,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Network, Service, Settings, World};
-use crate::deployment::{Deployment, Durability, Harm};
+use super::{Service, Settings, World};
+use crate::deployment::{Deployment, Durability, Harm, Network};
+use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::protocol::{Effects, Input, Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -114,6 +115,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
         quorums: QuorumSystem::majority(n),
         send: SendPolicy::All,
         links: Links::new(&profile, &regions, &regions[..1], jitter).unwrap(),
+        network: Network::default(),
         workload: Workload {
             arrival: Arrival::Closed { clients: 1 },
             keys: Keys::Uniform { count: 1 },
@@ -147,16 +149,22 @@ fn pair(settings: &Settings) -> World<Counter> {
     World::new(&deployment("uniform:20ms", Jitter::None, 2), settings, counter(2, 1))
 }
 
+/// The same two on other links.
+fn pair_on(network: Network) -> World<Counter> {
+    let deployment = Deployment { network, ..deployment("uniform:20ms", Jitter::None, 2) };
+    World::new(&deployment, &Settings::default(), counter(2, 1))
+}
+
 fn trio(settings: &Settings) -> World<Counter> {
     World::new(&deployment("uniform:20ms", Jitter::None, 3), settings, counter(3, 1))
 }
 
 fn service(service: Service) -> Settings {
-    Settings { service, ..Settings::default() }
+    Settings { service }
 }
 
-fn network(network: Network) -> Settings {
-    Settings { network, ..Settings::default() }
+fn network(conditions: Conditions) -> Network {
+    Network { conditions, ..Network::default() }
 }
 
 const R0: NodeId = NodeId(0);

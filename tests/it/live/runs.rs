@@ -131,6 +131,27 @@ fn members_in_one_process_leave_the_same_results() {
     assert_eq!((replica.start_count, replica.recovered_group_count), (Some(1), Some(0)));
 }
 
+/// What was asked for is no mistake: the trial is valid, and says what it did.
+#[test]
+fn links_that_lose_double_and_reorder_are_what_was_asked_for() {
+    let network = r#"
+[network]
+loss = 0.05
+loss_burst = 2.0
+duplication = 0.1
+reordering = "1ms"
+"#;
+    let tables = format!("{MULTI}{network}");
+    let site = Site::new(&small("memory", &tables));
+    site.run(&["--launcher", "in-process"]).check(0, &["multi"]);
+    check_results(&site, &["multi"]);
+    let trial = &site.trials()[0];
+    assert!(trial.link_datagram_count > Some(0), "without any delay the links are emulated too");
+    assert_eq!((trial.link_drop_count, trial.link_queue_drop_count), (Some(0), Some(0)));
+    assert!(trial.link_lost_count > Some(0) && trial.link_duplicate_count > Some(0), "{trial:?}");
+    assert!(trial.link_reorder_count > Some(0), "{trial:?}");
+}
+
 #[test]
 fn a_closed_loop_offers_nothing_and_achieves_something() {
     let workload = r#"arrival = { closed = { clients = 3 } }

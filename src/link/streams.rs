@@ -1,39 +1,45 @@
-//! Random streams: one for each purpose of each link and each replica.
+//! Random streams: one for each purpose of each directed link and each member.
 //!
 //! A stream is seeded by the trial's seed, what it is for and whom it belongs to, and by nothing
-//! else: so adding a node, or another fault, changes no other draw.
+//! else: so adding a node, or another fault, changes no other draw, and a link draws the same in the
+//! simulator and live.
 
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-use crate::deployment::MemberName;
 use crate::seed::scramble;
+use crate::topology::Site;
 
 /// What a stream is for; its number is part of its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// How long each message of a link takes.
+pub enum Purpose {
+    /// How long each datagram of a link takes.
     Delay = 1,
-    /// Which messages of a link are lost.
+    /// Which datagrams of a link are lost.
     Loss = 2,
-    /// Which messages of a link arrive twice.
+    /// Which datagrams of a link arrive twice.
     Duplication = 3,
-    /// By how much messages of a link are delayed so that they overtake one another.
+    /// By how much datagrams of a link are delayed so that they overtake one another.
     Reordering = 4,
     /// The spread of the timers of a replica.
     Timers = 5,
 }
 
-/// The stream of one purpose of one member.
-pub(super) fn of_member(seed: u64, purpose: Purpose, member: MemberName) -> Pcg64 {
-    of_link(seed, purpose, member, member)
+/// The number of the link from one site to another; no two links of a deployment have one.
+pub fn id(from: Site, to: Site) -> u64 {
+    number(from) << 32 | number(to)
 }
 
-/// The stream of one purpose of the link between two members.
+/// The stream of one purpose of one member.
+pub fn of_member(seed: u64, purpose: Purpose, member: Site) -> Pcg64 {
+    of_link(seed, purpose, id(member, member))
+}
+
+/// The stream of one purpose of the link of this [number](id).
 ///
 /// PCG streams whose seeds are near one another can be correlated, so each part is scrambled in.
-pub(super) fn of_link(seed: u64, purpose: Purpose, from: MemberName, to: MemberName) -> Pcg64 {
-    let parts = [purpose as u64, number(from), number(to)];
+pub fn of_link(seed: u64, purpose: Purpose, link: u64) -> Pcg64 {
+    let parts = [purpose as u64, link >> 32, link & 0xffff_ffff];
     let mixed = parts.into_iter().fold(scramble(seed ^ SALT), |mixed, part| {
         scramble(mixed.wrapping_add(part).wrapping_add(1))
     });
@@ -43,26 +49,24 @@ pub(super) fn of_link(seed: u64, purpose: Purpose, from: MemberName, to: MemberN
 /// Keeps these streams apart from the workload's, which scrambles the same seed.
 const SALT: u64 = 0x5153_f0c1_a9b7_2d11;
 
-fn number(member: MemberName) -> u64 {
-    match member {
-        MemberName::Replica(id) => u64::from(id.0) << 1,
-        MemberName::Client(id) => u64::from(id.0) << 1 | 1,
+fn number(site: Site) -> u64 {
+    match site {
+        Site::Replica(id) => u64::from(id.0) << 1,
+        Site::Client(index) => (index as u64) << 1 | 1,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::ClientId;
     use crate::quorum::NodeId;
     use rand::RngExt;
     use std::collections::BTreeSet;
 
     #[test]
     fn no_two_purposes_or_links_share_a_stream() {
-        let members = [0, 1, 2].map(|id| MemberName::Replica(NodeId(id)));
-        let clients = [0, 1].map(|id| MemberName::Client(ClientId(id)));
-        let everybody: Vec<MemberName> = members.into_iter().chain(clients).collect();
+        let members = [0, 1, 2].map(|id| Site::Replica(NodeId(id)));
+        let everybody: Vec<Site> = members.into_iter().chain([0, 1].map(Site::Client)).collect();
         let purposes = [
             Purpose::Delay,
             Purpose::Loss,
@@ -76,7 +80,7 @@ mod tests {
             for purpose in purposes {
                 for from in &everybody {
                     for to in &everybody {
-                        first_draws.insert(of_link(seed, purpose, *from, *to).random::<u64>());
+                        first_draws.insert(of_link(seed, purpose, id(*from, *to)).random::<u64>());
                         count += 1;
                     }
                 }
@@ -90,8 +94,8 @@ mod tests {
     fn streams_of_neighbouring_links_are_uncorrelated() {
         let draws = 20_000;
         let uniform = |to| -> Vec<f64> {
-            let [from, to] = [0, to].map(|id| MemberName::Replica(NodeId(id)));
-            let mut stream = of_link(1, Purpose::Delay, from, to);
+            let [from, to] = [0, to].map(|id| Site::Replica(NodeId(id)));
+            let mut stream = of_link(1, Purpose::Delay, id(from, to));
             (0..draws).map(|_| stream.random::<f64>() - 0.5).collect()
         };
         let (one, other) = (uniform(1), uniform(2));
