@@ -56,6 +56,17 @@ impl Delay {
         from + Span(((*to - from).0 as f64 * weight).round() as u64)
     }
 
+    /// The probability of a delay that is not longer.
+    pub fn cdf(&self, span: Span) -> f64 {
+        let above = self.quantiles.partition_point(|(_, delay)| *delay <= span);
+        let (Some((high, to)), Some((low, from))) =
+            (self.quantiles.get(above), above.checked_sub(1).map(|below| &self.quantiles[below]))
+        else {
+            return if above == 0 { 0.0 } else { 1.0 };
+        };
+        low + (high - low) * (span - *from).0 as f64 / (*to - *from).0 as f64
+    }
+
     /// The median.
     pub fn median(&self) -> Span {
         self.quantile(0.5)
