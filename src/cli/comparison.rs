@@ -1,5 +1,7 @@
-//! The table at the end of a run: one line for every variant and client region.
+//! The table at the end of a run: one line for every variant and client region, and what in it disagrees
+//! with the floors.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Table;
@@ -7,6 +9,7 @@ use comfy_table::Table;
 use super::table::table;
 use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::residual::Disagreement;
 use crate::experiment::run::Finished;
 use crate::measure::{Latencies, Summary};
 use crate::time::Span;
@@ -28,19 +31,41 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
         }
     }
     let header = [
-        "variant",
-        "|Q1|/|Q2|",
-        "client",
-        "offered/achieved (1/s)",
-        "p50",
-        "p50 by trial",
-        "p99",
-        "max",
-        "floor",
-        "over",
+        "variant", "Q1/Q2", "client", "rate 1/s", "p50", "p50 over", "spread", "p99", "p99 over",
         "valid",
     ];
-    table(&header, &[1, 3, 4, 5, 6, 7, 8, 9, 10], &rows)
+    table(&header, &[1, 3, 4, 5, 6, 7, 8, 9], &rows)
+}
+
+/// What the columns of the comparison mean.
+pub(super) const LEGEND: &str = "\
+latencies in ms, from the intended start to the reply; over: above the floor of the same percentile,
+which is the network alone; spread: between the medians of the trials; rate: offered/achieved";
+
+/// What disagrees with the floors, a line for each variant and client region: the gravest of its trials.
+pub(super) fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+    let mut trial_counts: BTreeMap<_, usize> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<&Disagreement>> = BTreeMap::new();
+    for ended in finished.iter().filter(|ended| ended.row.valid) {
+        let of = (ended.trial.point, ended.trial.variant, ended.backend);
+        *trial_counts.entry(of).or_default() += 1;
+        for found in &ended.disagreements {
+            groups.entry((of, &found.client_region)).or_default().push(found);
+        }
+    }
+    let line = |((of, region), found): ((_, &String), Vec<&Disagreement>)| {
+        let (point, variant, backend): (usize, usize, Backend) = of;
+        let point = &plan.points[point];
+        let name = line_name(&point.variants[variant].name, &point.label);
+        let trials = match trial_counts[&of] {
+            1 => String::new(),
+            count => format!(", {} of {count} trials", found.len()),
+        };
+        let gravest =
+            found.iter().min_by_key(|it| (it.kind, Reverse(it.residual_ns.unsigned_abs())))?;
+        Some(format!("{name}, {region} ({}{trials}): {gravest}", backend.name()))
+    };
+    groups.into_iter().filter_map(line).collect()
 }
 
 fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Vec<String> {
@@ -50,22 +75,26 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
     let (merged, medians) = merged(valid.iter().copied(), client);
     let summary = Summary::of(&merged);
     let floor = variant.floors[client];
+    let over = |latency: Option<u64>, floor: Span| {
+        latency.map_or_else(
+            || "-".into(),
+            |ns| format!("{:+.2}", ns as f64 / 1e6 - floor.as_millis_f64()),
+        )
+    };
     let mut name = line_name(&variant.name, &point.label);
     if is_of_many {
         name = format!("{name} ({})", backend.name());
     }
-    let over = summary.p50.map(|p50| p50 as f64 / 1e6 - floor.as_millis_f64());
     vec![
         name,
         format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
         point.links.client_regions[client].clone(),
         rates(&valid),
         milliseconds(summary.p50),
-        range(&medians),
+        over(summary.p50, floor.p50),
+        spread(&medians),
         milliseconds(summary.p99),
-        milliseconds(summary.max),
-        milliseconds(Some(floor.0)),
-        over.map_or_else(|| "-".into(), |over| format!("{over:+.2}")),
+        over(summary.p99, floor.p99),
         format!("{}/{}", valid.len(), trials.len()),
     ]
 }
@@ -103,10 +132,11 @@ fn rates(valid: &[&Finished]) -> String {
     format!("{offered}/{achieved}")
 }
 
-fn range(medians: &[Span]) -> String {
+/// Between the least and the greatest of the medians.
+fn spread(medians: &[Span]) -> String {
     match (medians.iter().min(), medians.iter().max()) {
         (Some(least), Some(most)) if medians.len() > 1 => {
-            format!("{:.2}-{:.2}", least.as_millis_f64(), most.as_millis_f64())
+            format!("{:.2}", (*most - *least).as_millis_f64())
         }
         _ => "-".into(),
     }
@@ -128,6 +158,7 @@ mod tests {
     use super::*;
     use crate::experiment::file::Source;
     use crate::experiment::plan::Size;
+    use crate::experiment::residual::{Kind, LeftOut};
     use crate::measure::rows::TrialRow;
 
     const EXPERIMENT: &str = r#"
@@ -173,6 +204,7 @@ quorums = { majority = {} }
             backend: Backend::Live,
             row,
             writes: if valid { writes.into() } else { Vec::new() },
+            disagreements: vec![],
             violations: vec![],
             unfit: vec![],
         }
@@ -198,11 +230,8 @@ quorums = { majority = {} }
         assert_eq!(lines.len(), 2, "{table}");
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
         // The upper ends of the histogram's buckets, which are a thousandth wide.
-        assert_eq!(lines[0][5], "21.00-23.00", "{table}");
-        assert_eq!(lines[0][8..], ["20.00", "+1.00", "2/2"], "{table}");
-        assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
-        let header = table.to_string();
-        assert!(header.contains("p50 by trial") && header.contains("floor"), "{header}");
+        assert_eq!(lines[0][4..], ["21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"], "{table}");
+        assert_eq!((lines[1][2].as_str(), lines[1][8].as_str()), ("elsewhere", "+5.02"));
     }
 
     #[test]
@@ -212,10 +241,34 @@ quorums = { majority = {} }
         let valid = finished(&plan, 0, [ms(21), ms(45)], true);
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[valid, invalid]));
-        assert_eq!((lines[0][10].as_str(), lines[0][4].as_str()), ("1/2", "21.00"));
+        assert_eq!((lines[0][9].as_str(), lines[0][4].as_str()), ("1/2", "21.00"));
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[invalid]));
-        assert_eq!(lines[0][3..8], ["-/-", "-", "-", "-", "-"]);
-        assert_eq!(lines[0][9..], ["-", "0/1"]);
+        assert_eq!(lines[0][3..], ["-/-", "-", "-", "-", "-", "-", "0/1"]);
+    }
+
+    #[test]
+    fn a_variant_and_client_has_one_line_for_what_disagrees_in_all_its_trials() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials: Vec<Finished> =
+            (0..2).map(|trial| finished(&plan, trial, [ms(21), ms(45)], true)).collect();
+        assert_eq!(disagreements(&plan, &trials), [""; 0]);
+        for (trial, kind, residual_ns) in
+            [(0, Kind::Unexplained, 9_000_000), (1, Kind::Impossible, -2_000_000)]
+        {
+            let client_region = "elsewhere".to_owned();
+            let left_out = LeftOut::default();
+            trials[trial].disagreements =
+                vec![Disagreement { client_region, kind, residual_ns, left_out }];
+        }
+        let lines = disagreements(&plan, &trials);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let begins = "multi, elsewhere (live, 2 of 2 trials): p50 is 2.00ms below its floor";
+        assert!(lines[0].starts_with(begins), "{lines:?}");
+        trials[1].disagreements[0].client_region = "a".to_owned();
+        let lines = disagreements(&plan, &trials);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].contains("(live, 1 of 2 trials): p50 is 9.00ms above"), "{lines:?}");
     }
 }

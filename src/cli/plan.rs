@@ -14,12 +14,14 @@ use crate::experiment::plan::{Plan, Point, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
 use crate::time::Span;
+use crate::topology::Floor;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
 /// Nothing is started.
 /// The floor of a client is the least commit latency that any implementation could have on these
 /// links: network only, without processing, queueing and disks.
+/// Where delays vary, it is told as its p50 and its p99.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos plan experiments/quickstart.toml
@@ -126,7 +128,9 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let is_common = plan.points.iter().all(|point| cells(point) == common);
     let mut header: Vec<String> =
         ["variant", "protocol", "|Q1|", "|Q2|", "send", "leader"].map(str::to_owned).to_vec();
-    header.extend(regions.iter().map(|region| format!("floor {region} (ms)")));
+    let floors = || plan.points.iter().flat_map(|point| &point.variants).flat_map(|v| &v.floors);
+    let percentiles = if floors().any(|floor| floor.p50 != floor.p99) { ", p50/p99" } else { "" };
+    header.extend(regions.iter().map(|region| format!("floor {region} (ms{percentiles})")));
     let mut right: Vec<usize> = [2, 3].into_iter().chain(6..header.len()).collect();
     let mut rows = common;
     if !is_common {
@@ -181,10 +185,15 @@ fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
     ];
     row.extend(regions.iter().map(|region| {
         let client = point.links.client_regions.iter().position(|other| other == region);
-        let floor = client.map(|client| variant.floors[client].as_millis_f64());
-        floor.map_or_else(|| "-".to_owned(), |floor| format!("{floor:.2}"))
+        client.map_or_else(|| "-".to_owned(), |client| percentiles(variant.floors[client]))
     }));
     row
+}
+
+/// A floor in milliseconds; its p50 and p99 where they differ.
+fn percentiles(Floor { p50, p99 }: Floor) -> String {
+    let [p50, p99] = [p50, p99].map(|span| format!("{:.2}", span.as_millis_f64()));
+    if p50 == p99 { p50 } else { format!("{p50}/{p99}") }
 }
 
 /// The size of a quorum; of listed ones the least and the greatest.

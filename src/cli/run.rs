@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::comparison::comparison;
+use super::comparison::{LEGEND, comparison, disagreements};
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
@@ -16,6 +16,7 @@ use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
+use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
 
@@ -186,10 +187,10 @@ fn conclude(
             writeln!(out, "{}\n", side_by_side(plan, finished))?;
         }
         writeln!(out, "{}", comparison(plan, finished))?;
-        writeln!(
-            out,
-            "\nlatencies in ms, from the intended start to the reply; floor: network alone"
-        )?;
+        writeln!(out, "\n{LEGEND}")?;
+    }
+    for line in disagreements(plan, finished) {
+        writeln!(out, "FLOOR: {line}")?;
     }
     for ended in finished {
         let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
@@ -199,8 +200,9 @@ fn conclude(
         for reason in &ended.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
-        if !ended.row.flags.is_empty() && ended.row.valid {
-            writeln!(out, "{name} note: {}", ended.row.flags)?;
+        let notes = notes(&ended.row.flags);
+        if !notes.is_empty() && ended.row.valid {
+            writeln!(out, "{name} note: {notes}")?;
         }
     }
     writeln!(out, "results in {}", summary.folder.display())?;
@@ -218,6 +220,13 @@ fn conclude(
     } else {
         Exit::Done
     })
+}
+
+/// The flags of a trial but those about floors, which are said for all trials at once.
+fn notes(flags: &str) -> String {
+    let others: Vec<&str> =
+        flags.split(';').filter(|flag| !flag.starts_with(residual::FLAG)).collect();
+    others.join(";")
 }
 
 /// A run in a new folder.

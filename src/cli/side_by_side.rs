@@ -8,6 +8,7 @@ use crate::experiment::backend::Backend;
 use crate::experiment::plan::Plan;
 use crate::experiment::run::Finished;
 use crate::measure::{Latencies, Summary};
+use crate::topology::Floor;
 
 /// A measured median that is farther from the simulated one than this is marked.
 const NEAR: f64 = 0.05;
@@ -28,26 +29,26 @@ pub(super) fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
                     merged(finished.iter().filter(is_of), client).0
                 };
                 let name = line_name(&variant.name, &point.label);
-                let floor = variant.floors[client].0;
                 let worlds = [writes(Backend::Sim), writes(Backend::Live)];
-                rows.push(row(name, region.clone(), floor, &worlds));
+                rows.push(row(name, region.clone(), variant.floors[client], &worlds));
             }
         }
     }
     let header = [
         "variant",
         "client",
-        "floor",
-        "p50 simulated",
-        "p50 measured",
-        "difference",
-        "p99 simulated",
-        "p99 measured",
+        "p50 floor",
+        "p50 sim",
+        "p50 live",
+        "live/sim",
+        "p99 floor",
+        "p99 sim",
+        "p99 live",
     ];
-    table(&header, &[2, 3, 4, 5, 6, 7], &rows)
+    table(&header, &[2, 3, 4, 5, 6, 7, 8], &rows)
 }
 
-fn row(name: String, region: String, floor: u64, worlds: &[Latencies; 2]) -> Vec<String> {
+fn row(name: String, region: String, floor: Floor, worlds: &[Latencies; 2]) -> Vec<String> {
     let [sim, live] = worlds.each_ref().map(Summary::of);
     let difference = match (sim.p50, live.p50) {
         (Some(sim), Some(live)) if sim > 0 => {
@@ -60,10 +61,11 @@ fn row(name: String, region: String, floor: u64, worlds: &[Latencies; 2]) -> Vec
     vec![
         name,
         region,
-        milliseconds(Some(floor)),
+        milliseconds(Some(floor.p50.0)),
         milliseconds(sim.p50),
         milliseconds(live.p50),
         difference,
+        milliseconds(Some(floor.p99.0)),
         milliseconds(sim.p99),
         milliseconds(live.p99),
     ]
@@ -84,12 +86,14 @@ mod tests {
     fn a_median_that_is_far_from_the_simulated_one_is_marked() {
         let ms = Span::from_millis;
         let difference = |sim, live| {
-            row("multi".into(), "a".into(), 0, &[all(ms(sim)), all(ms(live))])[5].clone()
+            row("multi".into(), "a".into(), Floor::default(), &[all(ms(sim)), all(ms(live))])[5]
+                .clone()
         };
         assert!(difference(100, 102).starts_with("+2.0"), "{}", difference(100, 102));
         assert!(!difference(100, 102).contains('!'));
         assert!(difference(100, 106).ends_with('!') && difference(100, 90).ends_with('!'));
-        let nothing = row("multi".into(), "a".into(), 0, &[all(ms(1)), Latencies::new()]);
+        let nothing =
+            row("multi".into(), "a".into(), Floor::default(), &[all(ms(1)), Latencies::new()]);
         assert_eq!(nothing[5], "-");
     }
 }

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table};
 
 /// A line below the header and nothing else, in the order of comfy-table's presets.
-const HEADER_LINE: &str = "     ──            ";
+const HEADER_LINE: &str = "     ─             ";
 
 /// The width that running text is folded to.
 const TEXT_WIDTH: usize = 78;

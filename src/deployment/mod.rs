@@ -119,7 +119,10 @@ impl Deployment {
         targets
     }
 
-    /// The least commit latency that the links allow a client (closed form, from medians).
+    /// The least commit latency that the links allow a client, with every delay at its median.
+    ///
+    /// It shifts what a session counts as achieved; what latencies are compared with is
+    /// [`topology::floors`].
     pub fn floor(&self, client: ClientId) -> Span {
         let index = client.0 as usize;
         match self.mode {

@@ -17,7 +17,8 @@ use super::backend::{self, Backend, Live, Unwritten, Worlds};
 use super::ledger::{Ledger, Part};
 use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
-use super::tables;
+use super::residual::Disagreement;
+use super::tables::{self, Rows};
 use super::verify::{self, Findings};
 use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
@@ -94,6 +95,8 @@ pub struct Finished {
     pub row: TrialRow,
     /// Latencies of writes, by client region; none if the trial is invalid.
     pub writes: Vec<Latencies>,
+    /// Medians that are not where their floors say.
+    pub disagreements: Vec<Disagreement>,
     /// Violations of safety, as sentences.
     pub violations: Vec<String>,
     /// Other reasons why the numbers cannot be believed, as sentences.
@@ -325,7 +328,8 @@ impl Work<'_> {
 impl Finished {
     fn of(part: &Part) -> Self {
         let Part { trial, backend, rows, violations, unfit } = part.clone();
-        Self { trial, backend, row: rows.trial, writes: rows.writes, violations, unfit }
+        let Rows { trial: row, writes, disagreements, .. } = rows;
+        Self { trial, backend, row, writes, disagreements, violations, unfit }
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::plan::{Plan, Point, Trial};
+use super::residual::{self, Disagreement};
 use super::verify::Findings;
 use crate::cluster::{Outcome, RoleReport};
 use crate::deployment::Durability;
@@ -18,7 +19,7 @@ use crate::time::Span;
 use crate::workload::Arrival;
 
 /// Above this share of all cores the machine, and not the protocol, sets the pace.
-const CPU_UTILISATION_MAX: f64 = 0.9;
+pub(super) const CPU_UTILISATION_MAX: f64 = 0.9;
 
 /// Every row of one trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub(super) struct Rows {
     pub(super) members: Vec<MemberRow>,
     /// By client region: what was merged for the comparison.
     pub(super) writes: Vec<Latencies>,
+    /// Medians that are not where their floors say.
+    pub(super) disagreements: Vec<Disagreement>,
 }
 
 /// The rows of a trial; one whose findings are bad has no numbers.
@@ -54,6 +57,10 @@ pub(super) fn rows(
     if findings.is_valid() {
         client_rows(plan, trial, &key, outcome, &mut rows)?;
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
+        rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
+        for found in &rows.disagreements {
+            rows.trial.flag(&format!("{}{}: {found}", residual::FLAG, found.client_region));
+        }
     } else {
         rows.trial.invalidate("INVALID");
     }
@@ -205,14 +212,14 @@ fn client_rows(
         let MemberName::Client(client) = member else { continue };
         let index = client.0 as usize;
         let region = &links.client_regions[index];
-        let floor = plan.variant(trial).floors.get(index).copied();
+        let floors = plan.variant(trial).floors.get(index).map(|floor| (floor.p50, floor.p99));
         for operation in OperationKind::ALL {
             let latencies = report.recording.total(operation)?;
             if latencies.is_empty() {
                 continue;
             }
             let name = operation.name();
-            rows.latency.push(LatencyRow::new(key, region, name, &latencies, floor));
+            rows.latency.push(LatencyRow::new(key, region, name, &latencies, floors));
             rows.percentiles.extend(PercentileRow::of(key, region, name, &latencies));
             for point in timeline(&[&report.recording], operation)? {
                 let length = report.recording.length;

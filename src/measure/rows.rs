@@ -144,6 +144,12 @@ pub struct LatencyRow {
     pub latency_ns_max: Option<u64>,
     /// The least latency that the protocol can have with these links, at the median.
     pub floor_ns_p50: Option<u64>,
+    /// The same at the 99th percentile.
+    pub floor_ns_p99: Option<u64>,
+    /// The median less its floor; negative if it is below.
+    pub residual_ns_p50: Option<i64>,
+    /// The 99th percentile less its floor.
+    pub residual_ns_p99: Option<i64>,
     /// The lower end of the 95 % interval of the median within the trial.
     pub latency_ns_p50_low: Option<u64>,
     /// Its upper end.
@@ -283,14 +289,19 @@ pub struct TrialKey {
 }
 
 impl TrialRow {
+    /// Adds a flag; what separates flags is taken out of it.
+    pub fn flag(&mut self, flag: &str) {
+        if !self.flags.is_empty() {
+            self.flags.push(';');
+        }
+        self.flags.push_str(&flag.replace(';', ","));
+    }
+
     /// Takes the numbers away: a trial whose history fails has none.
     ///
     /// What the check counted stays, because it says why.
     pub fn invalidate(&mut self, flag: &str) {
-        if !self.flags.is_empty() {
-            self.flags.push(';');
-        }
-        self.flags.push_str(flag);
+        self.flag(flag);
         let Self { saturated, offered_per_s, achieved_per_s, cpu_us_per_op, .. } = self;
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_us_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
@@ -308,16 +319,17 @@ impl TrialRow {
 }
 
 impl LatencyRow {
-    /// The row of one histogram.
+    /// The row of one histogram; `floors` are those of the median and of the 99th percentile.
     pub fn new(
         key: &TrialKey,
         client_region: &str,
         operation: &str,
         latencies: &Latencies,
-        floor_p50: Option<Span>,
+        floors: Option<(Span, Span)>,
     ) -> Self {
         let TrialKey { trial, variant, backend } = key.clone();
         let summary = Summary::of(latencies);
+        let (floor_p50, floor_p99) = floors.unzip();
         Self {
             trial,
             variant,
@@ -334,12 +346,21 @@ impl LatencyRow {
             latency_ns_p999: summary.p999,
             latency_ns_max: summary.max,
             floor_ns_p50: floor_p50.map(|floor| floor.0),
+            floor_ns_p99: floor_p99.map(|floor| floor.0),
+            residual_ns_p50: residual_ns(summary.p50, floor_p50),
+            residual_ns_p99: residual_ns(summary.p99, floor_p99),
             latency_ns_p50_low: summary.p50_low,
             latency_ns_p50_high: summary.p50_high,
             latency_ns_p99_low: summary.p99_low,
             latency_ns_p99_high: summary.p99_high,
         }
     }
+}
+
+/// A latency less its floor, where there are both.
+fn residual_ns(latency_ns: Option<u64>, floor: Option<Span>) -> Option<i64> {
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    Some(signed(latency_ns?) - signed(floor?.0))
 }
 
 impl PhaseRow {

@@ -40,7 +40,7 @@ fn the_headers_are_these() {
         header::<LatencyRow>(),
         "trial,variant,backend,client_region,operation,count,latency_ns_min,latency_ns_mean,\
          latency_ns_p50,latency_ns_p90,latency_ns_p95,latency_ns_p99,latency_ns_p999,\
-         latency_ns_max,floor_ns_p50,latency_ns_p50_low,latency_ns_p50_high,\
+         latency_ns_max,floor_ns_p50,floor_ns_p99,residual_ns_p50,residual_ns_p99,latency_ns_p50_low,latency_ns_p50_high,\
          latency_ns_p99_low,latency_ns_p99_high"
     );
     assert_eq!(
@@ -70,18 +70,18 @@ fn what_was_not_measured_is_empty() {
     let row = LatencyRow::new(&key(), "eu-west-1", "read", &Latencies::new(), None);
     assert_eq!(
         csv(&[row]).lines().nth(1).unwrap(),
-        "3,flex-4-2,live,eu-west-1,read,0,,,,,,,,,,,,,"
+        "3,flex-4-2,live,eu-west-1,read,0,,,,,,,,,,,,,,,,"
     );
 }
 
 #[test]
 fn a_latency_row_says_its_histogram_and_comes_back() {
-    let floor = Some(Span(50));
-    let row = LatencyRow::new(&key(), "eu-west-1", "write", &latencies(100), floor);
+    let floors = Some((Span(53), Span(70)));
+    let row = LatencyRow::new(&key(), "eu-west-1", "write", &latencies(100), floors);
     let text = csv(std::slice::from_ref(&row));
     assert_eq!(
         text.lines().nth(1).unwrap(),
-        "3,flex-4-2,live,eu-west-1,write,100,1,51,50,90,95,99,,100,50,40,61,97,"
+        "3,flex-4-2,live,eu-west-1,write,100,1,51,50,90,95,99,,100,53,70,-3,29,40,61,97,"
     );
     let found: Vec<LatencyRow> =
         csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(Result::unwrap).collect();

@@ -119,6 +119,15 @@ impl Links {
         tables.into_iter().flatten().flatten().any(|delay| !delay.is_constant())
     }
 
+    /// Another delay for each link.
+    #[cfg(test)]
+    pub(super) fn map(&mut self, to: impl Fn(&Delay) -> Delay) {
+        let tables = [&mut self.between_replicas, &mut self.to_clients, &mut self.from_clients];
+        for delay in tables.into_iter().flatten().flatten() {
+            *delay = to(delay);
+        }
+    }
+
     /// The replicas, in order.
     pub fn replicas(&self) -> impl Iterator<Item = NodeId> {
         (0..self.replica_regions.len())

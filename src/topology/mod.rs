@@ -22,10 +22,11 @@ pub use error::{Error, RowProblem, UnknownRegion};
 mod fit;
 pub use fit::{Fit, SHAPE_DEFAULT};
 pub mod floor;
-pub use floor::{
+pub use floor::medians::{
     best_leader, classic_floor, multi_floor, nearest_first, nearest_replica, quorum_span,
     quorum_span_among, recovery_phase1_span,
 };
+pub use floor::{Floor, floors};
 mod links;
 pub use links::{Links, Site};
 mod matrix;

@@ -8,7 +8,7 @@ use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sim;
 use crate::time::Span;
-use crate::topology::Links;
+use crate::topology::{Floor, Links};
 use crate::workload::Workload;
 
 use super::error::{Error, Refused};
@@ -70,7 +70,7 @@ pub struct Variant {
     /// Whether it runs although a phase-1 and a phase-2 quorum may be disjoint.
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
-    pub floors: Vec<Span>,
+    pub floors: Vec<Floor>,
     /// What goes wrong, by its time: the faults of the file, whose `leader` is the configured one of
     /// this variant, whoever leads when they come.
     pub faults: Vec<deployment::Fault>,

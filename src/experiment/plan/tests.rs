@@ -9,6 +9,7 @@ use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::QuorumSystem;
 use crate::sim::Settings;
+use crate::topology::Floor;
 
 fn plan(source: &Source) -> Plan {
     match Plan::from_source(source, Size::default()) {
@@ -74,7 +75,7 @@ fn a_good_file_becomes_a_plan() {
 fn floors_are_those_of_the_closed_form() {
     let leader = "{ multi = { leader = \"us-east-1\" } }";
     let point = point(&spoil("{ multi = { leader = \"us-west-2\" } }", leader));
-    let floor = |variant: usize| point.variants[variant].floors[0].as_millis_f64();
+    let floor = |variant: usize| point.variants[variant].floors[0].p50.as_millis_f64();
     assert!((floor(1) - 64.4).abs() < 0.5, "{}", floor(1));
     assert!((floor(0) - 2.0 * 69.6).abs() < 1.0, "{}", floor(0));
 }
@@ -82,7 +83,8 @@ fn floors_are_those_of_the_closed_form() {
 #[test]
 fn the_best_leader_has_the_least_mean_floor() {
     let best = point(&spoil("leader = \"us-west-2\"", "leader = \"best\""));
-    let mean = |point: &Point| point.variants[1].floors.iter().map(|floor| floor.0).sum::<u64>();
+    let mean =
+        |point: &Point| point.variants[1].floors.iter().map(|floor| floor.p50.0).sum::<u64>();
     for region in ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"] {
         let other = point(&spoil("leader = \"us-west-2\"", &format!("leader = \"{region}\"")));
         assert!(mean(&best) <= mean(&other), "{region} is better");
@@ -133,7 +135,7 @@ fn a_profile_beside_the_experiment_file_is_found() {
     let text = text.split("[[fault]]").next().unwrap();
     let path = folder.path().join("experiment.toml");
     let point = point(&Source { path, text: text.to_owned() });
-    assert_eq!(point.variants[1].floors, [Span::from_millis(11)]);
+    assert_eq!(point.variants[1].floors, [Floor::constant(Span::from_millis(11))]);
 }
 
 #[test]
@@ -539,7 +541,7 @@ fn replicas_without_names_are_numbered_where_names_are_free() {
     let flex = &found.variants[1];
     assert_eq!(flex.mode, Mode::Multi { leader: NodeId(3) });
     // The client r3 is beside its leader, and the other one is as far from it as anybody.
-    assert_eq!(flex.floors, [Span::from_micros(200), Span::from_micros(400)]);
+    assert_eq!(flex.floors, [200, 400].map(|us| Floor::constant(Span::from_micros(us))));
 
     let none = text.replace("count = 5 }", "count = 0 }");
     check_text(&source(&none), &["`topology.replicas.count` is zero", ":8:22"]);
@@ -617,7 +619,7 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
         let q2 = all.quorums.phase2().min_size();
         assert_eq!(all.quorums.phase1().min_size() + q2, n + 1);
         let floor = if q2 == 1 { Span::ZERO } else { Span::from_millis(20) };
-        assert_eq!(all.floors, [floor], "{}", point.label);
+        assert_eq!(all.floors, [Floor::constant(floor)], "{}", point.label);
         let network = point.network;
         let of_links = network.conditions.bandwidth_bits_per_s;
         assert_eq!(of_links.xor(network.uplink_bits_per_s), Some(10_000_000));

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::experiment::file::{self, Quorums, Sets};
 use crate::quorum::{Disjoint, QuorumSystem};
-use crate::topology::{best_leader, classic_floor, multi_floor};
+use crate::topology::{best_leader, floors};
 
 use super::Variant;
 use super::error::{Error, Refused};
@@ -51,15 +51,11 @@ fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
             Mode::Multi { leader }
         }
     };
-    let floor = |client| match mode {
-        Mode::Classic => classic_floor(&places.links, &quorums, client),
-        Mode::Multi { leader } => multi_floor(&places.links, &quorums, leader, client),
-    };
-    let floors = (0..places.links.client_regions.len()).map(floor).collect();
     let send = match typed.send {
         file::Send::All => SendPolicy::All,
         file::Send::Quorum => SendPolicy::Quorum,
     };
+    let floors = floors(&places.links, mode, &quorums, send);
     let unsafe_quorums = typed.unsafe_quorums;
     Ok(Variant { name, mode, quorums, send, unsafe_quorums, floors, faults: Vec::new() })
 }

@@ -1,23 +1,18 @@
-//! Floors: what no implementation can be faster than on these links, in closed form.
+//! The closed form with every delay at its median: exact to the nanosecond where no link has jitter.
 //!
 //! r(a, b) is the median round trip, r(a, a) = 0, and the span of a family from L is the least time
 //! until some quorum of it has answered L, with L answering itself at once.
 //! For counts that is `R_k(L)`, the k-th smallest of r(L, i) over all replicas; for explicit sets the
 //! minimum over the sets of the maximum over their members.
 //!
-//! | protocol | least commit latency for client c |
-//! |---|---|
-//! | Multi-Paxos and Flexible Paxos, leader L | r(c, L) + span of phase 2 from L |
-//! | classic Paxos, proposer p | r(c, p) + span of phase 1 from p + span of phase 2 from p |
-//!
-//! Processing, queueing and the disk take no time here, and every delay is its median.
-//! With jitter the median of the k-th smallest is not the k-th smallest of the medians: then these are
-//! predictions near the floor, and the exact distribution is not computed here.
+//! With jitter the median of the k-th smallest is not the k-th smallest of the medians, nor the median of
+//! a sum the sum of the medians: then these are estimates by which to choose, and the figures to compare
+//! with are those of [`super::floors`].
 
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
-use super::links::{Links, Site};
+use super::super::links::{Links, Site};
 
 /// The least time until a quorum of `family` has answered `from`.
 ///
@@ -37,16 +32,26 @@ pub fn quorum_span_among(
     live: NodeSet,
 ) -> Option<Span> {
     let to = |node: NodeId| links.round_trip(Site::Replica(from), Site::Replica(node));
+    span(family, live, to)
+}
+
+/// The least time until a quorum of `family` has answered, if the replicas in `live` do so after these
+/// times; `None` if they hold no quorum.
+pub(super) fn span(
+    family: &Family,
+    live: NodeSet,
+    answer: impl Fn(NodeId) -> Span,
+) -> Option<Span> {
     match family {
         Family::Count(size) => {
-            let mut spans: Vec<Span> = live.iter().map(to).collect();
+            let mut spans: Vec<Span> = live.iter().map(answer).collect();
             spans.sort_unstable();
             spans.get(size.checked_sub(1)?).copied()
         }
         Family::Sets(sets) => sets
             .iter()
             .filter(|set| set.is_subset(live))
-            .filter_map(|set| set.iter().map(to).max())
+            .filter_map(|set| set.iter().map(&answer).max())
             .min(),
     }
 }
@@ -75,6 +80,7 @@ pub fn classic_floor(links: &Links, system: &QuorumSystem, client: usize) -> Spa
 /// The leader with the least mean over the clients of [`multi_floor`]; of equals the lowest number.
 ///
 /// Clients count alike, as the load is shared equally among their regions.
+/// It is chosen by medians, so jitter does not move it.
 pub fn best_leader(links: &Links, system: &QuorumSystem) -> NodeId {
     // The client count is the same for every leader, so the sum orders them as the mean does.
     let total = |leader: NodeId| -> u128 {
@@ -111,7 +117,7 @@ fn to_client(links: &Links, client: usize, node: NodeId) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Jitter, Profile};
+    use super::super::super::{Jitter, Profile};
     use super::*;
 
     const FIVE: [&str; 5] =

@@ -1,0 +1,252 @@
+//! How likely a quorum is among those that have answered, when each has with a probability of its own.
+//!
+//! P(some quorum has answered) is the sum over all sets of replicas that hold a quorum of Π p over the
+//! set and Π (1 − p) over the others: for counts the Poisson-binomial tail, for explicit sets a sum over
+//! masks.
+//! It is not summed set by set but one replica after the other: having answered or not leaves a smaller
+//! question about the rest, and equal questions are asked once, which makes a decision diagram (Bryant
+//! 1986).
+//! For `k` of `n` that has at most `n · k` vertices; for explicit sets at most 2^n, and few where they are
+//! few.
+//!
+//! Beyond [`VERTICES_MAX`], which up to 15 replicas do not reach, the sum over the sets of Π p bounds the
+//! probability from above (Boole): then the floor is a lower bound.
+
+use std::collections::BTreeMap;
+
+use crate::quorum::{Family, NodeId, NodeSet};
+
+/// The most vertices of a diagram: it is walked for every point of a distribution.
+const VERTICES_MAX: usize = 1 << 15;
+
+/// Whether a family has a quorum among those that answered.
+#[derive(Clone, Debug)]
+pub(super) enum Answered {
+    /// Each vertex behind those that it refers to: the last one is the question that is asked.
+    Exactly(Vec<Vertex>),
+    /// The sets of a family whose diagram is too large.
+    AtMost(Vec<NodeSet>),
+}
+
+/// A question about the replicas from one on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vertex {
+    node: usize,
+    /// The vertex that asks the rest if this replica has answered.
+    yes: usize,
+    /// The same if it has not.
+    no: usize,
+}
+
+/// The vertices that ask nothing: there is no quorum, and there is one.
+const NEVER: usize = 0;
+const ALWAYS: usize = 1;
+
+impl Answered {
+    /// The question for a family over `n` replicas.
+    pub(super) fn new(n: usize, family: &Family) -> Self {
+        Self::within(n, family, VERTICES_MAX)
+    }
+
+    fn within(n: usize, family: &Family, vertices_max: usize) -> Self {
+        let leaf = Vertex { node: 0, yes: NEVER, no: NEVER };
+        let mut builder =
+            Builder { n, vertices_max, vertices: vec![leaf; 2], known: BTreeMap::new() };
+        let rest = match family {
+            Family::Count(size) => Rest::Count(*size),
+            Family::Sets(sets) => Rest::sets(sets.iter().copied()),
+        };
+        match (builder.vertex(0, rest), family) {
+            (Some(root), _) => {
+                // The root may be a leaf, or older than what was built last.
+                builder.vertices.truncate(root + 1);
+                Self::Exactly(builder.vertices)
+            }
+            (None, Family::Sets(sets)) => Self::AtMost(sets.clone()),
+            (None, Family::Count(_)) => unreachable!("64 replicas have 4096 vertices"),
+        }
+    }
+
+    /// The probability, when each replica has answered with the probability of its place.
+    ///
+    /// `room` is what one call leaves to the next, so that none of them allocates.
+    pub(super) fn probability(&self, answered: &[f64], room: &mut Vec<f64>) -> f64 {
+        match self {
+            Self::Exactly(vertices) => {
+                room.clear();
+                room.extend([0.0, 1.0]);
+                for vertex in vertices.iter().skip(2) {
+                    let p = answered[vertex.node];
+                    room.push(p * room[vertex.yes] + (1.0 - p) * room[vertex.no]);
+                }
+                room[vertices.len() - 1]
+            }
+            Self::AtMost(sets) => {
+                let all_of = |set: &NodeSet| {
+                    set.iter().map(|id| answered[usize::from(id.0)]).product::<f64>()
+                };
+                sets.iter().map(all_of).sum::<f64>().min(1.0)
+            }
+        }
+    }
+}
+
+/// What is still asked of the replicas that come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rest {
+    /// So many of them.
+    Count(usize),
+    /// All of one of these sets: minimal and in order, so that equal questions are equal.
+    Sets(Vec<NodeSet>),
+}
+
+impl Rest {
+    fn sets(sets: impl Iterator<Item = NodeSet>) -> Self {
+        let mut sets: Vec<NodeSet> = sets.collect();
+        sets.sort_unstable_by_key(|set| (set.len(), *set));
+        sets.dedup();
+        let mut minimal: Vec<NodeSet> = Vec::new();
+        for set in sets {
+            if !minimal.iter().any(|smaller| smaller.is_subset(set)) {
+                minimal.push(set);
+            }
+        }
+        Self::Sets(minimal)
+    }
+
+    /// What is left when this replica has answered.
+    fn with(&self, node: NodeId) -> Self {
+        match self {
+            Self::Count(size) => Self::Count(size - 1),
+            Self::Sets(sets) => Self::sets(sets.iter().map(|set| set.without(node))),
+        }
+    }
+
+    /// What is left when it has not.
+    fn without(&self, node: NodeId) -> Self {
+        match self {
+            Self::Count(size) => Self::Count(*size),
+            Self::Sets(sets) => {
+                Self::Sets(sets.iter().copied().filter(|set| !set.contains(node)).collect())
+            }
+        }
+    }
+}
+
+struct Builder {
+    n: usize,
+    vertices_max: usize,
+    vertices: Vec<Vertex>,
+    known: BTreeMap<(usize, Rest), usize>,
+}
+
+impl Builder {
+    /// The vertex that asks `rest` of the replicas from `node` on; `None` if the diagram grows too large.
+    fn vertex(&mut self, node: usize, rest: Rest) -> Option<usize> {
+        match &rest {
+            Rest::Count(0) => return Some(ALWAYS),
+            Rest::Count(size) if *size > self.n - node => return Some(NEVER),
+            Rest::Sets(sets) if sets.is_empty() => return Some(NEVER),
+            Rest::Sets(sets) if sets[0].is_empty() => return Some(ALWAYS),
+            _ => {}
+        }
+        let key = (node, rest);
+        if let Some(vertex) = self.known.get(&key) {
+            return Some(*vertex);
+        }
+        let id = NodeId(u8::try_from(node).expect("a deployment has at most 64 replicas"));
+        let yes = self.vertex(node + 1, key.1.with(id))?;
+        let no = self.vertex(node + 1, key.1.without(id))?;
+        // A replica that makes no difference is not asked.
+        let vertex = if yes == no { yes } else { self.add(Vertex { node, yes, no })? };
+        self.known.insert(key, vertex);
+        Some(vertex)
+    }
+
+    fn add(&mut self, vertex: Vertex) -> Option<usize> {
+        self.vertices.push(vertex);
+        (self.vertices.len() <= self.vertices_max).then(|| self.vertices.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition: the sum over all masks that hold a quorum.
+    fn by_masks(n: usize, family: &Family, answered: &[f64]) -> f64 {
+        let probability = |set: NodeSet| {
+            let of = |node: usize| {
+                let id = NodeId(u8::try_from(node).unwrap());
+                if set.contains(id) { answered[node] } else { 1.0 - answered[node] }
+            };
+            (0..n).map(of).product::<f64>()
+        };
+        let sets = (0..1_u64 << n).map(NodeSet::from_mask);
+        sets.filter(|set| family.contains(*set)).map(probability).sum()
+    }
+
+    const ANSWERED: [f64; 7] = [1.0, 0.9, 0.5, 0.35, 0.2, 0.01, 0.0];
+
+    #[track_caller]
+    fn assert_exact(n: usize, family: &Family) {
+        let found = Answered::new(n, family).probability(&ANSWERED[..n], &mut Vec::new());
+        let expected = by_masks(n, family, &ANSWERED[..n]);
+        assert!((found - expected).abs() < 1e-12, "{family} of {n}: {found}, not {expected}");
+    }
+
+    #[test]
+    fn counts_are_the_sum_over_all_masks() {
+        for n in 1..=7 {
+            (1..=n).for_each(|size| assert_exact(n, &Family::Count(size)));
+        }
+    }
+
+    #[test]
+    fn explicit_sets_are_the_sum_over_all_masks() {
+        for one in 1..32 {
+            for other in (1..32).step_by(3) {
+                let sets = [one, other, 0b10110].map(NodeSet::from_mask).to_vec();
+                assert_exact(5, &Family::Sets(sets));
+            }
+        }
+        // The rows of two by three, and one of each column.
+        assert_exact(6, &Family::Sets([0b111, 0b111_000].map(NodeSet::from_mask).to_vec()));
+        let columns = (0..9).map(|pick| NodeSet::from_mask(1 << (pick % 3) | 8 << (pick / 3)));
+        assert_exact(6, &Family::Sets(columns.collect()));
+    }
+
+    #[test]
+    fn a_family_that_needs_nobody_has_its_quorum() {
+        assert_exact(3, &Family::Sets(vec![NodeSet::EMPTY]));
+        assert_exact(7, &Family::Sets(vec![NodeSet::from_mask(1 << 6)]));
+    }
+
+    #[test]
+    fn the_diagram_of_a_count_is_small_for_any_number_of_replicas() {
+        let Answered::Exactly(vertices) = Answered::new(64, &Family::Count(33)) else {
+            panic!("a count is exact")
+        };
+        assert!(vertices.len() <= 2 + 64 * 33, "{}", vertices.len());
+        let answered = [0.5; 64];
+        let found = Answered::Exactly(vertices).probability(&answered, &mut Vec::new());
+        // Half of what is not a tie of 32 heads and 32 tails; that has 0.099_346_753.
+        assert!((found - (1.0 - 0.099_346_753_7) / 2.0).abs() < 1e-9, "{found}");
+    }
+
+    #[test]
+    fn a_diagram_that_is_too_large_gives_an_upper_bound() {
+        let sets: Vec<NodeSet> =
+            [0b0_0111, 0b0_1011, 0b1_1100, 0b1_0101].map(NodeSet::from_mask).to_vec();
+        let family = Family::Sets(sets);
+        let bound = Answered::within(5, &family, 3);
+        assert!(matches!(bound, Answered::AtMost(_)));
+        for shift in 0..5 {
+            let mut answered = ANSWERED[..5].to_vec();
+            answered.rotate_left(shift);
+            let exact = Answered::new(5, &family).probability(&answered, &mut Vec::new());
+            let at_most = bound.probability(&answered, &mut Vec::new());
+            assert!((exact..=1.0).contains(&at_most), "{exact} {at_most}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Floors against an independent way: drawing what happens to many commands, one leg after the other.
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use super::super::delay::Delay;
+use super::super::{Jitter, Profile};
+use super::medians::{classic_floor, multi_floor, nearest_first};
+use super::*;
+use crate::quorum::NodeSet;
+
+const FIVE: [&str; 5] = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
+const CLIENTS: [&str; 2] = ["us-east-1", "ca-central-1"];
+
+fn links(jitter: Jitter, replicas: &[&str]) -> Links {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let profile = Profile::load("aws-2025-07").unwrap();
+    let mut links = Links::new(&profile, &names(replicas), &names(&CLIENTS), Jitter::None).unwrap();
+    if matches!(jitter, Jitter::Profile) {
+        // A spread of every link that is wide against what tells the replicas apart.
+        links.map(|delay| {
+            let median = delay.median();
+            if median == Span::ZERO {
+                return delay.clone();
+            }
+            Delay::weibull(Span(median.0 / 10 * 7), median.0 as f64 * 0.4, 1.3)
+        });
+    }
+    links
+}
+
+fn sets(masks: &[u64]) -> Family {
+    Family::Sets(masks.iter().copied().map(NodeSet::from_mask).collect())
+}
+
+fn systems() -> Vec<QuorumSystem> {
+    vec![
+        QuorumSystem::majority(5),
+        QuorumSystem::counts(5, 4, 2).unwrap(),
+        QuorumSystem::counts(5, 1, 5).unwrap(),
+        QuorumSystem::counts(5, 5, 1).unwrap(),
+        QuorumSystem::new(
+            5,
+            sets(&[0b00111, 0b11100, 0b01011]),
+            sets(&[0b00011, 0b10100, 0b01100]),
+        )
+        .unwrap(),
+    ]
+}
+
+const MULTI: Mode = Mode::Multi { leader: NodeId(0) };
+
+/// The latency of one command, by following its messages.
+struct Draw<'a> {
+    links: &'a Links,
+    random: Pcg64,
+}
+
+impl Draw<'_> {
+    fn leg(&mut self, from: Site, to: Site) -> Span {
+        if from == to {
+            return Span::ZERO;
+        }
+        self.links.between(from, to).quantile(self.random.random())
+    }
+
+    fn phase(&mut self, from: NodeId, family: &Family, send: SendPolicy) -> Span {
+        let order = nearest_first(self.links, from);
+        let asked = match send {
+            SendPolicy::All => self.links.replicas().collect(),
+            SendPolicy::Quorum => family.first_in(&order).unwrap(),
+        };
+        let mut answers: Vec<(Span, NodeId)> = Vec::new();
+        for node in asked.iter() {
+            let (here, there) = (Site::Replica(from), Site::Replica(node));
+            answers.push((self.leg(here, there) + self.leg(there, here), node));
+        }
+        answers.sort_unstable();
+        let mut met = NodeSet::EMPTY;
+        for (at, node) in answers {
+            met.insert(node);
+            if family.contains(met) {
+                return at;
+            }
+        }
+        panic!("no quorum answered")
+    }
+
+    fn commit(
+        &mut self,
+        mode: Mode,
+        system: &QuorumSystem,
+        send: SendPolicy,
+        client: usize,
+    ) -> Span {
+        let (proposer, phase1) = match mode {
+            Mode::Multi { leader } => (leader, None),
+            Mode::Classic => (nearest_replica(self.links, client), Some(system.phase1())),
+        };
+        let (site, client) = (Site::Replica(proposer), Site::Client(client));
+        let phase1 = phase1.map_or(Span::ZERO, |family| self.phase(proposer, family, send));
+        let phase2 = self.phase(proposer, system.phase2(), send);
+        self.leg(client, site) + phase1 + phase2 + self.leg(site, client)
+    }
+}
+
+/// The shares of many drawn commands that are not longer than each of these.
+fn shares<const N: usize>(
+    links: &Links,
+    (mode, system, send, client): (Mode, &QuorumSystem, SendPolicy, usize),
+    limits: [Span; N],
+) -> [f64; N] {
+    let mut draw = Draw { links, random: Pcg64::seed_from_u64(7) };
+    let mut within = [0_u32; N];
+    for _ in 0..DRAWS {
+        let latency = draw.commit(mode, system, send, client);
+        for (count, limit) in within.iter_mut().zip(limits) {
+            *count += u32::from(latency <= limit);
+        }
+    }
+    within.map(|count| f64::from(count) / f64::from(DRAWS))
+}
+
+const DRAWS: u32 = 5_000;
+
+/// Four standard errors of a share of all draws.
+fn reach(share: f64) -> f64 {
+    4.0 * (share * (1.0 - share) / f64::from(DRAWS)).sqrt()
+}
+
+#[test]
+fn floors_are_the_percentiles_of_drawn_commands() {
+    let links = links(Jitter::Profile, &FIVE);
+    for system in [0, 1, 4].map(|which| systems().swap_remove(which)) {
+        for mode in [MULTI, Mode::Classic] {
+            for send in [SendPolicy::All, SendPolicy::Quorum] {
+                let Floor { p50, p99 } = floors(&links, mode, &system, send)[1];
+                assert!(p50 < p99, "{p50} {p99}");
+                let found = shares(&links, (mode, &system, send, 1), [p50, p99]);
+                for (share, found) in [0.5, 0.99].into_iter().zip(found) {
+                    let is_near = (found - share).abs() <= reach(share);
+                    assert!(is_near, "{mode:?} {send:?} {system:?}: {found} for {share}");
+                }
+            }
+        }
+    }
+}
+
+/// The wrong formula must show: the k-th smallest of the medians is no median.
+#[test]
+fn floors_from_medians_are_not_the_percentiles_of_drawn_commands() {
+    let links = links(Jitter::Profile, &FIVE);
+    let system = QuorumSystem::majority(5);
+    let of_medians = [
+        (MULTI, multi_floor(&links, &system, NodeId(0), 0)),
+        (Mode::Classic, classic_floor(&links, &system, 0)),
+    ];
+    for (mode, wrong) in of_medians {
+        let [found] = shares(&links, (mode, &system, SendPolicy::All, 0), [wrong]);
+        assert!((found - 0.5).abs() > 2.0 * reach(0.5), "{mode:?}: {found}");
+    }
+}
+
+#[test]
+fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
+    let links = links(Jitter::None, &FIVE);
+    for system in systems() {
+        for send in [SendPolicy::All, SendPolicy::Quorum] {
+            for leader in links.replicas() {
+                let of = |client| multi_floor(&links, &system, leader, client);
+                let expected = [0, 1].map(|client| Floor::constant(of(client)));
+                assert_eq!(floors(&links, Mode::Multi { leader }, &system, send), expected);
+            }
+            let expected =
+                [0, 1].map(|client| Floor::constant(classic_floor(&links, &system, client)));
+            assert_eq!(floors(&links, Mode::Classic, &system, send), expected);
+        }
+    }
+}
+
+/// With delays that vary, whom one waits for matters: the slowest of two chosen before is not the second
+/// of five.
+#[test]
+fn a_thrifty_proposer_waits_longer_than_one_that_asks_all() {
+    let links = links(Jitter::Profile, &FIVE);
+    let system = QuorumSystem::counts(5, 3, 3).unwrap();
+    let floor = |send| floors(&links, MULTI, &system, send)[0];
+    let (all, thrifty) = (floor(SendPolicy::All), floor(SendPolicy::Quorum));
+    assert!(thrifty.p50 >= all.p50 && thrifty.p99 > all.p99, "{all:?} {thrifty:?}");
+}
+
+#[test]
+fn a_link_that_cannot_matter_does_not_coarsen_the_others() {
+    let mut links = links(Jitter::None, &FIVE);
+    let system = QuorumSystem::counts(5, 4, 2).unwrap();
+    let before = floors(&links, MULTI, &system, SendPolicy::All);
+    links.map(|delay| {
+        let far = delay.median() > Span::from_millis(60);
+        if far { Delay::weibull(delay.median(), 5e8, 1.0) } else { delay.clone() }
+    });
+    assert_eq!(floors(&links, MULTI, &system, SendPolicy::All), before);
+}
