@@ -10,7 +10,7 @@ use super::{Latencies, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct TrialRow {
     pub send: String,
     /// `fsync` or `memory`.
     pub durability: String,
+    /// What carried the messages: `quic/one/fixed`, that is protocol, streams and congestion
+    /// controller; empty where messages were simulated.
+    pub transport: String,
     /// `poisson:200`, `fixed:200` (operations a second over all clients) or `closed:64` (clients).
     pub arrival: String,
     /// The regions of the clients, separated by `;`.
