@@ -80,7 +80,7 @@ impl Live<'_> {
             listen: self.listen,
             folder: work,
             timeouts: self.timeouts,
-            transport: live::transport(plan.point(trial).congestion),
+            transport: plan.point(trial).transport.clone(),
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }

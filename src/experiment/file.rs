@@ -12,6 +12,8 @@ mod fault;
 pub use fault::*;
 mod sections;
 pub use sections::*;
+mod transport;
+pub use transport::*;
 
 use std::io;
 use std::ops::Range;

@@ -1,9 +1,7 @@
 //! From a trial of the plan to what the cluster deploys.
 
-use super::file;
 use super::plan::{Plan, Trial};
 use crate::deployment::Deployment;
-use crate::runtime::net::{Congestion, Transport};
 
 /// What `trial` deploys.
 pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
@@ -22,15 +20,4 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         drain: point.drain,
         faults: variant.faults.clone(),
     }
-}
-
-pub(super) fn transport(congestion: file::Congestion) -> Transport {
-    let fixed = Transport::default();
-    let congestion = match congestion {
-        file::Congestion::Fixed => fixed.congestion,
-        file::Congestion::Cubic => Congestion::Cubic,
-        file::Congestion::NewReno => Congestion::NewReno,
-        file::Congestion::Bbr => Congestion::Bbr,
-    };
-    Transport { congestion, ..fixed }
 }

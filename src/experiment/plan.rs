@@ -14,6 +14,7 @@ mod places;
 mod point;
 pub use point::{Point, Variant};
 mod simulated;
+mod transport;
 mod variants;
 
 use std::collections::BTreeSet;

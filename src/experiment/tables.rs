@@ -50,7 +50,7 @@ pub(super) fn rows(
         backend: backend.name().into(),
     };
     let mut rows = Rows {
-        trial: trial_row(plan, trial, &key, outcome, findings),
+        trial: trial_row(plan, trial, backend, &key, outcome, findings),
         members: member_rows(plan.point(trial), &key, outcome),
         ..Rows::default()
     };
@@ -70,6 +70,7 @@ pub(super) fn rows(
 fn trial_row(
     plan: &Plan,
     trial: &Trial,
+    backend: Backend,
     key: &TrialKey,
     outcome: &Outcome,
     findings: &Findings,
@@ -96,6 +97,10 @@ fn trial_row(
         durability: match point.durability {
             Durability::Memory => "memory".into(),
             Durability::Fsync => "fsync".into(),
+        },
+        transport: match backend {
+            Backend::Live => point.transport.label(),
+            Backend::Sim => String::new(),
         },
         arrival: match point.workload.arrival {
             Arrival::Poisson { rate_per_s } => format!("poisson:{rate_per_s}"),

@@ -35,6 +35,9 @@ pub struct TrialRow {
     pub send: String,
     /// `fsync` or `memory`.
     pub durability: String,
+    /// What carried the messages: `quic/one/fixed`, that is protocol, streams and congestion
+    /// controller; empty where messages were simulated.
+    pub transport: String,
     /// `poisson:200`, `fixed:200` (operations a second over all clients) or `closed:64` (clients).
     pub arrival: String,
     /// The regions of the clients, separated by `;`.

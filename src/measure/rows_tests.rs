@@ -28,8 +28,8 @@ fn latencies(count: u64) -> Latencies {
 fn the_headers_are_these() {
     assert_eq!(
         header::<TrialRow>(),
-        "trial,variant,backend,point,protocol,n,q1,q2,send,durability,arrival,clients,replicas,\
-         leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
+        "trial,variant,backend,point,protocol,n,q1,q2,send,durability,transport,arrival,clients,\
+         replicas,leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
          unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
          link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\

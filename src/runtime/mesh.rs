@@ -89,7 +89,8 @@ impl Mesh {
         let connection = self.endpoint.connect(address, member, Some(round_trip)).await?;
         let (mut send, receive) = connection.open_bi().await?;
         send.write_all(&[GREETING]).await?;
-        Ok((connection.clone(), Stream::new(connection, send, receive)))
+        let layout = self.endpoint.transport().streams;
+        Ok((connection.clone(), Stream::quic(layout, connection, send, receive)))
     }
 
     /// Takes the streams of members that dial, until the endpoint is closed.
@@ -106,7 +107,9 @@ impl Mesh {
                 let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
                 let mut greeting = [0];
                 if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
-                    let stream = Stream::new(peer.connection.clone(), send, receive);
+                    let layout = mesh.endpoint.transport().streams;
+                    let connection = peer.connection.clone();
+                    let stream = Stream::quic(layout, connection, send, receive);
                     mesh.attach(peer.member, peer.connection, stream).await;
                 }
             });
@@ -141,18 +144,25 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::runtime::net::{Authority, Transport, bind};
+    use crate::runtime::net::{Authority, Layout, Transport, bind};
 
-    fn endpoint(authority: &Authority, member: &str) -> Endpoint {
+    fn endpoint(authority: &Authority, member: &str, streams: Layout) -> Endpoint {
         let identity = authority.issue(member).unwrap();
-        bind(&identity, (Ipv4Addr::LOCALHOST, 0).into(), None, &Transport::default()).unwrap()
+        let transport = Transport { streams, ..Transport::default() };
+        bind(&identity, (Ipv4Addr::LOCALHOST, 0).into(), None, &transport).unwrap()
     }
 
     #[tokio::test]
     async fn a_member_that_is_no_peer_is_shown_the_door_and_a_peer_is_counted_once() {
+        for streams in [Layout::One, Layout::PerMessage, Layout::Datagrams] {
+            meet(streams).await;
+        }
+    }
+
+    async fn meet(streams: Layout) {
         let authority = Authority::new().unwrap();
-        let (server, peer, other) =
-            (endpoint(&authority, "r0"), endpoint(&authority, "r1"), endpoint(&authority, "r9"));
+        let endpoint = |member| endpoint(&authority, member, streams);
+        let (server, peer, other) = (endpoint("r0"), endpoint("r1"), endpoint("r9"));
         let (sender, mut attached) = unbounded_channel();
         let mesh = Mesh::new(server.clone(), ["r1".into(), "c0".into()], sender);
         let accepting = tokio::spawn(mesh.clone().accept());

@@ -1,31 +1,33 @@
-//! One long-lived QUIC stream to a peer, both directions, for an event loop that polls.
+//! What two members say to one another, for an event loop that polls: frames out, frames in.
 //!
-//! quinn's send buffer is searched for every packet, so many small segments cost the square of
-//! their number: all frames of one wake-up leave as one chunk.
-//! There is no task and no channel between the stream and the event loop that owns it.
+//! The loop knows five calls and not what carries them. There are these ways:
+//!
+//! | lane | what a lost packet holds up |
+//! |---|---|
+//! | [`one`]: one long-lived QUIC stream | everything sent after it, until it is sent again |
+//! | [`messages`]: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
+//!
+//! Arrival order is that of sending on the first only. The protocols above welcome lost, repeated
+//! and reordered messages, so they are not told which it is.
+//! There is no task and no channel between the lane and the event loop that owns it.
 
-use std::collections::VecDeque;
-use std::pin::pin;
+mod messages;
+mod one;
+mod outbox;
+
+use std::fmt::Debug;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::net::Layout;
 use super::net::frame::{self, Decoder};
-
-/// Frames that wait because the peer does not read; more are dropped, as a full link drops.
-const BACKLOG_BYTES_MAX: usize = 64 << 20;
-
-/// Chunks taken from the connection at once.
-const CHUNKS_PER_READ: usize = 32;
-
-/// The application's error code for a frame that does not decode.
-const UNDECODABLE: VarInt = VarInt::from_u32(1);
-
-/// The application's error code for a stream that nobody reads any more.
-const ENDED: VarInt = VarInt::from_u32(0);
+use messages::Messages;
+use one::One;
+use outbox::Outbox;
 
 /// Why a stream is of no more use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,112 +38,126 @@ pub(super) enum Closed {
     Undecodable,
 }
 
-/// The two directions of one stream; the connection ends with it.
+/// How frames travel.
+trait Lane: Debug + Send {
+    /// Takes in everything that has arrived, whole frames or pieces in their order; wakes the task
+    /// when more does.
+    fn receive(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder) -> Result<(), Closed>;
+
+    /// Gives away as much of the outbox as the connection takes; wakes the task when it takes more.
+    fn flush(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Result<(), Closed>;
+
+    /// Ends the connection because of a frame that does not decode.
+    fn refuse(&mut self);
+
+    /// Messages that arrived and that the connection threw away because nobody read them.
+    fn unread_count(&self) -> u64 {
+        0
+    }
+}
+
+/// Both directions of what one peer is told; the connection ends with it.
 #[derive(Debug)]
 pub struct Stream {
-    connection: Connection,
-    send: SendStream,
-    receive: RecvStream,
+    lane: Box<dyn Lane>,
     decoder: Decoder,
-    /// The frames of this wake-up.
-    out: BytesMut,
-    /// What the connection did not take yet.
-    backlog: VecDeque<Bytes>,
-    backlog_bytes: usize,
-    dropped_count: u64,
+    outbox: Outbox,
 }
 
 impl Stream {
-    /// Owns the two halves of a stream of `connection`.
-    pub fn new(connection: Connection, send: SendStream, receive: RecvStream) -> Self {
-        Self {
-            connection,
-            send,
-            receive,
-            decoder: Decoder::default(),
-            out: BytesMut::new(),
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
-            dropped_count: 0,
+    /// Owns a QUIC connection; the greeting has gone over the two halves of its first stream.
+    pub fn quic(
+        layout: Layout,
+        connection: Connection,
+        send: SendStream,
+        receive: RecvStream,
+    ) -> Self {
+        let has_datagrams = layout == Layout::Datagrams;
+        match layout {
+            Layout::One => Self::over(One::new(connection, send, receive), Outbox::of_chunks()),
+            Layout::PerMessage | Layout::Datagrams => {
+                let lane = Messages::new(connection, (send, receive), has_datagrams);
+                Self::over(lane, Outbox::of_frames())
+            }
         }
+    }
+
+    fn over(lane: impl Lane + 'static, outbox: Outbox) -> Self {
+        Self { lane: Box::new(lane), decoder: Decoder::default(), outbox }
     }
 
     /// Takes in everything that has arrived; wakes the task when more does.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
-        let mut chunks = [const { Bytes::new() }; CHUNKS_PER_READ];
-        loop {
-            // A read that is dropped before it is done has taken nothing.
-            let read = pin!(self.receive.read_chunks(&mut chunks)).poll(cx);
-            match read {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(Some(count))) => {
-                    for chunk in &mut chunks[..count] {
-                        self.decoder.push(std::mem::take(chunk));
-                    }
-                }
-                Poll::Ready(Ok(None) | Err(_)) => return Err(Closed::Gone),
-            }
-        }
+        self.lane.receive(cx, &mut self.decoder)
     }
 
     /// The next whole message of what was received.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Closed> {
         self.decoder.next().map_err(|_| {
-            self.connection.close(UNDECODABLE, b"a frame does not decode");
+            self.lane.refuse();
             Closed::Undecodable
         })
     }
 
     /// Puts an encoded frame behind the others of this wake-up; true if there was no room.
     pub(super) fn put(&mut self, frame: &[u8]) -> bool {
-        if self.backlog_bytes + self.out.len() + frame.len() > BACKLOG_BYTES_MAX {
-            self.dropped_count += 1;
-            return true;
-        }
-        self.out.extend_from_slice(frame);
-        false
+        self.outbox.put(frame)
     }
 
     /// Encodes a message behind the others of this wake-up.
     pub(super) fn put_message<T: Serialize>(&mut self, message: &T) -> Result<(), frame::Error> {
-        if self.backlog_bytes + self.out.len() > BACKLOG_BYTES_MAX {
-            self.dropped_count += 1;
-            return Ok(());
-        }
-        frame::encode(&mut self.out, message)
+        self.outbox.put_message(message)
     }
 
-    /// Gives the frames of this wake-up to the connection, as one chunk.
+    /// Gives the frames of this wake-up to the connection.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
-        if !self.out.is_empty() {
-            let chunk = self.out.split().freeze();
-            self.backlog_bytes += chunk.len();
-            self.backlog.push_back(chunk);
-        }
-        while !self.backlog.is_empty() {
-            let chunks = self.backlog.make_contiguous();
-            let written = pin!(self.send.write_chunks(chunks)).poll(cx);
-            match written {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(written)) => {
-                    self.backlog.drain(..written.chunks);
-                    self.backlog_bytes -= written.bytes;
-                }
-                Poll::Ready(Err(_)) => return Err(Closed::Gone),
-            }
-        }
-        Ok(())
+        self.outbox.seal();
+        self.lane.flush(cx, &mut self.outbox)
     }
 
-    /// Frames that were dropped because the peer did not read.
-    pub(super) const fn dropped_count(&self) -> u64 {
-        self.dropped_count
+    /// Frames that were dropped because one side did not read.
+    pub(super) fn dropped_count(&self) -> u64 {
+        self.outbox.dropped_count() + self.lane.unread_count()
     }
 }
 
-/// Its connection carries nothing else; whoever dialled it learns that it is to dial again.
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.connection.close(ENDED, b"the stream is of no more use");
+/// A future that forgets who waits for it when it is dropped, so it is kept between two polls.
+///
+/// quinn's reads and writes of a stream remember the task by themselves, but what opens, accepts or
+/// waits for a datagram does not.
+struct Kept<T> {
+    future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+}
+
+impl<T> Kept<T> {
+    const fn new() -> Self {
+        Self { future: None }
+    }
+
+    /// Polls the future under way, or else a new one.
+    fn poll<F>(&mut self, cx: &mut Context<'_>, start: impl FnOnce() -> F) -> Poll<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let future = self.future.get_or_insert_with(|| Box::pin(start()));
+        let ended = future.as_mut().poll(cx);
+        if ended.is_ready() {
+            self.future = None;
+        }
+        ended
+    }
+
+    /// Whether something is under way.
+    const fn is_busy(&self) -> bool {
+        self.future.is_some()
     }
 }
+
+impl<T> Debug for Kept<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("is_busy", &self.is_busy()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::fault::Fault;
+use super::transport::Transport;
 use crate::deployment::Durability;
 
 /// An experiment, as typed.
@@ -36,7 +37,7 @@ pub struct File {
     /// What a replica keeps through a crash.
     #[serde(default)]
     pub durability: Durable,
-    /// How QUIC sends.
+    /// How members send to one another.
     #[serde(default)]
     pub transport: Transport,
     /// How long a simulated replica takes for its work.
@@ -175,32 +176,6 @@ impl Default for Durable {
 
 const fn fsync() -> Durability {
     Durability::Fsync
-}
-
-/// `[transport]`: how QUIC sends.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Transport {
-    /// The congestion controller.
-    #[serde(default)]
-    pub congestion: Congestion,
-}
-
-/// The congestion controller of every connection.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Congestion {
-    /// A window that never shrinks: the latency is that of the links and of the protocol.
-    #[default]
-    Fixed,
-    /// RFC 9438.
-    Cubic,
-    /// RFC 6582.
-    NewReno,
-    /// Bottleneck bandwidth and round-trip time.
-    Bbr,
 }
 
 /// `[service]`: how long a simulated replica takes for its work; nothing where absent.

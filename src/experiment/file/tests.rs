@@ -22,7 +22,7 @@ fn what_is_absent_takes_its_default() {
     let file = source(&text).parse().unwrap();
     assert_eq!((file.seed, file.trials.is_none()), (1, true));
     assert_eq!(file.durability.mode, crate::deployment::Durability::Fsync);
-    assert_eq!(file.transport.congestion, Congestion::Fixed);
+    assert!(file.transport.congestion.is_none());
     assert_eq!(file.topology.jitter, Jitter::None);
     assert_eq!(file.variants[0].send, Send::All);
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::experiment::sweep;
 use crate::quorum;
+use crate::runtime::net::transport;
 use crate::topology;
 use crate::workload;
 
@@ -191,6 +192,17 @@ pub enum Error {
     /// A queue for a wire that takes everything at once.
     #[error("`network.queue_bytes` without a bandwidth: nothing waits")]
     NoWire,
+    /// A setting of the transport makes no sense.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// A setting that the transport asked for does not have.
+    #[error("`{key}` does not go with `{with}`")]
+    NotOfTransport {
+        /// The key.
+        key: &'static str,
+        /// What it does not go with.
+        with: &'static str,
+    },
     /// Something for the simulator alone.
     #[error("the live backend cannot {what}")]
     NotLive {
@@ -277,6 +289,19 @@ impl Error {
             }
             Self::NoLoss => "add `loss`, the share that is lost, or leave that out",
             Self::NoWire => "add `bandwidth_mbit_per_s` or `uplink_mbit_per_s`, or leave that out",
+            Self::Transport(transport::Error::NotOfTcp { setting: "congestion", .. }) => {
+                "the kernel has `cubic`, `new-reno` and `bbr`: name one, or leave it out for cubic"
+            }
+            Self::Transport(transport::Error::NotOfTcp { .. }) => {
+                "TCP is one stream: leave it out, or set `transport.protocol = \"quic\"`"
+            }
+            Self::Transport(transport::Error::KeepAlive { .. }) => {
+                "lower `keep_alive`, or raise `idle_timeout`: one lost word must not lose a peer"
+            }
+            Self::Transport(transport::Error::Range { .. }) => {
+                "leave it out for the default, which is for consensus over a wide area"
+            }
+            Self::NotOfTransport { .. } => "leave one of the two out",
             Self::NotLive { .. } => "run with `--backend sim`, or leave it out",
             Self::Nameless { .. } => {
                 "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"

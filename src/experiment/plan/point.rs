@@ -3,9 +3,10 @@
 use toml::Spanned;
 
 use crate::deployment::{self, Durability, Network};
-use crate::experiment::file::{Congestion, File, Length};
+use crate::experiment::file::{File, Length};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::runtime::net::Transport;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::{Floor, Links};
@@ -15,7 +16,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{load, network, variants};
+use super::{load, network, transport, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -34,8 +35,8 @@ pub struct Point {
     pub profile: String,
     /// The delays between replicas and clients, and their regions.
     pub links: Links,
-    /// The congestion controller of every connection.
-    pub congestion: Congestion,
+    /// How members send to one another; the simulator knows messages only.
+    pub transport: Transport,
     /// What is compared; every point has the same number of them.
     pub variants: Vec<Variant>,
     /// What clients do.
@@ -100,7 +101,7 @@ impl Point {
             settings: Vec::new(),
             profile: places.profile,
             links: places.links,
-            congestion: file.transport.congestion,
+            transport: transport::transport(&file.transport)?,
             variants,
             workload,
             durability,

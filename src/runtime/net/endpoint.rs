@@ -28,6 +28,12 @@ use crate::time::Span;
 /// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
 pub const ALPN: &[u8] = b"flexpaxos/1";
 
+/// The application's error code for a connection that nobody needs any more.
+pub const ENDED: VarInt = VarInt::from_u32(0);
+
+/// The application's error code for a frame that does not decode.
+pub const UNDECODABLE: VarInt = VarInt::from_u32(1);
+
 /// Why there is no endpoint, or no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -231,6 +237,11 @@ impl Endpoint {
     /// The size that the receive buffer became, as the kernel counts it.
     pub fn receive_buffer_bytes(&self) -> usize {
         self.shared.receive_buffer_bytes
+    }
+
+    /// The settings of its connections.
+    pub fn transport(&self) -> &Transport {
+        &self.shared.transport
     }
 
     /// The emulated links, if any.

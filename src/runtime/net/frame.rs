@@ -19,6 +19,9 @@ pub const MAX_FRAME_BYTES: usize = 16 << 20;
 /// The bytes of a length.
 const LENGTH_BYTES: usize = 4;
 
+/// The longest frame, with its length.
+pub const MAX_BYTES: usize = MAX_FRAME_BYTES + LENGTH_BYTES;
+
 /// Why a frame was not written or read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -63,6 +66,12 @@ pub fn encode<T: Serialize + ?Sized>(buffer: &mut BytesMut, message: &T) -> Resu
     let length = u32::try_from(buffer.len() - body).expect("a frame is under 4 GiB");
     buffer[start..body].copy_from_slice(&length.to_le_bytes());
     Ok(())
+}
+
+/// Whether these bytes are one frame and nothing else, as what travels by itself must be.
+pub fn is_whole(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
+    length.is_some_and(|length| length <= MAX_FRAME_BYTES && bytes.len() == LENGTH_BYTES + length)
 }
 
 /// Where postcard writes: the end of a buffer, up to a limit.
@@ -268,6 +277,16 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(Bytes::from_static(&[3, 0, 0, 0, 2, 7, 7]));
         assert_eq!(drain(&mut decoder), Err(Error::Trailing { length: 3, trailing: 2 }));
+    }
+
+    #[test]
+    fn what_travels_by_itself_is_one_frame_and_nothing_else() {
+        let mut buffer = BytesMut::new();
+        encode(&mut buffer, &Message::Nothing).unwrap();
+        assert!(is_whole(&buffer));
+        assert!(!is_whole(&buffer[..buffer.len() - 1]) && !is_whole(&[]) && !is_whole(&[1, 0]));
+        buffer.extend_from_slice(&[0]);
+        assert!(!is_whole(&buffer));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use link::Links;
 pub mod releaser;
 pub use releaser::{Precision, Releaser};
 pub mod transport;
-pub use transport::{Congestion, Transport};
+pub use transport::{Congestion, Layout, Protocol, Transport};
 
 mod congestion;
 mod drops;

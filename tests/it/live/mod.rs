@@ -12,6 +12,7 @@ mod refusals;
 mod runs;
 mod safety;
 mod strangers;
+mod transports;
 
 use std::collections::BTreeMap;
 use std::fs;
