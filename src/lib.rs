@@ -13,7 +13,7 @@
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`deployment`], [`client`], [`timers`] |
 //! | L4 | [`runtime`], [`sim`], [`check`] |
-//! | L5 | [`cluster`], [`fuzz`] |
+//! | L5 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L6 | [`experiment`] |
 //! | L7 | [`cli`] |
 
@@ -41,6 +41,7 @@ pub mod check;
 pub mod runtime;
 pub mod sim;
 
+pub mod calibration;
 pub mod cluster;
 pub mod fuzz;
 

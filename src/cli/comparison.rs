@@ -66,8 +66,16 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
         milliseconds(summary.max),
         milliseconds(Some(floor.0)),
         over.map_or_else(|| "-".into(), |over| format!("{over:+.2}")),
-        format!("{}/{}", valid.len(), trials.len()),
+        validity(&valid, trials.len()),
     ]
+}
+
+/// How many are valid, and how many of those the machine could not keep up with.
+fn validity(valid: &[&Finished], count: usize) -> String {
+    match valid.iter().filter(|ended| ended.row.saturated == Some(true)).count() {
+        0 => format!("{}/{count}", valid.len()),
+        saturated => format!("{}/{count}, {saturated} saturated", valid.len()),
+    }
 }
 
 /// The writes of one client in all these trials, and the median of each trial.
@@ -203,6 +211,18 @@ quorums = { majority = {} }
         assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
         let header = table.to_string();
         assert!(header.contains("p50 by trial") && header.contains("floor"), "{header}");
+    }
+
+    #[test]
+    fn a_saturated_trial_is_counted_beside_the_valid_ones() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
+        trials[1].row.saturated = Some(true);
+        let text = comparison(&plan, &trials).to_string();
+        assert!(text.contains("2/2, 1 saturated"), "{text}");
+        trials[1].row.saturated = Some(false);
+        assert!(!comparison(&plan, &trials).to_string().contains("saturated"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`plan`] turns it into what will run, with [`sweep`] for the order of the trials, and refuses what
 //! cannot mean anything.
 //! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
-//! every row is made in `tables`; [`ledger`] keeps what is finished.
+//! every row is made in `tables`, where `saturation` says whether the machine kept up; [`ledger`] keeps what is finished.
 //! [`diagram`] draws one write of a simulated trial.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
@@ -17,6 +17,7 @@ mod nearest;
 pub mod plan;
 pub mod provenance;
 pub mod run;
+mod saturation;
 mod simulated;
 pub mod sweep;
 mod tables;

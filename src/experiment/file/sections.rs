@@ -13,6 +13,7 @@ use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::emulation::Emulation;
 use super::fault::Fault;
 use crate::deployment::Durability;
 
@@ -39,9 +40,11 @@ pub struct File {
     /// How QUIC sends.
     #[serde(default)]
     pub transport: Transport,
-    /// How long a simulated replica takes for its work.
+    /// How precisely live links delay.
     #[serde(default)]
-    pub service: Service,
+    pub emulation: Emulation,
+    /// How long a simulated replica takes for its work; a calibration may say it where absent.
+    pub service: Option<Service>,
     /// What simulated links do besides delaying.
     #[serde(default)]
     pub network: Network,

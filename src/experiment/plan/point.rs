@@ -6,6 +6,7 @@ use crate::deployment::{self, Durability};
 use crate::experiment::file::{Congestion, File, Length};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::runtime::net::Precision;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::Links;
@@ -15,7 +16,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{load, variants};
+use super::{emulation, load, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -36,6 +37,8 @@ pub struct Point {
     pub links: Links,
     /// The congestion controller of every connection.
     pub congestion: Congestion,
+    /// How precisely live links delay.
+    pub precision: Precision,
     /// What is compared; every point has the same number of them.
     pub variants: Vec<Variant>,
     /// What clients do.
@@ -44,6 +47,8 @@ pub struct Point {
     pub durability: Durability,
     /// What the simulator is told beside the deployment.
     pub sim: sim::Settings,
+    /// Whether the file itself says what work costs.
+    pub has_service: bool,
     /// The time before the measurement.
     pub warmup: Span,
     /// The time that is measured.
@@ -100,11 +105,13 @@ impl Point {
             profile: places.profile,
             links: places.links,
             congestion: file.transport.congestion,
+            precision: emulation::precision(file)?,
             variants,
             workload,
             durability,
             simulated: simulated::network(file, &sim).or_else(|| faults::simulated(file)),
             sim,
+            has_service: file.service.is_some(),
             warmup: length(&file.workload.warmup, WARMUP),
             duration,
             drain: length(&file.workload.drain, DRAIN),

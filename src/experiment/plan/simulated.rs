@@ -21,7 +21,7 @@ pub(super) struct Simulated {
 
 /// What the simulator is told beside the deployment.
 pub(super) fn settings(file: &file::File) -> Result<Settings, Refused> {
-    let file::Service { receive, send, sync } = file.service;
+    let file::Service { receive, send, sync } = file.service.unwrap_or_default();
     let service = Service { receive: receive.0.into(), send: send.0.into(), sync: sync.0.into() };
     let typed = &file.network;
     let network = Network {
