@@ -68,16 +68,16 @@ pub fn measure(precision: Precision, load: Load) -> io::Result<Exactness> {
     let receiving =
         thread::Builder::new().name("receiver".into()).spawn(move || receive(&receiver, load))?;
     send(&sender, address, load);
-    let received = receiving.join().map_err(|_| io::Error::other("the receiver panicked"))?;
+    let arrivals = receiving.join().map_err(|_| io::Error::other("the receiver panicked"))?;
     let emulation = emulation.report();
     let cpu_per_datagram = before.zip(releasing_time()).and_then(|(before, after)| {
         after.0.saturating_sub(before.0).checked_div(emulation.datagrams).map(Span)
     });
     Ok(Exactness {
         emulation,
-        received_count: received.latencies.count(),
-        early_count: received.early_count,
-        end_to_end: received.latencies,
+        received_count: arrivals.latencies.count(),
+        early_count: arrivals.early_count,
+        end_to_end: arrivals.latencies,
         cpu_per_datagram,
     })
 }
@@ -107,26 +107,26 @@ const fn nanoseconds(index: u64, rate_per_s: u64) -> u128 {
     index as u128 * 1_000_000_000 / rate_per_s as u128
 }
 
-struct Received {
+struct Arrivals {
     latencies: Latencies,
     early_count: u64,
 }
 
-fn receive(socket: &UdpSocket, load: Load) -> Received {
-    let mut received = Received { latencies: Latencies::new(), early_count: 0 };
+fn receive(socket: &UdpSocket, load: Load) -> Arrivals {
+    let mut arrivals = Arrivals { latencies: Latencies::new(), early_count: 0 };
     let mut datagrams = vec![0; 1 << 16];
-    while received.latencies.count() < load.count {
+    while arrivals.latencies.count() < load.count {
         // An end for want of datagrams shows in the counts.
         let Ok(length) = socket.recv(&mut datagrams) else { break };
         let now = clock::now();
         for datagram in datagrams[..length].chunks_exact(DATAGRAM_BYTES) {
             let Some(at) = datagram.first_chunk() else { continue };
             let due = Time(u64::from_le_bytes(*at)) + load.delay;
-            received.early_count += u64::from(now < due);
-            received.latencies.record(now.since(due));
+            arrivals.early_count += u64::from(now < due);
+            arrivals.latencies.record(now.since(due));
         }
     }
-    received
+    arrivals
 }
 
 /// How long releasing threads of this process have been on a processor.

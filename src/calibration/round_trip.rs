@@ -203,8 +203,8 @@ where
             // It ended before it was there, and says why.
             Err(_) => Err(io::ErrorKind::NotConnected.into()),
         };
-        let served = serving.join().map_err(|_| io::Error::other("the server panicked"))?;
-        served.and(found)
+        let ended = serving.join().map_err(|_| io::Error::other("the server panicked"))?;
+        ended.and(found)
     })
 }
 
