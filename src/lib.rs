@@ -14,7 +14,7 @@
 //! | L3 | [`link`] |
 //! | L4 | [`deployment`], [`client`], [`timers`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
-//! | L6 | [`cluster`], [`fuzz`] |
+//! | L6 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L7 | [`experiment`] |
 //! | L8 | [`cli`] |
 
@@ -44,6 +44,7 @@ pub mod check;
 pub mod runtime;
 pub mod sim;
 
+pub mod calibration;
 pub mod cluster;
 pub mod fuzz;
 

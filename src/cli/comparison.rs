@@ -95,8 +95,16 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
         spread(&medians),
         milliseconds(summary.p99),
         over(summary.p99, floor.p99),
-        format!("{}/{}", valid.len(), trials.len()),
+        validity(&valid, trials.len()),
     ]
+}
+
+/// How many are valid, and how many of those the machine could not keep up with.
+fn validity(valid: &[&Finished], count: usize) -> String {
+    match valid.iter().filter(|ended| ended.row.saturated == Some(true)).count() {
+        0 => format!("{}/{count}", valid.len()),
+        saturated => format!("{}/{count}, {saturated} saturated", valid.len()),
+    }
 }
 
 /// The writes of one client in all these trials, and the median of each trial.
@@ -232,6 +240,18 @@ quorums = { majority = {} }
         // The upper ends of the histogram's buckets, which are a thousandth wide.
         assert_eq!(lines[0][4..], ["21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"], "{table}");
         assert_eq!((lines[1][2].as_str(), lines[1][8].as_str()), ("elsewhere", "+5.02"));
+    }
+
+    #[test]
+    fn a_saturated_trial_is_counted_beside_the_valid_ones() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
+        trials[1].row.saturated = Some(true);
+        let text = comparison(&plan, &trials).to_string();
+        assert!(text.contains("2/2, 1 saturated"), "{text}");
+        trials[1].row.saturated = Some(false);
+        assert!(!comparison(&plan, &trials).to_string().contains("saturated"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! A command ends with an [`Exit`] code, or with a [`Failure`] that says what to do next.
 
 mod agent;
+mod calibrate;
 mod check;
 mod comparison;
 mod completions;
@@ -68,6 +69,7 @@ enum Command {
     Run(run::Run),
     Plan(plan::Show),
     Profiles(profiles::Profiles),
+    Calibrate(calibrate::Calibrate),
     Trace(trace::Show),
     Quorums(quorums::Quorums),
     Check(check::Check),
@@ -85,6 +87,7 @@ impl Arguments {
             Command::Run(run) => run.run(out),
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
+            Command::Calibrate(calibrate) => calibrate.run(out),
             Command::Trace(show) => show.run(out),
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),

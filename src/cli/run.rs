@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::calibrate;
 use super::comparison::{LEGEND, comparison, disagreements};
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
+use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
-use crate::experiment::backend::{Backend, Live, Worlds};
+use crate::experiment::backend::{Live, Worlds};
 use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
@@ -68,6 +70,17 @@ pub(super) struct Run {
     #[arg(long)]
     smoke: bool,
 
+    /// Takes the service times of the simulator from this file where the experiment has none.
+    ///
+    /// It is what `flexpaxos calibrate --out` wrote, or the manifest.json of a live run.
+    /// With --backend both they are else those measured for this run.
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+
+    /// Does not measure the machine before the first live trial; the manifest says nothing of it.
+    #[arg(long)]
+    no_calibrate: bool,
+
     /// Shows no progress.
     #[arg(long, short)]
     quiet: bool,
@@ -95,7 +108,8 @@ pub(super) enum Launcher {
 
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (source, plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        let (source, mut plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        let asked = self.asked_calibration(&plan)?;
         if self.backend != Choice::Sim
             && let Some(refused) = plan.needs_simulator()
         {
@@ -106,6 +120,9 @@ impl Run {
             Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
         })?;
         let mut launcher = self.launcher()?;
+        let place = self.place(&source, &provenance)?;
+        let measured = self.measured_calibration(&place)?;
+        self.use_service(&mut plan, asked, measured.as_ref());
         let (listen, timeouts) = (self.listen, Timeouts::default());
         let worlds = Worlds {
             sim: (self.backend != Choice::Live).then(|| self.threads()),
@@ -113,10 +130,19 @@ impl Run {
                 launcher: launcher.as_mut(),
                 listen,
                 timeouts,
+                calibration: measured.clone(),
             }),
         };
-        let ledger = self.ledger(&source, &plan, &provenance, &worlds.backends())?;
-        let teller = Teller::new(&plan, &worlds.backends(), self.quiet);
+        let backends = worlds.backends();
+        let ledger = match place {
+            Place::Begun(folder) => Ledger::resume(&folder, &plan, &provenance, &backends),
+            Place::New(store) => Ledger::begin(store, &plan, &provenance, &backends),
+        };
+        let ledger = ledger.map_err(|error| unusable(&error))?;
+        if let Some(calibration) = &measured {
+            ledger.keep_calibration(calibration).map_err(|error| unusable(&error))?;
+        }
+        let teller = Teller::new(&plan, &backends, self.quiet);
         let run = experiment::Run { plan: &plan, provenance, ledger, worlds, interrupt };
         let summary = run.run(&|event| teller.tell(event));
         teller.finish();
@@ -131,22 +157,64 @@ impl Run {
         self.threads.map_or_else(cores, usize::from)
     }
 
-    fn ledger(
-        &self,
-        source: &Source,
-        plan: &Plan,
-        provenance: &Provenance,
-        backends: &[Backend],
-    ) -> Result<Ledger, Failure> {
-        let opened = match (&self.resume, &self.out) {
-            (Some(folder), _) => Ledger::resume(folder, plan, provenance, backends),
-            (None, Some(folder)) => begin(folder, plan, provenance, backends),
+    /// Where the results go: a new folder, or that of the run to go on with.
+    fn place(&self, source: &Source, provenance: &Provenance) -> Result<Place, Failure> {
+        let new = |folder: &Path| {
+            let store = Store::create(folder).map_err(ledger::Error::from);
+            store.map(Place::New).map_err(|error| unusable(&error))
+        };
+        match (&self.resume, &self.out) {
+            (Some(folder), _) => Ok(Place::Begun(folder.clone())),
+            (None, Some(folder)) => new(folder),
             (None, None) => {
                 let folder = Path::new("results").join(source.name());
-                begin(&folder.join(provenance.folder_name()), plan, provenance, backends)
+                new(&folder.join(provenance.folder_name()))
             }
-        };
-        opened.map_err(|error| unusable(&error))
+        }
+    }
+
+    /// The calibration that the user names.
+    fn asked_calibration(&self, plan: &Plan) -> Result<Option<Calibration>, Failure> {
+        let Some(path) = &self.calibration else { return Ok(None) };
+        if self.backend == Choice::Live {
+            let help = "add `--backend sim` or `--backend both`, or leave it out";
+            return Err(Failure::request("--calibration is for simulated trials alone", help));
+        }
+        if !plan.wants_service() {
+            let help = "leave out `--calibration`, or the section [service]";
+            let said = "the experiment says itself what work costs, in its section [service]";
+            return Err(Failure::request(said, help));
+        }
+        calibrate::read(path).map(Some)
+    }
+
+    /// What the machine adds by itself, measured now or when the run began.
+    fn measured_calibration(&self, place: &Place) -> Result<Option<Calibration>, Failure> {
+        if self.backend == Choice::Sim || self.no_calibrate {
+            return Ok(None);
+        }
+        match place {
+            Place::Begun(folder) => Ok(Ledger::calibration(folder)),
+            Place::New(store) => {
+                if !self.quiet {
+                    eprintln!("calibrating this machine, about 2 s");
+                }
+                calibrate::calibrate(Thoroughness::Quick, store.folder(), self.quiet).map(Some)
+            }
+        }
+    }
+
+    /// Lets simulated work cost what a calibration says, where the experiment says nothing.
+    fn use_service(&self, plan: &mut Plan, asked: Option<Calibration>, own: Option<&Calibration>) {
+        match (asked, &self.calibration, own) {
+            (Some(asked), Some(path), _) => {
+                plan.use_service(asked.service(), path.display().to_string());
+            }
+            (_, _, Some(own)) if self.backend == Choice::Both => {
+                plan.use_service(own.service(), "the calibration of this run");
+            }
+            _ => {}
+        }
     }
 
     fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
@@ -161,6 +229,14 @@ impl Run {
             }
         })
     }
+}
+
+/// Where results go.
+enum Place {
+    /// A new folder.
+    New(Store),
+    /// That of a run that was cut short.
+    Begun(PathBuf),
 }
 
 /// What simulating took: the speed of the simulator is for whoever waits, not for the results.
@@ -205,6 +281,14 @@ fn conclude(
             writeln!(out, "{name} note: {notes}")?;
         }
     }
+    let saturated = finished.iter().filter(|ended| ended.row.saturated == Some(true)).count();
+    if saturated > 0 {
+        writeln!(
+            out,
+            "{saturated} of {} trials saturated: the machine could not keep up, see the notes",
+            finished.len()
+        )?;
+    }
     writeln!(out, "results in {}", summary.folder.display())?;
     out.flush()?;
     if let Some(error) = summary.error {
@@ -227,16 +311,6 @@ fn notes(flags: &str) -> String {
     let others: Vec<&str> =
         flags.split(';').filter(|flag| !flag.starts_with(residual::FLAG)).collect();
     others.join(";")
-}
-
-/// A run in a new folder.
-fn begin(
-    folder: &Path,
-    plan: &Plan,
-    provenance: &Provenance,
-    backends: &[Backend],
-) -> Result<Ledger, ledger::Error> {
-    Ledger::begin(Store::create(folder)?, plan, provenance, backends)
 }
 
 fn unusable(error: &ledger::Error) -> Failure {

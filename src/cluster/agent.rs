@@ -14,7 +14,7 @@ use quinn::{Connection, SendStream};
 use tokio::task::{JoinError, JoinSet};
 
 use super::place::Place;
-use super::usage::UsageMeter;
+use super::watch::Watch;
 use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
@@ -122,7 +122,7 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
         opened: None,
         loops: JoinSet::new(),
         running: None,
-        meter: None,
+        watch: None,
     };
     let outcome = agent.serve(Receiver::new(receive)).await;
     match &outcome {
@@ -152,7 +152,7 @@ struct Agent {
     opened: Option<ReplicaLoop<Replica>>,
     loops: JoinSet<Result<RoleReport, Error>>,
     running: Option<Running>,
-    meter: Option<UsageMeter>,
+    watch: Option<Watch>,
 }
 
 /// The loop that runs, as seen from outside.
@@ -188,9 +188,17 @@ impl Agent {
 
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
-            ToAgent::Assign { deployment, transport, bind, known } => {
+            ToAgent::Assign { deployment, transport, precision, bind, known } => {
                 let (member, identity) = (self.member, &self.identity);
-                let place = Place::take(*deployment, &transport, member, identity, bind, &known)?;
+                let place = Place::take(
+                    *deployment,
+                    &transport,
+                    precision,
+                    member,
+                    identity,
+                    bind,
+                    &known,
+                )?;
                 let address = place.endpoint.local_address();
                 self.log(&format!("listens on {address}"));
                 self.place = Some(place);
@@ -239,10 +247,10 @@ impl Agent {
 
     fn start(&mut self, schedule: Schedule) -> Result<(), Error> {
         self.log("starts");
-        if !self.shares_process {
-            self.meter = Some(UsageMeter::start(schedule.measure_from, schedule.measure_until));
-        }
         let Some(place) = &mut self.place else { return Ok(()) };
+        let (from, until) = (schedule.measure_from, schedule.measure_until);
+        let emulation = place.emulation.clone();
+        self.watch = Some(Watch::start(from, until, emulation, self.shares_process));
         let deployment = &place.deployment;
         match self.member {
             MemberName::Replica(_) => {
@@ -316,7 +324,8 @@ impl Agent {
             emulation: place.and_then(|place| Some(place.emulation.as_ref()?.report())),
             refused_count: place.map_or(0, |place| place.endpoint.refused()),
             kernel_drop_count: place.and_then(|place| place.endpoint.kernel_drops()),
-            usage: self.meter.as_ref().map(UsageMeter::usage),
+            usage: self.watch.as_ref().and_then(Watch::usage),
+            watched: self.watch.as_ref().and_then(Watch::watched),
             file_count: paths.len(),
         };
         self.tell(ToCoordinator::Report(Box::new(report))).await

@@ -24,7 +24,7 @@ use super::wire::{self, Status, ToAgent, ToCoordinator};
 use crate::client::Schedule;
 use crate::deployment::{Deployment, Fault, Harm, MemberName};
 use crate::runtime::clock;
-use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
+use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
 use crate::time::{Span, Time};
 
 /// From the order to start to the first operation: the order must reach everybody.
@@ -51,6 +51,7 @@ struct Coordinator<'a> {
     folder: &'a Path,
     timeouts: Timeouts,
     transport: Transport,
+    precision: Precision,
     launcher: &'a mut dyn Launcher,
     authority: Authority,
     /// A member that is started again is the same one.
@@ -101,6 +102,7 @@ impl<'a> Coordinator<'a> {
             folder: settings.folder,
             timeouts: settings.timeouts,
             transport: settings.transport.clone(),
+            precision: settings.precision,
             launcher,
             authority,
             identities: BTreeMap::new(),
@@ -373,7 +375,9 @@ impl<'a> Coordinator<'a> {
         (member.session, member.send) = (Some(session), Some(send));
         let deployment = Box::new(self.deployment.clone());
         let (known, transport) = (self.addresses(), self.transport.clone());
-        self.tell(name, &ToAgent::Assign { deployment, transport, bind, known }).await;
+        let precision = self.precision;
+        let assign = ToAgent::Assign { deployment, transport, precision, bind, known };
+        self.tell(name, &assign).await;
     }
 
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {

@@ -15,6 +15,7 @@ mod place;
 mod reception;
 mod settings;
 mod usage;
+mod watch;
 mod wire;
 
 pub use agent::Ticket;
@@ -24,4 +25,5 @@ pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use outcome::Outcome;
 pub use settings::{Progress, Settings, Timeouts};
 pub use usage::cpu_s;
+pub use watch::Watched;
 pub use wire::{Report, RoleReport, Usage};

@@ -31,14 +31,14 @@ impl Place {
     pub(super) fn take(
         deployment: Deployment,
         transport: &Transport,
+        precision: Precision,
         member: MemberName,
         identity: &Identity,
         bind: SocketAddr,
         known: &[(MemberName, SocketAddr)],
     ) -> Result<Self, agent::Error> {
         let emulation = if deployment.is_emulated() {
-            let releaser =
-                Releaser::start(Precision::default()).map_err(agent::Error::Emulation)?;
+            let releaser = Releaser::start(precision).map_err(agent::Error::Emulation)?;
             let links = Links::new(deployment.seed).with_network(network(&deployment, member));
             Some(Arc::new(Emulation::new(links, Arc::new(releaser))))
         } else {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::runtime::net::Transport;
+use crate::runtime::net::{Precision, Transport};
 use crate::time::Span;
 
 /// What the user is shown while a trial runs.
@@ -34,6 +34,8 @@ pub struct Settings<'a> {
     pub timeouts: Timeouts,
     /// The settings of QUIC.
     pub transport: Transport,
+    /// How precisely links release.
+    pub precision: Precision,
 }
 
 /// How long the coordinator waits for what.

@@ -7,11 +7,12 @@ use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::watch::Watched;
 use crate::client::{Report as ClientReport, Schedule};
 use crate::deployment::Deployment;
 use crate::deployment::MemberName;
 use crate::runtime::net::frame::{self, Decoder};
-use crate::runtime::net::{EmulationReport, Transport};
+use crate::runtime::net::{EmulationReport, Precision, Transport};
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// From the coordinator to an agent.
@@ -23,6 +24,8 @@ pub(super) enum ToAgent {
         deployment: Box<Deployment>,
         /// The settings of QUIC.
         transport: Transport,
+        /// How precisely links release.
+        precision: Precision,
         /// Where to bind the socket of the deployment: a restarted member keeps its address.
         bind: SocketAddr,
         /// Where others are already: they may speak to it before it is told to connect.
@@ -91,6 +94,8 @@ pub struct Report {
     pub kernel_drop_count: Option<u64>,
     /// What it cost; `None` where members share a process.
     pub usage: Option<Usage>,
+    /// What it saw of its machine; `None` if it saw nothing of the measurement window.
+    pub watched: Option<Watched>,
     /// Files that follow, each on a stream of its own.
     pub file_count: usize,
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, Trial};
 use super::{live, simulated};
+use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
 
 /// A world.
@@ -63,6 +64,8 @@ pub struct Live<'a> {
     pub listen: SocketAddr,
     /// How long it waits for members.
     pub timeouts: Timeouts,
+    /// What the machine adds by itself, for the manifest.
+    pub calibration: Option<Calibration>,
 }
 
 impl Live<'_> {
@@ -81,6 +84,7 @@ impl Live<'_> {
             folder: work,
             timeouts: self.timeouts,
             transport: plan.point(trial).transport.clone(),
+            precision: plan.point(trial).precision,
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }

@@ -8,6 +8,8 @@
 
 mod document;
 pub(in crate::experiment) use document::{Document, Key, Value, dotted};
+mod emulation;
+pub use emulation::Emulation;
 mod fault;
 pub use fault::*;
 mod sections;

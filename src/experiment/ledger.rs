@@ -15,13 +15,18 @@ use super::backend::Backend;
 use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
 use super::tables::Rows;
+use crate::calibration::Calibration;
 use crate::measure::{Store, store};
+use crate::sim::Service;
 
 /// The folder of finished trials within a results folder.
 const PARTS: &str = "parts";
 
 /// What a run is, for whoever resumes it; the first file of a run.
 const RUN: &str = "parts/run.json";
+
+/// What the machine adds by itself, as measured when the run began.
+const CALIBRATION: &str = "parts/calibration.json";
 
 /// Why a run cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,8 @@ struct Identity {
     /// The length of a trial, which `--smoke` changes.
     measured_ns: u64,
     backends: Vec<Backend>,
+    /// What simulated work costs, at each point.
+    services: Vec<Service>,
     /// The code that made the finished trials.
     commit: Option<String>,
     version: String,
@@ -83,6 +90,7 @@ impl Identity {
             trial_count: plan.trials.len(),
             measured_ns: plan.expected_time().0,
             backends: backends.to_vec(),
+            services: plan.points.iter().map(|point| point.sim.service).collect(),
             commit: provenance.code.commit.clone(),
             version: provenance.code.version.clone(),
         }
@@ -95,6 +103,7 @@ impl Identity {
             (self.trial_count != other.trial_count, "the number of trials"),
             (self.measured_ns != other.measured_ns, "the length of the trials"),
             (self.backends != other.backends, "the backend"),
+            (self.services != other.services, "what simulated work costs"),
             (self.commit != other.commit || self.version != other.version, "the code"),
         ]
         .into_iter()
@@ -165,6 +174,18 @@ impl Ledger {
             }
         }
         Ok(Self { store: Store::reopen(folder)?, parts })
+    }
+
+    /// Keeps what the machine adds by itself, for whoever resumes the run.
+    pub fn keep_calibration(&self, calibration: &Calibration) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(calibration).expect("a calibration is plain data");
+        self.store.write_bytes(CALIBRATION, &text)?;
+        Ok(())
+    }
+
+    /// What the machine added by itself when the run in this folder began, if that was measured.
+    pub fn calibration(folder: &Path) -> Option<Calibration> {
+        Calibration::read(&folder.join(CALIBRATION)).ok()
     }
 
     /// The folder of the results.

@@ -4,8 +4,8 @@
 //! [`plan`] turns it into what will run, with [`sweep`] for the order of the trials, and refuses what
 //! cannot mean anything.
 //! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
-//! every row is made in `tables`; [`residual`] says where a median is not what its floor allows;
-//! [`ledger`] keeps what is finished.
+//! every row is made in `tables`, where `saturation` says whether the machine kept up; [`residual`] says
+//! where a median is not what its floor allows; [`ledger`] keeps what is finished.
 //! [`diagram`] draws one write of a simulated trial.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod provenance;
 pub mod residual;
 pub mod run;
+mod saturation;
 mod simulated;
 pub mod sweep;
 mod tables;

@@ -5,6 +5,7 @@
 //! What is wrong is [`Refused`] with its place in the file.
 //! Predictions are the closed form of [`crate::topology::floor`].
 
+mod emulation;
 mod error;
 pub use error::{Error, Refused};
 mod faults;
@@ -25,6 +26,7 @@ use toml::Spanned;
 use super::file::{self, Document, File, Source};
 use super::sweep::{self, Sweep};
 use crate::quorum::NodeId;
+use crate::sim::Service;
 use crate::time::Span;
 use places::Profiles;
 
@@ -46,6 +48,8 @@ pub struct Plan {
     pub repeats: usize,
     /// All runs, in their order.
     pub trials: Vec<Trial>,
+    /// Where the service times come from that the file does not say.
+    pub service_source: Option<String>,
 }
 
 /// The size at which a file is planned.
@@ -130,7 +134,21 @@ impl Plan {
             return Err(Refused::new(at, error.into()));
         }
         let (points, trials) = (Vec::new(), Vec::new());
-        Ok(Self { question, prediction, seed: file.seed, points, repeats, trials })
+        let (seed, service_source) = (file.seed, None);
+        Ok(Self { question, prediction, seed, points, repeats, trials, service_source })
+    }
+
+    /// Whether the simulator is to be told what work costs, at some point, by other than the file.
+    pub fn wants_service(&self) -> bool {
+        self.points.iter().any(|point| !point.has_service)
+    }
+
+    /// Simulated work costs this wherever the file does not say it; `source` is for the record.
+    pub fn use_service(&mut self, service: Service, source: impl Into<String>) {
+        for point in self.points.iter_mut().filter(|point| !point.has_service) {
+            point.sim.service = service;
+        }
+        self.service_source = Some(source.into());
     }
 
     /// The settings of a trial.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
 use super::plan::{Plan, Trial};
-use super::tables::{CPU_UTILISATION_MAX, Rows};
+use super::tables::Rows;
 use crate::deployment::Durability;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
@@ -128,7 +128,6 @@ fn rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rul
     }
     let links_only_delay = point.network.is_plain();
     let is_queueing = rows.trial.saturated == Some(true)
-        || rows.trial.cpu_utilisation.is_some_and(|share| share > CPU_UTILISATION_MAX)
         || matches!(point.workload.arrival, Arrival::Closed { .. });
     Some(match backend {
         Backend::Sim if links_only_delay && point.sim.service == sim::Service::default() => {

@@ -20,10 +20,12 @@ use super::provenance::Provenance;
 use super::residual::Disagreement;
 use super::tables::{self, Rows};
 use super::verify::{self, Findings};
+use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, TrialRow};
 use crate::measure::{self, Latencies, hlog, store};
+use crate::sim::Service;
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +143,17 @@ struct Manifest<'a> {
     trials_valid: usize,
     ended: String,
     link_scheduling: Vec<String>,
+    services: Vec<ServiceUsed<'a>>,
+    calibration: Option<&'a Calibration>,
+}
+
+/// What simulated work cost, and who said so.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct ServiceUsed<'a> {
+    receive_ns: u64,
+    send_ns: u64,
+    sync_ns: u64,
+    source: &'a str,
 }
 
 type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
@@ -182,6 +195,8 @@ impl Run<'_> {
                 let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
                 obtained.filter(|scheduling| !scheduling.is_empty())
             })),
+            services: services(plan, &backends),
+            calibration: worlds.live.as_ref().and_then(|live| live.calibration.as_ref()),
         };
         if let Err(unwritten) = ledger.store().write_manifest(&manifest) {
             error.get_or_insert(unwritten.into());
@@ -338,6 +353,19 @@ fn discard(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
     // The folder of all of them, once it is empty.
     let _ = folder.parent().map(std::fs::remove_dir);
+}
+
+/// What work costs in the simulation, at all points; nothing if there is none.
+fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
+    if !backends.contains(&Backend::Sim) {
+        return Vec::new();
+    }
+    let elsewhere = plan.service_source.as_deref().unwrap_or("nobody: it costs nothing");
+    sorted(plan.points.iter().map(|point| {
+        let Service { receive, send, sync } = point.sim.service;
+        let source = if point.has_service { "the experiment file" } else { elsewhere };
+        ServiceUsed { receive_ns: receive.0, send_ns: send.0, sync_ns: sync.0, source }
+    }))
 }
 
 /// Every member of a trial, replicas first.

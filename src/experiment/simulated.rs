@@ -57,6 +57,7 @@ const fn report_of(role: RoleReport) -> Report {
         refused_count: 0,
         kernel_drop_count: None,
         usage: None,
+        watched: None,
         file_count: 0,
     }
 }

@@ -5,21 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::backend::Backend;
 use super::plan::{Plan, Point, Trial};
 use super::residual::{self, Disagreement};
+use super::saturation;
 use super::verify::Findings;
-use crate::cluster::{Outcome, RoleReport};
+use crate::cluster::{Outcome, RoleReport, Watched};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
     LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
-use crate::measure::{Error, Latencies, OperationKind, Phase, is_saturated, timeline};
+use crate::measure::{Error, Latencies, OperationKind, Phase, timeline};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::time::Span;
 use crate::workload::Arrival;
-
-/// Above this share of all cores the machine, and not the protocol, sets the pace.
-pub(super) const CPU_UTILISATION_MAX: f64 = 0.9;
 
 /// Every row of one trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -126,15 +124,17 @@ fn trial_row(
         row.unverified_count = Some(verdict.unverified_count);
     }
     let mut flags = findings.flags.clone();
-    if row.saturated == Some(true) {
-        flags.push("saturated: achieved less than 99 % of what was offered".into());
+    let achieved_per_s = row.achieved_per_s.unwrap_or_default();
+    let reasons = saturation::reasons(outcome, row.offered_per_s, achieved_per_s);
+    // Whether a simulated closed loop is saturated nobody can say.
+    let is_watched = outcome.reports.values().any(|report| report.watched.is_some());
+    row.saturated = (is_watched || row.offered_per_s.is_some()).then_some(!reasons.is_empty());
+    if !reasons.is_empty() {
+        flags.push(format!("saturated: {}", reasons.join(", ")));
     }
     if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
         // Their latency is in no percentile, and would have been the longest.
         flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));
-    }
-    if row.cpu_utilisation.is_some_and(|share| share > CPU_UTILISATION_MAX) {
-        flags.push("cpu-bound: the machine sets the pace".into());
     }
     // The separator does not occur in a flag: it may quote the message of an error.
     row.flags = flags.iter().map(|flag| flag.replace(';', ",")).collect::<Vec<_>>().join(";");
@@ -150,7 +150,6 @@ fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     row.achieved_per_s = Some(achieved_per_s);
     if !matches!(point.workload.arrival, Arrival::Closed { .. }) {
         row.offered_per_s = Some(sum(|report| report.offered_count) as f64 / duration_s);
-        row.saturated = Some(is_saturated(row.offered_per_s, achieved_per_s));
     }
     row.issued_count = Some(sum(|report| report.issued_count));
     row.acknowledged_count = Some(sum(|report| report.acknowledged_count));
@@ -267,6 +266,10 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
         .map(|member| {
             let report = outcome.reports.get(&member);
             let usage = report.and_then(|report| report.usage);
+            let watched = report.and_then(|report| report.watched);
+            let nanoseconds = |span: fn(&Watched) -> Option<Span>| {
+                watched.as_ref().and_then(span).map(|span| span.0)
+            };
             let (role, region) = match member {
                 MemberName::Replica(id) => ("replica", point.region(id)),
                 MemberName::Client(id) => {
@@ -309,6 +312,15 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                     .and_then(|report| report.emulation.as_ref())
                     .map(|emulation| emulation.scheduling.clone())
                     .unwrap_or_default(),
+                cpu_share: usage.map(|usage| usage.cpu_s / seconds(point.duration)),
+                run_queue_share: watched.as_ref().and_then(saturation::run_queue_share),
+                timer_slip_ns_p50: nanoseconds(|watched| watched.timer_slip_p50),
+                timer_slip_ns_p99: nanoseconds(|watched| watched.timer_slip_p99),
+                timer_slip_ns_max: nanoseconds(|watched| watched.timer_slip_max),
+                link_released_count: watched.and_then(|watched| watched.released_count),
+                link_late_count: watched.and_then(|watched| watched.late_count),
+                host_busy_share: watched.and_then(|watched| watched.host_busy_share),
+                host_stolen_share: watched.and_then(|watched| watched.host_stolen_share),
             }
         })
         .collect()
@@ -358,6 +370,7 @@ mod tests {
             refused_count: 3,
             kernel_drop_count: Some(0),
             usage: Some(Usage { cpu_s: 0.5, memory_peak_bytes: 1 << 20 }),
+            watched: None,
             file_count: 1,
         };
         let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };

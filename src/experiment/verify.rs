@@ -177,6 +177,7 @@ mod tests {
                 refused_count: 0,
                 kernel_drop_count: Some(0),
                 usage: None,
+                watched: None,
                 file_count: 1,
             };
             self.outcome.reports.insert(R0, report);

@@ -60,7 +60,7 @@ pub struct TrialRow {
     pub valid: bool,
     /// No member was lost that the experiment did not crash itself.
     pub complete: bool,
-    /// Fewer than 99 % of the operations offered were achieved.
+    /// The machine could not keep up, as a flag says; empty for a closed loop in virtual time.
     pub saturated: Option<bool>,
     /// What else to know about the trial, separated by `;`.
     pub flags: String,
@@ -278,6 +278,29 @@ pub struct MemberRow {
     pub recovered_group_count: Option<u64>,
     /// The scheduling that its link emulation obtained: `fifo` or `normal`; empty where there is none.
     pub scheduling: String,
+    /// The share of one processor that it used in the window; empty where members share a process.
+    #[serde(serialize_with = "option_thousandths")]
+    pub cpu_share: Option<f64>,
+    /// How long its threads were ready and had no processor, as a share of the window; empty where
+    /// members share a process.
+    #[serde(serialize_with = "option_thousandths")]
+    pub run_queue_share: Option<f64>,
+    /// How late the alarm of its event loop rang in the window: the median.
+    pub timer_slip_ns_p50: Option<u64>,
+    /// The 99th percentile of that.
+    pub timer_slip_ns_p99: Option<u64>,
+    /// The greatest of that.
+    pub timer_slip_ns_max: Option<u64>,
+    /// Datagrams that its links released in the window.
+    pub link_released_count: Option<u64>,
+    /// Of those, how many left more than 300 us after they were due.
+    pub link_late_count: Option<u64>,
+    /// The share of its host's processors that was busy in the window, with whatever.
+    #[serde(serialize_with = "option_thousandths")]
+    pub host_busy_share: Option<f64>,
+    /// The share of them that another virtual machine took.
+    #[serde(serialize_with = "option_thousandths")]
+    pub host_stolen_share: Option<f64>,
 }
 
 /// What the rows of one trial begin with.

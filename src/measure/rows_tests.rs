@@ -61,7 +61,9 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<MemberRow>(),
         "trial,variant,backend,member,region,role,outcome,cpu_s,memory_peak_bytes,\
-         executed_count,sync_count,start_count,recovered_group_count,scheduling"
+         executed_count,sync_count,start_count,recovered_group_count,scheduling,cpu_share,\
+         run_queue_share,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,\
+         link_released_count,link_late_count,host_busy_share,host_stolen_share"
     );
 }
 

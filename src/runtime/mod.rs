@@ -6,6 +6,7 @@
 pub mod alarm;
 pub mod client;
 pub mod clock;
+pub mod host;
 pub mod mesh;
 pub mod net;
 pub mod replica;

@@ -73,6 +73,7 @@ fn the_help_of_a_newcomer_says_where_to_start() {
         "check",
         "fuzz",
         "profiles",
+        "calibrate",
         "quorums",
         "history",
         "completions",

@@ -13,6 +13,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::emulation::Emulation;
 use super::fault::Fault;
 use super::transport::Transport;
 use crate::deployment::Durability;
@@ -40,9 +41,11 @@ pub struct File {
     /// How members send to one another.
     #[serde(default)]
     pub transport: Transport,
-    /// How long a simulated replica takes for its work.
+    /// How precisely live links delay.
     #[serde(default)]
-    pub service: Service,
+    pub emulation: Emulation,
+    /// How long a simulated replica takes for its work; a calibration may say it where absent.
+    pub service: Option<Service>,
     /// What links do besides delaying.
     #[serde(default)]
     pub network: Network,

@@ -166,6 +166,12 @@ pub enum Error {
     /// A direction from a replica to itself.
     #[error("a replica has no link to itself")]
     NoLink,
+    /// A thread that would do nothing but spin.
+    #[error("`emulation.spin = \"{spin}\"` is more than a millisecond")]
+    Spin {
+        /// The value.
+        spin: String,
+    },
     /// No share.
     #[error("`{key} = {share}` is no share")]
     Share {
@@ -282,6 +288,9 @@ impl Error {
             Self::Nobody => "name at least one region, or `leader`",
             Self::Everybody => "name one side: the other replicas are the other side",
             Self::NoLink => "name another replica as the receiver, or as the sender",
+            Self::Spin { .. } => {
+                "a wake-up takes 20 to 100 us, and longer spinning takes the processor from the members"
+            }
             Self::Share { .. } => "give a number from 0, none, to 1, all",
             Self::Bandwidth { .. } => "give a number above 0, or leave it out for no limit",
             Self::Burst { .. } => {

@@ -6,7 +6,7 @@ use crate::deployment::{self, Durability, Network};
 use crate::experiment::file::{File, Length};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::runtime::net::Transport;
+use crate::runtime::net::{Precision, Transport};
 use crate::sim;
 use crate::time::Span;
 use crate::topology::{Floor, Links};
@@ -16,7 +16,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{load, network, transport, variants};
+use super::{emulation, load, network, transport, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -37,6 +37,8 @@ pub struct Point {
     pub links: Links,
     /// How members send to one another; the simulator knows messages only.
     pub transport: Transport,
+    /// How precisely live links delay.
+    pub precision: Precision,
     /// What is compared; every point has the same number of them.
     pub variants: Vec<Variant>,
     /// What clients do.
@@ -47,6 +49,8 @@ pub struct Point {
     pub network: Network,
     /// What the simulator is told beside the deployment.
     pub sim: sim::Settings,
+    /// Whether the file itself says what work costs.
+    pub has_service: bool,
     /// The time before the measurement.
     pub warmup: Span,
     /// The time that is measured.
@@ -102,12 +106,14 @@ impl Point {
             profile: places.profile,
             links: places.links,
             transport: transport::transport(&file.transport)?,
+            precision: emulation::precision(file)?,
             variants,
             workload,
             durability,
             simulated: faults::simulated(file),
             network: network::network(file)?,
             sim: simulated::settings(file),
+            has_service: file.service.is_some(),
             warmup: length(&file.workload.warmup, WARMUP),
             duration,
             drain: length(&file.workload.drain, DRAIN),

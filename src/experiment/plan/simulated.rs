@@ -16,7 +16,7 @@ pub(super) struct Simulated {
 
 /// What the simulator is told beside the deployment.
 pub(super) fn settings(file: &file::File) -> Settings {
-    let file::Service { receive, send, sync } = file.service;
+    let file::Service { receive, send, sync } = file.service.unwrap_or_default();
     let service = Service { receive: receive.0.into(), send: send.0.into(), sync: sync.0.into() };
     Settings { service }
 }

@@ -8,6 +8,7 @@ use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::QuorumSystem;
+use crate::runtime::net::Precision;
 use crate::sim::Settings;
 use crate::topology::Floor;
 
@@ -630,4 +631,36 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
         (3..=10).flat_map(move |n| (1..=majority(n)).map(move |q2| (of_links, n, q2)))
     };
     assert_eq!(sizes, sizes_of(true).chain(sizes_of(false)).collect());
+}
+
+#[test]
+fn links_are_as_precise_as_the_file_says() {
+    let text = |section: &str| source(&(GOOD.to_owned() + section));
+    assert_eq!(point(&text("")).precision, Precision::default());
+    let found = point(&text("[emulation]\nspin = \"20us\"\nrealtime = false\n")).precision;
+    assert_eq!(found, Precision { spin: Span::from_micros(20), realtime: false });
+    let swept = plan(&text("[sweep]\nemulation.spin = [\"0us\", \"1ms\"]\n"));
+    let spins: Vec<Span> = swept.points.iter().map(|point| point.precision.spin).collect();
+    assert_eq!(spins, [Span::ZERO, Span::from_millis(1)]);
+    check_text(
+        &text("[emulation]\nspin = \"2ms\"\n"),
+        &["`emulation.spin = \"2ms\"` is more than a millisecond", ":37:8", "from the members"],
+    );
+    check_text(&text("[emulation]\nspins = \"2us\"\n"), &["unknown key `spins`", "`spin`"]);
+}
+
+#[test]
+fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
+    let service = Service { receive: Span(3), send: Span(2), sync: Span(1) };
+    let mut silent = plan(&source(GOOD));
+    assert!(silent.wants_service());
+    silent.use_service(service, "machine.json");
+    assert_eq!(silent.points[0].sim.service, service);
+    assert_eq!(silent.service_source.as_deref(), Some("machine.json"));
+
+    let mut own = plan(&source(&(GOOD.to_owned() + "[service]\nsync = \"1ms\"\n")));
+    assert!(!own.wants_service());
+    own.use_service(service, "machine.json");
+    assert_eq!(own.points[0].sim.service.sync, Span::from_millis(1));
+    assert_eq!(own.points[0].sim.service.receive, Span::ZERO);
 }

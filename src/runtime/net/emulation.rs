@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quinn::udp::Transmit;
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use super::lateness::TOLERANCE;
 use super::link::{Admitted, Links, Refusal};
 use super::outlet::{Counters, Outlet};
 use super::releaser::Releaser;
@@ -128,6 +130,11 @@ impl Emulation {
         }
     }
 
+    /// How many datagrams were released so far, and how many of them later than [`TOLERANCE`].
+    pub fn released_and_late(&self) -> (u64, u64) {
+        (self.counters.released.load(Ordering::Relaxed), self.counters.lateness.late_count())
+    }
+
     /// The sending side of a socket of this member.
     pub(super) fn outlet(&self, socket: &UdpSocket) -> std::io::Result<Arc<Outlet>> {
         Outlet::new(socket, Arc::clone(&self.counters)).map(Arc::new)
@@ -146,6 +153,14 @@ impl Emulation {
         // The links are held until the runs are queued: two tasks must not swap what is sent first.
         let mut links = self.links();
         let runs = self.runs(&mut links, clock::now(), outlet, transmit, size);
+        self.releaser.push(runs);
+    }
+
+    /// Carries a transmission as if it had been sent at this instant, which may be yet to come.
+    pub(super) fn send_at(&self, at: Time, outlet: &Arc<Outlet>, transmit: &Transmit<'_>) {
+        let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        let mut links = self.links();
+        let runs = self.runs(&mut links, at, outlet, transmit, size);
         self.releaser.push(runs);
     }
 

@@ -177,7 +177,7 @@ fn bind_speaking(
 }
 
 /// Asks for large socket buffers, and says how large the receiving one became.
-fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
+pub(super) fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
     let state = UdpSocketState::new(socket.into())?;
     state.set_recv_buffer_size(socket.into(), bytes)?;
     state.set_send_buffer_size(socket.into(), bytes)?;

@@ -6,7 +6,10 @@
 //! | [`identity`] | the certificate authority of a deployment |
 //! | [`frame`] | messages on a stream |
 //! | [`emulation`], [`link`], [`releaser`] | the wide area, below QUIC |
+//! | [`bare`], [`lateness`] | how exact it is |
 
+pub mod bare;
+pub use bare::Bare;
 pub mod emulation;
 pub use emulation::{Emulation, EmulationReport};
 pub mod endpoint;

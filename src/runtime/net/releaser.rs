@@ -11,7 +11,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
@@ -38,23 +38,26 @@ const RETRY: Duration = Duration::from_micros(20);
 const POOLED_BUFFERS: usize = 1024;
 const POOLED_BYTES: usize = 16 << 10;
 
+/// The margin goes up when a wake-up took longer than it, and down otherwise: where both are in
+/// balance, one wake-up in a hundred takes longer.
+const MARGIN_UP: Span = Span(9_900);
+const MARGIN_DOWN: Span = Span(100);
+/// A margin below this is not worth a thought.
+const MARGIN_LEAST: Span = Span(2_000);
+
 /// How precise the release is, and at what cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Precision {
-    /// How long before a due time the thread spins instead of waiting.
-    ///
-    /// A wake-up takes 20–50 µs, so 50 covers most of them: `cargo bench --bench lateness` gave a
-    /// median lateness of 12–41 µs with 25, and of 0.6–16 µs with 50 (a busy 2-core virtual machine,
-    /// 2026-11-21). It costs that much processor time for each distinct instant.
-    pub spin_us: u64,
+    /// How long before a due time the thread spins, at most, instead of waiting.
+    pub spin: Span,
     /// Whether to ask for real-time scheduling.
     pub realtime: bool,
 }
 
 impl Default for Precision {
     fn default() -> Self {
-        Self { spin_us: 50, realtime: true }
+        Self { spin: Span::from_micros(50), realtime: true }
     }
 }
 
@@ -66,28 +69,31 @@ pub struct Releaser {
     scheduling: String,
 }
 
+/// What senders and the thread have in common.
+///
+/// The queue itself is the thread's own: a sender that is interrupted while it hands something over
+/// must not keep what is due waiting.
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<Queue>,
-    /// When the first of the queue is due, in nanoseconds; `u64::MAX` if it is empty.
+    /// What was handed over and is not queued yet, in the order of handing over.
+    inbox: Mutex<Vec<Run>>,
+    /// Whether something may be in the inbox.
+    has_mail: AtomicBool,
+    /// When the thread wakes by itself, in nanoseconds; `u64::MAX` if it does not.
     next_due: AtomicU64,
     stopping: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    runs: BinaryHeap<Reverse<Run>>,
-    sequence: u64,
-    buffers: Vec<Vec<u8>>,
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Releaser {
     /// Starts the thread.
     pub fn start(precision: Precision) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            inbox: Mutex::default(),
+            has_mail: AtomicBool::new(false),
             next_due: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
+            buffers: Mutex::default(),
         });
         let (obtained, scheduling) = mpsc::channel();
         let worker = Arc::clone(&shared);
@@ -95,7 +101,7 @@ impl Releaser {
             let scheduling = schedule(precision);
             // The starter waits for this; should it be gone, there is nobody to tell.
             let _ = obtained.send(scheduling);
-            worker.release(Span::from_micros(precision.spin_us));
+            Worker::new(worker, precision.spin).release();
         })?;
         let scheduling = scheduling.recv().unwrap_or_else(|_| "unknown".into());
         Ok(Self { shared, thread: Some(thread), scheduling })
@@ -108,21 +114,18 @@ impl Releaser {
 
     /// An empty buffer for the contents of a run.
     pub(super) fn buffer(&self) -> Vec<u8> {
-        self.shared.queue().buffers.pop().unwrap_or_default()
+        lock(&self.shared.buffers).pop().unwrap_or_default()
     }
 
     /// Takes these runs, in their order.
     pub(super) fn push(&self, runs: impl IntoIterator<Item = Run>) {
-        let mut queue = self.shared.queue();
-        for mut run in runs {
-            run.sequence = queue.sequence;
-            queue.sequence += 1;
-            queue.runs.push(Reverse(run));
-        }
-        let next_due = queue.next_due();
-        let before = self.shared.next_due.swap(next_due, Ordering::AcqRel);
-        drop(queue);
-        if next_due < before {
+        let mut first = u64::MAX;
+        let mut inbox = lock(&self.shared.inbox);
+        inbox.extend(runs.into_iter().inspect(|run| first = first.min(run.due.0)));
+        drop(inbox);
+        // In this order: the thread says when it wakes, and only then looks for mail.
+        self.shared.has_mail.store(true, Ordering::SeqCst);
+        if first < self.shared.next_due.fetch_min(first, Ordering::SeqCst) {
             self.thread().unpark();
         }
     }
@@ -143,56 +146,99 @@ impl Drop for Releaser {
     }
 }
 
-impl Queue {
-    fn next_due(&self) -> u64 {
-        self.runs.peek().map_or(u64::MAX, |Reverse(run)| run.due.0)
-    }
-
-    fn take_due(&mut self, now: Time, batch: &mut Vec<Run>) {
-        while batch.len() < BATCH && self.next_due() <= now.0 {
-            batch.extend(self.runs.pop().map(|Reverse(run)| run));
-        }
-    }
-
-    fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < POOLED_BUFFERS && buffer.capacity() <= POOLED_BYTES {
-            buffer.clear();
-            self.buffers.push(buffer);
-        }
-    }
+/// What is behind a lock; a thread that panicked while it held it left it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    /// The queue; a thread that panicked while it held it left it whole.
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+/// The thread and what only it touches.
+struct Worker {
+    shared: Arc<Shared>,
+    queue: BinaryHeap<Reverse<Run>>,
+    sequence: u64,
+    /// The inbox, emptied; the two change places.
+    mail: Vec<Run>,
+    batch: Vec<Run>,
+    /// Buffers to be given back.
+    spent: Vec<Vec<u8>>,
+    margin: Margin,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, spin: Span) -> Self {
+        Self {
+            shared,
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            mail: Vec::new(),
+            batch: Vec::with_capacity(BATCH),
+            spent: Vec::new(),
+            margin: Margin::new(spin),
+        }
     }
 
     /// The life of the thread.
-    fn release(&self, spin: Span) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while !self.stopping.load(Ordering::Acquire) {
-            // Read anew in every round: something earlier may have come.
-            let due = self.next_due.load(Ordering::Acquire);
+    fn release(&mut self) {
+        while !self.shared.stopping.load(Ordering::Acquire) {
+            let due = self.next_due();
             let wait = Time(due).since(clock::now());
-            if due == u64::MAX {
-                thread::park();
-            } else if wait > spin {
-                thread::park_timeout((wait - spin).into());
-            } else if wait > Span::ZERO {
-                std::hint::spin_loop();
+            if wait == Span::ZERO {
+                self.send_due();
+            } else if self.shared.has_mail.load(Ordering::Relaxed) {
+                self.take_mail(wait);
+            } else if wait > self.margin.span {
+                self.wait(due);
             } else {
-                self.send_due(&mut batch);
+                std::hint::spin_loop();
             }
         }
     }
 
-    fn send_due(&self, batch: &mut Vec<Run>) {
-        let mut queue = self.queue();
-        queue.take_due(clock::now(), batch);
-        self.next_due.store(queue.next_due(), Ordering::Release);
-        drop(queue);
+    fn next_due(&self) -> u64 {
+        self.queue.peek().map_or(u64::MAX, |Reverse(run)| run.due.0)
+    }
 
+    /// Queues what was handed over.
+    fn take_mail(&mut self, wait: Span) {
+        let inbox = match self.shared.inbox.try_lock() {
+            Ok(inbox) => Some(inbox),
+            // The holder may have no processor: what is due soon does not wait for it.
+            Err(TryLockError::WouldBlock) if wait <= self.margin.span => None,
+            Err(_) => Some(lock(&self.shared.inbox)),
+        };
+        let Some(mut inbox) = inbox else { return };
+        self.shared.has_mail.store(false, Ordering::SeqCst);
+        std::mem::swap(&mut *inbox, &mut self.mail);
+        drop(inbox);
+        for mut run in self.mail.drain(..) {
+            run.sequence = self.sequence;
+            self.sequence += 1;
+            self.queue.push(Reverse(run));
+        }
+    }
+
+    /// Waits until shortly before `due`, or until something earlier is handed over.
+    fn wait(&mut self, due: u64) {
+        self.give_back();
+        self.shared.next_due.store(due, Ordering::SeqCst);
+        if self.shared.has_mail.load(Ordering::SeqCst) {
+            return;
+        }
+        if due == u64::MAX {
+            thread::park();
+            return;
+        }
+        let until = Time(due - self.margin.span.0);
+        thread::park_timeout(until.since(clock::now()).into());
+        self.margin.learn(until, clock::now());
+    }
+
+    fn send_due(&mut self) {
+        let now = clock::now();
+        while self.batch.len() < BATCH && self.next_due() <= now.0 {
+            self.batch.extend(self.queue.pop().map(|Reverse(run)| run));
+        }
+        let mut batch = std::mem::take(&mut self.batch);
         let mut rest = batch.as_mut_slice();
         while let Some(first) = rest.first() {
             let (together, after) =
@@ -200,10 +246,21 @@ impl Shared {
             self.send(together);
             rest = after;
         }
+        self.spent.extend(batch.drain(..).map(|run| run.contents));
+        self.batch = batch;
+        if self.spent.len() >= BATCH {
+            self.give_back();
+        }
+    }
 
-        let mut queue = self.queue();
-        for run in batch.drain(..) {
-            queue.give_back(run.contents);
+    /// Gives buffers back, unless somebody is just taking one.
+    fn give_back(&mut self) {
+        let Ok(mut buffers) = self.shared.buffers.try_lock() else { return };
+        for mut buffer in self.spent.drain(..) {
+            if buffers.len() < POOLED_BUFFERS && buffer.capacity() <= POOLED_BYTES {
+                buffer.clear();
+                buffers.push(buffer);
+            }
         }
     }
 
@@ -219,7 +276,7 @@ impl Shared {
             if first.outlet.send(&transmit).is_ok() {
                 break now;
             }
-            if self.stopping.load(Ordering::Acquire) {
+            if self.shared.stopping.load(Ordering::Acquire) {
                 return;
             }
             thread::park_timeout(RETRY);
@@ -235,6 +292,32 @@ impl Shared {
     }
 }
 
+/// How long before a due time the thread wakes: what a wake-up on this machine costs, as learned.
+#[derive(Debug)]
+struct Margin {
+    span: Span,
+    most: Span,
+}
+
+impl Margin {
+    fn new(most: Span) -> Self {
+        Self { span: most, most }
+    }
+
+    /// It was to wake at `until`, and woke `now`.
+    fn learn(&mut self, until: Time, now: Time) {
+        // Woken before: something was handed over, which says nothing of timers.
+        if now < until {
+            return;
+        }
+        self.span = if now.since(until) > self.span {
+            (self.span + MARGIN_UP).min(self.most)
+        } else {
+            (self.span - MARGIN_DOWN).max(MARGIN_LEAST.min(self.most))
+        };
+    }
+}
+
 /// Asks for the scheduling of this thread, and says what it got.
 fn schedule(precision: Precision) -> String {
     let slack = match nix::sys::prctl::set_timerslack(1) {
@@ -246,7 +329,7 @@ fn schedule(precision: Precision) -> String {
         Some(Err(error)) => format!("SCHED_OTHER (SCHED_FIFO refused: {error})"),
         None => "SCHED_OTHER".into(),
     };
-    format!("{class}, {slack}, spin {} us", precision.spin_us)
+    format!("{class}, {slack}, spin {} us", precision.spin.0 / 1000)
 }
 
 fn realtime() -> Result<(), thread_priority::Error> {

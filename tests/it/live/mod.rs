@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
+mod calibration;
 mod crashes;
 mod damage;
 mod ends;
@@ -104,6 +105,13 @@ impl Site {
 
     /// `flexpaxos run` with these arguments beside the file and the folder.
     fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.calibrating_command(arguments);
+        command.arg("--no-calibrate");
+        command
+    }
+
+    /// The same, which measures the machine first.
+    fn calibrating_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(FLEXPAXOS);
         command.arg("run").arg(self.file()).arg("--out").arg(self.out()).args(arguments);
         command.current_dir(self.root.path()).env("NO_COLOR", "1").stdin(Stdio::null());
@@ -131,7 +139,10 @@ impl Site {
         let plan = Plan::from_source(&source, Size::default()).unwrap();
         let provenance = Provenance::gather(&source, plan.seed);
         let listen = "127.0.0.1:0".parse().unwrap();
-        let worlds = Worlds { sim: None, live: Some(Live { launcher, listen, timeouts }) };
+        let worlds = Worlds {
+            sim: None,
+            live: Some(Live { launcher, listen, timeouts, calibration: None }),
+        };
         let store = Store::create(self.out()).unwrap();
         let ledger = Ledger::begin(store, &plan, &provenance, &worlds.backends()).unwrap();
         let interrupt = Interrupt::never();

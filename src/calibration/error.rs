@@ -1,0 +1,63 @@
+//! Why there is no calibration.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::runtime::{alarm, net, storage};
+
+/// Why a machine could not be calibrated, or a calibration not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No event loop, socket or thread.
+    #[error("cannot {what}: raise the limits of open files and processes (ulimit -n, -u)")]
+    Start {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The timer.
+    #[error(transparent)]
+    Alarm(#[from] alarm::Error),
+    /// The round trip over loopback.
+    #[error("a round trip over {protocol} on loopback failed")]
+    RoundTrip {
+        /// Over what.
+        protocol: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The keys of the QUIC connection.
+    #[error(transparent)]
+    Identity(#[from] net::identity::Error),
+    /// The QUIC connection.
+    #[error(transparent)]
+    Endpoint(#[from] net::endpoint::Error),
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// The folder for what is synced.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file of a calibration.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that holds something else.
+    #[error("{} holds no calibration: {reason}", path.display())]
+    NoCalibration {
+        /// Which.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+}

@@ -1,0 +1,214 @@
+//! Round trips of 128 bytes on loopback: UDP, TCP, and QUIC as members speak it.
+//!
+//! Client and server have a thread and an event loop each, as members do, so every round trip wakes
+//! two threads.
+//! QUIC is measured a second time with both ends in one event loop: nobody is woken there, and what
+//! is left is the work.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
+use std::thread;
+
+use bytes::Bytes;
+use quinn::{RecvStream, SendStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use super::{Error, Quantiles, event_loop};
+use crate::measure::Latencies;
+use crate::runtime::clock;
+use crate::runtime::net::{Authority, Endpoint, Transport, bind};
+use crate::time::Span;
+
+/// The size of a message: the value of an accept in the experiments.
+const MESSAGE_BYTES: usize = 128;
+
+/// Round trips that are not counted: caches fill, and QUIC's handshake is confirmed.
+const WARM_UP: usize = 50;
+
+const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Round trips over UDP.
+pub(super) fn udp(length: Span) -> Result<Quantiles, Error> {
+    let failed = |source| Error::RoundTrip { protocol: "UDP", source };
+    let server = |told: mpsc::Sender<SocketAddr>| async move {
+        let socket = UdpSocket::bind(ANYWHERE).await?;
+        tell(&told, socket.local_addr()?);
+        let mut message = [0; MESSAGE_BYTES];
+        // An empty datagram is the end.
+        loop {
+            let (count, from) = socket.recv_from(&mut message).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            socket.send_to(&message[..count], from).await?;
+        }
+    };
+    let client = async |address| {
+        let socket = UdpSocket::bind(ANYWHERE).await?;
+        socket.connect(address).await?;
+        let mut message = [7; MESSAGE_BYTES];
+        let found = repeat(length, async || {
+            socket.send(&message).await?;
+            socket.recv(&mut message).await.map(|_| ())
+        })
+        .await;
+        socket.send(&[]).await?;
+        found
+    };
+    between(server, client).map_err(failed)
+}
+
+/// Round trips over TCP.
+pub(super) fn tcp(length: Span) -> Result<Quantiles, Error> {
+    let failed = |source| Error::RoundTrip { protocol: "TCP", source };
+    let server = |told: mpsc::Sender<SocketAddr>| async move {
+        let listener = TcpListener::bind(ANYWHERE).await?;
+        tell(&told, listener.local_addr()?);
+        let (mut stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let mut message = [0; MESSAGE_BYTES];
+        loop {
+            let count = stream.read(&mut message).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            stream.write_all(&message[..count]).await?;
+        }
+    };
+    let client = async |address| {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut message = [7; MESSAGE_BYTES];
+        repeat(length, async || {
+            stream.write_all(&message).await?;
+            stream.read_exact(&mut message).await.map(|_| ())
+        })
+        .await
+    };
+    between(server, client).map_err(failed)
+}
+
+/// Round trips over one long-lived stream of QUIC.
+pub(super) fn quic(length: Span) -> Result<Quantiles, Error> {
+    let authority = Authority::new()?;
+    let (one, other) = (authority.issue("r0")?, authority.issue("r1")?);
+    let transport = Transport::default();
+    let server_transport = transport.clone();
+    let server = |told: mpsc::Sender<SocketAddr>| async move {
+        let endpoint = bind(&one, ANYWHERE, None, &server_transport).map_err(io::Error::other)?;
+        tell(&told, endpoint.local_address());
+        echo(&endpoint).await
+    };
+    let client = async |address| {
+        let endpoint = bind(&other, ANYWHERE, None, &transport).map_err(io::Error::other)?;
+        ask(&endpoint, address, length).await
+    };
+    between(server, client).map_err(|source| Error::RoundTrip { protocol: "QUIC", source })
+}
+
+/// The same with both ends in one event loop: the work of a round trip, without a wake-up.
+pub(super) fn quic_in_one_loop(length: Span) -> Result<Quantiles, Error> {
+    let authority = Authority::new()?;
+    let (one, other) = (authority.issue("r0")?, authority.issue("r1")?);
+    event_loop()?.block_on(async {
+        let transport = Transport::default();
+        let server = bind(&one, ANYWHERE, None, &transport)?;
+        let client = bind(&other, ANYWHERE, None, &transport)?;
+        let address = server.local_address();
+        let echoing = tokio::spawn(async move { echo(&server).await });
+        let found = ask(&client, address, length).await;
+        echoing.abort();
+        found.map_err(|source| Error::RoundTrip { protocol: "QUIC", source })
+    })
+}
+
+/// Sends back whatever one connection says on its first stream.
+async fn echo(endpoint: &Endpoint) -> io::Result<()> {
+    let handshake = endpoint.accept().await.ok_or(io::ErrorKind::NotConnected)?;
+    let peer = handshake.finish().await.map_err(io::Error::other)?;
+    let (mut send, mut receive) = peer.connection.accept_bi().await?;
+    while let Ok(Some(chunk)) = receive.read_chunk(usize::MAX, true).await {
+        send.write_chunk(chunk.bytes).await?;
+    }
+    Ok(())
+}
+
+async fn ask(endpoint: &Endpoint, server: SocketAddr, length: Span) -> io::Result<Quantiles> {
+    let connection = endpoint.connect(server, "r0", None).await.map_err(io::Error::other)?;
+    let (mut send, mut receive) = connection.open_bi().await?;
+    let message = Bytes::from(vec![7; MESSAGE_BYTES]);
+    let found = repeat(length, async || round_trip(&mut send, &mut receive, &message).await).await;
+    endpoint.close("measured");
+    endpoint.wait_idle().await;
+    found
+}
+
+async fn round_trip(
+    send: &mut SendStream,
+    receive: &mut RecvStream,
+    message: &Bytes,
+) -> io::Result<()> {
+    send.write_chunk(message.clone()).await?;
+    let mut missing = message.len();
+    while missing > 0 {
+        let chunk = receive.read_chunk(missing, true).await.map_err(io::Error::other)?;
+        missing -= chunk.ok_or(io::ErrorKind::UnexpectedEof)?.bytes.len();
+    }
+    Ok(())
+}
+
+/// Makes round trips for so long, and at least one after the warm-up.
+async fn repeat(
+    length: Span,
+    mut round_trip: impl AsyncFnMut() -> io::Result<()>,
+) -> io::Result<Quantiles> {
+    for _ in 0..WARM_UP {
+        round_trip().await?;
+    }
+    let mut took = Latencies::new();
+    let start = clock::now();
+    let mut last = start;
+    while last.since(start) < length || took.is_empty() {
+        round_trip().await?;
+        let now = clock::now();
+        took.record(now.since(last));
+        last = now;
+    }
+    Ok(Quantiles::of(&took))
+}
+
+/// Runs a server in a thread of its own, and a client in this one once it knows where the server is.
+fn between<S, R>(
+    server: S,
+    client: impl AsyncFnOnce(SocketAddr) -> io::Result<Quantiles>,
+) -> io::Result<Quantiles>
+where
+    S: FnOnce(mpsc::Sender<SocketAddr>) -> R + Send,
+    R: Future<Output = io::Result<()>>,
+{
+    let (told, address) = mpsc::channel();
+    thread::scope(|scope| {
+        let serving = scope.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(server(told))
+        });
+        let found = match address.recv() {
+            Ok(address) => tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(client(address)),
+            // It ended before it was there, and says why.
+            Err(_) => Err(io::ErrorKind::NotConnected.into()),
+        };
+        let ended = serving.join().map_err(|_| io::Error::other("the server panicked"))?;
+        ended.and(found)
+    })
+}
+
+fn tell(told: &mpsc::Sender<SocketAddr>, address: SocketAddr) {
+    // Should the client be gone, there is nobody to serve either.
+    let _ = told.send(address);
+}

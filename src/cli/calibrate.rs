@@ -1,0 +1,220 @@
+//! `flexpaxos calibrate`: what this machine adds by itself.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::table::table;
+use super::{Exit, Failure};
+use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
+use crate::sim::Service;
+use crate::time::Span;
+
+/// Measures what this machine adds by itself: timers, round trips, syncs, the processor, the noise.
+///
+/// It takes some four seconds, and a run does the quick form of it before its first live trial.
+/// A simulation takes its service times from it where an experiment has no `[service]`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flexpaxos calibrate                          a table, and the [service] section that corresponds
+  flexpaxos calibrate --out machine.json       the same, and a file for --calibration
+  flexpaxos run experiments/lan.toml --backend sim --calibration machine.json")]
+pub(super) struct Calibrate {
+    /// Takes a second and a half.
+    #[arg(long)]
+    quick: bool,
+
+    /// Prints JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+
+    /// Writes the JSON to this file, which must not exist yet.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Measures the disk of this folder; what is written there goes again.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+impl Calibrate {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        // Opened before anything is measured: what cannot be kept need not be made.
+        let file = self.out.as_deref().map(new_file).transpose()?;
+        let thoroughness = if self.quick { Thoroughness::Quick } else { Thoroughness::Full };
+        let calibration = calibrate(thoroughness, &self.folder, false)?;
+        let json = serde_json::to_string_pretty(&calibration).expect("it is plain data");
+        if let Some(mut file) = file {
+            writeln!(file, "{json}")?;
+        }
+        if self.json {
+            writeln!(out, "{json}")?;
+        } else {
+            tell(&calibration, out)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Calibrates, and says so on a terminal.
+pub(super) fn calibrate(
+    thoroughness: Thoroughness,
+    folder: &Path,
+    is_quiet: bool,
+) -> Result<Calibration, Failure> {
+    let bar = if is_quiet || !std::io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new_spinner()
+    };
+    let tell = |what| {
+        bar.set_message(format!("calibrating this machine: {what}"));
+        bar.tick();
+    };
+    let measured = calibration::calibrate(thoroughness, folder, &tell);
+    bar.finish_and_clear();
+    measured.map_err(|error| {
+        let help = match error {
+            calibration::Error::Folder { .. } | calibration::Error::Storage(_) => {
+                "choose a folder that can be written, on the disk that runs will use"
+            }
+            _ => "free some of the machine, and try again",
+        };
+        Failure::world(&error, help)
+    })
+}
+
+/// The calibration in a file that the user names.
+pub(super) fn read(path: &Path) -> Result<Calibration, Failure> {
+    Calibration::read(path).map_err(|error| {
+        let help = "give a file that `flexpaxos calibrate --out` wrote, or the manifest.json of a \
+                    live run";
+        Failure { exit: Exit::Request, ..Failure::world(&error, help) }
+    })
+}
+
+fn new_file(path: &Path) -> Result<File, Failure> {
+    File::create_new(path).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Exit::Request,
+            _ => Exit::World,
+        };
+        let error = calibration::Error::File { path: path.to_owned(), source: error };
+        Failure { exit, ..Failure::world(&error, "name a file that does not exist yet") }
+    })
+}
+
+fn tell(calibration: &Calibration, out: &mut dyn Write) -> Result<(), Failure> {
+    let Calibration { timers, round_trips, syncs, .. } = calibration;
+    let lines = [
+        ("link emulation, late", &timers.releaser, "what every emulated delay is too long by"),
+        ("alarm of a member, late", &timers.alarm, "when operations start, and time-outs"),
+        (
+            "timer of tokio, late",
+            &timers.tokio,
+            "QUIC's probes and pacing; nothing that is measured",
+        ),
+        ("UDP round trip", &round_trips.udp, "two wake-ups: no two members are nearer"),
+        ("TCP round trip", &round_trips.tcp, "in plain text, for comparison"),
+        ("QUIC round trip", &round_trips.quic, "as between members, without emulation"),
+        ("QUIC, one event loop", &round_trips.quic_in_one_loop, "its work alone: no wake-ups"),
+        ("sync of 1 record", &syncs.one, "durable writes one after the other"),
+        ("sync of 64 records", &syncs.group_of_64, "durable writes side by side, 64 a time"),
+        ("AES-128-GCM, 1200 B", &calibration.cipher, "sealing and opening one full datagram"),
+    ];
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|(name, times, limits)| {
+            let Quantiles { ns_p50, ns_p99, ns_max, .. } = **times;
+            let [p50, p99, max] = [ns_p50, ns_p99, ns_max].map(micros);
+            [(*name).to_owned(), p50, p99, max, (*limits).to_owned()].to_vec()
+        })
+        .collect();
+    let header = ["us", "p50", "p99", "max", "what it limits"];
+    writeln!(out, "{}\n", table(&header, &[1, 2, 3], &rows))?;
+    writeln!(out, "scheduling  {}", timers.scheduling)?;
+    writeln!(
+        out,
+        "processor   {:.2} ns for a multiplication and an addition",
+        calibration.step_ns
+    )?;
+    writeln!(out, "noise       {}", noise(&calibration.noise))?;
+    if calibration.is_debug_build {
+        writeln!(out, "\nbuilt without optimisation: these figures are worth nothing")?;
+    }
+    let Service { receive, send, sync } = calibration.service();
+    let [receive, send, sync] = [receive, send, sync].map(length);
+    writeln!(
+        out,
+        "\n[service]             # this machine, for the simulator: half of a QUIC round trip in one\n\
+         receive = {receive:<12} # event loop, shared two to one\n\
+         send    = {send:<12}\n\
+         sync    = {sync:<12} # the median of a sync of one record"
+    )?;
+    Ok(())
+}
+
+/// How much of the machine others took, in words.
+fn noise(noise: &Noise) -> String {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let Gaps { watched_ns, count, longest_ns } = noise.gaps;
+    let waited = noise.run_queue_ns.map(|waited| {
+        format!("waited {} for a processor", percent(waited as f64 / noise.over_ns.max(1) as f64))
+    });
+    let stolen = noise.host_stolen_share.map(|share| format!("{} stolen", percent(share)));
+    let gaps = format!(
+        "a spinning thread stood still {count} times for more than 1 ms in {:.1} s, the longest {} us",
+        watched_ns as f64 / 1e9,
+        micros(Some(longest_ns))
+    );
+    waited.into_iter().chain(stolen).chain([gaps]).collect::<Vec<_>>().join(", ")
+}
+
+fn micros(nanoseconds: Option<u64>) -> String {
+    nanoseconds.map_or_else(|| "-".to_owned(), |ns| format!("{:.1}", ns as f64 / 1e3))
+}
+
+/// A length of time as an experiment file has it, to a tenth of a microsecond.
+fn length(Span(nanoseconds): Span) -> String {
+    match nanoseconds.next_multiple_of(100) {
+        ns if ns.is_multiple_of(1000) => format!("\"{}us\"", ns / 1000),
+        ns => format!("\"{ns}ns\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_those_of_an_experiment_file() {
+        let check = |ns, said| assert_eq!(length(Span(ns)), said);
+        check(0, "\"0us\"");
+        check(12_300, "\"12300ns\"");
+        check(12_001, "\"12100ns\"");
+        check(400_000, "\"400us\"");
+    }
+
+    #[test]
+    fn the_table_names_every_measurement_and_ends_with_a_section_to_paste() {
+        let times =
+            Quantiles { count: 1, ns_p50: Some(60_000), ns_p99: Some(90_000), ns_max: None };
+        let mut calibration = Calibration { is_debug_build: true, ..Calibration::default() };
+        calibration.round_trips.quic_in_one_loop = times;
+        calibration.noise.run_queue_ns = Some(5);
+        calibration.noise.over_ns = 100;
+        let mut text = Vec::new();
+        tell(&calibration, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("60.0") && text.contains("worth nothing"), "{text}");
+        assert!(text.contains("waited 5.0 % for a processor, a spinning thread"), "{text}");
+        let section = &text[text.find("[service]").unwrap()..];
+        let section: toml::Table = toml::from_str(section).unwrap();
+        assert_eq!(section["service"]["receive"].as_str(), Some("20us"));
+        assert_eq!(section["service"]["send"].as_str(), Some("10us"));
+        assert_eq!(section["service"]["sync"].as_str(), Some("0us"));
+    }
+}

@@ -1,0 +1,16 @@
+//! `[emulation]`: how precisely live links delay.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Length;
+
+/// `[emulation]`: how precisely live links delay.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emulation {
+    /// How long before a datagram is due the releasing thread spins at most; 50 us if absent.
+    pub spin: Option<Spanned<Length>>,
+    /// Whether that thread asks for real-time scheduling; it does if absent.
+    pub realtime: Option<bool>,
+}
