@@ -11,7 +11,7 @@ use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
-use crate::experiment::backend::{Backend, Live, Worlds};
+use crate::experiment::backend::{self, Backend, Live, Worlds};
 use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
@@ -99,6 +99,10 @@ impl Run {
             && let Some(refused) = plan.needs_simulator()
         {
             return Err(source.refused(&refused).into());
+        }
+        if self.backend != Choice::Sim {
+            let help = "nothing was started; `--backend sim` needs no network at all";
+            backend::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = Interrupt::install().map_err(|error| {

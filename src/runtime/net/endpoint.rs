@@ -147,8 +147,8 @@ fn bind_speaking(
 ) -> Result<Endpoint, Error> {
     transport.check()?;
     let tls = |source| Error::Tls { member: identity.member.clone(), source };
-    let server = Arc::new(tls::server(identity, alpn).map_err(tls)?);
-    let client = Arc::new(tls::client(identity, alpn).map_err(tls)?);
+    let server = Arc::new(tls::quic_server(identity, alpn).map_err(tls)?);
+    let client = Arc::new(tls::quic_client(identity, alpn).map_err(tls)?);
 
     let unbound = |source| Error::Bind { address, source };
     let socket = UdpSocket::bind(address).map_err(unbound)?;
@@ -177,7 +177,7 @@ fn bind_speaking(
 }
 
 /// Asks for large socket buffers, and says how large the receiving one became.
-fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
+pub(super) fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
     let state = UdpSocketState::new(socket.into())?;
     state.set_recv_buffer_size(socket.into(), bytes)?;
     state.set_send_buffer_size(socket.into(), bytes)?;
