@@ -13,7 +13,7 @@ use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
-use crate::experiment::backend::{Live, Worlds};
+use crate::experiment::backend::{self, Live, Worlds};
 use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
@@ -114,6 +114,10 @@ impl Run {
             && let Some(refused) = plan.needs_simulator()
         {
             return Err(source.refused(&refused).into());
+        }
+        if self.backend != Choice::Sim {
+            let help = "nothing was started; `--backend sim` needs no network at all";
+            backend::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = Interrupt::install().map_err(|error| {

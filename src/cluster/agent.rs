@@ -21,7 +21,7 @@ use crate::deployment::MemberName;
 use crate::measure::hlog;
 use crate::paxos::Replica;
 use crate::runtime::client::{self, ClientLoop};
-use crate::runtime::net::{Identity, Transport, endpoint};
+use crate::runtime::net::{Identity, Transport, carrier, endpoint};
 use crate::runtime::replica::{self, ReplicaLoop};
 
 /// The coordinator's name in its certificate.
@@ -49,9 +49,12 @@ pub enum Error {
     /// A name that no deployment has.
     #[error("the identity names {0:?}, which is no member of a deployment")]
     Name(String),
-    /// Its socket, or the coordinator's.
+    /// The coordinator's socket.
     #[error(transparent)]
     Endpoint(#[from] endpoint::Error),
+    /// Its own.
+    #[error(transparent)]
+    Carrier(#[from] carrier::Error),
     /// The coordinator was lost, or never reached.
     #[error("lost the coordinator; what was measured so far is in {}", folder.display())]
     Coordinator {

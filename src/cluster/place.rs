@@ -1,6 +1,6 @@
 //! The place of a member in a deployment: its socket, its links, and its connections to the others.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -11,15 +11,13 @@ use crate::deployment::{Deployment, MemberName, Network, site};
 use crate::link::streams;
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
-use crate::runtime::net::{
-    Emulation, Endpoint, Identity, Precision, Releaser, Transport, endpoint,
-};
+use crate::runtime::net::{Carrier, Emulation, Identity, Precision, Releaser, Transport};
 
 /// The place of one member in a deployment.
 pub(super) struct Place {
     member: MemberName,
     pub(super) deployment: Deployment,
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: Carrier,
     pub(super) emulation: Option<Arc<Emulation>>,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
@@ -47,7 +45,8 @@ impl Place {
         if let Some(emulation) = &emulation {
             set_links(emulation, &deployment, member, known);
         }
-        let endpoint = endpoint::bind(identity, bind, emulation.clone(), transport)?;
+        let inside = address_inside(member);
+        let endpoint = Carrier::bind(identity, bind, emulation.clone(), transport, inside)?;
         let (sender, attached) = unbounded_channel();
         let peers = deployment.peers(member).into_iter().map(|peer| peer.to_string());
         let mesh = Mesh::new(endpoint.clone(), peers, sender);
@@ -62,6 +61,8 @@ impl Place {
         if let Some(emulation) = &self.emulation {
             set_links(emulation, deployment, *member, addresses);
         }
+        let inside = addresses.iter().map(|(peer, address)| (*address, address_inside(*peer)));
+        self.endpoint.open(inside.collect());
         self.tasks.spawn(self.mesh.clone().accept());
         let peers = deployment.peers(*member);
         for (peer, address) in addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
@@ -86,6 +87,15 @@ fn set_links(
         let delay = deployment.links.between(site(member), site(*peer)).clone();
         emulation.set(*address, delay, streams::id(site(member), site(*peer)));
     }
+}
+
+/// Where a member is in the network that TCP sees: the numbers below, from 10.0.0.1 and 10.1.0.1.
+fn address_inside(member: MemberName) -> Ipv4Addr {
+    let number = match member {
+        MemberName::Replica(id) => u32::from(id.0),
+        MemberName::Client(id) => 1 << 16 | id.0,
+    };
+    Ipv4Addr::from(10 << 24 | (number + 1) & 0x00ff_ffff)
 }
 
 /// What the links of `member` do besides delaying; only replicas have an uplink.

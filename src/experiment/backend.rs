@@ -13,6 +13,7 @@ use super::plan::{Plan, Trial};
 use super::{live, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::runtime::net::{carrier, namespace};
 
 /// A world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,6 +89,11 @@ impl Live<'_> {
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }
+}
+
+/// Whether this host can carry what the plan's live trials ask of it; leaves nothing behind.
+pub fn check_host(plan: &Plan) -> Result<(), namespace::Error> {
+    plan.points.iter().try_for_each(|point| carrier::check(&point.transport))
 }
 
 /// Why the outcome of a simulated trial could not be kept.

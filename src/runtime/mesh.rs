@@ -1,18 +1,21 @@
 //! Connections between members: who dials whom, and again after a loss.
 //!
 //! Of two replicas the lower number dials; a client dials every replica.
-//! Each connection carries one stream, whose first byte is a greeting, because a stream that
-//! nothing was written to does not exist for the other side.
+//! Each connection begins with a greeting of one byte, because a QUIC stream that nothing was written
+//! to does not exist for the other side.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quinn::{Connection, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
-use super::net::Endpoint;
+use super::net::{Carrier, Endpoint, TlsStream, endpoint, tcp};
 use super::stream::Stream;
 use crate::time::Span;
 
@@ -39,7 +42,7 @@ const NO_PEER: VarInt = VarInt::from_u32(2);
 /// Where new streams go, and who has one.
 #[derive(Clone, Debug)]
 pub struct Mesh {
-    endpoint: Endpoint,
+    carrier: Carrier,
     attached: UnboundedSender<Attached>,
     /// The streams of each peer: two, while one takes the place of the other.
     streams: Arc<Mutex<BTreeMap<String, usize>>>,
@@ -48,12 +51,12 @@ pub struct Mesh {
 impl Mesh {
     /// A mesh of these peers without a stream; new ones are given to `attached`.
     pub fn new(
-        endpoint: Endpoint,
+        carrier: impl Into<Carrier>,
         peers: impl IntoIterator<Item = String>,
         attached: UnboundedSender<Attached>,
     ) -> Self {
         let streams = peers.into_iter().map(|peer| (peer, 0)).collect();
-        Self { endpoint, attached, streams: Arc::new(Mutex::new(streams)) }
+        Self { carrier: carrier.into(), attached, streams: Arc::new(Mutex::new(streams)) }
     }
 
     /// Peers with a stream now.
@@ -71,9 +74,9 @@ impl Mesh {
     pub async fn dial(self, address: SocketAddr, member: String, round_trip: Span) {
         let mut retry = RETRY_MIN;
         while !self.attached.is_closed() {
-            if let Ok((connection, stream)) = self.dial_once(address, &member, round_trip).await {
+            if let Ok(link) = self.dial_once(address, &member, round_trip).await {
                 retry = RETRY_MIN;
-                self.attach(member.clone(), connection, stream).await;
+                self.attach(member.clone(), link).await;
             }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
@@ -85,44 +88,99 @@ impl Mesh {
         address: SocketAddr,
         member: &str,
         round_trip: Span,
-    ) -> Result<(Connection, Stream), Unreached> {
-        let connection = self.endpoint.connect(address, member, Some(round_trip)).await?;
-        let (mut send, receive) = connection.open_bi().await?;
-        send.write_all(&[GREETING]).await?;
-        let layout = self.endpoint.transport().streams;
-        Ok((connection.clone(), Stream::quic(layout, connection, send, receive)))
+    ) -> Result<Link, Unreached> {
+        match &self.carrier {
+            Carrier::Quic(endpoint) => {
+                let connection = endpoint.connect(address, member, Some(round_trip)).await?;
+                let (mut send, receive) = connection.open_bi().await?;
+                send.write_all(&[GREETING]).await?;
+                Ok(Link::quic(endpoint, connection, send, receive))
+            }
+            Carrier::Tcp(endpoint) => {
+                let mut stream = endpoint.connect(address, member, round_trip).await?;
+                stream.write_all(&[GREETING]).await?;
+                stream.flush().await?;
+                Ok(Link::tcp(stream))
+            }
+        }
     }
 
     /// Takes the streams of members that dial, until the endpoint is closed.
     pub async fn accept(self) {
-        while let Some(handshake) = self.endpoint.accept().await {
-            let mesh = self.clone();
-            tokio::spawn(async move {
-                // Whoever has no certificate of this deployment is refused and counted there.
-                let Ok(peer) = handshake.finish().await else { return };
-                if !mesh.streams().contains_key(&peer.member) {
-                    peer.connection.close(NO_PEER, b"no peer of this member");
-                    return;
+        match self.carrier.clone() {
+            Carrier::Quic(endpoint) => {
+                while let Some(handshake) = endpoint.accept().await {
+                    let (mesh, endpoint) = (self.clone(), endpoint.clone());
+                    tokio::spawn(async move { mesh.welcome_quic(&endpoint, handshake).await });
                 }
-                let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
-                let mut greeting = [0];
-                if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
-                    let layout = mesh.endpoint.transport().streams;
-                    let connection = peer.connection.clone();
-                    let stream = Stream::quic(layout, connection, send, receive);
-                    mesh.attach(peer.member, peer.connection, stream).await;
+            }
+            Carrier::Tcp(endpoint) => {
+                while let Some(handshake) = endpoint.accept().await {
+                    let mesh = self.clone();
+                    tokio::spawn(async move { mesh.welcome_tcp(handshake).await });
                 }
-            });
+            }
+        }
+    }
+
+    async fn welcome_quic(self, endpoint: &Endpoint, handshake: endpoint::Handshake) {
+        // Whoever has no certificate of this deployment is refused and counted there.
+        let Ok(peer) = handshake.finish().await else { return };
+        if !self.streams().contains_key(&peer.member) {
+            peer.connection.close(NO_PEER, b"no peer of this member");
+            return;
+        }
+        let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
+        let mut greeting = [0];
+        if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
+            let link = Link::quic(endpoint, peer.connection, send, receive);
+            self.attach(peer.member, link).await;
+        }
+    }
+
+    async fn welcome_tcp(self, handshake: tcp::Handshake) {
+        let Ok((member, mut stream)) = handshake.finish().await else { return };
+        if !self.streams().contains_key(&member) {
+            return;
+        }
+        let mut greeting = [0];
+        if stream.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
+            self.attach(member, Link::tcp(stream)).await;
         }
     }
 
     /// Hands a stream over, and counts it until its connection is lost.
-    async fn attach(&self, member: String, connection: Connection, stream: Stream) {
+    async fn attach(&self, member: String, Link { stream, ended }: Link) {
         if self.attached.send(Attached { member: member.clone(), stream }).is_ok() {
             *self.streams().entry(member.clone()).or_default() += 1;
-            connection.closed().await;
+            ended.await;
             *self.streams().entry(member).or_default() -= 1;
         }
+    }
+}
+
+/// A stream that was greeted, and the end of its connection.
+struct Link {
+    stream: Stream,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Link {
+    fn quic(
+        endpoint: &Endpoint,
+        connection: Connection,
+        send: SendStream,
+        receive: RecvStream,
+    ) -> Self {
+        let layout = endpoint.transport().streams;
+        let stream = Stream::quic(layout, connection.clone(), send, receive);
+        Self { stream, ended: Box::pin(async move { drop(connection.closed().await) }) }
+    }
+
+    fn tcp(stream: TlsStream) -> Self {
+        let (lives, ended) = oneshot::channel();
+        // The sender sends nothing, and is dropped with the stream.
+        Self { stream: Stream::tcp(stream, lives), ended: Box::pin(async { drop(ended.await) }) }
     }
 }
 
@@ -130,7 +188,11 @@ impl Mesh {
 #[derive(Debug, thiserror::Error)]
 enum Unreached {
     #[error(transparent)]
-    Endpoint(#[from] super::net::endpoint::Error),
+    Endpoint(#[from] endpoint::Error),
+    #[error(transparent)]
+    Tcp(#[from] tcp::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     #[error(transparent)]
     Connection(#[from] quinn::ConnectionError),
     #[error(transparent)]
@@ -139,47 +201,90 @@ enum Unreached {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::net::Ipv4Addr;
+    use std::task::Poll;
 
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::runtime::net::{Authority, Layout, Transport, bind};
+    use crate::runtime::net::testing::tcp_is_possible;
+    use crate::runtime::net::{Authority, Congestion, Layout, Protocol, Transport, bind};
+    use crate::runtime::stream::Closed;
 
-    fn endpoint(authority: &Authority, member: &str, streams: Layout) -> Endpoint {
+    fn carrier(authority: &Authority, member: &str, streams: Layout) -> Endpoint {
         let identity = authority.issue(member).unwrap();
         let transport = Transport { streams, ..Transport::default() };
         bind(&identity, (Ipv4Addr::LOCALHOST, 0).into(), None, &transport).unwrap()
     }
 
     #[tokio::test]
-    async fn a_member_that_is_no_peer_is_shown_the_door_and_a_peer_is_counted_once() {
-        for streams in [Layout::One, Layout::PerMessage, Layout::Datagrams] {
-            meet(streams).await;
-        }
-    }
-
-    async fn meet(streams: Layout) {
+    async fn a_member_that_is_no_peer_is_shown_the_door() {
         let authority = Authority::new().unwrap();
-        let endpoint = |member| endpoint(&authority, member, streams);
-        let (server, peer, other) = (endpoint("r0"), endpoint("r1"), endpoint("r9"));
-        let (sender, mut attached) = unbounded_channel();
+        let endpoint = |member| carrier(&authority, member, Layout::One);
+        let (server, other) = (endpoint("r0"), endpoint("r9"));
+        let (sender, _attached) = unbounded_channel();
         let mesh = Mesh::new(server.clone(), ["r1".into(), "c0".into()], sender);
         let accepting = tokio::spawn(mesh.clone().accept());
         let connection = other.connect(server.local_address(), "r0", None).await.unwrap();
         assert!(connection.closed().await.to_string().contains("no peer of this member"));
         assert_eq!(mesh.connected(), 0);
+        accepting.abort();
+    }
 
+    #[tokio::test]
+    async fn a_peer_is_counted_once_and_dialled_again_on_every_layout() {
+        for streams in [Layout::One, Layout::PerMessage, Layout::Datagrams] {
+            let authority = Authority::new().unwrap();
+            let endpoint = |member| carrier(&authority, member, streams);
+            meet(endpoint("r0").into(), endpoint("r1").into()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_counted_once_and_dialled_again_over_tcp() {
+        if !tcp_is_possible() {
+            return;
+        }
+        let authority = Authority::new().unwrap();
+        let (protocol, congestion) = (Protocol::Tcp, Congestion::Cubic);
+        let transport = Transport { protocol, congestion, ..Transport::default() };
+        let carriers = [("r0", 1), ("r1", 2)].map(|(member, number)| {
+            let inside = Ipv4Addr::new(10, 0, 0, number);
+            let (identity, host) = (authority.issue(member).unwrap(), (Ipv4Addr::LOCALHOST, 0));
+            let carrier = Carrier::bind(&identity, host.into(), None, &transport, inside).unwrap();
+            (carrier, inside)
+        });
+        let peers: Vec<_> =
+            carriers.iter().map(|(carrier, inside)| (carrier.local_address(), *inside)).collect();
+        for (carrier, _) in &carriers {
+            carrier.open(peers.clone());
+        }
+        let [(server, _), (peer, _)] = carriers;
+        meet(server, peer).await;
+    }
+
+    /// The second dials the first.
+    async fn meet(server: Carrier, peer: Carrier) {
+        let (sender, mut attached) = unbounded_channel();
+        let mesh = Mesh::new(server.clone(), ["r1".into(), "c0".into()], sender);
+        let accepting = tokio::spawn(mesh.clone().accept());
         let (sender, mut own) = unbounded_channel();
         let peers = Mesh::new(peer, ["r0".into()], sender);
         let dial = peers.clone().dial(server.local_address(), "r0".into(), Span::ZERO);
         let dialling = tokio::spawn(dial);
-        let [theirs, ours] = [attached.recv().await.unwrap(), own.recv().await.unwrap()];
+        let [theirs, mut ours] = [attached.recv().await.unwrap(), own.recv().await.unwrap()];
         assert_eq!((theirs.member.as_str(), ours.member.as_str()), ("r1", "r0"));
         assert_eq!((mesh.connected(), peers.connected()), (1, 1));
 
-        // A stream that nobody wants any more is dialled again.
+        // A stream that nobody wants any more is dialled again, once its other end has seen that.
         drop(theirs);
+        let ended = poll_fn(|cx| match ours.stream.receive(cx) {
+            Ok(()) => Poll::Pending,
+            Err(closed) => Poll::Ready(closed),
+        });
+        assert_eq!(ended.await, Closed::Gone);
+        drop(ours);
         assert_eq!(attached.recv().await.unwrap().member, "r1");
         accepting.abort();
         dialling.abort();

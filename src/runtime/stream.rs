@@ -1,19 +1,21 @@
 //! What two members say to one another, for an event loop that polls: frames out, frames in.
 //!
-//! The loop knows five calls and not what carries them. There are these ways:
+//! The loop knows five calls and not what carries them. There are three ways:
 //!
 //! | lane | what a lost packet holds up |
 //! |---|---|
 //! | [`one`]: one long-lived QUIC stream | everything sent after it, until it is sent again |
 //! | [`messages`]: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
+//! | [`tls`]: TLS on the kernel's TCP | everything sent after it, until it is sent again |
 //!
-//! Arrival order is that of sending on the first only. The protocols above welcome lost, repeated
-//! and reordered messages, so they are not told which it is.
+//! Arrival order is that of sending on the first and the last only. The protocols above welcome
+//! lost, repeated and reordered messages, so they are not told which it is.
 //! There is no task and no channel between the lane and the event loop that owns it.
 
 mod messages;
 mod one;
 mod outbox;
+mod tls;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -22,12 +24,14 @@ use std::task::{Context, Poll};
 use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
-use super::net::Layout;
 use super::net::frame::{self, Decoder};
+use super::net::{Layout, TlsStream};
 use messages::Messages;
 use one::One;
 use outbox::Outbox;
+use tls::Tls;
 
 /// Why a stream is of no more use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,11 @@ impl Stream {
                 Self::over(lane, Outbox::of_frames())
             }
         }
+    }
+
+    /// Owns a TCP connection; `lives` is dropped with it.
+    pub fn tcp(stream: TlsStream, lives: oneshot::Sender<()>) -> Self {
+        Self::over(Tls::new(stream, lives), Outbox::of_chunks())
     }
 
     fn over(lane: impl Lane + 'static, outbox: Outbox) -> Self {

@@ -30,6 +30,7 @@ const NARROWED: &[(&str, &[&str])] = &[
 /// Where a foreign name may be used: the beginning of a path below `src/`.
 const FENCES: &[(&[&str], &[&str])] = &[
     (&["tokio", "quinn", "rustls", "rcgen"], &["runtime/", "cluster/", "calibration/", "main.rs"]),
+    (&["tokio_rustls", "tun_rs"], &["runtime/net/"]),
     (&["nix", "thread_priority"], &["runtime/", "cluster/"]),
     (&["miette"], &["experiment/file.rs", "experiment/file/", "cli/", "main.rs"]),
     (&["clap", "clap_complete", "clap_mangen"], &["cli/", "main.rs"]),

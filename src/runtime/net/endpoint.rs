@@ -147,8 +147,8 @@ fn bind_speaking(
 ) -> Result<Endpoint, Error> {
     transport.check()?;
     let tls = |source| Error::Tls { member: identity.member.clone(), source };
-    let server = Arc::new(tls::server(identity, alpn).map_err(tls)?);
-    let client = Arc::new(tls::client(identity, alpn).map_err(tls)?);
+    let server = Arc::new(tls::quic_server(identity, alpn).map_err(tls)?);
+    let client = Arc::new(tls::quic_client(identity, alpn).map_err(tls)?);
 
     let unbound = |source| Error::Bind { address, source };
     let socket = UdpSocket::bind(address).map_err(unbound)?;

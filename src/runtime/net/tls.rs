@@ -1,4 +1,4 @@
-//! Mutual TLS 1.3 below QUIC: only members of one deployment talk to one another.
+//! Mutual TLS 1.3, in QUIC and on TCP: only members of one deployment talk to one another.
 //!
 //! One cipher suite, AES-128-GCM: the cheapest with the usual instructions, and one thing less that
 //! differs between runs.
@@ -30,8 +30,18 @@ pub enum Error {
     Suite(#[from] NoInitialCipherSuite),
 }
 
+/// The side that is dialled, as QUIC wants it.
+pub(super) fn quic_server(identity: &Identity, alpn: &[u8]) -> Result<QuicServerConfig, Error> {
+    Ok(server(identity, alpn)?.try_into()?)
+}
+
+/// The side that dials, as QUIC wants it.
+pub(super) fn quic_client(identity: &Identity, alpn: &[u8]) -> Result<QuicClientConfig, Error> {
+    Ok(client(identity, alpn)?.try_into()?)
+}
+
 /// The side that is dialled: asks for a certificate of the same authority.
-pub(super) fn server(identity: &Identity, alpn: &[u8]) -> Result<QuicServerConfig, Error> {
+pub(super) fn server(identity: &Identity, alpn: &[u8]) -> Result<ServerConfig, Error> {
     let provider = provider();
     let roots = Arc::new(roots(identity)?);
     let verifier =
@@ -42,18 +52,18 @@ pub(super) fn server(identity: &Identity, alpn: &[u8]) -> Result<QuicServerConfi
         .with_single_cert(chain(identity), key(identity))?;
     config.alpn_protocols = vec![alpn.to_vec()];
     config.send_tls13_tickets = 0;
-    Ok(config.try_into()?)
+    Ok(config)
 }
 
 /// The side that dials: shows its certificate, and asks for one with the name that it dials.
-pub(super) fn client(identity: &Identity, alpn: &[u8]) -> Result<QuicClientConfig, Error> {
+pub(super) fn client(identity: &Identity, alpn: &[u8]) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots(identity)?)
         .with_client_auth_cert(chain(identity), key(identity))?;
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
-    Ok(config.try_into()?)
+    Ok(config)
 }
 
 /// The cryptography.

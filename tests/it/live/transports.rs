@@ -1,6 +1,22 @@
 //! What carries the messages: every layout of QUIC, and TCP, with the same protocol above.
 
+use flexpaxos::runtime::net::namespace;
+use flexpaxos::runtime::net::{Congestion, Protocol, Transport};
+use nix::unistd::Uid;
+
 use super::*;
+
+/// Whether this host lets TCP have its namespaces; where it does not, the reason is printed, and a
+/// host that must is no such host.
+fn tcp_is_possible() -> bool {
+    let congestion = Congestion::NewReno;
+    let tcp = Transport { protocol: Protocol::Tcp, congestion, ..Transport::default() };
+    let Err(error) = namespace::check(&tcp) else { return true };
+    let may = Uid::effective().is_root() && Path::new("/dev/net/tun").exists();
+    assert!(!may, "root with /dev/net/tun cannot have TCP: {error}");
+    eprintln!("skipped: {error}");
+    false
+}
 
 /// Values longer than a datagram, next to messages that fit one.
 fn site(profile: &str, tables: &str) -> Site {
@@ -74,4 +90,70 @@ restart_after = "100ms"
     for trial in [0, 1] {
         assert_eq!(site.members(trial)["r2"].start_count, Some(2));
     }
+}
+
+#[test]
+fn tcp_over_the_same_links_carries_a_deployment() {
+    if !tcp_is_possible() {
+        return;
+    }
+    let tables = "[sweep]\ntransport.protocol = [\"quic\", \"tcp\"]\n";
+    let site = site("uniform:4ms", tables);
+    site.run(&["--launcher", "in-process"]).check(0, &["2/2"]);
+    check_transports(&site, &["quic/one/fixed", "tcp/one/cubic"]);
+    // Its packets were delayed by the emulation, as QUIC's were.
+    for trial in site.trials() {
+        assert!(trial.link_datagram_count > Some(300), "{trial:?}");
+    }
+    check_members(&site, 2);
+}
+
+#[test]
+fn a_process_that_crashes_is_dialled_again_over_tcp() {
+    if !tcp_is_possible() {
+        return;
+    }
+    let tables = r#"
+[transport]
+protocol = "tcp"
+congestion = "new-reno"
+
+[[fault]]
+at = "100ms"
+crash = "b"
+restart_after = "100ms"
+"#;
+    let site = Site::new(&small("fsync", &format!("{MULTI}{tables}")));
+    site.run(&[]).check(0, &["1/1"]);
+    check_transports(&site, &["tcp/one/new-reno"]);
+    let members = site.members(0);
+    assert_eq!(members["r1"].start_count, Some(2));
+    assert_eq!(members["r1"].executed_count, members["r0"].executed_count);
+}
+
+/// Asserts that nobody was lost in any trial.
+#[track_caller]
+fn check_members(site: &Site, trials: u32) {
+    for trial in 0..trials {
+        let members = site.members(trial);
+        assert!(members.values().all(|member| member.outcome == "finished"), "{members:?}");
+    }
+}
+
+/// Root without the right to make namespaces stands for whoever is not root.
+#[test]
+fn a_host_that_does_not_allow_tcp_says_so_before_anything_runs() {
+    let tables = format!("[transport]\nprotocol = \"tcp\"\n{MULTI}");
+    let site = Site::new(&small("memory", &tables));
+    let run = site.command(&[]);
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-sys_admin,-net_admin", "--inh-caps", "-all", "--"]);
+    command.arg(run.get_program()).args(run.get_args()).env("NO_COLOR", "1");
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        eprintln!("skipped: no setpriv to take rights away with");
+        return;
+    }
+    Ended::of(command)
+        .check(1, &["cannot make a network namespace", "CAP_SYS_ADMIN", "nothing was started"]);
+    assert!(!site.out().exists());
 }
