@@ -1,13 +1,15 @@
 //! The live runtime: the only async code.
 //!
 //! One replica, one task, one event loop ([`replica`]); one load generator for each client region
-//! ([`client`]); below them the network ([`net`]) and the disk ([`storage`]).
+//! ([`client`]); before both, what measures the links between them ([`probe`]); below them the network
+//! ([`net`]) and the disk ([`storage`]).
 
 pub mod alarm;
 pub mod client;
 pub mod clock;
 pub mod mesh;
 pub mod net;
+pub mod probe;
 pub mod replica;
 pub mod spool;
 pub mod storage;

@@ -133,6 +133,25 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether the connection carries datagrams beside the stream.
+    pub(super) fn carries_datagrams(&self) -> bool {
+        self.connection.max_datagram_size().is_some()
+    }
+
+    /// Sends a datagram beside the stream: unlike a frame it may be lost or overtaken, and that shows.
+    pub(super) fn send_datagram(&self, datagram: Bytes) {
+        // What the connection does not take is lost like any other.
+        let _ = self.connection.send_datagram(datagram);
+    }
+
+    /// The next datagram that has arrived; the task is not woken for one.
+    pub(super) fn next_datagram(&self, cx: &mut Context<'_>) -> Option<Bytes> {
+        match pin!(self.connection.read_datagram()).poll(cx) {
+            Poll::Ready(datagram) => datagram.ok(),
+            Poll::Pending => None,
+        }
+    }
+
     /// Frames that were dropped because the peer did not read.
     pub(super) const fn dropped_count(&self) -> u64 {
         self.dropped_count

@@ -20,6 +20,7 @@ use super::link::{Links, Refusal};
 use super::outlet::{Counters, Outlet};
 use super::releaser::Releaser;
 use super::run::{Header, Run};
+use super::sabotage::{Rule, Saboteur};
 use crate::runtime::clock;
 use crate::time::{Span, Time};
 use crate::topology::Delay;
@@ -30,6 +31,8 @@ pub struct Emulation {
     links: Mutex<Links>,
     releaser: Arc<Releaser>,
     counters: Arc<Counters>,
+    /// Breaks it on purpose.
+    saboteur: Option<Mutex<Saboteur>>,
 }
 
 /// What the emulation did; a valid run has zero in the middle five.
@@ -62,7 +65,14 @@ pub struct EmulationReport {
 impl Emulation {
     /// These links, delayed by this thread, which other members of the process may share.
     pub fn new(links: Links, releaser: Arc<Releaser>) -> Self {
-        Self { links: Mutex::new(links), releaser, counters: Arc::default() }
+        let counters = Arc::default();
+        Self { links: Mutex::new(links), releaser, counters, saboteur: None }
+    }
+
+    /// The same, broken on purpose.
+    #[must_use]
+    pub fn broken(self, rule: Rule) -> Self {
+        Self { saboteur: Some(Mutex::new(Saboteur::new(rule))), ..self }
     }
 
     /// Sets the link to `destination`: see [`Links::set`].
@@ -143,6 +153,7 @@ impl Emulation {
                     continue;
                 }
             };
+            let due = self.edited(now, transmit.destination, due);
             match runs.last_mut() {
                 Some(run) if run.due == due => {
                     run.contents.extend_from_slice(segment);
@@ -166,6 +177,13 @@ impl Emulation {
             }
         }
         runs
+    }
+
+    /// When a datagram leaves: when it is due, unless this is broken.
+    fn edited(&self, now: Time, destination: SocketAddr, due: Time) -> Time {
+        let Some(saboteur) = &self.saboteur else { return due };
+        let mut saboteur = saboteur.lock().unwrap_or_else(PoisonError::into_inner);
+        saboteur.due(now, destination, due)
     }
 
     fn count(&self, refusal: Refusal) {

@@ -6,6 +6,7 @@
 //! | [`identity`] | the certificate authority of a deployment |
 //! | [`frame`] | messages on a stream |
 //! | [`emulation`], [`link`], [`releaser`] | the wide area, below QUIC |
+//! | [`sabotage`] | the same, broken on purpose |
 
 pub mod emulation;
 pub use emulation::{Emulation, EmulationReport};
@@ -20,6 +21,7 @@ pub mod link;
 pub use link::Links;
 pub mod releaser;
 pub use releaser::{Precision, Releaser};
+pub mod sabotage;
 pub mod transport;
 pub use transport::{Congestion, Transport};
 

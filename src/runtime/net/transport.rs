@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::congestion::FixedWindow;
 use crate::time::Span;
 
+/// Datagrams that arrived and were not read: a few trains of the probe.
+const DATAGRAM_BUFFER_BYTES: usize = 256 << 10;
+
 /// What may be set of the transport.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -139,7 +142,8 @@ impl Transport {
             .keep_alive_interval(Some(Duration::from_millis(self.keep_alive_ms)))
             // A round trip of zero would make every acknowledgement late.
             .initial_rtt(rtt.max(Duration::from_millis(1)))
-            .datagram_receive_buffer_size(None);
+            // The probe sends trains of datagrams, which show their order; nothing else does.
+            .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES));
         config
     }
 }
