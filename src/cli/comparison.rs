@@ -66,8 +66,15 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
         milliseconds(summary.max),
         milliseconds(Some(floor.0)),
         over.map_or_else(|| "-".into(), |over| format!("{over:+.2}")),
-        format!("{}/{}", valid.len(), trials.len()),
+        validity(&valid, trials.len()),
     ]
+}
+
+/// How many trials are valid, and whether the network of any was not measured.
+fn validity(valid: &[&Finished], count: usize) -> String {
+    let is_unverified = valid.iter().any(|ended| ended.row.network == "unverified");
+    let mark = if is_unverified { " unverified" } else { "" };
+    format!("{}/{count}{mark}", valid.len())
 }
 
 /// The writes of one client in all these trials, and the median of each trial.

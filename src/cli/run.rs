@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::comparison::comparison;
@@ -18,6 +19,7 @@ use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
+use crate::runtime::net::sabotage::Rule;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///
@@ -67,9 +69,24 @@ pub(super) struct Run {
     #[arg(long)]
     smoke: bool,
 
+    /// Does not measure the links before a trial: every row says so.
+    ///
+    /// The emulated delay is then that of the profile, with what the path itself takes on top.
+    #[arg(long)]
+    no_probe: bool,
+
+    /// Breaks the link emulation on purpose, to see that the probe refuses the trial.
+    #[arg(long, value_name = "RULE", value_parser = rules())]
+    break_network: Option<Rule>,
+
     /// Shows no progress.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// The rules of a link emulation, by name.
+fn rules() -> impl TypedValueParser<Value = Rule> {
+    PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
 }
 
 /// Where trials run.
@@ -112,6 +129,8 @@ impl Run {
                 launcher: launcher.as_mut(),
                 listen,
                 timeouts,
+                probes: !self.no_probe,
+                broken: self.break_network,
             }),
         };
         let ledger = self.ledger(&source, &plan, &provenance, &worlds.backends())?;

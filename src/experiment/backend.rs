@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Trial};
 use super::{live, simulated};
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::runtime::net::sabotage::Rule;
 
 /// A world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +64,10 @@ pub struct Live<'a> {
     pub listen: SocketAddr,
     /// How long it waits for members.
     pub timeouts: Timeouts,
+    /// Whether the links are measured before each trial.
+    pub probes: bool,
+    /// What is wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
 }
 
 impl Live<'_> {
@@ -81,6 +86,8 @@ impl Live<'_> {
             folder: work,
             timeouts: self.timeouts,
             transport: live::transport(plan.point(trial).congestion),
+            probe: self.probes.then_some(plan.point(trial).probe),
+            broken: self.broken,
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }

@@ -11,6 +11,7 @@ mod faults;
 mod load;
 mod places;
 mod point;
+mod probe;
 pub use point::{Point, Variant};
 mod simulated;
 mod variants;

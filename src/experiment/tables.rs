@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
+use super::links::{self, Knowledge};
 use super::plan::{Plan, Point, Trial};
 use super::verify::Findings;
 use crate::cluster::{Outcome, RoleReport};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
-    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+    LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, OperationKind, Phase, is_saturated, timeline};
 use crate::paxos::{Mode, SendPolicy};
@@ -29,6 +30,7 @@ pub(super) struct Rows {
     pub(super) percentiles: Vec<PercentileRow>,
     pub(super) timeline: Vec<TimelineRow>,
     pub(super) members: Vec<MemberRow>,
+    pub(super) links: Vec<LinkRow>,
     /// By client region: what was merged for the comparison.
     pub(super) writes: Vec<Latencies>,
 }
@@ -49,10 +51,14 @@ pub(super) fn rows(
     let mut rows = Rows {
         trial: trial_row(plan, trial, &key, outcome, findings),
         members: member_rows(plan.point(trial), &key, outcome),
+        links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
         ..Rows::default()
     };
+    let network = Knowledge::of(backend, outcome).word();
+    rows.trial.network = network.into();
     if findings.is_valid() {
         client_rows(plan, trial, &key, outcome, &mut rows)?;
+        rows.latency.iter_mut().for_each(|row| row.network = network.into());
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
     } else {
         rows.trial.invalidate("INVALID");
@@ -264,6 +270,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 outcome: match (report, outcome.lost.get(&member)) {
                     (Some(_), _) => "finished".into(),
                     (None, Some(_)) => "lost".into(),
+                    (None, None) if outcome.refusal().is_some() => "refused".into(),
                     (None, None) => "crashed".into(),
                 },
                 cpu_s: usage.map(|usage| usage.cpu_s),

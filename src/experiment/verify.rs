@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use crate::cluster::Outcome;
+use crate::cluster::{Network, Outcome};
 use crate::deployment::MemberName;
 use crate::history::{Check, Options, Verdict};
 use crate::runtime::storage::Tail;
@@ -43,6 +43,13 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         unfit: Vec::new(),
         flags: Vec::new(),
     };
+    findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
+    if let Some(refusal) = outcome.refusal() {
+        // It did not run: there is nothing else to check.
+        findings.unfit.push(refusal.clone());
+        findings.flags.push(refusal);
+        return findings;
+    }
     match check_history(members, outcome) {
         Ok(verdict) => {
             let told = verdict.violations.iter().map(ToString::to_string);
@@ -52,6 +59,7 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         Err(error) => findings.unfit.push(format!("a history cannot be read: {error}")),
     }
     check_network(outcome, &mut findings);
+    findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
     for (member, recoveries) in &outcome.recoveries {
         for recovery in recoveries {
             if let Tail::Torn { segment, offset, lost_bytes } = &recovery.tail {

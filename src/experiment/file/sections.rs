@@ -39,6 +39,9 @@ pub struct File {
     /// How QUIC sends.
     #[serde(default)]
     pub transport: Transport,
+    /// How the links are measured before a live trial.
+    #[serde(default)]
+    pub probe: Probe,
     /// How long a simulated replica takes for its work.
     #[serde(default)]
     pub service: Service,
@@ -198,6 +201,18 @@ pub enum Congestion {
     NewReno,
     /// Bottleneck bandwidth and round-trip time.
     Bbr,
+}
+
+/// `[probe]`: how the links are measured before a live trial, and how far off they may be.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// A link may be off by this in one direction; 300 us if absent.
+    pub tolerance: Option<Spanned<Length>>,
+    /// Or by this share of its round trip, where that is more; 0.01 if absent.
+    pub tolerance_share: Option<Spanned<f64>>,
+    /// How long it is measured; 2 s if absent.
+    pub time: Option<Spanned<Length>>,
 }
 
 /// `[service]`: how long a simulated replica takes for its work; nothing where absent.

@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use crate::cluster::Probe;
 use crate::deployment::{self, Durability};
 use crate::experiment::file::{Congestion, File, Length};
 use crate::paxos::{Mode, SendPolicy};
@@ -15,7 +16,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{load, variants};
+use super::{load, probe, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -36,6 +37,8 @@ pub struct Point {
     pub links: Links,
     /// The congestion controller of every connection.
     pub congestion: Congestion,
+    /// How the links are measured before a live trial.
+    pub probe: Probe,
     /// What is compared; every point has the same number of them.
     pub variants: Vec<Variant>,
     /// What clients do.
@@ -100,6 +103,7 @@ impl Point {
             profile: places.profile,
             links: places.links,
             congestion: file.transport.congestion,
+            probe: probe::probe(&file.probe)?,
             variants,
             workload,
             durability,
