@@ -310,7 +310,7 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use crate::client::Report as ClientReport;
-    use crate::cluster::{Report, Usage};
+    use crate::cluster::{Network, Report, Usage};
     use crate::command::ClientId;
     use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};
@@ -397,6 +397,20 @@ mod tests {
             assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
             assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.writes.is_empty());
         }
+    }
+
+    #[test]
+    fn every_row_says_how_its_network_is_known() {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        let mut known = |backend| {
+            let rows = rows(&plan, &plan.trials[0], backend, &outcome, &findings()).unwrap();
+            outcome.network = Some(Network::default());
+            assert!(rows.latency.iter().all(|row| row.network == rows.trial.network));
+            rows.trial.network
+        };
+        assert_eq!(known(Backend::Live), "unverified");
+        assert_eq!(known(Backend::Live), "measured");
+        assert_eq!(known(Backend::Sim), "exact");
     }
 
     #[test]
