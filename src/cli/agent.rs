@@ -36,6 +36,7 @@ impl Agent {
             identity,
             folder: self.folder.clone(),
             shares_process: false,
+            releaser: None,
         };
         run_agent(ticket).map_err(|error| Failure::world(&error, help))?;
         Ok(Exit::Done)

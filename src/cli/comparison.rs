@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use comfy_table::Table;
 
@@ -99,12 +100,18 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
     ]
 }
 
-/// How many are valid, and how many of those the machine could not keep up with.
+/// How many are valid, how many of those the machine could not keep up with, and whether the network of
+/// any was not measured.
 fn validity(valid: &[&Finished], count: usize) -> String {
-    match valid.iter().filter(|ended| ended.row.saturated == Some(true)).count() {
-        0 => format!("{}/{count}", valid.len()),
-        saturated => format!("{}/{count}, {saturated} saturated", valid.len()),
+    let mut text = format!("{}/{count}", valid.len());
+    let saturated = valid.iter().filter(|ended| ended.row.saturated == Some(true)).count();
+    if saturated > 0 {
+        let _ = write!(text, ", {saturated} saturated");
     }
+    if valid.iter().any(|ended| ended.row.network == "unverified") {
+        text.push_str(", unverified");
+    }
+    text
 }
 
 /// The writes of one client in all these trials, and the median of each trial.

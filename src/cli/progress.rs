@@ -75,7 +75,7 @@ impl<'a> Teller<'a> {
                 let text = format!("trial {position}/{count} {variant} {label}: {}", word(*stage));
                 let done_s = self.done_s();
                 let inside_s = match stage {
-                    Progress::Joining | Progress::Meshing => 0,
+                    Progress::Joining | Progress::Meshing | Progress::Probing => 0,
                     Progress::WarmUp => 1,
                     Progress::Measuring => seconds(point.warmup) + 1,
                     Progress::Draining | Progress::Collecting => {
@@ -137,6 +137,7 @@ const fn word(stage: Progress) -> &'static str {
     match stage {
         Progress::Joining => "members join",
         Progress::Meshing => "members connect",
+        Progress::Probing => "links are measured",
         Progress::WarmUp => "warm-up",
         Progress::Measuring => "measuring",
         Progress::Draining => "draining",
@@ -148,7 +149,7 @@ const fn word(stage: Progress) -> &'static str {
 fn trial_s(point: &Point, backend: Backend) -> u64 {
     match backend {
         Backend::Sim => 1,
-        Backend::Live => seconds(point.warmup + point.duration + AROUND),
+        Backend::Live => seconds(point.warmup + point.duration + point.probe.time + AROUND),
     }
 }
 

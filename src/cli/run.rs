@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::calibrate;
@@ -21,6 +22,7 @@ use crate::experiment::provenance::Provenance;
 use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
+use crate::runtime::net::sabotage::Rule;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///
@@ -81,9 +83,24 @@ pub(super) struct Run {
     #[arg(long)]
     no_calibrate: bool,
 
+    /// Does not measure the links before a trial: every row says so.
+    ///
+    /// The emulated delay is then that of the profile, with what the path itself takes on top.
+    #[arg(long)]
+    no_probe: bool,
+
+    /// Breaks the link emulation on purpose, to see that the probe refuses the trial.
+    #[arg(long, value_name = "RULE", value_parser = rules())]
+    break_network: Option<Rule>,
+
     /// Shows no progress.
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// The rules of a link emulation, by name.
+fn rules() -> impl TypedValueParser<Value = Rule> {
+    PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
 }
 
 /// Where trials run.
@@ -135,6 +152,8 @@ impl Run {
                 listen,
                 timeouts,
                 calibration: measured.clone(),
+                probes: !self.no_probe,
+                broken: self.break_network,
             }),
         };
         let backends = worlds.backends();

@@ -11,17 +11,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::{Connection, SendStream};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinSet};
 
 use super::place::Place;
 use super::watch::Watch;
-use super::wire::{self, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
 use crate::measure::hlog;
 use crate::paxos::Replica;
+use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
-use crate::runtime::net::{Identity, Transport, carrier, endpoint};
+use crate::runtime::mesh::Attached;
+use crate::runtime::net::{Identity, Releaser, Transport, carrier, endpoint};
+use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{self, ReplicaLoop};
 
 /// The coordinator's name in its certificate.
@@ -41,6 +45,8 @@ pub struct Ticket {
     pub folder: PathBuf,
     /// Whether other members run in the same process, so that its cost cannot be told apart.
     pub shares_process: bool,
+    /// The thread that releases the datagrams of all members of the process, if they share one.
+    pub releaser: Option<Arc<Releaser>>,
 }
 
 /// Why an agent ended before its time.
@@ -77,6 +83,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The timer of the probe.
+    #[error(transparent)]
+    Alarm(#[from] alarm::Error),
     /// The replica.
     #[error(transparent)]
     Replica(#[from] replica::Error),
@@ -119,11 +128,13 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
         member,
         identity: ticket.identity,
         shares_process: ticket.shares_process,
+        releaser: ticket.releaser,
         connection,
         send,
         place: None,
         opened: None,
         loops: JoinSet::new(),
+        probes: JoinSet::new(),
         running: None,
         watch: None,
     };
@@ -148,15 +159,21 @@ struct Agent {
     member: MemberName,
     identity: Identity,
     shares_process: bool,
+    releaser: Option<Arc<Releaser>>,
     connection: Connection,
     send: SendStream,
     place: Option<Place>,
     /// A replica that is ready to run.
     opened: Option<ReplicaLoop<Replica>>,
     loops: JoinSet<Result<RoleReport, Error>>,
+    /// The probe under way; it has the streams.
+    probes: JoinSet<Probed>,
     running: Option<Running>,
     watch: Option<Watch>,
 }
+
+/// Which probe is over, what was heard in it, and where the streams are now.
+type Probed = (u32, Vec<Heard>, UnboundedReceiver<Attached>);
 
 /// The loop that runs, as seen from outside.
 enum Running {
@@ -175,6 +192,7 @@ impl Agent {
                     Ok(message) => self.handle(message).await?,
                     Err(source) => return Err(self.lost(source)),
                 },
+                Some(ended) = self.probes.join_next() => self.tell_heard(ended).await?,
                 Some(ended) = self.loops.join_next() => self.report(role_report(ended)?).await?,
                 _ = status.tick() => self.tell_status().await?,
             }
@@ -191,17 +209,9 @@ impl Agent {
 
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
-            ToAgent::Assign { deployment, transport, precision, bind, known } => {
-                let (member, identity) = (self.member, &self.identity);
-                let place = Place::take(
-                    *deployment,
-                    &transport,
-                    precision,
-                    member,
-                    identity,
-                    bind,
-                    &known,
-                )?;
+            ToAgent::Assign(assignment) => {
+                let releaser = self.releaser.clone();
+                let place = Place::take(*assignment, self.member, &self.identity, releaser)?;
                 let address = place.endpoint.local_address();
                 self.log(&format!("listens on {address}"));
                 self.place = Some(place);
@@ -210,10 +220,11 @@ impl Agent {
             }
             ToAgent::Mesh(addresses) => {
                 if let Some(place) = &mut self.place {
-                    place.connect(&addresses);
+                    place.connect(addresses);
                 }
                 Ok(())
             }
+            ToAgent::Probe { order, baselines } => self.probe(order, baselines),
             ToAgent::Start(schedule) => self.start(schedule),
             ToAgent::Finish => {
                 self.finish();
@@ -228,7 +239,6 @@ impl Agent {
         let (Some(place), MemberName::Replica(id)) = (&mut self.place, self.member) else {
             return Ok(());
         };
-        let Some(attached) = place.attached.take() else { return Ok(()) };
         let deployment = &place.deployment;
         let settings = replica::Settings {
             id,
@@ -240,12 +250,32 @@ impl Agent {
         };
         let status = Arc::new(replica::Status::default());
         let protocol = Replica::new(deployment.config(id));
-        let (replica, recovery) =
-            ReplicaLoop::open(protocol, settings, attached, Arc::clone(&status))?;
+        let (replica, recovery) = ReplicaLoop::open(protocol, settings, Arc::clone(&status))?;
         self.opened = Some(replica);
         self.running = Some(Running::Replica(status));
         self.log(&format!("recovered {recovery:?}"));
         self.tell(ToCoordinator::Recovered(recovery)).await
+    }
+
+    /// Measures the links; the streams are lent for it.
+    fn probe(&mut self, order: Order, baselines: Baselines) -> Result<(), Error> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        place.shorten(baselines);
+        let Some(attached) = place.attached.take() else { return Ok(()) };
+        let prober = place.prober(order, attached)?;
+        self.probes.spawn(async move {
+            let (heard, attached) = prober.run().await;
+            (order.run, heard, attached)
+        });
+        Ok(())
+    }
+
+    async fn tell_heard(&mut self, ended: Result<Probed, JoinError>) -> Result<(), Error> {
+        let (run, heard, attached) = ended.map_err(|error| Error::Panic(panic_message(error)))?;
+        if let Some(place) = &mut self.place {
+            place.attached = Some(attached);
+        }
+        self.tell(ToCoordinator::Heard { run, heard }).await
     }
 
     fn start(&mut self, schedule: Schedule) -> Result<(), Error> {
@@ -254,16 +284,17 @@ impl Agent {
         let (from, until) = (schedule.measure_from, schedule.measure_until);
         let emulation = place.emulation.clone();
         self.watch = Some(Watch::start(from, until, emulation, self.shares_process));
+        let Some(attached) = place.attached.take() else { return Ok(()) };
         let deployment = &place.deployment;
         match self.member {
             MemberName::Replica(_) => {
                 let Some(replica) = self.opened.take() else { return Ok(()) };
                 let window = schedule.window();
-                self.loops
-                    .spawn(async move { Ok(RoleReport::Replica(replica.run(window).await?)) });
+                self.loops.spawn(async move {
+                    Ok(RoleReport::Replica(replica.run(window, attached).await?))
+                });
             }
             MemberName::Client(id) => {
-                let Some(attached) = place.attached.take() else { return Ok(()) };
                 let output = new_file(&self.folder)
                     .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
                 let session = Session::of(deployment, id, schedule);

@@ -1,8 +1,11 @@
 //! The coordinator: it leads the members of one trial through its states and collects what they have.
 //!
-//! join → mesh → warm-up → measure → drain → collect.
+//! join → mesh → probe → warm-up → measure → drain → collect.
 //! It alone decides what succeeded. A member that falls silent is lost: the trial goes on without
 //! it and is flagged.
+
+mod probing;
+mod strikes;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,13 +22,16 @@ use super::launcher::{Launcher, Start};
 use super::member::{Member, Presence};
 use super::outcome::Outcome;
 use super::reception::{self, Event, Session, What};
-use super::settings::{Progress, Settings, Timeouts};
-use super::wire::{self, Status, ToAgent, ToCoordinator};
+use super::settings::{Probe, Progress, Settings, Timeouts};
+use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
 use crate::deployment::{Deployment, Fault, Harm, MemberName};
 use crate::runtime::clock;
+use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
+use crate::runtime::probe::Heard;
 use crate::time::{Span, Time};
+use strikes::Strike;
 
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
@@ -52,6 +58,8 @@ struct Coordinator<'a> {
     timeouts: Timeouts,
     transport: Transport,
     precision: Precision,
+    probe: Option<Probe>,
+    broken: Option<Rule>,
     launcher: &'a mut dyn Launcher,
     authority: Authority,
     /// A member that is started again is the same one.
@@ -63,18 +71,16 @@ struct Coordinator<'a> {
     members: BTreeMap<MemberName, Member>,
     /// How processes ended, as far as the launcher knows.
     ends: BTreeMap<MemberName, String>,
+    /// The number of the probe under way, and what members heard in it.
+    probe_run: u32,
+    heard: BTreeMap<MemberName, Vec<Heard>>,
+    /// What the links from each member are shortened by.
+    baselines: BTreeMap<MemberName, Baselines>,
     schedule: Option<Schedule>,
     faults: Vec<(Time, Strike)>,
     outcome: Outcome,
     /// Accepting and reading; they end with the coordinator.
     _tasks: JoinSet<()>,
-}
-
-/// One half of a fault.
-#[derive(Clone, Copy, Debug)]
-enum Strike {
-    Kill(MemberName),
-    Restart(MemberName),
 }
 
 impl<'a> Coordinator<'a> {
@@ -103,6 +109,8 @@ impl<'a> Coordinator<'a> {
             timeouts: settings.timeouts,
             transport: settings.transport.clone(),
             precision: settings.precision,
+            probe: settings.probe,
+            broken: settings.broken,
             launcher,
             authority,
             identities: BTreeMap::new(),
@@ -111,9 +119,12 @@ impl<'a> Coordinator<'a> {
             events,
             members,
             ends: BTreeMap::new(),
+            probe_run: 0,
+            heard: BTreeMap::new(),
+            baselines: BTreeMap::new(),
             schedule: None,
             faults: Vec::new(),
-            outcome: Outcome::default(),
+            outcome: Outcome { broken: settings.broken, ..Outcome::default() },
             _tasks: tasks,
         })
     }
@@ -123,6 +134,14 @@ impl<'a> Coordinator<'a> {
         self.join().await?;
         progress(Progress::Meshing);
         self.mesh().await?;
+        if let Some(probe) = self.probe {
+            progress(Progress::Probing);
+            let network = self.probe(probe).await?;
+            if !self.outcome.network.insert(network).is_accepted() {
+                self.tell_all(&ToAgent::End).await;
+                return Ok(std::mem::take(&mut self.outcome));
+            }
+        }
         let schedule = self.start().await;
         progress(Progress::WarmUp);
         self.until(schedule.measure_from, |_| false).await?;
@@ -201,16 +220,7 @@ impl<'a> Coordinator<'a> {
         let drain_until = measure_until + self.deployment.drain;
         let schedule = Schedule { warmup_from, measure_from, measure_until, drain_until };
         self.schedule = Some(schedule);
-        for Fault { at, harm, heals_after } in &self.deployment.faults {
-            // `new` refused what cannot be done to processes.
-            let Harm::Crash { replica, .. } = harm else { continue };
-            let member = MemberName::Replica(*replica);
-            let killed_at = measure_from + *at;
-            self.faults.push((killed_at, Strike::Kill(member)));
-            let restart = heals_after.map(|after| (killed_at + after, Strike::Restart(member)));
-            self.faults.extend(restart);
-        }
-        self.faults.sort_by_key(|(at, _)| *at);
+        self.schedule_strikes(measure_from);
         self.tell_all(&ToAgent::Start(schedule)).await;
         schedule
     }
@@ -304,29 +314,6 @@ impl<'a> Coordinator<'a> {
         self.outcome.lost.entry(name).or_insert_with(|| message.into());
     }
 
-    /// Carries out the faults that are due.
-    fn strike(&mut self) -> Result<(), Error> {
-        while self.faults.first().is_some_and(|(at, _)| *at <= clock::now()) {
-            match self.faults.remove(0).1 {
-                Strike::Kill(name) => {
-                    if let Some(member) = self.members.get_mut(&name) {
-                        member.turn(Presence::Down);
-                        (member.session, member.send) = (None, None);
-                        member.status = Status::default();
-                    }
-                    self.launcher.kill(name);
-                }
-                Strike::Restart(name) => {
-                    if let Some(member) = self.members.get_mut(&name) {
-                        member.turn(Presence::Returning);
-                    }
-                    self.launch(name)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     async fn handle(&mut self, event: Event) -> Result<(), Error> {
         let Event { member: name, session, what } = event;
         if let What::Joined(send, connection) = what {
@@ -373,11 +360,16 @@ impl<'a> Coordinator<'a> {
         let bind =
             member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
         (member.session, member.send) = (Some(session), Some(send));
-        let deployment = Box::new(self.deployment.clone());
-        let (known, transport) = (self.addresses(), self.transport.clone());
-        let precision = self.precision;
-        let assign = ToAgent::Assign { deployment, transport, precision, bind, known };
-        self.tell(name, &assign).await;
+        let assignment = Assignment {
+            deployment: self.deployment.clone(),
+            transport: self.transport.clone(),
+            precision: self.precision,
+            bind,
+            known: self.addresses(),
+            baselines: self.baselines_of(name),
+            broken: self.broken,
+        };
+        self.tell(name, &ToAgent::Assign(Box::new(assignment))).await;
     }
 
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {
@@ -397,6 +389,11 @@ impl<'a> Coordinator<'a> {
                 }
             }
             ToCoordinator::Status(status) => member.status = status,
+            ToCoordinator::Heard { run, heard } => {
+                if run == self.probe_run {
+                    self.heard.insert(name, heard);
+                }
+            }
             ToCoordinator::Report(report) => {
                 member.has_reported = true;
                 member.file_count = report.file_count;

@@ -9,14 +9,14 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
 use crate::deployment::MemberName;
-use crate::runtime::net::Identity;
-use crate::runtime::net::identity;
+use crate::runtime::net::{Identity, Precision, Releaser, identity};
 
 /// Why an agent was not started.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +165,8 @@ impl Drop for Processes {
 /// One thread for each member, in this process: for tests.
 #[derive(Debug, Default)]
 pub struct InProcess {
+    /// Releases the datagrams of all of them: each spins before an instant, and cores are few.
+    releaser: Option<Arc<Releaser>>,
     threads: BTreeMap<MemberName, Thread>,
 }
 
@@ -183,7 +185,18 @@ impl Launcher for InProcess {
     fn start(&mut self, start: Start) -> Result<(), Error> {
         let Start { member, coordinator, identity, folder } = start;
         let error = |source| Error::Start { member, folder: folder.clone(), source };
-        let ticket = Ticket { coordinator, identity, folder: folder.clone(), shares_process: true };
+        let releaser = match &self.releaser {
+            Some(releaser) => Arc::clone(releaser),
+            None => Arc::new(Releaser::start(Precision::default()).map_err(error)?),
+        };
+        self.releaser = Some(Arc::clone(&releaser));
+        let ticket = Ticket {
+            coordinator,
+            identity,
+            folder: folder.clone(),
+            shares_process: true,
+            releaser: Some(releaser),
+        };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(error)?;
         let (stop, stopped) = oneshot::channel::<()>();

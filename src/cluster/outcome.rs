@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::network::Network;
 use super::wire::{Report, RoleReport};
 use crate::client::Report as ClientReport;
 use crate::deployment::MemberName;
+use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
 /// What came of one trial.
@@ -22,6 +24,10 @@ pub struct Outcome {
     pub lost: BTreeMap<MemberName, String>,
     /// Assertions of the protocol that broke.
     pub violations: Vec<String>,
+    /// What the probe found; `None` where the links were not measured.
+    pub network: Option<Network>,
+    /// What was wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
     /// Strangers that the coordinator refused.
     pub refused_count: u64,
 }
@@ -30,6 +36,11 @@ impl Outcome {
     /// Whether every member made its report.
     pub fn is_complete(&self) -> bool {
         self.lost.is_empty() && self.violations.is_empty()
+    }
+
+    /// Why the trial did not run, if its links kept it from doing so.
+    pub fn refusal(&self) -> Option<String> {
+        self.network.as_ref().and_then(Network::refusal)
     }
 
     /// The reports of the replicas.

@@ -7,11 +7,17 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::agent;
+use super::network::directions;
+use super::wire::{Assignment, Baselines};
 use crate::deployment::{Deployment, MemberName, Network, site};
 use crate::link::streams;
+use crate::runtime::alarm;
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
-use crate::runtime::net::{Carrier, Emulation, Identity, Precision, Releaser, Transport};
+use crate::runtime::net::sabotage::Rule;
+use crate::runtime::net::{Carrier, Emulation, Identity, Releaser};
+use crate::runtime::probe::{Order, Prober};
+use crate::time::Span;
 
 /// The place of one member in a deployment.
 pub(super) struct Place {
@@ -19,6 +25,11 @@ pub(super) struct Place {
     pub(super) deployment: Deployment,
     pub(super) endpoint: Carrier,
     pub(super) emulation: Option<Arc<Emulation>>,
+    broken: Option<Rule>,
+    /// Where the others are, as far as is known.
+    addresses: Vec<(MemberName, SocketAddr)>,
+    /// What the links from here are shortened by.
+    baselines: Baselines,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
@@ -26,46 +37,61 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Takes the place; a process of several members shares one thread that releases datagrams.
     pub(super) fn take(
-        deployment: Deployment,
-        transport: &Transport,
-        precision: Precision,
+        assignment: Assignment,
         member: MemberName,
         identity: &Identity,
-        bind: SocketAddr,
-        known: &[(MemberName, SocketAddr)],
+        releaser: Option<Arc<Releaser>>,
     ) -> Result<Self, agent::Error> {
+        let Assignment { deployment, transport, precision, bind, known, baselines, broken } = assignment;
         let emulation = if deployment.is_emulated() {
-            let releaser = Releaser::start(precision).map_err(agent::Error::Emulation)?;
+            let releaser = match releaser {
+                Some(releaser) => releaser,
+                None => Releaser::start(precision).map(Arc::new).map_err(agent::Error::Emulation)?,
+            };
             let links = Links::new(deployment.seed).with_network(network(&deployment, member));
-            Some(Arc::new(Emulation::new(links, Arc::new(releaser))))
+            let emulation = Emulation::new(links, releaser);
+            Some(Arc::new(match broken {
+                Some(rule) => emulation.broken(rule),
+                None => emulation,
+            }))
         } else {
             None
         };
-        if let Some(emulation) = &emulation {
-            set_links(emulation, &deployment, member, known);
-        }
         let inside = address_inside(member);
-        let endpoint = Carrier::bind(identity, bind, emulation.clone(), transport, inside)?;
+        let endpoint = Carrier::bind(identity, bind, emulation.clone(), &transport, inside)?;
         let (sender, attached) = unbounded_channel();
         let peers = deployment.peers(member).into_iter().map(|peer| peer.to_string());
         let mesh = Mesh::new(endpoint.clone(), peers, sender);
-        let attached = Some(attached);
-        let tasks = JoinSet::new();
-        Ok(Self { member, deployment, endpoint, emulation, mesh, attached, tasks })
+        let (attached, tasks) = (Some(attached), JoinSet::new());
+        let addresses = known;
+        let place = Self {
+            member,
+            deployment,
+            endpoint,
+            emulation,
+            broken,
+            addresses,
+            baselines,
+            mesh,
+            attached,
+            tasks,
+        };
+        place.set_links();
+        Ok(place)
     }
 
     /// Sets the delay of every link from here, and only then lets anything pass.
-    pub(super) fn connect(&mut self, addresses: &[(MemberName, SocketAddr)]) {
-        let Self { member, deployment, .. } = self;
-        if let Some(emulation) = &self.emulation {
-            set_links(emulation, deployment, *member, addresses);
-        }
-        let inside = addresses.iter().map(|(peer, address)| (*address, address_inside(*peer)));
+    pub(super) fn connect(&mut self, addresses: Vec<(MemberName, SocketAddr)>) {
+        self.addresses = addresses;
+        self.set_links();
+        let inside = self.addresses.iter().map(|(peer, address)| (*address, address_inside(*peer)));
         self.endpoint.open(inside.collect());
         self.tasks.spawn(self.mesh.clone().accept());
+        let Self { member, deployment, .. } = self;
         let peers = deployment.peers(*member);
-        for (peer, address) in addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
+        for (peer, address) in self.addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
             if Deployment::dials(*member, *peer) {
                 let round_trip = deployment.links.round_trip(site(*member), site(*peer));
                 let dial = self.mesh.clone().dial(*address, peer.to_string(), round_trip);
@@ -73,19 +99,46 @@ impl Place {
             }
         }
     }
-}
 
-/// Sets the delay of every link from `member`.
-fn set_links(
-    emulation: &Emulation,
-    deployment: &Deployment,
-    member: MemberName,
-    addresses: &[(MemberName, SocketAddr)],
-) {
-    let peers = deployment.peers(member);
-    for (peer, address) in addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
-        let delay = deployment.links.between(site(member), site(*peer)).clone();
-        emulation.set(*address, delay, streams::id(site(member), site(*peer)));
+    /// Shortens every link from here by what its path takes by itself.
+    pub(super) fn shorten(&mut self, baselines: Baselines) {
+        self.baselines = baselines;
+        self.set_links();
+    }
+
+    /// What measures the links from here and to here; those whose delay varies go through all of it
+    /// meanwhile.
+    pub(super) fn prober(
+        &self,
+        order: Order,
+        attached: UnboundedReceiver<Attached>,
+    ) -> Result<Prober, alarm::Error> {
+        if let Some(emulation) = &self.emulation {
+            emulation.sweep(order.from, order.until());
+        }
+        let directions = directions(&self.deployment);
+        let count = directions.len().max(1) as u64;
+        // The links take turns within a period.
+        let offsets = (0..count).zip(directions).filter(|(_, (from, _))| *from == self.member);
+        let offsets = offsets.map(|(index, (_, to))| (to, Span(order.period.0 / count * index)));
+        Prober::new(order, offsets, self.mesh.clone(), attached)
+    }
+
+    /// Sets the delay of every link from here.
+    fn set_links(&self) {
+        let Some(emulation) = &self.emulation else { return };
+        let Self { member, deployment, .. } = self;
+        let peers = deployment.peers(*member);
+        for (peer, address) in self.addresses.iter().filter(|(peer, _)| peers.contains(peer)) {
+            let asked = deployment.links.between(site(*member), site(*peer));
+            let baseline = self.baselines.iter().find(|(to, _)| to == peer);
+            let (mut delay, _) =
+                asked.shorter_by(baseline.map_or(Span::ZERO, |(_, baseline)| *baseline));
+            if let Some(rule) = self.broken {
+                delay = rule.distort(delay, Deployment::dials(*member, *peer));
+            }
+            emulation.set(*address, delay, streams::id(site(*member), site(*peer)));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Precision, Transport};
 use crate::time::Span;
 
@@ -13,6 +14,8 @@ pub enum Progress {
     Joining,
     /// Members connect to one another.
     Meshing,
+    /// Members measure the links between them.
+    Probing,
     /// Load before the measurement.
     WarmUp,
     /// Load under measurement.
@@ -36,6 +39,39 @@ pub struct Settings<'a> {
     pub transport: Transport,
     /// How precisely links release.
     pub precision: Precision,
+    /// How the links are measured before the trial; `None`: not at all.
+    pub probe: Option<Probe>,
+    /// What is wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
+}
+
+/// How links are measured before a trial, and how far off they may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// A link may be off by this in one direction, at the median and at the 99th percentile.
+    pub tolerance: Span,
+    /// Or by this share of its round trip, where that is more.
+    pub tolerance_share: f64,
+    /// How long it is measured, at 100 rounds a second; many links are measured at fewer, for longer.
+    pub time: Span,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            tolerance: Span::from_micros(300),
+            tolerance_share: 0.01,
+            time: Span::from_millis(2_000),
+        }
+    }
+}
+
+impl Probe {
+    /// What a link with this round trip may be off by.
+    pub fn tolerance_of(&self, round_trip: Span) -> Span {
+        let share = round_trip.as_millis_f64() * self.tolerance_share;
+        self.tolerance.max(Span::from_millis_f64(share))
+    }
 }
 
 /// How long the coordinator waits for what.

@@ -12,27 +12,26 @@ use crate::client::{Report as ClientReport, Schedule};
 use crate::deployment::Deployment;
 use crate::deployment::MemberName;
 use crate::runtime::net::frame::{self, Decoder};
+use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{EmulationReport, Precision, Transport};
+use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+use crate::time::Span;
 
 /// From the coordinator to an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ToAgent {
     /// What you are part of.
-    Assign {
-        /// The deployment.
-        deployment: Box<Deployment>,
-        /// The settings of QUIC.
-        transport: Transport,
-        /// How precisely links release.
-        precision: Precision,
-        /// Where to bind the socket of the deployment: a restarted member keeps its address.
-        bind: SocketAddr,
-        /// Where others are already: they may speak to it before it is told to connect.
-        known: Vec<(MemberName, SocketAddr)>,
-    },
+    Assign(Box<Assignment>),
     /// Where everybody is: connect.
     Mesh(Vec<(MemberName, SocketAddr)>),
+    /// Measure the links.
+    Probe {
+        /// When and how much.
+        order: Order,
+        /// What your own links are shortened by, from now on.
+        baselines: Baselines,
+    },
     /// Run.
     Start(Schedule),
     /// Stop, and hand over what you have.
@@ -40,6 +39,28 @@ pub(super) enum ToAgent {
     /// Everything has arrived: go.
     End,
 }
+
+/// What an agent is part of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Assignment {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The settings of QUIC.
+    pub transport: Transport,
+    /// How precisely links release.
+    pub precision: Precision,
+    /// Where to bind the socket of the deployment: a restarted member keeps its address.
+    pub bind: SocketAddr,
+    /// Where others are already: they may speak to it before it is told to connect.
+    pub known: Vec<(MemberName, SocketAddr)>,
+    /// What its own links are shortened by: a restarted member has those of the one before.
+    pub baselines: Baselines,
+    /// What is wrong with its link emulation on purpose.
+    pub broken: Option<Rule>,
+}
+
+/// What the links to each of these are shortened by, because the path itself takes that long.
+pub(super) type Baselines = Vec<(MemberName, Span)>;
 
 /// From an agent to the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +74,13 @@ pub(super) enum ToCoordinator {
     Recovered(Recovery),
     /// It is ready to run, and its socket of the deployment is bound here.
     Ready(SocketAddr),
+    /// What it heard of its peers in a probe.
+    Heard {
+        /// Which probe.
+        run: u32,
+        /// Of each peer.
+        heard: Vec<Heard>,
+    },
     /// How it goes; said again and again.
     Status(Status),
     /// The end of the trial for this member; its files follow or have gone before.

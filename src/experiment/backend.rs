@@ -13,6 +13,7 @@ use super::plan::{Plan, Trial};
 use super::{live, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{carrier, namespace};
 
 /// A world.
@@ -67,6 +68,10 @@ pub struct Live<'a> {
     pub timeouts: Timeouts,
     /// What the machine adds by itself, for the manifest.
     pub calibration: Option<Calibration>,
+    /// Whether the links are measured before each trial.
+    pub probes: bool,
+    /// What is wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
 }
 
 impl Live<'_> {
@@ -86,6 +91,8 @@ impl Live<'_> {
             timeouts: self.timeouts,
             transport: plan.point(trial).transport.clone(),
             precision: plan.point(trial).precision,
+            probe: self.probes.then_some(plan.point(trial).probe),
+            broken: self.broken,
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }

@@ -222,6 +222,11 @@ impl Ledger {
         store.write_csv("percentiles.csv", &all(self, |rows| &rows.percentiles))?;
         store.write_csv("timeline.csv", &all(self, |rows| &rows.timeline))?;
         store.write_csv("members.csv", &all(self, |rows| &rows.members))?;
+        let links = all(self, |rows| &rows.links);
+        // A run that measured none has no such table.
+        if !links.is_empty() {
+            store.write_csv("links.csv", &links)?;
+        }
         // Last: a trial that is in it has all its rows elsewhere.
         store.write_csv("trials.csv", &all(self, |rows| std::slice::from_ref(&rows.trial)))?;
         Ok(())

@@ -13,6 +13,7 @@ pub mod backend;
 pub mod diagram;
 pub mod file;
 pub mod ledger;
+mod links;
 mod live;
 mod nearest;
 pub mod plan;

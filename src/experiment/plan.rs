@@ -13,6 +13,7 @@ mod load;
 mod network;
 mod places;
 mod point;
+mod probe;
 pub use point::{Point, Variant};
 mod simulated;
 mod transport;

@@ -298,7 +298,7 @@ impl Work<'_> {
         let findings = verify::verify(&members(self.plan, trial), outcome);
         let rows = tables::rows(self.plan, trial, backend, outcome, &findings)?;
         self.keep(trial, backend, outcome, &findings)?;
-        if outcome.is_complete() && findings.is_valid() {
+        if outcome.is_complete() && (findings.is_valid() || outcome.refusal().is_some()) {
             // Only what explains a failure is worth keeping.
             discard(folder);
         }

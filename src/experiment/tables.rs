@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
+use super::links::{self, Knowledge};
 use super::plan::{Plan, Point, Trial};
 use super::residual::{self, Disagreement};
 use super::saturation;
@@ -11,7 +12,7 @@ use crate::cluster::{Outcome, RoleReport, Watched};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
-    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+    LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, OperationKind, Phase, timeline};
 use crate::paxos::{Mode, SendPolicy};
@@ -28,6 +29,7 @@ pub(super) struct Rows {
     pub(super) percentiles: Vec<PercentileRow>,
     pub(super) timeline: Vec<TimelineRow>,
     pub(super) members: Vec<MemberRow>,
+    pub(super) links: Vec<LinkRow>,
     /// By client region: what was merged for the comparison.
     pub(super) writes: Vec<Latencies>,
     /// Medians that are not where their floors say.
@@ -50,10 +52,14 @@ pub(super) fn rows(
     let mut rows = Rows {
         trial: trial_row(plan, trial, backend, &key, outcome, findings),
         members: member_rows(plan.point(trial), &key, outcome),
+        links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
         ..Rows::default()
     };
+    let network = Knowledge::of(backend, outcome).word();
+    rows.trial.network = network.into();
     if findings.is_valid() {
         client_rows(plan, trial, &key, outcome, &mut rows)?;
+        rows.latency.iter_mut().for_each(|row| row.network = network.into());
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
         rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
         for found in &rows.disagreements {
@@ -286,6 +292,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 outcome: match (report, outcome.lost.get(&member)) {
                     (Some(_), _) => "finished".into(),
                     (None, Some(_)) => "lost".into(),
+                    (None, None) if outcome.refusal().is_some() => "refused".into(),
                     (None, None) => "crashed".into(),
                 },
                 cpu_s: usage.map(|usage| usage.cpu_s),
@@ -334,7 +341,7 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use crate::client::Report as ClientReport;
-    use crate::cluster::{Report, Usage};
+    use crate::cluster::{Network, Report, Usage};
     use crate::command::ClientId;
     use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};
@@ -422,6 +429,20 @@ mod tests {
             assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
             assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.writes.is_empty());
         }
+    }
+
+    #[test]
+    fn every_row_says_how_its_network_is_known() {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        let mut known = |backend| {
+            let rows = rows(&plan, &plan.trials[0], backend, &outcome, &findings()).unwrap();
+            outcome.network = Some(Network::default());
+            assert!(rows.latency.iter().all(|row| row.network == rows.trial.network));
+            rows.trial.network
+        };
+        assert_eq!(known(Backend::Live), "unverified");
+        assert_eq!(known(Backend::Live), "measured");
+        assert_eq!(known(Backend::Sim), "exact");
     }
 
     #[test]

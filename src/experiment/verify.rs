@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use crate::cluster::Outcome;
+use crate::cluster::{Network, Outcome};
 use crate::deployment::MemberName;
 use crate::history::{Check, Options, Verdict};
 use crate::runtime::storage::Tail;
@@ -43,6 +43,13 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         unfit: Vec::new(),
         flags: Vec::new(),
     };
+    findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
+    if let Some(refusal) = outcome.refusal() {
+        // It did not run: there is nothing else to check.
+        findings.unfit.push(refusal.clone());
+        findings.flags.push(refusal);
+        return findings;
+    }
     match check_history(members, outcome) {
         Ok(verdict) => {
             let told = verdict.violations.iter().map(ToString::to_string);
@@ -52,6 +59,7 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         Err(error) => findings.unfit.push(format!("a history cannot be read: {error}")),
     }
     check_network(outcome, &mut findings);
+    findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
     for (member, recoveries) in &outcome.recoveries {
         for recovery in recoveries {
             if let Tail::Torn { segment, offset, lost_bytes } = &recovery.tail {
@@ -137,11 +145,12 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cluster::{Report, RoleReport};
+    use crate::cluster::{Link, Report, RoleReport};
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind};
     use crate::protocol::Slot;
     use crate::quorum::NodeId;
     use crate::runtime::net::EmulationReport;
+    use crate::runtime::net::sabotage::Rule;
     use crate::runtime::replica::{Recovery, Report as ReplicaReport};
     use crate::time::Time;
 
@@ -224,6 +233,32 @@ mod tests {
         let mut dropped = Quiet::new().emulated(quiet());
         dropped.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
         assert!(dropped.verify().unfit[0].contains("the kernel dropped 5 datagrams"));
+    }
+
+    #[test]
+    fn a_refused_trial_is_unfit_and_nothing_else_is_said_of_it() {
+        let mut quiet = Quiet::new();
+        quiet.outcome.files.clear();
+        let link = Link {
+            from: R0,
+            to: C0,
+            from_region: "a".into(),
+            to_region: "b".into(),
+            asked_p50: Span::from_millis(1),
+            asked_p99: Span::from_millis(1),
+            baseline: None,
+            heard: None,
+            tolerance: Span::from_millis(1),
+        };
+        let network = Network { links: vec![link], attempt_count: 3, is_emulated: true };
+        quiet.outcome.network = Some(network);
+        quiet.outcome.broken = Some(Rule::DelayTwice);
+        let findings = quiet.verify();
+        assert!(!findings.is_valid() && findings.violations.is_empty());
+        assert!(findings.verdict.is_none());
+        assert!(findings.unfit[0].contains("r0 (a) → c0 (b) was not measured"), "{findings:?}");
+        assert_eq!(findings.flags[0], "broken on purpose: delay-twice");
+        assert_eq!(findings.flags[1..], findings.unfit);
     }
 
     #[test]

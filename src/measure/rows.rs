@@ -21,6 +21,8 @@ pub struct TrialRow {
     pub variant: String,
     /// `live` or `sim`.
     pub backend: String,
+    /// How the delays of the links are known: `measured` before the trial, `unverified`, or `exact`.
+    pub network: String,
     /// What is swept, and its values here: `clients=16 mode=fsync`; empty if nothing is.
     pub point: String,
     /// The protocol's name.
@@ -123,6 +125,8 @@ pub struct LatencyRow {
     pub variant: String,
     /// `live` or `sim`.
     pub backend: String,
+    /// How the delays of the links are known: `measured` before the trial, `unverified`, or `exact`.
+    pub network: String,
     /// Where the clients are.
     pub client_region: String,
     /// `write` or `read`.
@@ -261,7 +265,7 @@ pub struct MemberRow {
     pub region: String,
     /// `replica` or `client`.
     pub role: String,
-    /// How it ended: `finished`, `crashed` (as asked) or `lost`.
+    /// How it ended: `finished`, `crashed` (as asked), `lost`, or `refused` with its trial.
     pub outcome: String,
     /// Processor time, user and system.
     #[serde(serialize_with = "option_thousandths")]
@@ -301,6 +305,57 @@ pub struct MemberRow {
     /// The share of them that another virtual machine took.
     #[serde(serialize_with = "option_thousandths")]
     pub host_stolen_share: Option<f64>,
+}
+
+/// One directed link as asked for and as measured before the trial: a row of `links.csv`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Which trial of the run, from 0.
+    pub trial: u32,
+    /// The variant's name.
+    pub variant: String,
+    /// `live`: simulated links are what was asked for.
+    pub backend: String,
+    /// The sender.
+    pub from: String,
+    /// The receiver.
+    pub to: String,
+    /// Where the sender is.
+    pub from_region: String,
+    /// Where the receiver is.
+    pub to_region: String,
+    /// The one-way delay asked for: the median.
+    pub asked_ns_p50: u64,
+    /// Its 99th percentile.
+    pub asked_ns_p99: u64,
+    /// What the path takes by itself, which is taken off the emulated delay; empty if not measured.
+    pub baseline_ns: Option<u64>,
+    /// Frames that arrived in time.
+    pub measured_count: u32,
+    /// Frames that did not; empty if the receiver said nothing.
+    pub missing_count: Option<u32>,
+    /// The median one-way delay measured.
+    pub measured_ns_p50: Option<u64>,
+    /// Its 99th percentile.
+    pub measured_ns_p99: Option<u64>,
+    /// Measured less asked, at the median.
+    pub error_ns_p50: Option<i64>,
+    /// Measured less asked, at the 99th percentile.
+    pub error_ns_p99: Option<i64>,
+    /// How far off each may be.
+    pub tolerance_ns: u64,
+    /// Datagrams sent in trains, which show their order.
+    pub train_count: Option<u32>,
+    /// Of those, how many came after one that was sent later.
+    pub overtaken_count: Option<u32>,
+    /// Of those, how many never came.
+    pub lost_count: Option<u32>,
+    /// It is the link that was asked for.
+    pub is_within: bool,
+    /// It is asked to be faster than its path.
+    pub is_floored: bool,
+    /// How often the links of the trial were measured.
+    pub attempts: u32,
 }
 
 /// What the rows of one trial begin with.
@@ -345,7 +400,8 @@ impl TrialRow {
 }
 
 impl LatencyRow {
-    /// The row of one histogram; `floors` are those of the median and of the 99th percentile.
+    /// The row of one histogram; `floors` are those of the median and of the 99th percentile; how the
+    /// network is known is for the caller to say.
     pub fn new(
         key: &TrialKey,
         client_region: &str,
@@ -360,6 +416,7 @@ impl LatencyRow {
             trial,
             variant,
             backend,
+            network: String::new(),
             client_region: client_region.to_owned(),
             operation: operation.to_owned(),
             count: summary.count,

@@ -28,7 +28,7 @@ fn latencies(count: u64) -> Latencies {
 fn the_headers_are_these() {
     assert_eq!(
         header::<TrialRow>(),
-        "trial,variant,backend,point,protocol,n,q1,q2,send,durability,transport,arrival,clients,\
+        "trial,variant,backend,network,point,protocol,n,q1,q2,send,durability,transport,arrival,clients,\
          replicas,leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
          unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
@@ -38,7 +38,7 @@ fn the_headers_are_these() {
     );
     assert_eq!(
         header::<LatencyRow>(),
-        "trial,variant,backend,client_region,operation,count,latency_ns_min,latency_ns_mean,\
+        "trial,variant,backend,network,client_region,operation,count,latency_ns_min,latency_ns_mean,\
          latency_ns_p50,latency_ns_p90,latency_ns_p95,latency_ns_p99,latency_ns_p999,\
          latency_ns_max,floor_ns_p50,floor_ns_p99,residual_ns_p50,residual_ns_p99,latency_ns_p50_low,latency_ns_p50_high,\
          latency_ns_p99_low,latency_ns_p99_high"
@@ -65,6 +65,13 @@ fn the_headers_are_these() {
          run_queue_share,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,\
          link_released_count,link_late_count,host_busy_share,host_stolen_share"
     );
+    assert_eq!(
+        header::<LinkRow>(),
+        "trial,variant,backend,from,to,from_region,to_region,asked_ns_p50,asked_ns_p99,\
+         baseline_ns,measured_count,missing_count,measured_ns_p50,measured_ns_p99,error_ns_p50,\
+         error_ns_p99,tolerance_ns,train_count,overtaken_count,lost_count,is_within,is_floored,\
+         attempts"
+    );
 }
 
 #[test]
@@ -72,7 +79,7 @@ fn what_was_not_measured_is_empty() {
     let row = LatencyRow::new(&key(), "eu-west-1", "read", &Latencies::new(), None);
     assert_eq!(
         csv(&[row]).lines().nth(1).unwrap(),
-        "3,flex-4-2,live,eu-west-1,read,0,,,,,,,,,,,,,,,,"
+        "3,flex-4-2,live,,eu-west-1,read,0,,,,,,,,,,,,,,,,"
     );
 }
 
@@ -83,7 +90,7 @@ fn a_latency_row_says_its_histogram_and_comes_back() {
     let text = csv(std::slice::from_ref(&row));
     assert_eq!(
         text.lines().nth(1).unwrap(),
-        "3,flex-4-2,live,eu-west-1,write,100,1,51,50,90,95,99,,100,53,70,-3,29,40,61,97,"
+        "3,flex-4-2,live,,eu-west-1,write,100,1,51,50,90,95,99,,100,53,70,-3,29,40,61,97,"
     );
     let found: Vec<LatencyRow> =
         csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(Result::unwrap).collect();

@@ -59,6 +59,12 @@ impl Mesh {
         Self { carrier: carrier.into(), attached, streams: Arc::new(Mutex::new(streams)) }
     }
 
+    /// Hands a stream over again: it was taken for a while, and is as it was.
+    pub fn give_back(&self, attached: Attached) {
+        // Should nobody want streams any more, it ends here.
+        let _ = self.attached.send(attached);
+    }
+
     /// Peers with a stream now.
     pub fn connected(&self) -> usize {
         self.streams().values().filter(|count| **count > 0).count()

@@ -1,7 +1,8 @@
 //! The live runtime: the only async code.
 //!
 //! One replica, one task, one event loop ([`replica`]); one load generator for each client region
-//! ([`client`]); below them the network ([`net`]) and the disk ([`storage`]).
+//! ([`client`]); before both, what measures the links between them ([`probe`]); below them the network
+//! ([`net`]) and the disk ([`storage`]).
 
 pub mod alarm;
 pub mod client;
@@ -9,6 +10,7 @@ pub mod clock;
 pub mod host;
 pub mod mesh;
 pub mod net;
+pub mod probe;
 pub mod replica;
 pub mod spool;
 pub mod storage;

@@ -107,7 +107,8 @@ pub struct ReplicaLoop<P: Protocol> {
     protocol: P,
     settings: Settings,
     effects: Effects<P::Message, P::Record>,
-    attached: UnboundedReceiver<Attached>,
+    /// Where streams come from, once it runs.
+    attached: Option<UnboundedReceiver<Attached>>,
     replicas: BTreeMap<NodeId, Stream>,
     clients: BTreeMap<ClientId, Stream>,
     store: Store,
@@ -138,7 +139,6 @@ impl<P: Protocol> ReplicaLoop<P> {
     pub fn open(
         mut protocol: P,
         settings: Settings,
-        attached: UnboundedReceiver<Attached>,
         status: Arc<Status>,
     ) -> Result<(Self, Recovery), Error> {
         let id = settings.id;
@@ -168,7 +168,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         let replica = Self {
             protocol,
             effects: Effects::default(),
-            attached,
+            attached: None,
             replicas: BTreeMap::new(),
             clients: BTreeMap::new(),
             store,
@@ -193,9 +193,14 @@ impl<P: Protocol> ReplicaLoop<P> {
         Ok((replica, recovery))
     }
 
-    /// Runs until it is asked to finish, or cannot go on; operations that arrive in `window` are
-    /// measured.
-    pub async fn run(mut self, window: Window) -> Result<Report, Error> {
+    /// Runs with the streams that come through `attached` until it is asked to finish, or cannot go
+    /// on; operations that arrive in `window` are measured.
+    pub async fn run(
+        mut self,
+        window: Window,
+        attached: UnboundedReceiver<Attached>,
+    ) -> Result<Report, Error> {
+        self.attached = Some(attached);
         self.phases = PhaseRecorder::new(window);
         self.give(clock::now(), Input::Start);
         poll_fn(|cx| self.turn(cx)).await;
@@ -255,7 +260,9 @@ impl<P: Protocol> ReplicaLoop<P> {
     }
 
     fn take_attached(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
+        while let Some(Poll::Ready(Some(Attached { member, stream }))) =
+            self.attached.as_mut().map(|attached| attached.poll_recv(cx))
+        {
             match MemberName::parse(&member) {
                 Some(MemberName::Replica(id)) => {
                     let before = self.replicas.insert(id, stream);

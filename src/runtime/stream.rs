@@ -18,9 +18,10 @@ mod outbox;
 mod tls;
 
 use std::fmt::Debug;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,11 @@ trait Lane: Debug + Send {
 
     /// Ends the connection because of a frame that does not decode.
     fn refuse(&mut self);
+
+    /// The QUIC connection below, where no frame travels as a datagram.
+    fn beside(&self) -> Option<&Connection> {
+        None
+    }
 
     /// Messages that arrived and that the connection threw away because nobody read them.
     fn unread_count(&self) -> u64 {
@@ -127,6 +133,27 @@ impl Stream {
     /// Frames that were dropped because one side did not read.
     pub(super) fn dropped_count(&self) -> u64 {
         self.outbox.dropped_count() + self.lane.unread_count()
+    }
+
+    /// Whether the connection carries datagrams beside what is said.
+    pub(super) fn carries_datagrams(&self) -> bool {
+        self.lane.beside().is_some_and(|connection| connection.max_datagram_size().is_some())
+    }
+
+    /// Sends a datagram beside the frames: unlike one of them it may be lost or overtaken, and that shows.
+    pub(super) fn send_datagram(&self, datagram: Bytes) {
+        if let Some(connection) = self.lane.beside() {
+            // What the connection does not take is lost like any other.
+            let _ = connection.send_datagram(datagram);
+        }
+    }
+
+    /// The next datagram that has arrived; the task is not woken for one.
+    pub(super) fn next_datagram(&self, cx: &mut Context<'_>) -> Option<Bytes> {
+        match pin!(self.lane.beside()?.read_datagram()).poll(cx) {
+            Poll::Ready(datagram) => datagram.ok(),
+            Poll::Pending => None,
+        }
     }
 }
 

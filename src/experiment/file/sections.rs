@@ -41,6 +41,9 @@ pub struct File {
     /// How members send to one another.
     #[serde(default)]
     pub transport: Transport,
+    /// How the links are measured before a live trial.
+    #[serde(default)]
+    pub probe: Probe,
     /// How precisely live links delay.
     #[serde(default)]
     pub emulation: Emulation,
@@ -179,6 +182,18 @@ impl Default for Durable {
 
 const fn fsync() -> Durability {
     Durability::Fsync
+}
+
+/// `[probe]`: how the links are measured before a live trial, and how far off they may be.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// A link may be off by this in one direction; 300 us if absent.
+    pub tolerance: Option<Spanned<Length>>,
+    /// Or by this share of its round trip, where that is more; 0.01 if absent.
+    pub tolerance_share: Option<Spanned<f64>>,
+    /// How long it is measured; 2 s if absent.
+    pub time: Option<Spanned<Length>>,
 }
 
 /// `[service]`: how long a simulated replica takes for its work; nothing where absent.

@@ -39,6 +39,9 @@ pub enum Error {
         /// The key.
         key: &'static str,
     },
+    /// A tolerance that no link keeps.
+    #[error("`probe.tolerance` is zero")]
+    NoTolerance,
     /// A list without an item.
     #[error("`{key}` has no item")]
     NoItem {
@@ -243,6 +246,7 @@ impl Error {
             }
             Self::Empty { .. } => "say it in a sentence",
             Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
+            Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
             Self::NoItem { .. } => "give at least one",
             Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
                 "rates and clients are totals, shared equally by the client regions"

@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use crate::cluster::Probe;
 use crate::deployment::{self, Durability, Network};
 use crate::experiment::file::{File, Length};
 use crate::paxos::{Mode, SendPolicy};
@@ -16,7 +17,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{emulation, load, network, transport, variants};
+use super::{emulation, load, network, probe, transport, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -39,6 +40,8 @@ pub struct Point {
     pub transport: Transport,
     /// How precisely live links delay.
     pub precision: Precision,
+    /// How the links are measured before a live trial.
+    pub probe: Probe,
     /// What is compared; every point has the same number of them.
     pub variants: Vec<Variant>,
     /// What clients do.
@@ -107,6 +110,7 @@ impl Point {
             links: places.links,
             transport: transport::transport(&file.transport)?,
             precision: emulation::precision(file)?,
+            probe: probe::probe(&file.probe)?,
             variants,
             workload,
             durability,

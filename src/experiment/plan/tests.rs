@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
+use crate::cluster::Probe;
 use crate::deployment::{Fault, Harm, Network, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
@@ -508,6 +509,33 @@ fn delays_that_vary_are_remembered_for_a_second_unless_told_otherwise() {
     assert_eq!(jitter("").network.correlation, Span::from_millis(1_000));
     assert_eq!(jitter("correlation = \"0s\"\n").network.correlation, Span::ZERO);
     assert_eq!(jitter("correlation = \"5ms\"\n").network.correlation, Span::from_millis(5));
+}
+
+#[test]
+fn a_probe_is_what_the_file_says_and_may_be_swept() {
+    assert_eq!(point(&source(GOOD)).probe, Probe::default());
+    let text = "[probe]\ntolerance = \"1ms\"\ntolerance_share = 0.05\ntime = \"500ms\"\n";
+    let probe = point(&source(&(GOOD.to_owned() + text))).probe;
+    let (tolerance, time) = (Span::from_millis(1), Span::from_millis(500));
+    assert_eq!(probe, Probe { tolerance, tolerance_share: 0.05, time });
+    // Five hundredths of 10 ms are less than the tolerance, of 100 ms more.
+    assert_eq!(probe.tolerance_of(Span::from_millis(10)), tolerance);
+    assert_eq!(probe.tolerance_of(Span::from_millis(100)), Span::from_millis(5));
+    let swept = "[sweep]\nprobe.tolerance = [\"1ms\", \"2ms\"]\n";
+    let plan = plan(&source(&(GOOD.to_owned() + swept)));
+    let found: Vec<Span> = plan.points.iter().map(|point| point.probe.tolerance).collect();
+    assert_eq!(found, [1, 2].map(Span::from_millis));
+}
+
+#[test]
+fn a_probe_that_measures_or_allows_nothing_is_refused() {
+    let probe = |line: &str| source(&(GOOD.to_owned() + "[probe]\n" + line));
+    check_text(&probe("tolerance = \"0s\""), &["`probe.tolerance` is zero", ":37:13", "be off by"]);
+    check_text(&probe("time = \"0s\""), &["`probe.time` is zero", ":37:8"]);
+    let share = &["`probe.tolerance_share = 2` is no share", ":37:19", "to 1, all"];
+    check_text(&probe("tolerance_share = 2"), share);
+    check_text(&probe("tolerance = 300"), &[":37:13"]);
+    check_text(&probe("patience = \"1s\""), &["unknown", "patience", ":37:1"]);
 }
 
 #[test]

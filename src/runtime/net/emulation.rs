@@ -23,6 +23,7 @@ use super::link::{Admitted, Links, Refusal};
 use super::outlet::{Counters, Outlet};
 use super::releaser::Releaser;
 use super::run::{Header, Run};
+use super::sabotage::{Rule, Saboteur};
 use crate::link::Conditions;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
@@ -34,6 +35,8 @@ pub struct Emulation {
     links: Mutex<Links>,
     releaser: Arc<Releaser>,
     counters: Arc<Counters>,
+    /// Breaks it on purpose.
+    saboteur: Option<Mutex<Saboteur>>,
 }
 
 /// What the emulation did; a valid run has zero from `dropped` to `early`.
@@ -74,7 +77,14 @@ pub struct EmulationReport {
 impl Emulation {
     /// These links, delayed by this thread, which other members of the process may share.
     pub fn new(links: Links, releaser: Arc<Releaser>) -> Self {
-        Self { links: Mutex::new(links), releaser, counters: Arc::default() }
+        let counters = Arc::default();
+        Self { links: Mutex::new(links), releaser, counters, saboteur: None }
+    }
+
+    /// The same, broken on purpose.
+    #[must_use]
+    pub fn broken(self, rule: Rule) -> Self {
+        Self { saboteur: Some(Mutex::new(Saboteur::new(rule))), ..self }
     }
 
     /// Sets the link to `destination`: see [`Links::set`].
@@ -186,6 +196,7 @@ impl Emulation {
             self.counters.reordered.fetch_add(overtakes.into(), Ordering::Relaxed);
             self.counters.duplicated.fetch_add(again.is_some().into(), Ordering::Relaxed);
             for (due, place) in [Some((due, place)), again].into_iter().flatten() {
+                let due = self.edited(now, transmit.destination, due);
                 match runs.last_mut() {
                     // Nothing follows a segment that is shorter than the others.
                     Some(run) if run.due == due && run.contents.len() % segment_size == 0 => {
@@ -205,6 +216,13 @@ impl Emulation {
             }
         }
         runs
+    }
+
+    /// When a datagram leaves: when it is due, unless this is broken.
+    fn edited(&self, now: Time, destination: SocketAddr, due: Time) -> Time {
+        let Some(saboteur) = &self.saboteur else { return due };
+        let mut saboteur = saboteur.lock().unwrap_or_else(PoisonError::into_inner);
+        saboteur.due(now, destination, due)
     }
 
     fn count(&self, refusal: Refusal) {

@@ -10,6 +10,7 @@
 //! | [`frame`] | messages on a stream |
 //! | [`emulation`], [`link`], [`releaser`] | the wide area, below both |
 //! | [`bare`], [`lateness`] | how exact it is |
+//! | [`sabotage`] | the same, broken on purpose |
 
 pub mod bare;
 pub use bare::Bare;
@@ -29,6 +30,7 @@ pub use link::Links;
 pub mod namespace;
 pub mod releaser;
 pub use releaser::{Precision, Releaser};
+pub mod sabotage;
 pub mod tcp;
 pub use tcp::{TcpEndpoint, TlsStream};
 pub mod transport;

@@ -9,6 +9,7 @@ mod calibration;
 mod crashes;
 mod damage;
 mod ends;
+mod probe;
 mod refusals;
 mod runs;
 mod safety;
@@ -29,7 +30,7 @@ use flexpaxos::experiment::ledger::Ledger;
 use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
-use flexpaxos::measure::rows::{LatencyRow, MemberRow, TrialRow};
+use flexpaxos::measure::rows::{LatencyRow, LinkRow, MemberRow, TrialRow};
 use flexpaxos::measure::{Store, store};
 use flexpaxos::runtime::clock;
 use flexpaxos::time::Span;
@@ -103,8 +104,16 @@ impl Site {
         self.root.path().join("results")
     }
 
-    /// `flexpaxos run` with these arguments beside the file and the folder.
+    /// `flexpaxos run` with these arguments beside the file and the folder; the links are not
+    /// measured, because most of these are about something else.
     fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.probing_command(arguments);
+        command.arg("--no-probe");
+        command
+    }
+
+    /// The same, with the links measured.
+    fn probing_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.calibrating_command(arguments);
         command.arg("--no-calibrate");
         command
@@ -139,10 +148,8 @@ impl Site {
         let plan = Plan::from_source(&source, Size::default()).unwrap();
         let provenance = Provenance::gather(&source, plan.seed);
         let listen = "127.0.0.1:0".parse().unwrap();
-        let worlds = Worlds {
-            sim: None,
-            live: Some(Live { launcher, listen, timeouts, calibration: None }),
-        };
+        let live = Live { launcher, listen, timeouts, calibration: None, probes: false, broken: None };
+        let worlds = Worlds { sim: None, live: Some(live) };
         let store = Store::create(self.out()).unwrap();
         let ledger = Ledger::begin(store, &plan, &provenance, &worlds.backends()).unwrap();
         let interrupt = Interrupt::never();
@@ -155,6 +162,10 @@ impl Site {
 
     fn latencies(&self) -> Vec<LatencyRow> {
         store::read_csv(&self.out().join("latency.csv")).unwrap()
+    }
+
+    fn links(&self) -> Vec<LinkRow> {
+        store::read_csv(&self.out().join("links.csv")).unwrap()
     }
 
     /// The rows of the members of one trial.

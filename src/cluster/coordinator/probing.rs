@@ -1,0 +1,121 @@
+//! Probing: the links are measured, and the baseline of the path taken off, before a trial begins.
+//!
+//! Every attempt measures the baseline anew, under the delays as asked for, and then the links with
+//! the baseline taken off.
+//! A trial whose links are not as asked after [`ATTEMPTS`] of them does not run.
+
+use std::collections::BTreeMap;
+
+use super::Coordinator;
+use crate::cluster::error::Error;
+use crate::cluster::network::{Link, Network, directions};
+use crate::cluster::settings::Probe;
+use crate::cluster::wire::{Baselines, ToAgent};
+use crate::deployment::{MemberName, site};
+use crate::runtime::clock;
+use crate::runtime::probe::{Heard, Order};
+use crate::time::Span;
+
+/// How often the links are measured before a trial is refused: a noisy moment passes.
+const ATTEMPTS: u32 = 3;
+
+/// From the order to the first round: the order must reach everybody.
+const START_DELAY: Span = Span::from_millis(50);
+
+/// Rounds of a link are no nearer than this.
+const PERIOD_MIN: Span = Span::from_millis(10);
+
+/// For each directed link the period is this much longer where that is more: all links together
+/// carry 5000 rounds a second, so that the network is measured and not the crowd.
+const PERIOD_PER_LINK: Span = Span::from_micros(200);
+
+/// The share of the rounds that measures the baseline: a median needs fewer than a percentile.
+const BASELINE_SHARE: u64 = 4;
+
+/// A frame that is later than this beyond its delay is not waited for.
+const PATIENCE: Span = Span::from_millis(1_000);
+
+/// What was heard on each directed link.
+pub(super) type Measured = BTreeMap<(MemberName, MemberName), Heard>;
+
+impl Coordinator<'_> {
+    /// Measures the links until they are as asked, or too often.
+    pub(super) async fn probe(&mut self, probe: Probe) -> Result<Network, Error> {
+        let deployment = self.deployment;
+        let is_emulated = deployment.is_emulated();
+        let mut network = Network { is_emulated, ..Network::default() };
+        // Where nothing is delayed there is nothing to take a baseline off.
+        let attempts = if is_emulated { ATTEMPTS } else { 1 };
+        for attempt in 1..=attempts {
+            let asked = directions(deployment).into_iter();
+            let mut links: Vec<Link> =
+                asked.map(|link| Link::asked(deployment, &probe, link)).collect();
+            if is_emulated {
+                self.take_baselines(&probe, &mut links).await?;
+            }
+            let mut measured = self.measure(probe.time).await?;
+            for link in &mut links {
+                link.heard = measured.remove(&(link.from, link.to));
+            }
+            (network.links, network.attempt_count) = (links, attempt);
+            if network.is_accepted() {
+                break;
+            }
+        }
+        Ok(network)
+    }
+
+    /// Measures what the path of each link takes by itself, and takes it off from now on.
+    async fn take_baselines(&mut self, probe: &Probe, links: &mut [Link]) -> Result<(), Error> {
+        self.baselines.clear();
+        let measured = self.measure(Span(probe.time.0 / BASELINE_SHARE)).await?;
+        for link in links {
+            let heard = measured.get(&(link.from, link.to));
+            link.baseline = heard.and_then(|heard| link.baseline_of(heard));
+            let baseline = link.baseline.unwrap_or(Span::ZERO);
+            self.baselines.entry(link.from).or_default().push((link.to, baseline));
+        }
+        Ok(())
+    }
+
+    /// Measures every directed link at once, under the delays asked for less their baselines.
+    async fn measure(&mut self, time: Span) -> Result<Measured, Error> {
+        let order = self.order(time);
+        self.probe_run = order.run;
+        self.heard.clear();
+        let names: Vec<MemberName> = self.members.keys().copied().collect();
+        for name in &names {
+            let baselines = self.baselines_of(*name);
+            self.tell(*name, &ToAgent::Probe { order, baselines }).await;
+        }
+        // Members give up by themselves at the deadline, and say so.
+        let deadline = order.deadline + self.timeouts.mesh;
+        self.until(deadline, |all| all.heard.len() == names.len()).await?;
+        self.fail_early()?;
+        let mut measured = Measured::new();
+        for (to, heard) in std::mem::take(&mut self.heard) {
+            measured.extend(heard.into_iter().map(|heard| ((heard.from, to), heard)));
+        }
+        Ok(measured)
+    }
+
+    fn order(&self, time: Span) -> Order {
+        let deployment = self.deployment;
+        let links = directions(deployment);
+        let period = PERIOD_MIN.max(PERIOD_PER_LINK.times(links.len() as u64));
+        let rounds = u32::try_from(time.0.div_ceil(PERIOD_MIN.0)).unwrap_or(u32::MAX);
+        let longest = links.iter().map(|(from, to)| {
+            let delay = deployment.links.between(site(*from), site(*to));
+            delay.quantile(1.0)
+        });
+        let patience = longest.max().unwrap_or(Span::ZERO).times(2) + PATIENCE;
+        let from = clock::now() + START_DELAY;
+        let order = Order { run: self.probe_run + 1, from, period, rounds, deadline: from };
+        Order { deadline: order.until() + patience, ..order }
+    }
+
+    /// What the links from a member are shortened by.
+    pub(super) fn baselines_of(&self, name: MemberName) -> Baselines {
+        self.baselines.get(&name).cloned().unwrap_or_default()
+    }
+}

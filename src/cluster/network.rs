@@ -1,0 +1,321 @@
+//! The network that a trial was asked for, and the one that its probe found: the verdict.
+//!
+//! Asked is what the deployment's links say, never what the emulator was told.
+//! A path takes time by itself: wake-ups, QUIC, encryption, and the delay line's own lateness.
+//! What a first short probe finds above the median asked for is this *baseline* of each directed
+//! link; the emulation then delays by so much less, and a second probe measures what came of it.
+//! So a client sees the profile's delay, and not the profile's plus ours.
+//! A link that is faster than its baseline cannot be had; it is marked, and judged like any other.
+//!
+//! The baseline is that of a path whose event loops sleep between messages.
+//! Under load they are awake already, which is quicker, or busy, which is slower: neither belongs to
+//! the network, so it is not taken off the delay but stands in what a latency has beyond its floor.
+
+use super::settings::Probe;
+use crate::deployment::{Deployment, MemberName, site};
+use crate::runtime::probe::Heard;
+use crate::time::Span;
+
+/// More than this is no path but a machine that is busy with something else, or a broken delay
+/// line: neither is made up for.
+const BASELINE_MAX: Span = Span::from_millis(1);
+
+/// A link that is first in, first out, may show this share of a train out of order or lost: the
+/// kernel's own doing, when a thread changes its processor.
+const DISORDER_MAX: f64 = 0.01;
+
+/// The links of a trial, as asked for and as measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// Every directed link, in the order of the members.
+    pub links: Vec<Link>,
+    /// How often it was probed: a noisy moment passes.
+    pub attempt_count: u32,
+    /// Whether any delay was asked for; if none was, nothing can be wrong.
+    pub is_emulated: bool,
+}
+
+/// One directed link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// The sender.
+    pub from: MemberName,
+    /// The receiver.
+    pub to: MemberName,
+    /// Where the sender is.
+    pub from_region: String,
+    /// Where the receiver is.
+    pub to_region: String,
+    /// The median delay asked for.
+    pub asked_p50: Span,
+    /// Its 99th percentile.
+    pub asked_p99: Span,
+    /// What the path takes by itself; `None` where that was not measured.
+    pub baseline: Option<Span>,
+    /// What was measured with the baseline taken off; `None` if the receiver said nothing.
+    pub heard: Option<Heard>,
+    /// How far off it may be.
+    pub tolerance: Span,
+}
+
+/// Every directed link of a deployment, in the order of its members.
+pub(super) fn directions(deployment: &Deployment) -> Vec<(MemberName, MemberName)> {
+    let members = deployment.members().into_iter();
+    members.flat_map(|from| deployment.peers(from).into_iter().map(move |to| (from, to))).collect()
+}
+
+impl Link {
+    /// What is asked of the link between two members.
+    pub(super) fn asked(
+        deployment: &Deployment,
+        probe: &Probe,
+        (from, to): (MemberName, MemberName),
+    ) -> Self {
+        let links = &deployment.links;
+        let delay = links.between(site(from), site(to));
+        let region = |member| deployment.region(member).to_owned();
+        Self {
+            from,
+            to,
+            from_region: region(from),
+            to_region: region(to),
+            asked_p50: delay.median(),
+            asked_p99: delay.quantile(0.99),
+            baseline: None,
+            heard: None,
+            tolerance: probe.tolerance_of(links.round_trip(site(from), site(to))),
+        }
+    }
+
+    /// What this path takes by itself, after a probe under the delay as asked.
+    pub(super) fn baseline_of(&self, heard: &Heard) -> Option<Span> {
+        heard.is_whole().then(|| (heard.p50 - self.asked_p50).min(BASELINE_MAX))
+    }
+
+    /// Whether it is asked to be faster than its path is.
+    pub fn is_floored(&self) -> bool {
+        self.baseline.is_some_and(|baseline| self.asked_p50 < baseline)
+    }
+
+    /// Measured less asked, at the median and at the 99th percentile, in nanoseconds.
+    pub fn errors_ns(&self) -> Option<(i64, i64)> {
+        let heard = self.heard.as_ref().filter(|heard| heard.heard_count > 0)?;
+        let error = |measured: Span, asked: Span| {
+            let nanoseconds = i128::from(measured.0) - i128::from(asked.0);
+            i64::try_from(nanoseconds).unwrap_or(i64::MAX)
+        };
+        Some((error(heard.p50, self.asked_p50), error(heard.p99, self.asked_p99)))
+    }
+
+    /// Whether it is the link that was asked for.
+    pub fn is_within(&self) -> bool {
+        self.badness() <= 1.0
+    }
+
+    /// Its greatest error, as a multiple of what is allowed.
+    fn badness(&self) -> f64 {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_whole()) else {
+            return f64::INFINITY;
+        };
+        let (p50, p99) = self.errors_ns().unwrap_or((i64::MAX, i64::MAX));
+        let error = p50.unsigned_abs().max(p99.unsigned_abs());
+        let late = error as f64 / self.tolerance.0.max(1) as f64;
+        late.max(share(heard.overtaken_count, heard) / DISORDER_MAX)
+            .max(share(heard.lost_count, heard) / DISORDER_MAX)
+    }
+
+    /// What is wrong with it, as a sentence.
+    fn complaint(&self) -> String {
+        let Self { from, to, from_region, to_region, .. } = self;
+        let link = format!("{from} ({from_region}) → {to} ({to_region})");
+        let Some(heard) = &self.heard else { return format!("{link} was not measured") };
+        if !heard.is_whole() {
+            let Heard { heard_count, sent_count, .. } = heard;
+            return format!("{link} delivered {heard_count} of {sent_count} frames in time");
+        }
+        let Heard { train_count, overtaken_count, lost_count, .. } = *heard;
+        if share(overtaken_count, heard) > DISORDER_MAX {
+            return format!(
+                "{link} delivered {overtaken_count} of {train_count} datagrams after one that was \
+                 sent later, where first in first out was asked"
+            );
+        }
+        if share(lost_count, heard) > DISORDER_MAX {
+            return format!(
+                "{link} lost {lost_count} of {train_count} datagrams, where none was to be lost"
+            );
+        }
+        let (p50, p99) = self.errors_ns().unwrap_or_default();
+        let (which, measured, asked) = if p99.unsigned_abs() > p50.unsigned_abs() {
+            ("p99", heard.p99, self.asked_p99)
+        } else {
+            ("p50", heard.p50, self.asked_p50)
+        };
+        format!(
+            "{link} took {} ms at {which} where {} was asked (tolerance {} ms)",
+            milliseconds(measured),
+            milliseconds(asked),
+            milliseconds(self.tolerance)
+        )
+    }
+}
+
+impl Network {
+    /// Whether a trial may run on it.
+    pub fn is_accepted(&self) -> bool {
+        !self.is_emulated || self.links.iter().all(Link::is_within)
+    }
+
+    /// Why a trial must not run on it, with its worst link, and what to do next.
+    pub fn refusal(&self) -> Option<String> {
+        if self.is_accepted() {
+            return None;
+        }
+        let worst = self.links.iter().max_by(|a, b| a.badness().total_cmp(&b.badness()))?;
+        let count = self.links.iter().filter(|link| !link.is_within()).count();
+        Some(format!(
+            "refused: {}; {count} of {} directed links are not as asked after {} attempts, see \
+             links.csv; leave the machine to the run, raise `probe.tolerance`, or run with --no-probe",
+            worst.complaint(),
+            self.links.len(),
+            self.attempt_count
+        ))
+    }
+
+    /// The links that are asked to be faster than their paths, in words.
+    pub fn floored(&self) -> Option<String> {
+        let floored: Vec<&Link> = self.links.iter().filter(|link| link.is_floored()).collect();
+        let most = |link: &&Link| link.baseline.unwrap_or(Span::ZERO) - link.asked_p50;
+        let worst = floored.iter().copied().max_by_key(most)?;
+        Some(format!(
+            "floored: {} directed links are asked to be faster than this machine's path, at worst {} → \
+             {} by {} ms",
+            floored.len(),
+            worst.from,
+            worst.to,
+            milliseconds(most(&worst))
+        ))
+    }
+}
+
+/// The share of a train that this count is.
+fn share(count: u32, heard: &Heard) -> f64 {
+    f64::from(count) / f64::from(heard.train_count.max(1))
+}
+
+/// Milliseconds with what a reader needs of them.
+fn milliseconds(span: Span) -> String {
+    let millis = span.as_millis_f64();
+    if millis < 10.0 { format!("{millis:.3}") } else { format!("{millis:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::NodeId;
+
+    const MS: Span = Span::from_millis(1);
+
+    fn heard(p50: Span, p99: Span) -> Heard {
+        Heard {
+            from: MemberName::Replica(NodeId(0)),
+            sent_count: 225,
+            heard_count: 225,
+            p50,
+            p99,
+            train_count: 52,
+            overtaken_count: 0,
+            lost_count: 0,
+        }
+    }
+
+    /// 20 ms within half a millisecond.
+    fn link(heard: Option<Heard>) -> Link {
+        Link {
+            from: MemberName::Replica(NodeId(0)),
+            to: MemberName::Replica(NodeId(2)),
+            from_region: "us-east-1".into(),
+            to_region: "eu-west-1".into(),
+            asked_p50: MS.times(20),
+            asked_p99: MS.times(20),
+            baseline: None,
+            heard,
+            tolerance: Span::from_micros(500),
+        }
+    }
+
+    fn network(links: Vec<Link>) -> Network {
+        Network { links, attempt_count: 3, is_emulated: true }
+    }
+
+    fn micros(micros: u64) -> Span {
+        Span::from_micros(micros)
+    }
+
+    #[test]
+    fn a_link_within_its_tolerance_is_accepted_on_both_sides_of_it() {
+        for (p50, p99) in [(20_000, 20_400), (19_600, 20_500), (19_500, 19_500)] {
+            let link = link(Some(heard(micros(p50), micros(p99))));
+            assert!(link.is_within(), "{link:?}");
+            assert_eq!(network(vec![link]).refusal(), None);
+        }
+    }
+
+    #[test]
+    fn every_way_to_be_another_link_is_refused_with_its_name() {
+        let good = heard(micros(20_000), micros(20_100));
+        let cases = [
+            (None, "r0 (us-east-1) → r2 (eu-west-1) was not measured"),
+            (Some(Heard { heard_count: 224, ..good }), "delivered 224 of 225 frames in time"),
+            (Some(heard(micros(20_100), micros(36_900))), "took 36.90 ms at p99 where 20.00 was"),
+            (Some(heard(micros(100), micros(300))), "took 0.100 ms at p50 where 20.00 was asked"),
+            (
+                Some(Heard { overtaken_count: 1, ..good }),
+                "1 of 52 datagrams after one that was sent",
+            ),
+            (Some(Heard { lost_count: 2, ..good }), "lost 2 of 52 datagrams"),
+        ];
+        for (heard, said) in cases {
+            let refusal = network(vec![link(Some(good)), link(heard)]).refusal().unwrap();
+            assert!(refusal.starts_with("refused: r0 (us-east-1) → r2 (eu-west-1)"), "{refusal}");
+            for phrase in [said, "1 of 2 directed links", "3 attempts", "--no-probe"] {
+                assert!(refusal.contains(phrase), "{phrase:?} is missing in {refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_link_is_the_one_that_is_named() {
+        let mut worst = link(Some(heard(micros(28_000), micros(28_000))));
+        worst.to = MemberName::Replica(NodeId(1));
+        let late = || link(Some(heard(micros(20_600), micros(20_600))));
+        let refusal = network(vec![late(), worst, late()]).refusal().unwrap();
+        assert!(refusal.contains("→ r1") && refusal.contains("3 of 3"), "{refusal}");
+    }
+
+    #[test]
+    fn a_network_that_nothing_was_asked_of_cannot_be_wrong() {
+        let network = Network { is_emulated: false, ..network(vec![link(None)]) };
+        assert!(network.is_accepted() && network.refusal().is_none());
+    }
+
+    #[test]
+    fn a_baseline_is_what_the_path_adds_and_never_repairs_a_delay_line() {
+        let link = link(None);
+        let baseline = |p50: Span| link.baseline_of(&heard(p50, p50));
+        assert_eq!(baseline(micros(20_080)), Some(micros(80)));
+        assert_eq!(baseline(micros(19_900)), Some(Span::ZERO));
+        assert_eq!(baseline(micros(40_000)), Some(BASELINE_MAX));
+        let cut = Heard { heard_count: 3, ..heard(micros(20_080), micros(20_080)) };
+        assert_eq!(link.baseline_of(&cut), None);
+    }
+
+    #[test]
+    fn a_link_that_is_asked_to_be_faster_than_its_path_is_marked() {
+        let fast = Link { asked_p50: micros(20), baseline: Some(micros(80)), ..link(None) };
+        assert!(fast.is_floored());
+        let said = network(vec![link(None), fast]).floored().unwrap();
+        assert!(said.contains("1 directed links") && said.contains("by 0.060 ms"), "{said}");
+        assert_eq!(network(vec![link(None)]).floored(), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! How the links are measured before a live trial: figures that make sense.
+
+use toml::Spanned;
+
+use crate::cluster::Probe;
+use crate::experiment::file;
+use crate::time::Span;
+
+use super::error::{Error, Refused};
+use super::network::share as share_of;
+
+/// The `[probe]` section of a file.
+pub(super) fn probe(typed: &file::Probe) -> Result<Probe, Refused> {
+    let default = Probe::default();
+    let share = typed.tolerance_share.as_ref();
+    let share = share.map(|typed| share_of(typed, "probe.tolerance_share")).transpose()?;
+    let time = Error::Zero { key: "probe.time" };
+    Ok(Probe {
+        tolerance: above_zero(typed.tolerance.as_ref(), Error::NoTolerance, default.tolerance)?,
+        tolerance_share: share.unwrap_or(default.tolerance_share),
+        time: above_zero(typed.time.as_ref(), time, default.time)?,
+    })
+}
+
+fn above_zero(
+    typed: Option<&Spanned<file::Length>>,
+    error: Error,
+    default: Span,
+) -> Result<Span, Refused> {
+    let Some(typed) = typed else { return Ok(default) };
+    let length = Span::from(typed.get_ref().0);
+    if length == Span::ZERO {
+        return Err(Refused::new(typed.span(), error));
+    }
+    Ok(length)
+}

@@ -1,0 +1,492 @@
+//! The probe: every directed link of a member, measured through the path that its messages take.
+//!
+//! Between the forming of the mesh and the first operation, the streams of a member belong to a
+//! [`Prober`].
+//! It sends frames with the time of sending through each of them and writes down how old those of
+//! the others are when its event loop comes to them: the delay line, the socket, QUIC, its
+//! encryption, framing and the wake-up of the event loop are all in the number, as in a trial.
+//! Then the streams go to the replica or the load generator.
+//! Times of two members are compared, so all must read one clock: they run on one host.
+//!
+//! What is sent shows the ways in which a delay line can be wrong:
+//! a steady row of frames more often than a delay, where a link that carries one at a time falls
+//! behind; two flushes right after one another; a frame of several datagrams; and trains of QUIC
+//! datagrams with numbers, because a stream hides what overtook what.
+//! The rounds of a link are unevenly spaced, and no two links begin theirs at once.
+//!
+//! It measures and does not judge.
+//! The rate is low, so what it sees is a path whose event loops sleep in between.
+//! Under load, wake-ups are rarer and queues longer: that is a cost of the deployment and not of the
+//! network, and what a trial's latencies have beyond their floors tells it.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::alarm::{self, Alarm};
+use super::clock;
+use super::mesh::{Attached, Mesh};
+use super::stream::{Closed, Stream};
+use crate::deployment::MemberName;
+use crate::seed::scramble;
+use crate::time::{Span, Time};
+
+/// The padding of a frame of several datagrams.
+const LONG_FRAME_BYTES: usize = 8 * 1200;
+
+/// Datagrams of a train, sent at once, and the bytes of each: no two fit into one packet.
+const TRAIN_LENGTH: u32 = 4;
+const TRAIN_BYTES: usize = 1000;
+
+/// The rounds repeat their kinds after so many.
+const CYCLE: u32 = 16;
+
+/// When a probe is, and how much of it: what all members are told alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Which probe of the trial: what an earlier one left behind does not count.
+    pub run: u32,
+    /// The beginning of the first round.
+    pub from: Time,
+    /// From the beginning of one round to that of the next.
+    pub period: Span,
+    /// How many rounds.
+    pub rounds: u32,
+    /// Whatever has not come by then is given up.
+    pub deadline: Time,
+}
+
+/// What a round of a link consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// One frame.
+    Single,
+    /// Two frames, each flushed by itself.
+    Pair,
+    /// One frame of several datagrams.
+    Long,
+    /// A train of datagrams, and a frame.
+    Train,
+}
+
+impl Order {
+    /// When the last round is over.
+    pub fn until(&self) -> Time {
+        self.from + self.period.times(u64::from(self.rounds) + 1)
+    }
+
+    /// Frames that each link carries.
+    pub fn frame_count(&self) -> u32 {
+        self.rounds + self.count(Round::Pair)
+    }
+
+    /// Datagrams that each link carries in trains.
+    fn train_count(&self) -> u32 {
+        self.count(Round::Train) * TRAIN_LENGTH
+    }
+
+    fn count(&self, kind: Round) -> u32 {
+        let kinds = |rounds| (0..rounds).filter(|round| Round::of(*round) == kind).count();
+        let count = |rounds| u32::try_from(kinds(rounds)).unwrap_or(u32::MAX);
+        count(CYCLE) * (self.rounds / CYCLE) + count(self.rounds % CYCLE)
+    }
+
+    /// When a round of a link begins: somewhere in the first half of its period, from `offset` on.
+    fn due(&self, offset: Span, round: u32) -> Time {
+        let spread = scramble(u64::from(round)) >> 32;
+        let wobble = Span(((self.period.0 / 2).saturating_mul(spread)) >> 32);
+        self.from + offset + self.period.times(u64::from(round)) + wobble
+    }
+}
+
+impl Round {
+    const fn of(number: u32) -> Self {
+        match number % CYCLE {
+            3 | 11 => Self::Pair,
+            7 => Self::Long,
+            13 => Self::Train,
+            _ => Self::Single,
+        }
+    }
+}
+
+/// What a member heard of one of its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The sender.
+    pub from: MemberName,
+    /// Frames that it sent.
+    pub sent_count: u32,
+    /// Frames that came in time.
+    pub heard_count: u32,
+    /// The median of how long they took.
+    pub p50: Span,
+    /// The 99th percentile of that.
+    pub p99: Span,
+    /// Datagrams that it sent in trains.
+    pub train_count: u32,
+    /// Of those, how many came after one that was sent later.
+    pub overtaken_count: u32,
+    /// Of those, how many never came.
+    pub lost_count: u32,
+}
+
+impl Heard {
+    /// Whether everything that was sent in frames has come.
+    pub fn is_whole(&self) -> bool {
+        self.heard_count == self.sent_count
+    }
+}
+
+/// What is sent in a stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Frame {
+    run: u32,
+    sent_at: Time,
+    padding: Bytes,
+}
+
+/// Measures all links of one member once.
+#[derive(Debug)]
+pub struct Prober {
+    order: Order,
+    mesh: Mesh,
+    attached: UnboundedReceiver<Attached>,
+    links: BTreeMap<MemberName, Link>,
+    alarm: Alarm,
+}
+
+/// Both directions between this member and one other.
+#[derive(Debug, Default)]
+struct Link {
+    offset: Span,
+    stream: Option<Stream>,
+    /// The next round to be sent.
+    round: u32,
+    /// Whether the second frame of a pair is still to be sent.
+    owes_twin: bool,
+    /// The number of the next datagram of a train.
+    next_number: u32,
+    /// How old the frames were that came.
+    ages: Vec<Span>,
+    train_count: u32,
+    overtaken_count: u32,
+    /// One more than the greatest number in a train that came.
+    highest: u32,
+}
+
+impl Prober {
+    /// A probe of the links to these peers, whose rounds begin so much after those of the first of
+    /// the deployment; streams come through `attached`, which is that of `mesh`.
+    pub fn new(
+        order: Order,
+        offsets: impl IntoIterator<Item = (MemberName, Span)>,
+        mesh: Mesh,
+        attached: UnboundedReceiver<Attached>,
+    ) -> Result<Self, alarm::Error> {
+        let link = |(peer, offset)| (peer, Link { offset, ..Link::default() });
+        let links = offsets.into_iter().map(link).collect();
+        Ok(Self { order, mesh, attached, links, alarm: Alarm::new()? })
+    }
+
+    /// Measures; the streams then wait where they came from, in the order of the peers.
+    pub async fn run(mut self) -> (Vec<Heard>, UnboundedReceiver<Attached>) {
+        poll_fn(|cx| self.turn(cx)).await;
+        let Self { order, mesh, attached, links, .. } = self;
+        let mut heard = Vec::new();
+        for (member, mut link) in links {
+            heard.push(link.heard(member, &order));
+            if let Some(stream) = link.stream {
+                mesh.give_back(Attached { member: member.to_string(), stream });
+            }
+        }
+        (heard, attached)
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
+            let link = MemberName::parse(&member).and_then(|member| self.links.get_mut(&member));
+            if let Some(link) = link {
+                link.stream = Some(stream);
+            }
+        }
+        for link in self.links.values_mut() {
+            if link.receive(&self.order, cx).is_err() {
+                // It is dialled again, and what was on its way is missing.
+                link.stream = None;
+            }
+        }
+        let mut next = Some(self.order.deadline);
+        let mut owes_twin = false;
+        for link in self.links.values_mut() {
+            if let Some(due) = link.send(&self.order) {
+                next = next.min(Some(due));
+            }
+            owes_twin |= link.owes_twin;
+            if let Some(stream) = &mut link.stream {
+                // A stream that is lost here is found and dropped by the next read from it.
+                let _ = stream.flush(cx);
+            }
+        }
+        if self.links.values().all(|link| link.is_done(&self.order)) {
+            return Poll::Ready(());
+        }
+        if clock::now() >= self.order.deadline {
+            return Poll::Ready(());
+        }
+        self.alarm.set(next);
+        if self.alarm.poll_due(cx).is_ready() || owes_twin {
+            // The connection sends what was flushed before this task has its next turn.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Link {
+    fn receive(&mut self, order: &Order, cx: &mut Context<'_>) -> Result<(), Closed> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let received = stream.receive(cx);
+        let now = clock::now();
+        while let Some(frame) = stream.next::<Frame>()? {
+            if frame.run == order.run {
+                self.ages.push(now.since(frame.sent_at));
+            }
+        }
+        while let Some(mut datagram) = stream.next_datagram(cx) {
+            if let (Ok(run), Ok(number)) = (datagram.try_get_u32(), datagram.try_get_u32())
+                && run == order.run
+            {
+                self.train_count += 1;
+                self.overtaken_count += u32::from(number < self.highest);
+                self.highest = self.highest.max(number.saturating_add(1));
+            }
+        }
+        received
+    }
+
+    /// Sends what is due; when the next round is, if there is one.
+    fn send(&mut self, order: &Order) -> Option<Time> {
+        if std::mem::take(&mut self.owes_twin) {
+            self.put(order, 0);
+        }
+        while self.round < order.rounds {
+            let due = order.due(self.offset, self.round);
+            // One round a turn: the frames of two are not to leave as one.
+            if due > clock::now() || self.owes_twin {
+                return Some(due);
+            }
+            match Round::of(self.round) {
+                Round::Single => self.put(order, 0),
+                Round::Long => self.put(order, LONG_FRAME_BYTES),
+                Round::Pair => {
+                    self.put(order, 0);
+                    self.owes_twin = true;
+                }
+                Round::Train => {
+                    self.put_train(order);
+                    self.put(order, 0);
+                }
+            }
+            self.round += 1;
+        }
+        None
+    }
+
+    fn put(&mut self, order: &Order, padding: usize) {
+        let Some(stream) = &mut self.stream else { return };
+        let padding = Bytes::from(vec![0; padding]);
+        let frame = Frame { run: order.run, sent_at: clock::now(), padding };
+        stream.put_message(&frame).expect("a frame of the probe is short");
+    }
+
+    fn put_train(&mut self, order: &Order) {
+        let Some(stream) = &self.stream else { return };
+        for _ in 0..TRAIN_LENGTH {
+            let mut datagram = BytesMut::with_capacity(TRAIN_BYTES);
+            datagram.put_u32(order.run);
+            datagram.put_u32(self.next_number);
+            datagram.resize(TRAIN_BYTES, 0);
+            self.next_number += 1;
+            stream.send_datagram(datagram.freeze());
+        }
+    }
+
+    /// Whether everything is sent and everything has come.
+    fn is_done(&self, order: &Order) -> bool {
+        let is_sent = self.round == order.rounds && !self.owes_twin;
+        is_sent && self.ages.len() == order.frame_count() as usize
+    }
+
+    fn heard(&mut self, from: MemberName, order: &Order) -> Heard {
+        self.ages.sort_unstable();
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let carries_datagrams = self.stream.as_ref().is_some_and(Stream::carries_datagrams);
+        let train_count = if carries_datagrams { order.train_count() } else { 0 };
+        Heard {
+            from,
+            sent_count: order.frame_count(),
+            heard_count: count(self.ages.len()),
+            p50: percentile(&self.ages, 50),
+            p99: percentile(&self.ages, 99),
+            train_count,
+            overtaken_count: self.overtaken_count,
+            lost_count: train_count.saturating_sub(self.train_count),
+        }
+    }
+}
+
+/// The least of these, in ascending order, that so many of a hundred do not exceed.
+fn percentile(ages: &[Span], percent: usize) -> Span {
+    let rank = (ages.len() * percent).div_ceil(100);
+    ages.get(rank.saturating_sub(1)).copied().unwrap_or(Span::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::quorum::NodeId;
+    use crate::runtime::net::sabotage::Rule;
+    use crate::runtime::net::{
+        Authority, Emulation, Endpoint, Links, Precision, Releaser, Transport, bind,
+    };
+    use crate::topology::Delay;
+
+    const R0: MemberName = MemberName::Replica(NodeId(0));
+    const R1: MemberName = MemberName::Replica(NodeId(1));
+    const DELAY: Span = Span::from_millis(5);
+
+    fn order(rounds: u32) -> Order {
+        let from = clock::now();
+        let deadline = from + Span::from_millis(60_000);
+        Order { run: 3, from, period: Span::from_millis(1), rounds, deadline }
+    }
+
+    #[test]
+    fn rounds_are_uneven_and_stay_in_their_periods() {
+        let order = Order { from: Time(1_000_000), ..order(1000) };
+        let dues: Vec<Time> = (0..1000).map(|round| order.due(Span(10), round)).collect();
+        assert!(dues.is_sorted());
+        let gaps: std::collections::BTreeSet<u64> =
+            dues.windows(2).map(|pair| pair[1].since(pair[0]).0 / 100_000).collect();
+        assert!(gaps.len() > 5, "{gaps:?}");
+        assert!(dues[999] < order.until());
+    }
+
+    #[test]
+    fn frames_and_datagrams_are_counted_as_they_are_sent() {
+        for rounds in [0, 1, 4, 13, 14, 16, 40, 200] {
+            let order = order(rounds);
+            let pairs = (0..rounds).filter(|round| Round::of(*round) == Round::Pair).count();
+            let trains = (0..rounds).filter(|round| Round::of(*round) == Round::Train).count();
+            assert_eq!(order.frame_count() as usize, rounds as usize + pairs);
+            assert_eq!(order.train_count() as usize, trains * TRAIN_LENGTH as usize);
+        }
+        assert!(order(200).frame_count() >= 200);
+    }
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let ages: Vec<Span> = (1..=200).map(Span).collect();
+        assert_eq!((percentile(&ages, 50), percentile(&ages, 99)), (Span(100), Span(198)));
+        assert_eq!(percentile(&[Span(7)], 99), Span(7));
+        assert_eq!(percentile(&[], 50), Span::ZERO);
+    }
+
+    /// Two members with a stream between them; each delays what it sends.
+    struct Pair {
+        meshes: [Mesh; 2],
+        attached: [UnboundedReceiver<Attached>; 2],
+    }
+
+    impl Pair {
+        async fn new(rule: Option<Rule>) -> Self {
+            let authority = Authority::new().unwrap();
+            let releaser = Arc::new(Releaser::start(Precision::default()).unwrap());
+            let side = |name: &str| -> (Endpoint, Arc<Emulation>) {
+                let emulation = Emulation::new(Links::new(1), Arc::clone(&releaser));
+                let emulation = Arc::new(match rule {
+                    Some(rule) => emulation.broken(rule),
+                    None => emulation,
+                });
+                let identity = authority.issue(name).unwrap();
+                let address = (Ipv4Addr::LOCALHOST, 0).into();
+                let transport = Transport::default();
+                (bind(&identity, address, Some(emulation.clone()), &transport).unwrap(), emulation)
+            };
+            let (left, right) = (side("r0"), side("r1"));
+            left.1.set(right.0.local_address(), Delay::constant(DELAY), 1);
+            right.1.set(left.0.local_address(), Delay::constant(DELAY), 2);
+            let (to_left, mut at_left) = unbounded_channel();
+            let (to_right, mut at_right) = unbounded_channel();
+            let meshes = [
+                Mesh::new(left.0, ["r1".into()], to_left),
+                Mesh::new(right.0.clone(), ["r0".into()], to_right),
+            ];
+            tokio::spawn(meshes[1].clone().accept());
+            let dial = meshes[0].clone().dial(right.0.local_address(), "r1".into(), DELAY);
+            tokio::spawn(dial);
+            // Both sides have their streams, and find them again where they were.
+            meshes[0].give_back(at_left.recv().await.unwrap());
+            meshes[1].give_back(at_right.recv().await.unwrap());
+            Self { meshes, attached: [at_left, at_right] }
+        }
+
+        async fn probe(self, order: Order) -> (Self, [Heard; 2]) {
+            let [left, right] = self.meshes.clone();
+            let [at_left, at_right] = self.attached;
+            let offset = Span::from_micros(500);
+            let left = Prober::new(order, [(R1, Span::ZERO)], left, at_left).unwrap();
+            let right = Prober::new(order, [(R0, offset)], right, at_right).unwrap();
+            let ((by_left, at_left), (by_right, at_right)) = tokio::join!(left.run(), right.run());
+            let pair = Self { meshes: self.meshes, attached: [at_left, at_right] };
+            (pair, [by_left[0], by_right[0]])
+        }
+    }
+
+    #[tokio::test]
+    async fn both_directions_are_heard_whole_and_the_streams_come_back() {
+        let pair = Pair::new(None).await;
+        let first = order(40);
+        let (pair, heard) = pair.probe(first).await;
+        for (heard, from) in heard.iter().zip([R1, R0]) {
+            assert_eq!(heard.from, from);
+            assert!(heard.is_whole() && heard.heard_count == first.frame_count(), "{heard:?}");
+            // No frame is earlier than its link allows; how late it is, is the machine's business.
+            assert!(heard.p50 >= DELAY && heard.p99 >= heard.p50, "{heard:?}");
+            assert_eq!((heard.overtaken_count, heard.lost_count), (0, 0), "{heard:?}");
+            assert!(heard.train_count > 0);
+        }
+        // Again, with the same streams.
+        let (_, heard) = pair.probe(Order { run: 4, ..order(8) }).await;
+        assert!(heard.iter().all(Heard::is_whole), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn datagrams_that_overtake_one_another_are_counted() {
+        let (_, heard) = Pair::new(Some(Rule::DelayReorders)).await.probe(order(200)).await;
+        for heard in heard {
+            assert!(heard.overtaken_count > 0, "{heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_never_comes_is_not_heard() {
+        let pair = Pair::new(None).await;
+        let [left, _] = pair.meshes.clone();
+        let [at_left, _] = pair.attached;
+        let short = Order { deadline: clock::now() + Span::from_millis(30), ..order(8) };
+        let (heard, _) = Prober::new(short, [(R1, Span::ZERO)], left, at_left).unwrap().run().await;
+        assert!(!heard[0].is_whole() && heard[0].heard_count == 0, "{heard:?}");
+        assert_eq!(heard[0].p99, Span::ZERO);
+    }
+}
