@@ -5,9 +5,10 @@ use std::io::Write;
 use clap::Args;
 
 use super::failure::chain;
-use super::table::table;
+use super::table::{fold, table};
 use super::{Exit, Failure};
-use crate::topology::{Error, Profile};
+use crate::time::Span;
+use crate::topology::{Error, Misses, Profile};
 
 /// Lists the latency profiles, or shows one.
 ///
@@ -16,8 +17,10 @@ use crate::topology::{Error, Profile};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos profiles                                    all of them
-  flexpaxos profiles aws-2025-07                        its source and its regions
+  flexpaxos profiles aws-2025-07                        its source, its fit and its regions
   flexpaxos profiles aws-2025-07 --from us-east-1       round trips from there, nearest first
+  flexpaxos profiles aws-2024-04 --from us-east-1 --to eu-west-1
+                                                        one pair: percentiles published and fitted
   flexpaxos profiles aws-2025-07 --csv > mine.csv       a copy to change; give its path as a profile")]
 pub(super) struct Profiles {
     /// The profile to show, or the path of a CSV file.
@@ -26,6 +29,10 @@ pub(super) struct Profiles {
     /// Shows the round trips from this region, nearest first.
     #[arg(long, value_name = "REGION", requires = "name")]
     from: Option<String>,
+
+    /// Shows the percentiles of the round trip from there to this region, published and fitted.
+    #[arg(long, value_name = "REGION", requires = "from", conflicts_with = "csv")]
+    to: Option<String>,
 
     /// Prints comma-separated values.
     #[arg(long)]
@@ -38,10 +45,11 @@ impl Profiles {
             return self.list(out);
         };
         let profile = Profile::load(name).map_err(|error| refuse(&error))?;
-        match &self.from {
-            None if self.csv => pairs(&profile, &profile.regions(), out)?,
-            None => describe(&profile, out)?,
-            Some(from) => self.distances(&profile, from, out)?,
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => pair(&profile, from, to, out)?,
+            (Some(from), None) => self.distances(&profile, from, out)?,
+            (None, _) if self.csv => pairs(&profile, &profile.regions(), out)?,
+            (None, _) => describe(&profile, out)?,
         }
         Ok(Exit::Done)
     }
@@ -83,7 +91,6 @@ impl Profiles {
             return Ok(());
         }
         found.sort_unstable();
-        let milliseconds = |span: crate::time::Span| format!("{:.2}", span.as_millis_f64());
         let rows: Vec<Vec<String>> = found
             .into_iter()
             .map(|(there, to, back)| vec![to.to_owned(), milliseconds(there), milliseconds(back)])
@@ -99,6 +106,7 @@ fn describe(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "source     {}", profile.source())?;
     writeln!(out, "statistic  {}", profile.statistic())?;
     writeln!(out, "measured   {}", profile.measured())?;
+    fit(profile, out)?;
     if profile.accepts_any_region() {
         writeln!(out, "regions    any names")?;
     } else {
@@ -108,6 +116,102 @@ fn describe(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// How near the emulated percentiles come to the published ones.
+fn fit(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
+    let legs = "a delay in each direction is half of the round trip in its own row";
+    if profile.accepts_any_region() {
+        writeln!(out, "links      half of that in each direction, always")?;
+        return Ok(());
+    }
+    let misses = Misses::of(&profile.fits());
+    if misses.len() < 2 {
+        let text = format!("{legs}; nothing is known of how it varies, so it does not");
+        writeln!(out, "links      {}", fold(&text, 11))?;
+        return Ok(());
+    }
+    let text = format!(
+        "{legs}; with `jitter = \"profile\"` it varies such that two of them together have the \
+         published percentiles, as nearly as a thin tail can:"
+    );
+    writeln!(out, "links      {}\n", fold(&text, 11))?;
+    let rows: Vec<Vec<String>> = misses
+        .iter()
+        .map(|level| {
+            let (from, to) = &level.worst_pair;
+            let worst_ms = level.worst.difference_ms();
+            let is_met = worst_ms.abs() < 0.005;
+            vec![
+                percentile(level.probability),
+                format!("{:.2}", level.p50_ms),
+                percent(level.p50_relative),
+                format!("{:.2}", level.p95_ms),
+                percent(level.p95_relative),
+                if is_met { "0.00".to_owned() } else { format!("{worst_ms:+.2}") },
+                percent(level.worst.relative().abs()),
+                if is_met { String::new() } else { format!("{from} to {to}") },
+            ]
+        })
+        .collect();
+    let header = [
+        "percentile",
+        "half are off by less (ms)",
+        "(%)",
+        "95 % are (ms)",
+        "(%)",
+        "worst (ms)",
+        "(%)",
+        "worst pair",
+    ];
+    writeln!(out, "{}\n", table(&header, &[1, 2, 3, 4, 5, 6], &rows))?;
+    Ok(())
+}
+
+/// The percentiles of one pair, published and fitted.
+fn pair(profile: &Profile, from: &str, to: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let pair = profile.fit(from, to).map_err(|error| refuse(&error))?;
+    let rows: Vec<Vec<String>> = pair
+        .errors()
+        .map(|error| {
+            vec![
+                percentile(error.probability),
+                milliseconds(error.published),
+                milliseconds(error.fitted),
+                format!("{:+.2}", error.difference_ms()),
+                format!("{:+.2}", error.relative() * 100.0),
+            ]
+        })
+        .collect();
+    writeln!(out, "{}, round trip from {from} to {to}:\n", profile.name())?;
+    let header = ["percentile", "published (ms)", "fitted (ms)", "error (ms)", "error (%)"];
+    writeln!(out, "{}", table(&header, &[1, 2, 3, 4], &rows))?;
+    let leg = pair.fit.leg();
+    let text = if leg.is_constant() {
+        format!("each leg: {leg}; nothing is known of how it varies")
+    } else {
+        format!("each leg with `jitter = \"profile\"`: {leg}; without, the half of the median")
+    };
+    writeln!(out, "\n{}", fold(&text, 0))?;
+    Ok(())
+}
+
+/// `p99`; the minimum is the percentile 0.
+fn percentile(probability: f64) -> String {
+    if probability <= 0.0 {
+        return "min".to_owned();
+    }
+    // Two digits after the point, and none that are zero.
+    let text = format!("{:.2}", probability * 100.0);
+    format!("p{}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}", share * 100.0)
+}
+
+fn milliseconds(span: Span) -> String {
+    format!("{:.2}", span.as_millis_f64())
 }
 
 /// The rows of a profile from these regions, in the form in which a profile is read.

@@ -7,6 +7,8 @@
 //!
 //! [`fit`](super::fit) finds the parameters from published percentiles.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Span;
@@ -97,6 +99,17 @@ impl Delay {
     /// Whether every draw is zero: such a link need not be emulated.
     pub fn is_zero(&self) -> bool {
         self.is_constant() && self.shift == Span::ZERO
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_constant() {
+            return write!(f, "always {}", self.shift);
+        }
+        let scale_ms = self.scale_ns / 1e6;
+        let (shift, shape) = (self.shift, self.shape);
+        write!(f, "{shift} and a Weibull delay of scale {scale_ms:.3}ms and shape {shape}")
     }
 }
 

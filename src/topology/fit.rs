@@ -7,14 +7,16 @@
 //!   R(p) = R(½) + s · (h(p) − h(½)),
 //!
 //! where h are the quantiles of the sum of two W of shape k.
-//! For each k of a grid from 1 to 8 that is linear in s, so the best s is a quotient; of all k the one
-//! with the least squared error is taken.
+//! For each k of a grid from 1 to 8 that is linear in s, so the s of the least squared error is a
+//! quotient; of all k the one with the least error is taken.
 //!
 //! - The median is met exactly; what is fitted is the spread around it.
 //! - A minimum is the percentile 0, where h is 0.
-//! - Every percentile counts alike, in milliseconds: a floor at p99 is as much looked at as one at p50,
-//!   and by its error in milliseconds. Weights by the precision of a sample's percentiles would give
-//!   a p99 a hundredth of the say of a p25, and be off by 1.3 % there instead of 0.3 %.
+//! - Each squared error is divided by how far its percentile is from the median: half way between
+//!   errors in milliseconds and relative ones. In milliseconds, a p99 that no thin tail can have would
+//!   stretch all the rest: of `aws-2024-04` from eu-central-1 to us-east-1, 648 ms where the p90 is 96,
+//!   makes the p90 119 ms longer and the p10 62 ms shorter. By relative errors, the p99 of ordinary
+//!   pairs would be twice as far off.
 //! - The shift is not negative.
 //! - With one percentile beside the median the shape cannot be told from the scale, and
 //!   [`SHAPE_DEFAULT`] is taken.
@@ -32,7 +34,7 @@ const MEDIAN: f64 = 0.5;
 
 /// The shape where it cannot be fitted: the median of those that the fit finds for the pairs of
 /// `aws-2024-04`, the one set with percentiles from p10 to p99.
-pub const SHAPE_DEFAULT: f64 = 1.125;
+pub const SHAPE_DEFAULT: f64 = 1.0;
 
 /// The distribution of a round trip over two equal legs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,12 +44,17 @@ pub struct Fit {
     shape: f64,
 }
 
+/// A percentile is taken to be at least so far from the median when its error is weighed: less is
+/// within what the sources round to.
+const DISTANCE_MIN_NS: f64 = 50_000.0;
+
 /// A percentile of the round trip beside the median.
 struct Level {
     /// Of the sum of two standard variables less their median, for each shape.
     heights: Arc<[f64; SHAPES]>,
     /// Of the round trip less its median, in nanoseconds.
     above_ns: f64,
+    weight: f64,
 }
 
 impl Fit {
@@ -61,9 +68,10 @@ impl Fit {
         let levels: Vec<Level> = quantiles
             .iter()
             .filter(|level| !is_median(level))
-            .map(|(probability, span)| Level {
-                heights: sum::quantiles(*probability),
-                above_ns: span.0 as f64 - median.0 as f64,
+            .map(|(probability, span)| {
+                let above_ns = span.0 as f64 - median.0 as f64;
+                let weight = above_ns.abs().max(DISTANCE_MIN_NS).recip();
+                Level { heights: sum::quantiles(*probability), above_ns, weight }
             })
             .collect();
         let medians = sum::quantiles(MEDIAN);
@@ -125,13 +133,13 @@ fn scale(levels: &[Level], median: f64, index: usize, most_ns: f64) -> (f64, f64
     let (mut product, mut square) = (0.0, 0.0);
     for level in levels {
         let height = level.heights[index] - median;
-        product += height * level.above_ns;
-        square += height * height;
+        product += level.weight * height * level.above_ns;
+        square += level.weight * height * height;
     }
     let scale_ns = if square > 0.0 { (product / square).clamp(0.0, most_ns) } else { 0.0 };
     let error = |level: &Level| {
         let miss = scale_ns * (level.heights[index] - median) - level.above_ns;
-        miss * miss
+        level.weight * miss * miss
     };
     (scale_ns, levels.iter().map(error).sum())
 }
@@ -184,7 +192,8 @@ mod tests {
             assert!((found - probability).abs() < 1e-4, "{probability}: {found}");
         }
         assert_eq!(fit.round_trip(0.5), ms(80.0), "the median is met exactly");
-        assert_eq!(fit.round_trip(0.0), leg.least().times(2));
+        let least = fit.round_trip(0.0);
+        assert!(least.0.abs_diff(leg.least().times(2).0) <= 1, "{least}");
     }
 
     /// The convolution matters: half of each percentile would spread the round trip too little.
@@ -241,6 +250,25 @@ mod tests {
         assert!((sum::shape(index_of(SHAPE_DEFAULT)) - SHAPE_DEFAULT).abs() < 1e-9);
     }
 
+    /// A p99 of one bad hour, which no thin tail has, is missed, and nothing else is.
+    #[test]
+    fn an_outlier_does_not_stretch_the_rest() {
+        let published = [
+            (0.1, 91.76),
+            (0.25, 92.14),
+            (0.5, 92.66),
+            (0.75, 94.09),
+            (0.9, 95.85),
+            (0.99, 647.72),
+        ];
+        let fit = Fit::of(&published.map(|(probability, span_ms)| (probability, ms(span_ms))));
+        assert!(fit.round_trip(0.99) < ms(120.0));
+        for (probability, span_ms) in &published[..5] {
+            let fitted = fit.round_trip(*probability).as_millis_f64();
+            assert!((fitted / span_ms - 1.0).abs() < 0.12, "{probability}: {fitted}");
+        }
+    }
+
     /// The median relative error at one percentile, over all pairs.
     fn error(profile: &str, percentile: f64) -> f64 {
         let profile = Profile::load(profile).unwrap();
@@ -259,9 +287,9 @@ mod tests {
     fn the_fits_of_the_shipped_tables_are_near_what_was_published() {
         for percentile in PERCENTILES {
             let error = error("aws-2024-04", percentile);
-            assert!(error < 0.007, "p{}: {error}", percentile * 100.0);
+            assert!(error < 0.006, "p{}: {error}", percentile * 100.0);
         }
-        assert!(error("aws-2024-04", 0.99) < 0.004);
+        assert!(error("aws-2024-04", 0.99) < 0.005);
         assert!(error("aws-2025-07", 0.9) < 1e-6);
         assert!(error("azure-2026-07", 0.95) < 1e-6);
         assert!(error("gcp-2019-09", 0.0) < 1e-6);

@@ -32,7 +32,7 @@ pub use links::{Links, Site};
 mod matrix;
 mod nearest;
 mod pair;
-pub use pair::{LevelError, Pair};
+pub use pair::{LevelError, Misses, Pair};
 mod profile;
 pub use profile::{Jitter, Profile};
 mod sum;

@@ -186,7 +186,7 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
         &["plan", path],
         &[
             "service     20us for a message that arrives",
-            "network     10 Mbit/s in each direction of a link, 1.5 % of the messages lost, 3 in a row in",
+            "network     10 Mbit/s in each direction of a link, 1.5 % of the messages lost, 3 in a row",
             "sweep       variant.quorums.counts.phase1 = 4, 5",
             "phase1=5   flex-4-2",
             "  at 1s messages from us-east-1 to eu-west-1 take 50ms longer, for 500ms",
@@ -209,6 +209,19 @@ fn the_profiles_are_listed_and_shown() {
     let position = |region: &str| near.find(region).unwrap();
     assert!(position("ca-central-1") < position("us-west-2"));
     check(&["profiles", "lan", "--from", "anywhere"], &["0.2 ms between any two nodes"]);
+}
+
+#[test]
+fn the_profiles_say_how_near_the_fit_comes() {
+    let fit = ["percentile", "worst pair", "as nearly as a thin tail can"];
+    check(&["profiles", "aws-2024-04"], &[&fit[..], &["p10 ", "p99 ", " to "]].concat());
+    check(&["profiles", "gcp-2019-09"], &[&fit[..], &["min ", "p50 "]].concat());
+    check(&["profiles", "ibm-2026-08"], &["so it does not"]);
+    let pair = ["profiles", "aws-2024-04", "--from", "us-east-1", "--to", "eu-west-1"];
+    check(&pair, &["published (ms)", "fitted (ms)", "p99", "Weibull delay of scale", "+0.00"]);
+    check(&["profiles", "lan", "--from", "a", "--to", "b"], &["each leg: always 0.10ms"]);
+    let unknown = ["profiles", "aws-2024-04", "--from", "us-east-1", "--to", "mars"];
+    check_refused(&unknown, &["no region \"mars\""]);
 }
 
 #[test]
