@@ -176,11 +176,28 @@ fn share(of: Span) -> Span {
     Span::from_millis_f64(of.as_millis_f64() * SHARE)
 }
 
+impl Disagreement {
+    /// It as a flag of its trial.
+    pub fn flag(&self) -> String {
+        let kind = match self.kind {
+            Kind::Impossible => "impossible",
+            Kind::NotTheFloor => "not the floor",
+            Kind::Unexplained => "unexplained",
+        };
+        format!("{FLAG}{} {}, {kind}", self.client_region, self.distance())
+    }
+
+    /// `5.81ms above`.
+    fn distance(&self) -> String {
+        let side = if self.residual_ns < 0 { "below" } else { "above" };
+        format!("{} {side}", Span(self.residual_ns.unsigned_abs()))
+    }
+}
+
 /// What is wrong, and where to look next.
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = if self.residual_ns < 0 { "below" } else { "above" };
-        write!(f, "p50 is {} {side} its floor, ", Span(self.residual_ns.unsigned_abs()))?;
+        write!(f, "p50 is {} its floor, ", self.distance())?;
         match self.kind {
             Kind::Impossible => {
                 return f.write_str(
@@ -322,15 +339,18 @@ mod tests {
 
     #[test]
     fn a_disagreement_says_what_is_wrong_and_where_to_look() {
-        let says = |kind, residual_ns, left_out| {
+        let found = |kind, residual_ns, left_out| {
             let client_region = "us-east-1".to_owned();
-            Disagreement { client_region, kind, residual_ns, left_out }.to_string()
+            Disagreement { client_region, kind, residual_ns, left_out }
         };
+        let says = |kind, residual_ns, left_out| found(kind, residual_ns, left_out).to_string();
         let nothing = LeftOut::default();
         let below = says(Kind::Impossible, -3_200_000, nothing);
         assert!(below.starts_with("p50 is 3.20ms below its floor") && below.contains("links.csv"));
         let above = says(Kind::Unexplained, 5_810_000, nothing);
         assert!(above.starts_with("p50 is 5.81ms above") && above.contains("phases.csv"));
+        let flag = found(Kind::Unexplained, 5_810_000, nothing).flag();
+        assert_eq!(flag, "floor: us-east-1 5.81ms above, unexplained");
         let races = LeftOut { race_lost_count: 12, retransmitted_count: 1 };
         assert!(
             says(Kind::NotTheFloor, 1, races)

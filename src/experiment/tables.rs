@@ -63,7 +63,7 @@ pub(super) fn rows(
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
         rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
         for found in &rows.disagreements {
-            rows.trial.flag(&format!("{}{}: {found}", residual::FLAG, found.client_region));
+            rows.trial.flag(&found.flag());
         }
     } else {
         rows.trial.invalidate("INVALID");
