@@ -9,7 +9,7 @@ use super::Length;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emulation {
-    /// How long before a datagram is due the releasing thread spins at most; 50 us if absent.
+    /// How long before a datagram is due the releasing thread spins; 50 us if absent.
     pub spin: Option<Spanned<Length>>,
     /// Whether that thread asks for real-time scheduling; it does if absent.
     pub realtime: Option<bool>,
