@@ -4,9 +4,9 @@
 //!
 //! | lane | what a lost packet holds up |
 //! |---|---|
-//! | [`one`]: one long-lived QUIC stream | everything sent after it, until it is sent again |
-//! | [`messages`]: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
-//! | [`tls`]: TLS on the kernel's TCP | everything sent after it, until it is sent again |
+//! | `one`: one long-lived QUIC stream | everything sent after it, until it is sent again |
+//! | `messages`: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
+//! | `tls`: TLS on the kernel's TCP | everything sent after it, until it is sent again |
 //!
 //! Arrival order is that of sending on the first and the last only. The protocols above welcome
 //! lost, repeated and reordered messages, so they are not told which it is.
