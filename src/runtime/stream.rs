@@ -18,9 +18,10 @@ mod outbox;
 mod tls;
 
 use std::fmt::Debug;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,11 @@ trait Lane: Debug + Send {
     /// Messages that arrived and that the connection threw away because nobody read them.
     fn unread_count(&self) -> u64 {
         0
+    }
+
+    /// The connection, if it has datagrams and no message travels in one.
+    fn datagrams(&self) -> Option<&Connection> {
+        None
     }
 }
 
@@ -122,6 +128,28 @@ impl Stream {
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Closed> {
         self.outbox.seal();
         self.lane.flush(cx, &mut self.outbox)
+    }
+
+    /// Whether datagrams can be sent beside the messages.
+    pub fn carries_datagrams(&self) -> bool {
+        self.lane.datagrams().is_some_and(|connection| connection.max_datagram_size().is_some())
+    }
+
+    /// Sends a datagram beside the messages: it may be lost or overtaken, and that shows. Where there
+    /// are none beside them, it is lost at once.
+    pub fn send_datagram(&self, datagram: Bytes) {
+        if let Some(connection) = self.lane.datagrams() {
+            // What the connection does not take is lost like any other.
+            let _ = connection.send_datagram(datagram);
+        }
+    }
+
+    /// The next datagram that has arrived; the task is not woken for one.
+    pub fn next_datagram(&self, cx: &mut Context<'_>) -> Option<Bytes> {
+        match pin!(self.lane.datagrams()?.read_datagram()).poll(cx) {
+            Poll::Ready(datagram) => datagram.ok(),
+            Poll::Pending => None,
+        }
     }
 
     /// Frames that were dropped because one side did not read.

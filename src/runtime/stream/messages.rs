@@ -202,6 +202,10 @@ impl Lane for Messages {
     fn unread_count(&self) -> u64 {
         self.datagrams.as_ref().map_or(0, |datagrams| datagrams.unread_count)
     }
+
+    fn datagrams(&self) -> Option<&Connection> {
+        self.datagrams.is_none().then_some(&self.connection)
+    }
 }
 
 /// Its connection carries nothing else; whoever dialled it learns that it is to dial again.

@@ -60,6 +60,10 @@ impl Lane for One {
     fn refuse(&mut self) {
         self.connection.close(UNDECODABLE, b"a frame does not decode");
     }
+
+    fn datagrams(&self) -> Option<&Connection> {
+        Some(&self.connection)
+    }
 }
 
 /// Its connection carries nothing else; whoever dialled it learns that it is to dial again.
