@@ -4,9 +4,9 @@
 //!
 //! | lane | what a lost packet holds up |
 //! |---|---|
-//! | [`one`]: one long-lived QUIC stream | everything sent after it, until it is sent again |
-//! | [`messages`]: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
-//! | [`tls`]: TLS on the kernel's TCP | everything sent after it, until it is sent again |
+//! | `one`: one long-lived QUIC stream | everything sent after it, until it is sent again |
+//! | `messages`: a QUIC stream for each frame, or datagrams | its own message, or nothing at all |
+//! | `tls`: TLS on the kernel's TCP | everything sent after it, until it is sent again |
 //!
 //! Arrival order is that of sending on the first and the last only. The protocols above welcome
 //! lost, repeated and reordered messages, so they are not told which it is.
@@ -55,14 +55,14 @@ trait Lane: Debug + Send {
     /// Ends the connection because of a frame that does not decode.
     fn refuse(&mut self);
 
-    /// The QUIC connection below, where no frame travels as a datagram.
-    fn beside(&self) -> Option<&Connection> {
-        None
-    }
-
     /// Messages that arrived and that the connection threw away because nobody read them.
     fn unread_count(&self) -> u64 {
         0
+    }
+
+    /// The connection, if it has datagrams and no message travels in one.
+    fn datagrams(&self) -> Option<&Connection> {
+        None
     }
 }
 
@@ -130,19 +130,15 @@ impl Stream {
         self.lane.flush(cx, &mut self.outbox)
     }
 
-    /// Frames that were dropped because one side did not read.
-    pub(super) fn dropped_count(&self) -> u64 {
-        self.outbox.dropped_count() + self.lane.unread_count()
-    }
-
-    /// Whether the connection carries datagrams beside what is said.
+    /// Whether datagrams can be sent beside the messages.
     pub(super) fn carries_datagrams(&self) -> bool {
-        self.lane.beside().is_some_and(|connection| connection.max_datagram_size().is_some())
+        self.lane.datagrams().is_some_and(|connection| connection.max_datagram_size().is_some())
     }
 
-    /// Sends a datagram beside the frames: unlike one of them it may be lost or overtaken, and that shows.
+    /// Sends a datagram beside the messages: it may be lost or overtaken, and that shows. Where there
+    /// are none beside them, it is lost at once.
     pub(super) fn send_datagram(&self, datagram: Bytes) {
-        if let Some(connection) = self.lane.beside() {
+        if let Some(connection) = self.lane.datagrams() {
             // What the connection does not take is lost like any other.
             let _ = connection.send_datagram(datagram);
         }
@@ -150,10 +146,15 @@ impl Stream {
 
     /// The next datagram that has arrived; the task is not woken for one.
     pub(super) fn next_datagram(&self, cx: &mut Context<'_>) -> Option<Bytes> {
-        match pin!(self.lane.beside()?.read_datagram()).poll(cx) {
+        match pin!(self.lane.datagrams()?.read_datagram()).poll(cx) {
             Poll::Ready(datagram) => datagram.ok(),
             Poll::Pending => None,
         }
+    }
+
+    /// Frames that were dropped because one side did not read.
+    pub(super) fn dropped_count(&self) -> u64 {
+        self.outbox.dropped_count() + self.lane.unread_count()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Loss cannot be put into a stream of bytes: kernel TCP must lose packets.
 //! So it gets a network namespace with one device, a TUN, and what it sends there is ours to delay
-//! and to drop; carrying it is the [`tunnel`](super::tunnel)'s business.
+//! and to drop; carrying it is the tunnel's business.
 //!
 //! A thread belongs to one namespace, and a socket to the one in which it was made, whoever uses it.
 //! So a thread of its own enters the namespace and makes the sockets; the member's own thread stays

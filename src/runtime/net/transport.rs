@@ -33,7 +33,8 @@ pub const STREAMS_MAX: u32 = 1 << 14;
 
 /// The round trip that is expected when neither the file nor a link says one.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
-/// Datagrams that arrived and were not read: a few trains of the probe.
+
+/// Room for datagrams that travel beside the messages, where none is one: some trains of them.
 const DATAGRAM_BUFFER_BYTES: usize = 256 << 10;
 
 /// What may be set of the transport.
@@ -256,7 +257,6 @@ impl Transport {
             // A round trip of zero would make every acknowledgement late.
             .initial_rtt(rtt.max(Duration::from_millis(1)))
             .ack_frequency_config(self.acknowledgements())
-            // The probe sends trains of datagrams, which show their order.
             .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES));
         if self.streams != Layout::One {
             config.max_concurrent_uni_streams(VarInt::from_u32(STREAMS_MAX));

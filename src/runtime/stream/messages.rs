@@ -2,7 +2,8 @@
 //!
 //! A lost packet then holds up no other message, and messages arrive in any order.
 //! A stream costs a stream's bookkeeping on both sides, and is sent again until it arrives.
-//! A datagram costs none and is never sent again: a protocol that times out repeats itself.
+//! A datagram costs none and is never sent again: what is lost costs a time-out of the protocol, and
+//! a request or an answer that of the client, which is two seconds or more.
 //! A frame that no datagram holds goes by a stream of its own, which is why there are streams too.
 //!
 //! At most [`net::STREAMS_MAX`](crate::runtime::net::transport::STREAMS_MAX) messages of one
@@ -200,6 +201,10 @@ impl Lane for Messages {
 
     fn unread_count(&self) -> u64 {
         self.datagrams.as_ref().map_or(0, |datagrams| datagrams.unread_count)
+    }
+
+    fn datagrams(&self) -> Option<&Connection> {
+        self.datagrams.is_none().then_some(&self.connection)
     }
 }
 

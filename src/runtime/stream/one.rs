@@ -57,12 +57,12 @@ impl Lane for One {
         Ok(())
     }
 
-    fn beside(&self) -> Option<&Connection> {
-        Some(&self.connection)
-    }
-
     fn refuse(&mut self) {
         self.connection.close(UNDECODABLE, b"a frame does not decode");
+    }
+
+    fn datagrams(&self) -> Option<&Connection> {
+        Some(&self.connection)
     }
 }
 

@@ -177,6 +177,30 @@ async fn the_end_of_one_side_is_seen_by_the_other() {
     }
 }
 
+#[tokio::test]
+async fn datagrams_travel_beside_the_messages_where_none_is_one() {
+    for layout in QUIC {
+        let mut pair = Pair::new(layout).await;
+        let beside = layout != Layout::Datagrams;
+        assert_eq!(pair.ours.carries_datagrams(), beside, "{layout:?}");
+        pair.ours.send_datagram(b"beside".as_slice().into());
+        pair.ours.put_message(&message(7, 8)).unwrap();
+        // A message is no datagram, and a datagram is no message.
+        assert!(pair.carry(1).await == [message(7, 8)]);
+        let arrived = poll_fn(|cx| {
+            pair.theirs.receive(cx).unwrap();
+            match pair.theirs.next_datagram(cx) {
+                None if beside => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                datagram => Poll::Ready(datagram),
+            }
+        });
+        assert_eq!(arrived.await.as_deref(), beside.then_some(&b"beside"[..]), "{layout:?}");
+    }
+}
+
 /// Datagrams that nobody reads are thrown away by the connection, and that is not silent.
 #[tokio::test]
 async fn datagrams_that_nobody_reads_are_counted() {
