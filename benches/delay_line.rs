@@ -1,9 +1,9 @@
 //! How exactly the delay line delays: by itself, at every delay and rate, as a table.
 //!
-//! `cargo bench --bench delay_line -- [--seconds N] [--spin US] [--no-realtime] [--neighbour]
+//! `cargo bench --bench delay_line -- [--seconds N] [--spin US] [--no-realtime] [--asleep] [--neighbour]
 //! [--delays MS,…] [--rates N,…]`
 //!
-//! `--neighbour` keeps every core busy beside it.
+//! `--asleep` lets idle processors sleep; `--neighbour` keeps every core busy beside it.
 //! `late` is from due to release, `seen` from due to what a receiver on loopback reads, both in
 //! microseconds; `CPU` is processor time of the releasing thread for a datagram, spinning included.
 //!
@@ -44,6 +44,7 @@ impl Arguments {
                 "--seconds" => seconds = Some(value()?.parse()?),
                 "--spin" => read.precision.spin = Span::from_micros(value()?.parse()?),
                 "--no-realtime" => read.precision.realtime = false,
+                "--asleep" => read.precision.awake = false,
                 "--neighbour" => read.has_neighbour = true,
                 "--delays" => read.delays_ms = list(&value()?)?,
                 "--rates" => read.rates_per_s = list(&value()?)?,

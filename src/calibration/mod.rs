@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::Latencies;
+use crate::runtime::awake::Awake;
 use crate::runtime::{clock, host};
 use crate::time::Span;
 
@@ -168,6 +169,8 @@ pub fn calibrate(
     tell: &dyn Fn(&'static str),
 ) -> Result<Calibration, Error> {
     let length = thoroughness.length();
+    // As in a trial.
+    let _awake = Awake::keep();
     let begun = clock::now();
     let (threads, host) = (host::threads(), host::HostTimes::now());
     tell("timers");

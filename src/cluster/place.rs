@@ -12,6 +12,7 @@ use super::wire::{Assignment, Baselines};
 use crate::deployment::{Deployment, MemberName, Network, site};
 use crate::link::streams;
 use crate::runtime::alarm;
+use crate::runtime::awake::Awake;
 use crate::runtime::mesh::{Attached, Mesh};
 use crate::runtime::net::link::Links;
 use crate::runtime::net::sabotage::Rule;
@@ -34,6 +35,8 @@ pub(super) struct Place {
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
     tasks: JoinSet<()>,
+    /// Links that delay nothing have no releaser to keep the processors awake.
+    _awake: Option<Awake>,
 }
 
 impl Place {
@@ -65,6 +68,7 @@ impl Place {
         let peers = deployment.peers(member).into_iter().map(|peer| peer.to_string());
         let mesh = Mesh::new(endpoint.clone(), peers, sender);
         let (attached, tasks) = (Some(attached), JoinSet::new());
+        let awake = precision.awake.then(Awake::keep).and_then(Result::ok);
         let addresses = known;
         let place = Self {
             member,
@@ -77,6 +81,7 @@ impl Place {
             mesh,
             attached,
             tasks,
+            _awake: awake,
         };
         place.set_links();
         Ok(place)

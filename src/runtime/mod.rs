@@ -5,6 +5,7 @@
 //! ([`net`]) and the disk ([`storage`]).
 
 pub mod alarm;
+pub mod awake;
 pub mod client;
 pub mod clock;
 pub mod host;

@@ -13,4 +13,6 @@ pub struct Emulation {
     pub spin: Option<Spanned<Length>>,
     /// Whether that thread asks for real-time scheduling; it does if absent.
     pub realtime: Option<bool>,
+    /// Whether the host is asked to keep its idle processors awake; it is if absent.
+    pub awake: Option<bool>,
 }

@@ -11,7 +11,7 @@ pub(super) const SPIN_MAX: Span = Span::from_millis(1);
 
 /// The precision of a file.
 pub(super) fn precision(file: &file::File) -> Result<Precision, Refused> {
-    let file::Emulation { spin, realtime } = &file.emulation;
+    let file::Emulation { spin, realtime, awake } = &file.emulation;
     let default = Precision::default();
     if let Some(typed) = spin
         && Span::from(typed.get_ref().0) > SPIN_MAX
@@ -22,5 +22,6 @@ pub(super) fn precision(file: &file::File) -> Result<Precision, Refused> {
     Ok(Precision {
         spin: spin.as_ref().map_or(default.spin, |typed| typed.get_ref().0.into()),
         realtime: realtime.unwrap_or(default.realtime),
+        awake: awake.unwrap_or(default.awake),
     })
 }

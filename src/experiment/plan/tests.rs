@@ -666,7 +666,7 @@ fn links_are_as_precise_as_the_file_says() {
     let text = |section: &str| source(&(GOOD.to_owned() + section));
     assert_eq!(point(&text("")).precision, Precision::default());
     let found = point(&text("[emulation]\nspin = \"20us\"\nrealtime = false\n")).precision;
-    assert_eq!(found, Precision { spin: Span::from_micros(20), realtime: false });
+    assert_eq!(found, Precision { spin: Span::from_micros(20), realtime: false, awake: true });
     let swept = plan(&text("[sweep]\nemulation.spin = [\"0us\", \"1ms\"]\n"));
     let spins: Vec<Span> = swept.points.iter().map(|point| point.precision.spin).collect();
     assert_eq!(spins, [Span::ZERO, Span::from_millis(1)]);

@@ -42,6 +42,7 @@ use thread_priority::{
 };
 
 use super::run::Run;
+use crate::runtime::awake::Awake;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
 
@@ -69,11 +70,13 @@ pub struct Precision {
     pub spin: Span,
     /// Whether to ask for real-time scheduling.
     pub realtime: bool,
+    /// Whether to ask that no processor of the host sleeps: see [`Awake`].
+    pub awake: bool,
 }
 
 impl Default for Precision {
     fn default() -> Self {
-        Self { spin: Span::from_micros(50), realtime: true }
+        Self { spin: Span::from_micros(50), realtime: true, awake: true }
     }
 }
 
@@ -83,6 +86,8 @@ pub struct Releaser {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     scheduling: String,
+    /// For as long as there is something to be released in time.
+    _awake: Option<Awake>,
 }
 
 #[derive(Debug)]
@@ -108,6 +113,12 @@ impl Releaser {
             next_due: AtomicU64::new(u64::MAX),
             stopping: AtomicBool::new(false),
         });
+        let awake = precision.awake.then(Awake::keep);
+        let processors = match &awake {
+            Some(Ok(_)) => "processors kept awake".into(),
+            Some(Err(error)) => format!("processors sleep (keeping them awake refused: {error})"),
+            None => "processors sleep".to_owned(),
+        };
         let (obtained, scheduling) = mpsc::channel();
         let worker = Arc::clone(&shared);
         let thread = thread::Builder::new().name("link-releaser".into()).spawn(move || {
@@ -117,7 +128,9 @@ impl Releaser {
             worker.release(precision.spin);
         })?;
         let scheduling = scheduling.recv().unwrap_or_else(|_| "unknown".into());
-        Ok(Self { shared, thread: Some(thread), scheduling })
+        let scheduling = format!("{scheduling}, {processors}");
+        let awake = awake.and_then(Result::ok);
+        Ok(Self { shared, thread: Some(thread), scheduling, _awake: awake })
     }
 
     /// The scheduling that the thread obtained, in words for the record.
