@@ -9,7 +9,6 @@ use clap::{Args, ValueEnum};
 use super::comparison::{LEGEND, comparison, disagreements};
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
-use super::table::fold;
 use super::{Exit, Failure};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
 use crate::experiment::backend::{Backend, Live, Worlds};
@@ -191,7 +190,7 @@ fn conclude(
         writeln!(out, "\n{LEGEND}")?;
     }
     for line in disagreements(plan, finished) {
-        writeln!(out, "FLOOR: {}", fold(&line, 7))?;
+        writeln!(out, "FLOOR: {line}")?;
     }
     for ended in finished {
         let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
