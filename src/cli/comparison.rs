@@ -43,7 +43,8 @@ pub(super) const LEGEND: &str = "\
 latencies in ms, from the intended start to the reply; over: above the floor of the same percentile,
 which is the network alone; spread: between the medians of the trials; rate: offered/achieved";
 
-/// What disagrees with the floors, a line for each variant and client region: the gravest of its trials.
+/// What disagrees with the floors: a line for each variant and client region, about the gravest of its
+/// trials, and then once what to make of it.
 pub(super) fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     let mut trial_counts: BTreeMap<_, usize> = BTreeMap::new();
     let mut groups: BTreeMap<_, Vec<&Disagreement>> = BTreeMap::new();
@@ -66,7 +67,8 @@ pub(super) fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
             found.iter().min_by_key(|it| (it.kind, Reverse(it.residual_ns.unsigned_abs())))?;
         Some(format!("{name}, {region} ({}{trials}): {gravest}", backend.name()))
     };
-    groups.into_iter().filter_map(line).collect()
+    let advice: BTreeSet<&str> = groups.values().flatten().map(|found| found.advice()).collect();
+    groups.into_iter().filter_map(line).chain(advice.into_iter().map(str::to_owned)).collect()
 }
 
 fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Vec<String> {
@@ -290,12 +292,14 @@ quorums = { majority = {} }
                 vec![Disagreement { client_region, kind, residual_ns, left_out }];
         }
         let lines = disagreements(&plan, &trials);
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        let begins = "multi, elsewhere (live, 2 of 2 trials): p50 is 2.00ms below its floor";
+        // Two kinds are advised on, in one line each.
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        let begins = "multi, elsewhere (live, 2 of 2 trials): p50 2.00ms below its floor";
         assert!(lines[0].starts_with(begins), "{lines:?}");
+        assert!(lines[1].starts_with("impossible on") && lines[2].starts_with("unexplained"));
         trials[1].disagreements[0].client_region = "a".to_owned();
         let lines = disagreements(&plan, &trials);
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines[1].contains("(live, 1 of 2 trials): p50 is 9.00ms above"), "{lines:?}");
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert!(lines[1].contains("(live, 1 of 2 trials): p50 9.00ms above"), "{lines:?}");
     }
 }

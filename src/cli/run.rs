@@ -11,7 +11,6 @@ use super::calibrate;
 use super::comparison::{LEGEND, comparison, disagreements};
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
-use super::table::fold;
 use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
@@ -290,7 +289,7 @@ fn conclude(
         writeln!(out, "\n{LEGEND}")?;
     }
     for line in disagreements(plan, finished) {
-        writeln!(out, "FLOOR: {}", fold(&line, 7))?;
+        writeln!(out, "FLOOR: {line}")?;
     }
     for ended in finished {
         let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);

@@ -176,15 +176,42 @@ fn share(of: Span) -> Span {
     Span::from_millis_f64(of.as_millis_f64() * SHARE)
 }
 
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Impossible => "impossible",
+            Self::NotTheFloor => "not the floor",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
 impl Disagreement {
     /// It as a flag of its trial.
     pub fn flag(&self) -> String {
-        let kind = match self.kind {
-            Kind::Impossible => "impossible",
-            Kind::NotTheFloor => "not the floor",
-            Kind::Unexplained => "unexplained",
-        };
-        format!("{FLAG}{} {}, {kind}", self.client_region, self.distance())
+        format!("{FLAG}{} {}, {}", self.client_region, self.distance(), self.kind.name())
+    }
+
+    /// What its name means, and where to look next.
+    pub fn advice(&self) -> &'static str {
+        let LeftOut { race_lost_count, retransmitted_count } = self.left_out;
+        match self.kind {
+            Kind::Impossible => {
+                "impossible on the network asked for: compare the delays in links.csv"
+            }
+            _ if race_lost_count > 0 => {
+                "races were lost, which no floor counts: see race_lost_count"
+            }
+            _ if retransmitted_count > 0 => {
+                "messages were sent again, which no floor counts: see link_drop_count"
+            }
+            Kind::NotTheFloor => {
+                "not the floor, though only the network takes time: try a lower rate, or `trace` it"
+            }
+            Kind::Unexplained => {
+                "unexplained by the host: see which phase took it in phases.csv, and link_late_ns"
+            }
+        }
     }
 
     /// `5.81ms above`.
@@ -194,35 +221,10 @@ impl Disagreement {
     }
 }
 
-/// What is wrong, and where to look next.
+/// What is wrong; [`Disagreement::advice`] says the rest.
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 is {} its floor, ", self.distance())?;
-        match self.kind {
-            Kind::Impossible => {
-                return f.write_str(
-                    "which the network asked for does not allow: compare the delays in links.csv",
-                );
-            }
-            Kind::NotTheFloor => f.write_str("where nothing but the network takes time: ")?,
-            Kind::Unexplained => f.write_str("more than the host explains: ")?,
-        }
-        let LeftOut { race_lost_count, retransmitted_count } = self.left_out;
-        if race_lost_count > 0 {
-            return write!(f, "{race_lost_count} races were lost, which no floor counts");
-        }
-        if retransmitted_count > 0 {
-            return write!(
-                f,
-                "{retransmitted_count} messages were sent again, see link_drop_count"
-            );
-        }
-        f.write_str(match self.kind {
-            Kind::NotTheFloor => {
-                "commands may wait for those before them, so try a lower rate, or draw one with trace"
-            }
-            _ => "see which phase took it in phases.csv, and link_late_ns in trials.csv",
-        })
+        write!(f, "p50 {} its floor, {}", self.distance(), self.kind.name())
     }
 }
 
@@ -343,19 +345,18 @@ mod tests {
             let client_region = "us-east-1".to_owned();
             Disagreement { client_region, kind, residual_ns, left_out }
         };
-        let says = |kind, residual_ns, left_out| found(kind, residual_ns, left_out).to_string();
         let nothing = LeftOut::default();
-        let below = says(Kind::Impossible, -3_200_000, nothing);
-        assert!(below.starts_with("p50 is 3.20ms below its floor") && below.contains("links.csv"));
-        let above = says(Kind::Unexplained, 5_810_000, nothing);
-        assert!(above.starts_with("p50 is 5.81ms above") && above.contains("phases.csv"));
+        let below = found(Kind::Impossible, -3_200_000, nothing);
+        assert_eq!(below.to_string(), "p50 3.20ms below its floor, impossible");
+        assert!(below.advice().contains("links.csv"));
+        let above = found(Kind::Unexplained, 5_810_000, nothing);
+        assert!(
+            above.to_string().contains("5.81ms above") && above.advice().contains("phases.csv")
+        );
         let flag = found(Kind::Unexplained, 5_810_000, nothing).flag();
         assert_eq!(flag, "floor: us-east-1 5.81ms above, unexplained");
         let races = LeftOut { race_lost_count: 12, retransmitted_count: 1 };
-        assert!(
-            says(Kind::NotTheFloor, 1, races)
-                .ends_with("12 races were lost, which no floor counts")
-        );
-        assert!(says(Kind::NotTheFloor, 1, nothing).contains("lower rate"));
+        assert!(found(Kind::NotTheFloor, 1, races).advice().contains("races were lost"));
+        assert!(found(Kind::NotTheFloor, 1, nothing).advice().contains("lower rate"));
     }
 }

@@ -172,7 +172,8 @@ fn a_median_that_is_not_its_floor_is_flagged_and_said() {
     let simulation = only_the_network(&[far]);
     let summary = simulation.run(simulation.begin(&folder), 2);
     let classic = summary.finished.iter().find(|ended| ended.row.variant == "classic").unwrap();
-    let lines: Vec<String> = classic.disagreements.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> =
+        classic.disagreements.iter().map(|found| found.advice().to_owned()).collect();
     assert!((1..=2).contains(&lines.len()), "{lines:?}");
     assert!(lines.iter().all(|line| line.contains("races were lost")), "{lines:?}");
     let trials: Vec<TrialRow> = store::read_csv(&folder.join("trials.csv")).unwrap();

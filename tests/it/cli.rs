@@ -188,7 +188,7 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
             "service     20us for a message that arrives",
             "network     10 Mbit/s in each direction of a link, 1.5 % of the messages lost, 3 in a row",
             "sweep       variant.quorums.counts.phase1 = 4, 5",
-            "phase1=5   flex-4-2",
+            "phase1=5  flex-4-2",
             "  at 1s messages from us-east-1 to eu-west-1 take 50ms longer, for 500ms",
             "  multi, flex-4-2: at 2s us-east-1, the leader, crashes and does not come back",
             "  classic: at 2s us-east-1 crashes and does not come back",
