@@ -12,7 +12,7 @@ use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
 use flexpaxos::deployment::{Deployment, Durability, Network};
 use flexpaxos::paxos::{Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
-use flexpaxos::runtime::net::Transport;
+use flexpaxos::runtime::net::{Precision, Transport};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
@@ -54,6 +54,9 @@ fn seconds_a_commit(outstanding: u32, durability: Durability) -> f64 {
         folder: folder.path(),
         timeouts: Timeouts::default(),
         transport: Transport::default(),
+        precision: Precision::default(),
+        probe: None,
+        broken: None,
     };
     let mut launcher = InProcess::default();
     let interrupt = Interrupt::never();

@@ -122,10 +122,9 @@ impl Place {
             emulation.sweep(order.from, order.until());
         }
         let directions = directions(&self.deployment);
-        let count = directions.len().max(1) as u64;
-        // The links take turns within a period.
-        let offsets = (0..count).zip(directions).filter(|(_, (from, _))| *from == self.member);
-        let offsets = offsets.map(|(index, (_, to))| (to, Span(order.period.0 / count * index)));
+        let count = directions.len();
+        let own = directions.into_iter().enumerate().filter(|(_, (from, _))| *from == self.member);
+        let offsets = own.map(|(index, (_, to))| (to, order.offset(index, count)));
         Prober::new(order, offsets, self.mesh.clone(), attached)
     }
 

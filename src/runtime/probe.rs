@@ -76,7 +76,7 @@ enum Round {
 impl Order {
     /// When the last round is over.
     pub fn until(&self) -> Time {
-        self.from + self.period.times(u64::from(self.rounds) + 1)
+        self.from + self.period.times(self.rounds.into())
     }
 
     /// Frames that each link carries.
@@ -95,7 +95,14 @@ impl Order {
         count(CYCLE) * (self.rounds / CYCLE) + count(self.rounds % CYCLE)
     }
 
-    /// When a round of a link begins: somewhere in the first half of its period, from `offset` on.
+    /// How long after the first link of the deployment this one begins its rounds: the links take turns
+    /// within the first half of a period.
+    pub fn offset(&self, link: usize, link_count: usize) -> Span {
+        let (link, link_count) = (link as u64, link_count.max(1) as u64);
+        Span(self.period.0 / 2 / link_count * link)
+    }
+
+    /// When a round of a link begins: within half a period from `offset` on, and so within its period.
     fn due(&self, offset: Span, round: u32) -> Time {
         let spread = scramble(u64::from(round)) >> 32;
         let wobble = Span(((self.period.0 / 2).saturating_mul(spread)) >> 32);
@@ -374,12 +381,17 @@ mod tests {
     #[test]
     fn rounds_are_uneven_and_stay_in_their_periods() {
         let order = Order { from: Time(1_000_000), ..order(1000) };
-        let dues: Vec<Time> = (0..1000).map(|round| order.due(Span(10), round)).collect();
+        let last = order.offset(39, 40);
+        let dues: Vec<Time> = (0..1000).map(|round| order.due(last, round)).collect();
         assert!(dues.is_sorted());
         let gaps: std::collections::BTreeSet<u64> =
             dues.windows(2).map(|pair| pair[1].since(pair[0]).0 / 100_000).collect();
         assert!(gaps.len() > 5, "{gaps:?}");
-        assert!(dues[999] < order.until());
+        assert!(dues[999] < order.until() && order.offset(0, 40) == Span::ZERO);
+        for (due, round) in dues.iter().zip(0..) {
+            let begin = order.from + order.period.times(round);
+            assert!(*due >= begin && *due < begin + order.period);
+        }
     }
 
     #[test]
