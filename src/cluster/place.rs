@@ -47,11 +47,14 @@ impl Place {
         identity: &Identity,
         releaser: Option<Arc<Releaser>>,
     ) -> Result<Self, agent::Error> {
-        let Assignment { deployment, transport, precision, bind, known, baselines, broken } = assignment;
+        let Assignment { deployment, transport, precision, bind, known, baselines, broken } =
+            assignment;
         let emulation = if deployment.is_emulated() {
             let releaser = match releaser {
                 Some(releaser) => releaser,
-                None => Releaser::start(precision).map(Arc::new).map_err(agent::Error::Emulation)?,
+                None => {
+                    Releaser::start(precision).map(Arc::new).map_err(agent::Error::Emulation)?
+                }
             };
             let links = Links::new(deployment.seed).with_network(network(&deployment, member));
             let emulation = Emulation::new(links, releaser);

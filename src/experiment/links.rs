@@ -38,10 +38,10 @@ impl Knowledge {
 
 /// One row for every directed link.
 pub(super) fn rows(key: &TrialKey, network: &Network) -> Vec<LinkRow> {
-    network.links.iter().map(|link| row(key, link, network.attempt_count)).collect()
+    network.links.iter().map(|link| row(key, link)).collect()
 }
 
-fn row(key: &TrialKey, link: &Link, attempt_count: u32) -> LinkRow {
+fn row(key: &TrialKey, link: &Link) -> LinkRow {
     let TrialKey { trial, variant, backend } = key.clone();
     // Without a sample there is no number; the counts say that there was none.
     let heard = link.heard.as_ref();
@@ -63,6 +63,7 @@ fn row(key: &TrialKey, link: &Link, attempt_count: u32) -> LinkRow {
         missing_count: heard.map(|heard| heard.sent_count - heard.heard_count),
         measured_ns_p50: span(measured.map(|heard| heard.p50)),
         measured_ns_p99: span(measured.map(|heard| heard.p99)),
+        measured_ns_p99_low: span(measured.map(|heard| heard.p99_low)),
         error_ns_p50: errors.map(|(p50, _)| p50),
         error_ns_p99: errors.map(|(_, p99)| p99),
         tolerance_ns: link.tolerance.0,
@@ -71,6 +72,6 @@ fn row(key: &TrialKey, link: &Link, attempt_count: u32) -> LinkRow {
         lost_count: heard.map(|heard| heard.lost_count),
         is_within: link.is_within(),
         is_floored: link.is_floored(),
-        attempts: attempt_count,
+        attempts: link.attempt_count,
     }
 }

@@ -244,13 +244,15 @@ mod tests {
             to: C0,
             from_region: "a".into(),
             to_region: "b".into(),
+            asked_least: Span::from_millis(1),
             asked_p50: Span::from_millis(1),
             asked_p99: Span::from_millis(1),
             baseline: None,
             heard: None,
             tolerance: Span::from_millis(1),
+            attempt_count: 5,
         };
-        let network = Network { links: vec![link], attempt_count: 3, is_emulated: true };
+        let network = Network { links: vec![link], is_emulated: true };
         quiet.outcome.network = Some(network);
         quiet.outcome.broken = Some(Rule::DelayTwice);
         let findings = quiet.verify();

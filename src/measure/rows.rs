@@ -338,6 +338,8 @@ pub struct LinkRow {
     pub measured_ns_p50: Option<u64>,
     /// Its 99th percentile.
     pub measured_ns_p99: Option<u64>,
+    /// The lower end of its 95 % interval, by which the link is judged.
+    pub measured_ns_p99_low: Option<u64>,
     /// Measured less asked, at the median.
     pub error_ns_p50: Option<i64>,
     /// Measured less asked, at the 99th percentile.
@@ -350,11 +352,11 @@ pub struct LinkRow {
     pub overtaken_count: Option<u32>,
     /// Of those, how many never came.
     pub lost_count: Option<u32>,
-    /// It is the link that was asked for.
+    /// It is the link that was asked for, or as near to it as its path allows.
     pub is_within: bool,
     /// It is asked to be faster than its path.
     pub is_floored: bool,
-    /// How often the links of the trial were measured.
+    /// How often it was measured until it was within its tolerance, or given up.
     pub attempts: u32,
 }
 

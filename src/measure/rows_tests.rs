@@ -68,7 +68,8 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<LinkRow>(),
         "trial,variant,backend,from,to,from_region,to_region,asked_ns_p50,asked_ns_p99,\
-         baseline_ns,measured_count,missing_count,measured_ns_p50,measured_ns_p99,error_ns_p50,\
+         baseline_ns,measured_count,missing_count,measured_ns_p50,measured_ns_p99,measured_ns_p99_low,\
+         error_ns_p50,\
          error_ns_p99,tolerance_ns,train_count,overtaken_count,lost_count,is_within,is_floored,\
          attempts"
     );

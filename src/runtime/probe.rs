@@ -32,6 +32,7 @@ use super::clock;
 use super::mesh::{Attached, Mesh};
 use super::stream::{Closed, Stream};
 use crate::deployment::MemberName;
+use crate::measure::confidence_ranks;
 use crate::seed::scramble;
 use crate::time::{Span, Time};
 
@@ -134,6 +135,9 @@ pub struct Heard {
     pub p50: Span,
     /// The 99th percentile of that.
     pub p99: Span,
+    /// The lower end of the 95 % interval of the 99th percentile: so many frames cannot tell a tail
+    /// that reaches further from one bad moment.
+    pub p99_low: Span,
     /// Datagrams that it sent in trains.
     pub train_count: u32,
     /// Of those, how many came after one that was sent later.
@@ -340,6 +344,7 @@ impl Link {
             heard_count: count(self.ages.len()),
             p50: percentile(&self.ages, 50),
             p99: percentile(&self.ages, 99),
+            p99_low: lower_end(&self.ages),
             train_count,
             overtaken_count: self.overtaken_count,
             lost_count: train_count.saturating_sub(self.train_count),
@@ -351,6 +356,13 @@ impl Link {
 fn percentile(ages: &[Span], percent: usize) -> Span {
     let rank = (ages.len() * percent).div_ceil(100);
     ages.get(rank.saturating_sub(1)).copied().unwrap_or(Span::ZERO)
+}
+
+/// The lower end of the 95 % interval of the 99th percentile of these, in ascending order.
+fn lower_end(ages: &[Span]) -> Span {
+    let (low, _) = confidence_ranks(ages.len() as u64, 0.99);
+    let index = low.and_then(|rank| usize::try_from(rank - 1).ok()).unwrap_or(0);
+    ages.get(index).copied().unwrap_or(Span::ZERO)
 }
 
 #[cfg(test)]
@@ -412,6 +424,14 @@ mod tests {
         assert_eq!((percentile(&ages, 50), percentile(&ages, 99)), (Span(100), Span(198)));
         assert_eq!(percentile(&[Span(7)], 99), Span(7));
         assert_eq!(percentile(&[], 50), Span::ZERO);
+    }
+
+    #[test]
+    fn the_tail_of_a_few_frames_is_known_no_better_than_its_interval() {
+        let ages: Vec<Span> = (1..=200).map(Span).collect();
+        // P(B(200, 0.99) < 195) = 1.6 %, and P(B < 196) = 5.2 %.
+        assert_eq!(lower_end(&ages), Span(195));
+        assert_eq!(lower_end(&[]), Span::ZERO);
     }
 
     /// Two members with a stream between them; each delays what it sends.

@@ -1,8 +1,10 @@
 //! Probing: the links are measured, and the baseline of the path taken off, before a trial begins.
 //!
-//! Every attempt measures the baseline anew, under the delays as asked for, and then the links with
-//! the baseline taken off.
-//! A trial whose links are not as asked after [`ATTEMPTS`] of them does not run.
+//! Every attempt measures the baseline, under the delays as asked for, and then the links with the
+//! baseline taken off.
+//! A link that was found as asked once keeps its baseline and is judged no more, though it is loaded in
+//! every attempt: its neighbours are to be measured as they will run.
+//! A trial of which a link is not as asked after [`ATTEMPTS`] of them does not run.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ use crate::runtime::probe::{Heard, Order};
 use crate::time::Span;
 
 /// How often the links are measured before a trial is refused: a noisy moment passes.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 
 /// From the order to the first round: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(50);
@@ -25,11 +27,14 @@ const START_DELAY: Span = Span::from_millis(50);
 /// Rounds of a link are no nearer than this.
 const PERIOD_MIN: Span = Span::from_millis(10);
 
-/// The period is at least this for each directed link: all together carry no more than 2500 rounds a
+/// The period is at least this for each directed link: all together carry no more than 1000 rounds a
 /// second, so that the network is measured and not the crowd. A frame costs wake-ups on both sides and
 /// the delay line's spinning, and its acknowledgement as much again: 13 regions in one process at 5000
 /// rounds a second took 1.4 cores of 2 (a busy virtual machine, 2026-11-21).
-const PERIOD_PER_LINK: Span = Span::from_micros(400);
+const PERIOD_PER_LINK: Span = Span::from_micros(1_000);
+
+/// A probe has at least so many rounds, however long they take: fewer cannot bound a 99th percentile.
+const ROUNDS_MIN: u64 = 120;
 
 /// The share of the rounds that measures the baseline: a median needs fewer than a percentile.
 const BASELINE_SHARE: u64 = 4;
@@ -45,21 +50,22 @@ impl Coordinator<'_> {
     pub(super) async fn probe(&mut self, probe: Probe) -> Result<Network, Error> {
         let deployment = self.deployment;
         let is_emulated = deployment.is_emulated();
-        let mut network = Network { is_emulated, ..Network::default() };
+        let asked = directions(deployment).into_iter();
+        let links: Vec<Link> = asked.map(|link| Link::asked(deployment, &probe, link)).collect();
+        let period = PERIOD_MIN.max(PERIOD_PER_LINK.times(links.len() as u64));
+        let rounds = ROUNDS_MIN.max(probe.time.0.div_ceil(period.0));
+        let mut network = Network { links, is_emulated };
         // Where nothing is delayed there is nothing to take a baseline off.
         let attempts = if is_emulated { ATTEMPTS } else { 1 };
         for attempt in 1..=attempts {
-            let asked = directions(deployment).into_iter();
-            let mut links: Vec<Link> =
-                asked.map(|link| Link::asked(deployment, &probe, link)).collect();
             if is_emulated {
-                self.take_baselines(&probe, &mut links).await?;
+                self.take_baselines(period, rounds / BASELINE_SHARE, &mut network.links).await?;
             }
-            let mut measured = self.measure(probe.time).await?;
-            for link in &mut links {
+            let mut measured = self.measure(period, rounds).await?;
+            for link in network.links.iter_mut().filter(|link| !link.is_within()) {
                 link.heard = measured.remove(&(link.from, link.to));
+                link.attempt_count = attempt;
             }
-            (network.links, network.attempt_count) = (links, attempt);
             if network.is_accepted() {
                 break;
             }
@@ -68,12 +74,19 @@ impl Coordinator<'_> {
     }
 
     /// Measures what the path of each link takes by itself, and takes it off from now on.
-    async fn take_baselines(&mut self, probe: &Probe, links: &mut [Link]) -> Result<(), Error> {
+    async fn take_baselines(
+        &mut self,
+        period: Span,
+        rounds: u64,
+        links: &mut [Link],
+    ) -> Result<(), Error> {
         self.baselines.clear();
-        let measured = self.measure(Span(probe.time.0 / BASELINE_SHARE)).await?;
+        let measured = self.measure(period, rounds).await?;
         for link in links {
-            let heard = measured.get(&(link.from, link.to));
-            link.baseline = heard.and_then(|heard| link.baseline_of(heard));
+            if !link.is_within() {
+                let heard = measured.get(&(link.from, link.to));
+                link.baseline = heard.and_then(|heard| link.baseline_of(heard));
+            }
             let baseline = link.baseline.unwrap_or(Span::ZERO);
             self.baselines.entry(link.from).or_default().push((link.to, baseline));
         }
@@ -81,8 +94,8 @@ impl Coordinator<'_> {
     }
 
     /// Measures every directed link at once, under the delays asked for less their baselines.
-    async fn measure(&mut self, time: Span) -> Result<Measured, Error> {
-        let order = self.order(time);
+    async fn measure(&mut self, period: Span, rounds: u64) -> Result<Measured, Error> {
+        let order = self.order(period, rounds);
         self.probe_run = order.run;
         self.heard.clear();
         let names: Vec<MemberName> = self.members.keys().copied().collect();
@@ -101,17 +114,16 @@ impl Coordinator<'_> {
         Ok(measured)
     }
 
-    fn order(&self, time: Span) -> Order {
+    fn order(&self, period: Span, rounds: u64) -> Order {
         let deployment = self.deployment;
         let links = directions(deployment);
-        let period = PERIOD_MIN.max(PERIOD_PER_LINK.times(links.len() as u64));
-        let rounds = u32::try_from(time.0.div_ceil(PERIOD_MIN.0)).unwrap_or(u32::MAX);
         let longest = links.iter().map(|(from, to)| {
             let delay = deployment.links.between(site(*from), site(*to));
             delay.quantile(0.999)
         });
         let patience = longest.max().unwrap_or(Span::ZERO).times(2) + PATIENCE;
         let from = clock::now() + START_DELAY;
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         let order = Order { run: self.probe_run + 1, from, period, rounds, deadline: from };
         Order { deadline: order.until() + patience, ..order }
     }
