@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use comfy_table::Table;
 
@@ -32,7 +31,7 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
         }
     }
     let header = [
-        "variant", "Q1/Q2", "client", "rate 1/s", "p50", "p50 over", "spread", "p99", "p99 over",
+        "variant", "Q1/Q2", "client", "rate 1/s", "floor", "p50", "over", "spread", "p99", "over",
         "valid",
     ];
     table(&header, &[1, 3, 4, 5, 6, 7, 8, 9], &rows)
@@ -40,8 +39,9 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
 
 /// What the columns of the comparison mean.
 pub(super) const LEGEND: &str = "\
-latencies in ms, from the intended start to the reply; over: above the floor of the same percentile,
-which is the network alone; spread: between the medians of the trials; rate: offered/achieved";
+latencies in ms, from the intended start to the reply; floor: the network alone, at the median; over:
+above the floor of the same percentile; spread: between the medians of the trials; rate: offered/achieved;
+valid: of so many trials (*: the machine could not keep up with one; ?: the network was not measured)";
 
 /// What disagrees with the floors: a line for each variant and client region, about the gravest of its
 /// trials, and then once what to make of it.
@@ -93,6 +93,7 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
         format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
         point.links.client_regions[client].clone(),
         rates(&valid),
+        milliseconds(Some(floor.p50.0)),
         milliseconds(summary.p50),
         over(summary.p50, floor.p50),
         spread(&medians),
@@ -102,16 +103,15 @@ fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Ve
     ]
 }
 
-/// How many are valid, how many of those the machine could not keep up with, and whether the network of
-/// any was not measured.
+/// How many are valid, marked where the machine could not keep up with one of them, and where the network
+/// of one was not measured.
 fn validity(valid: &[&Finished], count: usize) -> String {
     let mut text = format!("{}/{count}", valid.len());
-    let saturated = valid.iter().filter(|ended| ended.row.saturated == Some(true)).count();
-    if saturated > 0 {
-        let _ = write!(text, ", {saturated} saturated");
+    if valid.iter().any(|ended| ended.row.saturated == Some(true)) {
+        text.push('*');
     }
     if valid.iter().any(|ended| ended.row.network == "unverified") {
-        text.push_str(", unverified");
+        text.push('?');
     }
     text
 }
@@ -247,8 +247,9 @@ quorums = { majority = {} }
         assert_eq!(lines.len(), 2, "{table}");
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
         // The upper ends of the histogram's buckets, which are a thousandth wide.
-        assert_eq!(lines[0][4..], ["21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"], "{table}");
-        assert_eq!((lines[1][2].as_str(), lines[1][8].as_str()), ("elsewhere", "+5.02"));
+        let expected = ["20.00", "21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"];
+        assert_eq!(lines[0][4..], expected, "{table}");
+        assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
     }
 
     #[test]
@@ -258,9 +259,9 @@ quorums = { majority = {} }
         let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
         trials[1].row.saturated = Some(true);
         let text = comparison(&plan, &trials).to_string();
-        assert!(text.contains("2/2, 1 saturated"), "{text}");
+        assert!(text.contains("2/2*"), "{text}");
         trials[1].row.saturated = Some(false);
-        assert!(!comparison(&plan, &trials).to_string().contains("saturated"));
+        assert!(!comparison(&plan, &trials).to_string().contains("2/2*"));
     }
 
     #[test]
@@ -270,10 +271,10 @@ quorums = { majority = {} }
         let valid = finished(&plan, 0, [ms(21), ms(45)], true);
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[valid, invalid]));
-        assert_eq!((lines[0][9].as_str(), lines[0][4].as_str()), ("1/2", "21.00"));
+        assert_eq!((lines[0][10].as_str(), lines[0][5].as_str()), ("1/2", "21.00"));
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[invalid]));
-        assert_eq!(lines[0][3..], ["-/-", "-", "-", "-", "-", "-", "0/1"]);
+        assert_eq!(lines[0][3..], ["-/-", "20.00", "-", "-", "-", "-", "-", "0/1"]);
     }
 
     #[test]

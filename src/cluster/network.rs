@@ -201,9 +201,11 @@ impl Network {
         ))
     }
 
-    /// The links that are asked to be faster than their paths, in words.
+    /// The links that are asked to delay by less than their paths do, in words; nobody who asks for
+    /// nothing between two neighbours expects nothing.
     pub fn floored(&self) -> Option<String> {
-        let floored: Vec<&Link> = self.links.iter().filter(|link| link.is_floored()).collect();
+        let is_asked = |link: &&Link| link.is_floored() && link.asked_p50 > Span::ZERO;
+        let floored: Vec<&Link> = self.links.iter().filter(is_asked).collect();
         let most = |link: &&Link| link.excess();
         let worst = floored.iter().copied().max_by_key(most)?;
         Some(format!(

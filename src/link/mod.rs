@@ -146,9 +146,11 @@ impl Link {
     /// and because the delay only rises, being first in, first out delays nothing further.
     /// Meanwhile nothing is lost, doubled, reordered, or limited by bandwidth: it is the delay that is
     /// measured then.
-    /// A link that is cut stays cut.
+    /// A link that is cut stays cut, and one that does nothing but delay by a constant has nothing to go
+    /// through.
     pub fn sweep(&mut self, from: Time, until: Time) {
-        self.rest.sweep = (from < until).then_some(Sweep { from, until });
+        let is_due = from < until && !(self.constant.is_some() && self.rest.conditions.is_plain());
+        self.rest.sweep = is_due.then_some(Sweep { from, until });
         self.is_plain = self.rest.sweep.is_none() && self.rest.conditions.is_plain();
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Effects;
 use super::ballot::Ballot;
+use super::config::Config;
 use super::message::{Message, Scope, Value, Vote};
 use super::replica::{Awaiting, Proposer, Replica, TimerKind};
 use crate::command::Command;
@@ -48,6 +49,16 @@ enum Stage {
     Phase1 { promises: NodeSet, highest: Option<Vote> },
     Phase2 { value: Value, votes: NodeSet, since: Time },
     BackingOff,
+}
+
+impl Attempt {
+    /// Whom it contacts: after a lost race everybody.
+    ///
+    /// A quorum with a dead replica in it costs a time-out before others are asked, and rivals do not
+    /// wait for that: thrifty ones that began anew with the same few would lose to one another for ever.
+    fn contacts(&self, config: &Config, first: fn(&Config) -> NodeSet) -> NodeSet {
+        if self.lost_count > 0 { config.everybody() } else { first(config) }
+    }
 }
 
 /// The back-off stops doubling after this many lost races: 64 round trips.
@@ -116,11 +127,12 @@ impl Replica {
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let seen = attempt.seen.max(promised).max(attempt.ballot);
         let ballot = self.new_ballot(seen, effects);
-        let Some(attempt) = self.classic().attempts.get_mut(&slot) else { return };
+        let Proposer::Classic(classic) = &mut self.proposer else { return };
+        let Some(attempt) = classic.attempts.get_mut(&slot) else { return };
         attempt.ballot = ballot;
         attempt.refused_by = NodeSet::EMPTY;
         attempt.stage = Stage::Phase1 { promises: NodeSet::EMPTY, highest: None };
-        let contacts = self.config.phase1_contacts();
+        let contacts = attempt.contacts(&self.config, Config::phase1_contacts);
         self.send_phase1a(contacts, ballot, Scope::Only(slot), effects);
         self.arm_attempt(slot, effects);
     }
@@ -163,7 +175,7 @@ impl Replica {
         };
         attempt.refused_by = NodeSet::EMPTY;
         attempt.stage = Stage::Phase2 { value: value.clone(), votes: NodeSet::EMPTY, since: now };
-        let contacts = self.config.phase2_contacts();
+        let contacts = attempt.contacts(&self.config, Config::phase2_contacts);
         self.send_phase2a(contacts, ballot, slot, value, effects);
         self.arm_attempt(slot, effects);
     }

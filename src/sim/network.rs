@@ -5,12 +5,13 @@ use serde::Serialize;
 use super::faults::Active;
 use super::link::{LEAST_DELAY, Link, wire_bytes};
 use super::queue::{Kind, Queue, Source};
+use super::settings::Service;
 use crate::command::{ClientId, Command};
 use crate::deployment::{self, Deployment, MemberName, site};
 use crate::link::{Fate, Link as Model, Wire, streams};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// The directed links between all members, each reached by its number.
 #[derive(Debug)]
@@ -29,7 +30,9 @@ pub(super) struct Network<M> {
 }
 
 impl<M: Clone + Serialize> Network<M> {
-    pub(super) fn new(deployment: &Deployment) -> Self {
+    /// As the live emulation does, a link delays by so much less as its ends take by themselves when they
+    /// are idle, so that both worlds have the delays asked for and add only what queues.
+    pub(super) fn new(deployment: &Deployment, service: Service) -> Self {
         let n = deployment.links.replica_regions.len();
         let client_count = deployment.links.client_regions.len();
         let replicas: Vec<MemberName> =
@@ -41,9 +44,15 @@ impl<M: Clone + Serialize> Network<M> {
             client_count,
             settings: deployment.network,
             uplinks: vec![Wire::default(); n],
-            links: table(deployment, &replicas, &replicas, Kind::Link),
-            requests: table(deployment, &clients, &replicas, Kind::Request),
-            replies: table(deployment, &replicas, &clients, Kind::Reply),
+            links: table(
+                deployment,
+                &replicas,
+                &replicas,
+                Kind::Link,
+                service.send + service.receive,
+            ),
+            requests: table(deployment, &clients, &replicas, Kind::Request, service.receive),
+            replies: table(deployment, &replicas, &clients, Kind::Reply, service.send),
         };
         network.set_conditions(&[]);
         network
@@ -146,6 +155,7 @@ fn table<T>(
     from: &[MemberName],
     to: &[MemberName],
     kind: Kind,
+    baseline: Span,
 ) -> Vec<Link<T>> {
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
     pairs
@@ -153,7 +163,7 @@ fn table<T>(
         .map(|(index, (from, to))| {
             let index = u16::try_from(index).expect("a deployment has fewer than 65536 links");
             let (from, to) = (site(from), site(to));
-            let delay = deployment.links.between(from, to).clone();
+            let (delay, _) = deployment.links.between(from, to).shorter_by(baseline);
             let (id, correlation) = (streams::id(from, to), deployment.network.correlation);
             let model = Model::new(deployment.seed, id, delay, correlation, LEAST_DELAY);
             Link::new(model, Source { kind, index })

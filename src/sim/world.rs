@@ -76,7 +76,7 @@ impl<P: Protocol> World<P> {
             fabric: Fabric {
                 now: Time::ZERO,
                 queue: Queue::default(),
-                network: Network::new(deployment),
+                network: Network::new(deployment, settings.service),
                 service: settings.service,
                 counts: Counts::default(),
                 observer: None,

@@ -132,7 +132,8 @@ fn only_the_network(changes: &[(&str, &str)]) -> Simulation {
     let costs =
         [("receive = \"20us\"", ""), ("send    = \"10us\"", ""), ("sync    = \"400us\"", "")];
     let size = [("duration = \"1s\"", "duration = \"20s\"")];
-    let jitter = [("[workload]", "jitter = \"profile\"\n[workload]")];
+    // Each write meets links of another moment.
+    let jitter = [("[workload]", "jitter = \"profile\"\ncorrelation = \"10ms\"\n[workload]")];
     let source = experiment("quickstart");
     let change = |text: String, (from, to): &(&str, &str)| {
         assert_eq!(text.matches(from).count(), 1, "{from:?} must occur once");
@@ -206,12 +207,15 @@ fn every_experiment_is_simulated() {
             assert_eq!(row.violation_count, Some(0), "{path}");
         }
         for row in store::read_csv::<LatencyRow>(&folder.join("latency.csv")).unwrap() {
-            // Where links vary, some writes are faster than the median allows.
+            // Where links vary, some writes are faster than the median allows, and a short trial sees
+            // few of their moments.
             let least = if row.floor_ns_p50 == row.floor_ns_p99 {
                 row.latency_ns_min
             } else {
-                row.latency_ns_p50_high
+                row.latency_ns_p50_high.map(|high| high + high / 20)
             };
+            // The least of a histogram is the lower end of its bucket, a thousandth wide.
+            let least = least.map(|least| least + least / 1000);
             assert!(least >= row.floor_ns_p50, "{}: {row:?}", path.display());
         }
     }

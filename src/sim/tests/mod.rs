@@ -155,8 +155,12 @@ fn pair_on(network: Network) -> World<Counter> {
     World::new(&deployment, &Settings::default(), counter(2, 1))
 }
 
+/// Three whose links take 10 ms beside the work at their ends.
 fn trio(settings: &Settings) -> World<Counter> {
-    World::new(&deployment("uniform:20ms", Jitter::None, 3), settings, counter(3, 1))
+    let round_trip =
+        Span::from_millis(20) + (settings.service.send + settings.service.receive).times(2);
+    let profile = format!("uniform:{}ns", round_trip.0);
+    World::new(&deployment(&profile, Jitter::None, 3), settings, counter(3, 1))
 }
 
 fn service(service: Service) -> Settings {

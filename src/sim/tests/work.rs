@@ -55,6 +55,18 @@ fn a_busy_processor_takes_in_what_waits_as_one_batch() {
 }
 
 #[test]
+fn an_idle_link_takes_what_was_asked_with_the_work_at_its_ends() {
+    let (receive, send) = (Span::from_millis(4), Span::from_millis(1));
+    let settings = service(Service { receive, send, sync: Span::ZERO });
+    let deployment = deployment("uniform:20ms", Jitter::None, 2);
+    let mut world = World::new(&deployment, &settings, counter(2, 1));
+    count_up(&mut world, ms(1), R0);
+    world.run_until(ms(100));
+    // r0 has taken it in at 5, and r1 has what r0 then sends 10 ms after that.
+    assert_eq!(received(&world, R1)[0], (15_000, 0, 1));
+}
+
+#[test]
 fn what_arrives_together_while_a_processor_is_busy_is_handled_together() {
     let receive = Span::from_millis(4);
     let mut world = trio(&service(Service { receive, ..Service::default() }));
