@@ -4,6 +4,8 @@
 #   scripts/reproduce.sh              every experiment, in order
 #   scripts/reproduce.sh quickstart   one of them
 #
+# quic-vs-tcp needs root: each member's TCP has a network namespace of its own.
+#
 # A reference has no histories (they are checked, and then they are large) and replaces the one
 # before only when every trial is valid.
 set -euo pipefail
@@ -11,20 +13,23 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-    names=(quickstart lan commit-path paper-fig-n8)
+    names=(quickstart lan commit-path wan-hops azure-13 jitter long-link quic-vs-tcp paper-fig-n8)
 fi
 cargo build --locked --release
 for name in "${names[@]}"; do
+    launcher=processes
     case "$name" in
-        quickstart) backend=both ;;   # prediction, simulation and measurement side by side
-        paper-*) backend=sim ;;       # links that the live backend cannot make
+        quickstart | wan-hops | jitter) backend=both ;;   # prediction, simulation and measurement side by side
+        paper-*) backend=sim ;;                           # 128 points of constant links
         *) backend=live ;;
     esac
+    # Sixteen processes are too many for a small machine; sixteen threads are not.
+    if [ "$name" = azure-13 ]; then launcher=in-process; fi
     folder="results/$name"
     new="$folder/new-reference"
     rm -rf "$new"
     target/release/flexpaxos run "experiments/$name.toml" \
-        --backend "$backend" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
+        --backend "$backend" --launcher "$launcher" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
     rm -rf "$new/histories"
     mv "/tmp/flexpaxos-$name.txt" "$new/table.txt"
     rm -rf "$folder/reference"
