@@ -52,6 +52,9 @@ const PRIORITY: u8 = 10;
 /// How many runs are taken off the queue at once: the lock is held shortly.
 const BATCH: usize = 64;
 
+/// A wait that is longer than this ends in a wake-up from the cold.
+const LONG_WAIT: Span = Span::from_millis(1);
+
 /// How long to wait for a full socket: a few packets' worth.
 const RETRY: Duration = Duration::from_micros(20);
 
@@ -63,7 +66,8 @@ const POOLED_BYTES: usize = 16 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Precision {
-    /// How long before a due time the thread spins instead of waiting.
+    /// How long before a due time the thread spins instead of waiting; after a wait of more than a
+    /// millisecond twice as long.
     ///
     /// A wake-up takes 20–50 µs, so 50 covers most of them.
     /// It costs that much processor time for each distinct instant.
@@ -203,14 +207,19 @@ impl Shared {
     /// The life of the thread.
     fn release(&self, spin: Span) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut woken_for = u64::MAX;
         while !self.stopping.load(Ordering::Acquire) {
             // Read anew in every round: something earlier may have come.
             let due = self.next_due.load(Ordering::Acquire);
             let wait = Time(due).since(clock::now());
+            let is_awake = woken_for == due && wait <= spin.times(2);
             if due == u64::MAX {
                 thread::park();
-            } else if wait > spin {
-                thread::park_timeout((wait - spin).into());
+            } else if wait > spin && !is_awake {
+                // After a long sleep everything is cold, and waking up takes longer.
+                let margin = if wait > LONG_WAIT { spin.times(2) } else { spin };
+                thread::park_timeout((wait - margin).into());
+                woken_for = due;
             } else if wait > Span::ZERO {
                 std::hint::spin_loop();
             } else {
