@@ -53,6 +53,8 @@ pub struct Link {
     pub asked_p50: Span,
     /// Its 99th percentile.
     pub asked_p99: Span,
+    /// What the 99th percentile of a probe may be mistaken for: see [`RESOLUTION`].
+    pub asked_p99_low: Span,
     /// What the path takes by itself; `None` where that was not measured.
     pub baseline: Option<Span>,
     /// What was measured with the baseline taken off; `None` if the receiver said nothing.
@@ -62,6 +64,11 @@ pub struct Link {
     /// How often it was measured, up to what is in `heard`: a noisy moment passes.
     pub attempt_count: u32,
 }
+
+/// How far the 99th percentile of the least probe may lie below its place: a rank of 120 is a step of 1/120,
+/// and the rounds of a link fill all but one period of the time in which its delay goes through its
+/// distribution.
+const RESOLUTION: f64 = 2.0 / 120.0;
 
 /// Every directed link of a deployment, in the order of its members.
 pub(super) fn directions(deployment: &Deployment) -> Vec<(MemberName, MemberName)> {
@@ -87,6 +94,7 @@ impl Link {
             asked_least: delay.least(),
             asked_p50: delay.median(),
             asked_p99: delay.quantile(0.99),
+            asked_p99_low: delay.quantile(0.99 - RESOLUTION),
             baseline: None,
             heard: None,
             tolerance: probe.tolerance_of(links.round_trip(site(from), site(to))),
@@ -138,9 +146,11 @@ impl Link {
     /// How far off it is at the median, and how far at least at the 99th percentile, from the delay asked
     /// for or, where that cannot be had, from its path.
     fn faults(&self, heard: &Heard) -> (Span, Span) {
-        let (p50, p99) = (self.asked_p50 + self.excess(), self.asked_p99 + self.excess());
+        let with_excess = |asked: Span| asked + self.excess();
+        let (p50, p99) = (with_excess(self.asked_p50), with_excess(self.asked_p99));
+        let p99_low = with_excess(self.asked_p99_low);
         // The difference of spans is never below zero.
-        (heard.p50 - p50 + (p50 - heard.p50), heard.p99_low - p99 + (p99 - heard.p99))
+        (heard.p50 - p50 + (p50 - heard.p50), heard.p99_low - p99 + (p99_low - heard.p99))
     }
 
     /// What is wrong with it, as a sentence.
@@ -261,6 +271,7 @@ mod tests {
             asked_least: MS.times(20),
             asked_p50: MS.times(20),
             asked_p99: MS.times(20),
+            asked_p99_low: MS.times(20),
             baseline: None,
             heard,
             tolerance: Span::from_micros(500),
@@ -347,7 +358,13 @@ mod tests {
     #[test]
     fn a_link_that_is_asked_to_be_faster_than_its_path_is_marked() {
         let (least, p50) = (micros(20), micros(20));
-        let fast = Link { asked_least: least, asked_p50: p50, asked_p99: p50, ..link(None) };
+        let fast = Link {
+            asked_least: least,
+            asked_p50: p50,
+            asked_p99: p50,
+            asked_p99_low: p50,
+            ..link(None)
+        };
         let fast = Link { baseline: Some(micros(80)), ..fast };
         assert!(fast.is_floored());
         // Its path is what it can be, and no more.

@@ -240,6 +240,7 @@ mod tests {
             asked_least: Span::from_millis(1),
             asked_p50: Span::from_millis(1),
             asked_p99: Span::from_millis(1),
+            asked_p99_low: Span::from_millis(1),
             baseline: None,
             heard: None,
             tolerance: Span::from_millis(1),

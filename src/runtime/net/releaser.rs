@@ -10,23 +10,23 @@
 //!
 //! # What was tried
 //!
-//! Lateness in microseconds, p50 / p99, by `cargo bench --bench delay_line -- --delays 5`, ranges over
-//! three interleaved runs of 3 s on 2026-11-21, on a virtual machine with 2 cores that compilers kept
-//! 100 % busy (load 11), so the tails are the machine's.
+//! Lateness in microseconds, p50 / p99, by `cargo bench --bench delay_line -- --delays 5`, two or three
+//! runs in turn on a virtual machine with 2 cores, 2026-11-21. While nobody else used it:
 //!
 //! | | 100 datagrams a second | 10,000 |
 //! |---|---|---|
-//! | this: real-time, spin 50 us | 3–14 / 131–1,573 | 0.4–12 / 82–1,049 |
-//! | spin 100 us | 1.8 / 33–1,049 | 0.4–1.3 / 82–459 |
-//! | a spin that learns what a wake-up takes, up to 50 us | 2–20 / 328–786 | 0.6–3 / 82–786 |
-//! | without real-time (one run) | 29 / 3,670 | 328 / 5,243 |
+//! | this: spin 50 us, after a long wait 100 us | 2–3 / 6–16 | 0.4–0.8 / 12–21 |
+//! | idle processors asleep | 3 / 82–328 | 0.6 / 66–98 |
+//! | without real-time | 2 / 10–32 | 0.6 / 25–41 |
+//! | spin 50 us after a long wait too | 4–21 / 164–524 | 0.8–0.9 / 98–1,835 |
 //!
-//! 100 us is more exact where datagrams are rare, but at 10,000 a second the thread then never sleeps,
-//! and what a receiver on the same full machine sees goes from 0.1–0.5 ms to 0.5–1.0 ms: it is a
-//! setting, and not the default.
-//! Learning gained nothing, nor did a queue of the thread's own in place of one behind a lock
-//! (0.5 / 57–393 against 0.6–0.8 / 131–1,311 at 1 ms and 10,000 a second, the other way round at
-//! 20 ms), nor a core of its own (0.4–0.6 / 262–393): they are not here.
+//! (The last a few minutes before, with 1.3 % of the machine's time stolen instead of 0.1 %.)
+//! Real-time pays when the machine is full: with compilers on all cores the p99 without it was 3,670
+//! and 5,243, and 131–1,573 and 82–1,049 with it.
+//! Spinning for 100 us always means never to sleep at 10,000 a second, which receivers on a full machine
+//! pay for.
+//! A spin that learned what a wake-up takes gained nothing, nor did a queue of the thread's own in place of
+//! one behind a lock, nor a core of its own: they are not here.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
