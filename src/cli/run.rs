@@ -34,6 +34,7 @@ use crate::runtime::net::sabotage::Rule;
   flexpaxos run experiments/quickstart.toml
   flexpaxos run experiments/quickstart.toml --backend sim
   flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Run {
     /// The experiment file.
     experiment: PathBuf,
