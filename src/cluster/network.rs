@@ -53,7 +53,7 @@ pub struct Link {
     pub asked_p50: Span,
     /// Its 99th percentile.
     pub asked_p99: Span,
-    /// What the 99th percentile of a probe may be mistaken for: see [`RESOLUTION`].
+    /// What the 99th percentile of a probe may be mistaken for, as its rounds are few.
     pub asked_p99_low: Span,
     /// What the path takes by itself; `None` where that was not measured.
     pub baseline: Option<Span>,

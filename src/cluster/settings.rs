@@ -52,7 +52,7 @@ pub struct Probe {
     pub tolerance: Span,
     /// Or by this share of its round trip, where that is more.
     pub tolerance_share: f64,
-    /// How long it is measured, at 100 rounds a second; many links are measured at fewer, for longer.
+    /// How long it is measured, at 100 rounds a second at most; many links are measured at fewer, for longer.
     pub time: Span,
 }
 

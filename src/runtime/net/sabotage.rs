@@ -3,7 +3,7 @@
 //! Each is a failure of a published harness, by its name in the regression scenarios, and each must
 //! make the probe refuse the trial.
 //! Half of them are delays that are not the ones asked for ([`Rule::distort`]); the others are right
-//! for a datagram alone and wrong for two ([`Saboteur`]).
+//! for a datagram alone and wrong for two (`Saboteur`).
 //! Nothing of the delay line is implemented a second time: the instant it gives is edited.
 
 use std::collections::BTreeMap;

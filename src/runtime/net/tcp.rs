@@ -1,7 +1,7 @@
 //! A TCP endpoint of one member: the controlled comparison with QUIC.
 //!
 //! The kernel's TCP with mutual TLS 1.3 on it, the same certificates and the same word for our
-//! protocol, in a [`namespace`](super::namespace) whose packets are datagrams of the emulated links.
+//! protocol, in a network namespace of its own whose packets are datagrams of the emulated links.
 //! Others know it by the address of its UDP socket, as they know a QUIC endpoint.
 //!
 //! | | QUIC | TCP |
