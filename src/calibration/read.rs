@@ -34,6 +34,13 @@ impl Calibration {
             }
             None => return Err("it has no calibration_version".into()),
         }
-        serde_json::from_value(found).map_err(|error| format!("it is not whole ({error})"))
+        let read: Self =
+            serde_json::from_value(found).map_err(|error| format!("it is not whole ({error})"))?;
+        // Nothing measured would be simulated as no time at all.
+        let needed = [&read.round_trips.quic_in_one_loop, &read.syncs.one];
+        if needed.iter().any(|times| times.ns_p50.is_none()) {
+            return Err("it measured no round trip of QUIC, or no sync".into());
+        }
+        Ok(read)
     }
 }

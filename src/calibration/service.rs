@@ -17,8 +17,10 @@ impl Calibration {
     /// baseline, and which occupy no processor.
     /// The two to one is an assumption: it is the split that `experiments/quickstart.toml` was
     /// written with, and only the sum shows in the latency of a message.
-    /// A live baseline has this work in it as well, so where it is subtracted the simulated median
-    /// is above the measured one by `receive + send` for each hop.
+    /// The simulator takes it off its links again, as live links are shortened by a baseline that has
+    /// this work in it: what is left of it is what queues.
+    ///
+    /// What was not measured takes no time here; a file of which that is true is not [read](Self::read).
     pub fn service(&self) -> Service {
         let median = |times: &Quantiles| times.ns_p50.unwrap_or(0);
         let hop = median(&self.round_trips.quic_in_one_loop) / 2;

@@ -83,6 +83,8 @@ fn a_file_that_holds_something_else_is_refused_with_what_it_is() {
     check(r#"{"calibration_version": 1}"#, "it is not whole (missing field");
     check(r#"{"table_schema_version": 3}"#, "the manifest of a run without one");
     check(r#"{"table_schema_version": 3, "calibration": null}"#, "as all simulated are");
+    let unmeasured = Calibration { calibration_version: VERSION, ..Calibration::default() };
+    check(&serde_json::to_string(&unmeasured).unwrap(), "no round trip of QUIC, or no sync");
     let absent = Calibration::read(&folder.path().join("absent")).unwrap_err();
     assert!(matches!(absent, Error::File { .. }), "{absent}");
 }

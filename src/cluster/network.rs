@@ -211,6 +211,23 @@ impl Network {
         ))
     }
 
+    /// The links whose 99th percentile itself is further off than they may be, in words: too few frames to
+    /// refuse the trial for it, and no network to be proud of.
+    pub fn noisy(&self) -> Option<String> {
+        let is_noisy = |link: &&Link| {
+            let p99 = link.heard.as_ref().map(|heard| heard.p99);
+            p99.is_some_and(|p99| p99 > link.asked_p99 + link.excess() + link.tolerance)
+        };
+        let count = self.links.iter().filter(is_noisy).count();
+        (self.is_emulated && count > 0).then(|| {
+            format!(
+                "noisy links: {count} of {} directed links were later than their tolerance at p99 when \
+                 they were probed, though not beyond its interval, see links.csv",
+                self.links.len()
+            )
+        })
+    }
+
     /// The links that are asked to delay by less than their paths do, in words; nobody who asks for
     /// nothing between two neighbours expects nothing.
     pub fn floored(&self) -> Option<String> {
@@ -323,6 +340,10 @@ mod tests {
     fn a_tail_that_one_bad_moment_explains_is_accepted_and_a_long_one_is_not() {
         let one = Heard { p99_low: micros(20_400), ..heard(micros(20_000), micros(29_000)) };
         assert!(link(Some(one)).is_within());
+        let said = network(vec![link(Some(one)), link(None)]).noisy().unwrap();
+        assert!(said.contains("1 of 2 directed links"), "{said}");
+        let quiet = link(Some(heard(micros(20_000), micros(20_400))));
+        assert_eq!(network(vec![quiet]).noisy(), None);
         let many = Heard { p99_low: micros(20_600), ..one };
         assert!(!link(Some(many)).is_within());
         let early = Heard { p99_low: micros(15_000), ..heard(micros(20_000), micros(15_100)) };

@@ -6,13 +6,14 @@
 //!
 //! | disagreement | when |
 //! |---|---|
-//! | impossible | the median, with the upper end of its interval, is below its floor by more than the [`tolerance`] of the network |
+//! | impossible | the median, with the upper end of its interval, is below its floor by more than the tolerance of a [`Probe`] |
 //! | not the floor | simulated where nothing but delays take time, and the median is more than [`SHARE`] of the floor from it, and the floor outside of the median's interval |
 //! | unexplained | measured in an open loop that kept up, and the median is above its floor by more than [`SHARE`] of it, [`HOST`], and where promises and votes are synced the median sync once for each phase |
 //!
 //! Closed loops and trials that did not keep up make a queue of their own; limited bandwidth and loss
 //! only add: there the floor is a lower bound and only the impossible is said.
-//! With faults nothing is, because the floor knows none.
+//! With faults nothing is, because the floor knows none; nor where links remember their delays for so long
+//! that a trial holds few independent moments of them.
 //! At p99 a queue is always part of it, so there the residual stands in `latency.csv` without a verdict.
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::Backend;
 use super::plan::{Plan, Trial};
 use super::tables::Rows;
+use crate::cluster::Probe;
 use crate::deployment::Durability;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
@@ -34,11 +36,8 @@ use crate::workload::Arrival;
 /// What the flag of a disagreement begins with.
 pub const FLAG: &str = "floor: ";
 
-/// The share of a floor that the network, a fit and a histogram may be off by.
+/// The share of a floor that a fit and a histogram may be off by.
 pub const SHARE: f64 = 0.01;
-
-/// The least that the network may be off by, however short the way.
-pub const LEAST: Span = Span::from_micros(300);
 
 /// What a host may add to a commit: work, wake-ups and late datagrams on each hop.
 pub const HOST: Span = Span::from_millis(1);
@@ -49,11 +48,6 @@ const MOMENTS_MIN: u64 = 400;
 
 /// The simulator's least delay, 100 ns on each hop, and a bucket of the histogram.
 const SIMULATED_LEAST: Span = Span::from_micros(10);
-
-/// How far a length of time may be from what the network was asked for.
-pub fn tolerance(asked: Span) -> Span {
-    share(asked).max(LEAST)
-}
 
 /// A median that is not where its floor says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +112,8 @@ pub(super) fn disagreements(
     of_writes_first
         .filter_map(|row| {
             let client_region = row.client_region.clone();
-            let (kind, residual_ns) = (judge(row, rule)?, row.residual_ns_p50?);
+            let (kind, residual_ns) =
+                (judge(row, rule, &plan.point(trial).probe)?, row.residual_ns_p50?);
             Some(Disagreement { client_region, kind, residual_ns, left_out })
         })
         .collect()
@@ -163,12 +158,12 @@ fn slowest_sync(rows: &Rows) -> Span {
     Span(syncs.filter_map(|row| row.latency_ns_p50).max().unwrap_or(0))
 }
 
-fn judge(row: &LatencyRow, rule: Rule) -> Option<Kind> {
+fn judge(row: &LatencyRow, rule: Rule, probe: &Probe) -> Option<Kind> {
     let [p50, floor] = [row.latency_ns_p50?, row.floor_ns_p50?].map(Span);
     // Where there are too few to bound the median, it lies between the least and the greatest.
     let low = Span(row.latency_ns_p50_low.or(row.latency_ns_min)?);
     let high = Span(row.latency_ns_p50_high.or(row.latency_ns_max)?);
-    if high + tolerance(floor) < floor {
+    if high + probe.tolerance_of(floor) < floor {
         return Some(Kind::Impossible);
     }
     let is_far = p50.0.abs_diff(floor.0) > share(floor).max(SIMULATED_LEAST).0;
@@ -256,7 +251,7 @@ mod tests {
     }
 
     fn judged(took_us: u64, rule: Rule) -> Option<Kind> {
-        judge(&row(Span::from_micros(took_us)), rule)
+        judge(&row(Span::from_micros(took_us)), rule, &Probe::default())
     }
 
     #[test]
@@ -265,8 +260,25 @@ mod tests {
             assert_eq!(judged(69_350, Rule::AtLeast), None);
             assert_eq!(judged(69_000, rule), Some(Kind::Impossible));
         }
-        assert_eq!(tolerance(Span::from_millis(100)), Span::from_millis(1));
-        assert_eq!(tolerance(Span::from_millis(1)), LEAST);
+        let wide = Probe { tolerance: Span::from_millis(2), ..Probe::default() };
+        assert_eq!(
+            judge(&row(Span::from_millis(69)), Rule::Exactly, &wide),
+            Some(Kind::NotTheFloor)
+        );
+    }
+
+    #[test]
+    fn a_trial_of_few_moments_of_its_links_is_not_judged() {
+        let judges = |topology: &str| {
+            let (calm, _) = GOOD.split_once("[[fault]]").unwrap();
+            let text = calm
+                .replace("aws-2025-07", "aws-2024-04")
+                .replace("[topology]\n", &format!("[topology]\n{topology}"));
+            let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+            rule(&plan, &plan.trials[0], Backend::Sim, &Rows::default()).is_some()
+        };
+        assert!(judges("") && judges("jitter = \"profile\"\ncorrelation = \"1ms\"\n"));
+        assert!(!judges("jitter = \"profile\"\ncorrelation = \"1s\"\n"));
     }
 
     #[test]
@@ -277,7 +289,7 @@ mod tests {
         // What few samples say of a median is little.
         let mut few = row(Span::from_micros(72_000));
         few.latency_ns_p50_low = Some(69_000_000);
-        assert_eq!(judge(&few, Rule::Exactly), None);
+        assert_eq!(judge(&few, Rule::Exactly, &Probe::default()), None);
     }
 
     #[test]
@@ -297,9 +309,9 @@ mod tests {
             &Latencies::new(),
             Some((FLOOR, FLOOR)),
         );
-        assert_eq!(judge(&empty, Rule::Exactly), None);
+        assert_eq!(judge(&empty, Rule::Exactly, &Probe::default()), None);
         let no_floor = LatencyRow { floor_ns_p50: None, ..row(Span(1)) };
-        assert_eq!(judge(&no_floor, Rule::Exactly), None);
+        assert_eq!(judge(&no_floor, Rule::Exactly, &Probe::default()), None);
     }
 
     /// What is expected of the first trial of the good file with these changes.

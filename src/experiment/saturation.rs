@@ -20,12 +20,9 @@ use crate::measure::is_saturated;
 pub(super) const RUN_QUEUE_SHARE_MAX: f64 = 0.10;
 
 /// A member of whose datagrams more than this share left later than the tolerance of the link
-/// emulation ([`crate::runtime::net::lateness::TOLERANCE`]): its p95 is no more that of the network
+/// emulation ([`crate::runtime::net::lateness::TOLERANCE`]): its p99 is no more that of the network
 /// asked for.
-pub(super) const LATE_SHARE_MAX: f64 = 0.05;
-
-/// Above this share the same is worth a word: the p99 is not the network's alone.
-const LATE_SHARE_SAID: f64 = 0.01;
+pub(super) const LATE_SHARE_MAX: f64 = 0.01;
 
 /// A host whose processors were busy for more than this share of the window: with whatever, members
 /// or neighbours, there was nothing left.
@@ -46,24 +43,18 @@ pub(super) fn reasons(
     if let Some((member, share)) = worst(outcome, run_queue_share, RUN_QUEUE_SHARE_MAX) {
         reasons.push(format!("{member} waited {} of the window for a processor", percent(share)));
     }
-    reasons.extend(late(outcome, LATE_SHARE_MAX));
+    if let Some((member, share)) = worst(outcome, late_share, LATE_SHARE_MAX) {
+        reasons.push(format!(
+            "{} of the datagrams of {member} left more than 300 us late",
+            percent(share)
+        ));
+    }
     // The limit itself is too much here.
     let limit = HOST_BUSY_SHARE_MAX - f64::EPSILON;
     if let Some((_, share)) = worst(outcome, |watched| watched.host_busy_share, limit) {
         reasons.push(format!("the processors were busy for {} of the window", percent(share)));
     }
     reasons
-}
-
-/// That links were late in a trial that the machine kept up with.
-pub(super) fn late_links(outcome: &Outcome) -> Option<String> {
-    let is_saturated = late(outcome, LATE_SHARE_MAX).is_some();
-    late(outcome, LATE_SHARE_SAID).filter(|_| !is_saturated)
-}
-
-fn late(outcome: &Outcome, most: f64) -> Option<String> {
-    let (member, share) = worst(outcome, late_share, most)?;
-    Some(format!("{} of the datagrams of {member} left more than 300 us late", percent(share)))
 }
 
 /// The share of the window that a member's threads waited for a processor.
@@ -110,7 +101,7 @@ mod tests {
             over: Span::from_millis(10_000),
             run_queue_delay: Some(Span::from_millis(999)),
             released_count: Some(1000),
-            late_count: Some(50),
+            late_count: Some(10),
             host_busy_share: Some(0.949),
             ..Watched::default()
         }
@@ -154,8 +145,8 @@ mod tests {
             &["r1 waited 14 % of the window for a processor"],
         );
         check(
-            Watched { late_count: Some(63), ..quiet() },
-            &["6.3 % of the datagrams of r1 left more than 300 us late"],
+            Watched { late_count: Some(23), ..quiet() },
+            &["2.3 % of the datagrams of r1 left more than 300 us late"],
         );
         check(
             Watched { host_busy_share: Some(0.95), ..quiet() },
@@ -166,18 +157,6 @@ mod tests {
             ["achieved less than 99 % of what was offered"]
         );
         assert_eq!(TOLERANCE, Span::from_micros(300));
-    }
-
-    #[test]
-    fn late_links_are_said_before_the_machine_is_saturated_by_them() {
-        let said = |late_count| {
-            let watched = Watched { late_count: Some(late_count), ..quiet() };
-            late_links(&outcome(&[Some(watched)]))
-        };
-        assert_eq!(said(10), None);
-        assert!(said(11).is_some_and(|said| said.starts_with("1.1 % of the datagrams of r0")));
-        assert!(said(50).is_some());
-        assert_eq!(said(51), None, "that is saturated");
     }
 
     #[test]

@@ -138,7 +138,6 @@ fn trial_row(
     if !reasons.is_empty() {
         flags.push(format!("saturated: {}", reasons.join(", ")));
     }
-    flags.extend(saturation::late_links(outcome).map(|late| format!("late links: {late}")));
     if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
         // Their latency is in no percentile, and would have been the longest.
         flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));

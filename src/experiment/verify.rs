@@ -58,6 +58,7 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     }
     check_network(outcome, &mut findings);
     findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
+    findings.flags.extend(outcome.network.as_ref().and_then(Network::noisy));
     for (member, recoveries) in &outcome.recoveries {
         for recovery in recoveries {
             if let Tail::Torn { segment, offset, lost_bytes } = &recovery.tail {
