@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::runtime::net::{Precision, Transport};
 use flexpaxos::time::Span;
@@ -25,6 +25,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
     Deployment {
         mode: Mode::Multi { leader: NodeId(0) },
         quorums: QuorumSystem::majority(3),
+        election: Election::Fixed,
         send: SendPolicy::All,
         links,
         network: Network::default(),

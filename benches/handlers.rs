@@ -7,7 +7,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
 use flexpaxos::paxos::{
-    Ballot, Config, Effects, Input, Message, Mode, Replica, Scope, SendPolicy, Timing, Value,
+    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Scope, SendPolicy, Timing,
+    Value,
 };
 use flexpaxos::protocol::{Protocol, Slot};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
@@ -25,6 +26,7 @@ fn replica(id: NodeId) -> Replica {
         id,
         quorums: QuorumSystem::majority(3),
         mode: Mode::Multi { leader: LEADER },
+        election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(1)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::sim::{Settings, run_trial};
 use flexpaxos::time::Span;
@@ -46,6 +46,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
     let mut deployment = Deployment {
         mode: Mode::Multi { leader: NodeId(0) },
         quorums: QuorumSystem::majority(n),
+        election: Election::Fixed,
         send: SendPolicy::All,
         links,
         network: Network::default(),

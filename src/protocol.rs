@@ -168,6 +168,25 @@ pub enum Note {
         /// Slots without a reported value that got a no-op.
         filled_count: u64,
     },
+    /// It has heard of no leader for longer than its time-out: an election begins.
+    Suspected {
+        /// Since it last heard of one.
+        silence: Span,
+    },
+    /// Enough others hear of no leader either: phase 1 over all slots begins.
+    Campaigning,
+    /// It takes another replica for the leader than before.
+    Following {
+        /// Which.
+        leader: NodeId,
+    },
+    /// Everything that was adopted or filled when it became leader is executed.
+    Recovered {
+        /// Since the phase-1 quorum.
+        transfer: Span,
+    },
+    /// It gives its leadership up: it was told to, or no phase-2 quorum answers it.
+    Resigned,
     /// Another proposer's ballot or value took the slot.
     RaceLost,
     /// Messages were sent again after a time-out.

@@ -133,6 +133,11 @@ impl fmt::Display for Event {
                     f,
                     "{replica} leads: {adopted_count} adopted, {filled_count} filled with no-ops"
                 ),
+                Note::Suspected { .. } => write!(f, "{replica} hears of no leader"),
+                Note::Campaigning => write!(f, "{replica} campaigns"),
+                Note::Following { leader } => write!(f, "{replica} follows {leader}"),
+                Note::Recovered { .. } => write!(f, "{replica} has executed what it adopted"),
+                Note::Resigned => write!(f, "{replica} resigns"),
                 Note::RaceLost => write!(f, "{replica} loses a race"),
                 Note::Retransmitted => write!(f, "{replica} has waited long enough"),
                 Note::Committed { .. } => write!(f, "{replica} committed a command of its own"),

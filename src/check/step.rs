@@ -343,7 +343,12 @@ impl<'a> Step<'a> {
             }
             Note::RaceLost => self.state.seen.note(Sight::RaceLost),
             Note::Retransmitted => self.state.seen.note(Sight::Retransmitted),
-            Note::Committed { .. } => {}
+            Note::Committed { .. }
+            | Note::Suspected { .. }
+            | Note::Campaigning
+            | Note::Following { .. }
+            | Note::Recovered { .. }
+            | Note::Resigned => {}
         }
         self.tell(|| Event::Noted { replica: id, note });
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::network::Network;
 use super::wire::{Report, RoleReport};
 use crate::client::Report as ClientReport;
-use crate::deployment::MemberName;
+use crate::deployment::{MemberName, Struck};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
     /// Members that were lost without being told to, and what is known of the cause.
     pub lost: BTreeMap<MemberName, String>,
+    /// The faults that struck, in the order in which they did.
+    pub struck: Vec<Struck>,
     /// Assertions of the protocol that broke.
     pub violations: Vec<String>,
     /// What the probe found; `None` where the links were not measured.

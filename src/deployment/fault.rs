@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +92,19 @@ pub enum Harm {
         /// Which.
         replica: NodeId,
     },
+}
+
+/// A fault as it came about.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Struck {
+    /// Which of the faults of the trial, from 0.
+    pub fault: usize,
+    /// What it did, with whoever led then in the place of a leader.
+    pub harm: Harm,
+    /// When it began.
+    pub at: Time,
+    /// When it ended, if it did.
+    pub ended_at: Option<Time>,
 }
 
 /// What becomes of records that are on their way to the disk when their replica crashes.

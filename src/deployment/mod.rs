@@ -5,7 +5,7 @@
 //! It knows nothing of transports, processes or service times.
 
 mod fault;
-pub use fault::{Fault, Harm, Unsynced};
+pub use fault::{Fault, Harm, Struck, Unsynced};
 mod member;
 pub use member::MemberName;
 mod network;
@@ -14,7 +14,7 @@ pub use network::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::command::ClientId;
-use crate::paxos::{Config, Mode, SendPolicy, Timing};
+use crate::paxos::{Config, Election, Mode, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
 use crate::topology::{self, Links, Site};
@@ -27,6 +27,8 @@ pub struct Deployment {
     pub mode: Mode,
     /// The quorum table.
     pub quorums: QuorumSystem,
+    /// Who campaigns in Multi-Paxos.
+    pub election: Election,
     /// Whom a proposer contacts first.
     pub send: SendPolicy,
     /// Where everybody is, and how long a message takes.
@@ -101,6 +103,7 @@ impl Deployment {
             id,
             quorums: self.quorums.clone(),
             mode: self.mode,
+            election: self.election,
             send: self.send,
             nearest_first: topology::nearest_first(&self.links, id),
             timing: Timing::for_round_trip(self.longest_round_trip()),
@@ -181,6 +184,7 @@ mod tests {
         Deployment {
             mode,
             quorums: QuorumSystem::majority(3),
+            election: Election::Fixed,
             send: SendPolicy::All,
             links: Links::new(profile, &replicas, &clients, Jitter::None).unwrap(),
             network: Network::default(),

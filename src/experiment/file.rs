@@ -8,6 +8,8 @@
 
 mod document;
 pub(in crate::experiment) use document::{Document, Key, Value, dotted};
+mod election;
+pub use election::{Election, ElectionMode};
 mod emulation;
 pub use emulation::Emulation;
 mod fault;

@@ -9,6 +9,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
     Deployment {
         mode: variant.mode,
         quorums: variant.quorums.clone(),
+        election: point.election,
         send: variant.send,
         links: point.links.clone(),
         network: point.network,

@@ -5,6 +5,7 @@
 //! What is wrong is [`Refused`] with its place in the file.
 //! Predictions are the closed form of [`crate::topology::floor`].
 
+mod election;
 mod emulation;
 mod error;
 pub use error::{Error, Refused};

@@ -9,7 +9,7 @@ use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::paxos::{Config, Mode, Timing};
+use crate::paxos::{Config, Election, Mode, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::sim::{Service, Settings};
@@ -90,6 +90,7 @@ impl Case {
         let deployment = Deployment {
             mode,
             quorums,
+            election: Election::Fixed,
             send: send_policy,
             links,
             network,

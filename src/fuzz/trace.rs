@@ -129,6 +129,11 @@ impl Trace {
             Note::Leading { adopted_count, filled_count, .. } => {
                 self.by(at, by, &format!("LEADS: adopted {adopted_count}, filled {filled_count}"));
             }
+            Note::Suspected { .. } => self.by(at, by, "hears of no leader"),
+            Note::Campaigning => self.by(at, by, "campaigns"),
+            Note::Following { leader } => self.by(at, by, &format!("follows {leader}")),
+            Note::Recovered { .. } => self.by(at, by, "has executed what it adopted"),
+            Note::Resigned => self.by(at, by, "resigns"),
             Note::RaceLost => self.by(at, by, "loses a race"),
             Note::Retransmitted => self.by(at, by, "has waited long enough"),
         }

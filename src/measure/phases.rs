@@ -96,6 +96,11 @@ impl PhaseRecorder {
                 self.phases[Phase::Reply as usize].record(reply);
             }
             Note::Leading { phase1, .. } => self.phases[Phase::Phase1 as usize].record(phase1),
+            Note::Suspected { .. }
+            | Note::Campaigning
+            | Note::Following { .. }
+            | Note::Recovered { .. }
+            | Note::Resigned => {}
             Note::RaceLost => self.race_lost_count += 1,
             Note::Retransmitted => self.retransmitted_count += 1,
         }

@@ -56,6 +56,36 @@ impl Timing {
     }
 }
 
+/// Who campaigns.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Election {
+    /// The leader of the configuration when it starts, and whoever is told to.
+    #[default]
+    Fixed,
+    /// Whoever hears of no leader for a time-out, too.
+    Timeout(Detector),
+}
+
+/// How a replica finds out that nobody leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Detector {
+    /// A leader is heard of at least so often.
+    pub heartbeat: Span,
+    /// After so many heartbeats missed in a row it is suspected.
+    pub misses: u32,
+    /// A suspicion waits for a time drawn uniformly from zero to this: else all would campaign at once.
+    pub spread: Span,
+}
+
+impl Detector {
+    /// The silence after which a leader is suspected.
+    pub fn timeout(&self) -> Span {
+        self.heartbeat.times(self.misses.into())
+    }
+}
+
 /// The configuration of one replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Config {
@@ -65,6 +95,8 @@ pub struct Config {
     pub quorums: QuorumSystem,
     /// Which proposer runs.
     pub mode: Mode,
+    /// Who campaigns in Multi-Paxos.
+    pub election: Election,
     /// Whom it contacts first.
     pub send: SendPolicy,
     /// Every replica, nearest to this one first: whom a thrifty proposer prefers.

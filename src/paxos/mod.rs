@@ -38,7 +38,7 @@ mod words;
 
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;
-pub use config::{Config, Mode, SendPolicy, Timing};
+pub use config::{Config, Detector, Election, Mode, SendPolicy, Timing};
 pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};
 pub use replica::Replica;
 

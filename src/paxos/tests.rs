@@ -18,6 +18,7 @@ fn config(id: u8, quorums: QuorumSystem, mode: Mode, send: SendPolicy) -> Config
         id: NodeId(id),
         quorums,
         mode,
+        election: Election::Fixed,
         send,
         nearest_first: (id..n).chain(0..id).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),

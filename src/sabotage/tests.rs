@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Mode, Scope, SendPolicy, Timing, Value, Vote};
+use crate::paxos::{Election, Mode, Scope, SendPolicy, Timing, Value, Vote};
 use crate::protocol::Envelope;
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
@@ -14,6 +14,7 @@ fn replica(id: u8, rule: Option<Rule>) -> Saboteur {
         id: NodeId(id),
         quorums: QuorumSystem::counts(5, 4, 2).unwrap(),
         mode: Mode::Multi { leader: NodeId(0) },
+        election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: (0..5).map(|node| NodeId((node + id) % 5)).collect(),
         timing: Timing::for_round_trip(Span::ZERO),

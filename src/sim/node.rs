@@ -269,7 +269,12 @@ impl<P: Protocol> Node<P> {
         }
         for note in self.effects.notes.drain(..) {
             match note {
-                Note::Committed { .. } => {}
+                Note::Committed { .. }
+                | Note::Suspected { .. }
+                | Note::Campaigning
+                | Note::Following { .. }
+                | Note::Recovered { .. }
+                | Note::Resigned => {}
                 Note::Leading { .. } => fabric.counts.leaderships += 1,
                 Note::RaceLost => fabric.counts.races_lost += 1,
                 Note::Retransmitted => fabric.counts.retransmissions += 1,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client;
 use crate::command::ClientId;
-use crate::deployment::MemberName;
+use crate::deployment::{MemberName, Struck};
 use crate::measure::PhaseRecording;
 use crate::quorum::NodeId;
 
@@ -20,6 +20,8 @@ pub struct Outcome {
     pub replicas: BTreeMap<NodeId, ReplicaReport>,
     /// The history of each client; the logs of each replica, one for each time it was started.
     pub histories: BTreeMap<MemberName, Vec<Vec<u8>>>,
+    /// The faults that struck, in the order in which they did.
+    pub struck: Vec<Struck>,
     /// An assertion that broke, and where.
     pub violation: Option<String>,
     /// What happened, for those who ask whether it was fair weather.

@@ -193,6 +193,7 @@ impl<P: Protocol> World<P> {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),
             histories: BTreeMap::new(),
+            struck: Vec::new(),
             violation: self.violation,
             counts: self.fabric.counts,
         };

@@ -7,7 +7,7 @@ use flexpaxos::deployment::{Deployment, Durability, Fault, Harm, MemberName, Net
 use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
-use flexpaxos::paxos::{Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::Span;
@@ -24,6 +24,7 @@ fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
     Deployment {
         mode,
         quorums,
+        election: Election::Fixed,
         send: SendPolicy::All,
         links: Links::new(&profile, &replicas, &clients, Jitter::None).expect("regions of it"),
         network: Network::default(),

@@ -13,6 +13,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::election::Election;
 use super::emulation::Emulation;
 use super::fault::Fault;
 use super::transport::Transport;
@@ -38,6 +39,9 @@ pub struct File {
     /// What a replica keeps through a crash.
     #[serde(default)]
     pub durability: Durable,
+    /// Who campaigns.
+    #[serde(default)]
+    pub election: Election,
     /// How members send to one another.
     #[serde(default)]
     pub transport: Transport,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::experiment::sweep;
 use crate::quorum;
 use crate::runtime::net::transport;
+use crate::time::Span;
 use crate::topology;
 use crate::workload;
 
@@ -42,6 +43,18 @@ pub enum Error {
     /// A tolerance that no link keeps.
     #[error("`probe.tolerance` is zero")]
     NoTolerance,
+    /// A time-out within which no follower can be heard.
+    #[error(
+        "a leader is suspected after {:.1} ms, but to hear from every replica takes it {:.1} ms",
+        timeout.as_millis_f64(),
+        least.as_millis_f64()
+    )]
+    Impatient {
+        /// The time-out.
+        timeout: Span,
+        /// The longest round trip and a heartbeat.
+        least: Span,
+    },
     /// A list without an item.
     #[error("`{key}` has no item")]
     NoItem {
@@ -247,6 +260,7 @@ impl Error {
             Self::Empty { .. } => "say it in a sentence",
             Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
             Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
+            Self::Impatient { .. } => "raise `election.misses` or `election.heartbeat`",
             Self::NoItem { .. } => "give at least one",
             Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
                 "rates and clients are totals, shared equally by the client regions"

@@ -5,7 +5,7 @@ use toml::Spanned;
 use crate::cluster::Probe;
 use crate::deployment::{self, Durability, Network};
 use crate::experiment::file::{File, Length};
-use crate::paxos::{Mode, SendPolicy};
+use crate::paxos::{Election, Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::runtime::net::{Precision, Transport};
 use crate::sim;
@@ -17,7 +17,7 @@ use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{emulation, load, network, probe, transport, variants};
+use super::{election, emulation, load, network, probe, transport, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -48,6 +48,8 @@ pub struct Point {
     pub workload: Workload,
     /// What a replica keeps through a crash.
     pub durability: Durability,
+    /// Who campaigns.
+    pub election: Election,
     /// What links do besides delaying.
     pub network: Network,
     /// What the simulator is told beside the deployment.
@@ -103,6 +105,7 @@ impl Point {
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
+        let election = election::election(&file.election, &places.links)?;
         Ok(Self {
             label: String::new(),
             settings: Vec::new(),
@@ -115,6 +118,7 @@ impl Point {
             workload,
             durability,
             simulated: faults::simulated(file),
+            election,
             network: network::network(file)?,
             sim: simulated::settings(file),
             has_service: file.service.is_some(),

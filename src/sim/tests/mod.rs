@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Service, Settings, World};
 use crate::deployment::{Deployment, Durability, Harm, Network};
 use crate::link::Conditions;
-use crate::paxos::{Mode, SendPolicy};
+use crate::paxos::{Election, Mode, SendPolicy};
 use crate::protocol::{Effects, Input, Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
@@ -113,6 +113,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
     Deployment {
         mode: Mode::Multi { leader: NodeId(0) },
         quorums: QuorumSystem::majority(n),
+        election: Election::Fixed,
         send: SendPolicy::All,
         links: Links::new(&profile, &regions, &regions[..1], jitter).unwrap(),
         network: Network::default(),

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flexpaxos::paxos::{
-    Ballot, Checkpoint, Config, Effects, Input, Message, Mode, Record, Replica, Scope, SendPolicy,
-    Timing,
+    Ballot, Checkpoint, Config, Effects, Election, Input, Message, Mode, Record, Replica, Scope,
+    SendPolicy, Timing,
 };
 use flexpaxos::protocol::{Envelope, Executed, Note, Protocol, Slot, TimerId};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -395,6 +395,11 @@ impl World {
             }),
             Note::RaceLost => self.write(|| format!("{id} loses a race")),
             Note::Retransmitted => self.write(|| format!("{id} has waited long enough")),
+            Note::Suspected { .. } => self.write(|| format!("{id} hears of no leader")),
+            Note::Campaigning => self.write(|| format!("{id} campaigns")),
+            Note::Following { leader } => self.write(|| format!("{id} follows {leader}")),
+            Note::Recovered { .. } => self.write(|| format!("{id} has executed what it adopted")),
+            Note::Resigned => self.write(|| format!("{id} resigns")),
             Note::Committed { .. } => {}
         }
     }
@@ -425,6 +430,7 @@ fn config(deployment: &Deployment, index: usize) -> Config {
         id: id(index),
         quorums: deployment.quorums.clone(),
         mode: deployment.mode,
+        election: Election::Fixed,
         send: deployment.send,
         nearest_first: (index..index + n).map(id).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),

@@ -1,0 +1,32 @@
+//! `[election]`, as typed.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Length;
+
+/// `[election]`: who campaigns in Multi-Paxos.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Election {
+    /// Whether a leader that falls silent is replaced; it is not, if absent.
+    #[serde(default)]
+    pub mode: ElectionMode,
+    /// How often a leader is heard of; 100 ms if absent.
+    pub heartbeat: Option<Spanned<Length>>,
+    /// How many heartbeats in a row are missed before it is suspected; 10 if absent.
+    pub misses: Option<Spanned<u32>>,
+    /// The longest random wait before an election begins; as long as the time-out if absent.
+    pub spread: Option<Spanned<Length>>,
+}
+
+/// Whether a leader that falls silent is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ElectionMode {
+    /// The leader of the variant leads, and whoever is told to.
+    #[default]
+    Fixed,
+    /// Whoever hears of no leader for a time-out campaigns.
+    Timeout,
+}
