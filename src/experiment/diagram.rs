@@ -170,6 +170,10 @@ impl Watch {
             Message::Learn { .. }
             | Message::Values { .. }
             | Message::Executed { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatAck { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteGranted { .. }
             | Message::Reserved { .. } => false,
         }
     }

@@ -70,6 +70,7 @@ impl Case {
             // Impatience with a thin link or a busy processor is a jam that never ends.
             timing = Timing::for_round_trip(round_trip);
         }
+        let election = system::election(seed, round_trip, timing);
         let mut kinds = Dice::new(seed, Purpose::Weather);
         let weather = Weather::draw(&mut kinds);
         let durability = if kinds.one_in(3) && !weather.has_crashes() {
@@ -90,7 +91,7 @@ impl Case {
         let deployment = Deployment {
             mode,
             quorums,
-            election: Election::Fixed,
+            election,
             send: send_policy,
             links,
             network,
@@ -203,13 +204,14 @@ fn costs(seed: u64) -> (Service, Network) {
 /// The whole case in a few lines, and one for each fault.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Deployment { mode, quorums, send, links, workload, durability, warmup, .. } =
-            &self.deployment;
+        let Deployment {
+            mode, quorums, election, send, links, workload, durability, warmup, ..
+        } = &self.deployment;
         let Service { receive, send: sending, sync } = self.settings.service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;
         let Timing { retransmit_after, backoff, announce_after, fill_after } = self.timing;
-        let mode = match mode {
+        let mode_name = match mode {
             Mode::Classic => "classic".to_owned(),
             Mode::Multi { leader } => format!("multi, led by {leader}"),
         };
@@ -223,7 +225,16 @@ impl fmt::Display for Case {
             quorums.phase1(),
             quorums.phase2()
         )?;
-        writeln!(f, "{mode}, send {send:?}, {durability:?}")?;
+        let election = match election {
+            Election::Timeout(detector) if *mode != Mode::Classic => format!(
+                ", elected by a heartbeat every {}, {} missed, and {} of chance",
+                ms(detector.heartbeat),
+                detector.misses,
+                ms(detector.spread)
+            ),
+            _ => String::new(),
+        };
+        writeln!(f, "{mode_name}{election}, send {send:?}, {durability:?}")?;
         writeln!(
             f,
             "{} client regions, {workload:?} for {}; longest round trip {}",

@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Calm = 8,
     /// The seed of the simulated world.
     World = 9,
+    /// Whether leaders are elected, and how soon they are suspected.
+    Election = 10,
 }
 
 /// One random stream.

@@ -2,7 +2,7 @@
 
 use super::dice::{Dice, Purpose};
 use super::limits::{Limits, Protocol};
-use crate::paxos::{Mode, SendPolicy, Timing};
+use crate::paxos::{Detector, Election, Mode, SendPolicy, Timing};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::time::Span;
@@ -115,6 +115,25 @@ pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
         announce_after,
         fill_after: retransmit_after.times(factors[2]),
     }
+}
+
+/// Who campaigns: for two seeds of three whoever hears of no leader, with patience for a round trip and a
+/// sync or with much more; else whoever is told to.
+pub(super) fn election(seed: u64, round_trip: Span, timing: Timing) -> Election {
+    let mut dice = Dice::new(seed, Purpose::Election);
+    let (misses, patience) = (dice.between(1, 8), dice.pick(&[1, 2, 5]));
+    let spread = dice.pick(&[1, 2, 4]);
+    if dice.one_in(3) {
+        return Election::Fixed;
+    }
+    let least = round_trip.times(2) + Span::from_millis(25);
+    let timeout = least.times(patience).max(timing.backoff);
+    let heartbeat = Span(timeout.0 / misses);
+    let misses = u32::try_from(misses).expect("at most eight");
+    // A leader asks for answers within a time-out; with one heartbeat in it none would be in time.
+    let (heartbeat, misses) =
+        if misses == 1 { (Span(timeout.0 / 2), 2) } else { (heartbeat, misses) };
+    Election::Timeout(Detector { heartbeat, misses, spread: timeout.times(spread) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::deployment::{Harm, MemberName};
 use crate::history::{Check, Error, Options, Verdict};
-use crate::paxos::Mode;
+use crate::paxos::{Election, Mode};
 use crate::protocol::{Protocol, Slot};
 use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
@@ -148,12 +148,13 @@ impl<'a> Trial<'a> {
         (open, self.alive().map(|(_, it)| it.executed_below()).collect())
     }
 
-    /// Somebody is told to lead if nobody does.
+    /// Somebody is told to lead if nobody does, unless leaders are elected.
     ///
     /// It is always the same one: with a quorum of each phase alive that is all that Paxos asks for.
     /// One that leads is left alone, however little comes of it.
     fn supervise(&mut self) {
-        if let Mode::Multi { .. } = self.case.deployment.mode
+        let deployment = &self.case.deployment;
+        if let (Mode::Multi { .. }, Election::Fixed) = (deployment.mode, deployment.election)
             && !self.is_led()
         {
             self.world.inject(&Harm::Campaign { replica: self.case.candidate }, None);

@@ -122,6 +122,11 @@ impl Acceptor {
         self.slots.range(Slot::ZERO).filter(|(_, state)| state.vote.is_some()).count()
     }
 
+    /// The highest ballot promised for all slots.
+    pub(super) const fn promised_everywhere(&self) -> Ballot {
+        self.promised
+    }
+
     /// The highest ballot promised anywhere.
     pub fn promised_highest(&self) -> Ballot {
         self.promised_from(Slot::ZERO)

@@ -140,6 +140,30 @@ pub enum Message {
         /// The slot after the last.
         below: Slot,
     },
+    /// The sender leads with this ballot, and every slot below is chosen, as in [`Message::Chosen`].
+    Heartbeat {
+        /// The ballot.
+        ballot: Ballot,
+        /// The slot after the last that is chosen.
+        chosen_below: Slot,
+    },
+    /// The sender heard that, and has promised no higher ballot.
+    HeartbeatAck {
+        /// The ballot heard.
+        ballot: Ballot,
+    },
+    /// Would you promise this ballot? Nothing is promised yet.
+    PreVote {
+        /// The ballot that the sender would use.
+        ballot: Ballot,
+        /// It has executed every slot below this.
+        executed_below: Slot,
+    },
+    /// The sender hears of no leader, and would promise.
+    PreVoteGranted {
+        /// The ballot asked for.
+        ballot: Ballot,
+    },
     /// To itself: the reservation of the rounds below this is durable.
     Reserved {
         /// The bound.

@@ -20,13 +20,12 @@
 //!    [`durable send`](crate::protocol::Effects::durable_sends); a Phase2a need not wait for the
 //!    leader's own vote. Kept by `a_promise_and_a_vote_wait_for_the_disk_and_a_phase2a_does_not`.
 //!
-//! What is not here: leader election and failure detection; they come with failover.
-
 mod acceptor;
 mod ballot;
 mod catch_up;
 mod classic;
 mod config;
+mod election;
 mod learner;
 mod message;
 mod multi;

@@ -4,12 +4,14 @@
 //! When it begins to lead it proposes again whatever its phase-1 quorum reports, fills the holes
 //! between with no-ops, and from then on gives each command the next slot without waiting for the
 //! one before.
-//! Who campaigns is not decided here.
+//! Who campaigns is not decided here, but in `election.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Effects;
 use super::ballot::Ballot;
+use super::config::Election;
+use super::election::Watch;
 use super::message::{Message, Scope, Value, Vote};
 use super::replica::{Awaiting, Proposer, Replica, TimerKind};
 use super::window::Window;
@@ -38,6 +40,10 @@ pub(super) struct Multi {
     announced_below: Slot,
     is_announce_armed: bool,
     is_retransmit_armed: bool,
+    /// Of what was adopted or filled when it began to lead: the end, and since when; until it is executed.
+    recovering: Option<(Slot, Time)>,
+    /// What it hears of leaders, where they are elected.
+    pub(super) watch: Option<Watch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +84,7 @@ const RETRANSMIT_LIMIT: usize = 1024;
 
 impl Multi {
     /// A proposer that takes `leader` for the leader until it hears of another.
-    pub(super) fn new(leader: NodeId) -> Self {
+    pub(super) fn new(leader: NodeId, election: Election) -> Self {
         Self {
             hint: leader,
             rival: Ballot::NONE,
@@ -90,11 +96,22 @@ impl Multi {
             announced_below: Slot::ZERO,
             is_announce_armed: false,
             is_retransmit_armed: false,
+            recovering: None,
+            watch: Watch::new(election),
         }
     }
 
     pub(super) fn is_leading(&self) -> bool {
         matches!(self.state, State::Leading { .. })
+    }
+
+    /// Whom clients that ask here are sent to; nobody, where leaders are elected and none is heard of.
+    fn leader_of(&self, myself: NodeId) -> Option<NodeId> {
+        let leader = match &self.watch {
+            Some(watch) => watch.following(),
+            None => Some(self.hint),
+        };
+        leader.filter(|leader| *leader != myself)
     }
 
     /// Another proposer uses `ballot`: clients that ask here are sent to the highest.
@@ -117,14 +134,45 @@ impl Replica {
         }
     }
 
+    /// The highest ballot that this replica knows of.
+    fn highest_ballot(&mut self) -> Ballot {
+        let promised = self.acceptor.promised_highest();
+        let multi = self.multi();
+        multi.rival.max(multi.last).max(promised)
+    }
+
+    /// A ballot above every one that this replica knows of; it is not used before it is reserved.
+    pub(super) fn next_ballot(&mut self) -> Ballot {
+        let round = self.highest_ballot().round;
+        Ballot { round: self.rounds.above(round), proposer: self.config.id }
+    }
+
+    /// The ballot that it leads with.
+    pub(super) fn leading(&self) -> Option<Ballot> {
+        match &self.proposer {
+            Proposer::Multi(Multi { state: State::Leading { ballot, .. }, .. }) => Some(*ballot),
+            _ => None,
+        }
+    }
+
+    /// Whether it neither leads nor runs phase 1.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(&self.proposer, Proposer::Multi(Multi { state: State::Idle, .. }))
+    }
+
+    /// Whether `ballot` is above the one that it leads or runs phase 1 with.
+    pub(super) fn is_rival(&self, ballot: Ballot) -> bool {
+        !self.is_idle() && matches!(&self.proposer, Proposer::Multi(multi) if ballot > multi.last)
+    }
+
     /// Starts phase 1 over every slot that is not executed here (Paxos made simple, section 3).
     ///
     /// # Panics
     /// In classic mode, which has no leader.
     pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
-        let multi = self.multi();
-        let seen = multi.rival.max(multi.last).max(self.acceptor.promised_highest());
+        let seen = self.highest_ballot();
         let ballot = self.new_ballot(seen, effects);
+        self.begin_campaign(now, effects);
         let from = self.learner.executed_below();
         let myself = self.config.id;
         let multi = self.multi();
@@ -189,6 +237,7 @@ impl Replica {
         let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
         multi.next = end;
         multi.in_flight.forget_below(executed_below);
+        multi.recovering = multi.watch.is_some().then_some((end, now));
         let (mut adopted_count, mut filled_count) = (0, 0);
         for slot in (from.max(executed_below).0..end.0).map(Slot) {
             if self.learner.is_chosen(slot) {
@@ -217,6 +266,20 @@ impl Replica {
         // What an earlier leader told may have been lost with it.
         self.multi().announced_below = Slot::ZERO;
         self.arm_announce(effects);
+        self.begin_heartbeats(now, effects);
+        self.note_recovery(now, effects);
+    }
+
+    /// Says once that everything adopted or filled is executed.
+    pub(super) fn note_recovery(&mut self, now: Time, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
+        let Proposer::Multi(multi) = &mut self.proposer else { return };
+        if let Some((end, since)) = multi.recovering
+            && executed_below >= end
+        {
+            multi.recovering = None;
+            effects.notes.push(Note::Recovered { transfer: now.since(since) });
+        }
     }
 
     /// A client's command: proposed, queued behind phase 1, or sent on to the leader.
@@ -228,7 +291,7 @@ impl Replica {
             State::Preparing(_) => multi.queue.push_back((now, command)),
             State::Idle if is_to_campaign => multi.queue.push_back((now, command)),
             State::Idle => {
-                let leader = Some(multi.hint).filter(|hint| *hint != myself);
+                let leader = multi.leader_of(myself);
                 effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }
         }
@@ -312,6 +375,7 @@ impl Replica {
     /// the refusing acceptor is not in.
     pub(super) fn handle_refused_multi(
         &mut self,
+        now: Time,
         from: NodeId,
         ballot: Ballot,
         promised: Ballot,
@@ -319,6 +383,11 @@ impl Replica {
     ) {
         let Proposer::Multi(multi) = &mut self.proposer else { return };
         let everybody = self.config.everybody();
+        if multi.state == State::Idle && multi.watch.is_some() {
+            multi.rival = multi.rival.max(promised);
+            self.handle_refused_pre_vote(now, ballot, effects);
+            return;
+        }
         let is_over = match &mut multi.state {
             State::Preparing(preparing) if preparing.ballot == ballot => {
                 preparing.refused_by.insert(from);
@@ -332,21 +401,23 @@ impl Replica {
         };
         multi.rival = multi.rival.max(promised);
         if is_over {
-            self.give_up(effects);
+            self.give_up(now, effects);
         }
     }
 
     /// Gives up the ballot; who waited for phase 1 is sent on.
     ///
     /// Open proposals stay: they may yet be chosen, and then their clients are answered.
-    fn give_up(&mut self, effects: &mut Effects) {
+    pub(super) fn give_up(&mut self, now: Time, effects: &mut Effects) {
         let myself = self.config.id;
+        self.end_heartbeats(now, effects);
         let multi = self.multi();
         multi.state = State::Idle;
+        multi.recovering = None;
         if multi.rival > multi.last {
             multi.hint = multi.rival.proposer;
         }
-        let leader = Some(multi.hint).filter(|hint| *hint != myself);
+        let leader = multi.leader_of(myself);
         effects.notes.push(Note::RaceLost);
         for (_, command) in std::mem::take(&mut multi.queue) {
             effects.replies.push(Reply::NotLeader { request: command.request, leader });
@@ -369,14 +440,15 @@ impl Replica {
             // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
             // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
             // "chosen below" would vouch for votes at this ballot in slots where it lost.
-            self.give_up(effects);
+            self.give_up(now, effects);
         }
         let Some(proposal) = proposal else { return };
         let Some(command) = proposal.value.command() else { return };
         let request = command.request;
         if proposal.value != *value {
             // A deposed leader's command lost its slot; its client asks again elsewhere.
-            let leader = Some(self.multi().hint).filter(|hint| *hint != self.config.id);
+            let myself = self.config.id;
+            let leader = self.multi().leader_of(myself);
             effects.replies.push(Reply::NotLeader { request, leader });
             return;
         }

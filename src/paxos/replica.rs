@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::acceptor::Acceptor;
 use super::ballot::{Ballot, Rounds};
 use super::classic::Classic;
-use super::config::{Config, Mode};
+use super::config::{Config, Election, Mode};
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::Multi;
@@ -75,6 +75,10 @@ pub(super) enum TimerKind {
     CatchUp,
     /// Classic: look whether execution is blocked by a hole.
     Fill,
+    /// Where leaders are elected: whoever listens asks itself whether it still hears one.
+    Election,
+    /// Where leaders are elected: a leader says that it is there.
+    Heartbeat,
     /// Classic: an attempt's time-out or back-off is over.
     Attempt(Slot),
 }
@@ -86,7 +90,9 @@ impl TimerKind {
             Self::Announce => 1,
             Self::CatchUp => 2,
             Self::Fill => 3,
-            Self::Attempt(slot) => 4 + slot.0,
+            Self::Election => 4,
+            Self::Heartbeat => 5,
+            Self::Attempt(slot) => 6 + slot.0,
         })
     }
 
@@ -96,7 +102,9 @@ impl TimerKind {
             1 => Self::Announce,
             2 => Self::CatchUp,
             3 => Self::Fill,
-            other => Self::Attempt(Slot(other - 4)),
+            4 => Self::Election,
+            5 => Self::Heartbeat,
+            other => Self::Attempt(Slot(other - 6)),
         }
     }
 }
@@ -106,7 +114,7 @@ impl Replica {
     pub fn new(config: Config) -> Self {
         let proposer = match config.mode {
             Mode::Classic => Proposer::Classic(Classic::default()),
-            Mode::Multi { leader } => Proposer::Multi(Multi::new(leader)),
+            Mode::Multi { leader } => Proposer::Multi(Multi::new(leader, config.election)),
         };
         let is_safe = config.quorums.disjoint().is_none();
         Self {
@@ -148,10 +156,13 @@ impl Replica {
             effects.send(self.config.others(), self.everything_after_execution());
             self.arm_catch_up(effects);
         }
+        self.listen(now, effects);
         if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
             // Who is behind would be told every vote since; it learns what is chosen first.
-            self.is_to_campaign = self.is_rejoining;
-            if !self.is_to_campaign {
+            // Where leaders are elected, another may lead by now: it listens first.
+            let is_elected = self.config.election != Election::Fixed;
+            self.is_to_campaign = self.is_rejoining && !is_elected;
+            if !self.is_rejoining {
                 self.campaign(now, effects);
             }
         }
@@ -219,6 +230,7 @@ impl Replica {
     }
 
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
+        self.listen_to(now, from, &message, effects);
         match message {
             Message::Phase1a { ballot, scope } => self.handle_phase1a(from, ballot, scope, effects),
             Message::Phase1b { ballot, scope, votes } => match (&self.proposer, scope) {
@@ -243,7 +255,9 @@ impl Replica {
                 }
             },
             Message::Refused { ballot, promised, slot } => match self.proposer {
-                Proposer::Multi(_) => self.handle_refused_multi(from, ballot, promised, effects),
+                Proposer::Multi(_) => {
+                    self.handle_refused_multi(now, from, ballot, promised, effects);
+                }
                 Proposer::Classic(_) => {
                     self.handle_refused_classic(from, ballot, promised, slot, effects);
                 }
@@ -257,6 +271,17 @@ impl Replica {
                 self.handle_values(now, from, first, values, executed_below, effects);
             }
             Message::Executed { below } => self.handle_executed(from, below),
+            Message::Heartbeat { ballot, chosen_below } => {
+                self.note_ballot(ballot);
+                self.handle_heartbeat(now, from, ballot, chosen_below, effects);
+            }
+            Message::HeartbeatAck { ballot } => self.handle_heartbeat_ack(from, ballot),
+            Message::PreVote { ballot, executed_below } => {
+                self.handle_pre_vote(now, from, ballot, executed_below, effects);
+            }
+            Message::PreVoteGranted { ballot } => {
+                self.handle_pre_vote_granted(now, from, ballot, effects);
+            }
             Message::Reserved { below } => self.rounds.confirm(below),
         }
     }
@@ -370,8 +395,9 @@ impl Replica {
             }
         }
         self.awaiting.forget_below(self.learner.executed_below());
-        if let Proposer::Classic(_) = self.proposer {
-            self.watch_for_holes(effects);
+        match self.proposer {
+            Proposer::Classic(_) => self.watch_for_holes(effects),
+            Proposer::Multi(_) => self.note_recovery(now, effects),
         }
     }
 
@@ -387,6 +413,8 @@ impl Replica {
             TimerKind::Retransmit => self.retransmit(now, effects),
             TimerKind::Announce => self.announce(effects),
             TimerKind::CatchUp => self.catch_up_again(effects),
+            TimerKind::Election => self.doubt(now, effects),
+            TimerKind::Heartbeat => self.beat(now, effects),
             TimerKind::Fill => self.fill_holes(now, effects),
             TimerKind::Attempt(slot) => self.attempt_again(slot, effects),
         }

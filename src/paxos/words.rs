@@ -18,6 +18,10 @@ impl Message {
             Self::Learn { .. } => "learn",
             Self::Values { .. } => "values",
             Self::Executed { .. } => "executed",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::HeartbeatAck { .. } => "heartbeat-ack",
+            Self::PreVote { .. } => "pre-vote",
+            Self::PreVoteGranted { .. } => "pre-vote-granted",
             Self::Reserved { .. } => "reserved",
         }
     }
@@ -57,6 +61,13 @@ impl Display for Message {
                 write!(f, "; executed below {}", executed_below.0)
             }
             Self::Executed { below } => write!(f, "durably below {}", below.0),
+            Self::Heartbeat { ballot, chosen_below } => {
+                write!(f, "{ballot}, chosen below {}", chosen_below.0)
+            }
+            Self::HeartbeatAck { ballot } | Self::PreVoteGranted { ballot } => ballot.fmt(f),
+            Self::PreVote { ballot, executed_below } => {
+                write!(f, "{ballot}, executed below {}", executed_below.0)
+            }
             Self::Reserved { below } => write!(f, "below {below}"),
         }
     }

@@ -148,6 +148,9 @@ scripts! {
     phase_one_may_be_the_smaller
     accept_quorum_leader_deposed
     a_stale_leader_claims_nothing
+    an_elected_leader_finishes_what_was_begun
+    who_hears_no_leader_deposes_nobody
+    a_leader_that_nobody_answers_resigns
     classic_duel
     classic_adopts_a_rivals_value
     classic_fills_a_dead_proposers_hole

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
-use flexpaxos::paxos::{Input, Mode, Replica, SendPolicy};
+use flexpaxos::paxos::{Election, Input, Mode, Replica, SendPolicy};
 use flexpaxos::protocol::{Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 
@@ -65,7 +65,7 @@ fn deployment(dice: &mut Dice, broken: Broken) -> Deployment {
     let leader = NodeId(u8::try_from(dice.below(quorums.n())).expect("few replicas"));
     let mode = if dice.below(3) == 0 { Mode::Classic } else { Mode::Multi { leader } };
     let send = if dice.below(3) == 0 { SendPolicy::Quorum } else { SendPolicy::All };
-    Deployment { quorums, mode, send }
+    Deployment { quorums, mode, election: Election::Fixed, send }
 }
 
 fn quorums(dice: &mut Dice) -> QuorumSystem {

@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `send=quorum`, `persist=when-told`, `unsafe` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `unsafe` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -13,7 +13,7 @@
 //! | `crash r0`, `crash r0 after-persist` | what waits for the disk is lost, or only what waits for that |
 //! | `restart r0` | it starts with what is durable |
 //! | `campaign r0` | it runs phase 1 |
-//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `attempt 0` |
+//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `attempt 0` |
 //! | `partition r0 r1 \| r2`, `heal` | messages between the groups are lost |
 //! | `state r0`, `state r0 slot 0` | what it knows |
 //! | `check` | what the oracle says |
@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation};
-use flexpaxos::paxos::{Input, Mode, SendPolicy};
+use flexpaxos::paxos::{Detector, Election, Input, Mode, SendPolicy};
 use flexpaxos::protocol::{Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use flexpaxos::time::Span;
 
 use super::world::{Deployment, Driver, Persist, World};
 
@@ -221,13 +222,18 @@ fn cluster(options: &[&str]) -> World {
         Some("all") | None => SendPolicy::All,
         Some(other) => panic!("`{other}` is no policy"),
     };
+    let election = match named.remove("election") {
+        Some("timeout") => Election::Timeout(DETECTOR),
+        Some("fixed") | None => Election::Fixed,
+        Some(other) => panic!("`{other}` is no election"),
+    };
     let persist = match named.remove("persist") {
         Some("when-told") => Persist::WhenTold,
         Some("at-once") | None => Persist::AtOnce,
         Some(other) => panic!("`{other}` is no time to persist"),
     };
     assert!(named.is_empty(), "unknown options: {named:?}");
-    let mut world = World::new(&Deployment { quorums, mode, send }, Driver::Honest);
+    let mut world = World::new(&Deployment { quorums, mode, election, send }, Driver::Honest);
     world.is_written = false;
     world.everybody().iter().for_each(|id| world.start(id));
     while !world.packets.is_empty() {
@@ -262,13 +268,19 @@ fn node(name: &str) -> NodeId {
     NodeId(number.unwrap_or_else(|| panic!("`{name}` is no replica")))
 }
 
+/// A time-out of 30 ms.
+const DETECTOR: Detector =
+    Detector { heartbeat: Span::from_millis(10), misses: 3, spread: Span::from_millis(30) };
+
 fn timer(kind: &[&str]) -> TimerId {
     TimerId(match kind {
         ["retransmit"] => 0,
         ["announce"] => 1,
         ["catch-up"] => 2,
         ["fill"] => 3,
-        ["attempt", slot] => 4 + slot.parse::<u64>().expect("a slot"),
+        ["election"] => 4,
+        ["heartbeat"] => 5,
+        ["attempt", slot] => 6 + slot.parse::<u64>().expect("a slot"),
         _ => panic!("`{kind:?}` is no timer"),
     })
 }

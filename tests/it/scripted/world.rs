@@ -44,6 +44,7 @@ pub(crate) enum Persist {
 pub(crate) struct Deployment {
     pub(crate) quorums: QuorumSystem,
     pub(crate) mode: Mode,
+    pub(crate) election: Election,
     pub(crate) send: SendPolicy,
 }
 
@@ -430,7 +431,7 @@ fn config(deployment: &Deployment, index: usize) -> Config {
         id: id(index),
         quorums: deployment.quorums.clone(),
         mode: deployment.mode,
-        election: Election::Fixed,
+        election: deployment.election,
         send: deployment.send,
         nearest_first: (index..index + n).map(id).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
