@@ -52,7 +52,12 @@ fn leader() -> (Replica, Ballot) {
     let mut leader = replica(LEADER);
     let ballot = leader.acceptor().promised_highest();
     for from in [LEADER, FOLLOWER] {
-        let message = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+        let message = Message::Phase1b {
+            ballot,
+            scope: Scope::From(Slot(0)),
+            votes: Vec::new(),
+            quorums: Vec::new(),
+        };
         give(&mut leader, Input::Message { from, message });
     }
     assert!(leader.is_leader());

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) chosen: BTreeMap<Slot, Value>,
     /// Votes for values that are not chosen in their slot.
     tallies: BTreeMap<(Slot, Ballot), Tally>,
+    /// The phase-2 quorum of each ballot, where each has its own.
+    announced: BTreeMap<Ballot, NodeSet>,
     /// The slot that each acknowledged write was said to be in.
     acknowledged: BTreeMap<RequestId, Slot>,
     /// The slot in which each request changed the state machine.
@@ -37,6 +39,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// A proposer announced the phase-2 quorum of its ballot.
+    pub(super) fn announced(&mut self, ballot: Ballot, quorum: NodeSet) {
+        self.announced.insert(ballot, quorum);
+    }
+
     /// An acceptor voted, durably or by having told so.
     pub(super) fn vote(
         &mut self,
@@ -57,7 +64,7 @@ impl Ledger {
             return Some((Claim::Agreement, how));
         }
         tally.voters.insert(voter);
-        if !quorums.is_phase2(tally.voters) {
+        if !quorums.is_phase2_at(tally.voters, self.announced.get(ballot).copied()) {
             return None;
         }
         if let Some(chosen) = chosen {

@@ -15,7 +15,7 @@ use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Config, Election, Mode, Timing};
+use crate::paxos::{Config, Mode, Timing};
 use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -94,7 +94,7 @@ impl World {
             id,
             quorums: self.setup.quorums.clone(),
             mode: self.setup.mode,
-            election: Election::Fixed,
+            election: self.setup.election,
             send: self.setup.send,
             nearest_first: around,
             timing,

@@ -2,8 +2,9 @@
 
 use super::claim::Sight;
 use super::state::Budgets;
-use crate::paxos::{Mode, SendPolicy};
+use crate::paxos::{Detector, Election, Mode, SendPolicy};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::time::Span;
 
 /// A small deployment with a name.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Preset {
 pub(super) struct Setup {
     pub(super) quorums: QuorumSystem,
     pub(super) mode: Mode,
+    pub(super) election: Election,
     pub(super) send: SendPolicy,
     pub(super) clients: Vec<Script>,
     pub(super) budgets: Budgets,
@@ -91,6 +93,8 @@ impl Preset {
             lossy(),
             retry(),
             trim(),
+            election(),
+            per_ballot(),
         ]
     }
 
@@ -150,6 +154,7 @@ fn multi(n: usize) -> Setup {
     Setup {
         quorums: QuorumSystem::majority(n),
         mode: Mode::Multi { leader: R0 },
+        election: Election::Fixed,
         send: SendPolicy::All,
         clients: vec![once(R0)],
         budgets: Budgets::default(),
@@ -384,6 +389,43 @@ fn trim() -> Preset {
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Written,
             sights: &[Sight::Answered, Sight::LeaderChanged],
+            ..multi(3)
+        },
+    }
+}
+
+/// Time stands still in a check, so whoever is asked hears of no leader, and a leader that was not answered
+/// since its last heartbeat resigns: elections at every moment, right or wrong.
+fn election() -> Preset {
+    let at_once = Detector { heartbeat: Span::ZERO, misses: 1, spread: Span::ZERO };
+    Preset {
+        name: "election",
+        about: "replicas that take the leader for dead, rightly or not, elect another one",
+        setup: Setup {
+            election: Election::Timeout(at_once),
+            clients: vec![once(R0)],
+            budgets: Budgets { timers: 1, ..Budgets::default() },
+            prelude: Prelude::Led,
+            progress: ProgressFrom::QuietStates,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            ..multi(3)
+        },
+    }
+}
+
+/// A majority of three is enough to learn what was announced, and r0 alone to vote: another one leads when
+/// it has heard of r0 itself.
+fn per_ballot() -> Preset {
+    Preset {
+        name: "per-ballot",
+        about: "each ballot has a phase-2 quorum of its own, of one replica, which a later phase 1 must meet",
+        setup: Setup {
+            quorums: QuorumSystem::per_ballot(3, 1).expect("one is of three"),
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            prelude: Prelude::Led,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(3)
         },
     }

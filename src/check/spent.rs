@@ -48,7 +48,7 @@ pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
 fn is_news_to(replica: &Saboteur, message: &Message) -> bool {
     let acceptor = replica.replica().acceptor();
     match message {
-        Message::Phase1a { ballot, scope: Scope::Only(slot) | Scope::From(slot) } => {
+        Message::Phase1a { ballot, scope: Scope::Only(slot) | Scope::From(slot), .. } => {
             acceptor.promised(*slot) < *ballot
         }
         Message::Phase2a { ballot, slot, .. } => {

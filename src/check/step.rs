@@ -297,6 +297,9 @@ impl<'a> Step<'a> {
     fn note_told(&mut self, id: NodeId, node: &mut Node, message: &Message) {
         let told = &mut node.told;
         match message {
+            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
+                self.ledger().announced(*ballot, *quorum);
+            }
             Message::Phase1b { ballot, scope: Scope::From(_), .. } => {
                 told.promised = told.promised.max(*ballot);
             }

@@ -178,6 +178,18 @@ impl Watch {
         }
     }
 
+    /// The phase-2 quorum of a ballot, where each has its own.
+    fn announced_quorum(&self, of: Ballot) -> Option<NodeSet> {
+        self.seen.iter().find_map(|seen| match seen {
+            Seen::Message { message: Message::Phase1a { ballot, quorum, .. }, .. }
+                if *ballot == of =>
+            {
+                *quorum
+            }
+            _ => None,
+        })
+    }
+
     fn concerns_record(&self, record: &Record) -> bool {
         match record {
             Record::Vote { slot, .. } | Record::Promise { scope: Scope::Only(slot), .. } => {
@@ -229,7 +241,8 @@ impl Watch {
                     for slot in self.slots.iter().filter(|slot| (first..=last).contains(slot)) {
                         let votes = votes.entry((*slot, *ballot)).or_default();
                         votes.insert(*by);
-                        if self.quorums.is_phase2(*votes) && !chosen.contains(slot) {
+                        let announced = self.announced_quorum(*ballot);
+                        if self.quorums.is_phase2_at(*votes, announced) && !chosen.contains(slot) {
                             chosen.push(*slot);
                             let names: Vec<String> =
                                 votes.iter().map(|id| id.to_string()).collect();

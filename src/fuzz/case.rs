@@ -71,6 +71,10 @@ impl Case {
             timing = Timing::for_round_trip(round_trip);
         }
         let election = system::election(seed, round_trip, timing);
+        let quorums = match (mode, election) {
+            (Mode::Multi { .. }, Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
+            _ => quorums,
+        };
         let mut kinds = Dice::new(seed, Purpose::Weather);
         let weather = Weather::draw(&mut kinds);
         let durability = if kinds.one_in(3) && !weather.has_crashes() {
@@ -134,7 +138,12 @@ impl Case {
 fn dead(dice: &mut Dice, quorums: &QuorumSystem, weather: Weather) -> NodeSet {
     let mut dead = NodeSet::EMPTY;
     let everybody = NodeSet::all(quorums.n());
-    let is_enough = |alive: NodeSet| quorums.is_phase1(alive) && quorums.is_phase2(alive);
+    // A phase-2 quorum of a ballot that is down as a whole may have been the only one to vote.
+    let is_enough = |alive: NodeSet| {
+        quorums.is_phase1(alive)
+            && quorums.is_phase2(alive)
+            && !(quorums.is_per_ballot() && quorums.is_phase2(everybody.difference(alive)))
+    };
     let tries = if dice.one_in(3) { dice.between(1, 6) } else { 0 };
     for _ in 0..tries {
         let more = dead.with(member(dice, everybody));

@@ -28,6 +28,8 @@ pub(super) enum Purpose {
     World = 9,
     /// Whether leaders are elected, and how soon they are suspected.
     Election = 10,
+    /// Whether each ballot has a phase-2 quorum of its own.
+    PerBallot = 11,
 }
 
 /// One random stream.

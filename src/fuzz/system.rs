@@ -136,6 +136,17 @@ pub(super) fn election(seed: u64, round_trip: Span, timing: Timing) -> Election 
     Election::Timeout(Detector { heartbeat, misses, spread: timeout.times(spread) })
 }
 
+/// For one seed of four, another system: each ballot has a phase-2 quorum of its own.
+pub(super) fn per_ballot(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+    let mut dice = Dice::new(seed, Purpose::PerBallot);
+    let n = drawn.n();
+    let phase2 = 1 + dice.index(n);
+    if limits.rule == Some(Rule::DisjointQuorums) || !dice.one_in(4) {
+        return drawn;
+    }
+    QuorumSystem::per_ballot(n, phase2).expect("a count from 1 to n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

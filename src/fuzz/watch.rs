@@ -4,7 +4,7 @@
 //! told, and what was told once is held against its acceptor for the rest of the run.
 //! What clients saw and what was executed is judged at the end, by the check of histories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::property::{Property, Violation};
 use crate::command::{Command, RequestId};
@@ -31,6 +31,8 @@ pub(super) struct Watch {
     outstanding: BTreeSet<RequestId>,
     /// By client: how many requests it issued.
     issued: Vec<u64>,
+    /// The phase-2 quorum of each ballot, where each has its own.
+    announced: BTreeMap<Ballot, NodeSet>,
     /// When the last slot of all was chosen.
     end_chosen_at: Option<Time>,
 }
@@ -85,6 +87,7 @@ impl Watch {
             durable_below: vec![Slot::ZERO; n],
             outstanding: BTreeSet::new(),
             issued: vec![0; client_count],
+            announced: BTreeMap::new(),
             end_chosen_at: None,
         }
     }
@@ -162,6 +165,10 @@ impl Watch {
         chosen: &mut Vec<Chosen>,
     ) -> Verdict {
         match message {
+            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
+                self.announced.insert(*ballot, *quorum);
+                Ok(())
+            }
             Message::Phase1b { ballot, scope, .. } => {
                 self.told[usize::from(by.0)].promise(*ballot, *scope);
                 Ok(())
@@ -193,7 +200,9 @@ impl Watch {
         let facts = self.slots.get(place(*slot));
         let mut ballots = facts.into_iter().flat_map(|facts| &facts.ballots);
         let is_chosen = |votes: &Votes| {
-            votes.value.as_ref().is_some_and(is_it) && quorums.is_phase2(votes.given_by)
+            let announced = self.announced.get(&votes.ballot).copied();
+            votes.value.as_ref().is_some_and(is_it)
+                && quorums.is_phase2_at(votes.given_by, announced)
         };
         if ballots.any(is_chosen) {
             return Ok(());
@@ -259,13 +268,14 @@ impl Watch {
         slot: Slot,
         chosen: &mut Vec<Chosen>,
     ) -> Verdict {
+        let announced = self.announced.get(&ballot).copied();
         let votes = self.votes(slot, ballot);
         votes.given_by.insert(by);
         if !votes.told_by.insert(by) {
             return Ok(());
         }
         let (told_by, value) = (votes.told_by, votes.value.clone());
-        if !self.quorums.is_phase2(told_by) {
+        if !self.quorums.is_phase2_at(told_by, announced) {
             return Ok(());
         }
         let is_end = self.slots.len() == place(slot) + 1;

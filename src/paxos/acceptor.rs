@@ -6,12 +6,15 @@
 //! Its safety rests on one fact: a promise is never taken back, not even by a crash.
 //! So its state is exactly what must be durable, and it knows nothing of quorums, leaders or time.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::ballot::Ballot;
 use super::message::{Record, Scope, Value, Vote};
 use super::window::Window;
 use crate::protocol::Slot;
+use crate::quorum::NodeSet;
 
 /// What an acceptor must not forget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +23,10 @@ pub struct Acceptor {
     promised: Ballot,
     /// What was promised and voted in single slots.
     slots: Window<SlotState>,
+    /// The phase-2 quorum of each ballot promised for all slots, where each has its own.
+    ///
+    /// They are kept: at worst a phase 1 must meet all of them, which is what one of counts always does.
+    quorums: BTreeMap<Ballot, NodeSet>,
 }
 
 /// What an acceptor must not forget of one slot.
@@ -37,6 +44,8 @@ pub(super) struct Promise {
     pub(super) record: Option<Record>,
     /// The last vote in each slot of the scope, ascending.
     pub(super) votes: Vec<(Slot, Vote)>,
+    /// The phase-2 quorums announced at lower ballots, ascending.
+    pub(super) quorums: Vec<(Ballot, NodeSet)>,
 }
 
 /// A higher ballot is promised.
@@ -52,6 +61,7 @@ impl Acceptor {
         &mut self,
         ballot: Ballot,
         scope: Scope,
+        quorum: Option<NodeSet>,
     ) -> Result<Promise, Refusal> {
         match scope {
             Scope::Only(slot) => {
@@ -59,9 +69,10 @@ impl Acceptor {
                 if ballot < promised {
                     return Err(Refusal { promised });
                 }
-                let record = self.promise(ballot, scope);
+                let record = self.promise(ballot, scope, quorum);
                 let vote = self.vote(slot).cloned();
-                Ok(Promise { record, votes: vote.map(|vote| (slot, vote)).into_iter().collect() })
+                let votes = vote.map(|vote| (slot, vote)).into_iter().collect();
+                Ok(Promise { record, votes, quorums: Vec::new() })
             }
             Scope::From(from) => {
                 // A vote in one slot at a higher ballot is a higher promise in that slot.
@@ -70,9 +81,10 @@ impl Acceptor {
                     return Err(Refusal { promised });
                 }
                 // An equal ballot is a retransmission: promising it again changes nothing.
-                let record = self.promise(ballot, scope);
+                let record = self.promise(ballot, scope, quorum);
                 let voted = |(slot, state): (Slot, &SlotState)| Some((slot, state.vote.clone()?));
-                Ok(Promise { record, votes: self.slots.range(from).filter_map(voted).collect() })
+                let votes = self.slots.range(from).filter_map(voted).collect();
+                Ok(Promise { record, votes, quorums: self.quorums_below(ballot) })
             }
         }
     }
@@ -122,6 +134,11 @@ impl Acceptor {
         self.slots.range(Slot::ZERO).filter(|(_, state)| state.vote.is_some()).count()
     }
 
+    /// The phase-2 quorums announced at ballots below this one.
+    pub(super) fn quorums_below(&self, ballot: Ballot) -> Vec<(Ballot, NodeSet)> {
+        self.quorums.range(..ballot).map(|(ballot, quorum)| (*ballot, *quorum)).collect()
+    }
+
     /// The highest ballot promised for all slots.
     pub(super) const fn promised_everywhere(&self) -> Ballot {
         self.promised
@@ -145,8 +162,8 @@ impl Acceptor {
     /// Takes back one durable record.
     pub(super) fn recover(&mut self, record: Record) {
         match record {
-            Record::Promise { ballot, scope } => {
-                self.promise(ballot, scope);
+            Record::Promise { ballot, scope, quorum } => {
+                self.promise(ballot, scope, quorum);
             }
             // One that is older than the checkpoint changes nothing.
             Record::Vote { slot, vote } if vote.ballot < self.promised(slot) => {}
@@ -161,8 +178,11 @@ impl Acceptor {
     }
 
     /// Raises the promise of the scope; the record of it, if that changed anything.
-    fn promise(&mut self, ballot: Ballot, scope: Scope) -> Option<Record> {
-        let record = Some(Record::Promise { ballot, scope });
+    fn promise(&mut self, ballot: Ballot, scope: Scope, quorum: Option<NodeSet>) -> Option<Record> {
+        let record = Some(Record::Promise { ballot, scope, quorum });
+        if let Some(quorum) = quorum {
+            self.quorums.insert(ballot, quorum);
+        }
         let promised = match scope {
             Scope::From(_) => &mut self.promised,
             Scope::Only(slot) if self.slots.get(slot).is_none() => {
@@ -207,9 +227,9 @@ mod tests {
     #[test]
     fn a_lower_ballot_is_refused_and_told_the_promise() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::From(Slot(0))).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::From(Slot(0)), None).is_ok());
         let refusal = Refusal { promised: ballot(2, 0) };
-        let refused = acceptor.handle_phase1a(ballot(1, 4), Scope::From(Slot(0))).err();
+        let refused = acceptor.handle_phase1a(ballot(1, 4), Scope::From(Slot(0)), None).err();
         assert_eq!(refused, Some(refusal));
         assert_eq!(acceptor.handle_phase2a(ballot(1, 4), Slot(0), value(1)), Err(refusal));
         assert_eq!(acceptor.vote(Slot(0)), None);
@@ -218,7 +238,7 @@ mod tests {
     #[test]
     fn the_accept_rule_is_greater_or_equal() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::Only(Slot(0))).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::Only(Slot(0)), None).is_ok());
         assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(true));
         assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(false));
         assert_eq!(acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(2)).map(is_new), Ok(true));
@@ -229,14 +249,14 @@ mod tests {
         let mut acceptor = Acceptor::default();
         assert!(acceptor.handle_phase2a(ballot(5, 0), Slot(3), value(1)).is_ok());
         assert!(acceptor.handle_phase2a(ballot(4, 0), Slot(3), value(1)).is_err());
-        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::Only(Slot(3))).is_err());
-        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::From(Slot(0))).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::Only(Slot(3)), None).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::From(Slot(0)), None).is_err());
     }
 
     #[test]
     fn a_promise_in_one_slot_leaves_the_others_free() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(9, 0), Scope::Only(Slot(1))).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(9, 0), Scope::Only(Slot(1)), None).is_ok());
         assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).is_ok());
         assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(1), value(1)).is_err());
     }
@@ -247,7 +267,7 @@ mod tests {
         for slot in [0, 2, 5] {
             acceptor.handle_phase2a(ballot(1, 0), Slot(slot), value(slot)).unwrap();
         }
-        let Ok(promise) = acceptor.handle_phase1a(ballot(2, 1), Scope::From(Slot(1))) else {
+        let Ok(promise) = acceptor.handle_phase1a(ballot(2, 1), Scope::From(Slot(1)), None) else {
             panic!("a higher ballot is promised");
         };
         let slots: Vec<u64> = promise.votes.iter().map(|(slot, _)| slot.0).collect();
@@ -257,9 +277,9 @@ mod tests {
     #[test]
     fn recovery_from_the_records_gives_the_state_that_wrote_them() {
         let mut acceptor = Acceptor::default();
-        let first = acceptor.handle_phase1a(ballot(3, 1), Scope::From(Slot(0))).ok().unwrap();
+        let first = acceptor.handle_phase1a(ballot(3, 1), Scope::From(Slot(0)), None).ok().unwrap();
         let second = acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(8)).unwrap();
-        let third = acceptor.handle_phase1a(ballot(7, 0), Scope::Only(Slot(4))).ok().unwrap();
+        let third = acceptor.handle_phase1a(ballot(7, 0), Scope::Only(Slot(4)), None).ok().unwrap();
         let mut recovered = Acceptor::default();
         for record in [first.record, second, third.record] {
             recovered.recover(record.expect("each of them changed the acceptor"));
@@ -271,7 +291,8 @@ mod tests {
     fn a_record_older_than_the_checkpoint_takes_nothing_back() {
         let mut acceptor = Acceptor::default();
         let first = acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).unwrap().unwrap();
-        let second = acceptor.handle_phase1a(ballot(2, 1), Scope::Only(Slot(0))).ok().unwrap();
+        let second =
+            acceptor.handle_phase1a(ballot(2, 1), Scope::Only(Slot(0)), None).ok().unwrap();
         acceptor.handle_phase2a(ballot(2, 1), Slot(0), value(2)).unwrap();
         let mut recovered = acceptor.clone();
         recovered.recover(first);
@@ -283,7 +304,7 @@ mod tests {
     fn what_is_recorded_already_is_not_recorded_again() {
         let mut acceptor = Acceptor::default();
         let scope = Scope::From(Slot(0));
-        assert!(acceptor.handle_phase1a(ballot(3, 1), scope).ok().unwrap().record.is_some());
-        assert!(acceptor.handle_phase1a(ballot(3, 1), scope).ok().unwrap().record.is_none());
+        assert!(acceptor.handle_phase1a(ballot(3, 1), scope, None).ok().unwrap().record.is_some());
+        assert!(acceptor.handle_phase1a(ballot(3, 1), scope, None).ok().unwrap().record.is_none());
     }
 }

@@ -56,8 +56,9 @@ impl Attempt {
     ///
     /// A quorum with a dead replica in it costs a time-out before others are asked, and rivals do not
     /// wait for that: thrifty ones that began anew with the same few would lose to one another for ever.
-    fn contacts(&self, config: &Config, first: fn(&Config) -> NodeSet) -> NodeSet {
-        if self.lost_count > 0 { config.everybody() } else { first(config) }
+    fn contacts(&self, config: &Config, first: fn(&Config, NodeSet) -> NodeSet) -> NodeSet {
+        let everybody = config.everybody();
+        if self.lost_count > 0 { everybody } else { first(config, everybody) }
     }
 }
 
@@ -133,7 +134,7 @@ impl Replica {
         attempt.refused_by = NodeSet::EMPTY;
         attempt.stage = Stage::Phase1 { promises: NodeSet::EMPTY, highest: None };
         let contacts = attempt.contacts(&self.config, Config::phase1_contacts);
-        self.send_phase1a(contacts, ballot, Scope::Only(slot), effects);
+        self.send_phase1a(contacts, ballot, Scope::Only(slot), None, effects);
         self.arm_attempt(slot, effects);
     }
 
@@ -260,7 +261,7 @@ impl Replica {
             Stage::Phase1 { promises, .. } => {
                 let missing = everybody.difference(*promises);
                 effects.notes.push(Note::Retransmitted);
-                self.send_phase1a(missing, ballot, Scope::Only(slot), effects);
+                self.send_phase1a(missing, ballot, Scope::Only(slot), None, effects);
                 self.arm_attempt(slot, effects);
             }
             Stage::Phase2 { value, votes, .. } => {

@@ -116,22 +116,33 @@ impl Config {
         self.everybody().without(self.id)
     }
 
-    /// Whom the first Phase1a of an attempt goes to.
-    pub fn phase1_contacts(&self) -> NodeSet {
-        self.contacts(self.quorums.phase1())
+    /// Whom the first Phase1a of an attempt goes to, of those of whom something may be hoped.
+    pub fn phase1_contacts(&self, hopeful: NodeSet) -> NodeSet {
+        self.contacts(self.quorums.phase1(), hopeful)
     }
 
-    /// Whom the first Phase2a of a proposal goes to.
-    pub fn phase2_contacts(&self) -> NodeSet {
-        self.contacts(self.quorums.phase2())
+    /// Whom the first Phase2a of a proposal goes to, of those of whom something may be hoped.
+    pub fn phase2_contacts(&self, hopeful: NodeSet) -> NodeSet {
+        self.contacts(self.quorums.phase2(), hopeful)
     }
 
-    fn contacts(&self, family: &Family) -> NodeSet {
+    /// The phase-2 quorum that a ballot announces, where each has its own: the nearest among `allies`.
+    pub(super) fn announced_quorum(&self, allies: NodeSet) -> Option<NodeSet> {
+        self.quorums.is_per_ballot().then(|| self.nearest(self.quorums.phase2(), allies))
+    }
+
+    fn contacts(&self, family: &Family, hopeful: NodeSet) -> NodeSet {
         match self.send {
             SendPolicy::All => self.everybody(),
-            SendPolicy::Quorum => {
-                family.first_in(&self.nearest_first).unwrap_or_else(|| self.everybody())
-            }
+            SendPolicy::Quorum => self.nearest(family, hopeful),
         }
+    }
+
+    /// The nearest quorum among `hopeful`; where there is none, the nearest of all.
+    fn nearest(&self, family: &Family, hopeful: NodeSet) -> NodeSet {
+        let near = self.nearest_first.iter().copied();
+        let hopeful: Vec<NodeId> = near.filter(|node| hopeful.contains(*node)).collect();
+        let quorum = family.first_in(&hopeful).or_else(|| family.first_in(&self.nearest_first));
+        quorum.unwrap_or_else(|| self.everybody())
     }
 }

@@ -12,6 +12,8 @@
 //! None of this is needed for safety, which is phase 1's alone; it can be wrong about who is alive.
 //! A hand-over by command ([`crate::protocol::Input::Campaign`]) asks nobody.
 
+use std::collections::BTreeSet;
+
 use super::Effects;
 use super::ballot::Ballot;
 use super::config::{Detector, Election};
@@ -46,6 +48,8 @@ struct Canvass {
     /// The ballot that would be promised.
     ballot: Ballot,
     granted: NodeSet,
+    /// The phase-2 quorums of lower ballots that must be met, where each has its own.
+    announced: BTreeSet<NodeSet>,
 }
 
 /// The random wait stops doubling after so many campaigns that led to nothing.
@@ -127,7 +131,7 @@ impl Replica {
             Message::Heartbeat { ballot, .. }
             | Message::Phase2a { ballot, .. }
             | Message::Chosen { ballot, .. } => (*ballot, true),
-            Message::Phase1a { ballot, scope: Scope::From(_) } => (*ballot, false),
+            Message::Phase1a { ballot, scope: Scope::From(_), .. } => (*ballot, false),
             _ => return,
         };
         let is_rival = self.is_rival(ballot);
@@ -182,8 +186,9 @@ impl Replica {
         let granted = NodeSet::only(self.config.id);
         let prevote = Message::PreVote { ballot, executed_below: self.learner.executed_below() };
         effects.send(self.config.others(), prevote);
+        let announced = quorums_of(self.acceptor.quorums_below(ballot)).collect();
         if let Some(watch) = self.watch() {
-            watch.canvass = Some(Canvass { ballot, granted });
+            watch.canvass = Some(Canvass { ballot, granted, announced });
         }
         self.count_grants(now, effects);
     }
@@ -199,6 +204,7 @@ impl Replica {
     ) {
         let promised = self.acceptor.promised_highest();
         let (is_leader, own_executed_below) = (self.is_leader(), self.learner.executed_below());
+        let quorums = self.acceptor.quorums_below(ballot);
         let Some(watch) = self.watch() else { return };
         if is_leader || watch.hears_a_leader(now) {
             return;
@@ -209,7 +215,7 @@ impl Replica {
             self.handle_learn(from, executed_below, own_executed_below, effects);
             return;
         } else {
-            Message::PreVoteGranted { ballot }
+            Message::PreVoteGranted { ballot, quorums }
         };
         effects.send(NodeSet::only(from), message);
     }
@@ -220,10 +226,12 @@ impl Replica {
         now: Time,
         from: NodeId,
         ballot: Ballot,
+        quorums: Vec<(Ballot, NodeSet)>,
         effects: &mut Effects,
     ) {
         let Some(canvass) = self.watch().and_then(|watch| watch.canvass.as_mut()) else { return };
         if canvass.ballot == ballot && canvass.granted.insert(from) {
+            canvass.announced.extend(quorums_of(quorums));
             self.count_grants(now, effects);
         }
     }
@@ -243,9 +251,9 @@ impl Replica {
 
     fn count_grants(&mut self, now: Time, effects: &mut Effects) {
         let canvass = self.watch().and_then(|watch| watch.canvass.as_ref());
-        let Some(granted) = canvass.map(|canvass| canvass.granted) else { return };
-        if self.is_idle() && self.config.quorums.is_phase1(granted) {
-            self.campaign(now, effects);
+        let Some(Canvass { granted, announced, .. }) = canvass.cloned() else { return };
+        if self.is_idle() && self.config.quorums.is_phase1_over(granted, announced) {
+            self.campaign_with(now, granted, effects);
         }
     }
 
@@ -264,7 +272,7 @@ impl Replica {
         let Some(watch) = self.watch() else { return };
         (watch.is_suspecting, watch.campaign_count) = (false, 0);
         (watch.answered, watch.answered_since) = (NodeSet::EMPTY, now);
-        self.beat(now, effects);
+        self.send_heartbeat(effects);
     }
 
     /// This replica leads no more, or gave up to: it listens again.
@@ -274,20 +282,30 @@ impl Replica {
 
     /// A leader's heartbeat, unless nobody has answered for too long.
     pub(super) fn beat(&mut self, now: Time, effects: &mut Effects) {
-        let Some(ballot) = self.leading() else { return };
-        let (myself, others) = (self.config.id, self.config.others());
-        let chosen_below = self.learner.executed_below();
-        let Some(watch) = self.watch() else { return };
-        let heartbeat = watch.detector.heartbeat;
+        let (myself, is_leader, quorum) = (self.config.id, self.is_leader(), self.own_quorum());
+        let Some(watch) = self.watch().filter(|_| is_leader) else { return };
         if now.since(watch.answered_since) >= watch.detector.timeout() {
             let answered = watch.answered.with(myself);
             (watch.answered, watch.answered_since) = (NodeSet::EMPTY, now);
-            if !self.config.quorums.is_phase2(answered) {
+            if !self.config.quorums.is_phase2_at(answered, quorum) {
+                if quorum.is_some() && self.config.quorums.is_phase2(answered) {
+                    // Enough others answer: a new ballot, with a phase-2 quorum among them.
+                    self.campaign_with(now, answered, effects);
+                    return;
+                }
                 effects.notes.push(Note::Resigned);
                 self.give_up(now, effects);
                 return;
             }
         }
+        self.send_heartbeat(effects);
+    }
+
+    fn send_heartbeat(&mut self, effects: &mut Effects) {
+        let (leading, others) = (self.leading(), self.config.others());
+        let chosen_below = self.learner.executed_below();
+        let (Some(ballot), Some(watch)) = (leading, self.watch()) else { return };
+        let heartbeat = watch.detector.heartbeat;
         effects.send(others, Message::Heartbeat { ballot, chosen_below });
         effects.set_timer(TimerKind::Heartbeat.id(), heartbeat, Span::ZERO);
     }
@@ -319,4 +337,8 @@ impl Replica {
             watch.answered.insert(from);
         }
     }
+}
+
+fn quorums_of(announced: Vec<(Ballot, NodeSet)>) -> impl Iterator<Item = NodeSet> {
+    announced.into_iter().map(|(_, quorum)| quorum)
 }

@@ -7,6 +7,7 @@ use super::ballot::Ballot;
 use super::learner::Learner;
 use crate::command::{Command, Operation};
 use crate::protocol::Slot;
+use crate::quorum::NodeSet;
 
 /// What a slot can hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +72,8 @@ pub enum Message {
         ballot: Ballot,
         /// In which slots.
         scope: Scope,
+        /// The phase-2 quorum of this ballot, where each has its own.
+        quorum: Option<NodeSet>,
     },
     /// Promise, with every vote in the scope.
     Phase1b {
@@ -80,6 +83,8 @@ pub enum Message {
         scope: Scope,
         /// The last vote in each slot, ascending.
         votes: Vec<(Slot, Vote)>,
+        /// Phase-2 quorums announced at lower ballots that a phase 1 must meet, ascending.
+        quorums: Vec<(Ballot, NodeSet)>,
     },
     /// Accept: vote for this value.
     Phase2a {
@@ -163,6 +168,8 @@ pub enum Message {
     PreVoteGranted {
         /// The ballot asked for.
         ballot: Ballot,
+        /// As in [`Message::Phase1b`].
+        quorums: Vec<(Ballot, NodeSet)>,
     },
     /// To itself: the reservation of the rounds below this is durable.
     Reserved {
@@ -185,6 +192,8 @@ pub enum Record {
         ballot: Ballot,
         /// In which slots.
         scope: Scope,
+        /// The phase-2 quorum of this ballot, where each has its own.
+        quorum: Option<NodeSet>,
     },
     /// A vote, which promises its ballot in its slot too.
     Vote {

@@ -6,11 +6,11 @@
 //! one before.
 //! Who campaigns is not decided here, but in `election.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Effects;
 use super::ballot::Ballot;
-use super::config::Election;
+use super::config::{Election, SendPolicy};
 use super::election::Watch;
 use super::message::{Message, Scope, Value, Vote};
 use super::replica::{Awaiting, Proposer, Replica, TimerKind};
@@ -40,6 +40,8 @@ pub(super) struct Multi {
     announced_below: Slot,
     is_announce_armed: bool,
     is_retransmit_armed: bool,
+    /// Of a thrifty leader: those who let a proposal wait for a time-out, and were not heard of since.
+    silent: NodeSet,
     /// Of what was adopted or filled when it began to lead: the end, and since when; until it is executed.
     recovering: Option<(Slot, Time)>,
     /// What it hears of leaders, where they are elected.
@@ -52,6 +54,8 @@ enum State {
     Preparing(Preparing),
     Leading {
         ballot: Ballot,
+        /// Its phase-2 quorum, where each ballot has its own.
+        quorum: Option<NodeSet>,
         /// Acceptors that promised a higher ballot.
         refused_by: NodeSet,
     },
@@ -62,6 +66,10 @@ enum State {
 struct Preparing {
     ballot: Ballot,
     from: Slot,
+    /// The phase-2 quorum that it announces, where each ballot has its own.
+    quorum: Option<NodeSet>,
+    /// Those announced at lower ballots, as far as any promise reported them.
+    announced: BTreeSet<NodeSet>,
     promises: NodeSet,
     refused_by: NodeSet,
     /// The vote of the highest ballot in each slot that any promise reported.
@@ -96,6 +104,7 @@ impl Multi {
             announced_below: Slot::ZERO,
             is_announce_armed: false,
             is_retransmit_armed: false,
+            silent: NodeSet::EMPTY,
             recovering: None,
             watch: Watch::new(election),
         }
@@ -147,6 +156,14 @@ impl Replica {
         Ballot { round: self.rounds.above(round), proposer: self.config.id }
     }
 
+    /// The phase-2 quorum of the ballot that it leads with, if that has its own.
+    pub(super) fn own_quorum(&self) -> Option<NodeSet> {
+        match &self.proposer {
+            Proposer::Multi(Multi { state: State::Leading { quorum, .. }, .. }) => *quorum,
+            _ => None,
+        }
+    }
+
     /// The ballot that it leads with.
     pub(super) fn leading(&self) -> Option<Ballot> {
         match &self.proposer {
@@ -170,24 +187,32 @@ impl Replica {
     /// # Panics
     /// In classic mode, which has no leader.
     pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
+        self.campaign_with(now, self.config.everybody(), effects);
+    }
+
+    /// The same, with a phase-2 quorum of its own among `allies` if it can be, where each ballot has one.
+    pub(super) fn campaign_with(&mut self, now: Time, allies: NodeSet, effects: &mut Effects) {
         let seen = self.highest_ballot();
         let ballot = self.new_ballot(seen, effects);
         self.begin_campaign(now, effects);
         let from = self.learner.executed_below();
         let myself = self.config.id;
+        let quorum = self.config.announced_quorum(allies);
         let multi = self.multi();
         multi.hint = myself;
         multi.last = ballot;
         multi.state = State::Preparing(Preparing {
             ballot,
             from,
+            quorum,
+            announced: BTreeSet::new(),
             promises: NodeSet::EMPTY,
             refused_by: NodeSet::EMPTY,
             reported: BTreeMap::new(),
             since: now,
         });
-        let contacts = self.config.phase1_contacts();
-        self.send_phase1a(contacts, ballot, Scope::From(from), effects);
+        let contacts = self.config.phase1_contacts(allies);
+        self.send_phase1a(contacts, ballot, Scope::From(from), quorum, effects);
         self.arm_retransmit(effects);
     }
 
@@ -198,6 +223,7 @@ impl Replica {
         from: NodeId,
         ballot: Ballot,
         votes: Vec<(Slot, Vote)>,
+        quorums: Vec<(Ballot, NodeSet)>,
         effects: &mut Effects,
     ) {
         let State::Preparing(preparing) = &mut self.multi().state else { return };
@@ -211,8 +237,9 @@ impl Replica {
                 preparing.reported.insert(slot, vote);
             }
         }
-        let promises = preparing.promises;
-        if self.config.quorums.is_phase1(promises) {
+        preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
+        let (promises, announced) = (preparing.promises, preparing.announced.clone());
+        if self.config.quorums.is_phase1_over(promises, announced) {
             self.lead(now, effects);
         }
     }
@@ -230,8 +257,8 @@ impl Replica {
         let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
             unreachable!("only a proposer in phase 1 begins to lead")
         };
-        let Preparing { ballot, from, mut reported, since, .. } = preparing;
-        multi.state = State::Leading { ballot, refused_by: NodeSet::EMPTY };
+        let Preparing { ballot, from, quorum, mut reported, since, .. } = preparing;
+        multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
         let mut own = std::mem::take(&mut multi.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
         let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
@@ -310,6 +337,23 @@ impl Replica {
         self.propose(now, slot, Value::Command(command), submitted, effects);
     }
 
+    /// Whom a proposal goes to first: a thrifty leader passes over those who let a proposal wait.
+    fn phase2_contacts(&mut self) -> NodeSet {
+        let (everybody, own_quorum) = (self.config.everybody(), self.own_quorum());
+        let hopeful = everybody.difference(self.multi().silent);
+        match (self.config.send, own_quorum) {
+            (SendPolicy::Quorum, Some(quorum)) => quorum,
+            _ => self.config.phase2_contacts(hopeful),
+        }
+    }
+
+    /// A replica is heard of: a thrifty leader may count on it again.
+    pub(super) fn note_alive(&mut self, from: NodeId) {
+        if let Proposer::Multi(multi) = &mut self.proposer {
+            multi.silent = multi.silent.without(from);
+        }
+    }
+
     /// Phase 2a at the ballot this replica leads with.
     fn propose(
         &mut self,
@@ -320,8 +364,9 @@ impl Replica {
         effects: &mut Effects,
     ) {
         let chosen_below = self.learner.executed_below();
-        let contacts = self.config.phase2_contacts();
         let others = self.config.others();
+        let contacts = self.phase2_contacts();
+        let is_thrifty = !others.is_subset(contacts);
         let multi = self.multi();
         let State::Leading { ballot, .. } = multi.state else {
             unreachable!("only a leader proposes")
@@ -334,7 +379,7 @@ impl Replica {
             sent: now,
         };
         multi.in_flight.insert(slot, proposal);
-        if others.is_subset(contacts) {
+        if !is_thrifty {
             multi.announced_below = multi.announced_below.max(chosen_below);
         }
         self.send_phase2a(contacts, ballot, slot, value, effects);
@@ -351,15 +396,15 @@ impl Replica {
         last: Slot,
         effects: &mut Effects,
     ) {
-        match &mut self.multi().state {
-            State::Leading { ballot: own, .. } if *own == ballot => {}
+        let quorum = match &self.multi().state {
+            State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
             _ => return,
-        }
+        };
         for slot in (first.0..=last.0).map(Slot) {
             let Proposer::Multi(multi) = &mut self.proposer else { return };
             let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
             proposal.votes.insert(from);
-            if self.config.quorums.is_phase2(proposal.votes) {
+            if self.config.quorums.is_phase2_at(proposal.votes, quorum) {
                 let value = proposal.value.clone();
                 self.learn(now, slot, value, effects);
             }
@@ -391,11 +436,13 @@ impl Replica {
         let is_over = match &mut multi.state {
             State::Preparing(preparing) if preparing.ballot == ballot => {
                 preparing.refused_by.insert(from);
-                !self.config.quorums.is_phase1(everybody.difference(preparing.refused_by))
+                let willing = everybody.difference(preparing.refused_by);
+                let announced = preparing.announced.iter().copied();
+                !self.config.quorums.is_phase1_over(willing, announced)
             }
-            State::Leading { ballot: own, refused_by } if *own == ballot => {
+            State::Leading { ballot: own, quorum, refused_by } if *own == ballot => {
                 refused_by.insert(from);
-                !self.config.quorums.is_phase2(everybody.difference(*refused_by))
+                !self.config.quorums.is_phase2_at(everybody.difference(*refused_by), *quorum)
             }
             _ => return,
         };
@@ -507,15 +554,20 @@ impl Replica {
         let timeout = self.config.timing.retransmit_after;
         let everybody = self.config.everybody();
         self.forget_finished();
+        let contacts = match self.config.send {
+            SendPolicy::All => NodeSet::EMPTY,
+            SendPolicy::Quorum => self.phase2_contacts(),
+        };
         let multi = self.multi();
         multi.is_retransmit_armed = false;
         match &mut multi.state {
             State::Idle => return,
             State::Preparing(preparing) => {
                 let missing = everybody.difference(preparing.promises);
-                let (ballot, scope) = (preparing.ballot, Scope::From(preparing.from));
+                let (ballot, quorum) = (preparing.ballot, preparing.quorum);
+                let scope = Scope::From(preparing.from);
                 effects.notes.push(Note::Retransmitted);
-                self.send_phase1a(missing, ballot, scope, effects);
+                self.send_phase1a(missing, ballot, scope, quorum, effects);
             }
             State::Leading { ballot, .. } => {
                 let ballot = *ballot;
@@ -527,8 +579,10 @@ impl Replica {
                     .take(RETRANSMIT_LIMIT)
                     .collect();
                 for slot in overdue {
-                    let Some(proposal) = self.multi().in_flight.get_mut(slot) else { continue };
+                    let multi = self.multi();
+                    let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
                     proposal.sent = now;
+                    multi.silent = multi.silent.union(contacts.difference(proposal.votes));
                     let missing = everybody.difference(proposal.votes);
                     let value = proposal.value.clone();
                     self.send_phase2a(missing, ballot, slot, value, effects);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Acceptor, Promise};
 use super::ballot::{Ballot, Rounds};
 use super::classic::Classic;
 use super::config::{Config, Election, Mode};
@@ -191,18 +191,19 @@ impl Replica {
         to: NodeSet,
         ballot: Ballot,
         scope: Scope,
+        quorum: Option<NodeSet>,
         effects: &mut Effects,
     ) {
         let myself = self.config.id;
         let others = to.without(myself);
-        let phase1a = Message::Phase1a { ballot, scope };
+        let phase1a = Message::Phase1a { ballot, scope, quorum };
         if self.rounds.is_durable(ballot.round) {
             effects.send(others, phase1a);
         } else if !others.is_empty() {
             effects.send_durable(others, phase1a, |_, _| false);
         }
         if to.contains(myself) {
-            self.handle_phase1a(myself, ballot, scope, effects);
+            self.handle_phase1a(myself, ballot, scope, quorum, effects);
         }
     }
 
@@ -230,12 +231,15 @@ impl Replica {
     }
 
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
+        self.note_alive(from);
         self.listen_to(now, from, &message, effects);
         match message {
-            Message::Phase1a { ballot, scope } => self.handle_phase1a(from, ballot, scope, effects),
-            Message::Phase1b { ballot, scope, votes } => match (&self.proposer, scope) {
+            Message::Phase1a { ballot, scope, quorum } => {
+                self.handle_phase1a(from, ballot, scope, quorum, effects);
+            }
+            Message::Phase1b { ballot, scope, votes, quorums } => match (&self.proposer, scope) {
                 (Proposer::Multi(_), Scope::From(_)) => {
-                    self.handle_phase1b_all(now, from, ballot, votes, effects);
+                    self.handle_phase1b_all(now, from, ballot, votes, quorums, effects);
                 }
                 (Proposer::Classic(_), Scope::Only(slot)) => {
                     self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
@@ -279,8 +283,8 @@ impl Replica {
             Message::PreVote { ballot, executed_below } => {
                 self.handle_pre_vote(now, from, ballot, executed_below, effects);
             }
-            Message::PreVoteGranted { ballot } => {
-                self.handle_pre_vote_granted(now, from, ballot, effects);
+            Message::PreVoteGranted { ballot, quorums } => {
+                self.handle_pre_vote_granted(now, from, ballot, quorums, effects);
             }
             Message::Reserved { below } => self.rounds.confirm(below),
         }
@@ -292,6 +296,7 @@ impl Replica {
         from: NodeId,
         ballot: Ballot,
         scope: Scope,
+        quorum: Option<NodeSet>,
         effects: &mut Effects,
     ) {
         let (Scope::Only(slot) | Scope::From(slot)) = scope;
@@ -309,10 +314,11 @@ impl Replica {
             }
         }
         self.note_ballot(ballot);
-        match self.acceptor.handle_phase1a(ballot, scope) {
+        match self.acceptor.handle_phase1a(ballot, scope, quorum) {
             Ok(promise) => {
                 effects.records.extend(promise.record);
-                let message = Message::Phase1b { ballot, scope, votes: promise.votes };
+                let Promise { votes, quorums, .. } = promise;
+                let message = Message::Phase1b { ballot, scope, votes, quorums };
                 effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {

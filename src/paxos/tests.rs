@@ -62,7 +62,12 @@ fn leader() -> (Replica, Ballot) {
     let mut leader = replica(0, MULTI);
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
-    let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+    let promise = Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot(0)),
+        votes: Vec::new(),
+        quorums: Vec::new(),
+    };
     hear(&mut leader, 0, promise.clone());
     hear(&mut leader, 1, promise);
     assert!(leader.is_leader());
@@ -77,7 +82,8 @@ fn vote(ballot: Ballot, slot: u64) -> Message {
 fn inputs() -> Vec<Input> {
     let scope = Scope::From(Slot(0));
     let heard = |from, message| Input::Message { from: NodeId(from), message };
-    let promise = |ballot| Message::Phase1b { ballot, scope, votes: Vec::new() };
+    let promise =
+        |ballot| Message::Phase1b { ballot, scope, votes: Vec::new(), quorums: Vec::new() };
     let proposal = |ballot, slot, sequence| Message::Phase2a {
         ballot,
         slot: Slot(slot),
@@ -93,7 +99,7 @@ fn inputs() -> Vec<Input> {
         Input::Request(command(1)),
         heard(1, vote(ballot(1, 0), 1)),
         heard(0, vote(ballot(1, 0), 1)),
-        heard(2, Message::Phase1a { ballot: ballot(3, 2), scope }),
+        heard(2, Message::Phase1a { ballot: ballot(3, 2), scope, quorum: None }),
         heard(2, proposal(ballot(3, 2), 0, 5)),
         heard(2, proposal(ballot(3, 2), 2, 6)),
         heard(1, proposal(ballot(2, 1), 2, 7)),
@@ -156,9 +162,9 @@ fn a_promise_and_a_vote_wait_for_the_disk_and_a_phase2a_does_not() {
     let mut acceptor = replica(1, MULTI);
     let ballot = ballot(1, 0);
     let scope = Scope::From(Slot(0));
-    let effects = hear(&mut acceptor, 0, Message::Phase1a { ballot, scope });
+    let effects = hear(&mut acceptor, 0, Message::Phase1a { ballot, scope, quorum: None });
     assert!(effects.sends.is_empty());
-    assert_eq!(effects.records, [Record::Promise { ballot, scope }]);
+    assert_eq!(effects.records, [Record::Promise { ballot, scope, quorum: None }]);
     assert!(matches!(effects.durable_sends[0].message, Message::Phase1b { .. }));
 
     let (slot, chosen_below) = (Slot(0), Slot(0));
@@ -240,7 +246,12 @@ fn late_votes_and_promises_change_nothing() {
     hear(&mut leader, 1, vote(ballot, 0));
     hear(&mut leader, 2, vote(ballot, 0));
     let before = leader.clone();
-    let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+    let promise = Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot(0)),
+        votes: Vec::new(),
+        quorums: Vec::new(),
+    };
     let older = Ballot { round: 0, proposer: LEADER };
     for message in [vote(ballot, 0), vote(older, 0), vote(older, 1), promise] {
         let effects = hear(&mut leader, 2, message);
@@ -256,7 +267,12 @@ fn a_thrifty_proposer_asks_everybody_after_a_time_out() {
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..4 {
-        let promise = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+        let promise = Message::Phase1b {
+            ballot,
+            scope: Scope::From(Slot(0)),
+            votes: Vec::new(),
+            quorums: Vec::new(),
+        };
         hear(&mut leader, from, promise);
     }
     let first = give(&mut leader, Input::Request(command(0)));
@@ -274,7 +290,12 @@ fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
     assert!(give(&mut leader, Input::Request(command(0))).replies.is_empty());
     let ballot = leader.acceptor().promised_highest();
     let reported = vec![(Slot(1), Vote { ballot: Ballot { round: 0, ..ballot }, value: value(9) })];
-    let promise = |votes| Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes };
+    let promise = |votes| Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot(0)),
+        votes,
+        quorums: Vec::new(),
+    };
     hear(&mut leader, 0, promise(Vec::new()));
     let effects = hear(&mut leader, 1, promise(reported));
     let proposed: Vec<&Message> = effects.sends.iter().map(|envelope| &envelope.message).collect();
@@ -311,7 +332,7 @@ fn a_replica_that_does_not_lead_says_who_does() {
     let effects = give(&mut follower, Input::Request(command(0)));
     assert_eq!(effects.replies, [Reply::NotLeader { request, leader: Some(LEADER) }]);
     let scope = Scope::From(Slot(0));
-    hear(&mut follower, 2, Message::Phase1a { ballot: ballot(4, 2), scope });
+    hear(&mut follower, 2, Message::Phase1a { ballot: ballot(4, 2), scope, quorum: None });
     let effects = give(&mut follower, Input::Request(command(0)));
     assert_eq!(effects.replies, [Reply::NotLeader { request, leader: Some(NodeId(2)) }]);
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Display};
 
+use super::ballot::Ballot;
 use super::message::{Message, Record, Scope, Value, Vote};
 use crate::protocol::Slot;
+use crate::quorum::NodeSet;
 
 impl Message {
     /// The name of the message by itself: `phase1a`.
@@ -32,11 +34,15 @@ impl Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.kind())?;
         match self {
-            Self::Phase1a { ballot, scope } => write!(f, "{ballot} {scope}"),
-            Self::Phase1b { ballot, scope, votes } => {
+            Self::Phase1a { ballot, scope, quorum } => {
+                write!(f, "{ballot} {scope}")?;
+                quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
+            }
+            Self::Phase1b { ballot, scope, votes, quorums } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
-                list(f, "nothing", votes.iter().map(vote))
+                list(f, "nothing", votes.iter().map(vote))?;
+                meet(f, quorums)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
                 write!(f, "{ballot} {slot}: {value}")?;
@@ -64,7 +70,11 @@ impl Display for Message {
             Self::Heartbeat { ballot, chosen_below } => {
                 write!(f, "{ballot}, chosen below {}", chosen_below.0)
             }
-            Self::HeartbeatAck { ballot } | Self::PreVoteGranted { ballot } => ballot.fmt(f),
+            Self::HeartbeatAck { ballot } => ballot.fmt(f),
+            Self::PreVoteGranted { ballot, quorums } => {
+                write!(f, "{ballot}")?;
+                meet(f, quorums)
+            }
             Self::PreVote { ballot, executed_below } => {
                 write!(f, "{ballot}, executed below {}", executed_below.0)
             }
@@ -77,7 +87,7 @@ impl Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rounds { below } => write!(f, "rounds below {below}"),
-            Self::Promise { ballot, scope } => write!(f, "promise {ballot} {scope}"),
+            Self::Promise { ballot, scope, .. } => write!(f, "promise {ballot} {scope}"),
             Self::Vote { slot, vote } => write!(f, "vote {slot} {vote}"),
         }
     }
@@ -122,4 +132,13 @@ fn list<T: Display>(
         is_first = false;
     }
     if is_first { f.write_str(none) } else { Ok(()) }
+}
+
+/// `, to meet {0, 1} {2, 3}`, if there is anything to meet.
+fn meet(f: &mut fmt::Formatter<'_>, quorums: &[(Ballot, NodeSet)]) -> fmt::Result {
+    if quorums.is_empty() {
+        return Ok(());
+    }
+    f.write_str(", to meet")?;
+    quorums.iter().try_for_each(|(_, quorum)| write!(f, " {quorum}"))
 }

@@ -23,6 +23,7 @@ pub struct QuorumSystem {
     n: usize,
     phase1: Family,
     phase2: Family,
+    is_per_ballot: bool,
 }
 
 /// A monotone family of sets: a superset of a quorum is a quorum.
@@ -85,12 +86,24 @@ impl QuorumSystem {
     /// Majorities for both phases.
     pub fn majority(n: usize) -> Self {
         let size = majority(n);
-        Self { n, phase1: Family::Count(size), phase2: Family::Count(size) }
+        let count = || Family::Count(size);
+        Self { n, phase1: count(), phase2: count(), is_per_ballot: false }
     }
 
     /// Any `phase1` acceptors for phase 1, any `phase2` for phase 2.
     pub fn counts(n: usize, phase1: usize, phase2: usize) -> Result<Self, Error> {
         Self::new(n, Family::Count(phase1), Family::Count(phase2))
+    }
+
+    /// Any `phase2` acceptors, chosen anew with each ballot (Flexible Paxos, section 7).
+    ///
+    /// The proposer announces its phase-2 quorum with its Phase1a, to a majority at least; a later phase 1
+    /// meets that majority, so it hears of it, and goes on until it meets every quorum announced at a
+    /// lower ballot ([`Self::is_phase1_over`]).
+    /// So a phase 1 is no larger than the quorums that were used ask for.
+    pub fn per_ballot(n: usize, phase2: usize) -> Result<Self, Error> {
+        let majority = Family::Count(majority(n));
+        Ok(Self { is_per_ballot: true, ..Self::new(n, majority, Family::Count(phase2))? })
     }
 
     /// The listed sets, and their supersets.
@@ -103,7 +116,7 @@ impl QuorumSystem {
         assert!((1..=NodeSet::CAPACITY).contains(&n), "{n} replicas; 1 to 64 are supported");
         phase1.validate("phase1", n)?;
         phase2.validate("phase2", n)?;
-        Ok(Self { n, phase1, phase2 })
+        Ok(Self { n, phase1, phase2, is_per_ballot: false })
     }
 
     /// The number of acceptors.
@@ -121,6 +134,30 @@ impl QuorumSystem {
         self.phase2.contains(nodes)
     }
 
+    /// Whether each ballot has a phase-2 quorum of its own, which its proposer announces.
+    pub const fn is_per_ballot(&self) -> bool {
+        self.is_per_ballot
+    }
+
+    /// Whether `nodes` is enough to end phase 1: a phase-1 quorum that meets every one of `announced`,
+    /// the phase-2 quorums of lower ballots.
+    pub fn is_phase1_over(
+        &self,
+        nodes: NodeSet,
+        announced: impl IntoIterator<Item = NodeSet>,
+    ) -> bool {
+        let meets = |quorum: NodeSet| !nodes.intersection(quorum).is_empty();
+        self.is_phase1(nodes) && announced.into_iter().all(meets)
+    }
+
+    /// Whether `nodes` is enough to end phase 2 at a ballot with this quorum of its own, if it has one.
+    pub fn is_phase2_at(&self, nodes: NodeSet, announced: Option<NodeSet>) -> bool {
+        match announced {
+            Some(quorum) => quorum.is_subset(nodes),
+            None => self.is_phase2(nodes),
+        }
+    }
+
     /// The phase-1 family.
     pub const fn phase1(&self) -> &Family {
         &self.phase1
@@ -133,6 +170,10 @@ impl QuorumSystem {
 
     /// Two quorums that do not meet, or `None` when the system is safe (Flexible Paxos, theorem 1).
     pub fn disjoint(&self) -> Option<Disjoint> {
+        if self.is_per_ballot {
+            // Two majorities meet, and whatever was announced to one of them is met by the next.
+            return None;
+        }
         let all = NodeSet::all(self.n);
         // A family is monotone, so if some phase-1 quorum is missed, a minimal one is.
         let (phase1, phase2) = match (&self.phase1, &self.phase2) {

@@ -13,6 +13,17 @@ pub(super) fn clear_reported(input: &mut Input) {
     }
 }
 
+/// A promise arrives as if no phase-2 quorum had been announced.
+pub(super) fn clear_announced(input: &mut Input) {
+    if let Input::Message {
+        message: Message::Phase1b { quorums, .. } | Message::PreVoteGranted { quorums, .. },
+        ..
+    } = input
+    {
+        quorums.clear();
+    }
+}
+
 /// Votes need not wait for the disk.
 pub(super) fn hurry_votes(effects: &mut Effects) {
     let is_vote =

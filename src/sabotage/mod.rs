@@ -60,8 +60,10 @@ impl Protocol for Saboteur {
     type Checkpoint = Checkpoint;
 
     fn handle(&mut self, now: Time, mut input: Input, effects: &mut Effects) {
-        if self.rule == Some(Rule::SkipsAdoption) {
-            edit::clear_reported(&mut input);
+        match self.rule {
+            Some(Rule::SkipsAdoption) => edit::clear_reported(&mut input),
+            Some(Rule::IgnoresAnnouncedQuorums) => edit::clear_announced(&mut input),
+            _ => {}
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
         let first_send = effects.sends.len();
@@ -80,7 +82,8 @@ impl Protocol for Saboteur {
                 Rule::DisjointQuorums
                 | Rule::ForgetsPromise
                 | Rule::ForgetsVote
-                | Rule::SkipsAdoption,
+                | Rule::SkipsAdoption
+                | Rule::IgnoresAnnouncedQuorums,
             ) => {}
         }
     }

@@ -16,6 +16,8 @@ pub enum Rule {
     ForgetsVote,
     /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
     SkipsAdoption,
+    /// A phase 1 meets the phase-2 quorums that lower ballots announced.
+    IgnoresAnnouncedQuorums,
     /// A vote leaves only when it is durable.
     VotesBeforePersist,
     /// A promise reports executed slots too.
@@ -45,11 +47,12 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::SkipsAdoption,
+        Self::IgnoresAnnouncedQuorums,
         Self::VotesBeforePersist,
         Self::TrimmedSlotLostWrite,
         Self::FixedPrefixThriftyStall,
@@ -63,6 +66,7 @@ impl Rule {
             Self::ForgetsPromise => "forgets-promise",
             Self::ForgetsVote => "forgets-vote",
             Self::SkipsAdoption => "skips-adoption",
+            Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
             Self::VotesBeforePersist => "votes-before-persist",
             Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
             Self::FixedPrefixThriftyStall => "fixed-prefix-thrifty-stall",
@@ -88,6 +92,10 @@ impl Rule {
             Self::SkipsAdoption => {
                 "A proposer ignores the votes that its phase 1 reports, and proposes its own value \
                  where another may be chosen."
+            }
+            Self::IgnoresAnnouncedQuorums => {
+                "Where each ballot announces its own phase-2 quorum, a new leader is content with any \
+                 majority, and need not hear of what was chosen."
             }
             Self::VotesBeforePersist => {
                 "A vote leaves before it is durable: a crash in between, and a chosen value was voted \

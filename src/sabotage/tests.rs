@@ -50,7 +50,8 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
     let mut last = Effects::default();
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
-        let promise = Message::Phase1b { ballot: BALLOT, scope, votes: votes.to_vec() };
+        let promise =
+            Message::Phase1b { ballot: BALLOT, scope, votes: votes.to_vec(), quorums: Vec::new() };
         last = give(&mut leader, from, promise);
     }
     assert!(leader.replica().is_leader());
@@ -95,7 +96,8 @@ fn a_promise_or_a_vote_is_forgotten_at_the_restart() {
         let mut acceptor = replica(1, None);
         let scope = Scope::From(Slot::ZERO);
         let mut records =
-            give(&mut acceptor, 0, Message::Phase1a { ballot: BALLOT, scope }).records;
+            give(&mut acceptor, 0, Message::Phase1a { ballot: BALLOT, scope, quorum: None })
+                .records;
         records.extend(give(&mut acceptor, 0, phase2a(0)).records);
         records
     };
@@ -131,7 +133,7 @@ fn an_executed_slot_is_not_reported() {
         );
         assert_eq!(acceptor.executed_below(), Slot(1));
         let ballot = Ballot { round: 2, proposer: NodeId(2) };
-        let phase1a = Message::Phase1a { ballot, scope: Scope::From(Slot::ZERO) };
+        let phase1a = Message::Phase1a { ballot, scope: Scope::From(Slot::ZERO), quorum: None };
         let effects = give(&mut acceptor, 2, phase1a);
         let Message::Phase1b { votes, .. } = &effects.durable_sends[0].message else {
             panic!("a promise is expected: {effects:?}");

@@ -284,6 +284,13 @@ pub enum Quorums {
         /// For phase 2.
         phase2: Spanned<usize>,
     },
+    /// For phase 2, the `phase2` replicas that the leader of a ballot announces; for phase 1, a majority
+    /// that meets every set announced before.
+    #[serde(rename = "per_ballot")]
+    PerBallot {
+        /// For phase 2.
+        phase2: Spanned<usize>,
+    },
     /// The sets listed, and what contains one of them.
     Explicit {
         /// For phase 1.

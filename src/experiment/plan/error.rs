@@ -55,6 +55,9 @@ pub enum Error {
         /// The longest round trip and a heartbeat.
         least: Span,
     },
+    /// Phase-2 quorums that would be announced once, with nobody to announce another.
+    #[error("a phase-2 quorum per ballot needs Multi-Paxos with elections")]
+    NeverAnnouncedAgain,
     /// A list without an item.
     #[error("`{key}` has no item")]
     NoItem {
@@ -261,6 +264,10 @@ impl Error {
             Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
             Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
             Self::Impatient { .. } => "raise `election.misses` or `election.heartbeat`",
+            Self::NeverAnnouncedAgain => {
+                "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
+                 ballot announces another"
+            }
             Self::NoItem { .. } => "give at least one",
             Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
                 "rates and clients are totals, shared equally by the client regions"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml::Spanned;
 
-use crate::experiment::file::{self, Quorums, Sets};
+use crate::experiment::file::{self, ElectionMode, Quorums, Sets};
 use crate::quorum::{Disjoint, QuorumSystem};
 use crate::topology::{best_leader, floors};
 
@@ -22,7 +22,7 @@ pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant
     file.variants
         .iter()
         .map(|typed| {
-            let variant = variant(typed, places)?;
+            let variant = variant(typed, file.election.mode, places)?;
             if names.insert(variant.name.clone()) {
                 return Ok(variant);
             }
@@ -32,7 +32,11 @@ pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant
         .collect()
 }
 
-fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
+fn variant(
+    typed: &file::Variant,
+    file_election: ElectionMode,
+    places: &Places,
+) -> Result<Variant, Refused> {
     let name = name(&typed.name)?;
     let quorums = quorums(&typed.quorums, places)?;
     if let Some(disjoint) = quorums.disjoint()
@@ -51,6 +55,10 @@ fn variant(typed: &file::Variant, places: &Places) -> Result<Variant, Refused> {
             Mode::Multi { leader }
         }
     };
+    let is_elected = file_election == ElectionMode::Timeout && mode != Mode::Classic;
+    if quorums.is_per_ballot() && !is_elected {
+        return Err(Refused { at: typed.quorums.span(), error: Error::NeverAnnouncedAgain });
+    }
     let send = match typed.send {
         file::Send::All => SendPolicy::All,
         file::Send::Quorum => SendPolicy::Quorum,
@@ -88,6 +96,7 @@ fn quorums(typed: &Spanned<Quorums>, places: &Places) -> Result<QuorumSystem, Re
             let phase1 = (n + 1).checked_sub(phase2).filter(|phase1| (1..=n).contains(phase1));
             QuorumSystem::counts(n, phase1.unwrap_or(n), phase2)
         }
+        Quorums::PerBallot { phase2 } => QuorumSystem::per_ballot(n, *phase2.get_ref()),
         Quorums::Explicit { phase1, phase2 } => {
             QuorumSystem::explicit(n, &sets(phase1, places)?, &sets(phase2, places)?)
         }

@@ -22,7 +22,7 @@ fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Ve
 }
 
 fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
-    let message = Message::Phase1b { ballot, scope, votes: Vec::new() };
+    let message = Message::Phase1b { ballot, scope, votes: Vec::new(), quorums: Vec::new() };
     watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
 }
 
