@@ -1,5 +1,6 @@
 //! The mechanics of a world, with a protocol so small that every instant can be computed by hand.
 
+mod elections;
 mod faults;
 mod links;
 mod trials;

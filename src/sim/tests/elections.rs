@@ -1,0 +1,164 @@
+//! Leaders that fall silent on five continents: who replaces them, and who may not.
+
+use super::*;
+use crate::client::Report;
+use crate::deployment::{Fault, Unsynced};
+use crate::history::{Check, Options, Verdict};
+use crate::paxos::{Detector, Replica};
+use crate::sim::Outcome;
+
+const R3: NodeId = NodeId(3);
+const R4: NodeId = NodeId(4);
+
+/// Five regions, and a client beside r0, which leads; a leader is suspected after half a second.
+fn five(quorums: QuorumSystem) -> Deployment {
+    let mut deployment = deployment("aws-2025-07", Jitter::None, 5);
+    deployment.quorums = quorums;
+    deployment.election = Election::Timeout(Detector {
+        heartbeat: Span::from_millis(100),
+        misses: 5,
+        spread: Span::from_millis(250),
+    });
+    deployment.durability = Durability::Fsync;
+    deployment.workload.arrival = Arrival::Fixed { rate_per_s: 50.0 };
+    deployment.duration = Span::from_millis(10_000);
+    deployment.drain = Span::from_millis(20_000);
+    deployment
+}
+
+fn counts(phase1: usize, phase2: usize) -> QuorumSystem {
+    QuorumSystem::counts(5, phase1, phase2).unwrap()
+}
+
+fn fault(at_ms: u64, harm: Harm, heals_after_ms: Option<u64>) -> Fault {
+    let heals_after = heals_after_ms.map(Span::from_millis);
+    Fault { at: Span::from_millis(at_ms), harm, heals_after }
+}
+
+const fn crash(replica: NodeId) -> Harm {
+    Harm::Crash { replica, unsynced: Unsynced::Lost }
+}
+
+/// The trial to its end, and what the histories say of it.
+fn run(mut deployment: Deployment, faults: Vec<Fault>) -> (Outcome, Verdict) {
+    deployment.faults = faults;
+    let of = deployment.clone();
+    let make = move |id| Replica::new(of.config(id));
+    let mut world = World::new(&deployment, &Settings::default(), make);
+    world.run_to_end();
+    let outcome = world.finish();
+    assert_eq!(outcome.violation, None);
+    let mut check = Check::new(Options::default());
+    for (member, histories) in &outcome.histories {
+        for history in histories {
+            match member {
+                crate::deployment::MemberName::Client(_) => check.add_client(&history[..]),
+                crate::deployment::MemberName::Replica(_) => check.add_replica(&history[..]),
+            }
+            .unwrap();
+        }
+    }
+    let verdict = check.finish().unwrap();
+    assert_eq!(verdict.violations, []);
+    (outcome, verdict)
+}
+
+fn client(outcome: &Outcome) -> &Report {
+    outcome.clients.values().next().unwrap()
+}
+
+#[test]
+fn a_killed_leader_is_replaced_and_everything_is_answered() {
+    let systems =
+        [counts(3, 3), counts(4, 2), QuorumSystem::per_ballot(5, 2).unwrap(), counts(1, 5)];
+    for (quorums, is_replaced) in systems.into_iter().zip([true, true, true, false]) {
+        let name = format!("{quorums:?}");
+        // With a phase-2 quorum of everybody a dead replica stops all, so there the leader comes back.
+        let back = (!is_replaced).then_some(3_000);
+        let (outcome, _) = run(five(quorums), vec![fault(2_000, crash(R0), back)]);
+        assert!(outcome.counts.leaderships >= 2, "{name}: {:?}", outcome.counts);
+        assert_eq!(client(&outcome).unknown_count, 0, "{name}");
+        assert!(client(&outcome).issued_count >= 490, "{name}");
+    }
+}
+
+#[test]
+fn with_a_phase_1_quorum_of_all_nobody_leads_until_the_killed_one_is_back() {
+    let faults = |back| vec![fault(2_000, crash(R0), back)];
+    let (stopped, _) = run(five(counts(5, 1)), faults(None));
+    assert_eq!(stopped.counts.leaderships, 1);
+    // What was asked for before the kill, and a second of it had no answer yet.
+    assert!((90..=100).contains(&client(&stopped).acknowledged_count));
+    let (back, _) = run(five(counts(5, 1)), faults(Some(3_000)));
+    assert_eq!(back.counts.leaderships, 2);
+    assert_eq!(client(&back).unknown_count, 0);
+}
+
+#[test]
+fn a_follower_that_is_killed_costs_the_leader_nothing() {
+    for quorums in [counts(3, 3), counts(4, 2), counts(5, 1)] {
+        let (outcome, _) = run(five(quorums), vec![fault(2_000, crash(R4), None)]);
+        assert_eq!(outcome.counts.leaderships, 1);
+        assert_eq!(client(&outcome).unknown_count, 0);
+    }
+}
+
+/// `accept-quorum-leader-deposed`: r3 and r4 do not hear r0, and all else goes well.
+#[test]
+fn a_leader_that_a_phase_2_quorum_hears_is_not_deposed() {
+    for quorums in [counts(4, 2), counts(3, 3), QuorumSystem::per_ballot(5, 2).unwrap()] {
+        let harm = Harm::Cut { from: NodeSet::only(R0), to: NodeSet::only(R3).with(R4) };
+        let (outcome, _) = run(five(quorums), vec![fault(1_000, harm, Some(5_000))]);
+        assert_eq!(outcome.counts.leaderships, 1);
+        assert_eq!(client(&outcome).unknown_count, 0);
+    }
+}
+
+/// It is heard, and hears nobody: its proposals are voted for, and it never learns of it.
+#[test]
+fn a_leader_that_hears_nobody_makes_room() {
+    let others = NodeSet::all(5).without(R0);
+    let harm = Harm::Cut { from: others, to: NodeSet::only(R0) };
+    let (outcome, _) = run(five(counts(4, 2)), vec![fault(1_000, harm, None)]);
+    // The client beside it is told by r0 that it does not lead, and asks around.
+    assert_eq!(outcome.counts.leaderships, 2);
+    assert_eq!(client(&outcome).unknown_count, 0);
+}
+
+#[test]
+fn a_leader_that_stood_still_finds_another_one_and_follows() {
+    let faults = vec![fault(1_000, Harm::Pause { replica: R0 }, Some(3_000))];
+    let (outcome, verdict) = run(five(counts(4, 2)), faults);
+    assert_eq!(outcome.counts.leaderships, 2);
+    assert_eq!(client(&outcome).unknown_count, 0);
+    assert!(verdict.acknowledged_count > 490);
+}
+
+#[test]
+fn whoever_is_told_to_lead_takes_over_and_nothing_is_lost() {
+    let faults = vec![fault(1_000, Harm::Campaign { replica: R1 }, None)];
+    let (outcome, _) = run(five(counts(4, 2)), faults);
+    assert_eq!(outcome.counts.leaderships, 2);
+    assert_eq!(client(&outcome).unknown_count, 0);
+}
+
+/// The announced quorum is r0 and its nearest, r1; when r1 is lost, a new ballot announces another.
+#[test]
+fn a_leader_whose_announced_quorum_is_lost_announces_another() {
+    let quorums = QuorumSystem::per_ballot(5, 2).unwrap();
+    let (outcome, _) = run(five(quorums), vec![fault(1_000, crash(R1), None)]);
+    assert_eq!(outcome.counts.leaderships, 2);
+    assert_eq!(client(&outcome).unknown_count, 0);
+}
+
+/// `fixed-prefix-thrifty-stall`: after one time-out the dead one is not asked first any more.
+#[test]
+fn a_thrifty_leader_passes_over_a_dead_follower() {
+    let mut deployment = five(counts(4, 2));
+    deployment.send = SendPolicy::Quorum;
+    let (outcome, _) = run(deployment, vec![fault(2_000, crash(R1), None)]);
+    assert_eq!(outcome.counts.leaderships, 1);
+    assert_eq!(client(&outcome).unknown_count, 0);
+    let retransmissions = outcome.counts.retransmissions;
+    assert!((1..=150).contains(&retransmissions), "{retransmissions} of 400 writes after the kill");
+}
