@@ -31,9 +31,9 @@
 //! # Its bound
 //!
 //! Values that repeat can make any such search exponential in the number of concurrent operations.
-//! It has a [`Budget`] of looks: an operation looked at costs one, a configuration remembered as many as
-//! it has words of 64 bits. Once it is spent the answer is [`Judgement::Undecided`], which is never
-//! taken for a yes.
+//! It has a [`Budget`] of looks: an operation looked at costs one, a configuration remembered sixteen and
+//! as many as it has words of 64 bits, so that the budget bounds the memory too. Once it is spent the
+//! answer is [`Judgement::Undecided`], which is never taken for a yes.
 
 mod search;
 mod shrink;
@@ -83,16 +83,9 @@ pub struct Budget {
 impl Budget {
     /// Takes so many looks; false once there are too few.
     const fn spend(&mut self, looks: u64) -> bool {
-        match self.looks.checked_sub(looks) {
-            Some(left) => {
-                self.looks = left;
-                true
-            }
-            None => {
-                self.looks = 0;
-                false
-            }
-        }
+        let is_enough = looks <= self.looks;
+        self.looks = self.looks.saturating_sub(looks);
+        is_enough
     }
 }
 

@@ -16,7 +16,9 @@
 //!
 //! # Cost
 //!
-//! 40 bytes an operation, sorted in place, and the operations of one key at a time for the search.
+//! 40 bytes an operation, sorted in place, and the operations of one key at a time for the search: 170 MB
+//! for three million, of which 44 were the history itself, and 0.8 s, a third of it to read. The search
+//! alone, without any witness, took 1.3 s for them.
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ pub struct Options {
     pub kept: usize,
     /// What the search for one key may look at, and as much again what makes its violation small.
     ///
-    /// It takes 1 to 10 ns a look, and at most 8 bytes of memory with what a tree adds.
+    /// Where nothing but branching helps, 20 million looks took 0.4 s of a processor and 5 MB.
     pub looks_per_key: u64,
     /// What all searches together may look at.
     pub looks: u64,
@@ -47,7 +49,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { kept: 5, looks_per_key: 20_000_000, looks: 1_000_000_000, has_witness: true }
+        Self { kept: 5, looks_per_key: 100_000_000, looks: 1_000_000_000, has_witness: true }
     }
 }
 
@@ -120,8 +122,8 @@ pub fn judge_all(mut seen: Seen, options: Options) -> Verdict {
         }
         let operations: Vec<Operation> = rows.iter().map(|row| operation(&seen, row)).collect();
         let is_cut = seen.cut_count() > 0;
-        let key = Key { key: rows[0].key, operations: &operations, is_cut };
-        key.search(options, &mut left, &mut verdict);
+        let doubtful = Doubtful { key: rows[0].key, operations: &operations, is_cut };
+        doubtful.search(options, &mut left, &mut verdict);
     }
     verdict
 }
@@ -190,14 +192,14 @@ fn place(unknown: &mut [(u32, u64, bool)], value: u32) -> Option<u64> {
 }
 
 /// A key that no witness settled.
-struct Key<'a> {
+struct Doubtful<'a> {
     key: u64,
     operations: &'a [Operation],
     /// Some client may have written what is in no history.
     is_cut: bool,
 }
 
-impl Key<'_> {
+impl Doubtful<'_> {
     fn search(&self, options: Options, left: &mut Budget, verdict: &mut Verdict) {
         let looks = options.looks_per_key.min(left.looks);
         let mut budget = Budget { looks };

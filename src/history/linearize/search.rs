@@ -13,6 +13,9 @@ use super::{Answer, Budget, Judgement, Kind, Operation};
 const NOTHING: u32 = 0;
 /// What is remembered of a value that is not needed: which one it is makes no difference.
 const FREE: u32 = u32::MAX;
+/// What a configuration costs on top of its words: its place in a tree takes longer than a look, and
+/// memory.
+const REMEMBERED_LOOKS: u64 = 16;
 
 /// An answered operation.
 #[derive(Clone, Copy, Debug)]
@@ -339,7 +342,7 @@ impl Search {
         let mut words = vec![u64::from(state)];
         self.is_placed.write(&mut words);
         self.is_used.write(&mut words);
-        spend(budget, words.len() as u64)?;
+        spend(budget, REMEMBERED_LOOKS + words.len() as u64)?;
         Ok(self.memo.insert(words.into_boxed_slice()))
     }
 
@@ -421,9 +424,9 @@ impl List {
 
     fn append(&mut self, list: u32, index: u32) {
         let sentinel = self.count + list;
-        let last = self.previous[sentinel as usize];
-        self.next[last as usize] = index;
-        self.previous[index as usize] = last;
+        let end = self.previous[sentinel as usize];
+        self.next[end as usize] = index;
+        self.previous[index as usize] = end;
         self.next[index as usize] = sentinel;
         self.previous[sentinel as usize] = index;
     }

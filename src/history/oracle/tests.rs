@@ -218,7 +218,7 @@ fn one_stale_read_of_a_whole_run_is_found() {
     let mut dice = Pcg64::seed_from_u64(9);
     let mut steps = works(&mut dice, 20_000, 20);
     let is_early = |step: &&Step| step.key == 3 && step.kind == Kind::Write && step.from < 20_000;
-    let old = steps.iter().filter(is_early).next_back().unwrap().digest;
+    let old = steps.iter().rfind(is_early).unwrap().digest;
     let late = steps
         .iter_mut()
         .rfind(|step| step.key == 3 && step.kind == Kind::Read && step.answer.is_some());
