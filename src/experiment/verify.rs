@@ -277,6 +277,8 @@ mod tests {
         assert!(findings.unfit[0].contains("a history cannot be read"), "{findings:?}");
         // What clients saw needs no log.
         assert!(findings.verdict.is_none() && findings.seen.is_some());
+        // Both judges read the client, and it is said once.
+        quiet.write(R0, &ChosenWriter::new(NodeId(0), Slot::ZERO).finish());
         quiet.write(C0, b"something else");
         let findings = quiet.verify();
         assert_eq!(findings.unfit.len(), 1, "{findings:?}");
