@@ -1,4 +1,4 @@
-//! `flexpaxos history`: what the clients saw and the replicas executed in one trial, as JSON lines.
+//! `flexpaxos history`: what the clients saw and the replicas executed in one trial, as lines.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Failure};
+use crate::deployment::MemberName;
 use crate::experiment::backend::Backend;
-use crate::experiment::run::histories;
+use crate::experiment::histories::{self, Kept};
 use crate::history::json::{JsonError, write_client, write_cut, write_replica};
-use crate::history::{ChosenReader, ClientReader, Error};
+use crate::history::{ChosenReader, ClientReader, Error, edn};
 
-/// Prints what clients saw and replicas executed in a trial, one JSON object a line.
+/// Prints what clients saw and replicas executed in a trial, one event a line.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 | head")]
+#[command(after_help = "Examples:
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 | head
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format edn > history.edn")]
 pub(super) struct History {
     /// The results folder.
     folder: PathBuf,
@@ -27,6 +29,19 @@ pub(super) struct History {
     /// Where it ran.
     #[arg(long, value_enum, default_value_t = World::Live)]
     backend: World,
+
+    /// How an event is written.
+    #[arg(long, value_enum, default_value_t = Format::Json)]
+    format: Format,
+}
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object a line: every client, then every replica.
+    Json,
+    /// One EDN map a line, of clients alone, by time: a history of Jepsen.
+    Edn,
 }
 
 /// Where a trial ran.
@@ -44,34 +59,57 @@ impl History {
             World::Live => Backend::Live,
             World::Sim => Backend::Sim,
         };
-        let paths = histories(&self.folder, self.trial, backend).map_err(|error| {
+        let kept = histories::of_trial(&self.folder, self.trial, backend).map_err(|error| {
             let (folder, trial, name) = (self.folder.display(), self.trial, backend.name());
             let message = format!("{folder} holds no histories of trial {trial} ({name}): {error}");
             let help = "name a results folder with a `histories` folder, and one of its trials, and its --backend; \
                         committed references come without histories";
             Failure::request(message, help)
         })?;
-        for path in paths {
-            match print(&path, out) {
-                Ok(()) => {}
-                Err(JsonError::Write(error)) => return Err(error.into()),
-                Err(error) => {
-                    let help = format!("{} was changed after it was written", path.display());
-                    return Err(Failure::world(&error, help));
-                }
-            }
+        match self.format {
+            Format::Json => print_all(&kept, out)?,
+            Format::Edn => print_seen(&kept, out)?,
         }
         Ok(Exit::Done)
     }
 }
 
+/// What everybody wrote down, clients first.
+fn print_all(kept: &Kept, out: &mut dyn Write) -> Result<(), Failure> {
+    for (member, path) in kept.paths() {
+        match print(member, path, out) {
+            Ok(()) => {}
+            Err(JsonError::Write(error)) => return Err(error.into()),
+            Err(error) => {
+                let help = format!("{} was changed after it was written", path.display());
+                return Err(Failure::world(&error, help));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What all clients saw, as one history.
+fn print_seen(kept: &Kept, out: &mut dyn Write) -> Result<(), Failure> {
+    let clients: Vec<MemberName> = kept.files.keys().copied().collect();
+    let seen = histories::seen(&clients, &kept.files)
+        .map_err(|error| Failure::world(&error, "the file was changed after it was written"))?;
+    edn::write(&seen, out)?;
+    if seen.cut_count() > 0 {
+        // A comment in the text would be no history to a reader of lines.
+        eprintln!(
+            "{} histories of clients are cut off: what came after is not there",
+            seen.cut_count()
+        );
+    }
+    Ok(())
+}
+
 /// Prints one history, whoever wrote it.
-fn print(path: &Path, out: &mut dyn Write) -> Result<(), JsonError> {
+fn print(member: MemberName, path: &Path, out: &mut dyn Write) -> Result<(), JsonError> {
     let read = |source| Error::Read { offset: 0, source };
     let file = BufReader::new(File::open(path).map_err(read)?);
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let is_client = name.is_some_and(|name| name.starts_with("history"));
-    let printed = if is_client {
+    let printed = if matches!(member, MemberName::Client(_)) {
         ClientReader::new(file)
             .map_err(JsonError::History)
             .and_then(|reader| write_client(reader, &mut *out))

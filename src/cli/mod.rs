@@ -22,6 +22,7 @@ mod run;
 mod side_by_side;
 mod table;
 mod trace;
+mod verify;
 
 use std::io::Write;
 use std::path::Path;
@@ -74,6 +75,7 @@ enum Command {
     Quorums(quorums::Quorums),
     Check(check::Check),
     Fuzz(fuzz::Fuzz),
+    Verify(verify::Verify),
     History(history::History),
     Completions(completions::Completions),
     Man(man::Page),
@@ -92,6 +94,7 @@ impl Arguments {
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),
             Command::Fuzz(fuzz) => fuzz.run(out),
+            Command::Verify(verify) => verify.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),

@@ -5,13 +5,15 @@
 //! cannot mean anything.
 //! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
 //! every row is made in `tables`, where `saturation` says whether the machine kept up; [`residual`] says
-//! where a median is not what its floor allows; [`ledger`] keeps what is finished.
+//! where a median is not what its floor allows; [`ledger`] keeps what is finished, [`histories`] finds
+//! again what everybody wrote down, and [`review`] checks it again.
 //! [`diagram`] draws one write of a simulated trial.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
 pub mod backend;
 pub mod diagram;
 pub mod file;
+pub mod histories;
 pub mod ledger;
 mod links;
 mod live;
@@ -19,6 +21,7 @@ mod nearest;
 pub mod plan;
 pub mod provenance;
 pub mod residual;
+pub mod review;
 pub mod run;
 mod saturation;
 mod simulated;

@@ -14,6 +14,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::backend::{self, Backend, Live, Unwritten, Worlds};
+use super::histories;
 use super::ledger::{Ledger, Part};
 use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
@@ -282,7 +283,7 @@ impl Work<'_> {
         let prefix = backend.prefix(trial.index);
         let folder = store.folder().join("work").join(&prefix);
         let _ = std::fs::remove_dir_all(&folder);
-        let _ = std::fs::remove_dir_all(store.folder().join("histories").join(&prefix));
+        let _ = std::fs::remove_dir_all(histories::folder(store.folder(), trial.index, backend));
         let _ = std::fs::remove_file(store.folder().join(format!("{prefix}.hlog")));
         folder
     }
@@ -322,7 +323,7 @@ impl Work<'_> {
         let prefix = backend.prefix(trial.index);
         for (member, paths) in &outcome.files {
             for (start, path) in paths.iter().enumerate() {
-                store.adopt(path, &history_name(&prefix, *member, start))?;
+                store.adopt(path, &histories::name(trial.index, backend, *member, start))?;
             }
         }
         if !findings.is_valid() {
@@ -379,24 +380,4 @@ fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     items.sort_unstable();
     items.dedup();
     items
-}
-
-/// Where the history of one member is kept in a results folder.
-fn history_name(prefix: &str, member: MemberName, start: usize) -> String {
-    match member {
-        MemberName::Client(_) => format!("histories/{prefix}/history.{member}"),
-        MemberName::Replica(_) => format!("histories/{prefix}/chosen.{member}.{start}"),
-    }
-}
-
-/// The files of one trial's histories in a results folder, clients first.
-pub fn histories(folder: &Path, trial: usize, backend: Backend) -> std::io::Result<Vec<PathBuf>> {
-    let folder = folder.join("histories").join(backend.prefix(trial));
-    let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut paths = entries.collect::<std::io::Result<Vec<PathBuf>>>()?;
-    paths.sort_by_key(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        (name.as_ref().is_some_and(|name| name.starts_with("chosen")), name)
-    });
-    Ok(paths)
 }

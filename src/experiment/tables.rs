@@ -125,8 +125,8 @@ fn trial_row(
     count_operations(point, outcome, &mut row);
     count_cost(point, outcome, &mut row);
     count_network(outcome, &mut row);
+    row.violation_count = findings.violation_count();
     if let Some(verdict) = &findings.verdict {
-        row.violation_count = Some(verdict.violation_count);
         row.unverified_count = Some(verdict.unverified_count);
     }
     let mut flags = findings.flags.clone();
@@ -386,7 +386,7 @@ mod tests {
     }
 
     fn findings() -> Findings {
-        Findings { verdict: None, violations: vec![], unfit: vec![], flags: vec![] }
+        Findings::default()
     }
 
     fn rows_of(findings: &Findings) -> Rows {

@@ -1,11 +1,9 @@
 //! Whether a trial may have numbers at all: its history, and the network it was promised.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
-
+use super::histories::{self, Checked};
 use crate::cluster::{Network, Outcome};
 use crate::deployment::MemberName;
-use crate::history::{Check, Options, Verdict};
+use crate::history::{Verdict, oracle};
 use crate::runtime::storage::Tail;
 use crate::time::Span;
 
@@ -13,10 +11,12 @@ use crate::time::Span;
 const LATE_P50_MAX: Span = Span::from_millis(1);
 
 /// What was found out about a trial.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Findings {
     /// What the check of the histories counted; `None` if they could not be read.
     pub verdict: Option<Verdict>,
+    /// What the oracle of what clients saw counted; `None` if that could not be read.
+    pub seen: Option<oracle::Verdict>,
     /// Violations of safety, as sentences.
     pub violations: Vec<String>,
     /// Other reasons why the numbers cannot be believed, as sentences: the injected network was not
@@ -31,16 +31,44 @@ impl Findings {
     pub const fn is_valid(&self) -> bool {
         self.violations.is_empty() && self.unfit.is_empty()
     }
+
+    /// How many violations the histories show; `None` if they were not checked.
+    pub fn violation_count(&self) -> Option<u64> {
+        let logs = self.verdict.as_ref().map(|verdict| verdict.violation_count);
+        let seen = self.seen.as_ref().map(|verdict| verdict.violation_count);
+        logs.map(|count| count + seen.unwrap_or(0)).or(seen)
+    }
+
+    /// Adds what the histories say.
+    pub fn add_histories(&mut self, checked: Checked) {
+        let Checked { logs, seen } = checked;
+        let mut unreadable = Vec::new();
+        match logs {
+            Ok(verdict) => {
+                self.violations.extend(verdict.violations.iter().map(ToString::to_string));
+                self.verdict = Some(verdict);
+            }
+            Err(error) => unreadable.push(error),
+        }
+        match seen {
+            Ok(verdict) => {
+                self.violations.extend(verdict.violations.iter().map(ToString::to_string));
+                self.flags.extend(verdict.undecided());
+                self.seen = Some(verdict);
+            }
+            Err(error) => unreadable.push(error),
+        }
+        let mut unfit: Vec<String> =
+            unreadable.iter().map(|error| format!("a history cannot be read: {error}")).collect();
+        // Both read the histories of clients.
+        unfit.dedup();
+        self.unfit.extend(unfit);
+    }
 }
 
 /// Checks what came of a trial.
 pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
-    let mut findings = Findings {
-        verdict: None,
-        violations: outcome.violations.clone(),
-        unfit: Vec::new(),
-        flags: Vec::new(),
-    };
+    let mut findings = Findings { violations: outcome.violations.clone(), ..Findings::default() };
     findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
     if let Some(refusal) = outcome.refusal() {
         // It did not run: there is nothing else to check.
@@ -48,14 +76,7 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         findings.flags.push(refusal);
         return findings;
     }
-    match check_history(members, outcome) {
-        Ok(verdict) => {
-            let told = verdict.violations.iter().map(ToString::to_string);
-            findings.violations.extend(told);
-            findings.verdict = Some(verdict);
-        }
-        Err(error) => findings.unfit.push(format!("a history cannot be read: {error}")),
-    }
+    findings.add_histories(histories::check(members, &outcome.files));
     check_network(outcome, &mut findings);
     findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
     findings.flags.extend(outcome.network.as_ref().and_then(Network::noisy));
@@ -74,37 +95,6 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         findings.flags.push(format!("lost {member} ({reason})"));
     }
     findings
-}
-
-/// Why a history was not checked.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error(transparent)]
-    File(#[from] std::io::Error),
-    #[error(transparent)]
-    History(#[from] crate::history::Error),
-}
-
-fn check_history(members: &[MemberName], outcome: &Outcome) -> Result<Verdict, Unreadable> {
-    let mut check = Check::new(Options::default());
-    for member in members {
-        let paths = outcome.files.get(member).map_or(&[][..], Vec::as_slice);
-        let mut files: Vec<Box<dyn Read>> = Vec::new();
-        for path in paths {
-            files.push(Box::new(BufReader::with_capacity(1 << 20, File::open(path)?)));
-        }
-        if files.is_empty() {
-            // It was lost with all it had: the check must know that something is missing.
-            files.push(Box::new(std::io::empty()));
-        }
-        for file in files {
-            match member {
-                MemberName::Client(_) => check.add_client(file)?,
-                MemberName::Replica(_) => check.add_replica(file)?,
-            }
-        }
-    }
-    Ok(check.finish()?)
 }
 
 /// A run that could not inject the latency it was asked for says so.
@@ -140,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::{Link, Report, RoleReport};
-    use crate::history::{ChosenWriter, ClientWriter, Issued, Kind};
+    use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
     use crate::protocol::Slot;
     use crate::quorum::NodeId;
     use crate::runtime::net::EmulationReport;
@@ -252,7 +242,7 @@ mod tests {
         quiet.outcome.broken = Some(Rule::DelayTwice);
         let findings = quiet.verify();
         assert!(!findings.is_valid() && findings.violations.is_empty());
-        assert!(findings.verdict.is_none());
+        assert!(findings.verdict.is_none() && findings.violation_count().is_none());
         assert!(findings.unfit[0].contains("r0 (a) → c0 (b) was not measured"), "{findings:?}");
         assert_eq!(findings.flags[0], "broken on purpose: delay-twice");
         assert_eq!(findings.flags[1..], findings.unfit);
@@ -285,7 +275,32 @@ mod tests {
         let findings = quiet.verify();
         assert!(!findings.is_valid() && findings.violations.is_empty());
         assert!(findings.unfit[0].contains("a history cannot be read"), "{findings:?}");
-        assert!(findings.verdict.is_none());
+        // What clients saw needs no log.
+        assert!(findings.verdict.is_none() && findings.seen.is_some());
+        // Both judges read the client, and it is said once.
+        quiet.write(R0, &ChosenWriter::new(NodeId(0), Slot::ZERO).finish());
+        quiet.write(C0, b"something else");
+        let findings = quiet.verify();
+        assert_eq!(findings.unfit.len(), 1, "{findings:?}");
+        assert!(findings.unfit[0].contains("not a client history"), "{findings:?}");
+    }
+
+    /// The replica's log agrees with its client, and both are impossible.
+    #[test]
+    fn what_clients_saw_is_judged_without_the_logs() {
+        let mut quiet = Quiet::new();
+        let mut client = ClientWriter::new(crate::command::ClientId(0));
+        let kind = Kind::Read;
+        client.invoke(&Issued { sequence: 0, intended_at: Time(1), kind, key: 1, digest: 0 });
+        let digest = Some(0xab);
+        client.returned(&Returned { sequence: 0, at: Time(2), slot: Slot(0), digest });
+        quiet.write(C0, &client.finish());
+        quiet.outcome.files.remove(&R0);
+        // Its log is lost, so nothing contradicts what was read; but nobody wrote it.
+        let findings = quiet.verify();
+        assert_eq!(findings.verdict.as_ref().unwrap().violation_count, 0, "{findings:?}");
+        assert_eq!(findings.violation_count(), Some(1));
+        assert!(findings.violations[0].starts_with("key 1 is not linearizable"), "{findings:?}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! and 8 at a replica, so that recording neither slows a run down nor fills its memory: whoever
 //! owns a writer takes the full blocks and puts them wherever it likes.
 //! [`Check`] reads all of them again, in one pass, and says whether the run was correct.
+//! [`oracle`] looks at what clients saw alone, with the slots they were told as a guess, and
+//! [`linearize`] searches where the guess fails; [`json`] and [`edn`] are for other programs.
 //!
 //! A history holds digests of values, never values.
 //! It knows nothing of files, ballots or messages, and it reads no clock.
@@ -13,7 +15,11 @@ mod check;
 mod chosen;
 mod client;
 mod codec;
+pub mod edn;
 pub mod json;
+pub mod linearize;
+pub mod oracle;
+mod seen;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +29,7 @@ use crate::quorum::NodeId;
 pub use check::{Check, Options, Verdict, Violation};
 pub use chosen::{ChosenReader, ChosenWriter, Entry, EntryCommand, Record};
 pub use client::{ClientReader, ClientWriter, Event, Issued, Returned};
+pub use seen::Seen;
 
 /// The version of both formats; a reader refuses any other.
 pub const VERSION: u8 = 1;

@@ -6,6 +6,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use flexpaxos::command::ClientId;
+use flexpaxos::history::{ClientWriter, Issued, Kind, Returned};
+use flexpaxos::protocol::Slot;
+use flexpaxos::time::Time;
+
 /// The command, run in the package's folder.
 fn flexpaxos(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
@@ -329,9 +334,54 @@ fn a_simulated_run_prints_the_comparison_and_leaves_its_results() {
     assert!(!stdout.contains("INVALID"), "{stdout}");
     check(&["history", out, "--trial", "0", "--backend", "sim"], &["\"client\":0"]);
     check_refused(&["history", out, "--trial", "0"], &["no histories of trial 0 (live)"]);
+    let edn = ["history", out, "--trial", "0", "--backend", "sim", "--format", "edn"];
+    let edn = check(&edn, &[":type :ok, :f :write, :value ["]);
+    assert!(edn.starts_with("{:process 0, :type :invoke, :f :write, :value ["), "{edn}");
+    check_verify(out);
     let again = [&run[..], &["--resume", out]].concat();
     check_refused(&again, &["holds no run that was cut short", "leave --resume out"]);
     check_refused(&[&run[..], &["--out", out]].concat(), &["results are never overwritten"]);
+}
+
+/// A folder is found to be as good as it was, and a changed history is found out.
+fn check_verify(out: &str) {
+    let all = check(
+        &["verify", out],
+        &["trial 0 (sim) classic: linearizable, ", " by their slots, 0 by search"],
+    );
+    assert_eq!(all.lines().count(), 3, "{all}");
+    assert_eq!(check(&["verify", out, "--trial", "1"], &["trial 1 (sim)"]).lines().count(), 1);
+    check_refused(
+        &["verify", out, "--trial", "9"],
+        &["no histories of trial 9", "those of 0, 1, 2"],
+    );
+    check_refused(&["verify", "experiments"], &["experiments holds no histories", "reproduce.sh"]);
+    let history =
+        |trial: u32| Path::new(out).join(format!("histories/trial-00{trial}.sim/history.c0"));
+    let ends = |code, phrases: &[&str]| {
+        let output = flexpaxos(&["verify", out]);
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stdout}");
+        for phrase in phrases {
+            assert!(stdout.contains(phrase), "{phrase:?} is missing in:\n{stdout}");
+        }
+    };
+    // A client that was killed: what it did last nobody knows.
+    let whole = std::fs::read(history(2)).unwrap();
+    std::fs::write(history(2), &whole[..whole.len() / 2]).unwrap();
+    ends(3, &["trial 2 (sim) flex-4-2: INCOMPLETE", "1 histories of clients cut off"]);
+    std::fs::write(history(1), "trial,variant").unwrap();
+    ends(1, &["trial 1 (sim) multi: UNREADABLE", "multi a history cannot be read: not a client"]);
+    // A client that read what nobody wrote.
+    let mut writer = ClientWriter::new(ClientId(0));
+    let (kind, intended_at) = (Kind::Read, Time(5));
+    writer.invoke(&Issued { sequence: 0, intended_at, kind, key: 1 << 40, digest: 0 });
+    let digest = Some(0xabcd);
+    writer.returned(&Returned { sequence: 0, at: Time(9), slot: Slot(1 << 20), digest });
+    std::fs::write(history(0), writer.finish()).unwrap();
+    let line =
+        "  client 0 request 0: read of 0000abcd, invoked at 5 ns, returned at 9 ns, slot 1048576";
+    ends(5, &["trial 0 (sim) classic: VIOLATED", "key 1099511627776 is not linearizable", line]);
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn a_replica_that_is_killed_for_good_as_asked_leaves_the_run_complete() {
     let members = site.members(0);
     assert_eq!(members["r2"].outcome, "crashed");
     assert_eq!(members["r1"].outcome, "finished");
+    site.verify().check(0, &["trial 0 (live) multi: linearizable"]);
 }
 
 #[test]
@@ -110,6 +111,8 @@ fn a_client_that_is_lost_takes_its_history_along_and_accuses_nobody() {
     assert!(trial.valid && !trial.complete, "{trial:?}");
     // Its commands are in the logs of the replicas, and nobody knows what it issued.
     assert!(trial.unverified_count > Some(0), "{trial:?}");
+    // Nor does anybody who has the folder alone: the table says that there was one more.
+    site.verify().check(3, &["INCOMPLETE", "1 histories of clients cut off"]);
 }
 
 /// The votes in the acceptor log of a folder, by slot.

@@ -131,6 +131,13 @@ impl Site {
         Ended::of(self.command(arguments))
     }
 
+    /// Checks what the run left again.
+    fn verify(&self) -> Ended {
+        let mut command = Command::new(FLEXPAXOS);
+        command.arg("verify").arg(self.out()).env("NO_COLOR", "1").stdin(Stdio::null());
+        Ended::of(command)
+    }
+
     /// Starts the command and goes on; what it says is lost.
     fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

@@ -7,12 +7,12 @@ use flexpaxos::history::{Check, ChosenReader, ChosenWriter, Options, Record, Ver
 use super::*;
 
 /// Two proposers, of which each needs no vote but its own.
-#[test]
-fn quorums_that_need_not_meet_are_caught_live() {
+fn split_brain() -> Site {
     let workload = r#"arrival = { poisson = { rate_per_s = 300 } }
 warmup = "100ms"
 duration = "500ms"
-keys = { uniform = { count = 5 } }"#;
+keys = { uniform = { count = 5 } }
+reads = 0.5"#;
     let tables = r#"[durability]
 mode = "memory"
 
@@ -30,8 +30,17 @@ unsafe_quorums = true
         pairs.iter().flatten().map(|(from, to)| format!("{from},{to},{}\n", rtt_ms(from, to)));
     let profile = format!("from,to,rtt_ms\n{}", rows.collect::<String>());
     fs::write(site.root.path().join("apart.csv"), profile).unwrap();
+    site
+}
+
+/// What clients saw shows it, whatever the logs say.
+const SEEN: &str = "is not linearizable: no order of these";
+
+#[test]
+fn quorums_that_need_not_meet_are_caught_live() {
+    let site = split_brain();
     let ended = site.run(&[]);
-    ended.check(5, &["split-brain", "VIOLATION", "0/1"]);
+    ended.check(5, &["split-brain", "VIOLATION", SEEN, "0/1"]);
     let trial = &site.trials()[0];
     assert!(!trial.valid && trial.violation_count > Some(0), "{trial:?}");
     assert!(trial.flags.contains("INVALID"), "{}", trial.flags);
@@ -44,6 +53,14 @@ unsafe_quorums = true
     // The histories are the evidence.
     assert!(site.history(0, "chosen.r1.0").exists());
     assert_eq!(site.manifest()["trials_valid"], 0);
+}
+
+/// And found again in what it leaves, by a command that knows nothing else.
+#[test]
+fn quorums_that_need_not_meet_are_caught_in_virtual_time_and_again() {
+    let site = split_brain();
+    site.run(&["--backend", "sim"]).check(5, &["split-brain", "VIOLATION", SEEN, "0/1"]);
+    site.verify().check(5, &["trial 0 (sim) split-brain: VIOLATED", "5 keys violated", SEEN]);
 }
 
 /// Without the permission the same quorums are refused before anything starts.
@@ -95,6 +112,8 @@ fn verdict(site: &Site, is_changed: bool) -> Verdict {
 fn one_changed_digest_in_one_kept_log_is_caught() {
     let site = Site::new(&small("memory", MULTI));
     site.run(&["--launcher", "in-process"]).check(0, &[]);
+    site.verify()
+        .check(0, &["trial 0 (live) multi: linearizable", "10 by their slots, 0 by search"]);
     let unchanged = verdict(&site, false);
     assert!(unchanged.is_valid() && unchanged.acknowledged_count > 10, "{unchanged:?}");
     let changed = verdict(&site, true);

@@ -1,0 +1,117 @@
+//! `flexpaxos verify`: the histories of a results folder, checked again.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Exit, Failure};
+use crate::experiment::review::{Error, Review, Reviewed};
+use crate::history::oracle;
+
+/// Checks the histories of a results folder again: the logs of replicas against what clients were told,
+/// and whether what clients saw is linearizable.
+///
+/// It prints a line a trial, and what was found; it writes nothing. It ends with 5 if something was
+/// violated, and with 3 if something could not be known.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  flexpaxos verify results/quickstart/2026-01-01T00-00-00Z
+  flexpaxos verify results/quickstart/2026-01-01T00-00-00Z --trial 3")]
+pub(super) struct Verify {
+    /// The results folder.
+    folder: PathBuf,
+
+    /// Only this trial, from 0.
+    #[arg(long, value_name = "INDEX")]
+    trial: Option<usize>,
+}
+
+impl Verify {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let review = Review::open(&self.folder, self.trial).map_err(|error| refused(&error))?;
+        let mut exit = Exit::Done;
+        for reviewed in review.trials() {
+            exit = worse(exit, print(&reviewed, out)?);
+            // Each takes its time: what is known is said.
+            out.flush()?;
+        }
+        Ok(exit)
+    }
+}
+
+/// The line of a trial, and a line for everything that was found.
+fn print(reviewed: &Reviewed, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let Reviewed { trial, backend, variant, findings } = reviewed;
+    let mut name = format!("trial {trial} ({})", backend.name());
+    if let Some(variant) = variant {
+        name = format!("{name} {variant}");
+    }
+    let (exit, word) = match () {
+        () if !findings.violations.is_empty() => (Exit::Unsafe, "VIOLATED"),
+        () if !findings.unfit.is_empty() => (Exit::World, "UNREADABLE"),
+        () if reviewed.is_partial() => (Exit::Partial, "INCOMPLETE"),
+        () => (Exit::Done, "linearizable"),
+    };
+    let seen = findings.seen.as_ref().map(counts).unwrap_or_default();
+    writeln!(out, "{name}: {word}{seen}")?;
+    for violation in &findings.violations {
+        writeln!(out, "{name} VIOLATION: {violation}")?;
+    }
+    let kept = findings.violations.len() as u64;
+    if let Some(count) = findings.violation_count().filter(|count| *count > kept) {
+        writeln!(out, "{name} VIOLATION: and {} more", count - kept)?;
+    }
+    for line in findings.unfit.iter().chain(&findings.flags) {
+        writeln!(out, "{name} {line}")?;
+    }
+    Ok(exit)
+}
+
+/// What was looked at, and how.
+fn counts(seen: &oracle::Verdict) -> String {
+    let oracle::Verdict { operation_count, unknown_count, key_count, .. } = seen;
+    let mut text = format!(
+        ", {operation_count} operations ({unknown_count} unknown) on {key_count} keys: {} by their slots, {} by \
+         search",
+        seen.witnessed_count, seen.searched_count
+    );
+    let others = [
+        (seen.violation_count, "keys violated"),
+        (seen.undecided_count, "undecided"),
+        (seen.unverified_count, "unverified"),
+        (seen.cut_count, "histories of clients cut off"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        text = format!("{text}, {count} {what}");
+    }
+    text
+}
+
+/// A violation outweighs everything, then what cannot be read.
+const fn worse(one: Exit, other: Exit) -> Exit {
+    const fn weight(exit: Exit) -> u8 {
+        match exit {
+            Exit::Unsafe => 3,
+            Exit::World => 2,
+            Exit::Partial => 1,
+            _ => 0,
+        }
+    }
+    if weight(other) > weight(one) { other } else { one }
+}
+
+fn refused(error: &Error) -> Failure {
+    let (exit, help) = match error {
+        Error::NoHistories { .. } => (
+            Exit::Request,
+            "name a results folder with a `histories` folder; committed references come without \
+             histories: make them again with scripts/reproduce.sh",
+        ),
+        Error::NoTrial { .. } => (Exit::Request, "name one of these trials, or leave out --trial"),
+        Error::Folder { .. } | Error::Table(_) => {
+            (Exit::World, "the folder must be readable, as `run` left it")
+        }
+    };
+    Failure { exit, ..Failure::world(error, help) }
+}
