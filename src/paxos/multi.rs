@@ -97,6 +97,14 @@ impl Multi {
         matches!(self.state, State::Leading { .. })
     }
 
+    /// The ballot that it leads with.
+    pub(super) fn leading_ballot(&self) -> Option<Ballot> {
+        match self.state {
+            State::Leading { ballot, .. } => Some(ballot),
+            State::Idle | State::Preparing(_) => None,
+        }
+    }
+
     /// Another proposer uses `ballot`: clients that ask here are sent to the highest.
     pub(super) fn note_rival(&mut self, ballot: Ballot) {
         if ballot > self.rival {

@@ -475,4 +475,10 @@ impl Protocol for Replica {
     fn executed_below(&self) -> Slot {
         self.learner.executed_below()
     }
+
+    fn leadership(&self) -> Option<u64> {
+        let Proposer::Multi(multi) = &self.proposer else { return None };
+        // Ballots in their order, as numbers: a round above 2^56 is never reached.
+        multi.leading_ballot().map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
+    }
 }
