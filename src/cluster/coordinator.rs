@@ -154,7 +154,7 @@ impl<'a> Coordinator<'a> {
             all.is_everybody_back() && all.are_clients_drained()
         })
         .await?;
-        self.relieve().await;
+        self.relieve().await?;
         let deadline = clock::now() + self.timeouts.quiesce;
         self.until(deadline, Self::are_replicas_level).await?;
         progress(Progress::Collecting);

@@ -112,9 +112,10 @@ fn check_network(outcome: &Outcome, findings: &mut Findings) {
     for (member, report) in &outcome.reports {
         if let Some(drops) = report.kernel_drop_count.filter(|drops| *drops > 0) {
             let text = format!("{member}: the kernel dropped {drops} datagrams for want of buffer");
-            match outcome.was_paused(*member) {
-                false => findings.unfit.push(text),
-                true => findings.flags.push(format!("{text}, it was paused")),
+            if outcome.was_paused(*member) {
+                findings.flags.push(format!("{text}: it was paused"));
+            } else {
+                findings.unfit.push(text);
             }
         }
         let Some(emulation) = &report.emulation else { continue };

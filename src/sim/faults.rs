@@ -174,7 +174,9 @@ impl<P: Protocol> World<P> {
                 }
                 let is_pause = |active: &mut Active| matches!(active.harm, Harm::Pause { replica: paused } if paused == replica);
                 let pauses: Vec<Active> = self.agenda.active.extract_if(.., is_pause).collect();
-                pauses.iter().for_each(|pause| self.agenda.end(pause, now));
+                for pause in &pauses {
+                    self.agenda.end(pause, now);
+                }
             }
             Harm::Pause { replica } => {
                 if !self.nodes[index(replica)].pause() {

@@ -101,35 +101,44 @@ impl Coordinator<'_> {
         begin.chain(self.faults.active.iter().filter_map(|active| active.heals_at)).min()
     }
 
-    /// Ends what lasts to the end, before members hand over what they have; who is down stays so.
-    pub(super) async fn relieve(&mut self) {
+    /// Ends what lasts to the end, before replicas hand over what they have; who is down stays so.
+    ///
+    /// Clients end first: what they would be answered from now on is no part of the trial.
+    pub(super) async fn relieve(&mut self) -> Result<(), Error> {
         self.faults.pending.clear();
-        let had_told = !self.faults.lasting().is_empty();
+        let is_crash = |active: &Active| matches!(active.harm, Harm::Crash { .. });
+        if self.faults.active.iter().all(is_crash) {
+            return Ok(());
+        }
+        let clients = self.expected(|_| true);
+        let clients: Vec<MemberName> =
+            clients.into_iter().filter(|name| matches!(name, MemberName::Client(_))).collect();
+        for name in &clients {
+            self.tell(*name, &ToAgent::Finish).await;
+        }
+        let deadline = clock::now() + self.timeouts.collect;
+        let has_ended = |all: &Self, name: &MemberName| {
+            all.has_handed_over(*name) || !all.members[name].is_expected()
+        };
+        self.until(deadline, |all| clients.iter().all(|name| has_ended(all, name))).await?;
         for active in std::mem::take(&mut self.faults.active) {
             if let Harm::Pause { replica } = active.harm {
                 self.launcher.resume(MemberName::Replica(replica));
             }
         }
-        if had_told {
-            self.tell_all(&ToAgent::Suffer(Vec::new())).await;
-        }
+        self.tell_all(&ToAgent::Suffer(Vec::new())).await;
+        Ok(())
     }
 
     /// One harm of a fault begins, unless it cannot.
     async fn begin(&mut self, fault: usize, harm: Harm, heals_after: Option<Span>) {
         let at = clock::now();
-        match harm {
-            Harm::Crash { replica, .. } => {
-                // One that is down already comes back when its first crash says so.
-                if !self.kill(replica) {
-                    return;
-                }
-            }
+        let has_begun = match harm {
+            // One that is down already comes back when its first crash says so.
+            Harm::Crash { replica, .. } => self.kill(replica),
             Harm::Pause { replica } => {
                 let name = MemberName::Replica(replica);
-                if !self.is_up(name) || !self.launcher.pause(name) {
-                    return;
-                }
+                self.is_up(name) && self.launcher.pause(name)
             }
             Harm::Campaign { replica } => {
                 let name = MemberName::Replica(replica);
@@ -139,7 +148,10 @@ impl Coordinator<'_> {
                 }
                 return;
             }
-            _ => {}
+            _ => true,
+        };
+        if !has_begun {
+            return;
         }
         let struck = self.outcome.struck.len();
         self.outcome.struck.push(Struck { fault, harm, at, ended_at: None });

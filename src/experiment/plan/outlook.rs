@@ -155,10 +155,8 @@ impl<'a> Outlook<'a> {
             let goes_on = self.variant.quorums.is_phase2(self.heard_by(leader));
             // Without elections it waits until it does.
             if goes_on || !is_elected {
-                return (!goes_on).then(|| match self.is_up(leader) {
-                    true => Lack::Phase2,
-                    false => Lack::Election,
-                });
+                return (!goes_on)
+                    .then(|| if self.is_up(leader) { Lack::Phase2 } else { Lack::Election });
             }
             self.leader = None;
         }
