@@ -247,7 +247,7 @@ fn a_client_asks_again_when_its_replica_is_back_and_not_only_when_its_patience_e
 
 /// A trial of flexible quorums under these faults, and the start of its measurement.
 fn struck_by(faults: Vec<Scheduled>) -> (Outcome, Time) {
-    let mut deployment = deployment(LEADER, QuorumSystem::counts(5, 4, 2).unwrap());
+    let mut deployment = deployment(LEADER, QuorumSystem::counts(5, 4, 2).expect("they meet"));
     deployment.drain = Span::from_millis(20_000);
     deployment.faults = faults;
     let outcome = run_trial(&deployment, &Settings::default());
