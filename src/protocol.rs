@@ -286,4 +286,10 @@ pub trait Protocol: Sized {
 
     /// Slots below this are executed.
     fn executed_below(&self) -> Slot;
+
+    /// Whether it leads, and then a number above zero that grows with every leader: of several that think
+    /// they lead, the one with the highest does. A protocol without leaders has none.
+    fn leadership(&self) -> Option<u64> {
+        None
+    }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Exit, Failure};
 use crate::cluster::{Ticket, run_agent};
 use crate::runtime::net::Identity;
+use crate::time::Span;
 
 /// One member of a deployment; the harness starts it, not you.
 #[derive(Debug, Args)]
@@ -20,6 +21,10 @@ pub(super) struct Agent {
     /// The file with this member's certificate and key.
     #[arg(long, value_name = "FILE")]
     identity: PathBuf,
+
+    /// How long the member may be paused on purpose, in milliseconds.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    patience_ms: u64,
 
     /// The folder for what this member keeps.
     #[arg(long, value_name = "DIR")]
@@ -36,6 +41,7 @@ impl Agent {
             identity,
             folder: self.folder.clone(),
             shares_process: false,
+            patience: Span::from_millis(self.patience_ms),
             releaser: None,
         };
         run_agent(ticket).map_err(|error| Failure::world(&error, help))?;

@@ -53,6 +53,9 @@ impl Show {
         sweep(&plan, out)?;
         variants(&plan, out)?;
         trials(&plan, out)?;
+        for warning in plan.warnings() {
+            writeln!(out, "WARNING: {}", fold(&warning, 9))?;
+        }
         if let Some(refused) = plan.needs_simulator() {
             writeln!(out, "for the simulator alone: {}", refused.error)?;
         }

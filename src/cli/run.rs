@@ -137,6 +137,9 @@ impl Run {
             let help = "nothing was started; `--backend sim` needs no network at all";
             backend::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
+        for warning in plan.warnings() {
+            eprintln!("warning: {warning}");
+        }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = Interrupt::install().map_err(|error| {
             Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")

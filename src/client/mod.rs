@@ -108,6 +108,8 @@ pub struct Session {
     settled_below: u64,
     outstanding: VecDeque<Option<Outstanding>>,
     outstanding_count: usize,
+    /// Writes answered since the measurement began.
+    measured_writes: u64,
     /// Of an open loop: the next intended start.
     next_arrival: Option<Time>,
     /// Of a closed loop: how many may be outstanding.
@@ -159,6 +161,7 @@ impl Session {
             settled_below: 0,
             outstanding: VecDeque::new(),
             outstanding_count: 0,
+            measured_writes: 0,
             limit,
             next_retry: start + settings.retry_after,
             commands: Vec::new(),
@@ -187,6 +190,11 @@ impl Session {
     /// Operations answered so far.
     pub const fn acknowledged_count(&self) -> u64 {
         self.report.acknowledged_count
+    }
+
+    /// Writes answered so far since the measurement began: by this, faults are triggered.
+    pub const fn measured_writes(&self) -> u64 {
+        self.measured_writes
     }
 
     /// The commands to be sent since the last call, and to whom.
@@ -250,6 +258,8 @@ impl Session {
                 };
                 self.recorder.record(operation, done.intended_at, now);
                 let schedule = &self.settings.schedule;
+                let is_measured = done.kind == Kind::Write && now >= schedule.measure_from;
+                self.measured_writes += u64::from(is_measured);
                 let floor = self.settings.floor;
                 let counted = schedule.measure_from + floor..schedule.measure_until + floor;
                 self.report.achieved_count += u64::from(counted.contains(&now));

@@ -27,12 +27,19 @@ use crate::runtime::mesh::Attached;
 use crate::runtime::net::{Identity, Releaser, Transport, carrier, endpoint};
 use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{self, ReplicaLoop};
+use crate::time::Span;
 
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";
 
 /// A member says how it goes this often.
 const STATUS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// And this often where a fault depends on it.
+const STATUS_INTERVAL_ASKED: Duration = Duration::from_millis(5);
+
+/// A side that has said nothing for so long, beyond its longest pause, is lost.
+const SILENCE: Span = Span::from_millis(5_000);
 
 /// What an agent is started with; everything else it learns from the coordinator.
 #[derive(Clone, Debug)]
@@ -45,6 +52,8 @@ pub struct Ticket {
     pub folder: PathBuf,
     /// Whether other members run in the same process, so that its cost cannot be told apart.
     pub shares_process: bool,
+    /// How long it, or the coordinator for it, may be silent on purpose.
+    pub patience: Span,
     /// The thread that releases the datagrams of all members of the process, if they share one.
     pub releaser: Option<Arc<Releaser>>,
 }
@@ -105,9 +114,11 @@ impl Error {
     }
 }
 
-/// The settings of control connections: a lost side is noticed within seconds.
-pub(super) fn control_transport() -> Transport {
-    Transport { idle_timeout_ms: 5_000, keep_alive_ms: 1_000, ..Transport::default() }
+/// The settings of control connections: a lost side is noticed within seconds, but for a side that may be
+/// paused for so long.
+pub(super) fn control_transport(patience: Span) -> Transport {
+    let idle_timeout_ms = (SILENCE + patience).0 / 1_000_000;
+    Transport { idle_timeout_ms, keep_alive_ms: 1_000, ..Transport::default() }
 }
 
 /// Runs one member until the coordinator lets it go; the caller provides a tokio runtime.
@@ -117,7 +128,7 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
     std::fs::create_dir_all(&ticket.folder)
         .map_err(|source| Error::Folder { path: ticket.folder.clone(), source })?;
     let own = SocketAddr::new(local_address_for(ticket.coordinator.ip()), 0);
-    let control = endpoint::bind(&ticket.identity, own, None, &control_transport())?;
+    let control = endpoint::bind(&ticket.identity, own, None, &control_transport(ticket.patience))?;
     let connection = control.connect(ticket.coordinator, COORDINATOR, None).await?;
     let lost = |source| Error::Coordinator { folder: ticket.folder.clone(), source };
     let (mut send, receive) = connection.open_bi().await.map_err(|_| lost(wire::Error::Gone))?;
@@ -183,9 +194,11 @@ enum Running {
 
 impl Agent {
     async fn serve(&mut self, mut receiver: Receiver) -> Result<(), Error> {
-        let mut status = tokio::time::interval(STATUS_INTERVAL);
-        status.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut status = interval(STATUS_INTERVAL);
         loop {
+            if status.period() != STATUS_INTERVAL_ASKED && self.is_asked() {
+                status = interval(STATUS_INTERVAL_ASKED);
+            }
             tokio::select! {
                 message = receiver.next::<ToAgent>() => match message {
                     Ok(ToAgent::End) => return Ok(()),
@@ -197,6 +210,11 @@ impl Agent {
                 _ = status.tick() => self.tell_status().await?,
             }
         }
+    }
+
+    /// Whether faults depend on what members say of themselves.
+    fn is_asked(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.deployment.asks_members())
     }
 
     fn lost(&self, source: wire::Error) -> Error {
@@ -226,6 +244,19 @@ impl Agent {
             }
             ToAgent::Probe { order, baselines } => self.probe(order, baselines),
             ToAgent::Start(schedule) => self.start(schedule),
+            ToAgent::Suffer(harms) => {
+                if let Some(place) = &mut self.place {
+                    place.suffer(harms);
+                }
+                self.slow_disk();
+                Ok(())
+            }
+            ToAgent::Campaign => {
+                if let Some(Running::Replica(status)) = &self.running {
+                    status.campaign();
+                }
+                Ok(())
+            }
             ToAgent::Finish => {
                 self.finish();
                 Ok(())
@@ -253,8 +284,18 @@ impl Agent {
         let (replica, recovery) = ReplicaLoop::open(protocol, settings, Arc::clone(&status))?;
         self.opened = Some(replica);
         self.running = Some(Running::Replica(status));
+        self.slow_disk();
         self.log(&format!("recovered {recovery:?}"));
         self.tell(ToCoordinator::Recovered(recovery)).await
+    }
+
+    /// Lets the disk be as slow as the faults that last make it.
+    fn slow_disk(&self) {
+        if let (Some(place), Some(Running::Replica(status))) = (&self.place, &self.running)
+            && let MemberName::Replica(id) = self.member
+        {
+            status.slow_disk(place.slow_disk(id));
+        }
     }
 
     /// Measures the links; the streams are lent for it.
@@ -321,12 +362,14 @@ impl Agent {
             Some(Running::Replica(status)) => Status {
                 connected,
                 executed_below: status.executed_below.load(Ordering::Relaxed),
+                leadership: Some(status.leadership.load(Ordering::Relaxed)).filter(|it| *it > 0),
                 ..Status::default()
             },
             Some(Running::Client(status)) => Status {
                 connected,
                 issued: status.issued.load(Ordering::Relaxed),
                 acknowledged: status.acknowledged.load(Ordering::Relaxed),
+                measured_writes: status.measured_writes.load(Ordering::Relaxed),
                 is_drained: status.is_drained.load(Ordering::Relaxed),
                 ..Status::default()
             },
@@ -403,6 +446,12 @@ impl Agent {
             let _ = tokio::time::timeout(Duration::from_secs(2), self.connection.closed()).await;
         }
     }
+}
+
+fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }
 
 fn role_report(ended: Result<Result<RoleReport, Error>, JoinError>) -> Result<RoleReport, Error> {

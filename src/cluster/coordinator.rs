@@ -25,13 +25,13 @@ use super::reception::{self, Event, Session, What};
 use super::settings::{Probe, Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
-use crate::deployment::{Deployment, Fault, Harm, MemberName};
+use crate::deployment::{Deployment, Harm, MemberName, Scheduled, Unsynced};
 use crate::runtime::clock;
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
 use crate::runtime::probe::Heard;
 use crate::time::{Span, Time};
-use strikes::Strike;
+use strikes::Faults;
 
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
@@ -77,7 +77,7 @@ struct Coordinator<'a> {
     /// What the links from each member are shortened by.
     baselines: BTreeMap<MemberName, Baselines>,
     schedule: Option<Schedule>,
-    faults: Vec<(Time, Strike)>,
+    faults: Faults,
     outcome: Outcome,
     /// Accepting and reading; they end with the coordinator.
     _tasks: JoinSet<()>,
@@ -89,14 +89,16 @@ impl<'a> Coordinator<'a> {
         settings: &Settings<'a>,
         launcher: &'a mut dyn Launcher,
     ) -> Result<Self, Error> {
-        let is_crash = |fault: &Fault| matches!(fault.harm, Harm::Crash { .. });
-        if let Some(fault) = deployment.faults.iter().find(|fault| !is_crash(fault)) {
-            return Err(Error::Fault { harm: fault.harm });
+        let is_choice = |fault: &&Scheduled| matches!(fault.harm, Harm::Crash { unsynced, .. } if unsynced != Unsynced::Lost);
+        if deployment.faults.iter().any(|fault| is_choice(&fault)) {
+            return Err(Error::Unsynced);
         }
+        let patience = deployment.longest_pause();
         let authority = Authority::new()?;
         let identity = authority.issue(COORDINATOR)?;
-        let endpoint = endpoint::bind(&identity, settings.listen, None, &control_transport())
-            .map_err(Error::Listen)?;
+        let endpoint =
+            endpoint::bind(&identity, settings.listen, None, &control_transport(patience))
+                .map_err(Error::Listen)?;
         let address = reachable(endpoint.local_address());
         let (sender, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -123,7 +125,7 @@ impl<'a> Coordinator<'a> {
             heard: BTreeMap::new(),
             baselines: BTreeMap::new(),
             schedule: None,
-            faults: Vec::new(),
+            faults: Faults::of(deployment),
             outcome: Outcome { broken: settings.broken, ..Outcome::default() },
             _tasks: tasks,
         })
@@ -152,6 +154,7 @@ impl<'a> Coordinator<'a> {
             all.is_everybody_back() && all.are_clients_drained()
         })
         .await?;
+        self.relieve().await?;
         let deadline = clock::now() + self.timeouts.quiesce;
         self.until(deadline, Self::are_replicas_level).await?;
         progress(Progress::Collecting);
@@ -186,7 +189,8 @@ impl<'a> Coordinator<'a> {
         };
         self.identities.insert(member, identity.clone());
         let folder = self.folder.join(member.to_string());
-        let start = Start { member, coordinator: self.address, identity, folder };
+        let (coordinator, patience) = (self.address, self.deployment.longest_pause());
+        let start = Start { member, coordinator, identity, folder, patience };
         Ok(self.launcher.start(start)?)
     }
 
@@ -220,7 +224,6 @@ impl<'a> Coordinator<'a> {
         let drain_until = measure_until + self.deployment.drain;
         let schedule = Schedule { warmup_from, measure_from, measure_until, drain_until };
         self.schedule = Some(schedule);
-        self.schedule_strikes(measure_from);
         self.tell_all(&ToAgent::Start(schedule)).await;
         schedule
     }
@@ -273,8 +276,9 @@ impl<'a> Coordinator<'a> {
             if clock::now() >= deadline {
                 return Ok(false);
             }
-            self.strike()?;
-            let rest = Duration::from(deadline.since(clock::now())).min(TICK);
+            self.strike().await?;
+            let next = self.next_strike().map_or(deadline, |next| next.min(deadline));
+            let rest = Duration::from(next.since(clock::now())).min(TICK);
             if let Ok(Some(event)) = tokio::time::timeout(rest, self.events.recv()).await {
                 self.handle(event).await?;
             }
@@ -367,6 +371,7 @@ impl<'a> Coordinator<'a> {
             bind,
             known: self.addresses(),
             baselines: self.baselines_of(name),
+            harms: self.faults.lasting(),
             broken: self.broken,
         };
         self.tell(name, &ToAgent::Assign(Box::new(assignment))).await;
@@ -448,7 +453,7 @@ impl<'a> Coordinator<'a> {
     /// The last strike may fall into the drain, and a replica that is to come back is waited for.
     fn is_everybody_back(&self) -> bool {
         let is_returning = |member: &Member| member.presence == Presence::Returning;
-        self.faults.is_empty() && !self.members.values().any(is_returning)
+        self.faults.are_over() && !self.members.values().any(is_returning)
     }
 
     fn are_clients_drained(&self) -> bool {

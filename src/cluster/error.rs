@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::launcher;
-use crate::deployment::{Harm, MemberName};
+use crate::deployment::MemberName;
 use crate::runtime::net::{endpoint, identity};
 use crate::time::Span;
 
@@ -58,12 +58,9 @@ pub enum Error {
         /// What it said.
         message: String,
     },
-    /// What cannot be done to a process.
-    #[error("replicas that run cannot suffer {harm:?}: only a crash can be injected live")]
-    Fault {
-        /// What was asked for.
-        harm: Harm,
-    },
+    /// A process that is killed leaves what it leaves.
+    #[error("what a killed replica had not yet synced can be chosen in virtual time only")]
+    Unsynced,
     /// The user has had enough.
     #[error("interrupted")]
     Interrupted,

@@ -12,11 +12,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
+use super::gate::Gate;
 use crate::deployment::MemberName;
 use crate::runtime::net::{Identity, Precision, Releaser, identity};
+use crate::time::Span;
 
 /// Why an agent was not started.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,8 @@ pub struct Start {
     pub identity: Identity,
     /// Its own folder.
     pub folder: PathBuf,
+    /// How long it may be paused: then it is not lost, and has not lost its coordinator.
+    pub patience: Span,
 }
 
 /// Starts agents, and stops them without asking.
@@ -69,6 +75,13 @@ pub trait Launcher: Send {
 
     /// Stops one agent at once, as a crash would.
     fn kill(&mut self, member: MemberName);
+
+    /// Lets an agent stand still, with all it does, until it is [resumed](Self::resume); false if it is
+    /// not there.
+    fn pause(&mut self, member: MemberName) -> bool;
+
+    /// Lets an agent that stands still go on.
+    fn resume(&mut self, member: MemberName);
 
     /// How an agent ended by itself, where that is known: a hint for messages, and a reason to wait
     /// no longer for one that never joined.
@@ -92,13 +105,21 @@ impl Processes {
     }
 }
 
+impl Processes {
+    /// Signals a member; false if it is not there.
+    fn signal(&self, member: MemberName, signal: Signal) -> bool {
+        let pid = self.children.get(&member).and_then(|child| i32::try_from(child.id()).ok());
+        pid.is_some_and(|pid| signal::kill(Pid::from_raw(pid), signal).is_ok())
+    }
+}
+
 impl Launcher for Processes {
     fn name(&self) -> &'static str {
         "processes"
     }
 
     fn start(&mut self, start: Start) -> Result<(), Error> {
-        let Start { member, coordinator, identity, folder } = start;
+        let Start { member, coordinator, identity, folder, patience } = start;
         let error = |source| Error::Start { member, folder: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(error)?;
         let identity_file = folder.join("identity");
@@ -120,6 +141,8 @@ impl Launcher for Processes {
             .arg(&identity_file)
             .arg("--folder")
             .arg(&folder)
+            .arg("--patience-ms")
+            .arg((patience.0 / 1_000_000).to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -135,6 +158,14 @@ impl Launcher for Processes {
         if let Some(mut child) = self.children.remove(&member) {
             stop(&mut child);
         }
+    }
+
+    fn pause(&mut self, member: MemberName) -> bool {
+        self.signal(member, Signal::SIGSTOP)
+    }
+
+    fn resume(&mut self, member: MemberName) {
+        self.signal(member, Signal::SIGCONT);
     }
 
     fn ended(&mut self, member: MemberName) -> Option<String> {
@@ -172,6 +203,8 @@ pub struct InProcess {
 
 #[derive(Debug)]
 struct Thread {
+    /// Shut while it stands still.
+    gate: Arc<Gate>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
     handle: Option<JoinHandle<Result<(), agent::Error>>>,
@@ -183,7 +216,7 @@ impl Launcher for InProcess {
     }
 
     fn start(&mut self, start: Start) -> Result<(), Error> {
-        let Start { member, coordinator, identity, folder } = start;
+        let Start { member, coordinator, identity, folder, patience } = start;
         let error = |source| Error::Start { member, folder: folder.clone(), source };
         let releaser = match &self.releaser {
             Some(releaser) => Arc::clone(releaser),
@@ -195,11 +228,14 @@ impl Launcher for InProcess {
             identity,
             folder: folder.clone(),
             shares_process: true,
+            patience,
             releaser: Some(releaser),
         };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(error)?;
         let (stop, stopped) = oneshot::channel::<()>();
+        let gate = Arc::new(Gate::default());
+        let own = Arc::clone(&gate);
         let handle = std::thread::Builder::new()
             .name(member.to_string())
             .spawn(move || {
@@ -207,16 +243,27 @@ impl Launcher for InProcess {
                     tokio::select! {
                         ended = agent::run(ticket) => ended,
                         _ = stopped => Ok(()),
+                        never = own.keep() => match never {},
                     }
                 })
             })
             .map_err(error)?;
-        self.threads.insert(member, Thread { stop: Some(stop), handle: Some(handle) });
+        self.threads.insert(member, Thread { gate, stop: Some(stop), handle: Some(handle) });
         Ok(())
     }
 
     fn kill(&mut self, member: MemberName) {
         self.threads.remove(&member);
+    }
+
+    fn pause(&mut self, member: MemberName) -> bool {
+        self.threads.get(&member).map(|thread| thread.gate.shut()).is_some()
+    }
+
+    fn resume(&mut self, member: MemberName) {
+        if let Some(thread) = self.threads.get(&member) {
+            thread.gate.open();
+        }
     }
 
     fn ended(&mut self, member: MemberName) -> Option<String> {
@@ -237,6 +284,8 @@ impl Launcher for InProcess {
 impl Drop for Thread {
     fn drop(&mut self) {
         self.stop = None;
+        // Nothing that stands still ends.
+        self.gate.open();
         if let Some(handle) = self.handle.take() {
             // What went wrong was told to the coordinator.
             let _ = handle.join();

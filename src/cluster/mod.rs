@@ -8,6 +8,7 @@ pub mod agent;
 mod blocking;
 mod coordinator;
 mod error;
+mod gate;
 mod launcher;
 mod member;
 mod network;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::network::Network;
 use super::wire::{Report, RoleReport};
 use crate::client::Report as ClientReport;
-use crate::deployment::{MemberName, Struck};
+use crate::deployment::{Harm, MemberName, Struck};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
@@ -38,6 +38,14 @@ impl Outcome {
     /// Whether every member made its report.
     pub fn is_complete(&self) -> bool {
         self.lost.is_empty() && self.violations.is_empty()
+    }
+
+    /// Whether a fault let this member stand still: what it did not read meanwhile was its own doing.
+    pub fn was_paused(&self, member: MemberName) -> bool {
+        self.struck.iter().any(|struck| match struck.harm {
+            Harm::Pause { replica } => MemberName::Replica(replica) == member,
+            _ => false,
+        })
     }
 
     /// Why the trial did not run, if its links kept it from doing so.

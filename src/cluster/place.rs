@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 use super::agent;
 use super::network::directions;
 use super::wire::{Assignment, Baselines};
-use crate::deployment::{Deployment, MemberName, Network, site};
+use crate::deployment::{Deployment, Harm, MemberName, Network, site};
 use crate::link::streams;
+use crate::quorum::NodeId;
 use crate::runtime::alarm;
 use crate::runtime::awake::Awake;
 use crate::runtime::mesh::{Attached, Mesh};
@@ -31,6 +32,8 @@ pub(super) struct Place {
     addresses: Vec<(MemberName, SocketAddr)>,
     /// What the links from here are shortened by.
     baselines: Baselines,
+    /// The faults that last.
+    harms: Vec<Harm>,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
@@ -47,7 +50,7 @@ impl Place {
         identity: &Identity,
         releaser: Option<Arc<Releaser>>,
     ) -> Result<Self, agent::Error> {
-        let Assignment { deployment, transport, precision, bind, known, baselines, broken } =
+        let Assignment { deployment, transport, precision, bind, known, baselines, harms, broken } =
             assignment;
         let emulation = if deployment.is_emulated() {
             let releaser = match releaser {
@@ -81,6 +84,7 @@ impl Place {
             broken,
             addresses,
             baselines,
+            harms,
             mesh,
             attached,
             tasks,
@@ -114,6 +118,21 @@ impl Place {
         self.set_links();
     }
 
+    /// Makes links what these harms make of them, and no other.
+    pub(super) fn suffer(&mut self, harms: Vec<Harm>) {
+        self.harms = harms;
+        self.set_links();
+    }
+
+    /// By how much the harms that last slow the disk of a replica down.
+    pub(super) fn slow_disk(&self, of: NodeId) -> Span {
+        let slow = self.harms.iter().filter_map(|harm| match harm {
+            Harm::SlowDisk { replica, by } if *replica == of => Some(*by),
+            _ => None,
+        });
+        slow.fold(Span::ZERO, |sum, by| sum + by)
+    }
+
     /// What measures the links from here and to here; those whose delay varies go through all of it
     /// meanwhile.
     pub(super) fn prober(
@@ -131,7 +150,7 @@ impl Place {
         Prober::new(order, offsets, self.mesh.clone(), attached)
     }
 
-    /// Sets the delay of every link from here.
+    /// Sets the delay of every link from here, and what else it does.
     fn set_links(&self) {
         let Some(emulation) = &self.emulation else { return };
         let Self { member, deployment, .. } = self;
@@ -145,6 +164,8 @@ impl Place {
                 delay = rule.distort(delay, Deployment::dials(*member, *peer));
             }
             emulation.set(*address, delay, streams::id(site(*member), site(*peer)));
+            let conditions = deployment.network.under(&self.harms, *member, *peer);
+            emulation.set_conditions(*address, conditions);
         }
     }
 }

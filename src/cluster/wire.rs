@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::watch::Watched;
 use crate::client::{Report as ClientReport, Schedule};
-use crate::deployment::Deployment;
-use crate::deployment::MemberName;
+use crate::deployment::{Deployment, Harm, MemberName};
 use crate::runtime::net::frame::{self, Decoder};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{EmulationReport, Precision, Transport};
@@ -34,6 +33,10 @@ pub(super) enum ToAgent {
     },
     /// Run.
     Start(Schedule),
+    /// Suffer these harms from now on, and no other.
+    Suffer(Vec<Harm>),
+    /// Campaign, whoever leads.
+    Campaign,
     /// Stop, and hand over what you have.
     Finish,
     /// Everything has arrived: go.
@@ -55,6 +58,8 @@ pub(super) struct Assignment {
     pub known: Vec<(MemberName, SocketAddr)>,
     /// What its own links are shortened by: a restarted member has those of the one before.
     pub baselines: Baselines,
+    /// The harms that it is to suffer: a member may be started again while a fault lasts.
+    pub harms: Vec<Harm>,
     /// What is wrong with its link emulation on purpose.
     pub broken: Option<Rule>,
 }
@@ -101,10 +106,14 @@ pub(super) struct Status {
     pub connected: usize,
     /// Of a replica: slots below this are executed.
     pub executed_below: u64,
+    /// Of a replica that leads: [`crate::protocol::Protocol::leadership`].
+    pub leadership: Option<u64>,
     /// Of a client: operations issued.
     pub issued: u64,
     /// Of a client: operations answered.
     pub acknowledged: u64,
+    /// Of a client: writes answered since the measurement began.
+    pub measured_writes: u64,
     /// Of a client: it issues no more, and has all answers or waits no longer.
     pub is_drained: bool,
 }

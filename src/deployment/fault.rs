@@ -1,11 +1,70 @@
-//! What goes wrong on purpose in a trial, and when.
+//! What goes wrong on purpose in a trial, to whom, and when: the same schedule in every world.
+//!
+//! | | |
+//! |---|---|
+//! | [`Scheduled`] | a fault as the experiment means it: a [`Trigger`], a harm, [`Target`]s, how long |
+//! | [`Target`] | whom: replicas, and parts in the protocol, which somebody has only when it strikes |
+//! | [`Aim`](super::Aim) | says who they are then, by who leads and by the quorums nearest to them |
+//! | [`Harm`] | what is carried out, on replicas that are known |
+//! | [`Struck`] | what came of it, and when it began and ended |
+//!
+//! A target of several replicas strikes each of them: then one fault leaves several [`Struck`].
+//! A fault of somebody's part (`leader`, a quorum of the leader) that strikes while nobody leads waits
+//! until somebody does; it comes within the measured time or never.
+//! Who leads: the replica that says so, and of several the one with the highest ballot, as one that was
+//! paused or cut off does not know better.
+//! A harm that is done already is done once: who is down is not crashed again, and comes back when its
+//! first crash says so.
+//!
+//! # In which world what is done how
+//!
+//! | harm | live | simulated |
+//! |---|---|---|
+//! | crash | SIGKILL of the process, started again on the same disk | state dropped; what was not synced is lost, torn or written |
+//! | pause | SIGSTOP and SIGCONT; in one process, the member's thread stands still | nothing is handled; what is under way arrives, and waits |
+//! | partition, cut, slow, lose, duplicate, reorder | the datagrams of the emulated links, below QUIC: what is lost is sent again when the link is back | messages: what is lost stays lost |
+//! | slow disk | the log's writer waits after each sync | syncs take longer |
+//! | campaign | the replica is told | the replica is told |
+//!
+//! Progress is counted exactly in virtual time; live it is what clients last reported, every 5 ms where a
+//! schedule asks for it, and so is who leads.
+//! What is paused holds what it was sending: live, the delay line of a stopped process stands still
+//! too.
+//!
+//! # Why clients are never cut off (2026-11-21)
+//!
+//! Faults of links are between replicas: a region in a fault is the replicas in it, and its clients reach
+//! every replica as before.
+//! What is measured is what replicas do when they cannot hear one another; a client that hears nobody
+//! measures how long the fault was, and nothing that a quorum could change.
 
 use serde::{Deserialize, Serialize};
 
+use super::Target;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
-/// Something that goes wrong.
+/// A fault of the schedule: what goes wrong, to whom, and when, as far as that is known beforehand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// When it strikes.
+    pub trigger: Trigger,
+    /// What, and whom.
+    pub harm: Aimed,
+    /// How long it lasts: see [`Fault::heals_after`].
+    pub heals_after: Option<Span>,
+}
+
+/// When a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Trigger {
+    /// So long after the measurement has begun.
+    At(Span),
+    /// When clients have had answers to so many writes, all together, since the measurement began.
+    AfterWrites(u64),
+}
+
+/// A fault of which everything is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     /// When, after the measurement has begun.
@@ -17,81 +76,154 @@ pub struct Fault {
     pub heals_after: Option<Span>,
 }
 
-/// What can go wrong.
+/// What is to go wrong, with whoever it concerns as the schedule names them.
+pub type Aimed = Harm<Target, Target>;
+
+/// What can go wrong; of replicas that are known, unless it is [`Aimed`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Harm {
+pub enum Harm<One = NodeId, Several = NodeSet> {
     /// A replica stops, and loses what it holds in memory.
     Crash {
         /// Which.
-        replica: NodeId,
+        replica: One,
         /// What becomes of records that it gave to its disk and that are not yet synced.
         unsynced: Unsynced,
     },
     /// A replica does nothing for a while and loses nothing.
     Pause {
         /// Which.
-        replica: NodeId,
+        replica: One,
     },
     /// Messages between these replicas and the other ones are lost, in both directions.
     Partition {
         /// One side.
-        side: NodeSet,
+        side: Several,
     },
     /// Messages in this direction are lost.
     Cut {
         /// The senders.
-        from: NodeSet,
+        from: Several,
         /// The receivers.
-        to: NodeSet,
+        to: Several,
     },
     /// Messages in this direction take longer.
     Slow {
         /// The senders.
-        from: NodeSet,
+        from: Several,
         /// The receivers.
-        to: NodeSet,
+        to: Several,
         /// By how much.
         by: Span,
     },
     /// This share of the messages in this direction is lost.
     Lose {
         /// The senders.
-        from: NodeSet,
+        from: Several,
         /// The receivers.
-        to: NodeSet,
+        to: Several,
         /// From 0 to 1.
         share: f64,
     },
     /// This share of the messages in this direction arrives twice.
     Duplicate {
         /// The senders.
-        from: NodeSet,
+        from: Several,
         /// The receivers.
-        to: NodeSet,
+        to: Several,
         /// From 0 to 1.
         share: f64,
     },
     /// Messages in this direction are each delayed by up to this much more, and overtake one another.
     Reorder {
         /// The senders.
-        from: NodeSet,
+        from: Several,
         /// The receivers.
-        to: NodeSet,
+        to: Several,
         /// The most that is added.
         spread: Span,
     },
     /// Every sync of this replica's disk takes longer.
     SlowDisk {
         /// Which.
-        replica: NodeId,
+        replica: One,
         /// By how much.
         by: Span,
     },
     /// A replica is told to lead, whoever leads now.
     Campaign {
         /// Which.
-        replica: NodeId,
+        replica: One,
     },
+}
+
+impl<One, Several> Harm<One, Several> {
+    /// Whether it is done to links.
+    pub const fn is_of_links(&self) -> bool {
+        match self {
+            Self::Partition { .. }
+            | Self::Cut { .. }
+            | Self::Slow { .. }
+            | Self::Lose { .. }
+            | Self::Duplicate { .. }
+            | Self::Reorder { .. } => true,
+            Self::Crash { .. }
+            | Self::Pause { .. }
+            | Self::SlowDisk { .. }
+            | Self::Campaign { .. } => false,
+        }
+    }
+
+    /// The same of others; `one` and `several` say who they are.
+    pub fn map<A, B>(self, one: impl Fn(One) -> A, several: impl Fn(Several) -> B) -> Harm<A, B> {
+        match self {
+            Self::Crash { replica, unsynced } => Harm::Crash { replica: one(replica), unsynced },
+            Self::Pause { replica } => Harm::Pause { replica: one(replica) },
+            Self::Partition { side } => Harm::Partition { side: several(side) },
+            Self::Cut { from, to } => Harm::Cut { from: several(from), to: several(to) },
+            Self::Slow { from, to, by } => Harm::Slow { from: several(from), to: several(to), by },
+            Self::Lose { from, to, share } => {
+                Harm::Lose { from: several(from), to: several(to), share }
+            }
+            Self::Duplicate { from, to, share } => {
+                Harm::Duplicate { from: several(from), to: several(to), share }
+            }
+            Self::Reorder { from, to, spread } => {
+                Harm::Reorder { from: several(from), to: several(to), spread }
+            }
+            Self::SlowDisk { replica, by } => Harm::SlowDisk { replica: one(replica), by },
+            Self::Campaign { replica } => Harm::Campaign { replica: one(replica) },
+        }
+    }
+}
+
+impl<T> Harm<T, T> {
+    /// Whom it concerns: one, or the senders and the receivers.
+    pub fn concerned(&self) -> Vec<&T> {
+        match self {
+            Self::Crash { replica, .. }
+            | Self::Pause { replica }
+            | Self::SlowDisk { replica, .. }
+            | Self::Campaign { replica } => vec![replica],
+            Self::Partition { side } => vec![side],
+            Self::Cut { from, to }
+            | Self::Slow { from, to, .. }
+            | Self::Lose { from, to, .. }
+            | Self::Duplicate { from, to, .. }
+            | Self::Reorder { from, to, .. } => vec![from, to],
+        }
+    }
+}
+
+impl From<Harm> for Aimed {
+    fn from(harm: Harm) -> Self {
+        harm.map(Target::from, Target::from)
+    }
+}
+
+impl From<Fault> for Scheduled {
+    fn from(Fault { at, harm, heals_after }: Fault) -> Self {
+        Self { trigger: Trigger::At(at), harm: harm.into(), heals_after }
+    }
 }
 
 /// A fault as it came about.

@@ -5,11 +5,13 @@
 //! It knows nothing of transports, processes or service times.
 
 mod fault;
-pub use fault::{Fault, Harm, Struck, Unsynced};
+pub use fault::{Aimed, Fault, Harm, Scheduled, Struck, Trigger, Unsynced};
 mod member;
 pub use member::MemberName;
 mod network;
 pub use network::Network;
+mod target;
+pub use target::{Aim, Role, Target};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +50,7 @@ pub struct Deployment {
     /// How long outstanding answers are waited for.
     pub drain: Span,
     /// What goes wrong on purpose.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Scheduled>,
 }
 
 /// What "durable" means.
@@ -141,9 +143,31 @@ impl Deployment {
         Span(self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0))
     }
 
-    /// Whether any link has a delay or does anything else: if none does, nothing is emulated.
+    /// Who the targets of faults are.
+    pub fn aim(&self) -> Aim {
+        Aim::new(&self.quorums, &self.links)
+    }
+
+    /// How long a member may be silent on purpose: its longest pause, which may last to the end.
+    pub fn longest_pause(&self) -> Span {
+        let pauses = self.faults.iter().filter(|fault| matches!(fault.harm, Harm::Pause { .. }));
+        let lasts = pauses.map(|fault| fault.heals_after.unwrap_or(self.duration + self.drain));
+        lasts.max().unwrap_or(Span::ZERO)
+    }
+
+    /// Whether a fault depends on what members say of themselves: how much they wrote, and who leads.
+    pub fn asks_members(&self) -> bool {
+        let has_role = |target: &&Target| !target.roles.is_empty();
+        self.faults.iter().any(|fault| {
+            matches!(fault.trigger, Trigger::AfterWrites(_))
+                || fault.harm.concerned().iter().any(has_role)
+        })
+    }
+
+    /// Whether any link has a delay or does anything else, now or when a fault strikes: if none does,
+    /// nothing is emulated.
     pub fn is_emulated(&self) -> bool {
-        if !self.network.is_plain() {
+        if !self.network.is_plain() || self.faults.iter().any(|fault| fault.harm.is_of_links()) {
             return true;
         }
         let members = self.members();
@@ -171,6 +195,7 @@ pub fn site(member: MemberName) -> Site {
 mod tests {
     use super::*;
     use crate::link::Conditions;
+    use crate::quorum::NodeSet;
     use crate::topology::{Jitter, Profile};
     use crate::workload::{Arrival, Keys};
 
@@ -260,6 +285,10 @@ mod tests {
         let conditions = Conditions { loss: 0.1, ..Conditions::default() };
         let network = Network { conditions, ..Network::default() };
         assert!(Deployment { network, ..near.clone() }.is_emulated());
+        let at = |harm: Harm| Fault { at: Span::ZERO, harm, heals_after: None }.into();
+        let with = |harm| Deployment { faults: vec![at(harm)], ..near.clone() };
+        let partition = with(Harm::Partition { side: NodeSet::only(NodeId(0)) });
+        assert!(partition.is_emulated() && !with(Harm::Pause { replica: NodeId(0) }).is_emulated());
         assert_eq!(near.retry_after(), Span::from_millis(2000));
         assert_eq!(near.floor(ClientId(0)), Span::ZERO);
     }

@@ -12,6 +12,7 @@ pub use error::{Error, Refused};
 mod faults;
 mod load;
 mod network;
+mod outlook;
 mod places;
 mod point;
 mod probe;
@@ -173,6 +174,23 @@ impl Plan {
     pub fn needs_simulator(&self) -> Option<Refused> {
         let simulated = self.points.iter().find_map(|point| point.simulated.as_ref())?;
         Some(Refused::new(simulated.at.clone(), Error::NotLive { what: simulated.what }))
+    }
+
+    /// What the faults make impossible, a sentence each: it may be what the experiment is about.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = Vec::new();
+        for point in &self.points {
+            for warning in point.variants.iter().flat_map(|variant| outlook::of(point, variant)) {
+                let warning = match point.label.as_str() {
+                    "" => warning,
+                    label => format!("{label}: {warning}"),
+                };
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
+        }
+        warnings
     }
 
     /// The time that all trials take, without starting and draining: those end as soon as they can.

@@ -40,10 +40,15 @@ pub(super) fn reasons(
     if is_saturated(offered_per_s, achieved_per_s) {
         reasons.push("achieved less than 99 % of what was offered".to_owned());
     }
-    if let Some((member, share)) = worst(outcome, run_queue_share, RUN_QUEUE_SHARE_MAX) {
+    let waited = |watched: &Watched, _| run_queue_share(watched);
+    if let Some((member, share)) = worst(outcome, waited, RUN_QUEUE_SHARE_MAX) {
         reasons.push(format!("{member} waited {} of the window for a processor", percent(share)));
     }
-    if let Some((member, share)) = worst(outcome, late_share, LATE_SHARE_MAX) {
+    // What a paused member was sending leaves when it goes on.
+    let late = |watched: &Watched, member| {
+        if outcome.was_paused(member) { None } else { late_share(watched) }
+    };
+    if let Some((member, share)) = worst(outcome, late, LATE_SHARE_MAX) {
         reasons.push(format!(
             "{} of the datagrams of {member} left more than 300 us late",
             percent(share)
@@ -51,7 +56,7 @@ pub(super) fn reasons(
     }
     // The limit itself is too much here.
     let limit = HOST_BUSY_SHARE_MAX - f64::EPSILON;
-    if let Some((_, share)) = worst(outcome, |watched| watched.host_busy_share, limit) {
+    if let Some((_, share)) = worst(outcome, |watched, _| watched.host_busy_share, limit) {
         reasons.push(format!("the processors were busy for {} of the window", percent(share)));
     }
     reasons
@@ -72,11 +77,12 @@ fn late_share(watched: &Watched) -> Option<f64> {
 /// The member with the largest share, if that is above `most`.
 fn worst(
     outcome: &Outcome,
-    share: impl Fn(&Watched) -> Option<f64>,
+    share: impl Fn(&Watched, MemberName) -> Option<f64>,
     most: f64,
 ) -> Option<(MemberName, f64)> {
     let watched = outcome.reports.iter().filter_map(|(member, report)| {
-        Some((*member, share(report.watched.as_ref()?).filter(|share| *share > most)?))
+        let share = share(report.watched.as_ref()?, *member)?;
+        (share > most).then_some((*member, share))
     });
     watched.max_by(|(_, one), (_, other)| one.total_cmp(other))
 }

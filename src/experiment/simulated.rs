@@ -46,6 +46,7 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
         outcome.reports.insert(MemberName::Client(id), report_of(RoleReport::Client(client)));
     }
     outcome.violations.extend(simulated.violation);
+    outcome.struck = simulated.struck;
     Ok(outcome)
 }
 

@@ -138,6 +138,14 @@ fn trial_row(
     if !reasons.is_empty() {
         flags.push(format!("saturated: {}", reasons.join(", ")));
     }
+    if outcome.refusal().is_none() {
+        let has_struck = |fault| outcome.struck.iter().any(|struck| struck.fault == fault);
+        let faults = 0..plan.variant(trial).faults.len();
+        // Its replica was down already, nobody led, or too little was written.
+        flags.extend(faults.filter(|fault| !has_struck(*fault)).map(|fault| {
+            format!("fault {fault} of {} never struck", plan.variant(trial).faults.len())
+        }));
+    }
     if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
         // Their latency is in no percentile, and would have been the longest.
         flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));
@@ -343,6 +351,7 @@ mod tests {
     use crate::client::Report as ClientReport;
     use crate::cluster::{Network, Report, Usage};
     use crate::command::ClientId;
+    use crate::deployment::{Harm, Struck, Unsynced};
     use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};
     use crate::measure::{Recorder, Recording, Window};
@@ -381,6 +390,9 @@ mod tests {
             file_count: 1,
         };
         let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
+        // As the plan has it.
+        let harm = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+        outcome.struck.push(Struck { fault: 0, harm, at: Time(5), ended_at: Some(Time(7)) });
         outcome.reports.insert(MemberName::Client(ClientId(0)), report);
         outcome
     }
@@ -399,6 +411,14 @@ mod tests {
         let plan = plan();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
         assert!(rows.trial.valid && rows.trial.flags.contains("unanswered: 12 operations"));
+    }
+
+    #[test]
+    fn a_fault_that_never_struck_is_said() {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        outcome.struck.clear();
+        let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
+        assert!(rows.trial.flags.contains("fault 0 of 1 never struck"), "{}", rows.trial.flags);
     }
 
     #[test]

@@ -102,7 +102,11 @@ fn check_network(outcome: &Outcome, findings: &mut Findings) {
     for (member, report) in &outcome.reports {
         if let Some(drops) = report.kernel_drop_count.filter(|drops| *drops > 0) {
             let text = format!("{member}: the kernel dropped {drops} datagrams for want of buffer");
-            findings.unfit.push(text);
+            if outcome.was_paused(*member) {
+                findings.flags.push(format!("{text}: it was paused"));
+            } else {
+                findings.unfit.push(text);
+            }
         }
         let Some(emulation) = &report.emulation else { continue };
         let counts = [
@@ -130,6 +134,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::{Link, Report, RoleReport};
+    use crate::deployment::{Harm, Struck};
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
     use crate::protocol::Slot;
     use crate::quorum::NodeId;
@@ -216,6 +221,13 @@ mod tests {
         }
         let mut dropped = Quiet::new().emulated(quiet());
         dropped.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
+        let mut paused = Quiet::new().emulated(quiet());
+        paused.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
+        let harm = Harm::Pause { replica: NodeId(0) };
+        let struck = Struck { fault: 0, harm, at: Time(1), ended_at: None };
+        paused.outcome.struck.push(struck);
+        let findings = paused.verify();
+        assert!(findings.is_valid() && findings.flags[0].contains("paused"), "{findings:?}");
         assert!(dropped.verify().unfit[0].contains("the kernel dropped 5 datagrams"));
     }
 

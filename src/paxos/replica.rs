@@ -509,4 +509,9 @@ impl Protocol for Replica {
     fn executed_below(&self) -> Slot {
         self.learner.executed_below()
     }
+
+    fn leadership(&self) -> Option<u64> {
+        // Ballots in their order, as numbers: a round above 2^56 is never reached.
+        self.leading().map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
+    }
 }

@@ -45,6 +45,8 @@ pub struct Status {
     pub issued: AtomicU64,
     /// Operations answered.
     pub acknowledged: AtomicU64,
+    /// Writes answered since the measurement began.
+    pub measured_writes: AtomicU64,
     /// It will issue no more, and has all answers or waits no longer.
     pub is_drained: AtomicBool,
     /// It is to stop.
@@ -132,6 +134,7 @@ impl ClientLoop {
         }
         self.status.issued.store(self.session.issued_count(), Ordering::Relaxed);
         self.status.acknowledged.store(self.session.acknowledged_count(), Ordering::Relaxed);
+        self.status.measured_writes.store(self.session.measured_writes(), Ordering::Relaxed);
         if self.session.is_drained(now) {
             self.status.is_drained.store(true, Ordering::Relaxed);
         }

@@ -27,6 +27,13 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait before a member is dialled again.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// An attempt that has not succeeded after this and some round trips is given up: it asks again ever more
+/// rarely, and when a link is whole again after a minute, the next word of an old attempt may be a minute
+/// away.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// The round trips that an attempt is given beside [`ATTEMPT`].
+const ATTEMPT_ROUND_TRIPS: u64 = 8;
+
 /// A stream to a member that has proved its name.
 #[derive(Debug)]
 pub struct Attached {
@@ -79,8 +86,10 @@ impl Mesh {
     /// dials again.
     pub async fn dial(self, address: SocketAddr, member: String, round_trip: Span) {
         let mut retry = RETRY_MIN;
+        let patience = ATTEMPT + Duration::from(round_trip.times(ATTEMPT_ROUND_TRIPS));
         while !self.attached.is_closed() {
-            if let Ok(link) = self.dial_once(address, &member, round_trip).await {
+            let attempt = self.dial_once(address, &member, round_trip);
+            if let Ok(Ok(link)) = tokio::time::timeout(patience, attempt).await {
                 retry = RETRY_MIN;
                 self.attach(member.clone(), link).await;
             }

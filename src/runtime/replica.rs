@@ -223,6 +223,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         if self.status.finish.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
+        self.obey();
         self.take_attached(cx);
         let mut is_busy = self.receive(cx);
         let now = clock::now();
@@ -245,6 +246,7 @@ impl<P: Protocol> ReplicaLoop<P> {
         self.flush(cx);
         self.arm(cx);
         self.status.executed_below.store(self.protocol.executed_below().0, Ordering::Relaxed);
+        self.status.leadership.store(self.protocol.leadership().unwrap_or(0), Ordering::Relaxed);
         if self.failure.is_some() {
             return Poll::Ready(());
         }
@@ -253,6 +255,15 @@ impl<P: Protocol> ReplicaLoop<P> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Takes what it is told from outside.
+    fn obey(&mut self) {
+        if self.status.campaign.load(Ordering::Relaxed) {
+            self.status.campaign.store(false, Ordering::Relaxed);
+            self.give(clock::now(), Input::Campaign);
+        }
+        self.store.slow_down(Span(self.status.slow_disk_ns.load(Ordering::Relaxed)));
     }
 
     fn give(&mut self, now: Time, input: Input<P::Message>) {

@@ -109,6 +109,10 @@ impl Protocol for Saboteur {
     fn executed_below(&self) -> Slot {
         self.replica.executed_below()
     }
+
+    fn leadership(&self) -> Option<u64> {
+        self.replica.leadership()
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Client {
         self.session.is_drained(now)
     }
 
+    /// Writes answered so far since the measurement began.
+    pub(super) const fn measured_writes(&self) -> u64 {
+        self.session.measured_writes()
+    }
+
     /// An answer arrives.
     #[inline]
     pub(super) fn handle_reply(&mut self, now: Time, reply: Reply) {

@@ -33,15 +33,15 @@ mod tests;
 mod world;
 pub use world::World;
 
-use crate::deployment::{Deployment, Harm};
+use crate::deployment::{Deployment, Harm, Scheduled};
 use crate::paxos::Replica;
 
 /// Runs one trial.
 pub fn run_trial(deployment: &Deployment, settings: &Settings) -> Outcome {
     let of = deployment.clone();
     let mut world = World::new(deployment, settings, move |id| Replica::new(of.config(id)));
-    let is_crash = |harm: &Harm| matches!(harm, Harm::Crash { .. });
-    if !deployment.faults.iter().any(|fault| is_crash(&fault.harm)) {
+    let is_crash = |fault: &Scheduled| matches!(fault.harm, Harm::Crash { .. });
+    if !deployment.faults.iter().any(is_crash) {
         world.forbid_restarts();
     }
     world.run_to_end();

@@ -86,7 +86,7 @@ impl<P: Protocol> World<P> {
                 .take(client_count)
                 .map(|id| Client::new(ClientId(id), deployment, schedule))
                 .collect(),
-            agenda: Agenda::default(),
+            agenda: Agenda::new(deployment),
             make: Box::new(make),
             links: deployment.links.clone(),
             schedule,
@@ -96,7 +96,7 @@ impl<P: Protocol> World<P> {
         };
         let queue = &mut world.fabric.queue;
         world.agenda.plan(Time::ZERO, Planned::Begin, queue);
-        world.agenda.plan_faults(schedule.measure_from, &deployment.faults, queue);
+        world.agenda.plan_faults(schedule.measure_from, queue);
         world
     }
 
@@ -133,7 +133,7 @@ impl<P: Protocol> World<P> {
     /// A fault begins now.
     pub fn inject(&mut self, harm: &Harm, heals_after: Option<Span>) {
         self.guarded(|world| {
-            world.strike(*harm, heals_after);
+            world.strike(*harm, heals_after, None);
             world.settle();
         });
     }
@@ -193,7 +193,7 @@ impl<P: Protocol> World<P> {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),
             histories: BTreeMap::new(),
-            struck: Vec::new(),
+            struck: self.agenda.into_struck(),
             violation: self.violation,
             counts: self.fabric.counts,
         };
@@ -258,6 +258,10 @@ impl<P: Protocol> World<P> {
             }
         }
         self.settle();
+        if self.agenda.is_watching() {
+            self.watch();
+            self.settle();
+        }
         true
     }
 

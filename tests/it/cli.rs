@@ -181,6 +181,11 @@ lasts = "500ms"
 at = "2s"
 crash = "us-east-1"
 
+[[fault]]
+after_writes = 100
+crash = ["r1", "r4"]
+unsynced = "torn"
+
 [sweep]
 variant.quorums.counts.phase1 = { from = 4, to = 5 }
 
@@ -197,12 +202,15 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
             "  at 1s messages from us-east-1 to eu-west-1 take 50ms longer, for 500ms",
             "  multi, flex-4-2: at 2s us-east-1, the leader, crashes and does not come back",
             "  classic: at 2s us-east-1 crashes and does not come back",
-            "for the simulator alone: the live backend cannot slow links down",
+            " crash and do not come back",
+            "  after 100 writes ",
+            "WARNING: phase1=5: variant `flex-4-2`: from 2s on no phase-1 quorum of 5 is left",
+            "for the simulator alone: the live backend cannot choose what is left of records",
         ],
     );
     check_refused(
         &["run", path],
-        &["the live backend cannot slow links down", "spoilt.toml:", "`--backend sim`"],
+        &["the live backend cannot choose what is left", "spoilt.toml:", "`--backend sim`"],
     );
 }
 

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use flexpaxos::command::ClientId;
-use flexpaxos::deployment::{Deployment, Durability, Fault, Harm, MemberName, Network, Unsynced};
-use flexpaxos::history::{Check, ClientReader, Event, Options, Verdict};
+use flexpaxos::deployment::{
+    Deployment, Durability, Fault, Harm, MemberName, Network, Role, Scheduled, Struck, Target,
+    Trigger, Unsynced,
+};
+use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Election, Mode, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
-use flexpaxos::time::Span;
+use flexpaxos::time::{Span, Time};
 use flexpaxos::topology::{Jitter, Links, Profile};
 use flexpaxos::workload::{Arrival, Keys, Workload};
 
@@ -136,13 +139,13 @@ fn bad_links() -> Network {
     Network { conditions, ..Network::default() }
 }
 
-fn fault(at_ms: u64, harm: Harm, heals_after_ms: u64) -> Fault {
+fn fault(at_ms: u64, harm: Harm, heals_after_ms: u64) -> Scheduled {
     let heals_after = Some(Span::from_millis(heals_after_ms));
-    Fault { at: Span::from_millis(at_ms), harm, heals_after }
+    Fault { at: Span::from_millis(at_ms), harm, heals_after }.into()
 }
 
 /// A fault of every kind, among them two changes of the leader.
-fn bad_luck() -> Vec<Fault> {
+fn bad_luck() -> Vec<Scheduled> {
     let [r0, r1, r2, r3, r4] = [0, 1, 2, 3, 4].map(NodeId);
     let everybody = NodeSet::all(5);
     let crash = |replica, unsynced| Harm::Crash { replica, unsynced };
@@ -240,4 +243,120 @@ fn a_client_asks_again_when_its_replica_is_back_and_not_only_when_its_patience_e
         let longest = *latencies_ns(&outcome, *id).last().unwrap();
         assert!(longest < Span::from_millis(1_000).0, "{longest}");
     }
+}
+
+/// A trial of flexible quorums under these faults, and the start of its measurement.
+fn struck_by(faults: Vec<Scheduled>) -> (Outcome, Time) {
+    let mut deployment = deployment(LEADER, QuorumSystem::counts(5, 4, 2).expect("they meet"));
+    deployment.drain = Span::from_millis(20_000);
+    deployment.faults = faults;
+    let outcome = run_trial(&deployment, &Settings::default());
+    assert_eq!(outcome.violation, None);
+    assert!(check(&outcome).is_valid());
+    (outcome, Time::ZERO + Span::from_millis(1_100))
+}
+
+fn at(ms: u64, harm: Harm<Target, Target>, heals_after_ms: u64) -> Scheduled {
+    let heals_after = (heals_after_ms > 0).then(|| Span::from_millis(heals_after_ms));
+    Scheduled { trigger: Trigger::At(Span::from_millis(ms)), harm, heals_after }
+}
+
+fn crash_of(target: impl Into<Target>) -> Harm<Target, Target> {
+    Harm::Crash { replica: target.into(), unsynced: Unsynced::Lost }
+}
+
+/// When writes were answered since the measurement began, over all clients.
+fn answered_at(outcome: &Outcome, from: Time) -> Vec<Time> {
+    let mut answered = Vec::new();
+    for client in outcome.clients.keys() {
+        let history = &outcome.histories[&MemberName::Client(*client)][0];
+        let mut writes = BTreeMap::new();
+        for event in ClientReader::new(history.as_slice()).expect("a history") {
+            match event.expect("a whole history") {
+                Event::Invoke(issued) => {
+                    writes.insert(issued.sequence, issued.kind == Kind::Write);
+                }
+                Event::Return(returned) => {
+                    if returned.at >= from && writes[&returned.sequence] {
+                        answered.push(returned.at);
+                    }
+                }
+            }
+        }
+    }
+    answered.sort_unstable();
+    answered
+}
+
+#[test]
+fn a_fault_by_progress_strikes_at_the_instant_of_the_write_that_it_waits_for() {
+    let pause = Harm::Pause { replica: NodeId(4).into() };
+    let heals_after = Some(Span::from_millis(300));
+    let fault = |count, harm| Scheduled { trigger: Trigger::AfterWrites(count), harm, heals_after };
+    let never = fault(100_000, crash_of(NodeId(0)));
+    let (outcome, from) = struck_by(vec![fault(20, pause), never]);
+    let at = answered_at(&outcome, from)[19];
+    let harm = Harm::Pause { replica: NodeId(4) };
+    let ended_at = Some(at + Span::from_millis(300));
+    assert_eq!(outcome.struck, [Struck { fault: 0, harm, at, ended_at }]);
+}
+
+#[test]
+fn the_leader_is_whoever_leads_when_the_fault_strikes() {
+    let campaign = Harm::Campaign { replica: NodeId(2).into() };
+    let faults = vec![at(300, campaign, 0), at(1_200, crash_of(Role::Leader), 100)];
+    let (outcome, from) = struck_by(faults);
+    let struck = &outcome.struck;
+    assert_eq!(struck.len(), 2);
+    let crash = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+    assert_eq!((struck[1].harm, struck[1].at), (crash, from + Span::from_millis(1_200)));
+    assert_eq!(struck[0].ended_at, Some(struck[0].at), "it is over at once");
+}
+
+#[test]
+fn a_fault_of_the_leader_waits_while_nobody_leads_and_comes_in_the_measured_time_or_never() {
+    let pause = || Harm::Pause { replica: Role::Leader.into() };
+    let back = vec![at(500, crash_of(NodeId(0)), 300), at(600, pause(), 50)];
+    let (outcome, from) = struck_by(back);
+    assert_eq!(outcome.struck[1].harm, Harm::Pause { replica: NodeId(0) });
+    // Back at 800, and then phase 1 with the third of the others.
+    let since = outcome.struck[1].at.since(from);
+    assert!(since > Span::from_millis(900) && since < Span::from_millis(1_200), "{since}");
+    let gone = vec![at(500, crash_of(NodeId(0)), 0), at(600, pause(), 50)];
+    let (outcome, _) = struck_by(gone);
+    assert_eq!(outcome.struck.len(), 1);
+    assert_eq!(outcome.struck[0].ended_at, None);
+}
+
+#[test]
+fn a_quorum_is_struck_member_by_member_and_commits_go_on_when_it_is_back() {
+    let pause = Harm::Pause { replica: Role::Phase2Quorum.into() };
+    let (outcome, from) = struck_by(vec![at(500, pause, 700)]);
+    // us-west-2 is the nearest to the leader in us-east-1.
+    let paused = [0, 1].map(|id| Harm::Pause { replica: NodeId(id) });
+    let struck: Vec<(usize, Harm)> = outcome.struck.iter().map(|it| (it.fault, it.harm)).collect();
+    assert_eq!(struck, paused.map(|harm| (0, harm)));
+    let [from, to] = [500, 1_200].map(|ms| from + Span::from_millis(ms));
+    assert!(outcome.struck.iter().all(|it| (it.at, it.ended_at) == (from, Some(to))));
+    // What the leader had answered arrives; then nothing until it goes on.
+    let answered = answered_at(&outcome, Time::ZERO);
+    let way_back = Span::from_millis(60);
+    assert_eq!(answered.iter().filter(|at| **at > from + way_back && **at < to).count(), 0);
+    assert!(answered.iter().any(|at| *at > to));
+    assert!(outcome.clients.values().all(|report| report.unknown_count == 0));
+}
+
+/// One that is not the leader, of the phase-2 quorum that a thrifty leader asks.
+#[test]
+fn a_thrifty_leader_goes_on_without_the_member_that_it_prefers() {
+    let mut deployment = deployment(LEADER, QuorumSystem::counts(5, 4, 2).unwrap());
+    deployment.send = SendPolicy::Quorum;
+    deployment.drain = Span::from_millis(20_000);
+    deployment.faults = vec![at(500, crash_of(Role::Phase2Follower), 0)];
+    let outcome = run_trial(&deployment, &Settings::default());
+    assert!(check(&outcome).is_valid());
+    let crash = Harm::Crash { replica: NodeId(1), unsynced: Unsynced::Lost };
+    assert_eq!(outcome.struck[0].harm, crash);
+    assert!(outcome.replicas[&NodeId(1)].is_down && outcome.counts.retransmissions > 0);
+    assert!(outcome.clients.values().all(|report| report.unknown_count == 0));
 }

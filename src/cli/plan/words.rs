@@ -1,9 +1,8 @@
 //! The settings of a point and what goes wrong, in words.
 
-use crate::deployment::{Durability, Fault, Harm, Network, Unsynced};
+use crate::deployment::{Durability, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::plan::Point;
 use crate::paxos::Mode;
-use crate::quorum::{NodeId, NodeSet};
 use crate::sim::Service;
 use crate::time::Span;
 use crate::workload::Arrival;
@@ -103,55 +102,86 @@ pub(super) fn faults(point: &Point) -> Vec<String> {
     lines.into_iter().map(line).collect()
 }
 
-fn fault_text(point: &Point, mode: Mode, fault: &Fault) -> String {
-    let name = |node: NodeId| match mode {
-        Mode::Multi { leader } if leader == node => format!("{}, the leader,", point.region(node)),
-        _ => point.region(node).to_owned(),
+fn fault_text(point: &Point, mode: Mode, fault: &Scheduled) -> String {
+    let names = |target: &Target| target_text(point, target);
+    // The one that is configured to lead stands out when it is named.
+    let subject = |target: &Target| match mode {
+        Mode::Multi { leader } if *target == Target::from(leader) => {
+            format!("{}, the leader,", point.region(leader))
+        }
+        _ => names(target),
     };
-    let names =
-        |set: NodeSet| set.iter().map(|node| point.region(node)).collect::<Vec<_>>().join(", ");
-    let link = |from: NodeSet, to: NodeSet| format!("from {} to {}", names(from), names(to));
-    let at = length(fault.at);
+    let verb = |target: &Target, one: &'static str, several: &'static str| {
+        let is_many = |role: &Role| matches!(role, Role::Phase1Quorum | Role::Phase2Quorum);
+        let is_one = target.replicas.len() + target.roles.len() == 1;
+        if is_one && !target.roles.iter().any(is_many) { one } else { several }
+    };
+    let link = |from: &Target, to: &Target| format!("from {} to {}", names(from), names(to));
+    let when = match fault.trigger {
+        Trigger::At(at) => format!("at {}", length(at)),
+        Trigger::AfterWrites(count) => format!("after {count} writes"),
+    };
     let until = match fault.heals_after {
         Some(after) => format!("for {}", length(after)),
         None => "until the end".to_owned(),
     };
-    let what = match fault.harm {
+    let what = match &fault.harm {
         Harm::Crash { replica, unsynced } => {
             let records = match unsynced {
                 Unsynced::Lost => "",
                 Unsynced::Torn => ", with half of what is not synced",
                 Unsynced::Written => ", with all that is not synced",
             };
-            let restart = fault.heals_after.map_or_else(
-                || "does not come back".to_owned(),
-                |after| format!("comes back {} later{records}", length(after)),
-            );
-            return format!("at {at} {} crashes and {restart}", name(replica));
+            let restart = match fault.heals_after {
+                None => verb(replica, "does not come back", "do not come back").to_owned(),
+                Some(after) => {
+                    let come = verb(replica, "comes", "come");
+                    format!("{come} back {} later{records}", length(after))
+                }
+            };
+            let crash = verb(replica, "crashes", "crash");
+            return format!("{when} {} {crash} and {restart}", subject(replica));
         }
-        Harm::Campaign { replica } => return format!("at {at} {} is told to lead", name(replica)),
-        Harm::Pause { replica } => format!("{} pauses", name(replica)),
+        Harm::Campaign { replica } => {
+            let is = verb(replica, "is", "are");
+            return format!("{when} {} {is} told to lead", subject(replica));
+        }
+        Harm::Pause { replica } => {
+            format!("{} {}", subject(replica), verb(replica, "pauses", "pause"))
+        }
         Harm::Partition { side } => format!("{} and the others are cut apart", names(side)),
         Harm::Cut { from, to } => format!("messages {} are lost", link(from, to)),
         Harm::Slow { from, to, by } => {
-            format!("messages {} take {} longer", link(from, to), length(by))
+            format!("messages {} take {} longer", link(from, to), length(*by))
         }
         Harm::Lose { from, to, share } => {
-            format!("{} of the messages {} are lost", percent(share), link(from, to))
+            format!("{} of the messages {} are lost", percent(*share), link(from, to))
         }
         Harm::Duplicate { from, to, share } => {
-            format!("{} of the messages {} arrive twice", percent(share), link(from, to))
+            format!("{} of the messages {} arrive twice", percent(*share), link(from, to))
         }
         Harm::Reorder { from, to, spread } => {
             format!(
                 "messages {} take up to {} longer, in any order",
                 link(from, to),
-                length(spread)
+                length(*spread)
             )
         }
         Harm::SlowDisk { replica, by } => {
-            format!("every sync of {} takes {} longer", point.region(replica), length(by))
+            format!("every sync of {} takes {} longer", names(replica), length(*by))
         }
     };
-    format!("at {at} {what}, {until}")
+    format!("{when} {what}, {until}")
+}
+
+/// The regions of those that are known, and the parts of the others.
+fn target_text(point: &Point, target: &Target) -> String {
+    let regions = target.replicas.iter().map(|node| point.region(node));
+    let roles = target.roles.iter().map(|role| match role {
+        Role::Leader => "whoever leads",
+        Role::Phase1Quorum => "the leader's phase-1 quorum",
+        Role::Phase2Quorum => "the leader's phase-2 quorum",
+        Role::Phase2Follower => "the first follower in the leader's phase-2 quorum",
+    });
+    regions.chain(roles).collect::<Vec<_>>().join(", ")
 }

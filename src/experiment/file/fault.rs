@@ -1,38 +1,49 @@
-//! `[[fault]]` as typed: when, exactly one harm, and how long.
+//! `[[fault]]` as typed: when, exactly one harm, to whom, and how long.
 //!
-//! A replica is named by its region, or as `leader`: whoever is configured to lead in a variant.
 //! That exactly one harm is given is the plan's business: it can say which two there are.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::Length;
 use crate::deployment::Unsynced;
 
-/// A replica: its region, or `leader`.
-pub type Name = Spanned<String>;
+/// Whom a fault is for, and where that stands.
+pub type Who = Spanned<Names>;
 
-/// Some replicas.
-pub type Names = Spanned<Vec<Name>>;
+/// Whom a fault is for: a region, a replica as `r2`, a part in the protocol as `leader`, or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// One name.
+    One(String),
+    /// Several.
+    Several(Vec<Spanned<String>>),
+}
 
 /// `[[fault]]`: something that goes wrong.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When, from the start of the measured time.
-    pub at: Spanned<Length>,
+    pub at: Option<Spanned<Length>>,
+    /// Or after so many writes that were answered since then.
+    pub after_writes: Option<Spanned<u64>>,
     /// How long it lasts; until the end if absent. A crash has `restart_after` instead.
     pub lasts: Option<Spanned<Length>>,
-    /// This replica stops, and loses what it holds in memory.
-    pub crash: Option<Name>,
+    /// These stop, and lose what they hold in memory.
+    pub crash: Option<Who>,
     /// How long after its crash it is started again; never if absent.
     pub restart_after: Option<Spanned<Length>>,
     /// What becomes of what it gave to its disk and is not yet synced; it is lost if absent.
     pub unsynced: Option<Spanned<Unsynced>>,
-    /// This replica does nothing for a while.
-    pub pause: Option<Name>,
+    /// These do nothing for a while.
+    pub pause: Option<Who>,
     /// Messages between these replicas and the other ones are lost.
-    pub partition: Option<Names>,
+    pub partition: Option<Who>,
     /// Messages in one direction are lost.
     pub cut: Option<Spanned<Cut>>,
     /// Messages in one direction take longer.
@@ -43,10 +54,10 @@ pub struct Fault {
     pub duplicate: Option<Spanned<Share>>,
     /// Messages in one direction overtake one another.
     pub reorder: Option<Spanned<Reorder>>,
-    /// Every sync of one disk takes longer.
+    /// Every sync of their disks takes longer.
     pub slow_disk: Option<Spanned<SlowDisk>>,
-    /// This replica is told to lead.
-    pub campaign: Option<Name>,
+    /// These are told to lead.
+    pub campaign: Option<Who>,
 }
 
 /// One direction between replicas.
@@ -54,9 +65,9 @@ pub struct Fault {
 #[serde(deny_unknown_fields)]
 pub struct Cut {
     /// The senders.
-    pub from: Names,
+    pub from: Who,
     /// The receivers.
-    pub to: Names,
+    pub to: Who,
 }
 
 /// A direction, and how much longer messages take in it.
@@ -64,9 +75,9 @@ pub struct Cut {
 #[serde(deny_unknown_fields)]
 pub struct Slow {
     /// The senders.
-    pub from: Names,
+    pub from: Who,
     /// The receivers.
-    pub to: Names,
+    pub to: Who,
     /// By how much.
     pub by: Length,
 }
@@ -76,9 +87,9 @@ pub struct Slow {
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// The senders.
-    pub from: Names,
+    pub from: Who,
     /// The receivers.
-    pub to: Names,
+    pub to: Who,
     /// From 0 to 1.
     pub share: Spanned<f64>,
 }
@@ -88,19 +99,43 @@ pub struct Share {
 #[serde(deny_unknown_fields)]
 pub struct Reorder {
     /// The senders.
-    pub from: Names,
+    pub from: Who,
     /// The receivers.
-    pub to: Names,
+    pub to: Who,
     /// The most that is added.
     pub spread: Length,
 }
 
-/// A replica, and how much longer its disk takes.
+/// Some replicas, and how much longer their disks take.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlowDisk {
     /// Which.
-    pub replica: Name,
+    pub replica: Who,
     /// By how much.
     pub by: Length,
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamesVisitor)
+    }
+}
+
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a region, a replica such as `r2`, `leader`, or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Names, E> {
+        Ok(Names::One(name.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Names::Several)
+    }
 }

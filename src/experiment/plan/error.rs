@@ -176,6 +176,31 @@ pub enum Error {
         /// The harm given.
         harm: &'static str,
     },
+    /// A fault that never strikes.
+    #[error("this fault has neither `at` nor `after_writes`")]
+    NoTrigger,
+    /// A fault that strikes twice.
+    #[error("a fault strikes once, and this one has both `at` and `after_writes`")]
+    TwoTriggers,
+    /// A fault that waits for more than is asked for.
+    #[error(
+        "{count} writes are not fewer than the {asked} that are asked for in the measured time"
+    )]
+    TooFewWrites {
+        /// What the fault waits for.
+        count: u64,
+        /// The writes of the measured time, in the mean.
+        asked: f64,
+    },
+    /// A part that nobody has.
+    #[error("in variant `{variant}` the leader alone is its phase-2 quorum: there is no follower")]
+    NoFollower {
+        /// The variant.
+        variant: String,
+    },
+    /// A disk that is not there.
+    #[error("with durability \"memory\" nothing is synced, and no disk is slow")]
+    NoDisk,
     /// A fault of no replica.
     #[error("this fault concerns no replica")]
     Nobody,
@@ -299,6 +324,14 @@ impl Error {
             Self::FaultTooLate { .. } => {
                 "times of faults count from the end of the warm-up: lower them, or raise `duration`"
             }
+            Self::NoTrigger | Self::TwoTriggers => {
+                "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
+            }
+            Self::TooFewWrites { .. } => "lower it, or raise the rate or `workload.duration`",
+            Self::NoFollower { .. } => {
+                "name `phase2-quorum` or a region, or leave out the variants with a quorum of one"
+            }
+            Self::NoDisk => "leave it out, or set `durability.mode = \"fsync\"`",
             Self::NoHarm => {
                 "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
                  `reorder`, `slow_disk` and `campaign`"
@@ -310,7 +343,10 @@ impl Error {
             Self::NotOfHarm { key: "lasts", .. } => "it happens at once: leave that out",
             Self::NotOfHarm { key: "restart_after", .. } => "say how long it lasts with `lasts`",
             Self::NotOfHarm { .. } => "only a crash loses records: leave that out",
-            Self::Nobody => "name at least one region, or `leader`",
+            Self::Nobody => {
+                "name at least one region, a replica such as `r2`, `leader`, `phase2-follower`, \
+                 `phase1-quorum` or `phase2-quorum`"
+            }
             Self::Everybody => "name one side: the other replicas are the other side",
             Self::NoLink => "name another replica as the receiver, or as the sender",
             Self::Spin { .. } => {

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::deployment::{Durability, Fault, Harm, Unsynced};
-use crate::experiment::file::{self, Length, Name, Names};
+use crate::deployment::{Aim, Aimed, Durability, Harm, Role, Scheduled, Target, Trigger, Unsynced};
+use crate::experiment::file::{self, Length, Names, Who};
 use crate::paxos::Mode;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Span;
+use crate::workload::{Arrival, Workload};
 
 use super::Variant;
 use super::error::{Error, Refused};
@@ -16,66 +17,58 @@ use super::network;
 use super::places::Places;
 use super::simulated::Simulated;
 
-/// The word that means whoever is configured to lead.
-const LEADER: &str = "leader";
-
 /// What the faults of one variant are judged by.
 pub(super) struct Judge<'a> {
     pub(super) places: &'a Places,
     pub(super) variant: &'a Variant,
+    pub(super) workload: &'a Workload,
     pub(super) durability: Durability,
     pub(super) duration: Span,
 }
 
-/// The faults of one variant, by their time.
-pub(super) fn faults(file: &file::File, judge: &Judge<'_>) -> Result<Vec<Fault>, Refused> {
+/// The faults of one variant: by their time, and then those by progress.
+pub(super) fn faults(file: &file::File, judge: &Judge<'_>) -> Result<Vec<Scheduled>, Refused> {
     let faults = file.faults.iter().map(|typed| judge.fault(typed));
     let mut faults = faults.collect::<Result<Vec<_>, _>>()?;
-    faults.sort_by_key(|fault| fault.at);
+    faults.sort_by_key(|fault| fault.trigger);
     Ok(faults)
 }
 
 /// The first fault that the live backend cannot do.
 pub(super) fn simulated(file: &file::File) -> Option<Simulated> {
-    file.faults.iter().find_map(|typed| {
-        let fault = typed.get_ref();
-        let unsynced = fault.unsynced.as_ref();
-        if let Some(unsynced) = unsynced.filter(|typed| *typed.get_ref() != Unsynced::Lost) {
-            let what = "choose what is left of records that were not yet synced";
-            return Some(Simulated { at: unsynced.span(), what });
-        }
-        let given = harms(fault).into_iter().find(|harm| harm.key != "crash")?;
-        Some(Simulated { at: given.at, what: given.what })
-    })
+    let unsynced = file.faults.iter().filter_map(|typed| typed.get_ref().unsynced.as_ref());
+    let chosen = unsynced
+        .filter(|typed| *typed.get_ref() != Unsynced::Lost)
+        .min_by_key(|typed| typed.span().start)?;
+    let what = "choose what is left of records that were not yet synced";
+    Some(Simulated { at: chosen.span(), what })
 }
 
 /// A harm that is given.
 struct Given {
     key: &'static str,
     at: Range<usize>,
-    /// What it does, after "cannot".
-    what: &'static str,
 }
 
 /// The harms of a fault; it should be one.
 fn harms(typed: &file::Fault) -> Vec<Given> {
     let keys = [
-        ("crash", typed.crash.as_ref().map(Spanned::span), "crash a replica"),
-        ("pause", typed.pause.as_ref().map(Spanned::span), "pause a replica"),
-        ("partition", typed.partition.as_ref().map(Spanned::span), "partition the replicas"),
-        ("cut", typed.cut.as_ref().map(Spanned::span), "cut links"),
-        ("slow", typed.slow.as_ref().map(Spanned::span), "slow links down while it runs"),
-        ("lose", typed.lose.as_ref().map(Spanned::span), "lose messages"),
-        ("duplicate", typed.duplicate.as_ref().map(Spanned::span), "duplicate messages"),
-        ("reorder", typed.reorder.as_ref().map(Spanned::span), "reorder messages"),
-        ("slow_disk", typed.slow_disk.as_ref().map(Spanned::span), "slow a disk down"),
-        ("campaign", typed.campaign.as_ref().map(Spanned::span), "tell a replica to lead"),
+        ("crash", typed.crash.as_ref().map(Spanned::span)),
+        ("pause", typed.pause.as_ref().map(Spanned::span)),
+        ("partition", typed.partition.as_ref().map(Spanned::span)),
+        ("cut", typed.cut.as_ref().map(Spanned::span)),
+        ("slow", typed.slow.as_ref().map(Spanned::span)),
+        ("lose", typed.lose.as_ref().map(Spanned::span)),
+        ("duplicate", typed.duplicate.as_ref().map(Spanned::span)),
+        ("reorder", typed.reorder.as_ref().map(Spanned::span)),
+        ("slow_disk", typed.slow_disk.as_ref().map(Spanned::span)),
+        ("campaign", typed.campaign.as_ref().map(Spanned::span)),
     ];
-    keys.into_iter().filter_map(|(key, at, what)| Some(Given { key, at: at?, what })).collect()
+    keys.into_iter().filter_map(|(key, at)| Some(Given { key, at: at? })).collect()
 }
 
 impl Judge<'_> {
-    fn fault(&self, fault: &Spanned<file::Fault>) -> Result<Fault, Refused> {
+    fn fault(&self, fault: &Spanned<file::Fault>) -> Result<Scheduled, Refused> {
         let typed = fault.get_ref();
         let given = match harms(typed).as_slice() {
             [one] => one.key,
@@ -85,24 +78,29 @@ impl Judge<'_> {
                 return Err(Refused::new(other.at.clone(), error));
             }
         };
-        let at = self.within(&typed.at, Span::ZERO, given)?;
-        let harm = self.harm(typed)?;
-        let heals_after = self.heals_after(typed, given, at)?;
-        Ok(Fault { at, harm, heals_after })
+        let trigger = match (&typed.at, &typed.after_writes) {
+            (Some(at), None) => Trigger::At(self.within(at, Span::ZERO, given)?),
+            (None, Some(count)) => Trigger::AfterWrites(self.reached(count)?),
+            (None, None) => return Err(Refused::new(fault.span(), Error::NoTrigger)),
+            (Some(_), Some(count)) => return Err(Refused::new(count.span(), Error::TwoTriggers)),
+        };
+        let harm = self.harm(typed, fault.span())?;
+        let heals_after = self.heals_after(typed, given, trigger)?;
+        Ok(Scheduled { trigger, harm, heals_after })
     }
 
     /// The one harm of a fault.
-    fn harm(&self, typed: &file::Fault) -> Result<Harm, Refused> {
-        if let Some(name) = &typed.crash {
+    fn harm(&self, typed: &file::Fault, at: Range<usize>) -> Result<Aimed, Refused> {
+        if let Some(who) = &typed.crash {
             let unsynced = typed.unsynced.as_ref().map_or(Unsynced::Lost, |typed| *typed.get_ref());
-            let replica = self.replica(name, "the crashing replica")?;
+            let replica = self.target(who, "the crashing replica")?;
             return Ok(Harm::Crash { replica, unsynced });
         }
-        if let Some(name) = &typed.pause {
-            return Ok(Harm::Pause { replica: self.replica(name, "the paused replica")? });
+        if let Some(who) = &typed.pause {
+            return Ok(Harm::Pause { replica: self.target(who, "the paused replica")? });
         }
-        if let Some(names) = &typed.partition {
-            return Ok(Harm::Partition { side: self.side(names)? });
+        if let Some(who) = &typed.partition {
+            return Ok(Harm::Partition { side: self.side(who)? });
         }
         if let Some(cut) = &typed.cut {
             let (from, to) = self.direction(&cut.get_ref().from, &cut.get_ref().to)?;
@@ -126,17 +124,19 @@ impl Judge<'_> {
             let (from, to) = self.direction(&reorder.from, &reorder.to)?;
             return Ok(Harm::Reorder { from, to, spread: reorder.spread.0.into() });
         }
-        if let Some(disk) = typed.slow_disk.as_ref().map(Spanned::get_ref) {
-            let replica = self.replica(&disk.replica, "the replica of the slow disk")?;
+        if let Some(disk) = &typed.slow_disk {
+            if self.durability == Durability::Memory {
+                return Err(Refused::new(disk.span(), Error::NoDisk));
+            }
+            let disk = disk.get_ref();
+            let replica = self.target(&disk.replica, "the replica of the slow disk")?;
             return Ok(Harm::SlowDisk { replica, by: disk.by.0.into() });
         }
-        let Some(name) = &typed.campaign else {
-            return Err(Refused::new(typed.at.span(), Error::NoHarm));
-        };
+        let Some(who) = &typed.campaign else { return Err(Refused::new(at, Error::NoHarm)) };
         if self.variant.mode == Mode::Classic {
-            return Err(self.no_leader(name));
+            return Err(self.no_leader(who.span()));
         }
-        Ok(Harm::Campaign { replica: self.replica(name, "the campaigning replica")? })
+        Ok(Harm::Campaign { replica: self.target(who, "the campaigning replica")? })
     }
 
     /// How long the harm lasts: for a crash until the restart.
@@ -144,7 +144,7 @@ impl Judge<'_> {
         &self,
         typed: &file::Fault,
         given: &'static str,
-        at: Span,
+        trigger: Trigger,
     ) -> Result<Option<Span>, Refused> {
         let is_crash = given == "crash";
         let others = [
@@ -161,6 +161,11 @@ impl Judge<'_> {
             if self.durability == Durability::Memory {
                 return Err(Refused::new(after.span(), Error::Amnesia));
             }
+            // When progress triggers it nobody knows; it must fit in at all.
+            let at = match trigger {
+                Trigger::At(at) => at,
+                Trigger::AfterWrites(_) => Span::ZERO,
+            };
             self.within(after, at, "restart")?;
             return Ok(Some(after.get_ref().0.into()));
         }
@@ -172,44 +177,106 @@ impl Judge<'_> {
         }
     }
 
-    fn replica(&self, name: &Name, what: &'static str) -> Result<NodeId, Refused> {
-        if name.get_ref() != LEADER {
-            return self.places.replica(name.get_ref(), what, name.span());
+    /// Whom the names mean; `what` says in an error what they were given for.
+    fn target(&self, who: &Who, what: &'static str) -> Result<Target, Refused> {
+        let names: Vec<(&str, Range<usize>)> = match who.get_ref() {
+            Names::One(name) => vec![(name, who.span())],
+            Names::Several(names) => {
+                names.iter().map(|name| (name.get_ref().as_str(), name.span())).collect()
+            }
+        };
+        if names.is_empty() {
+            return Err(Refused::new(who.span(), Error::Nobody));
         }
-        match self.variant.mode {
-            Mode::Multi { leader } => Ok(leader),
-            Mode::Classic => Err(self.no_leader(name)),
+        let mut target = Target::default();
+        for (name, at) in names {
+            match Role::parse(name) {
+                Some(role) => {
+                    if self.variant.mode == Mode::Classic {
+                        return Err(self.no_leader(at));
+                    }
+                    target.roles.insert(role);
+                }
+                None => target.replicas = target.replicas.union(self.replicas(name, what, at)?),
+            }
+        }
+        if self.at_first(&target).is_empty() {
+            let error = Error::NoFollower { variant: self.variant.name.clone() };
+            return Err(Refused::new(who.span(), error));
+        }
+        Ok(target)
+    }
+
+    /// The replicas in a region of this name, or the one of this number.
+    fn replicas(
+        &self,
+        name: &str,
+        what: &'static str,
+        at: Range<usize>,
+    ) -> Result<NodeSet, Refused> {
+        let links = &self.places.links;
+        let is_there = |node: &NodeId| links.replica_regions[usize::from(node.0)] == name;
+        let in_region: NodeSet = links.replicas().filter(is_there).collect();
+        if !in_region.is_empty() {
+            return Ok(in_region);
+        }
+        match links.replicas().find(|node| node.to_string() == name) {
+            Some(node) => Ok(NodeSet::only(node)),
+            None => self.places.replica(name, what, at).map(NodeSet::only),
         }
     }
 
-    fn no_leader(&self, name: &Name) -> Refused {
-        Refused::new(name.span(), Error::NoLeader { variant: self.variant.name.clone() })
+    /// Who they are as long as the configured leader leads.
+    fn at_first(&self, target: &Target) -> NodeSet {
+        let leader = match self.variant.mode {
+            Mode::Multi { leader } => Some(leader),
+            Mode::Classic => None,
+        };
+        let aim = Aim::new(&self.variant.quorums, &self.places.links);
+        aim.replicas(target, leader).unwrap_or(target.replicas)
     }
 
-    fn replicas(&self, names: &Names, what: &'static str) -> Result<NodeSet, Refused> {
-        if names.get_ref().is_empty() {
-            return Err(Refused::new(names.span(), Error::Nobody));
-        }
-        names.get_ref().iter().map(|name| self.replica(name, what)).collect()
+    fn no_leader(&self, at: Range<usize>) -> Refused {
+        Refused::new(at, Error::NoLeader { variant: self.variant.name.clone() })
     }
 
     /// One side of a partition, with somebody on the other.
-    fn side(&self, names: &Names) -> Result<NodeSet, Refused> {
-        let side = self.replicas(names, "the replica cut off")?;
-        if side.len() == self.places.n() {
-            return Err(Refused::new(names.span(), Error::Everybody));
+    fn side(&self, who: &Who) -> Result<Target, Refused> {
+        let side = self.target(who, "the replica cut off")?;
+        if self.at_first(&side).len() == self.places.n() {
+            return Err(Refused::new(who.span(), Error::Everybody));
         }
         Ok(side)
     }
 
     /// Senders and receivers with a link between them.
-    fn direction(&self, from: &Names, to: &Names) -> Result<(NodeSet, NodeSet), Refused> {
-        let senders = self.replicas(from, "the sender")?;
-        let receivers = self.replicas(to, "the receiver")?;
-        if senders.union(receivers).len() == 1 {
+    fn direction(&self, from: &Who, to: &Who) -> Result<(Target, Target), Refused> {
+        let senders = self.target(from, "the sender")?;
+        let receivers = self.target(to, "the receiver")?;
+        if self.at_first(&senders).union(self.at_first(&receivers)).len() == 1 {
             return Err(Refused::new(to.span(), Error::NoLink));
         }
         Ok((senders, receivers))
+    }
+
+    /// A number of writes that is reached before the end, as far as that can be known.
+    fn reached(&self, count: &Spanned<u64>) -> Result<u64, Refused> {
+        let (at, count) = (count.span(), *count.get_ref());
+        if count == 0 {
+            return Err(Refused::new(at, Error::Zero { key: "fault.after_writes" }));
+        }
+        let seconds = self.duration.as_millis_f64() / 1e3;
+        let asked = match self.workload.arrival {
+            Arrival::Fixed { rate_per_s } | Arrival::Poisson { rate_per_s } => {
+                rate_per_s * seconds * (1.0 - self.workload.reads)
+            }
+            // As many as it achieves.
+            Arrival::Closed { .. } => f64::INFINITY,
+        };
+        if (count as f64) < asked {
+            return Ok(count);
+        }
+        Err(Refused::new(at, Error::TooFewWrites { count, asked: asked.round() }))
     }
 
     /// The moment `after` a start, which must be before the end.

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use crate::cluster::Probe;
-use crate::deployment::{self, Durability, Network};
+use crate::deployment::{Durability, Network, Scheduled};
 use crate::experiment::file::{File, Length};
 use crate::paxos::{Election, Mode, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
@@ -81,9 +81,8 @@ pub struct Variant {
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
     pub floors: Vec<Floor>,
-    /// What goes wrong, by its time: the faults of the file, whose `leader` is the configured one of
-    /// this variant, whoever leads when they come.
-    pub faults: Vec<deployment::Fault>,
+    /// What goes wrong: the faults of the file, by their time, and then those by progress.
+    pub faults: Vec<Scheduled>,
 }
 
 impl Point {
@@ -99,7 +98,8 @@ impl Point {
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let durability = file.durability.mode;
         for variant in &mut variants {
-            let judge = Judge { places: &places, variant, durability, duration };
+            let (places, workload) = (&places, &workload);
+            let judge = Judge { places, variant, workload, durability, duration };
             variant.faults = faults::faults(file, &judge)?;
         }
         let length = |typed: &Option<Spanned<Length>>, default| {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cluster::Probe;
-use crate::deployment::{Fault, Harm, Network, Unsynced};
+use crate::deployment::{Fault, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
@@ -61,13 +61,14 @@ fn a_good_file_becomes_a_plan() {
     assert_eq!(point.drain, point::DRAIN);
     assert_eq!(plan.trials.len(), 4);
     assert_eq!(plan.expected_time(), Span::from_millis(44_000));
-    let expected = Fault {
+    let expected: Scheduled = Fault {
         at: Span::from_millis(5_000),
         harm: Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost },
         heals_after: Some(Span::from_millis(2_000)),
-    };
+    }
+    .into();
     for variant in &point.variants {
-        assert_eq!(variant.faults, [expected]);
+        assert_eq!(variant.faults, std::slice::from_ref(&expected));
     }
 }
 
@@ -305,10 +306,9 @@ fn the_leader_can_only_crash_where_every_variant_has_one() {
     let text = text.replace("crash = \"eu-west-1\"", "crash = \"leader\"");
     let point = point(&source(&text));
     for variant in &point.variants {
-        let Harm::Crash { replica, .. } = variant.faults[0].harm else { panic!("{variant:?}") };
-        assert_eq!(variant.mode, Mode::Multi { leader: replica });
+        let Harm::Crash { replica, .. } = &variant.faults[0].harm else { panic!("{variant:?}") };
+        assert_eq!(*replica, Target::from(Role::Leader));
     }
-    assert_ne!(point.variants[0].faults, point.variants[1].faults);
 }
 
 #[test]
@@ -338,8 +338,8 @@ fn harmed(text: &str, harm: &str) -> Source {
 }
 
 /// The fault of the second variant, whose leader is in us-west-2, when the file's is this.
-fn fault(harm: &str) -> Fault {
-    point(&harmed(&with_a_leader(), harm)).variants[1].faults[0]
+fn fault(harm: &str) -> Scheduled {
+    point(&harmed(&with_a_leader(), harm)).variants[1].faults[0].clone()
 }
 
 #[track_caller]
@@ -351,37 +351,210 @@ fn check_harm(harm: &str, phrases: &[&str]) {
 fn every_harm_is_that_of_the_deployment() {
     let set =
         |nodes: &[u8]| nodes.iter().map(|node| NodeId(*node)).collect::<crate::quorum::NodeSet>();
+    let only = |nodes: &[u8]| Target::from(set(nodes));
+    let with = |nodes: &[u8], role| Target { replicas: set(nodes), roles: [role].into() };
+    let leader = || Target::from(Role::Leader);
     let ms = Span::from_millis;
-    let (from, to) = (set(&[0, 1]), set(&[2]));
+    let (from, to) = (|| with(&[0], Role::Leader), || only(&[2]));
     let direction = "from = [\"us-east-1\", \"leader\"], to = [\"eu-west-1\"]";
     let harms = [
         (
             "crash = \"leader\"\nunsynced = \"torn\"".to_owned(),
-            Harm::Crash { replica: NodeId(1), unsynced: Unsynced::Torn },
+            Harm::Crash { replica: leader(), unsynced: Unsynced::Torn },
         ),
-        ("pause = \"eu-west-1\"".to_owned(), Harm::Pause { replica: NodeId(2) }),
-        ("partition = [\"leader\"]".to_owned(), Harm::Partition { side: set(&[1]) }),
-        (format!("cut = {{ {direction} }}"), Harm::Cut { from, to }),
-        (format!("slow = {{ {direction}, by = \"50ms\" }}"), Harm::Slow { from, to, by: ms(50) }),
-        (format!("lose = {{ {direction}, share = 0.1 }}"), Harm::Lose { from, to, share: 0.1 }),
+        ("pause = \"eu-west-1\"".to_owned(), Harm::Pause { replica: only(&[2]) }),
+        ("pause = [\"eu-west-1\", \"r3\"]".to_owned(), Harm::Pause { replica: only(&[2, 3]) }),
+        (
+            "pause = [\"phase2-follower\", \"r0\"]".to_owned(),
+            Harm::Pause { replica: with(&[0], Role::Phase2Follower) },
+        ),
+        (
+            "crash = \"phase1-quorum\"".to_owned(),
+            Harm::Crash { replica: Role::Phase1Quorum.into(), unsynced: Unsynced::Lost },
+        ),
+        (
+            "pause = \"phase2-quorum\"".to_owned(),
+            Harm::Pause { replica: Role::Phase2Quorum.into() },
+        ),
+        ("partition = [\"leader\"]".to_owned(), Harm::Partition { side: leader() }),
+        ("partition = \"r1\"".to_owned(), Harm::Partition { side: only(&[1]) }),
+        (format!("cut = {{ {direction} }}"), Harm::Cut { from: from(), to: to() }),
+        (
+            format!("slow = {{ {direction}, by = \"50ms\" }}"),
+            Harm::Slow { from: from(), to: to(), by: ms(50) },
+        ),
+        (
+            format!("lose = {{ {direction}, share = 0.1 }}"),
+            Harm::Lose { from: from(), to: to(), share: 0.1 },
+        ),
         (
             format!("duplicate = {{ {direction}, share = 1.0 }}"),
-            Harm::Duplicate { from, to, share: 1.0 },
+            Harm::Duplicate { from: from(), to: to(), share: 1.0 },
         ),
         (
             format!("reorder = {{ {direction}, spread = \"5ms\" }}"),
-            Harm::Reorder { from, to, spread: ms(5) },
+            Harm::Reorder { from: from(), to: to(), spread: ms(5) },
         ),
         (
             "slow_disk = { replica = \"us-east-1\", by = \"10ms\" }".to_owned(),
-            Harm::SlowDisk { replica: NodeId(0), by: ms(10) },
+            Harm::SlowDisk { replica: only(&[0]), by: ms(10) },
         ),
-        ("campaign = \"eu-west-1\"".to_owned(), Harm::Campaign { replica: NodeId(2) }),
+        ("campaign = \"eu-west-1\"".to_owned(), Harm::Campaign { replica: only(&[2]) }),
+        (
+            "campaign = [\"eu-west-1\", \"r0\"]".to_owned(),
+            Harm::Campaign { replica: only(&[0, 2]) },
+        ),
     ];
     for (typed, harm) in harms {
-        assert_eq!(fault(&typed), Fault { at: ms(5_000), harm, heals_after: None }, "{typed}");
+        let trigger = Trigger::At(ms(5_000));
+        assert_eq!(fault(&typed), Scheduled { trigger, harm, heals_after: None }, "{typed}");
     }
     assert_eq!(fault("pause = \"leader\"\nlasts = \"1s\"").heals_after, Some(ms(1_000)));
+}
+
+#[test]
+fn a_fault_strikes_at_a_time_or_by_progress_and_not_both() {
+    let after = |trigger: &str| {
+        let text = with_a_leader().replace("at = \"5s\"", trigger);
+        harmed(&text, "pause = \"leader\"\nlasts = \"20s\"")
+    };
+    // 200 a second for 10 s, of which half are writes.
+    let fault = point(&after("after_writes = 999")).variants[0].faults[0].clone();
+    assert_eq!(
+        (fault.trigger, fault.heals_after),
+        (Trigger::AfterWrites(999), Some(Span::from_millis(20_000)))
+    );
+    check_text(
+        &after("after_writes = 1000"),
+        &["1000 writes are not fewer than the 1000", ":33:16", "lower it"],
+    );
+    check_text(&after("after_writes = 0"), &["`fault.after_writes` is zero", ":33:16"]);
+    check_text(&after(""), &["neither `at` nor `after_writes`", ":32:1", "give one of the two"]);
+    check_text(
+        &after("at = \"1s\"\nafter_writes = 9"),
+        &["has both `at` and `after_writes`", ":34:16"],
+    );
+    check_text(&after("after_writes = -1"), &[":33:16"]);
+}
+
+#[test]
+fn faults_by_progress_come_behind_those_of_a_time() {
+    let more =
+        "\n[[fault]]\nafter_writes = 7\npause = \"r1\"\n[[fault]]\nat = \"1s\"\npause = \"r1\"\n";
+    let faults = &point(&source(&(GOOD.to_owned() + more))).variants[0].faults;
+    let at = |seconds: u64| Trigger::At(Span::from_millis(1_000 * seconds));
+    let triggers: Vec<Trigger> = faults.iter().map(|fault| fault.trigger).collect();
+    assert_eq!(triggers, [at(1), at(5), Trigger::AfterWrites(7)]);
+}
+
+#[test]
+fn a_part_that_nobody_has_is_refused() {
+    let alone = with_a_leader().replace("{ phase1 = 4, phase2 = 2 }", "{ phase1 = 5, phase2 = 1 }");
+    check_text(
+        &harmed(&alone, "crash = \"phase2-follower\""),
+        &["in variant `flex` the leader alone", ":34:9", "`phase2-quorum` or a region"],
+    );
+    let classic = harmed(GOOD, "crash = [\"us-east-1\", \"phase1-quorum\"]");
+    check_text(&classic, &["variant `classic` has none", ":34:23"]);
+    check_harm("crash = 7", &[":34:9", "a region, a replica such as `r2`, `leader`"]);
+    check_harm("crash = \"r5\"", &["the crashing replica r5 is no replica's region", ":34:9"]);
+    check_harm("partition = \"leaders\"", &["the replica cut off leaders", ":34:13"]);
+}
+
+#[test]
+fn a_region_is_every_replica_in_it() {
+    let text = on_a_lan("\"a\", \"b\", \"a\"")
+        .text
+        .replace("{ phase1 = 4, phase2 = 2 }", "{ phase1 = 2, phase2 = 2 }");
+    let text = text.replace("us-west-2", "b").replace("eu-west-1", "a");
+    let target = |point: &Point| match &point.variants[0].faults[0].harm {
+        Harm::Crash { replica, .. } => replica.replicas.to_string(),
+        harm => panic!("{harm:?}"),
+    };
+    assert_eq!(target(&point(&source(&text))), "{0, 2}");
+    assert_eq!(target(&point(&source(&text.replace("crash = \"a\"", "crash = \"r2\"")))), "{2}");
+}
+
+#[test]
+fn a_slow_disk_needs_a_disk() {
+    let text = with_a_leader().replace("\"fsync\"", "\"memory\"");
+    let slow = "slow_disk = { replica = \"leader\", by = \"1ms\" }";
+    check_text(
+        &harmed(&text, slow),
+        &["nothing is synced", ":34:13", "`durability.mode = \"fsync\"`"],
+    );
+}
+
+/// What is said of the one variant that leads, under these faults and with this election.
+fn warnings(quorums: &str, faults: &str, election: &str) -> Vec<String> {
+    let text = GOOD.split("[[fault]]").next().unwrap();
+    let (head, multi) = text.split_once("[[variant]]\nname = \"classic\"").unwrap();
+    let (_, multi) = multi.split_once("[[variant]]").unwrap();
+    let multi = multi.replace("{ phase1 = 4, phase2 = 2 }", quorums);
+    let text = format!("{head}{election}[[variant]]{multi}{faults}");
+    plan(&source(&text)).warnings()
+}
+
+const DEAD: &str = "[[fault]]\nat = \"2s\"\ncrash = \"eu-west-1\"\n";
+const LEADER_DIES: &str = "[[fault]]\nat = \"5s\"\ncrash = \"leader\"\n";
+const TIMEOUT: &str = "[election]\nmode = \"timeout\"\n";
+
+#[test]
+fn a_schedule_that_nothing_recovers_from_is_announced_with_its_time_and_reason() {
+    let (all, most) = ("{ phase1 = 5, phase2 = 1 }", "{ phase1 = 4, phase2 = 2 }");
+    let majority = "{ phase1 = 3, phase2 = 3 }";
+    let both = format!("{DEAD}{LEADER_DIES}");
+    let gone = "variant `flex`: from 5s on no phase-1 quorum of 5 is left, and the leader is to be replaced";
+    for election in ["", TIMEOUT] {
+        assert_eq!(warnings(all, &both, election), [gone]);
+        assert_eq!(warnings(all, DEAD, election), [""; 0], "the leader is there");
+    }
+    assert_eq!(warnings(majority, &both, TIMEOUT), [""; 0]);
+    assert_eq!(warnings(most, LEADER_DIES, TIMEOUT), [""; 0]);
+    assert_eq!(warnings(most, &both, TIMEOUT), [gone.replace("of 5", "of 4")]);
+    // Who comes back is there again.
+    let back = format!("{LEADER_DIES}restart_after = \"2s\"\n");
+    let said = gone.replace("from 5s on", "from 5s to 7s");
+    assert_eq!(warnings(all, &back, TIMEOUT), [said]);
+    assert_eq!(warnings(majority, &back, TIMEOUT), [""; 0]);
+    assert_eq!(warnings(all, &format!("{DEAD}{back}"), TIMEOUT), [gone]);
+}
+
+#[test]
+fn without_elections_a_leader_that_is_gone_for_good_is_announced() {
+    let said = warnings("{ phase1 = 4, phase2 = 2 }", LEADER_DIES, "");
+    assert!(
+        said[0].contains("from 5s on the leader is gone") && said[0].contains("\"fixed\""),
+        "{said:?}"
+    );
+    let told = format!("{LEADER_DIES}[[fault]]\nat = \"6s\"\ncampaign = \"eu-west-1\"\n");
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &told, ""), [""; 0]);
+}
+
+#[test]
+fn a_phase_2_quorum_that_is_gone_for_good_is_announced_and_one_that_comes_back_is_not() {
+    let pause = "[[fault]]\nat = \"3s\"\npause = [\"us-east-1\", \"eu-west-1\", \"r3\"]\n";
+    let majority = "{ phase1 = 3, phase2 = 3 }";
+    let said = "variant `flex`: from 3s on no phase-2 quorum of 3 is left: no write can be chosen";
+    assert_eq!(warnings(majority, pause, ""), [said]);
+    assert_eq!(warnings(majority, &format!("{pause}lasts = \"1s\"\n"), ""), [""; 0]);
+    // A partition leaves the leader alone on its side; on the other one there is a majority.
+    let apart = "[[fault]]\nat = \"3s\"\npartition = \"leader\"\n";
+    assert_eq!(warnings(majority, apart, TIMEOUT), [""; 0]);
+    assert!(
+        warnings("{ phase1 = 5, phase2 = 2 }", apart, TIMEOUT)[0].contains("phase-1 quorum of 5")
+    );
+}
+
+#[test]
+fn progress_announces_too() {
+    let fault = "[[fault]]\nafter_writes = 100\ncrash = \"leader\"\n";
+    let said = warnings("{ phase1 = 5, phase2 = 1 }", fault, TIMEOUT);
+    assert!(said[0].contains("from 100 writes on no phase-1 quorum of 5 is left"), "{said:?}");
+    let back = format!("{fault}restart_after = \"1s\"\n");
+    let said = warnings("{ phase1 = 5, phase2 = 1 }", &back, TIMEOUT);
+    assert!(said[0].contains("for 1s after 100 writes no phase-1 quorum"), "{said:?}");
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &back, TIMEOUT), [""; 0]);
 }
 
 #[test]
@@ -391,7 +564,10 @@ fn a_fault_has_exactly_one_harm() {
         "pause = \"leader\"\ncrash = \"leader\"",
         &["one harm, and this one has `crash` and `pause`", ":34:9", "a second `[[fault]]`"],
     );
-    check_harm("kill = \"leader\"", &["unknown key `kill`", ":34:1", "known keys here: at, lasts"]);
+    check_harm(
+        "kill = \"leader\"",
+        &["unknown key `kill`", ":34:1", "known keys here: at, after_writes"],
+    );
 }
 
 #[test]
@@ -412,7 +588,7 @@ fn what_belongs_to_one_harm_is_refused_of_another() {
 #[test]
 fn a_fault_concerns_some_replicas_and_not_all() {
     check_harm("pause = \"mars\"", &["the paused replica mars is no replica's region", ":34:9"]);
-    check_harm("partition = []", &["concerns no replica", ":34:13", "or `leader`"]);
+    check_harm("partition = []", &["concerns no replica", ":34:13", "`r2`, `leader`"]);
     let everybody = "partition = [\"us-east-1\", \"us-west-2\", \"eu-west-1\", \
         \"ap-northeast-1\", \"ap-southeast-2\"]";
     check_harm(everybody, &["every replica on one side", ":34:13", "name one side"]);
@@ -463,16 +639,13 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
     let network = "[network]\nloss = 0.1\nuplink_mbit_per_s = 10\nreordering = \"1ms\"\n";
     assert_eq!(refused(&(GOOD.to_owned() + network)), None, "live links do all that, too");
     let pause = harmed(&with_a_leader(), "pause = \"leader\"").text;
+    assert_eq!(refused(&pause), None, "live replicas suffer all faults");
     let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
-    let needs = [
-        (pause, "pause a replica", ":34:9"),
-        (GOOD.replace("restart_after = \"2s\"", torn), "what is left of records", ":36:12"),
-    ];
-    for (text, what, place) in needs {
-        let said = refused(&text).unwrap();
-        for phrase in ["the live backend cannot", what, place, "`--backend sim`"] {
-            assert!(said.contains(phrase), "{phrase:?} is missing in:\n{said}");
-        }
+    let said = refused(&GOOD.replace("restart_after = \"2s\"", torn)).unwrap();
+    let phrases =
+        ["the live backend cannot", "what is left of records", ":36:12", "`--backend sim`"];
+    for phrase in phrases {
+        assert!(said.contains(phrase), "{phrase:?} is missing in:\n{said}");
     }
 }
 

@@ -7,19 +7,38 @@ use serde::{Deserialize, Serialize};
 use crate::measure::PhaseRecording;
 use crate::protocol::Slot;
 use crate::runtime::storage::Tail;
+use crate::time::Span;
 
 /// What others may look at while the replica runs.
 #[derive(Debug, Default)]
 pub struct Status {
     /// Slots below this are executed.
     pub executed_below: AtomicU64,
+    /// [`Protocol::leadership`](crate::protocol::Protocol::leadership): zero if it does not lead.
+    pub leadership: AtomicU64,
+    /// It is to campaign.
+    pub campaign: AtomicBool,
+    /// Every sync of its disk takes so much longer.
+    pub slow_disk_ns: AtomicU64,
     /// It is to stop.
     pub finish: AtomicBool,
-    /// Wakes the loop to look at `finish`.
+    /// Wakes the loop to look at what it is told.
     pub waker: atomic_waker::AtomicWaker,
 }
 
 impl Status {
+    /// Tells the replica to lead.
+    pub fn campaign(&self) {
+        self.campaign.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Lets every sync of its disk take so much longer, from the next wake-up of the loop on.
+    pub fn slow_disk(&self, by: Span) {
+        self.slow_disk_ns.store(by.0, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
     /// Asks the loop to end.
     pub fn finish(&self) {
         self.finish.store(true, Ordering::Release);

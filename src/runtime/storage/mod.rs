@@ -202,6 +202,13 @@ impl Store {
         Ticket(self.appended)
     }
 
+    /// From now on every sync takes so much longer.
+    pub fn slow_down(&self, by: Span) {
+        if let Some(log) = &self.log {
+            log.queue.slow_down(by);
+        }
+    }
+
     /// The highest durable ticket, when it is higher than the last one that this returned.
     ///
     /// Once the store has failed it returns the error, for ever, after the last durable ticket.

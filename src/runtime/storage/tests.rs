@@ -595,3 +595,24 @@ proptest! {
         }
     }
 }
+
+/// The span of a group is from append to durable, so it holds all of what the sync was told to add.
+#[test]
+fn a_disk_that_is_told_to_be_slow_is_until_it_is_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(folder.path()).unwrap();
+    let slow = Span::from_millis(30);
+    store.slow_down(slow);
+    append(&mut store, "slow");
+    let mut spans = Vec::new();
+    store.take_sync_spans(&mut spans);
+    assert!(spans[0] >= slow, "{spans:?}");
+    // One that would take an hour ends with the store: nobody waits for it.
+    store.slow_down(Span::from_millis(3_600_000));
+    store.append("never".to_owned());
+    drop(store);
+    let (mut store, recovered) = open(folder.path()).unwrap();
+    assert_eq!(recovered.groups[0], "slow");
+    store.slow_down(Span::ZERO);
+    append(&mut store, "quick");
+}

@@ -75,6 +75,7 @@ impl Writer {
         let groups = batch.iter().map(|entry| &entry.bytes);
         frame::encode(&mut self.buffer, place, kind, self.sequence, groups);
         self.segment.append(&self.buffer)?;
+        self.queue.dawdle();
         self.sequence += batch.len() as u64;
         self.queue.written(batch, self.sequence - 1);
         if kind == Kind::Checkpoint {

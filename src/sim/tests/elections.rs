@@ -41,7 +41,7 @@ const fn crash(replica: NodeId) -> Harm {
 
 /// The trial to its end, and what the histories say of it.
 fn run(mut deployment: Deployment, faults: Vec<Fault>) -> (Outcome, Verdict) {
-    deployment.faults = faults;
+    deployment.faults = faults.into_iter().map(Into::into).collect();
     let of = deployment.clone();
     let make = move |id| Replica::new(of.config(id));
     let mut world = World::new(&deployment, &Settings::default(), make);

@@ -139,8 +139,8 @@ fn a_crash_at_the_instant_of_a_record_falls_between_it_and_what_waits_for_it() {
             |harm, heals_after| crate::deployment::Fault { at: Span::ZERO, harm, heals_after };
         let crash = Harm::Crash { replica: R0, unsynced };
         deployment.faults = vec![
-            fault(Harm::Campaign { replica: R0 }, None),
-            fault(crash, Some(Span::from_millis(1))),
+            fault(Harm::Campaign { replica: R0 }, None).into(),
+            fault(crash, Some(Span::from_millis(1))).into(),
         ];
         let mut world = World::new(&deployment, &Settings::default(), counter(2, 1));
         world.run_until(ms(200));

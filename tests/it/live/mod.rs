@@ -9,6 +9,7 @@ mod calibration;
 mod crashes;
 mod damage;
 mod ends;
+mod faults;
 mod probe;
 mod refusals;
 mod runs;
@@ -361,6 +362,14 @@ impl<L: Launcher> Launcher for Meddling<'_, L> {
     fn kill(&mut self, member: MemberName) {
         self.launcher.kill(member);
         (self.on_killed)(member, &self.folders[&member]);
+    }
+
+    fn pause(&mut self, member: MemberName) -> bool {
+        self.launcher.pause(member)
+    }
+
+    fn resume(&mut self, member: MemberName) {
+        self.launcher.resume(member);
     }
 
     fn ended(&mut self, member: MemberName) -> Option<String> {

@@ -96,6 +96,12 @@ impl Launcher for Nobody {
 
     fn kill(&mut self, _: MemberName) {}
 
+    fn pause(&mut self, _: MemberName) -> bool {
+        false
+    }
+
+    fn resume(&mut self, _: MemberName) {}
+
     fn ended(&mut self, _: MemberName) -> Option<String> {
         None
     }
