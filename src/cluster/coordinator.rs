@@ -388,6 +388,9 @@ impl<'a> Coordinator<'a> {
                     self.tell(name, &ToAgent::Start(schedule)).await;
                 }
             }
+            ToCoordinator::Milestone(milestone) => {
+                self.outcome.milestones.entry(name).or_default().push(milestone);
+            }
             ToCoordinator::Status(status) => member.status = status,
             ToCoordinator::Heard { run, heard } => {
                 if run == self.probe_run {

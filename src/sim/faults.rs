@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::network::node;
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
-use crate::deployment::{Fault, Harm};
+use crate::deployment::{Fault, Harm, Struck};
 use crate::protocol::{Input, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -41,6 +41,8 @@ pub(super) struct Agenda {
     planned: BTreeMap<(Time, u64), Planned>,
     active: Vec<Active>,
     struck_count: u64,
+    /// What struck, in its order.
+    pub(super) struck: Vec<Struck>,
 }
 
 impl Agenda {
@@ -54,6 +56,18 @@ impl Agenda {
         for Fault { at, harm, heals_after } in faults {
             let strike = Planned::Strike { harm: *harm, heals_after: *heals_after };
             self.plan(from + *at, strike, queue);
+        }
+    }
+
+    fn note_struck(&mut self, number: u64, harm: Harm, at: Time, ended_at: Option<Time>) {
+        let fault = usize::try_from(number).expect("there are few faults");
+        self.struck.push(Struck { fault, harm, at, ended_at });
+    }
+
+    fn note_ended(&mut self, number: u64, now: Time) {
+        let struck = self.struck.iter_mut().find(|struck| struck.fault as u64 == number);
+        if let Some(struck) = struck {
+            struck.ended_at = Some(now);
         }
     }
 
@@ -102,6 +116,8 @@ impl<P: Protocol> World<P> {
                 counts.pauses += 1;
             }
             Harm::Campaign { replica } => {
+                let ended_at = Some(self.fabric.now);
+                self.agenda.note_struck(number, harm, self.fabric.now, ended_at);
                 self.campaign(replica);
                 return;
             }
@@ -112,6 +128,7 @@ impl<P: Protocol> World<P> {
             | Harm::Reorder { .. }
             | Harm::SlowDisk { .. } => counts.degradations += 1,
         }
+        self.agenda.note_struck(number, harm, self.fabric.now, None);
         self.agenda.active.push(Active { number, harm });
         self.apply();
         if let Some(after) = heals_after {
@@ -127,6 +144,7 @@ impl<P: Protocol> World<P> {
         self.agenda.active = last;
         self.apply();
         for active in over {
+            self.agenda.note_ended(active.number, self.fabric.now);
             match active.harm {
                 Harm::Crash { replica, .. } => self.restart(replica),
                 Harm::Pause { replica } => self.resume(replica),

@@ -193,7 +193,7 @@ impl<P: Protocol> World<P> {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),
             histories: BTreeMap::new(),
-            struck: Vec::new(),
+            struck: self.agenda.struck,
             violation: self.violation,
             counts: self.fabric.counts,
         };
@@ -389,7 +389,7 @@ impl<P: Protocol> World<P> {
                 let to = reply.request().client;
                 observer.told(*now, node(from), to, &reply);
             }
-            client.handle_reply(*now, reply);
+            client.handle_reply(*now, node(from), reply);
         }
         match link.rearm() {
             Some(next) => queue.replace(next),

@@ -4,27 +4,29 @@ use super::Coordinator;
 use crate::cluster::error::Error;
 use crate::cluster::member::Presence;
 use crate::cluster::wire::Status;
-use crate::deployment::{Fault, Harm, MemberName};
+use crate::deployment::{Fault, Harm, MemberName, Struck};
+use crate::quorum::NodeId;
 use crate::runtime::clock;
 use crate::time::Time;
 
 /// One half of a fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Strike {
-    Kill(MemberName),
-    Restart(MemberName),
+    /// With the number of its fault.
+    Kill(usize, NodeId),
+    Restart(usize, NodeId),
 }
 
 impl Coordinator<'_> {
     /// Says when each fault strikes, in a trial that is measured from this instant.
     pub(super) fn schedule_strikes(&mut self, measure_from: Time) {
-        for Fault { at, harm, heals_after } in &self.deployment.faults {
+        for (fault, Fault { at, harm, heals_after }) in self.deployment.faults.iter().enumerate() {
             // `new` refused what cannot be done to processes.
             let Harm::Crash { replica, .. } = harm else { continue };
-            let member = MemberName::Replica(*replica);
             let killed_at = measure_from + *at;
-            self.faults.push((killed_at, Strike::Kill(member)));
-            let restart = heals_after.map(|after| (killed_at + after, Strike::Restart(member)));
+            self.faults.push((killed_at, Strike::Kill(fault, *replica)));
+            let restart = Strike::Restart(fault, *replica);
+            let restart = heals_after.map(|after| (killed_at + after, restart));
             self.faults.extend(restart);
         }
         self.faults.sort_by_key(|(at, _)| *at);
@@ -34,7 +36,11 @@ impl Coordinator<'_> {
     pub(super) fn strike(&mut self) -> Result<(), Error> {
         while self.faults.first().is_some_and(|(at, _)| *at <= clock::now()) {
             match self.faults.remove(0).1 {
-                Strike::Kill(name) => {
+                Strike::Kill(fault, replica) => {
+                    let name = MemberName::Replica(replica);
+                    let harm = self.deployment.faults[fault].harm;
+                    let struck = Struck { fault, harm, at: clock::now(), ended_at: None };
+                    self.outcome.struck.push(struck);
                     if let Some(member) = self.members.get_mut(&name) {
                         member.turn(Presence::Down);
                         (member.session, member.send) = (None, None);
@@ -42,7 +48,12 @@ impl Coordinator<'_> {
                     }
                     self.launcher.kill(name);
                 }
-                Strike::Restart(name) => {
+                Strike::Restart(fault, replica) => {
+                    let name = MemberName::Replica(replica);
+                    let of_it = |struck: &&mut Struck| struck.fault == fault;
+                    if let Some(struck) = self.outcome.struck.iter_mut().find(of_it) {
+                        struck.ended_at = Some(clock::now());
+                    }
                     if let Some(member) = self.members.get_mut(&name) {
                         member.turn(Presence::Returning);
                     }

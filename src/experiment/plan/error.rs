@@ -55,6 +55,18 @@ pub enum Error {
         /// The longest round trip and a heartbeat.
         least: Span,
     },
+    /// A retry that comes before the answer can.
+    #[error(
+        "clients ask again after {:.1} ms, but an answer takes {:.1} ms",
+        after.as_millis_f64(),
+        least.as_millis_f64()
+    )]
+    Hasty {
+        /// When they ask again.
+        after: Span,
+        /// The longest of their round trips and least latencies.
+        least: Span,
+    },
     /// A list without an item.
     #[error("`{key}` has no item")]
     NoItem {
@@ -261,6 +273,7 @@ impl Error {
             Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
             Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
             Self::Impatient { .. } => "raise `election.misses` or `election.heartbeat`",
+            Self::Hasty { .. } => "raise `workload.retry_after`: every write would be sent twice",
             Self::NoItem { .. } => "give at least one",
             Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
                 "rates and clients are totals, shared equally by the client regions"
