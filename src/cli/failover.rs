@@ -26,9 +26,12 @@ type Group = (usize, usize, Backend, u32);
 
 /// One line for every variant, fault and client region; `None` if no fault struck.
 pub(super) fn failover(plan: &Plan, finished: &[Finished]) -> Option<Table> {
-    let mut lines: BTreeMap<(Group, &str), Vec<&RecoveryRow>> = BTreeMap::new();
+    let mut lines: BTreeMap<(Group, Option<usize>), Vec<&RecoveryRow>> = BTreeMap::new();
     for (group, row) in rows(finished) {
-        lines.entry((group, row.client_region.as_str())).or_default().push(row);
+        // In the order of the file.
+        let regions = &plan.points[group.0].links.client_regions;
+        let client = regions.iter().position(|region| *region == row.client_region);
+        lines.entry((group, client)).or_default().push(row);
     }
     if lines.is_empty() {
         return None;
@@ -37,10 +40,8 @@ pub(super) fn failover(plan: &Plan, finished: &[Finished]) -> Option<Table> {
         lines.keys().map(|((_, _, backend, _), _)| *backend).collect();
     let faults: BTreeSet<u32> = lines.keys().map(|((_, _, _, fault), _)| *fault).collect();
     let has_many = (backends.len() > 1, faults.len() > 1);
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|((group, client), rows)| line(plan, *group, client, rows, has_many))
-        .collect();
+    let rows: Vec<Vec<String>> =
+        lines.iter().map(|((group, _), rows)| line(plan, *group, rows, has_many)).collect();
     let header = [
         "variant",
         "Q1/Q2",
@@ -115,7 +116,6 @@ fn name(plan: &Plan, (point, variant, ..): Group) -> String {
 fn line(
     plan: &Plan,
     group: Group,
-    client: &str,
     rows: &[&RecoveryRow],
     (of_backends, of_faults): (bool, bool),
 ) -> Vec<String> {
@@ -138,7 +138,7 @@ fn line(
     vec![
         name,
         format!("{}/{}", quorums.phase1().min_size(), quorums.phase2().min_size()),
-        client.to_owned(),
+        rows[0].client_region.clone(),
         over(|row| row.before_ns_p50),
         over(|row| row.before_ns_p99),
         over(|row| row.detection_ns),

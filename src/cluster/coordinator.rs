@@ -320,6 +320,11 @@ impl<'a> Coordinator<'a> {
             self.welcome(name, session, send, &connection).await;
             return Ok(());
         }
+        if let What::Said(ToCoordinator::Milestone(milestone)) = &what {
+            // Also of a process that was killed since: it said so while it lived.
+            self.outcome.milestones.entry(name).or_default().push(*milestone);
+            return Ok(());
+        }
         let Some(member) = self.members.get_mut(&name) else { return Ok(()) };
         // The last words of a process that was killed and has a successor are of no interest.
         if member.session != Some(session) {
@@ -375,7 +380,8 @@ impl<'a> Coordinator<'a> {
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {
         let Some(member) = self.members.get_mut(&name) else { return };
         match message {
-            ToCoordinator::Join { .. } => {}
+            // Milestones are taken before, whoever says them.
+            ToCoordinator::Join { .. } | ToCoordinator::Milestone(_) => {}
             ToCoordinator::Recovered(recovery) => {
                 self.outcome.recoveries.entry(name).or_default().push(recovery);
             }
@@ -387,9 +393,6 @@ impl<'a> Coordinator<'a> {
                     self.tell(name, &ToAgent::Mesh(addresses)).await;
                     self.tell(name, &ToAgent::Start(schedule)).await;
                 }
-            }
-            ToCoordinator::Milestone(milestone) => {
-                self.outcome.milestones.entry(name).or_default().push(milestone);
             }
             ToCoordinator::Status(status) => member.status = status,
             ToCoordinator::Heard { run, heard } => {

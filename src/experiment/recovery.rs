@@ -77,11 +77,14 @@ pub(super) fn recovery(
     Some(found)
 }
 
-/// What replicas said, by their number.
+/// What replicas said, by their number, in the order in which they did: the last words of one that was
+/// killed may arrive after the first of the next.
 fn milestones(outcome: &Outcome) -> Milestones {
-    let said = outcome.milestones.iter().filter_map(|(member, said)| match member {
-        MemberName::Replica(id) => Some((*id, said.clone())),
-        MemberName::Client(_) => None,
+    let said = outcome.milestones.iter().filter_map(|(member, said)| {
+        let MemberName::Replica(id) = member else { return None };
+        let mut said = said.clone();
+        said.sort_by_key(|milestone| milestone.at);
+        Some((*id, said))
     });
     said.collect()
 }
