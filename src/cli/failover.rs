@@ -36,8 +36,7 @@ pub(super) fn failover(plan: &Plan, finished: &[Finished]) -> Option<Table> {
     if lines.is_empty() {
         return None;
     }
-    let backends: BTreeSet<Backend> =
-        lines.keys().map(|((_, _, backend, _), _)| *backend).collect();
+    let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
     let faults: BTreeSet<u32> = lines.keys().map(|((_, _, _, fault), _)| *fault).collect();
     let has_many = (backends.len() > 1, faults.len() > 1);
     let rows: Vec<Vec<String>> =
