@@ -222,6 +222,7 @@ quorums = { majority = {} }
             row,
             writes: if valid { writes.into() } else { Vec::new() },
             disagreements: vec![],
+            recovery: vec![],
             violations: vec![],
             unfit: vec![],
         }

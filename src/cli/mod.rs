@@ -9,6 +9,7 @@ mod calibrate;
 mod check;
 mod comparison;
 mod completions;
+mod failover;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
 mod fuzz;

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::calibrate;
 use super::comparison::{LEGEND, comparison, disagreements};
+use super::failover::{self, failover};
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
@@ -291,6 +292,12 @@ fn conclude(
         }
         writeln!(out, "{}", comparison(plan, finished))?;
         writeln!(out, "\n{LEGEND}")?;
+        if let Some(table) = failover(plan, finished) {
+            writeln!(out, "\n{table}\n\n{}", failover::LEGEND)?;
+        }
+    }
+    for line in failover::unrecovered(plan, finished) {
+        writeln!(out, "NOT RECOVERED: {line}")?;
     }
     for line in disagreements(plan, finished) {
         writeln!(out, "FLOOR: {line}")?;

@@ -4,8 +4,18 @@
 //! (coordinated omission).
 //! A request that is not answered is sent again with its number; one without an answer at the end
 //! is unknown, never forgotten.
+//!
+//! A client that learns of another leader sends it everything that is open, at once: from whoever
+//! names it, or, after a retry, from the first answer of a replica that was asked in its turn.
+//! While the replica that it asks goes on answering, what is overdue is sent to it again; only a silent
+//! one is left for the next in the order.
+//! There is no jitter in the retries: arrivals are random, and clients of other regions have their own.
+//!
 //! It does no I/O and reads no clock: the load generator over QUIC and the simulator drive the same
 //! session, and carry what it hands out.
+
+mod turns;
+pub use turns::{Turn, TurnKind, Turns};
 
 use std::collections::VecDeque;
 
@@ -80,6 +90,8 @@ pub struct Report {
     pub retried_count: u64,
     /// Requests that a replica sent on to the leader.
     pub redirected_count: u64,
+    /// Whom it turned to when, and who answered.
+    pub turns: Turns,
     /// Frames that did not decode.
     pub undecodable_count: u64,
 }
@@ -115,6 +127,12 @@ pub struct Session {
     /// Of a closed loop: how many may be outstanding.
     limit: Option<usize>,
     next_retry: Time,
+    /// More was overdue than one burst: the rest goes to the same replica.
+    is_amid_retry: bool,
+    /// When the newest operation was sent that the target has answered since it is the target.
+    heard_of: Option<Time>,
+    /// It was turned to by a retry then, and has not answered since: what was sent before went elsewhere.
+    untried_since: Option<Time>,
     /// What is to be sent, and to whom.
     commands: Vec<(NodeId, Command)>,
     recorder: Recorder,
@@ -151,6 +169,7 @@ impl Session {
             achieved_count: 0,
             retried_count: 0,
             redirected_count: 0,
+            turns: Turns::default(),
             undecodable_count: 0,
         };
         Self {
@@ -164,6 +183,9 @@ impl Session {
             measured_writes: 0,
             limit,
             next_retry: start + settings.retry_after,
+            is_amid_retry: false,
+            heard_of: None,
+            untried_since: None,
             commands: Vec::new(),
             recorder: Recorder::new(window, INTERVAL),
             history: ClientWriter::new(settings.id),
@@ -234,14 +256,20 @@ impl Session {
 
     /// There is a new connection to `replica`: what was sent on the one before may never have arrived.
     pub fn reconnect(&mut self, now: Time, replica: NodeId) {
-        if replica == self.settings.targets[self.target] {
-            let open = self.unanswered_since(Time(u64::MAX));
+        if replica == self.target() {
+            self.report.turns.turn(now, replica, TurnKind::Reconnected);
+            let open = self.open(|_| true, usize::MAX);
             self.ask_again(now, &open);
         }
     }
 
-    /// Takes an answer.
-    pub fn handle_reply(&mut self, now: Time, reply: Reply) {
+    /// Whom it asks.
+    fn target(&self) -> NodeId {
+        self.settings.targets[self.target]
+    }
+
+    /// Takes an answer of `from`.
+    pub fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
         match reply {
             Reply::Executed { request, slot, outcome } => {
                 let Some(done) = self.settle(request) else { return };
@@ -263,8 +291,24 @@ impl Session {
                 let floor = self.settings.floor;
                 let counted = schedule.measure_from + floor..schedule.measure_until + floor;
                 self.report.achieved_count += u64::from(counted.contains(&now));
+                self.hear(now, from, done.sent_at);
             }
             Reply::NotLeader { request, leader } => self.redirect(now, request, leader),
+        }
+    }
+
+    /// A replica answered an operation that was last sent then.
+    #[inline]
+    fn hear(&mut self, now: Time, from: NodeId, sent_at: Time) {
+        self.report.turns.answered(now, from);
+        if from != self.target() {
+            return;
+        }
+        self.heard_of = self.heard_of.max(Some(sent_at));
+        // It answers, so it leads: what was sent to the one before is its business now.
+        if let Some(since) = self.untried_since.take() {
+            let elsewhere = self.open(|open| open.sent_at < since, usize::MAX);
+            self.ask_again(now, &elsewhere);
         }
     }
 
@@ -280,17 +324,31 @@ impl Session {
         Some(done)
     }
 
-    /// Asks the leader, once: should two replicas name one another, the next retry goes on.
+    /// Asks the leader for everything open, each once: should two replicas name one another, the next
+    /// retry goes on. Without a leader to ask it is left to that retry.
     fn redirect(&mut self, now: Time, request: RequestId, leader: Option<NodeId>) {
         self.report.redirected_count += 1;
         let leader = leader.and_then(|id| self.settings.targets.iter().position(|it| *it == id));
         let Some(leader) = leader else { return };
-        self.target = leader;
-        match self.unanswered(request.sequence) {
-            Some(open) if !open.is_redirected => open.is_redirected = true,
-            _ => return,
+        let open = if leader == self.target {
+            let is_open = self.unanswered(request.sequence).is_some_and(|open| !open.is_redirected);
+            is_open.then_some(request.sequence).into_iter().collect()
+        } else {
+            self.turn_to(leader);
+            self.report.turns.turn(now, self.target(), TurnKind::Redirected);
+            self.open(|open| !open.is_redirected, usize::MAX)
+        };
+        for sequence in open {
+            if let Some(open) = self.unanswered(sequence) {
+                open.is_redirected = true;
+            }
+            self.send_again(now, sequence);
         }
-        self.send_again(now, request.sequence);
+    }
+
+    fn turn_to(&mut self, place: usize) {
+        self.target = place;
+        (self.heard_of, self.untried_since) = (None, None);
     }
 
     /// The operation of this number, if it has no answer yet.
@@ -306,13 +364,13 @@ impl Session {
         self.send(sequence, operation);
     }
 
-    /// The first operations that have no answer and were last sent at `sent_at` or before.
-    fn unanswered_since(&self, sent_at: Time) -> Vec<u64> {
+    /// The first operations that have no answer and of which this is true, so many at most.
+    fn open(&self, is: impl Fn(&Outstanding) -> bool, limit: usize) -> Vec<u64> {
         (self.settled_below..)
             .zip(&self.outstanding)
-            .filter(|(_, open)| open.as_ref().is_some_and(|open| open.sent_at <= sent_at))
+            .filter(|(_, open)| open.as_ref().is_some_and(&is))
             .map(|(sequence, _)| sequence)
-            .take(BURST)
+            .take(limit)
             .collect()
     }
 
@@ -366,18 +424,37 @@ impl Session {
         self.commands.push((self.settings.targets[self.target], command));
     }
 
-    /// Sends again what has waited too long, to the next replica in the order.
+    /// Sends again what has waited too long, to the next replica in the order if the one that was asked
+    /// is silent.
+    ///
+    /// A burst goes at once, and the rest with the next calls, which it asks for by [`Self::next_wake`].
     pub fn retry(&mut self, now: Time) {
         if now < self.next_retry {
             return;
         }
         let patience = self.settings.retry_after;
-        self.next_retry = now + patience;
-        let overdue = self.unanswered_since(Time(now.0.saturating_sub(patience.0)));
-        if !overdue.is_empty() {
+        let long_ago = Time(now.0.saturating_sub(patience.0));
+        let overdue = self.open(|open| open.sent_at <= long_ago, BURST);
+        let is_rest = std::mem::replace(&mut self.is_amid_retry, overdue.len() == BURST);
+        self.next_retry = match overdue.len() {
+            0 if !is_rest => self.first_sent_at().unwrap_or(now).max(long_ago) + patience,
+            BURST => now,
+            _ => now + patience,
+        };
+        let newest = overdue.iter().filter_map(|it| Some(self.unanswered(*it)?.sent_at)).max();
+        let Some(newest) = newest else { return };
+        // One that answers what was sent later is not silent: what it does not answer was lost.
+        if !is_rest && self.heard_of.is_none_or(|heard| heard <= newest) {
             self.next_target();
-            self.ask_again(now, &overdue);
+            self.report.turns.turn(now, self.target(), TurnKind::Retried);
+            self.untried_since = Some(now);
         }
+        self.ask_again(now, &overdue);
+    }
+
+    /// When the first of those without an answer was last sent.
+    fn first_sent_at(&self) -> Option<Time> {
+        self.outstanding.iter().flatten().map(|open| open.sent_at).min()
     }
 
     /// The next in the order, but not the one that was just asked in vain.
@@ -390,88 +467,9 @@ impl Session {
         if self.turn == self.target {
             self.turn = (self.turn + 1) % count;
         }
-        self.target = self.turn;
+        self.turn_to(self.turn);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::workload::{Arrival, Keys, Workload};
-
-    fn session() -> Session {
-        let workload = Workload {
-            arrival: Arrival::Closed { clients: 3 },
-            keys: Keys::Uniform { count: 4 },
-            value_bytes: 8,
-            reads: 0.0,
-        };
-        let [warmup_from, measure_from, measure_until, drain_until] =
-            [0, 0, 1_000, 2_000].map(Time);
-        let settings = Settings {
-            id: ClientId(0),
-            targets: vec![NodeId(0), NodeId(1), NodeId(2)],
-            retry_after: Span(100),
-            floor: Span::ZERO,
-            schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
-        };
-        let generator = Generator::new(&workload, 0, 1, 1);
-        Session::new(settings, generator)
-    }
-
-    fn sent_at(client: &Session) -> Vec<u64> {
-        client.outstanding.iter().flatten().map(|open| open.sent_at.0).collect()
-    }
-
-    fn send_on(client: &mut Session, now: u64, sequence: u64, leader: u8) {
-        let request = RequestId { client: ClientId(0), sequence };
-        let leader = Some(NodeId(leader));
-        client.handle_reply(Time(now), Reply::NotLeader { request, leader });
-    }
-
-    #[test]
-    fn every_request_that_is_sent_on_reaches_the_leader() {
-        let mut client = session();
-        assert!(!client.issue(Time(1)));
-        assert_eq!(sent_at(&client), [1, 1, 1]);
-        // The leader is silent: the next one is asked, and sends all of them on.
-        client.retry(Time(200));
-        assert_eq!((client.target, sent_at(&client)), (1, vec![200; 3]));
-        for sequence in 0..3 {
-            send_on(&mut client, 210, sequence, 0);
-        }
-        assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
-    }
-
-    /// r0 is down and r1 believes that it leads, while r2 does.
-    #[test]
-    fn a_hint_that_is_out_of_date_keeps_nobody_from_asking_everybody() {
-        let mut client = session();
-        client.issue(Time(1));
-        client.retry(Time(200));
-        send_on(&mut client, 210, 0, 0);
-        assert_eq!(client.target, 0);
-        client.retry(Time(400));
-        assert_eq!(client.target, 2);
-        // The leader is down now; it was found by a hint, and is not asked again at once.
-        send_on(&mut client, 410, 0, 1);
-        client.retry(Time(600));
-        assert_eq!(client.target, 0);
-        send_on(&mut client, 610, 0, 1);
-        client.retry(Time(800));
-        assert_eq!(client.target, 2);
-    }
-
-    #[test]
-    fn a_request_that_is_sent_in_circles_waits_for_its_next_retry() {
-        let mut client = session();
-        client.issue(Time(1));
-        send_on(&mut client, 10, 0, 1);
-        send_on(&mut client, 20, 0, 0);
-        send_on(&mut client, 30, 0, 1);
-        assert_eq!(sent_at(&client), [10, 1, 1]);
-        client.retry(Time(150));
-        send_on(&mut client, 160, 0, 1);
-        assert_eq!(sent_at(&client), [160, 150, 150]);
-    }
-}
+mod tests;

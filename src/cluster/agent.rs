@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::{Connection, SendStream};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::{JoinError, JoinSet};
 
 use super::place::Place;
@@ -19,7 +19,7 @@ use super::watch::Watch;
 use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
-use crate::measure::hlog;
+use crate::measure::{Milestone, hlog};
 use crate::paxos::Replica;
 use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
@@ -144,6 +144,7 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
         send,
         place: None,
         opened: None,
+        milestones: mpsc::unbounded_channel().1,
         loops: JoinSet::new(),
         probes: JoinSet::new(),
         running: None,
@@ -176,6 +177,8 @@ struct Agent {
     place: Option<Place>,
     /// A replica that is ready to run.
     opened: Option<ReplicaLoop<Replica>>,
+    /// What it says of leadership.
+    milestones: UnboundedReceiver<Milestone>,
     loops: JoinSet<Result<RoleReport, Error>>,
     /// The probe under way; it has the streams.
     probes: JoinSet<Probed>,
@@ -206,6 +209,9 @@ impl Agent {
                     Err(source) => return Err(self.lost(source)),
                 },
                 Some(ended) = self.probes.join_next() => self.tell_heard(ended).await?,
+                Some(milestone) = self.milestones.recv() => {
+                    self.tell(ToCoordinator::Milestone(milestone)).await?;
+                }
                 Some(ended) = self.loops.join_next() => self.report(role_report(ended)?).await?,
                 _ = status.tick() => self.tell_status().await?,
             }
@@ -282,7 +288,9 @@ impl Agent {
         let status = Arc::new(replica::Status::default());
         let protocol = Replica::new(deployment.config(id));
         let (replica, recovery) = ReplicaLoop::open(protocol, settings, Arc::clone(&status))?;
-        self.opened = Some(replica);
+        let (sender, milestones) = mpsc::unbounded_channel();
+        self.opened = Some(replica.telling(sender));
+        self.milestones = milestones;
         self.running = Some(Running::Replica(status));
         self.slow_disk();
         self.log(&format!("recovered {recovery:?}"));
@@ -394,6 +402,9 @@ impl Agent {
                 SendFileError::Read(source) => Error::Folder { path: path.clone(), source },
                 SendFileError::Gone => self.lost(wire::Error::Gone),
             })?;
+        }
+        while let Ok(milestone) = self.milestones.try_recv() {
+            self.tell(ToCoordinator::Milestone(milestone)).await?;
         }
         let place = self.place.as_ref();
         let report = Report {

@@ -324,6 +324,11 @@ impl<'a> Coordinator<'a> {
             self.welcome(name, session, send, &connection).await;
             return Ok(());
         }
+        if let What::Said(ToCoordinator::Milestone(milestone)) = &what {
+            // Also of a process that was killed since: it said so while it lived.
+            self.outcome.milestones.entry(name).or_default().push(*milestone);
+            return Ok(());
+        }
         let Some(member) = self.members.get_mut(&name) else { return Ok(()) };
         // The last words of a process that was killed and has a successor are of no interest.
         if member.session != Some(session) {
@@ -380,7 +385,8 @@ impl<'a> Coordinator<'a> {
     async fn hear(&mut self, name: MemberName, message: ToCoordinator) {
         let Some(member) = self.members.get_mut(&name) else { return };
         match message {
-            ToCoordinator::Join { .. } => {}
+            // Milestones are taken before, whoever says them.
+            ToCoordinator::Join { .. } | ToCoordinator::Milestone(_) => {}
             ToCoordinator::Recovered(recovery) => {
                 self.outcome.recoveries.entry(name).or_default().push(recovery);
             }

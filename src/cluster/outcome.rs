@@ -7,6 +7,7 @@ use super::network::Network;
 use super::wire::{Report, RoleReport};
 use crate::client::Report as ClientReport;
 use crate::deployment::{Harm, MemberName, Struck};
+use crate::measure::Milestone;
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
     /// Members that were lost without being told to, and what is known of the cause.
     pub lost: BTreeMap<MemberName, String>,
+    /// What each replica said of leadership in all its starts, also those that were killed.
+    pub milestones: BTreeMap<MemberName, Vec<Milestone>>,
     /// The faults that struck, in the order in which they did.
     pub struck: Vec<Struck>,
     /// Assertions of the protocol that broke.

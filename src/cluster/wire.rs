@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::watch::Watched;
 use crate::client::{Report as ClientReport, Schedule};
 use crate::deployment::{Deployment, Harm, MemberName};
+use crate::measure::Milestone;
 use crate::runtime::net::frame::{self, Decoder};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{EmulationReport, Precision, Transport};
@@ -86,6 +87,8 @@ pub(super) enum ToCoordinator {
         /// Of each peer.
         heard: Vec<Heard>,
     },
+    /// What the replica said of leadership, as it does: should it be killed, this is not lost.
+    Milestone(Milestone),
     /// How it goes; said again and again.
     Status(Status),
     /// The end of the trial for this member; its files follow or have gone before.

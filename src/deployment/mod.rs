@@ -49,6 +49,8 @@ pub struct Deployment {
     pub duration: Span,
     /// How long outstanding answers are waited for.
     pub drain: Span,
+    /// A client asks again after so long without an answer; what suits the links if `None`.
+    pub retry_after: Option<Span>,
     /// What goes wrong on purpose.
     pub faults: Vec<Scheduled>,
 }
@@ -138,9 +140,11 @@ impl Deployment {
         }
     }
 
-    /// A request without an answer for so long is sent again: well after a retransmission.
+    /// A request without an answer for so long is sent again: well after a retransmission, unless the
+    /// experiment says otherwise.
     pub fn retry_after(&self) -> Span {
-        Span(self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0))
+        let well_after = self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0);
+        self.retry_after.unwrap_or(Span(well_after))
     }
 
     /// Who the targets of faults are.
@@ -224,6 +228,7 @@ mod tests {
             warmup: Span::ZERO,
             duration: Span::from_millis(100),
             drain: Span::ZERO,
+            retry_after: None,
             faults: Vec::new(),
         }
     }
@@ -290,6 +295,9 @@ mod tests {
         let partition = with(Harm::Partition { side: NodeSet::only(NodeId(0)) });
         assert!(partition.is_emulated() && !with(Harm::Pause { replica: NodeId(0) }).is_emulated());
         assert_eq!(near.retry_after(), Span::from_millis(2000));
+        let asked = Some(Span::from_millis(300));
+        let asked = Deployment { retry_after: asked, ..near.clone() };
+        assert_eq!(asked.retry_after(), Span::from_millis(300));
         assert_eq!(near.floor(ClientId(0)), Span::ZERO);
     }
 }

@@ -227,6 +227,11 @@ impl Ledger {
         if !links.is_empty() {
             store.write_csv("links.csv", &links)?;
         }
+        let recovery = all(self, |rows| &rows.recovery);
+        // Nor a run without a fault this one.
+        if !recovery.is_empty() {
+            store.write_csv("recovery.csv", &recovery)?;
+        }
         // Last: a trial that is in it has all its rows elsewhere.
         store.write_csv("trials.csv", &all(self, |rows| std::slice::from_ref(&rows.trial)))?;
         Ok(())

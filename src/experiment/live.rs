@@ -19,6 +19,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         warmup: point.warmup,
         duration: point.duration,
         drain: point.drain,
+        retry_after: point.retry_after,
         faults: variant.faults.clone(),
     }
 }

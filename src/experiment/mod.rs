@@ -5,8 +5,8 @@
 //! cannot mean anything.
 //! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
 //! every row is made in `tables`, where `saturation` says whether the machine kept up; [`residual`] says
-//! where a median is not what its floor allows; [`ledger`] keeps what is finished, [`histories`] finds
-//! again what everybody wrote down, and [`review`] checks it again.
+//! where a median is not what its floor allows, `recovery` what a fault cost; [`ledger`] keeps what is
+//! finished, [`histories`] finds again what everybody wrote down, and [`review`] checks it again.
 //! [`diagram`] draws one write of a simulated trial.
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
@@ -20,6 +20,7 @@ mod live;
 mod nearest;
 pub mod plan;
 pub mod provenance;
+mod recovery;
 pub mod residual;
 pub mod review;
 pub mod run;

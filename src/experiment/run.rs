@@ -24,7 +24,7 @@ use super::verify::{self, Findings};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
-use crate::measure::rows::{self, TrialRow};
+use crate::measure::rows::{self, RecoveryRow, TrialRow};
 use crate::measure::{self, Latencies, hlog, store};
 use crate::sim::Service;
 
@@ -100,6 +100,8 @@ pub struct Finished {
     pub writes: Vec<Latencies>,
     /// Medians that are not where their floors say.
     pub disagreements: Vec<Disagreement>,
+    /// What its faults cost, for each client region.
+    pub recovery: Vec<RecoveryRow>,
     /// Violations of safety, as sentences.
     pub violations: Vec<String>,
     /// Other reasons why the numbers cannot be believed, as sentences.
@@ -344,8 +346,8 @@ impl Work<'_> {
 impl Finished {
     fn of(part: &Part) -> Self {
         let Part { trial, backend, rows, violations, unfit } = part.clone();
-        let Rows { trial: row, writes, disagreements, .. } = rows;
-        Self { trial, backend, row, writes, disagreements, violations, unfit }
+        let Rows { trial: row, writes, disagreements, recovery, .. } = rows;
+        Self { trial, backend, row, writes, disagreements, recovery, violations, unfit }
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
             executed_below: Slot::ZERO,
         };
         outcome.recoveries.insert(member, replica.starts.iter().map(recovery).collect());
+        outcome.milestones.insert(member, replica.phases.milestones.clone());
         let report = ReplicaReport {
             phases: replica.phases,
             sync_count: replica.sync_count,
@@ -45,8 +46,8 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
     for (id, client) in simulated.clients {
         outcome.reports.insert(MemberName::Client(id), report_of(RoleReport::Client(client)));
     }
-    outcome.violations.extend(simulated.violation);
     outcome.struck = simulated.struck;
+    outcome.violations.extend(simulated.violation);
     Ok(outcome)
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::Backend;
 use super::links::{self, Knowledge};
 use super::plan::{Plan, Point, Trial};
+use super::recovery;
 use super::residual::{self, Disagreement};
 use super::saturation;
 use super::verify::Findings;
@@ -12,7 +13,8 @@ use crate::cluster::{Outcome, RoleReport, Watched};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
-    LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+    LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow, TrialKey,
+    TrialRow,
 };
 use crate::measure::{Error, Latencies, OperationKind, Phase, timeline};
 use crate::paxos::{Mode, SendPolicy};
@@ -30,6 +32,7 @@ pub(super) struct Rows {
     pub(super) timeline: Vec<TimelineRow>,
     pub(super) members: Vec<MemberRow>,
     pub(super) links: Vec<LinkRow>,
+    pub(super) recovery: Vec<RecoveryRow>,
     /// By client region: what was merged for the comparison.
     pub(super) writes: Vec<Latencies>,
     /// Medians that are not where their floors say.
@@ -61,6 +64,8 @@ pub(super) fn rows(
         client_rows(plan, trial, &key, outcome, &mut rows)?;
         rows.latency.iter_mut().for_each(|row| row.network = network.into());
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
+        count_attempts(plan.variant(trial).mode, &mut rows);
+        recovery_rows(plan, trial, &key, outcome, &mut rows);
         rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
         for found in &rows.disagreements {
             rows.trial.flag(&found.flag());
@@ -270,6 +275,28 @@ fn phase_rows(
     Ok(())
 }
 
+/// How often a write of classic Paxos was proposed, in the mean.
+fn count_attempts(mode: Mode, rows: &mut Rows) {
+    let Mode::Classic = mode else { return };
+    let phases = rows.phases.iter().filter(|row| row.phase == Phase::Phase2.name());
+    let chosen = phases.map(|row| row.count).sum::<u64>() as f64;
+    let lost = rows.trial.race_lost_count.unwrap_or_default() as f64;
+    rows.trial.attempts_per_write = (chosen > 0.0).then_some(1.0 + lost / chosen);
+}
+
+/// What faults did; the timeline of a trial with one is finer, and says when.
+fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, rows: &mut Rows) {
+    let Some(found) = recovery::recovery(plan, trial, key, outcome) else { return };
+    rows.recovery = found.rows;
+    if !found.timeline.is_empty() {
+        rows.timeline = found.timeline;
+    }
+    if found.omitted_count > 0 {
+        let count = found.omitted_count;
+        rows.trial.flag(&format!("recovery: {count} changes of leadership or of replica not kept"));
+    }
+}
+
 fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
     let replicas = point.links.replicas().map(MemberName::Replica);
     let clients = (0u32..)
@@ -378,6 +405,7 @@ mod tests {
             achieved_count: 1,
             retried_count: 0,
             redirected_count: 0,
+            turns: crate::client::Turns::default(),
             undecodable_count: 2,
         };
         let report = Report {

@@ -105,6 +105,7 @@ impl Case {
             warmup: duration,
             duration: Span::ZERO,
             drain: DRAIN,
+            retry_after: None,
             faults: Vec::new(),
         };
         let rule = limits.rule;

@@ -10,6 +10,7 @@
 
 mod histogram;
 pub mod hlog;
+mod milestones;
 mod phases;
 mod rank;
 mod recorder;
@@ -20,7 +21,8 @@ pub mod store;
 mod summary;
 
 pub use histogram::Latencies;
-pub use phases::{Led, Phase, PhaseRecorder, PhaseRecording};
+pub use milestones::{Milestone, Step};
+pub use phases::{Phase, PhaseRecorder, PhaseRecording};
 pub use rank::confidence_ranks;
 pub use recorder::{Interval, OperationKind, Recorder, Window};
 pub use recording::{Recording, TimelinePoint, timeline};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::milestones::{Milestone, Milestones};
 use super::samples::{Packed, Samples};
 use super::{Error, Latencies, Window};
 use crate::protocol::Note;
@@ -39,28 +40,15 @@ impl Phase {
     }
 }
 
-/// A replica became leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Led {
-    /// When.
-    pub at: Time,
-    /// From the Phase1a to the phase-1 quorum.
-    pub phase1: Span,
-    /// Slots whose reported value was proposed again.
-    pub adopted_count: u64,
-    /// Slots without a reported value that got a no-op.
-    pub filled_count: u64,
-}
-
 /// Records what one replica says about its work.
 ///
-/// Only what happens in the window counts, but for [`Led`]: becoming leader is kept whenever it
-/// happens, because it mostly does before the window or by a fault.
+/// Only what happens in the window counts, but for a [`Milestone`]: what is said of leadership is kept
+/// whenever it is, because it mostly is before the window or after a fault.
 #[derive(Debug)]
 pub struct PhaseRecorder {
     window: Window,
     phases: [Samples; 5],
-    led: Vec<Led>,
+    milestones: Milestones,
     race_lost_count: u64,
     retransmitted_count: u64,
 }
@@ -71,21 +59,23 @@ impl PhaseRecorder {
         Self {
             window,
             phases: std::array::from_fn(|_| Samples::new()),
-            led: Vec::new(),
+            milestones: Milestones::default(),
             race_lost_count: 0,
             retransmitted_count: 0,
         }
     }
 
-    /// The replica said something, `now`.
+    /// The replica said something, `now`; the milestone, if it is one that is kept.
     #[inline]
-    pub fn note(&mut self, now: Time, note: &Note) {
-        if let Note::Leading { phase1, adopted_count, filled_count } = *note {
-            self.led.push(Led { at: now, phase1, adopted_count, filled_count });
+    pub fn note(&mut self, now: Time, note: &Note) -> Option<Milestone> {
+        if self.window.contains(now) {
+            self.count(note);
         }
-        if !self.window.contains(now) {
-            return;
-        }
+        self.milestones.note(now, note)
+    }
+
+    #[inline]
+    fn count(&mut self, note: &Note) {
         match *note {
             Note::Committed { queueing, phase1, phase2, reply } => {
                 self.phases[Phase::Queueing as usize].record(queueing);
@@ -120,9 +110,12 @@ impl PhaseRecorder {
             let samples = &self.phases[phase as usize];
             (!samples.is_empty()).then(|| (phase, samples.pack()))
         };
+        let phases = Phase::ALL.into_iter().filter_map(encoded).collect();
+        let (milestones, omitted_count) = self.milestones.finish();
         PhaseRecording {
-            phases: Phase::ALL.into_iter().filter_map(encoded).collect(),
-            led: self.led,
+            phases,
+            milestones,
+            omitted_count,
             race_lost_count: self.race_lost_count,
             retransmitted_count: self.retransmitted_count,
         }
@@ -133,8 +126,10 @@ impl PhaseRecorder {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseRecording {
     phases: Vec<(Phase, Packed)>,
-    /// Each time it became leader.
-    pub led: Vec<Led>,
+    /// What it said of leadership, in the order in which it did.
+    pub milestones: Vec<Milestone>,
+    /// How many of these were not kept, because there were too many.
+    pub omitted_count: u64,
     /// How often another proposer took a slot.
     pub race_lost_count: u64,
     /// How often it sent messages again after a time-out.
@@ -187,7 +182,7 @@ mod tests {
             ]
         );
         assert_eq!((recording.race_lost_count, recording.retransmitted_count), (1, 1));
-        assert_eq!(recording.led.len(), 1);
+        assert_eq!((recording.milestones.len(), recording.omitted_count), (2, 0));
     }
 
     #[test]

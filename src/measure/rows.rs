@@ -4,13 +4,16 @@
 //! `None` is written as nothing: it was not measured, which is not zero.
 //! A change here is a change of [`SCHEMA_VERSION`]; the test below holds the headers.
 
+mod recovery;
+pub use recovery::RecoveryRow;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Latencies, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +117,10 @@ pub struct TrialRow {
     pub race_lost_count: Option<u64>,
     /// How often replicas sent messages again after a time-out.
     pub retransmitted_count: Option<u64>,
+    /// Classic Paxos: one more than the races lost for each write that was chosen in the window, in the
+    /// mean; empty where a leader proposes.
+    #[serde(serialize_with = "option_thousandths")]
+    pub attempts_per_write: Option<f64>,
 }
 
 /// The latencies of one trial, client region and operation: a row of `latency.csv`.
@@ -237,6 +244,11 @@ pub struct TimelineRow {
     /// The start of the interval, from the start of the window.
     #[serde(serialize_with = "thousandths")]
     pub second: f64,
+    /// Its length: 1, and in a trial with a fault 0.1.
+    #[serde(serialize_with = "thousandths")]
+    pub interval_s: f64,
+    /// The faults that strike or last in it, separated by `;`: `crash us-east-1`.
+    pub fault: String,
     /// Operations that returned in it.
     pub count: u64,
     /// The same, a second.
@@ -396,7 +408,7 @@ impl TrialRow {
         self.link_late_ns_p99 = None;
         self.link_late_ns_max = None;
         (self.refused_frame_count, self.race_lost_count) = (None, None);
-        self.retransmitted_count = None;
+        (self.retransmitted_count, self.attempts_per_write) = (None, None);
         self.valid = false;
     }
 }
@@ -515,6 +527,8 @@ impl TimelineRow {
             client_region: client_region.to_owned(),
             operation: operation.to_owned(),
             second: point.start.0 as f64 / 1e9,
+            interval_s: length.0 as f64 / 1e9,
+            fault: String::new(),
             count: summary.count,
             throughput_per_s: summary.count as f64 / (length.0 as f64 / 1e9),
             latency_ns_p50: summary.p50,

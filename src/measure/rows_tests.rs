@@ -34,7 +34,7 @@ fn the_headers_are_these() {
          unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
          link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
-         link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count"
+         link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count,attempts_per_write"
     );
     assert_eq!(
         header::<LatencyRow>(),
@@ -55,7 +55,7 @@ fn the_headers_are_these() {
     );
     assert_eq!(
         header::<TimelineRow>(),
-        "trial,variant,backend,client_region,operation,second,count,throughput_per_s,\
+        "trial,variant,backend,client_region,operation,second,interval_s,fault,count,throughput_per_s,\
          latency_ns_p50,latency_ns_p99,latency_ns_max"
     );
     assert_eq!(
@@ -72,6 +72,14 @@ fn the_headers_are_these() {
          error_ns_p50,\
          error_ns_p99,tolerance_ns,train_count,overtaken_count,lost_count,is_within,is_floored,\
          attempts"
+    );
+    assert_eq!(
+        header::<RecoveryRow>(),
+        "trial,variant,backend,fault,harm,target,struck_at_ns,ended_at_ns,leader,new_leader,\
+         first_suspected_ns,detection_ns,election_ns,attempt_count,phase1_ns,floor_phase1_ns,\
+         adopted_count,filled_count,leading_ns,transfer_ns,first_commit_ns,client_region,\
+         redirect_ns,first_ack_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\
+         before_ns_p99,delayed_above_ns,delayed_count,unknown_count"
     );
 }
 
@@ -127,6 +135,7 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         refused_frame_count: Some(1),
         race_lost_count: Some(1),
         retransmitted_count: Some(1),
+        attempts_per_write: Some(1.5),
         ..TrialRow::default()
     };
     assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,0.5,"), "{}", csv(&[row]));
@@ -145,7 +154,10 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
 fn an_interval_without_returns_has_no_latency_but_a_rate_of_zero() {
     let point = TimelinePoint { start: Span::from_millis(2000), latencies: Latencies::new() };
     let row = TimelineRow::new(&key(), "eu-west-1", "write", &point, Span::from_millis(500));
-    assert_eq!(csv(&[row]).lines().nth(1).unwrap(), "3,flex-4-2,live,eu-west-1,write,2.0,0,0.0,,,");
+    assert_eq!(
+        csv(&[row]).lines().nth(1).unwrap(),
+        "3,flex-4-2,live,eu-west-1,write,2.0,0.5,,0,0.0,,,"
+    );
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl ClientLoop {
     fn receive(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_busy = false;
         let mut streams = std::mem::take(&mut self.streams);
-        streams.retain(|_, stream| match self.drain(stream, cx) {
+        streams.retain(|id, stream| match self.drain(*id, stream, cx) {
             Ok(count) => {
                 is_busy |= count == BURST;
                 true
@@ -173,12 +173,17 @@ impl ClientLoop {
         is_busy
     }
 
-    fn drain(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Result<usize, Closed> {
+    fn drain(
+        &mut self,
+        from: NodeId,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, Closed> {
         let received = stream.receive(cx);
         let now = clock::now();
         for count in 0..BURST {
             match stream.next::<Reply>()? {
-                Some(reply) => self.session.handle_reply(now, reply),
+                Some(reply) => self.session.handle_reply(now, from, reply),
                 None => return received.map(|()| count),
             }
         }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::alarm::{self, Alarm};
 use super::clock;
@@ -30,7 +30,7 @@ use super::stream::{Closed, Stream};
 use crate::command::{ClientId, Command};
 use crate::deployment::{Durability, MemberName};
 use crate::history::{ChosenWriter, Entry};
-use crate::measure::{PhaseRecorder, Window};
+use crate::measure::{Milestone, PhaseRecorder, Window};
 use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -129,6 +129,8 @@ pub struct ReplicaLoop<P: Protocol> {
     spool: Spool,
     status: Arc<Status>,
     phases: PhaseRecorder,
+    /// Who is told of each milestone at once.
+    milestones: Option<UnboundedSender<Milestone>>,
     report: Report,
     sync_spans: Vec<Span>,
     failure: Option<Error>,
@@ -185,12 +187,20 @@ impl<P: Protocol> ReplicaLoop<P> {
             spool: Spool::append(&settings.output)?,
             status,
             phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
+            milestones: None,
             report: Report::default(),
             sync_spans: Vec::new(),
             failure: None,
             settings,
         };
         Ok((replica, recovery))
+    }
+
+    /// Tells `milestones` what it says of leadership as it does: a recording dies with its process.
+    #[must_use]
+    pub fn telling(mut self, milestones: UnboundedSender<Milestone>) -> Self {
+        self.milestones = Some(milestones);
+        self
     }
 
     /// Runs with the streams that come through `attached` until it is asked to finish, or cannot go
@@ -360,7 +370,12 @@ impl<P: Protocol> ReplicaLoop<P> {
             self.write_down(&executed);
         }
         for note in effects.notes.drain(..) {
-            self.phases.note(now, &note);
+            if let Some(milestone) = self.phases.note(now, &note)
+                && let Some(milestones) = &self.milestones
+            {
+                // Whoever listened may be gone; the recording has it too.
+                let _ = milestones.send(milestone);
+            }
         }
         // Handed back empty, so that its buffers are used again.
         self.effects = effects;

@@ -41,8 +41,8 @@ impl Client {
 
     /// An answer arrives.
     #[inline]
-    pub(super) fn handle_reply(&mut self, now: Time, reply: Reply) {
-        self.session.handle_reply(now, reply);
+    pub(super) fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
+        self.session.handle_reply(now, from, reply);
     }
 
     /// There is a new connection to a replica that was started again.

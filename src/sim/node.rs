@@ -282,7 +282,7 @@ impl<P: Protocol> Node<P> {
             if let Some(observer) = &mut fabric.observer {
                 observer.noted(fabric.now, self.settings.id, &note);
             }
-            self.phases.note(fabric.now, &note);
+            let _ = self.phases.note(fabric.now, &note);
         }
     }
 

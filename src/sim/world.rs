@@ -393,7 +393,7 @@ impl<P: Protocol> World<P> {
                 let to = reply.request().client;
                 observer.told(*now, node(from), to, &reply);
             }
-            client.handle_reply(*now, reply);
+            client.handle_reply(*now, node(from), reply);
         }
         match link.rearm() {
             Some(next) => queue.replace(next),

@@ -14,7 +14,7 @@ use flexpaxos::experiment::ledger::{self, Ledger};
 use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
-use flexpaxos::measure::rows::{LatencyRow, PhaseRow, TrialRow};
+use flexpaxos::measure::rows::{LatencyRow, PhaseRow, RecoveryRow, TimelineRow, TrialRow};
 use flexpaxos::measure::{Store, store};
 
 /// The file of an experiment of the project.
@@ -278,4 +278,62 @@ fn a_run_that_is_cut_short_goes_on_and_leaves_the_same_bytes() {
     assert_eq!(manifest(&cut)["ended"], "done");
     let refused = simulation.resume(&cut).unwrap_err().to_string();
     assert!(refused.contains("holds no run that was cut short"), "{refused}");
+}
+
+/// A leader is killed and comes back a second later.
+const OUTAGE: &str = r#"question = "What does a leader that comes back cost?"
+prediction = "The time that it is away, and a phase 1 of its own."
+trials = 2
+
+[topology]
+profile = "uniform:20ms"
+replicas = ["a", "b", "c"]
+clients = ["a", "elsewhere"]
+
+[workload]
+arrival = { fixed = { rate_per_s = 200 } }
+warmup = "500ms"
+duration = "4s"
+retry_after = "300ms"
+
+[[variant]]
+name = "majority"
+protocol = { multi = { leader = "a" } }
+quorums = { majority = {} }
+
+[[variant]]
+name = "flex-3-1"
+protocol = { multi = { leader = "a" } }
+quorums = { counts = { phase1 = 3, phase2 = 1 } }
+
+[[fault]]
+at = "1s"
+crash = "leader"
+restart_after = "1s"
+"#;
+
+#[test]
+fn a_fault_has_a_row_for_every_trial_and_client_region_and_its_place_in_the_timeline() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("results");
+    let source = Source { path: PathBuf::from("outage.toml"), text: OUTAGE.into() };
+    let simulation = Simulation::of(source);
+    let summary = simulation.run(simulation.begin(&folder), 2);
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let rows: Vec<RecoveryRow> = store::read_csv(&folder.join("recovery.csv")).unwrap();
+    assert_eq!(rows.len(), 2 * 2 * 2);
+    for row in &rows {
+        // R_q1 of a: the others are all 20 ms away.
+        assert_eq!((row.phase1_ns, row.floor_phase1_ns), (Some(20_000_000), Some(20_000_000)));
+        assert_eq!((row.new_leader.as_str(), row.recovered), ("a", Some(true)));
+        assert_eq!(row.unknown_count, Some(0));
+        assert!(row.unavailable_ns > Some(1_020_000_000), "{row:?}");
+    }
+    let finished = summary.finished.iter().map(|ended| ended.recovery.len()).sum::<usize>();
+    assert_eq!(finished, rows.len());
+    let timeline: Vec<TimelineRow> = store::read_csv(&folder.join("timeline.csv")).unwrap();
+    let struck = timeline.iter().filter(|row| row.fault == "crash a");
+    assert!(struck.clone().count() > 0);
+    assert!(struck.clone().all(|row| (1.0..=2.0).contains(&row.second)));
+    assert!(struck.filter(|row| row.second > 1.05).any(|row| row.count == 0));
 }

@@ -122,6 +122,9 @@ pub struct Workload {
     pub duration: Spanned<Length>,
     /// The time that outstanding operations are given after it; 5 s if absent.
     pub drain: Option<Spanned<Length>>,
+    /// A client asks again after so long without an answer; if absent, twelve times the longest round
+    /// trip, and at least 2 s.
+    pub retry_after: Option<Spanned<Length>>,
     /// Which keys are touched; 1000 keys alike if absent.
     pub keys: Option<Keys>,
     /// The size of a written value; 128 if absent.

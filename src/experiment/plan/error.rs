@@ -58,6 +58,18 @@ pub enum Error {
     /// Phase-2 quorums that would be announced once, with nobody to announce another.
     #[error("a phase-2 quorum per ballot needs Multi-Paxos with elections")]
     NeverAnnouncedAgain,
+    /// A retry that comes before the answer can.
+    #[error(
+        "clients ask again after {:.1} ms, but an answer takes {:.1} ms",
+        after.as_millis_f64(),
+        least.as_millis_f64()
+    )]
+    Hasty {
+        /// When they ask again.
+        after: Span,
+        /// The longest of their round trips and least latencies.
+        least: Span,
+    },
     /// A list without an item.
     #[error("`{key}` has no item")]
     NoItem {
@@ -293,6 +305,7 @@ impl Error {
                 "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
                  ballot announces another"
             }
+            Self::Hasty { .. } => "raise `workload.retry_after`: every write would be sent twice",
             Self::NoItem { .. } => "give at least one",
             Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
                 "rates and clients are totals, shared equally by the client regions"

@@ -5,8 +5,11 @@ use std::ops::Range;
 use toml::Spanned;
 
 use crate::experiment::file;
+use crate::time::Span;
+use crate::topology::{Links, Site};
 use crate::workload::{self, Arrival, Keys, Workload};
 
+use super::Variant;
 use super::error::{Error, Refused};
 
 /// The keys of a file that names none.
@@ -38,6 +41,29 @@ pub(super) fn workload(typed: &file::Workload, regions: usize) -> Result<Workloa
         return Err(Refused::new(at, Error::IdleRegion { regions }));
     }
     Ok(workload)
+}
+
+/// After how long a client asks again, if the file says it: not before an answer can be there.
+pub(super) fn retry_after(
+    typed: &file::Workload,
+    links: &Links,
+    variants: &[Variant],
+) -> Result<Option<Span>, Refused> {
+    let Some(typed) = &typed.retry_after else { return Ok(None) };
+    let after = Span::from(typed.get_ref().0);
+    if after == Span::ZERO {
+        return Err(Refused::new(typed.span(), Error::Zero { key: "workload.retry_after" }));
+    }
+    let clients = (0..links.client_regions.len()).map(Site::Client);
+    let round_trips = clients.flat_map(|client| {
+        links.replicas().map(move |replica| links.round_trip(client, Site::Replica(replica)))
+    });
+    let floors = variants.iter().flat_map(|variant| &variant.floors).map(|floor| floor.p50);
+    let least = round_trips.chain(floors).max().unwrap_or(Span::ZERO);
+    if after <= least {
+        return Err(Refused::new(typed.span(), Error::Hasty { after, least }));
+    }
+    Ok(Some(after))
 }
 
 /// The arrival, and where its figure stands.

@@ -62,6 +62,8 @@ pub struct Point {
     pub duration: Span,
     /// The time that outstanding operations are given after it.
     pub drain: Span,
+    /// A client asks again after so long; what suits the links if `None`.
+    pub retry_after: Option<Span>,
     /// What the live backend cannot do of it.
     pub(super) simulated: Option<Simulated>,
 }
@@ -96,6 +98,7 @@ impl Point {
         let places = Places::find(&file.topology, profiles)?;
         let mut variants = variants::variants(file, &places)?;
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
+        let retry_after = load::retry_after(&file.workload, &places.links, &variants)?;
         let durability = file.durability.mode;
         for variant in &mut variants {
             let (places, workload) = (&places, &workload);
@@ -125,6 +128,7 @@ impl Point {
             warmup: length(&file.workload.warmup, WARMUP),
             duration,
             drain: length(&file.workload.drain, DRAIN),
+            retry_after,
         })
     }
 

@@ -201,6 +201,18 @@ fn clients_are_some_and_each_in_another_region() {
 }
 
 #[test]
+fn clients_ask_again_when_the_file_says_and_not_before_an_answer_can_be_there() {
+    let typed = |after: &str| format!("duration = \"10s\"\nretry_after = \"{after}\"");
+    assert_eq!(point(&source(GOOD)).retry_after, None);
+    let asked = point(&spoil("duration = \"10s\"", &typed("500ms")));
+    assert_eq!(asked.retry_after, Some(Span::from_millis(500)));
+    check("duration = \"10s\"", &typed("0s"), &["`workload.retry_after` is zero"]);
+    let refused =
+        ["clients ask again after 150.0 ms, but an answer takes", "raise `workload.retry"];
+    check("duration = \"10s\"", &typed("150ms"), &refused);
+}
+
+#[test]
 fn a_leader_must_be_a_replica() {
     check(
         "leader = \"us-west-2\"",

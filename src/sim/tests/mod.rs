@@ -129,6 +129,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
         warmup: Span::ZERO,
         duration: Span::ZERO,
         drain: Span::ZERO,
+        retry_after: None,
         faults: Vec::new(),
     }
 }

@@ -55,6 +55,32 @@ fn a_killed_leader_comes_back_with_a_higher_ballot_and_every_request_is_executed
 }
 
 #[test]
+fn what_a_killed_leader_cost_is_in_a_table_and_its_milestones_outlive_it() {
+    let fault = "\n[[fault]]\nat = \"300ms\"\ncrash = \"leader\"\nrestart_after = \"200ms\"\n";
+    let text = small("fsync", &format!("{MULTI}{fault}"));
+    let text =
+        text.replace("loopback", "uniform:4ms").replace("reads = 0.2", "retry_after = \"200ms\"");
+    let site = Site::new(&text);
+    site.run(&[]).check(0, &["1/1", "R_q1"]);
+    check_complete(&site);
+    let rows: Vec<RecoveryRow> = store::read_csv(&site.out().join("recovery.csv")).unwrap();
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    // The one that led when it was killed said so while it lived.
+    assert_eq!((row.leader.as_str(), row.new_leader.as_str()), ("a", "a"));
+    assert_eq!((row.harm.as_str(), row.target.as_str()), ("crash", "a"));
+    assert!(row.ended_at_ns > Some(row.struck_at_ns), "{row:?}");
+    assert!(row.phase1_ns >= row.floor_phase1_ns && row.floor_phase1_ns.is_some(), "{row:?}");
+    assert!(row.leading_ns > row.phase1_ns && row.first_commit_ns.is_some(), "{row:?}");
+    assert_eq!((row.recovered, row.unknown_count), (Some(true), Some(0)));
+    // It answered after it led, and clients were away for at least as long as it was.
+    assert!(row.first_ack_ns > row.leading_ns && row.redirect_ns.is_some(), "{row:?}");
+    let down_ns = row.ended_at_ns.unwrap() - row.struck_at_ns;
+    assert!(row.unavailable_ns > Some(down_ns) && row.delayed_count > Some(0), "{row:?}");
+    let timeline: Vec<TimelineRow> = store::read_csv(&site.out().join("timeline.csv")).unwrap();
+    assert!(timeline.iter().any(|row| row.fault == "crash a"));
+}
+
+#[test]
 fn members_in_one_process_crash_and_come_back_too() {
     let site = crash("fsync", "crash = \"c\"\nrestart_after = \"200ms\"");
     site.run(&["--launcher", "in-process"]).check(0, &["1/1"]);

@@ -51,6 +51,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
         durability: Durability::Memory,
         seed: 3,
         warmup: Span::from_millis(50),
+        retry_after: None,
         duration: Span::from_millis(600),
         drain: Span::from_millis(60_000),
         faults,

@@ -31,7 +31,9 @@ use flexpaxos::experiment::ledger::Ledger;
 use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
-use flexpaxos::measure::rows::{LatencyRow, LinkRow, MemberRow, TrialRow};
+use flexpaxos::measure::rows::{
+    LatencyRow, LinkRow, MemberRow, RecoveryRow, TimelineRow, TrialRow,
+};
 use flexpaxos::measure::{Store, store};
 use flexpaxos::runtime::clock;
 use flexpaxos::time::Span;

@@ -1,0 +1,195 @@
+//! What a session does with answers, hints and silence.
+
+use super::*;
+use crate::protocol::Slot;
+use crate::workload::{Arrival, Keys, Workload};
+
+fn session() -> Session {
+    busy(3)
+}
+
+/// One with so many operations outstanding.
+fn busy(clients: u32) -> Session {
+    let workload = Workload {
+        arrival: Arrival::Closed { clients },
+        keys: Keys::Uniform { count: 4 },
+        value_bytes: 8,
+        reads: 0.0,
+    };
+    let [warmup_from, measure_from, measure_until, drain_until] = [0, 0, 1_000, 2_000].map(Time);
+    let settings = Settings {
+        id: ClientId(0),
+        targets: vec![NodeId(0), NodeId(1), NodeId(2)],
+        retry_after: Span(100),
+        floor: Span::ZERO,
+        schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
+    };
+    let generator = Generator::new(&workload, 0, 1, 1);
+    Session::new(settings, generator)
+}
+
+fn sent_at(client: &Session) -> Vec<u64> {
+    client.outstanding.iter().flatten().map(|open| open.sent_at.0).collect()
+}
+
+/// The target says who leads.
+fn send_on(client: &mut Session, now: u64, sequence: u64, leader: impl Into<Option<u8>>) {
+    let request = RequestId { client: ClientId(0), sequence };
+    let leader = leader.into().map(NodeId);
+    let from = client.target();
+    client.handle_reply(Time(now), from, Reply::NotLeader { request, leader });
+}
+
+fn answer(client: &mut Session, now: u64, sequence: u64, from: u8) {
+    let request = RequestId { client: ClientId(0), sequence };
+    let reply = Reply::Executed { request, slot: Slot(sequence), outcome: Outcome::Stored };
+    client.handle_reply(Time(now), NodeId(from), reply);
+}
+
+/// Whom each of the commands handed out since the last call is for, and its number.
+fn handed_out(client: &mut Session) -> Vec<(u8, u64)> {
+    client.take_commands().map(|(to, command)| (to.0, command.request.sequence)).collect()
+}
+
+fn turns(client: &Session) -> Vec<(u64, u8, TurnKind)> {
+    client.report.turns.kept().iter().map(|turn| (turn.at.0, turn.replica.0, turn.kind)).collect()
+}
+
+#[test]
+fn every_request_that_is_sent_on_reaches_the_leader() {
+    let mut client = session();
+    assert!(!client.issue(Time(1)));
+    assert_eq!(sent_at(&client), [1, 1, 1]);
+    // The leader is silent: the next one is asked, and sends all of them on.
+    client.retry(Time(200));
+    assert_eq!((client.target, sent_at(&client)), (1, vec![200; 3]));
+    for sequence in 0..3 {
+        send_on(&mut client, 210, sequence, 0);
+    }
+    assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
+}
+
+/// r0 is down and r1 believes that it leads, while r2 does.
+#[test]
+fn a_hint_that_is_out_of_date_keeps_nobody_from_asking_everybody() {
+    let mut client = session();
+    client.issue(Time(1));
+    client.retry(Time(200));
+    send_on(&mut client, 210, 0, 0);
+    assert_eq!(client.target, 0);
+    client.retry(Time(400));
+    assert_eq!(client.target, 2);
+    // The leader is down now; it was found by a hint, and is not asked again at once.
+    send_on(&mut client, 410, 0, 1);
+    client.retry(Time(600));
+    assert_eq!(client.target, 0);
+    send_on(&mut client, 610, 0, 1);
+    client.retry(Time(800));
+    assert_eq!(client.target, 2);
+}
+
+#[test]
+fn requests_that_are_sent_in_circles_wait_for_their_next_retry() {
+    let mut client = session();
+    client.issue(Time(1));
+    send_on(&mut client, 10, 0, 1);
+    send_on(&mut client, 20, 0, 0);
+    send_on(&mut client, 30, 0, 1);
+    assert_eq!(sent_at(&client), [10; 3]);
+    client.retry(Time(150));
+    assert_eq!((client.target, sent_at(&client)), (2, vec![150; 3]));
+    send_on(&mut client, 160, 0, 1);
+    assert_eq!(sent_at(&client), [160; 3]);
+}
+
+#[test]
+fn one_hint_sends_everything_open_to_the_leader_with_the_same_numbers() {
+    let mut client = session();
+    client.issue(Time(1));
+    assert_eq!(handed_out(&mut client), [(0, 0), (0, 1), (0, 2)]);
+    send_on(&mut client, 10, 1, 2);
+    assert_eq!(handed_out(&mut client), [(2, 0), (2, 1), (2, 2)]);
+    // The other answers of the one that does not lead are late.
+    send_on(&mut client, 11, 0, 2);
+    send_on(&mut client, 12, 2, 2);
+    assert_eq!(handed_out(&mut client), []);
+    assert_eq!(turns(&client), [(10, 2, TurnKind::Redirected)]);
+}
+
+#[test]
+fn a_replica_that_knows_no_leader_leaves_the_request_to_the_next_retry_elsewhere() {
+    let mut client = session();
+    client.issue(Time(1));
+    client.retry(Time(101));
+    handed_out(&mut client);
+    (0..3).for_each(|sequence| send_on(&mut client, 110, sequence, None));
+    assert_eq!((handed_out(&mut client), client.target), (vec![], 1));
+    client.retry(Time(201));
+    assert_eq!(handed_out(&mut client), [(2, 0), (2, 1), (2, 2)]);
+}
+
+/// r0 leads and dies; r1, asked in its turn, leads and answers.
+#[test]
+fn the_first_answer_of_another_leader_brings_it_all_that_is_open() {
+    let mut client = session();
+    client.issue(Time(1));
+    answer(&mut client, 50, 0, 0);
+    client.issue(Time(50));
+    // Of those sent at 1, patience is over; the one sent at 50 waits.
+    client.retry(Time(101));
+    assert_eq!((client.target, sent_at(&client)), (1, vec![101, 101, 50]));
+    handed_out(&mut client);
+    answer(&mut client, 120, 1, 1);
+    assert_eq!(handed_out(&mut client), [(1, 3)]);
+    let expected =
+        [(50, 0, TurnKind::Answered), (101, 1, TurnKind::Retried), (120, 1, TurnKind::Answered)];
+    assert_eq!(turns(&client), expected);
+    let first = |replica, from| client.report.turns.first_answer(NodeId(replica), Time(from));
+    assert_eq!((first(1, 60), first(1, 121), first(0, 51)), (Some(Time(120)), None, None));
+}
+
+#[test]
+fn a_replica_that_answers_what_was_sent_later_is_asked_again_and_not_left() {
+    let mut client = session();
+    client.issue(Time(1));
+    answer(&mut client, 50, 1, 0);
+    client.issue(Time(50));
+    answer(&mut client, 90, 3, 0);
+    // What was sent at 1 is lost, and r0 has answered what was sent at 50.
+    client.retry(Time(101));
+    assert_eq!((client.target, sent_at(&client)), (0, vec![101, 101]));
+    client.retry(Time(201));
+    assert_eq!(client.target, 1, "now it is silent");
+}
+
+#[test]
+fn patience_runs_from_when_the_first_request_was_sent() {
+    let mut client = session();
+    client.issue(Time(60));
+    client.retry(Time(100));
+    assert_eq!((client.target, client.next_wake(Time(100))), (0, Some(Time(160))));
+    client.retry(Time(160));
+    assert_eq!((client.target, client.next_wake(Time(160))), (1, Some(Time(260))));
+}
+
+#[test]
+fn what_a_burst_leaves_follows_at_once_and_to_the_same_replica() {
+    let count = BURST + 10;
+    let mut client = busy(u32::try_from(count).unwrap());
+    while client.issue(Time(1)) {}
+    handed_out(&mut client);
+    client.retry(Time(101));
+    assert_eq!(handed_out(&mut client).len(), BURST);
+    assert_eq!(client.next_wake(Time(101)), Some(Time(101)));
+    client.retry(Time(101));
+    let rest = handed_out(&mut client);
+    assert_eq!((rest.len(), rest[0]), (10, (1, BURST as u64)));
+    assert_eq!(client.next_wake(Time(101)), Some(Time(201)));
+    client.retry(Time(102));
+    assert_eq!((handed_out(&mut client), client.target), (vec![], 1));
+    // A new connection and a hint do not wait for bursts at all.
+    client.reconnect(Time(103), NodeId(1));
+    assert_eq!(handed_out(&mut client).len(), count);
+    send_on(&mut client, 104, 0, 2);
+    assert_eq!(handed_out(&mut client).len(), count);
+}

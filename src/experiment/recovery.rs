@@ -1,0 +1,276 @@
+//! What losing a leader costs: the rows of every fault of a trial, from what its replicas said of
+//! leadership and from what its clients saw.
+//!
+//! Both backends give the same: milestones, the faults as they struck, and histories.
+//! Nothing is sampled or estimated; what did not happen is left empty.
+//! In a trial with a fault the timeline is made here too, from the histories: there a tenth of a second
+//! is told from the next, where an interval of a trial without one is a second.
+
+mod struck;
+mod succession;
+mod view;
+
+use std::fs::File;
+use std::io::BufReader;
+
+use super::plan::{Plan, Trial};
+use crate::client::Turns;
+use crate::cluster::Outcome;
+use crate::deployment::{Harm, MemberName, Struck};
+use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
+use crate::measure::{Latencies, OperationKind, TimelinePoint, Window};
+use crate::quorum::{NodeSet, QuorumSystem};
+use crate::time::{Span, Time};
+use crate::topology::{Links, quorum_span_among};
+use succession::{Milestones, Succession, Successor};
+use view::{Before, Story, View, Write};
+
+/// The length of an interval of the timeline of a trial with a fault.
+const INTERVAL: Span = Span::from_millis(100);
+
+/// After the last strike there is no next one.
+const NEVER: Time = Time(u64::MAX);
+
+/// What is said of the faults of one trial.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// One row for each fault and client region.
+    pub(super) rows: Vec<RecoveryRow>,
+    /// The timeline, with its faults.
+    pub(super) timeline: Vec<TimelineRow>,
+    /// What replicas and clients said and was not kept.
+    pub(super) omitted_count: u64,
+}
+
+/// What is said of the faults of a trial; `None` if none struck, or no client is left to tell of it.
+pub(super) fn recovery(
+    plan: &Plan,
+    trial: &Trial,
+    key: &TrialKey,
+    outcome: &Outcome,
+) -> Option<Recovery> {
+    let first = outcome.struck.iter().map(|struck| struck.at).min()?;
+    let (_, report) = outcome.clients().next()?;
+    let window = report.recording.window;
+    let aftermath = Aftermath {
+        key,
+        links: &plan.point(trial).links,
+        quorums: &plan.variant(trial).quorums,
+        struck: &outcome.struck,
+        milestones: milestones(outcome),
+        window,
+    };
+    let mut found = Recovery { omitted_count: omitted_count(outcome), ..Recovery::default() };
+    let mut regions = Vec::new();
+    for (member, report) in outcome.clients() {
+        let MemberName::Client(client) = member else { continue };
+        // A history that cannot be read has made the trial invalid already.
+        let Some(story) = story(outcome, member) else { continue };
+        let name = aftermath.links.client_regions[client.0 as usize].as_str();
+        found.timeline.extend(aftermath.timeline(name, &story));
+        let before = Before::of(&story.writes, window, first);
+        regions.push(Region { name, writes: story.writes, before, turns: &report.turns });
+    }
+    for struck in &outcome.struck {
+        found.rows.extend(aftermath.rows(struck, &regions));
+    }
+    Some(found)
+}
+
+/// What replicas said, by their number, in the order in which they did: the last words of one that was
+/// killed may arrive after the first of the next.
+fn milestones(outcome: &Outcome) -> Milestones {
+    let said = outcome.milestones.iter().filter_map(|(member, said)| {
+        let MemberName::Replica(id) = member else { return None };
+        let mut said = said.clone();
+        said.sort_by_key(|milestone| milestone.at);
+        Some((*id, said))
+    });
+    said.collect()
+}
+
+fn omitted_count(outcome: &Outcome) -> u64 {
+    let replicas = outcome.replicas().map(|(_, report)| report.phases.omitted_count);
+    let clients = outcome.clients().map(|(_, report)| report.turns.omitted_count());
+    replicas.chain(clients).sum()
+}
+
+fn story(outcome: &Outcome, member: MemberName) -> Option<Story> {
+    let path = outcome.files.get(&member)?.first()?;
+    Story::read(BufReader::with_capacity(1 << 20, File::open(path).ok()?)).ok()
+}
+
+/// The clients of one region.
+struct Region<'a> {
+    name: &'a str,
+    writes: Vec<Write>,
+    before: Before,
+    turns: &'a Turns,
+}
+
+/// What the rows of all faults of a trial have in common.
+struct Aftermath<'a> {
+    key: &'a TrialKey,
+    links: &'a Links,
+    quorums: &'a QuorumSystem,
+    struck: &'a [Struck],
+    milestones: Milestones,
+    window: Window,
+}
+
+impl Aftermath<'_> {
+    /// The rows of one fault, one for each client region.
+    fn rows(&self, struck: &Struck, regions: &[Region<'_>]) -> Vec<RecoveryRow> {
+        let reach = struck::reach(struck, self.struck, NEVER);
+        let succession = Succession::of(&self.milestones, reach);
+        let shared = self.shared(struck, &succession);
+        let row = |region: &Region<'_>| {
+            let successor = succession.successor.as_ref();
+            self.with_view(shared.clone(), region, reach, successor)
+        };
+        regions.iter().map(row).collect()
+    }
+
+    /// What the rows of all client regions have in common.
+    fn shared(&self, struck: &Struck, succession: &Succession) -> RecoveryRow {
+        let TrialKey { trial, variant, backend } = self.key.clone();
+        let region = |id| self.links.replica_regions[usize::from(id)].clone();
+        let (harm, target) = struck::words(&struck.harm);
+        let leader = succession::leader_at(&self.milestones, struck.at);
+        let row = RecoveryRow {
+            trial,
+            variant,
+            backend,
+            fault: u32::try_from(struck.fault).unwrap_or(u32::MAX),
+            harm: harm.into(),
+            target: struck::regions(target, &self.links.replica_regions),
+            struck_at_ns: struck.at.since(self.window.from).0,
+            ended_at_ns: struck.ended_at.map(|at| at.since(self.window.from).0),
+            leader: leader.map_or_else(String::new, |leader| region(leader.0)),
+            first_suspected_ns: ns(succession.first_suspected),
+            attempt_count: succession.attempt_count,
+            ..RecoveryRow::default()
+        };
+        let Some(new) = &succession.successor else { return row };
+        RecoveryRow {
+            new_leader: region(new.leader.0),
+            detection_ns: ns(new.detection),
+            election_ns: ns(new.election),
+            phase1_ns: Some(new.phase1.0),
+            floor_phase1_ns: ns(self.floor_phase1(new)),
+            adopted_count: Some(new.adopted_count),
+            filled_count: Some(new.filled_count),
+            leading_ns: Some(new.led_at.since(struck.at).0),
+            transfer_ns: ns(new.transfer),
+            first_commit_ns: ns(new.first_commit),
+            ..row
+        }
+    }
+
+    /// The least that phase 1 of this leader can take with those that it could reach.
+    fn floor_phase1(&self, new: &Successor) -> Option<Span> {
+        let everybody: NodeSet = self.links.replicas().collect();
+        let began_at = Time(new.led_at.0.saturating_sub(new.phase1.0));
+        let reachable = struck::reachable(new.leader, self.struck, everybody, began_at, new.led_at);
+        quorum_span_among(self.links, new.leader, self.quorums.phase1(), reachable)
+    }
+
+    fn with_view(
+        &self,
+        row: RecoveryRow,
+        region: &Region<'_>,
+        reach: Window,
+        successor: Option<&Successor>,
+    ) -> RecoveryRow {
+        let Region { name, writes, before, turns } = region;
+        let view = View::of(writes, before, reach, self.window.to);
+        let answer =
+            |new: &Successor| Some(turns.first_answer(new.leader, new.led_at)?.since(new.led_at));
+        let is_any_after = writes.iter().any(|write| write.intended_at >= reach.from);
+        RecoveryRow {
+            client_region: (*name).to_owned(),
+            redirect_ns: ns(successor.and_then(answer)),
+            first_ack_ns: ns(view.first_ack),
+            recovered: is_any_after.then_some(view.first_ack.is_some()),
+            unavailable_ns: ns(view.unavailable),
+            usual_gap_ns: ns(before.gap),
+            before_ns_p50: ns(before.latencies.quantile(0.5)),
+            before_ns_p99: ns(before.latencies.quantile(0.99)),
+            delayed_above_ns: ns(before.delayed_above()),
+            delayed_count: view.delayed_count,
+            unknown_count: Some(view.unknown_count),
+            ..row
+        }
+    }
+
+    /// The timeline of one client region.
+    fn timeline(&self, region: &str, story: &Story) -> Vec<TimelineRow> {
+        let operations = [&story.writes, &story.reads];
+        OperationKind::ALL
+            .into_iter()
+            .zip(operations)
+            .flat_map(|(operation, all)| self.timeline_of(region, operation, all))
+            .collect()
+    }
+
+    fn timeline_of(
+        &self,
+        region: &str,
+        operation: OperationKind,
+        all: &[Write],
+    ) -> Vec<TimelineRow> {
+        let mut intervals: Vec<Vec<Span>> = Vec::new();
+        for write in all.iter().filter(|write| self.window.contains(write.intended_at)) {
+            let Some(at) = write.acknowledged_at else { continue };
+            let index = self.interval(at);
+            intervals.resize_with(intervals.len().max(index + 1), Vec::new);
+            intervals[index].push(at.since(write.intended_at));
+        }
+        if intervals.is_empty() {
+            return Vec::new();
+        }
+        let in_window = self.interval(Time(self.window.to.0.saturating_sub(1))) + 1;
+        intervals.resize_with(intervals.len().max(in_window), Vec::new);
+        let row = |(index, latencies): (usize, Vec<Span>)| {
+            let start = INTERVAL.times(index as u64);
+            let mut point = TimelinePoint { start, latencies: Latencies::new() };
+            for latency in latencies {
+                point.latencies.record(latency);
+            }
+            let mut row = TimelineRow::new(self.key, region, operation.name(), &point, INTERVAL);
+            row.fault = self.faults_at(index);
+            row
+        };
+        intervals.into_iter().enumerate().map(row).collect()
+    }
+
+    /// The interval of the timeline that holds this instant.
+    fn interval(&self, at: Time) -> usize {
+        usize::try_from(at.since(self.window.from).0 / INTERVAL.0).unwrap_or(usize::MAX)
+    }
+
+    /// The faults that strike or last in this interval.
+    fn faults_at(&self, index: usize) -> String {
+        let lasts = |struck: &&Struck| {
+            let last = match struck.harm {
+                Harm::Campaign { .. } => Some(struck.at),
+                _ => struck.ended_at,
+            };
+            self.interval(struck.at) <= index
+                && last.is_none_or(|last| index <= self.interval(last))
+        };
+        let label = |struck: &Struck| {
+            let (harm, target) = struck::words(&struck.harm);
+            format!("{harm} {}", struck::regions(target, &self.links.replica_regions))
+        };
+        let labels: Vec<String> = self.struck.iter().filter(lasts).map(label).collect();
+        labels.join(";")
+    }
+}
+
+fn ns(span: Option<Span>) -> Option<u64> {
+    span.map(|span| span.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+use super::*;
+use crate::experiment::backend::{self, Backend};
+use crate::experiment::plan::Size;
+use crate::experiment::testing::source;
+use crate::experiment::{tables, verify};
+use crate::measure::rows::TrialRow;
+use crate::measure::{Milestone, Step};
+use crate::quorum::{Family, NodeId};
+use crate::topology::quorum_span;
+
+/// A leader under open-loop load; `tables` says what goes wrong.
+fn experiment(protocol: &str, tables: &str) -> String {
+    format!(
+        r#"question = "What does it cost?"
+prediction = "A phase 1."
+
+[topology]
+profile = "aws-2025-07"
+replicas = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"]
+clients = ["us-east-1", "ca-central-1"]
+
+[workload]
+arrival = {{ fixed = {{ rate_per_s = 200 }} }}
+warmup = "1s"
+duration = "5s"
+drain = "3s"
+retry_after = "500ms"
+reads = 0.2
+
+[[variant]]
+name = "flex"
+protocol = {protocol}
+quorums = {{ counts = {{ phase1 = 4, phase2 = 2 }} }}
+
+{tables}
+"#
+    )
+}
+
+const LED: &str = "{ multi = { leader = \"us-east-1\" } }";
+const CRASH: &str = "[[fault]]\nat = \"2s\"\ncrash = \"us-east-1\"\n";
+
+/// A simulated trial of it, and what else `change` makes of its outcome.
+fn simulated(text: &str, change: impl Fn(&mut Outcome)) -> (Plan, tables::Rows) {
+    let plan = Plan::from_source(&source(text), Size::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let trial = plan.trials[0];
+    let mut outcome = backend::simulate(&plan, &trial, folder.path()).unwrap();
+    change(&mut outcome);
+    let members: Vec<MemberName> = outcome.files.keys().copied().collect();
+    let findings = verify::verify(&members, &outcome);
+    assert!(findings.is_valid(), "{findings:?}");
+    let rows = tables::rows(&plan, &trial, Backend::Sim, &outcome, &findings).unwrap();
+    (plan, rows)
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn a_leader_that_comes_back_after_a_second_costs_that_second_and_a_phase_1() {
+    let text = experiment(LED, &format!("{CRASH}restart_after = \"1s\"\n"));
+    let (plan, rows) = simulated(&text, |_| {});
+    assert_eq!(rows.recovery.len(), 2);
+    let links = &plan.points[0].links;
+    let r_q1 = quorum_span(links, NodeId(0), &Family::Count(4)).0;
+    for row in &rows.recovery {
+        assert_eq!((row.struck_at_ns, row.ended_at_ns), (2 * SECOND, Some(3 * SECOND)));
+        assert_eq!((row.harm.as_str(), row.target.as_str()), ("crash", "us-east-1"));
+        assert_eq!((row.leader.as_str(), row.new_leader.as_str()), ("us-east-1", "us-east-1"));
+        // To the nanosecond: nothing but the network takes time.
+        assert_eq!((row.phase1_ns, row.floor_phase1_ns), (Some(r_q1), Some(r_q1)));
+        assert!(row.leading_ns >= Some(SECOND + r_q1), "{row:?}");
+        assert_eq!((row.first_suspected_ns, row.detection_ns), (None, None));
+        assert!(row.first_commit_ns.is_some(), "{row:?}");
+        // The outage is in the window that the clients saw, and no longer than what explains it.
+        let away = row.unavailable_ns.unwrap();
+        assert!(away > SECOND + r_q1, "{row:?}");
+        assert!(away < SECOND + r_q1 + 700_000_000, "{row:?}");
+        assert!(row.usual_gap_ns.unwrap() < 100_000_000, "{row:?}");
+        assert!(row.first_ack_ns.unwrap() > SECOND + r_q1, "{row:?}");
+        assert_eq!((row.recovered, row.unknown_count), (Some(true), Some(0)));
+        // 80 writes a second in each region, and a second and more of them waited.
+        assert!(row.delayed_count.unwrap() > 60, "{row:?}");
+        assert!(row.redirect_ns.is_some(), "{row:?}");
+        assert!(row.before_ns_p50.unwrap() > 60_000_000, "{row:?}");
+    }
+}
+
+#[test]
+fn the_timeline_of_a_trial_with_a_fault_shows_the_gap_and_says_what_it_was() {
+    let text = experiment(LED, &format!("{CRASH}restart_after = \"1s\"\n"));
+    let (_, rows) = simulated(&text, |_| {});
+    let of_region = |row: &&TimelineRow| {
+        (row.client_region.as_str(), row.operation.as_str()) == ("us-east-1", "write")
+    };
+    let timeline: Vec<&TimelineRow> = rows.timeline.iter().filter(of_region).collect();
+    assert!(timeline.len() >= 50);
+    assert!(timeline.iter().all(|row| (row.interval_s - 0.1).abs() < 1e-9));
+    let marked: Vec<usize> =
+        (0..timeline.len()).filter(|index| timeline[*index].fault == "crash us-east-1").collect();
+    assert_eq!(marked, (20..=30).collect::<Vec<_>>());
+    assert!(timeline[21..30].iter().all(|row| row.count == 0 && row.latency_ns_p50.is_none()));
+    assert!(timeline[..20].iter().skip(1).all(|row| row.count > 0));
+    // What waited came back in one interval, and every write is in some.
+    assert!(timeline.iter().any(|row| row.count > 50));
+    let in_timeline: u64 = timeline.iter().map(|row| row.count).sum();
+    let measured = rows.latency.iter().find(|row| row.client_region == "us-east-1");
+    assert!(in_timeline > 0 && measured.is_some());
+}
+
+#[test]
+fn nobody_leads_again_and_the_rows_are_empty_where_nothing_happened() {
+    let (_, rows) = simulated(&experiment(LED, CRASH), |_| {});
+    for row in &rows.recovery {
+        assert_eq!((row.leader.as_str(), row.new_leader.as_str()), ("us-east-1", ""));
+        assert_eq!((row.phase1_ns, row.leading_ns, row.redirect_ns), (None, None, None));
+        assert_eq!((row.floor_phase1_ns, row.transfer_ns), (None, None));
+        assert_eq!((row.ended_at_ns, row.recovered), (None, Some(false)));
+        assert!(row.unavailable_ns.unwrap() > 2_900_000_000, "{row:?}");
+        assert!(row.unknown_count.unwrap() > 200, "{row:?}");
+    }
+    assert!(rows.timeline.iter().rev().take(5).all(|row| row.fault == "crash us-east-1"));
+}
+
+#[test]
+fn a_follower_that_dies_costs_nothing_but_what_the_clients_saw() {
+    let text = experiment(LED, &CRASH.replace("us-east-1", "ap-southeast-2"));
+    let (_, rows) = simulated(&text, |_| {});
+    for row in &rows.recovery {
+        assert_eq!((row.new_leader.as_str(), row.attempt_count), ("", 0));
+        assert_eq!((row.recovered, row.unknown_count), (Some(true), Some(0)));
+        assert_eq!(row.delayed_count, Some(0));
+        assert!(row.unavailable_ns <= row.usual_gap_ns.map(|gap| gap * 2), "{row:?}");
+    }
+}
+
+/// What an election says is put in by hand: two suspect, one of them campaigns and leads.
+#[test]
+fn every_step_of_an_election_is_in_its_column() {
+    let text = experiment(LED, &format!("{CRASH}restart_after = \"1s\"\n"));
+    let (plan, rows) = simulated(&text, |outcome| {
+        let struck = outcome.struck[0].at;
+        let say = |ms: u64, step: Step| Milestone { at: struck + Span::from_millis(ms), step };
+        let suspected = Step::Suspected { silence: Span::from_millis(500) };
+        let phase1 = Span::from_millis(210);
+        let leading = Step::Leading { phase1, adopted_count: 7, filled_count: 2 };
+        let said = vec![
+            say(520, suspected),
+            say(600, Step::Campaigning),
+            say(810, leading),
+            say(890, Step::Recovered { transfer: Span::from_millis(80) }),
+            say(900, Step::Committing),
+        ];
+        outcome.milestones.insert(MemberName::Replica(NodeId(2)), said);
+        let said = vec![say(505, suspected)];
+        outcome.milestones.insert(MemberName::Replica(NodeId(1)), said);
+    });
+    let row = &rows.recovery[0];
+    let ms = |ms: u64| Some(ms * 1_000_000);
+    assert_eq!((row.leader.as_str(), row.new_leader.as_str()), ("us-east-1", "eu-west-1"));
+    assert_eq!((row.first_suspected_ns, row.detection_ns), (ms(505), ms(520)));
+    assert_eq!((row.election_ns, row.attempt_count), (ms(80), 1));
+    assert_eq!((row.phase1_ns, row.leading_ns), (ms(210), ms(810)));
+    assert_eq!((row.adopted_count, row.filled_count), (Some(7), Some(2)));
+    assert_eq!((row.transfer_ns, row.first_commit_ns), (ms(80), ms(90)));
+    // The old leader is down until a second after the strike, so all four others must promise.
+    let links = &plan.points[0].links;
+    let live = NodeSet::all(5).without(NodeId(0));
+    let floor = quorum_span_among(links, NodeId(2), &Family::Count(4), live);
+    assert_eq!(row.floor_phase1_ns, floor.map(|floor| floor.0));
+    assert!(row.floor_phase1_ns > Some(quorum_span(links, NodeId(2), &Family::Count(4)).0));
+}
+
+#[test]
+fn a_duel_of_proposers_says_how_often_a_write_was_tried() {
+    // Two proposers, each with clients beside it.
+    let duel = experiment("{ classic = {} }", "").replace("ca-central-1", "eu-west-1");
+    let (_, rows) = simulated(&duel, |_| {});
+    let TrialRow { attempts_per_write, race_lost_count, .. } = &rows.trial;
+    assert!(*race_lost_count > Some(0) && *attempts_per_write > Some(1.0), "{:?}", rows.trial);
+    assert!(rows.recovery.is_empty() && rows.timeline.iter().all(|row| row.fault.is_empty()));
+    let (_, rows) = simulated(&experiment(LED, ""), |_| {});
+    assert_eq!(rows.trial.attempts_per_write, None);
+}
