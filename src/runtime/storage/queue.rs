@@ -128,6 +128,16 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// Whether the writer shall end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.waiting().stopped
+    }
+
+    /// Whether half of what may wait does.
+    pub(super) fn is_congested(&self) -> bool {
+        self.waiting().queued_bytes > self.queued_bytes_max / 2
+    }
+
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
