@@ -346,8 +346,13 @@ impl<'a> Coordinator<'a> {
             What::Handed(path) => self.outcome.files.entry(name).or_default().push(path?),
             What::Lost => {
                 (member.session, member.send) = (None, None);
+                let is_returning = member.presence == Presence::Returning;
+                let end = self.launcher.ended(name);
+                if is_returning && end.is_none() {
+                    // The process that was killed before it was back; its successor is on its way.
+                    return Ok(());
+                }
                 if !self.has_handed_over(name) {
-                    let end = self.launcher.ended(name);
                     let end = end.map_or_else(String::new, |end| format!(" ({end})"));
                     self.lose(name, &format!("its connection to the coordinator ended{end}"));
                 }
@@ -367,8 +372,15 @@ impl<'a> Coordinator<'a> {
             connection.close(0u32.into(), b"no such member");
             return;
         };
-        if member.session.is_some() {
-            connection.close(0u32.into(), b"this member has joined");
+        // One that is to come back may have been killed on its way and started again: the last to join
+        // counts, and who was killed has nobody to come after it yet.
+        let may_join = match member.presence {
+            Presence::Returning => true,
+            Presence::Expected | Presence::Lost => member.session.is_none(),
+            Presence::Down => false,
+        };
+        if !may_join {
+            connection.close(0u32.into(), b"this member has joined, or is to be down");
             return;
         }
         // A restarted member keeps its address, so that its peers find it again.

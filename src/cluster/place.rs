@@ -47,9 +47,8 @@ impl Place {
         identity: &Identity,
         releaser: Option<Arc<Releaser>>,
     ) -> Result<Self, agent::Error> {
-        let Assignment {
-            deployment, transport, precision, bind, known, baselines, broken, ..
-        } = assignment;
+        let Assignment { deployment, transport, precision, bind, known, baselines, broken, .. } =
+            assignment;
         let emulation = if deployment.is_emulated() {
             let releaser = match releaser {
                 Some(releaser) => releaser,

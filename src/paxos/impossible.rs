@@ -221,8 +221,7 @@ pub(super) fn check_request(from: ClientId, command: &Command) -> Result<(), Imp
 }
 
 fn check_ballot(ballot: Ballot, n: usize) -> Result<(), Impossible> {
-    let is_possible =
-        (1..=ROUND_MAX).contains(&ballot.round) && usize::from(ballot.proposer.0) < n;
+    let is_possible = (1..=ROUND_MAX).contains(&ballot.round) && usize::from(ballot.proposer.0) < n;
     is_possible.then_some(()).ok_or(Impossible::Ballot { ballot, n })
 }
 
@@ -335,7 +334,9 @@ mod tests {
     }
 
     fn promise(promised: Ballot, scope: Scope, votes: &[(u64, Ballot)]) -> Message {
-        let vote = |(slot, ballot): &(u64, Ballot)| (Slot(*slot), Vote { ballot: *ballot, value: value() });
+        let vote = |(slot, ballot): &(u64, Ballot)| {
+            (Slot(*slot), Vote { ballot: *ballot, value: value() })
+        };
         Message::Phase1b { ballot: promised, scope, votes: votes.iter().map(vote).collect() }
     }
 
@@ -403,7 +404,8 @@ mod tests {
             assert!(matches!(message.check(from, &config()), Err(Impossible::Ballot { .. })));
         }
         refused(&promise(ballot(5, 0), scope, &[(1, ballot(2, 3))]), "nobody's");
-        let promised = Message::Refused { ballot: ballot(2, 0), promised: ballot(3, 9), slot: Slot(0) };
+        let promised =
+            Message::Refused { ballot: ballot(2, 0), promised: ballot(3, 9), slot: Slot(0) };
         refused(&promised, "nobody's");
         let stranger = Message::Executed { below: Slot(0) }.check(NodeId(3), &config());
         assert_eq!(stranger, Err(Impossible::Sender { from: NodeId(3), n: 3 }));
@@ -414,7 +416,8 @@ mod tests {
         refused(&Message::Chosen { ballot: ballot(1, 1), first: Slot(0), below: far }, "beyond");
         refused(&Message::Phase2b { ballot: ballot(1, 0), first: Slot(0), last: far }, "beyond");
         refused(&Message::Learn { first: far, below: far }, "beyond every log");
-        let values = |first, executed_below| Message::Values { first, values: vec![], executed_below };
+        let values =
+            |first, executed_below| Message::Values { first, values: vec![], executed_below };
         refused(&values(far, Slot(0)), "beyond every log");
         refused(&values(Slot(0), far), "beyond every log");
     }

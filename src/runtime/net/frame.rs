@@ -138,6 +138,11 @@ impl Decoder {
         self.available >= MAX_BYTES
     }
 
+    /// The bytes that wait to be decoded.
+    pub fn waiting_bytes(&self) -> usize {
+        self.available
+    }
+
     /// Makes one of the last chunks.
     fn join(&mut self) {
         let first = self.chunks.len().saturating_sub(self.fresh);

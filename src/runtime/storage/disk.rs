@@ -194,7 +194,9 @@ impl Disk {
 
     /// Fails if the rule says so.
     fn look(&self, operation: Operation) -> io::Result<()> {
-        let Some(rule) = self.rule.filter(|rule| rule.operation == operation) else { return Ok(()) };
+        let Some(rule) = self.rule.filter(|rule| rule.operation == operation) else {
+            return Ok(());
+        };
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let (fails, kind) = match rule.failure {
             Failure::Once => (count == rule.nth, io::ErrorKind::Other),

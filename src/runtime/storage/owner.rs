@@ -70,7 +70,8 @@ impl Header {
     pub(super) fn encode(&self, kind: Kind) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         let numbers = [self.number, self.owner.deployment, self.owner.replica];
-        for (field, number) in bytes[8..].chunks_exact_mut(8).zip(numbers.iter().chain(&self.rest)) {
+        for (field, number) in bytes[8..].chunks_exact_mut(8).zip(numbers.iter().chain(&self.rest))
+        {
             field.copy_from_slice(&number.to_le_bytes());
         }
         bytes[..4].copy_from_slice(&kind.magic());

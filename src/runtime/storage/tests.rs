@@ -819,8 +819,7 @@ fn a_last_frame_of_which_nobody_knows_that_it_was_synced_is_synced_before_it_is_
     let position = found.position.unwrap();
     assert_eq!(position.unsynced_from, Some(segment::FIRST_OFFSET + 2 * frame_bytes));
     // A disk that fails again keeps the replica out.
-    let disk =
-        Disk::breaking(Rule { operation: Operation::Sync, nth: 1, failure: Failure::Once });
+    let disk = Disk::breaking(Rule { operation: Operation::Sync, nth: 1, failure: Failure::Once });
     let error = open_with(folder.path(), Options { disk, ..Options::default() }).unwrap_err();
     assert!(matches!(error, Error::Io { action: Action::Sync, .. }), "{error}");
     let (store, recovered) = open(folder.path()).unwrap();
@@ -848,7 +847,10 @@ fn a_disk_that_is_full_stops_the_store_and_what_was_durable_is_there_when_there_
         assert_eq!(store.durable(), Ticket(durable));
         drop(store);
         let (mut store, recovered) = open(folder.path()).unwrap();
-        assert!((durable..=durable + 1).contains(&(recovered.groups.len() as u64)), "{operation:?}");
+        assert!(
+            (durable..=durable + 1).contains(&(recovered.groups.len() as u64)),
+            "{operation:?}"
+        );
         append(&mut store, "there is room again");
     }
 }
@@ -883,4 +885,13 @@ fn a_slow_disk_makes_every_sync_slower_while_it_is_slow() {
     disk.set_slow(Span::from_millis(3_600_000));
     store.append("never");
     drop(store);
+}
+
+#[test]
+fn a_queue_that_is_half_full_asks_for_no_more() {
+    let queue = Queue::new(0, 100);
+    queue.push(Kind::Groups, vec![0; 50].into());
+    assert!(!queue.is_congested());
+    queue.push(Kind::Groups, vec![0; 1].into());
+    assert!(queue.is_congested() && queue.failure().is_none());
 }

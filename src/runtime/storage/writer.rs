@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use super::disk::Disk;
 use super::error::{Action, Error};
 use super::frame::{self, Kind};
-use super::disk::Disk;
 use super::housekeeper::Housekeeper;
 use super::mark::{Mark, MarkFile};
 use super::queue::{Entry, Queue};

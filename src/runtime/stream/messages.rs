@@ -23,7 +23,7 @@ use crate::runtime::net::frame::{self, Decoder};
 
 /// Bytes of messages that have not arrived whole; an honest peer holds each of them itself until they
 /// have, and keeps less than half of this.
-const PARTS_BYTES_MAX: usize = 256 << 20;
+const PARTS_BYTES_MAX: usize = if cfg!(test) { 24 << 20 } else { 256 << 20 };
 
 /// A connection whose streams and datagrams are one message each.
 #[derive(Debug)]

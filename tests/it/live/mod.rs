@@ -9,6 +9,8 @@ mod calibration;
 mod crashes;
 mod damage;
 mod ends;
+mod hostile;
+mod kills;
 mod probe;
 mod refusals;
 mod runs;
