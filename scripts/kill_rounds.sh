@@ -68,6 +68,7 @@ reads = 0.2
 
 [durability]
 mode = "$2"
+unsafe_restarts = $(if [ "$2" = memory ]; then echo true; else echo false; fi)
 
 [[variant]]
 name = "multi"

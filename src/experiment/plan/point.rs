@@ -99,7 +99,8 @@ impl Point {
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let durability = file.durability.mode;
         for variant in &mut variants {
-            let judge = Judge { places: &places, variant, durability, duration };
+            let unsafe_restarts = file.durability.unsafe_restarts;
+            let judge = Judge { places: &places, variant, durability, unsafe_restarts, duration };
             variant.faults = faults::faults(file, &judge)?;
         }
         let length = |typed: &Option<Spanned<Length>>, default| {
