@@ -149,7 +149,9 @@ impl Decoder {
         let last = self.chunks.split_off(first);
         let length = last.iter().map(Bytes::len).sum();
         let mut joined = BytesMut::with_capacity(length);
-        last.iter().for_each(|chunk| joined.extend_from_slice(chunk));
+        for chunk in &last {
+            joined.extend_from_slice(chunk);
+        }
         if length > 0 {
             self.chunks.push_back(joined.freeze());
         }

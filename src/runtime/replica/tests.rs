@@ -121,9 +121,9 @@ fn phase2a(slot: u64) -> Message {
 /// The next message that is a promise or a vote; others that a replica says by itself are passed over.
 async fn answer(stream: &mut Stream) -> Result<Message, Closed> {
     loop {
-        match hear(stream).await? {
-            told @ (Message::Phase1b { .. } | Message::Phase2b { .. }) => return Ok(told),
-            _ => {}
+        let told = hear(stream).await?;
+        if matches!(told, Message::Phase1b { .. } | Message::Phase2b { .. }) {
+            return Ok(told);
         }
     }
 }
