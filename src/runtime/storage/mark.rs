@@ -5,7 +5,9 @@
 //! The log alone cannot tell (Alagappan et al., *Protocol-Aware Recovery for Consensus-Based
 //! Storage*, FAST 2018), so after each sync, and before anybody is told of it, the mark is moved
 //! behind the frame.
-//! It is written and not synced: a second sync would double what a commit costs.
+//! It is written and not synced: a second sync would double what a commit costs. The write takes
+//! about 5 µs where a sync takes 140 to 210, and leaves the sync as it was (a bare loop on the
+//! machine and disk that the table in `mod.rs` is of, 2026-11-21, other work going on).
 //!
 //! So a crash of the process leaves a mark that is exact, because the page cache survives: a vote that
 //! left is never taken for a torn one.
