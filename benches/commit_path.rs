@@ -59,6 +59,7 @@ fn seconds_a_commit(outstanding: u32, durability: Durability) -> f64 {
         precision: Precision::default(),
         probe: None,
         broken: None,
+        broken_disk: None,
     };
     let mut launcher = InProcess::default();
     let interrupt = Interrupt::never();

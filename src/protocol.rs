@@ -12,7 +12,7 @@ use std::fmt::{self, Debug, Display};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Outcome, RequestId, legible};
+use crate::command::{ClientId, Command, Outcome, RequestId, legible};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -277,6 +277,21 @@ pub trait Protocol: Sized {
         input: Input<Self::Message>,
         effects: &mut Effects<Self::Message, Self::Record>,
     );
+
+    /// Whether a replica that follows the protocol may have sent this, now or before; a driver asks
+    /// before it gives a message of another replica to [`Self::handle`].
+    ///
+    /// Who sends what is impossible is to be dropped, and the reason is the evidence.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn check_message(&self, from: NodeId, message: &Self::Message) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The same for what a client asks.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Everything that must survive a crash.
     fn checkpoint(&self) -> Self::Checkpoint;

@@ -94,6 +94,12 @@ impl<'a> Step<'a> {
     /// A message arrives; one that is down misses it.
     pub(super) fn receive(&mut self, packet: &Packet) {
         let Packet { from, to, message } = packet;
+        let receiver = self.state.node(*to).replica.as_ref();
+        // Everybody here follows the protocol, or breaks it in another way than this.
+        if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(*from, message)) {
+            let text = format!("{from} sent {to} `{message}`, which is called impossible: {why}");
+            self.note(Some((Claim::Assertions, text)));
+        }
         self.input(*to, Input::Message { from: *from, message: message.clone() });
     }
 

@@ -24,6 +24,7 @@ use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
 use crate::runtime::net::sabotage::Rule;
+use crate::runtime::storage::Break;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///
@@ -95,6 +96,13 @@ pub(super) struct Run {
     #[arg(long, value_name = "RULE", value_parser = rules())]
     break_network: Option<Rule>,
 
+    /// Breaks the disk of a replica on purpose, to see that it stops and says so: REPLICA:CALL:NUMBER.
+    ///
+    /// `r1:sync:20` lets the 20th sync of r1's log fail, `r1:write:20` and `r1:create:20` leave it no
+    /// space from the 20th such call on.
+    #[arg(long, value_name = "BREAK")]
+    break_disk: Option<Break>,
+
     /// Shows no progress.
     #[arg(long, short)]
     quiet: bool,
@@ -159,6 +167,7 @@ impl Run {
                 calibration: measured.clone(),
                 probes: !self.no_probe,
                 broken: self.break_network,
+                broken_disk: self.break_disk,
             }),
         };
         let backends = worlds.backends();

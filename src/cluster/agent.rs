@@ -27,6 +27,7 @@ use crate::runtime::mesh::Attached;
 use crate::runtime::net::{Identity, Releaser, Transport, carrier, endpoint};
 use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{self, ReplicaLoop};
+use crate::runtime::storage::Break;
 use crate::time::Span;
 
 /// The coordinator's name in its certificate.
@@ -143,6 +144,8 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
         connection,
         send,
         place: None,
+        has_run: false,
+        broken_disk: None,
         opened: None,
         milestones: mpsc::unbounded_channel().1,
         loops: JoinSet::new(),
@@ -175,6 +178,9 @@ struct Agent {
     connection: Connection,
     send: SendStream,
     place: Option<Place>,
+    /// This member was ready to run before, in another process.
+    has_run: bool,
+    broken_disk: Option<Break>,
     /// A replica that is ready to run.
     opened: Option<ReplicaLoop<Replica>>,
     /// What it says of leadership.
@@ -212,7 +218,10 @@ impl Agent {
                 Some(milestone) = self.milestones.recv() => {
                     self.tell(ToCoordinator::Milestone(milestone)).await?;
                 }
-                Some(ended) = self.loops.join_next() => self.report(role_report(ended)?).await?,
+                Some(ended) = self.loops.join_next() => {
+                    let role = role_report(ended).map_err(|error| self.explained(error))?;
+                    self.report(role).await?;
+                }
                 _ = status.tick() => self.tell_status().await?,
             }
         }
@@ -234,6 +243,7 @@ impl Agent {
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
             ToAgent::Assign(assignment) => {
+                (self.has_run, self.broken_disk) = (assignment.has_run, assignment.broken_disk);
                 let releaser = self.releaser.clone();
                 let place = Place::take(*assignment, self.member, &self.identity, releaser)?;
                 let address = place.endpoint.local_address();
@@ -281,6 +291,12 @@ impl Agent {
             id,
             durability: deployment.durability,
             folder: self.folder.clone(),
+            deployment: deployment.fingerprint(),
+            has_run: self.has_run,
+            broken_disk: self
+                .broken_disk
+                .filter(|broken| broken.replica == id)
+                .map(|broken| broken.rule),
             output: new_file(&self.folder)
                 .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
             seed: deployment.seed.wrapping_add(u64::from(id.0)),
@@ -302,7 +318,7 @@ impl Agent {
         if let (Some(place), Some(Running::Replica(status))) = (&self.place, &self.running)
             && let MemberName::Replica(id) = self.member
         {
-            status.slow_disk(place.slow_disk(id));
+            status.set_slow(place.slow_disk(id));
         }
     }
 
@@ -363,7 +379,32 @@ impl Agent {
         }
     }
 
+    /// An assertion that broke, with the peer whose message was being handled.
+    fn explained(&self, error: Error) -> Error {
+        match (error, &self.running) {
+            (Error::Panic(text), Some(Running::Replica(status))) => match status.handling() {
+                Some(peer) => Error::Panic(format!("{text} (while it handled what {peer} sent)")),
+                None => Error::Panic(text),
+            },
+            (error, _) => error,
+        }
+    }
+
+    /// Tells of peers that sent what is impossible, and lets none of them in again.
+    async fn tell_offences(&mut self) -> Result<(), Error> {
+        let Some(Running::Replica(status)) = &self.running else { return Ok(()) };
+        for offence in status.take_offences() {
+            if let Some(place) = &self.place {
+                place.mesh.ban(&offence.member);
+            }
+            self.log(&offence.to_string());
+            self.tell(ToCoordinator::Offence(offence)).await?;
+        }
+        Ok(())
+    }
+
     async fn tell_status(&mut self) -> Result<(), Error> {
+        self.tell_offences().await?;
         let connected = self.place.as_ref().map_or(0, |place| place.mesh.connected());
         let status = match &self.running {
             None => Status { connected, ..Status::default() },
@@ -395,6 +436,7 @@ impl Agent {
     }
 
     async fn hand_over(&mut self, role: &RoleReport) -> Result<(), Error> {
+        self.tell_offences().await?;
         let paths = written_files(&self.folder)
             .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
         for path in &paths {
@@ -451,6 +493,8 @@ impl Agent {
 
     async fn fail(&mut self, error: &Error) {
         let is_violation = matches!(error, Error::Panic(_));
+        // Whatever it says of others explains its own end; a coordinator that is lost hears neither.
+        let _ = self.tell_offences().await;
         let message = ToCoordinator::Failed { message: error.chain(), is_violation };
         if self.tell(message).await.is_ok() {
             // The coordinator closes the connection when it has read that.

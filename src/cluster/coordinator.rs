@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use quinn::{Connection, SendStream};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinSet;
 
 use super::agent::{self, COORDINATOR, control_transport};
@@ -30,6 +30,7 @@ use crate::runtime::clock;
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
 use crate::runtime::probe::Heard;
+use crate::runtime::storage::Break;
 use crate::time::{Span, Time};
 use strikes::Faults;
 
@@ -60,6 +61,7 @@ struct Coordinator<'a> {
     precision: Precision,
     probe: Option<Probe>,
     broken: Option<Rule>,
+    broken_disk: Option<Break>,
     launcher: &'a mut dyn Launcher,
     authority: Authority,
     /// A member that is started again is the same one.
@@ -67,7 +69,7 @@ struct Coordinator<'a> {
     endpoint: Endpoint,
     /// Where members dial.
     address: SocketAddr,
-    events: UnboundedReceiver<Event>,
+    events: Receiver<Event>,
     members: BTreeMap<MemberName, Member>,
     /// How processes ended, as far as the launcher knows.
     ends: BTreeMap<MemberName, String>,
@@ -100,7 +102,7 @@ impl<'a> Coordinator<'a> {
             endpoint::bind(&identity, settings.listen, None, &control_transport(patience))
                 .map_err(Error::Listen)?;
         let address = reachable(endpoint.local_address());
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::channel(reception::EVENTS_MAX);
         let mut tasks = JoinSet::new();
         tasks.spawn(reception::accept(endpoint.clone(), sender, settings.folder.to_path_buf()));
         let members =
@@ -113,6 +115,7 @@ impl<'a> Coordinator<'a> {
             precision: settings.precision,
             probe: settings.probe,
             broken: settings.broken,
+            broken_disk: settings.broken_disk,
             launcher,
             authority,
             identities: BTreeMap::new(),
@@ -126,7 +129,11 @@ impl<'a> Coordinator<'a> {
             baselines: BTreeMap::new(),
             schedule: None,
             faults: Faults::of(deployment),
-            outcome: Outcome { broken: settings.broken, ..Outcome::default() },
+            outcome: Outcome {
+                broken: settings.broken,
+                broken_disk: settings.broken_disk,
+                ..Outcome::default()
+            },
             _tasks: tasks,
         })
     }
@@ -182,7 +189,15 @@ impl<'a> Coordinator<'a> {
         })
     }
 
+    /// Starts a member, for the first time or again.
+    ///
+    /// Nobody is started twice for one order, and who is lost is not started any more: a replica that
+    /// refuses its disk, or dies of it, would do so at every start, and the trial is partial already.
     fn launch(&mut self, member: MemberName) -> Result<(), Error> {
+        let is_lost = |member: &Member| member.presence == Presence::Lost;
+        if self.members.get(&member).is_some_and(is_lost) {
+            return Ok(());
+        }
         let identity = match self.identities.get(&member) {
             Some(identity) => identity.clone(),
             None => self.authority.issue(&member.to_string())?,
@@ -340,8 +355,13 @@ impl<'a> Coordinator<'a> {
             What::Handed(path) => self.outcome.files.entry(name).or_default().push(path?),
             What::Lost => {
                 (member.session, member.send) = (None, None);
+                let is_returning = member.presence == Presence::Returning;
+                let end = self.launcher.ended(name);
+                if is_returning && end.is_none() {
+                    // The process that was killed before it was back; its successor is on its way.
+                    return Ok(());
+                }
                 if !self.has_handed_over(name) {
-                    let end = self.launcher.ended(name);
                     let end = end.map_or_else(String::new, |end| format!(" ({end})"));
                     self.lose(name, &format!("its connection to the coordinator ended{end}"));
                 }
@@ -361,14 +381,22 @@ impl<'a> Coordinator<'a> {
             connection.close(0u32.into(), b"no such member");
             return;
         };
-        if member.session.is_some() {
-            connection.close(0u32.into(), b"this member has joined");
+        // One that is to come back may have been killed on its way and started again: the last to join
+        // counts, and who was killed has nobody to come after it yet.
+        let may_join = match member.presence {
+            Presence::Returning => true,
+            Presence::Expected | Presence::Lost => member.session.is_none(),
+            Presence::Down => false,
+        };
+        if !may_join {
+            connection.close(0u32.into(), b"this member has joined, or is to be down");
             return;
         }
         // A restarted member keeps its address, so that its peers find it again.
         let bind =
             member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
         (member.session, member.send) = (Some(session), Some(send));
+        let has_run = member.address.is_some();
         let assignment = Assignment {
             deployment: self.deployment.clone(),
             transport: self.transport.clone(),
@@ -378,6 +406,8 @@ impl<'a> Coordinator<'a> {
             baselines: self.baselines_of(name),
             harms: self.faults.lasting(),
             broken: self.broken,
+            has_run,
+            broken_disk: self.broken_disk,
         };
         self.tell(name, &ToAgent::Assign(Box::new(assignment))).await;
     }
@@ -409,6 +439,10 @@ impl<'a> Coordinator<'a> {
                 member.has_reported = true;
                 member.file_count = report.file_count;
                 self.outcome.reports.insert(name, *report);
+            }
+            // Its sender does not follow the protocol, so nothing else that it said can be believed.
+            ToCoordinator::Offence(offence) => {
+                self.outcome.violations.push(format!("{name}: {offence}"));
             }
             ToCoordinator::Failed { message, is_violation } => {
                 if is_violation {

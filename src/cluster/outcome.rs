@@ -10,6 +10,7 @@ use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::Milestone;
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+use crate::runtime::storage::Break;
 
 /// What came of one trial.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub network: Option<Network>,
     /// What was wrong with the link emulation on purpose.
     pub broken: Option<Rule>,
+    /// Whose disk was broken on purpose, and how.
+    pub broken_disk: Option<Break>,
     /// Strangers that the coordinator refused.
     pub refused_count: u64,
 }

@@ -50,8 +50,17 @@ impl Place {
         identity: &Identity,
         releaser: Option<Arc<Releaser>>,
     ) -> Result<Self, agent::Error> {
-        let Assignment { deployment, transport, precision, bind, known, baselines, harms, broken } =
-            assignment;
+        let Assignment {
+            deployment,
+            transport,
+            precision,
+            bind,
+            known,
+            baselines,
+            harms,
+            broken,
+            ..
+        } = assignment;
         let emulation = if deployment.is_emulated() {
             let releaser = match releaser {
                 Some(releaser) => releaser,

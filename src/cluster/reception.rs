@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::error::Error;
@@ -42,11 +42,14 @@ pub(super) enum What {
     Lost,
 }
 
+/// Events that may wait for the coordinator; with more, whoever has something to say waits.
+pub(super) const EVENTS_MAX: usize = 1024;
+
 /// The application's error code for the end of a control connection.
 const OVER: VarInt = VarInt::from_u32(0);
 
 /// Takes members that dial, and reads what each says and hands over.
-pub(super) async fn accept(endpoint: Endpoint, events: UnboundedSender<Event>, folder: PathBuf) {
+pub(super) async fn accept(endpoint: Endpoint, events: Sender<Event>, folder: PathBuf) {
     let mut readers = JoinSet::new();
     let mut next_session = 0;
     while let Some(handshake) = endpoint.accept().await {
@@ -57,44 +60,54 @@ pub(super) async fn accept(endpoint: Endpoint, events: UnboundedSender<Event>, f
             // A stranger is refused by its certificate, and the endpoint counts it.
             let Ok(peer) = handshake.finish().await else { return };
             let Some(member) = MemberName::parse(&peer.member) else { return };
-            let send = |what| events.send(Event { member, session, what }).is_ok();
-            read(&peer.connection, member, &folder, send).await;
+            let ear = Ear { events, member, session };
+            read(&peer.connection, &folder, &ear).await;
         });
     }
 }
 
-/// Reads one connection to its end.
-async fn read(
-    connection: &Connection,
+/// Where what one connection says goes.
+struct Ear {
+    events: Sender<Event>,
     member: MemberName,
-    folder: &Path,
-    send: impl Fn(What) -> bool,
-) {
+    session: Session,
+}
+
+impl Ear {
+    /// Hands something over, as soon as there is room; false if nobody listens any more.
+    async fn hear(&self, what: What) -> bool {
+        let Self { events, member, session } = self;
+        events.send(Event { member: *member, session: *session, what }).await.is_ok()
+    }
+}
+
+/// Reads one connection to its end.
+async fn read(connection: &Connection, folder: &Path, ear: &Ear) {
     let Ok((control, receive)) = connection.accept_bi().await else { return };
-    if !send(What::Joined(control, connection.clone())) {
+    if !ear.hear(What::Joined(control, connection.clone())).await {
         return;
     }
     let talk = async {
         let mut receiver = Receiver::new(receive);
         while let Ok(message) = receiver.next::<ToCoordinator>().await {
             let is_last = matches!(message, ToCoordinator::Failed { .. });
-            if !send(What::Said(message)) || is_last {
+            if !ear.hear(What::Said(message)).await || is_last {
                 break;
             }
         }
     };
-    let folder = folder.join(member.to_string());
+    let folder = folder.join(ear.member.to_string());
     tokio::select! {
         () = talk => {}
-        () = take_files(connection, &folder, &send) => {}
+        () = take_files(connection, &folder, ear) => {}
     }
     // It said its last word, or what it says makes no sense: it is to know that nobody listens.
     connection.close(OVER, b"heard");
-    send(What::Lost);
+    ear.hear(What::Lost).await;
 }
 
 /// Keeps the files that a member hands over, each on a stream of its own.
-async fn take_files(connection: &Connection, folder: &Path, send: &impl Fn(What) -> bool) {
+async fn take_files(connection: &Connection, folder: &Path, ear: &Ear) {
     let mut index = 0;
     while let Ok(mut stream) = connection.accept_uni().await {
         let path = folder.join(format!("collected.{index}"));
@@ -105,7 +118,7 @@ async fn take_files(connection: &Connection, folder: &Path, send: &impl Fn(What)
             Ok(false) => return,
             Err(source) => Err(Error::File { path, source }),
         };
-        if !send(What::Handed(handed)) {
+        if !ear.hear(What::Handed(handed)).await {
             return;
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Precision, Transport};
+use crate::runtime::storage::Break;
 use crate::time::Span;
 
 /// What the user is shown while a trial runs.
@@ -43,6 +44,8 @@ pub struct Settings<'a> {
     pub probe: Option<Probe>,
     /// What is wrong with the link emulation on purpose.
     pub broken: Option<Rule>,
+    /// Whose disk is broken on purpose, and how.
+    pub broken_disk: Option<Break>,
 }
 
 /// How links are measured before a trial, and how far off they may be.

@@ -15,7 +15,8 @@ use crate::runtime::net::frame::{self, Decoder};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{EmulationReport, Precision, Transport};
 use crate::runtime::probe::{Heard, Order};
-use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+use crate::runtime::replica::{Offence, Recovery, Report as ReplicaReport};
+use crate::runtime::storage::Break;
 use crate::time::Span;
 
 /// From the coordinator to an agent.
@@ -63,6 +64,10 @@ pub(super) struct Assignment {
     pub harms: Vec<Harm>,
     /// What is wrong with its link emulation on purpose.
     pub broken: Option<Rule>,
+    /// It was ready to run before: what it had on its disk must be there.
+    pub has_run: bool,
+    /// Whose disk is broken on purpose, and how.
+    pub broken_disk: Option<Break>,
 }
 
 /// What the links to each of these are shortened by, because the path itself takes that long.
@@ -93,6 +98,8 @@ pub(super) enum ToCoordinator {
     Status(Status),
     /// The end of the trial for this member; its files follow or have gone before.
     Report(Box<Report>),
+    /// A peer sent it what is impossible, and is not listened to any more.
+    Offence(Offence),
     /// It cannot go on.
     Failed {
         /// Why, with its causes.

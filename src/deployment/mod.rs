@@ -168,6 +168,16 @@ impl Deployment {
         })
     }
 
+    /// A number that tells this deployment from another: equal ones, as those of one trial, have the
+    /// same, in every process.
+    pub fn fingerprint(&self) -> u64 {
+        // FNV-1a (Fowler, Noll, Vo), which no version of a library changes.
+        let text = format!("{self:?}");
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
     /// Whether any link has a delay or does anything else, now or when a fault strikes: if none does,
     /// nothing is emulated.
     pub fn is_emulated(&self) -> bool {

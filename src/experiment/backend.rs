@@ -15,6 +15,7 @@ use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{carrier, namespace};
+use crate::runtime::storage::Break;
 
 /// A world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,6 +73,8 @@ pub struct Live<'a> {
     pub probes: bool,
     /// What is wrong with the link emulation on purpose.
     pub broken: Option<Rule>,
+    /// Whose disk is broken on purpose, and how.
+    pub broken_disk: Option<Break>,
 }
 
 impl Live<'_> {
@@ -93,6 +96,7 @@ impl Live<'_> {
             precision: plan.point(trial).precision,
             probe: self.probes.then_some(plan.point(trial).probe),
             broken: self.broken,
+            broken_disk: self.broken_disk,
         };
         cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
     }

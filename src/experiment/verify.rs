@@ -70,6 +70,7 @@ impl Findings {
 pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     let mut findings = Findings { violations: outcome.violations.clone(), ..Findings::default() };
     findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
+    findings.flags.extend(outcome.broken_disk.map(|rule| format!("broken on purpose: {rule}")));
     if let Some(refusal) = outcome.refusal() {
         // It did not run: there is nothing else to check.
         findings.unfit.push(refusal.clone());

@@ -191,7 +191,9 @@ impl Replica {
         last: Slot,
         effects: &mut Effects,
     ) {
-        for slot in (first.0..=last.0).map(Slot) {
+        // Only what is attempted is looked at, however long the range.
+        let open = self.classic().attempts.range(first..).take_while(|(slot, _)| **slot <= last);
+        for slot in open.map(|(slot, _)| *slot).collect::<Vec<_>>() {
             let Proposer::Classic(classic) = &mut self.proposer else { return };
             let Some(attempt) = classic.attempts.get_mut(&slot) else { continue };
             let Stage::Phase2 { value, votes, .. } = &mut attempt.stage else { continue };

@@ -209,7 +209,11 @@ impl Replica {
         if is_leader || watch.hears_a_leader(now) {
             return;
         }
-        let message = if ballot <= promised {
+        if ballot == promised {
+            // It has campaigned meanwhile.
+            return;
+        }
+        let message = if ballot < promised {
             Message::Refused { ballot, promised, slot: executed_below }
         } else if own_executed_below.0 > executed_below.0.saturating_add(LAG_MAX) {
             self.handle_learn(from, executed_below, own_executed_below, effects);

@@ -15,6 +15,7 @@
 //!    reordered or lost; the impossible trips an assertion, in release too.
 //!    Kept by the scripted runs, `random_delivery_keeps_agreement`, and the presets of
 //!    `check` and the seeds of `fuzz`.
+//!    What is impossible at first sight [`Message::check`] says, before it is handled.
 //! 4. **State is `Clone + Eq + Hash + Ord`** and small. Kept by `state_can_be_compared_and_hashed`.
 //! 5. **An effect that must wait for the disk says so.** A promise or a vote is a
 //!    [`durable send`](crate::protocol::Effects::durable_sends); a Phase2a need not wait for the
@@ -26,6 +27,7 @@ mod catch_up;
 mod classic;
 mod config;
 mod election;
+mod impossible;
 mod learner;
 mod message;
 mod multi;
@@ -38,6 +40,7 @@ mod words;
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;
 pub use config::{Config, Detector, Election, Mode, SendPolicy, Timing};
+pub use impossible::{Impossible, VALUE_BYTES_MAX};
 pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};
 pub use replica::Replica;
 

@@ -396,11 +396,14 @@ impl Replica {
         last: Slot,
         effects: &mut Effects,
     ) {
-        let quorum = match &self.multi().state {
+        let multi = self.multi();
+        let quorum = match &multi.state {
             State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
             _ => return,
         };
-        for slot in (first.0..=last.0).map(Slot) {
+        // What is not in flight needs no vote: it is not even looked at.
+        let (first, end) = (first.max(multi.in_flight.first()), multi.in_flight.end());
+        for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
             let Proposer::Multi(multi) = &mut self.proposer else { return };
             let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
             proposal.votes.insert(from);

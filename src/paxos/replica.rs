@@ -10,12 +10,13 @@ use super::acceptor::{Acceptor, Promise};
 use super::ballot::{Ballot, Rounds};
 use super::classic::Classic;
 use super::config::{Config, Election, Mode};
+use super::impossible;
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::Multi;
 use super::window::Window;
 use super::{Effects, Input};
-use crate::command::{Command, RequestId};
+use crate::command::{ClientId, Command, RequestId};
 use crate::protocol::{Executed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -46,6 +47,12 @@ pub struct Replica {
 
 /// The most slots that one input makes a replica forget.
 const FORGOTTEN_AT_ONCE: u64 = 256;
+
+/// Slots this far behind the last one executed here are not remembered yet.
+///
+/// What is known of slots is kept densely, so one far slot would cost the memory of all before it.
+/// Who is that far behind is told what is chosen first; until then such messages are as good as lost.
+const HORIZON: u64 = 1 << 20;
 
 /// The proposer of one of the two modes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,9 +240,18 @@ impl Replica {
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
         self.note_alive(from);
         self.listen_to(now, from, &message, effects);
+        let horizon = self.horizon();
         match message {
+            Message::Phase1a { scope: Scope::Only(slot), .. } if slot >= horizon => {}
             Message::Phase1a { ballot, scope, quorum } => {
                 self.handle_phase1a(from, ballot, scope, quorum, effects);
+            }
+            Message::Phase1b { votes, .. }
+                if votes.last().is_some_and(|(slot, _)| *slot >= horizon) =>
+            {
+                // To lead from so far behind is to fill every slot between: the sender knows what
+                // is chosen in them, and will be asked for its promise again.
+                effects.send(NodeSet::only(from), self.everything_after_execution());
             }
             Message::Phase1b { ballot, scope, votes, quorums } => match (&self.proposer, scope) {
                 (Proposer::Multi(_), Scope::From(_)) => {
@@ -247,7 +263,10 @@ impl Replica {
                 _ => {}
             },
             Message::Phase2a { ballot, slot, value, chosen_below } => {
-                self.handle_phase2a(from, ballot, slot, value, effects);
+                if slot < horizon {
+                    self.handle_phase2a(from, ballot, slot, value, effects);
+                }
+                let chosen_below = chosen_below.min(horizon);
                 self.handle_chosen(now, from, ballot, Slot::ZERO, chosen_below, effects);
             }
             Message::Phase2b { ballot, first, last } => match self.proposer {
@@ -268,9 +287,11 @@ impl Replica {
             },
             Message::Chosen { ballot, first, below } => {
                 self.note_ballot(ballot);
-                self.handle_chosen(now, from, ballot, first, below, effects);
+                self.handle_chosen(now, from, ballot, first, below.min(horizon), effects);
             }
             Message::Learn { first, below } => self.handle_learn(from, first, below, effects),
+            Message::Values { first, values, .. }
+                if first.0.saturating_add(values.len() as u64) > horizon.0 => {}
             Message::Values { first, values, executed_below } => {
                 self.handle_values(now, from, first, values, executed_below, effects);
             }
@@ -288,6 +309,11 @@ impl Replica {
             }
             Message::Reserved { below } => self.rounds.confirm(below),
         }
+    }
+
+    /// Nothing is remembered of this slot and later ones yet.
+    fn horizon(&self) -> Slot {
+        Slot(self.learner.executed_below().0.saturating_add(HORIZON))
     }
 
     /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope.
@@ -477,6 +503,14 @@ impl Protocol for Replica {
             }
         }
         self.forget_some();
+    }
+
+    fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {
+        message.check(from, &self.config).map_err(|why| why.to_string())
+    }
+
+    fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
+        impossible::check_request(from, command).map_err(|why| why.to_string())
     }
 
     fn checkpoint(&self) -> Checkpoint {

@@ -4,7 +4,7 @@
 //! Each connection begins with a greeting of one byte, because a QUIC stream that nothing was written
 //! to does not exist for the other side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +46,10 @@ pub struct Attached {
 /// The application's error code for a member that has no business here.
 const NO_PEER: VarInt = VarInt::from_u32(2);
 
+/// Connections that one member may have here at a time: one, another that takes its place, and some
+/// that ended without a word.
+const CONNECTIONS_MAX: usize = 16;
+
 /// Where new streams go, and who has one.
 #[derive(Clone, Debug)]
 pub struct Mesh {
@@ -53,6 +57,29 @@ pub struct Mesh {
     attached: UnboundedSender<Attached>,
     /// The streams of each peer: two, while one takes the place of the other.
     streams: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Connections of each peer that dialled, greeted or not.
+    dialled: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Peers that are not welcome any more.
+    banned: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A connection of a peer that dialled, as long as it lasts.
+struct Seat {
+    dialled: Arc<Mutex<BTreeMap<String, usize>>>,
+    member: String,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(count) = held(&self.dialled).get_mut(&self.member) {
+            *count -= 1;
+        }
+    }
+}
+
+/// What is behind a lock; a thread that panicked while it held it left it whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Mesh {
@@ -62,8 +89,35 @@ impl Mesh {
         peers: impl IntoIterator<Item = String>,
         attached: UnboundedSender<Attached>,
     ) -> Self {
-        let streams = peers.into_iter().map(|peer| (peer, 0)).collect();
-        Self { carrier: carrier.into(), attached, streams: Arc::new(Mutex::new(streams)) }
+        let streams: BTreeMap<String, usize> = peers.into_iter().map(|peer| (peer, 0)).collect();
+        Self {
+            carrier: carrier.into(),
+            attached,
+            dialled: Arc::new(Mutex::new(streams.clone())),
+            streams: Arc::new(Mutex::new(streams)),
+            banned: Arc::default(),
+        }
+    }
+
+    /// From now on this peer is neither dialled nor let in; a stream that it has is its owner's business.
+    pub fn ban(&self, member: &str) {
+        held(&self.banned).insert(member.into());
+    }
+
+    fn is_banned(&self, member: &str) -> bool {
+        held(&self.banned).contains(member)
+    }
+
+    /// A seat for a peer that dialled; none for strangers, for those that are banned, and for who has
+    /// too many.
+    fn seat(&self, member: &str) -> Option<Seat> {
+        if self.is_banned(member) {
+            return None;
+        }
+        let mut dialled = held(&self.dialled);
+        let count = dialled.get_mut(member).filter(|count| **count < CONNECTIONS_MAX)?;
+        *count += 1;
+        Some(Seat { dialled: Arc::clone(&self.dialled), member: member.into() })
     }
 
     /// Hands a stream over again: it was taken for a while, and is as it was.
@@ -77,9 +131,8 @@ impl Mesh {
         self.streams().values().filter(|count| **count > 0).count()
     }
 
-    /// The streams; a thread that panicked while it held them left them whole.
     fn streams(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        held(&self.streams)
     }
 
     /// Keeps a stream to `member` for as long as somebody wants it: dials, waits for the loss, and
@@ -87,7 +140,7 @@ impl Mesh {
     pub async fn dial(self, address: SocketAddr, member: String, round_trip: Span) {
         let mut retry = RETRY_MIN;
         let patience = ATTEMPT + Duration::from(round_trip.times(ATTEMPT_ROUND_TRIPS));
-        while !self.attached.is_closed() {
+        while !self.attached.is_closed() && !self.is_banned(&member) {
             let attempt = self.dial_once(address, &member, round_trip);
             if let Ok(Ok(link)) = tokio::time::timeout(patience, attempt).await {
                 retry = RETRY_MIN;
@@ -141,10 +194,10 @@ impl Mesh {
     async fn welcome_quic(self, endpoint: &Endpoint, handshake: endpoint::Handshake) {
         // Whoever has no certificate of this deployment is refused and counted there.
         let Ok(peer) = handshake.finish().await else { return };
-        if !self.streams().contains_key(&peer.member) {
+        let Some(_seat) = self.seat(&peer.member) else {
             peer.connection.close(NO_PEER, b"no peer of this member");
             return;
-        }
+        };
         let Ok((send, mut receive)) = peer.connection.accept_bi().await else { return };
         let mut greeting = [0];
         if receive.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
@@ -155,9 +208,7 @@ impl Mesh {
 
     async fn welcome_tcp(self, handshake: tcp::Handshake) {
         let Ok((member, mut stream)) = handshake.finish().await else { return };
-        if !self.streams().contains_key(&member) {
-            return;
-        }
+        let Some(_seat) = self.seat(&member) else { return };
         let mut greeting = [0];
         if stream.read_exact(&mut greeting).await.is_ok() && greeting == [GREETING] {
             self.attach(member, Link::tcp(stream)).await;
@@ -244,6 +295,37 @@ mod tests {
         let connection = other.connect(server.local_address(), "r0", None).await.unwrap();
         assert!(connection.closed().await.to_string().contains("no peer of this member"));
         assert_eq!(mesh.connected(), 0);
+        accepting.abort();
+    }
+
+    #[tokio::test]
+    async fn a_peer_has_few_connections_at_a_time_and_a_banned_one_has_none() {
+        let authority = Authority::new().unwrap();
+        let endpoint = |member| carrier(&authority, member, Layout::One);
+        let (server, peer) = (endpoint("r0"), endpoint("r1"));
+        let (sender, _attached) = unbounded_channel();
+        let mesh = Mesh::new(server.clone(), ["r1".into()], sender);
+        let accepting = tokio::spawn(mesh.clone().accept());
+        let mut connections = Vec::new();
+        // None of them says a word.
+        for _ in 0..=CONNECTIONS_MAX {
+            connections.push(peer.connect(server.local_address(), "r0", None).await.unwrap());
+        }
+        let over = connections.pop().unwrap();
+        assert!(over.closed().await.to_string().contains("no peer of this member"));
+        assert!(connections.iter().all(|connection| connection.close_reason().is_none()));
+        // Room again, once one of them is gone.
+        connections.pop().unwrap().close(VarInt::from_u32(0), b"");
+        while held(&mesh.dialled)["r1"] == CONNECTIONS_MAX {
+            tokio::task::yield_now().await;
+        }
+        assert!(mesh.seat("r1").is_some());
+        mesh.ban("r1");
+        assert!(mesh.seat("r1").is_none());
+        let banned = peer.connect(server.local_address(), "r0", None).await.unwrap();
+        assert!(banned.closed().await.to_string().contains("no peer of this member"));
+        // And it is not dialled either: this ends at once.
+        mesh.clone().dial(peer.local_address(), "r1".into(), Span::ZERO).await;
         accepting.abort();
     }
 

@@ -6,9 +6,11 @@
 //! the store says that every record before them is durable.
 
 mod report;
-pub use report::{Recovery, Report, Status};
+pub use report::{Offence, Recovery, Report, Status};
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,16 +27,18 @@ use super::clock;
 use super::mesh::Attached;
 use super::net::frame;
 use super::spool::{self, Spool};
-use super::storage::{self, Store, Ticket};
+use super::storage::{self, Disk, Options, Owner, Store, Ticket};
 use super::stream::{Closed, Stream};
 use crate::command::{ClientId, Command};
 use crate::deployment::{Durability, MemberName};
 use crate::history::{ChosenWriter, Entry};
 use crate::measure::{Milestone, PhaseRecorder, Window};
+use crate::paxos;
 use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::timers::Timers;
+use crate::workload;
 
 /// A checkpoint is written when the log behind the last one has grown by this much.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
@@ -45,6 +49,9 @@ const PROGRESS_INTERVAL: Span = Span::from_millis(100);
 /// Messages of a burst that are handled before the next look at the disk and the connections.
 const BURST: usize = 4096;
 
+/// What a workload asks for is never called impossible.
+const _: () = assert!(workload::MAX_VALUE_BYTES <= paxos::VALUE_BYTES_MAX);
+
 /// What a replica is told about itself, beside its protocol's configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,6 +61,12 @@ pub struct Settings {
     pub durability: Durability,
     /// Its own folder, for the acceptor's log.
     pub folder: PathBuf,
+    /// The deployment, by a number that no other has: a log of another one is refused.
+    pub deployment: u64,
+    /// It ran before, so its log must be there.
+    pub has_run: bool,
+    /// How its disk is broken on purpose.
+    pub broken_disk: Option<storage::Rule>,
     /// The file that takes the log of what it executed.
     pub output: PathBuf,
     /// Of its random stream, from which the spread of timers is drawn.
@@ -111,6 +124,8 @@ pub struct ReplicaLoop<P: Protocol> {
     attached: Option<UnboundedReceiver<Attached>>,
     replicas: BTreeMap<NodeId, Stream>,
     clients: BTreeMap<ClientId, Stream>,
+    /// Members that sent something impossible: they are not listened to any more.
+    banned: BTreeSet<MemberName>,
     store: Store,
     /// Sends that wait for a ticket, in order.
     waiting: VecDeque<(Ticket, Vec<Envelope<P::Message>>)>,
@@ -144,8 +159,16 @@ impl<P: Protocol> ReplicaLoop<P> {
         status: Arc<Status>,
     ) -> Result<(Self, Recovery), Error> {
         let id = settings.id;
-        let (store, recovered) =
-            Store::open(settings.durability, &settings.folder.join("acceptor"))?;
+        let owner = Owner { deployment: settings.deployment, replica: id.0.into() };
+        let disk = settings.broken_disk.map_or_else(Disk::default, Disk::breaking);
+        let options = Options {
+            owner: Some(owner),
+            must_exist: settings.has_run,
+            disk: disk.slowed_by(Arc::clone(&status.slow_disk_ns)),
+            ..Options::default()
+        };
+        let folder = settings.folder.join("acceptor");
+        let (store, recovered) = Store::open_with(settings.durability, &folder, options)?;
         let decode = |source| Error::Decode { id, source };
         let checkpoint = recovered
             .checkpoint
@@ -173,6 +196,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             attached: None,
             replicas: BTreeMap::new(),
             clients: BTreeMap::new(),
+            banned: BTreeSet::new(),
             store,
             waiting: VecDeque::new(),
             last_ticket,
@@ -273,7 +297,6 @@ impl<P: Protocol> ReplicaLoop<P> {
             self.status.campaign.store(false, Ordering::Relaxed);
             self.give(clock::now(), Input::Campaign);
         }
-        self.store.slow_down(Span(self.status.slow_disk_ns.load(Ordering::Relaxed)));
     }
 
     fn give(&mut self, now: Time, input: Input<P::Message>) {
@@ -285,6 +308,8 @@ impl<P: Protocol> ReplicaLoop<P> {
             self.attached.as_mut().map(|attached| attached.poll_recv(cx))
         {
             match MemberName::parse(&member) {
+                // Dropping the stream ends the connection.
+                Some(name) if self.banned.contains(&name) => {}
                 Some(MemberName::Replica(id)) => {
                     let before = self.replicas.insert(id, stream);
                     self.lose(before, Closed::Gone);
@@ -299,39 +324,68 @@ impl<P: Protocol> ReplicaLoop<P> {
     }
 
     /// Handles what has arrived; true if a stream may hold more.
+    ///
+    /// While too much waits for the disk nothing is taken in, so that a flood waits at its sender; the
+    /// disk wakes the loop when it is ready for more.
     fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.store.is_congested() {
+            return false;
+        }
         let mut is_busy = false;
         let now = clock::now();
         let mut lost_replicas = Vec::new();
         for (id, stream) in &mut self.replicas {
+            let member = MemberName::Replica(*id);
+            self.status.handle(Some(member));
             let handled = drain(stream, cx, |message: P::Message| {
+                if let Err(reason) = self.protocol.check_message(*id, &message) {
+                    return Err(Offence::new(member, &message, reason));
+                }
                 let input = Input::Message { from: *id, message };
                 self.protocol.handle(now, input, &mut self.effects);
+                Ok(())
             });
             match handled {
                 Ok(count) => is_busy |= count == BURST,
-                Err(closed) => lost_replicas.push((*id, closed)),
+                Err(lost) => lost_replicas.push((*id, lost)),
             }
         }
         let mut lost_clients = Vec::new();
         for (id, stream) in &mut self.clients {
+            let member = MemberName::Client(*id);
+            self.status.handle(Some(member));
             let handled = drain(stream, cx, |command: Command| {
+                if let Err(reason) = self.protocol.check_command(*id, &command) {
+                    return Err(Offence::new(member, &command, reason));
+                }
                 self.protocol.handle(now, Input::Request(command), &mut self.effects);
+                Ok(())
             });
             match handled {
                 Ok(count) => is_busy |= count == BURST,
-                Err(closed) => lost_clients.push((*id, closed)),
+                Err(lost) => lost_clients.push((*id, lost)),
             }
         }
-        for (id, closed) in lost_replicas {
+        self.status.handle(None);
+        for (id, Lost { closed, offence }) in lost_replicas {
             let stream = self.replicas.remove(&id);
             self.lose(stream, closed);
+            self.ban(MemberName::Replica(id), offence);
         }
-        for (id, closed) in lost_clients {
+        for (id, Lost { closed, offence }) in lost_clients {
             let stream = self.clients.remove(&id);
             self.lose(stream, closed);
+            self.ban(MemberName::Client(id), offence);
         }
         is_busy
+    }
+
+    /// Keeps the evidence against a member, and listens to it no more.
+    fn ban(&mut self, member: MemberName, offence: Option<Offence>) {
+        let Some(offence) = offence else { return };
+        self.banned.insert(member);
+        self.report.offence_count += 1;
+        self.status.offend(offence);
     }
 
     fn lose(&mut self, stream: Option<Stream>, closed: Closed) {
@@ -504,17 +558,31 @@ impl<P: Protocol> ReplicaLoop<P> {
     }
 }
 
+/// A stream that is of no more use, and what its peer did to deserve it.
+struct Lost {
+    closed: Closed,
+    offence: Option<Offence>,
+}
+
+impl From<Closed> for Lost {
+    fn from(closed: Closed) -> Self {
+        Self { closed, offence: None }
+    }
+}
+
 /// Handles the messages of one stream, a burst at most; how many there were.
+///
+/// With the first that is impossible the stream is over, and nothing behind it is handled.
 fn drain<T: serde::de::DeserializeOwned>(
     stream: &mut Stream,
     cx: &mut Context<'_>,
-    mut handle: impl FnMut(T),
-) -> Result<usize, Closed> {
+    mut handle: impl FnMut(T) -> Result<(), Offence>,
+) -> Result<usize, Lost> {
     let received = stream.receive(cx);
     for count in 0..BURST {
-        match stream.next()? {
-            Some(message) => handle(message),
-            None => return received.map(|()| count),
+        let Some(message) = stream.next()? else { return Ok(received.map(|()| count)?) };
+        if let Err(offence) = handle(message) {
+            return Err(Lost { closed: stream.refuse(), offence: Some(offence) });
         }
     }
     Ok(BURST)

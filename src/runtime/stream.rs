@@ -22,11 +22,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use quinn::{Connection, RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use super::net::endpoint::{IMPOSSIBLE, UNDECODABLE};
 use super::net::frame::{self, Decoder};
 use super::net::{Layout, TlsStream};
 use messages::Messages;
@@ -41,19 +42,39 @@ pub(super) enum Closed {
     Gone,
     /// A frame did not decode; the connection was closed for it.
     Undecodable,
+    /// A message was impossible; the connection was closed for it.
+    Impossible,
+}
+
+/// Why a connection is ended for what its peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Undecodable,
+    Impossible,
+}
+
+impl Refusal {
+    /// What a QUIC peer is told.
+    const fn words(self) -> (VarInt, &'static [u8]) {
+        match self {
+            Self::Undecodable => (UNDECODABLE, b"a frame does not decode"),
+            Self::Impossible => (IMPOSSIBLE, b"a message is impossible"),
+        }
+    }
 }
 
 /// How frames travel.
 trait Lane: Debug + Send {
-    /// Takes in everything that has arrived, whole frames or pieces in their order; wakes the task
-    /// when more does.
+    /// Takes in what has arrived, whole frames or pieces in their order; wakes the task when more does.
+    ///
+    /// It takes in no more once the decoder is full, and wakes the task to take in the rest.
     fn receive(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder) -> Result<(), Closed>;
 
     /// Gives away as much of the outbox as the connection takes; wakes the task when it takes more.
     fn flush(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Result<(), Closed>;
 
-    /// Ends the connection because of a frame that does not decode.
-    fn refuse(&mut self);
+    /// Ends the connection because of what its peer sent.
+    fn refuse(&mut self, refusal: Refusal);
 
     /// Messages that arrived and that the connection threw away because nobody read them.
     fn unread_count(&self) -> u64 {
@@ -109,9 +130,15 @@ impl Stream {
     /// The next whole message of what was received.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Closed> {
         self.decoder.next().map_err(|_| {
-            self.lane.refuse();
+            self.lane.refuse(Refusal::Undecodable);
             Closed::Undecodable
         })
+    }
+
+    /// Ends the connection because a message was impossible.
+    pub(super) fn refuse(&mut self) -> Closed {
+        self.lane.refuse(Refusal::Impossible);
+        Closed::Impossible
     }
 
     /// Puts an encoded frame behind the others of this wake-up; true if there was no room.

@@ -17,9 +17,10 @@ pub use rule::{Breaks, Error, Rule};
 
 use std::collections::BTreeSet;
 
+use crate::command::{ClientId, Command};
 use crate::paxos::{Ballot, Checkpoint, Config, Effects, Input, Message, Record, Replica};
 use crate::protocol::{Protocol, Slot};
-use crate::quorum::NodeSet;
+use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
 /// A replica that breaks one rule, or none.
@@ -86,6 +87,14 @@ impl Protocol for Saboteur {
                 | Rule::IgnoresAnnouncedQuorums,
             ) => {}
         }
+    }
+
+    fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {
+        self.replica.check_message(from, message)
+    }
+
+    fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
+        self.replica.check_command(from, command)
     }
 
     fn checkpoint(&self) -> Checkpoint {

@@ -6,6 +6,7 @@
 //! live one is.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::client::Client;
 use super::fabric::Fabric;
@@ -333,10 +334,12 @@ impl<P: Protocol> World<P> {
         }
         while let Some(message) = link.receive(*now) {
             counts.events += 1;
-            if let Some(observer) = observer
-                && receiver.protocol().is_some()
-            {
-                observer.received(*now, from, node(to), &message);
+            if let Some(protocol) = receiver.protocol() {
+                let possible = protocol.check_message(from, &message);
+                accuse(possible, from, &message);
+                if let Some(observer) = observer {
+                    observer.received(*now, from, node(to), &message);
+                }
             }
             if !receiver.arrive(*now, Input::Message { from, message }) {
                 counts.missed += 1;
@@ -352,7 +355,7 @@ impl<P: Protocol> World<P> {
     /// What arrives now on a link from a client to a replica.
     fn deliver_requests(&mut self, index: usize, event: Event) {
         let Fabric { now, queue, network, counts, observer, .. } = &mut self.fabric;
-        let (_, to) = network.request_ends(index);
+        let (client, to) = network.request_ends(index);
         let receiver = &mut self.nodes[to];
         let link = &mut network.requests[index];
         if !link.is_armed_for(event) {
@@ -361,10 +364,13 @@ impl<P: Protocol> World<P> {
         }
         while let Some(command) = link.receive(*now) {
             counts.events += 1;
-            if let Some(observer) = observer
-                && receiver.protocol().is_some()
-            {
-                observer.requested(*now, node(to), &command);
+            if let Some(protocol) = receiver.protocol() {
+                let client = ClientId(u32::try_from(client).expect("clients are few"));
+                let possible = protocol.check_command(client, &command);
+                accuse(possible, format_args!("c{}", client.0), &command);
+                if let Some(observer) = observer {
+                    observer.requested(*now, node(to), &command);
+                }
             }
             if !receiver.arrive(*now, Input::Request(command)) {
                 counts.missed += 1;
@@ -417,6 +423,13 @@ impl<P: Protocol> World<P> {
 
     pub(super) fn round_trip(&self, client: usize, replica: NodeId) -> Span {
         self.links.round_trip(Site::Client(client), Site::Replica(replica))
+    }
+}
+
+/// Everybody here follows the protocol, so what it calls impossible is a mistake of one of the two.
+fn accuse(possible: Result<(), String>, from: impl Display, message: &impl Display) {
+    if let Err(why) = possible {
+        panic!("{from} sent `{message}`, which is called impossible: {why}");
     }
 }
 

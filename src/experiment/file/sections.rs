@@ -179,11 +179,14 @@ pub struct Durable {
     /// How.
     #[serde(default = "fsync")]
     pub mode: Durability,
+    /// A replica that forgot everything may come back: only to see the check find what that costs.
+    #[serde(default)]
+    pub unsafe_restarts: bool,
 }
 
 impl Default for Durable {
     fn default() -> Self {
-        Self { mode: fsync() }
+        Self { mode: fsync(), unsafe_restarts: false }
     }
 }
 

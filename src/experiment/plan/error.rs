@@ -392,7 +392,10 @@ impl Error {
             Self::NoLeader { .. } => {
                 "name a region instead of `leader`, or leave out the variants of classic Paxos"
             }
-            Self::Amnesia => "leave out `restart_after`, or set `durability.mode = \"fsync\"`",
+            Self::Amnesia => {
+                "leave out `restart_after`, or set `durability.mode = \"fsync\"`; to see the check find \
+                 what is lost, set `durability.unsafe_restarts = true`"
+            }
         };
         text.to_owned()
     }

@@ -23,6 +23,8 @@ pub(super) struct Judge<'a> {
     pub(super) variant: &'a Variant,
     pub(super) workload: &'a Workload,
     pub(super) durability: Durability,
+    /// Whether one that keeps nothing may come back.
+    pub(super) unsafe_restarts: bool,
     pub(super) duration: Span,
 }
 
@@ -158,7 +160,7 @@ impl Judge<'_> {
             }
         }
         if let Some(after) = &typed.restart_after {
-            if self.durability == Durability::Memory {
+            if self.durability == Durability::Memory && !self.unsafe_restarts {
                 return Err(Refused::new(after.span(), Error::Amnesia));
             }
             // When progress triggers it nobody knows; it must fit in at all.

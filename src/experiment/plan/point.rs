@@ -102,7 +102,8 @@ impl Point {
         let durability = file.durability.mode;
         for variant in &mut variants {
             let (places, workload) = (&places, &workload);
-            let judge = Judge { places, variant, workload, durability, duration };
+            let unsafe_restarts = file.durability.unsafe_restarts;
+            let judge = Judge { places, variant, workload, durability, unsafe_restarts, duration };
             variant.faults = faults::faults(file, &judge)?;
         }
         let length = |typed: &Option<Spanned<Length>>, default| {

@@ -34,6 +34,9 @@ pub const ENDED: VarInt = VarInt::from_u32(0);
 /// The application's error code for a frame that does not decode.
 pub const UNDECODABLE: VarInt = VarInt::from_u32(1);
 
+/// The application's error code for a message that nobody sends who follows the protocol.
+pub const IMPOSSIBLE: VarInt = VarInt::from_u32(3);
+
 /// Why there is no endpoint, or no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

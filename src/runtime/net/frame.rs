@@ -102,11 +102,17 @@ impl Flavor for Body<'_> {
     }
 }
 
+/// So many chunks that wait in a row become one: a chunk keeps the whole datagram that it came in, and
+/// a peer that sends single bytes would fill the memory with few of them.
+const CHUNKS_IN_ROW: usize = 256;
+
 /// Frames out of the chunks of one stream.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// What arrived and is not decoded; no chunk is empty.
     chunks: VecDeque<Bytes>,
+    /// So many of the last chunks are as they came.
+    fresh: usize,
     /// The bytes of all chunks.
     available: usize,
     /// The length of the frame that comes next, once its own bytes are there.
@@ -119,7 +125,37 @@ impl Decoder {
         if !chunk.is_empty() {
             self.available += chunk.len();
             self.chunks.push_back(chunk);
+            self.fresh += 1;
+            if self.fresh == CHUNKS_IN_ROW {
+                self.join();
+            }
         }
+    }
+
+    /// Whether as much waits as the longest frame has: then at least one whole frame does, and no more
+    /// should be taken in before it is decoded.
+    pub fn is_full(&self) -> bool {
+        self.available >= MAX_BYTES
+    }
+
+    /// The bytes that wait to be decoded.
+    pub fn waiting_bytes(&self) -> usize {
+        self.available
+    }
+
+    /// Makes one of the last chunks.
+    fn join(&mut self) {
+        let first = self.chunks.len().saturating_sub(self.fresh);
+        let last = self.chunks.split_off(first);
+        let length = last.iter().map(Bytes::len).sum();
+        let mut joined = BytesMut::with_capacity(length);
+        for chunk in &last {
+            joined.extend_from_slice(chunk);
+        }
+        if length > 0 {
+            self.chunks.push_back(joined.freeze());
+        }
+        self.fresh = 0;
     }
 
     /// The next message; `None` until more of the stream arrives.
@@ -134,6 +170,8 @@ impl Decoder {
         }
         self.length = None;
         self.available -= length;
+        // What is read as it comes is never joined.
+        self.fresh = if self.available == 0 { 0 } else { self.fresh };
         if let Some(first) = self.chunks.front_mut().filter(|first| first.len() >= length) {
             let message = decode(&first[..length]);
             first.advance(length);
@@ -297,6 +335,40 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(decoder.next::<Message>(), Err(Error::TooLong { length }));
         }
+    }
+
+    #[test]
+    fn single_bytes_are_joined_and_decode_as_ever() {
+        let sent: Vec<Message> = (0..300)
+            .map(|round| Message::Vote { round, slots: (0..round % 7).collect() })
+            .collect();
+        let stream = stream(&sent);
+        let mut decoder = Decoder::default();
+        let (mut received, mut most) = (Vec::new(), 0);
+        for (index, byte) in stream.iter().enumerate() {
+            decoder.push(Bytes::copy_from_slice(&[*byte]));
+            most = most.max(decoder.chunks.len());
+            if index % 1000 == 999 {
+                received.extend(drain(&mut decoder).unwrap());
+            }
+        }
+        received.extend(drain(&mut decoder).unwrap());
+        assert_eq!(received, sent);
+        assert!(decoder.is_empty());
+        assert!(most <= CHUNKS_IN_ROW + 1000 / CHUNKS_IN_ROW + 1, "{most}");
+    }
+
+    #[test]
+    fn a_decoder_is_full_when_it_holds_a_whole_frame_whatever_its_length() {
+        let mut decoder = Decoder::default();
+        let length = u32::try_from(MAX_FRAME_BYTES).unwrap();
+        decoder.push(Bytes::copy_from_slice(&length.to_le_bytes()));
+        decoder.push(vec![0; MAX_FRAME_BYTES - 1].into());
+        assert!(!decoder.is_full());
+        decoder.push(vec![0; 1].into());
+        assert!(decoder.is_full());
+        // It does not decode, but it is taken out.
+        assert!(decoder.next::<Message>().is_err() && !decoder.is_full());
     }
 
     #[test]

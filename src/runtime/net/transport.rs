@@ -247,6 +247,9 @@ impl Transport {
         let mut config = TransportConfig::default();
         config
             .stream_receive_window(bytes(self.stream_window_bytes))
+            // Over all streams: a peer that opens streams nobody reads fills no more than this, and
+            // one with the same settings never sends more before it is read.
+            .receive_window(bytes(self.send_window_bytes.max(self.stream_window_bytes)))
             .send_window(self.send_window_bytes)
             .congestion_controller_factory(self.congestion.factory())
             .initial_mtu(u16::try_from(self.mtu_bytes).unwrap_or(u16::MAX))

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::owner::Owner;
+
 /// Why a store could not be opened, or why nothing more becomes durable.
 ///
 /// It can be cloned, because a store that failed once answers with the same error for ever: after
@@ -34,7 +36,7 @@ pub enum Error {
     },
     /// The log is damaged at a place that a crash cannot explain.
     #[error(
-        "log segment {} is damaged at byte {offset}: {damage}; a replica must not rejoin with this \
+        "log file {} is damaged at byte {offset}: {damage}; a replica must not rejoin with this \
          log, for it may have forgotten a promise or a vote: delete the folder and let the replica \
          join under a new identity (an older copy of the folder has forgotten too)",
         segment.display()
@@ -46,6 +48,44 @@ pub enum Error {
         offset: u64,
         /// What is wrong there.
         damage: Damage,
+    },
+    /// A file of the log belongs to somebody else.
+    #[error(
+        "log file {} belongs to {found}, and this is {expected}: it must not vote with the memory of \
+         another one; give each replica the folder that it had",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        found: Owner,
+        /// Whose it should be.
+        expected: Owner,
+    },
+    /// A file of the log has another format.
+    #[error(
+        "log file {} has format {version}, and this program reads {expected}: use the program that \
+         wrote it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: char,
+        /// The version that can be read.
+        expected: char,
+    },
+    /// A replica that ran before finds no log at all.
+    #[error(
+        "storage folder {} held the log of this replica, and there is none: it must not rejoin, for it \
+         has forgotten what it promised; put the folder back, or let it join under a new identity",
+        folder.display()
+    )]
+    Vanished {
+        /// The folder.
+        folder: PathBuf,
     },
     /// No space is left for the log.
     #[error(
@@ -112,6 +152,29 @@ pub enum Damage {
     /// The oldest segment is not the first of the log, and no checkpoint stands in for the rest.
     #[error("the log before it is gone, and no checkpoint replaces it")]
     BeginningMissing,
+    /// The log ends before what was durable: its last frames are damaged, cut off or missing.
+    #[error("the log ends here with group {found}, and groups up to {durable} had been durable")]
+    Shortened {
+        /// The last group that is there.
+        found: u64,
+        /// The last that had been durable.
+        durable: u64,
+    },
+    /// A file does not begin as every file of the log does.
+    #[error("its header is not intact")]
+    Header,
+    /// A segment has the name of another one.
+    #[error("it is segment {found}, under the name of another")]
+    Misnamed {
+        /// Which it is.
+        found: u64,
+    },
+    /// What says how much of the log is durable says nothing.
+    #[error("the mark of what is durable is not intact")]
+    Mark,
+    /// There is a log, and nothing says how much of it is durable.
+    #[error("the mark of what is durable is missing")]
+    MarkMissing,
     /// A checkpoint stands inside a segment.
     #[error("a checkpoint stands where only groups may")]
     MisplacedCheckpoint,

@@ -3,7 +3,6 @@
 //! Filling a segment with zeros takes some milliseconds, and so does deleting one; commits do not
 //! wait for either.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use super::error::{Action, Error};
 use super::queue::Queue;
-use super::segment::{self, Segment};
+use super::segment::{self, Makings, Segment};
 
 enum Order {
     Create(u64),
@@ -30,22 +29,17 @@ pub(super) struct Housekeeper {
 
 impl Housekeeper {
     /// Starts the thread, which makes segment `next` at once.
-    pub(super) fn start(
-        folder: PathBuf,
-        next: u64,
-        segment_bytes: u64,
-        queue: Arc<Queue>,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(makings: Makings, next: u64, queue: Arc<Queue>) -> Result<Self, Error> {
         let (orders, ordered) = mpsc::channel();
         let (making, made) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let name = folder.clone();
+        let name = makings.folder.clone();
         let stopped = Arc::clone(&stop);
         let body = move || {
             for order in ordered {
                 match order {
                     Order::Create(number) => {
-                        let segment = Segment::create(&folder, number, segment_bytes, &stopped);
+                        let segment = Segment::create(&makings, number, &stopped);
                         // The writer learns of a failure only when it needs the segment: until
                         // then the log is as good as ever.
                         // Nobody waits for one that was given up, or made too late.
@@ -54,7 +48,8 @@ impl Housekeeper {
                         }
                     }
                     Order::Delete(number) => {
-                        if let Err(error) = segment::delete(&folder, number) {
+                        let Makings { disk, folder, .. } = &makings;
+                        if let Err(error) = segment::delete(disk, folder, number) {
                             queue.fail(error);
                         }
                     }

@@ -25,8 +25,34 @@
 //! ([`Error::Corrupt`]), never skipped.
 //! Two assumptions remain: a sync that returned did reach the disk, and a sector holds its old or
 //! its new content, never a mixture (a frame begins in the sector where the one before it ends).
-//! Damage to the very last durable frame cannot be told from a frame that was torn.
-//! After a failed write or sync nothing is tried again: the store has failed, and answers so.
+//!
+//! # Torn, or damaged later
+//!
+//! | what is wrong | how it is told | what is done |
+//! |---|---|---|
+//! | the last frame is cut off, and nobody was told of it | the mark is before it | it is cut, and that is said |
+//! | the last frame is damaged or gone, and had been durable | the mark is behind it | refused |
+//! | a frame before the last is damaged | intact frames follow it | refused |
+//! | a segment or the checkpoint is missing | the numbers have a gap, or the mark is behind the end | refused |
+//! | the whole folder is missing | whoever starts the replica says that it ran before ([`Options::must_exist`]) | refused |
+//! | a file of another replica, deployment or version | the header of each file | refused |
+//!
+//! The mark is a small file that says how far the log is durable; what it costs, and what cannot be told
+//! after a power loss, is said in `mark.rs`. A folder that was put back whole from an older copy
+//! cannot be told from the present one.
+//! To refuse is all that is done. The other replicas could tell a replica what it has lost
+//! (Alagappan et al., FAST 2018), but not what it promised, if its log is the only place of that.
+//!
+//! # After a failed sync
+//!
+//! Nothing is tried again: the store has failed, answers so for ever, and nothing that waited for it
+//! leaves. A second sync would succeed and mean nothing, because the system may have marked the
+//! pages clean that it could not write ("fsyncgate", 2018; Rebello et al., *Can Applications Recover
+//! from fsync Failures?*, ATC 2020). For the same reason the next start does not believe that a last
+//! frame it can read is on the disk, unless the mark says so: it writes it once more and syncs it.
+//! A disk without room is treated alike; the segment that is written has its blocks already, so it
+//! shows when the next one is needed, and whatever was reported as durable is there when the replica
+//! is started again on a disk with room.
 //!
 //! # Why
 //!
@@ -53,9 +79,12 @@
 //! to a growing file 236–275 and 296–317. `sync_data` needs no flag of one system, and on macOS it
 //! also empties the cache of the drive, which `O_DSYNC` does not.
 
+mod disk;
 mod error;
 mod frame;
 mod housekeeper;
+mod mark;
+mod owner;
 mod queue;
 mod recovery;
 mod segment;
@@ -74,14 +103,17 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use disk::{Break, Disk, Failure, NoBreak, Operation, Rule};
 pub use error::{Action, Damage, Error};
+pub use owner::Owner;
 
 use crate::deployment::Durability;
 use crate::time::Span;
 use frame::Kind;
 use housekeeper::Housekeeper;
+use mark::MarkFile;
 use queue::Queue;
-use segment::Segment;
+use segment::{Makings, Segment};
 use writer::Writer;
 
 /// The number of a group or a checkpoint, from 1; they become durable in this order.
@@ -137,6 +169,19 @@ impl Default for Limits {
     }
 }
 
+/// How a log is opened; by default by anybody, on a disk that works.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whose it is to be; a log of anybody else is refused.
+    pub owner: Option<Owner>,
+    /// The replica ran before, so there must be a log: an empty folder is one that was lost.
+    pub must_exist: bool,
+    /// The disk.
+    pub disk: Disk,
+    /// Sizes.
+    pub(crate) limits: Limits,
+}
+
 /// The durable memory of one replica.
 ///
 /// Dropping it is like a crash: what was reported as durable is, and what was not may be lost.
@@ -154,20 +199,21 @@ impl Store {
     ///
     /// This waits for the disk. With [`Durability::Memory`] the folder is not touched.
     pub fn open(durability: Durability, folder: &Path) -> Result<(Self, Recovered), Error> {
-        Self::open_with(durability, folder, Limits::default())
+        Self::open_with(durability, folder, Options::default())
     }
 
-    pub(crate) fn open_with(
+    /// As [`Self::open`], with more to say.
+    pub fn open_with(
         durability: Durability,
         folder: &Path,
-        limits: Limits,
+        options: Options,
     ) -> Result<(Self, Recovered), Error> {
         let (log, recovered) = match durability {
             Durability::Memory => {
                 (None, Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean })
             }
             Durability::Fsync => {
-                let (log, recovered) = Log::open(folder, limits)?;
+                let (log, recovered) = Log::open(folder, options)?;
                 (Some(log), recovered)
             }
         };
@@ -202,13 +248,6 @@ impl Store {
         Ticket(self.appended)
     }
 
-    /// From now on every sync takes so much longer.
-    pub fn slow_down(&self, by: Span) {
-        if let Some(log) = &self.log {
-            log.queue.slow_down(by);
-        }
-    }
-
     /// The highest durable ticket, when it is higher than the last one that this returned.
     ///
     /// Once the store has failed it returns the error, for ever, after the last durable ticket.
@@ -238,6 +277,11 @@ impl Store {
         self.bytes_since_checkpoint
     }
 
+    /// Whether so much waits for the disk that no more should be asked for: half of what may.
+    pub fn is_congested(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.queue.is_congested())
+    }
+
     /// How many times groups were synced; one sync covers all groups that waited.
     pub fn sync_count(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.queue.sync_count())
@@ -265,38 +309,56 @@ struct Log {
 }
 
 impl Log {
-    fn open(folder: &Path, limits: Limits) -> Result<(Self, Recovered), Error> {
+    fn open(folder: &Path, options: Options) -> Result<(Self, Recovered), Error> {
+        let Options { owner, must_exist, disk, limits } = options;
         segment::create_folder(folder)?;
         let lock = lock(folder)?;
-        let (recovered, position) = recovery::read(folder)?;
+        let found = recovery::read(folder, owner)?;
+        if must_exist && found.owner.is_none() {
+            return Err(Error::Vanished { folder: folder.to_owned() });
+        }
         segment::delete_unfinished(folder)?;
-        let bytes = limits.segment_bytes;
-        let (segment, oldest, sequence) = match position {
-            None => {
-                let never = AtomicBool::new(false);
-                let segment = Segment::create(folder, segment::FIRST_NUMBER, bytes, &never)?;
-                (segment.expect("nothing stops it"), segment::FIRST_NUMBER, 1)
-            }
+        let makings = Makings {
+            folder: folder.to_owned(),
+            owner: found.owner.or(owner).unwrap_or_default(),
+            segment_bytes: limits.segment_bytes,
+            disk: disk.clone(),
+        };
+        let (segment, mark, oldest, sequence) = match &found.position {
+            None => begin(&makings, found.owner.is_some())?,
             Some(at) => {
                 for number in segment::numbers(folder)? {
                     if number < at.oldest || number > at.segment {
-                        segment::delete(folder, number)?;
+                        segment::delete(&disk, folder, number)?;
                     }
                 }
-                let segment =
-                    Segment::resume(folder, at.segment, at.offset, at.remains_end, bytes)?;
-                (segment, at.oldest, at.sequence)
+                let segment = Segment::resume(&makings, at)?;
+                let mark = MarkFile::resume(folder, makings.owner, at.mark(), &disk)?;
+                (segment, mark, at.oldest, at.sequence)
             }
         };
         let queue = Arc::new(Queue::new(sequence - 1, limits.queued_bytes_max));
         let next = segment.number + 1;
-        let housekeeper = Housekeeper::start(folder.to_owned(), next, bytes, Arc::clone(&queue))?;
-        let buffer = Vec::new();
-        let shared = Arc::clone(&queue);
-        let writer = Writer { queue: shared, housekeeper, segment, oldest, sequence, buffer };
+        let housekeeper = Housekeeper::start(makings, next, Arc::clone(&queue))?;
+        let (buffer, shared) = (Vec::new(), Arc::clone(&queue));
+        let writer =
+            Writer { queue: shared, housekeeper, segment, mark, disk, oldest, sequence, buffer };
         let writer = writer.start(folder)?;
-        Ok((Self { queue, writer: Some(writer), _lock: lock }, recovered))
+        Ok((Self { queue, writer: Some(writer), _lock: lock }, found.recovered))
     }
+}
+
+/// The first segment and the mark, which is made before it; and the oldest segment and the first group.
+fn begin(makings: &Makings, has_mark: bool) -> Result<(Segment, MarkFile, u64, u64), Error> {
+    let Makings { folder, owner, disk, .. } = makings;
+    let mark = if has_mark {
+        MarkFile::resume(folder, *owner, mark::Mark::default(), disk)?
+    } else {
+        MarkFile::create(folder, *owner, disk)?
+    };
+    let (first, never) = (segment::FIRST_NUMBER, AtomicBool::new(false));
+    let segment = Segment::create(makings, first, &never)?.expect("nothing stops it");
+    Ok((segment, mark, first, 1))
 }
 
 impl Drop for Log {

@@ -36,8 +36,6 @@ pub(super) struct Queue {
     spans: Mutex<Vec<Span>>,
     waker: AtomicWaker,
     queued_bytes_max: u64,
-    /// Every sync takes so much longer.
-    slow_ns: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -61,21 +59,6 @@ impl Queue {
             spans: Mutex::default(),
             waker: AtomicWaker::new(),
             queued_bytes_max,
-            slow_ns: AtomicU64::new(0),
-        }
-    }
-
-    /// From now on every sync takes so much longer.
-    pub(super) fn slow_down(&self, by: Span) {
-        self.slow_ns.store(by.0, Ordering::Relaxed);
-    }
-
-    /// After a sync: waits for as long as it was to take longer, unless the writer shall end.
-    pub(super) fn dawdle(&self) {
-        let slow = Span(self.slow_ns.load(Ordering::Relaxed));
-        if slow > Span::ZERO {
-            let waiting = self.waiting();
-            drop(self.work.wait_timeout_while(waiting, slow.into(), |waiting| !waiting.stopped));
         }
     }
 
@@ -143,6 +126,16 @@ impl Queue {
     pub(super) fn stop(&self) {
         self.waiting().stopped = true;
         self.work.notify_one();
+    }
+
+    /// Whether the writer shall end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.waiting().stopped
+    }
+
+    /// Whether half of what may wait does.
+    pub(super) fn is_congested(&self) -> bool {
+        self.waiting().queued_bytes > self.queued_bytes_max / 2
     }
 
     pub(super) fn durable(&self) -> u64 {

@@ -6,7 +6,7 @@
 //! So after a crash every frame is intact, except perhaps the last one, of which any part may be
 //! there; and behind the last one are zeros.
 //! A damaged frame that an intact one follows had therefore been durable, and its loss is refused.
-//! The one loss that cannot be told from a crash is that of the very last frame.
+//! Of the very last frame the [`mark`](super::mark) says whether it had been.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -16,6 +16,9 @@ use bytes::Bytes;
 
 use super::error::{Action, Damage, Error};
 use super::frame::{self, Frame, Kind};
+use super::mark::{self, Mark};
+use super::owner::{self, Owner};
+use super::segment::FIRST_OFFSET;
 use super::{Recovered, Tail, segment};
 
 /// Where the log goes on.
@@ -31,15 +34,66 @@ pub(super) struct Position {
     pub(super) remains_end: u64,
     /// The sequence number of the next group.
     pub(super) sequence: u64,
+    /// Where the last frame begins, if nothing proves that it was synced.
+    pub(super) unsynced_from: Option<u64>,
 }
 
-/// Reads the log of a folder; no position means that there is none yet.
-pub(super) fn read(folder: &Path) -> Result<(Recovered, Option<Position>), Error> {
+impl Position {
+    /// The mark of a log that goes on here.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { sequence: self.sequence - 1, segment: self.segment, end: self.offset }
+    }
+}
+
+/// What is in a folder.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Whose it is; nobody's yet, if there is no log.
+    pub(super) owner: Option<Owner>,
+    pub(super) recovered: Recovered,
+    /// Where the log goes on; `None` if nothing was ever written to it.
+    pub(super) position: Option<Position>,
+}
+
+/// Reads the log of a folder, which must be that of `owner`, if one is given.
+pub(super) fn read(folder: &Path, owner: Option<Owner>) -> Result<Found, Error> {
+    let marked = mark::read(folder)?;
     let numbers = segment::numbers(folder)?;
-    let Some(&oldest) = numbers.first() else {
-        let recovered = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
-        return Ok((recovered, None));
+    let empty = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
+    let Some((found, mark)) = marked else {
+        let Some(&first) = numbers.first() else {
+            return Ok(Found { owner: None, recovered: empty, position: None });
+        };
+        // The mark is made before the first segment.
+        let path = segment::path(folder, first);
+        let bytes = fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?;
+        owner::of_segment(&path, first, &bytes)?;
+        let (segment, damage) = (mark::path(folder), Damage::MarkMissing);
+        return Err(Error::Corrupt { segment, offset: 0, damage });
     };
+    owner::check_owner(&mark::path(folder), found, owner.unwrap_or(found))?;
+    let (recovered, position) = match numbers.as_slice() {
+        [] => (empty, None),
+        numbers => scan(folder, numbers, found).map(|(read, position)| (read, Some(position)))?,
+    };
+    let last = position.map_or(0, |position| position.sequence - 1);
+    if last < mark.sequence {
+        let damage = Damage::Shortened { found: last, durable: mark.sequence };
+        let (number, offset) =
+            position.map_or((mark.segment, 0), |position| (position.segment, position.offset));
+        return Err(corrupt(folder, number, offset, damage));
+    }
+    let position = position.map(|position| match recovered.tail {
+        // Another frame was begun behind it, so it was synced.
+        Tail::Torn { .. } => Position { unsynced_from: None, ..position },
+        Tail::Clean if last == mark.sequence => Position { unsynced_from: None, ..position },
+        Tail::Clean => position,
+    });
+    Ok(Found { owner: Some(found), recovered, position })
+}
+
+fn scan(folder: &Path, numbers: &[u64], owner: Owner) -> Result<(Recovered, Position), Error> {
+    let oldest = numbers.first().copied().unwrap_or(segment::FIRST_NUMBER);
     let mut base = None;
     for &number in numbers.iter().rev() {
         if begins_with_checkpoint(folder, number)? {
@@ -51,19 +105,20 @@ pub(super) fn read(folder: &Path) -> Result<(Recovered, Option<Position>), Error
         return Err(corrupt(folder, oldest, 0, Damage::BeginningMissing));
     }
     let oldest = base.unwrap_or(oldest);
-    let mut scan = Scan::new(folder, oldest, base.is_some());
+    let mut scan = Scan::new(folder, owner, oldest, base.is_some());
     for (expected, &found) in (oldest..).zip(numbers.iter().filter(|number| **number >= oldest)) {
         if expected != found {
             return Err(corrupt(folder, found, 0, Damage::SegmentMissing { expected, found }));
         }
         scan.segment(found)?;
     }
-    Ok((scan.recovered, Some(scan.position)))
+    Ok((scan.recovered, scan.position))
 }
 
 /// Reading forward from the oldest segment.
 struct Scan<'a> {
     folder: &'a Path,
+    owner: Owner,
     recovered: Recovered,
     position: Position,
     /// The base begins with a checkpoint, and its sequence number is where counting starts.
@@ -71,17 +126,25 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(folder: &'a Path, oldest: u64, awaits_checkpoint: bool) -> Self {
+    fn new(folder: &'a Path, owner: Owner, oldest: u64, awaits_checkpoint: bool) -> Self {
         let recovered = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
-        let position = Position { oldest, segment: oldest, offset: 0, remains_end: 0, sequence: 1 };
-        Self { folder, recovered, position, awaits_checkpoint }
+        let position = Position {
+            oldest,
+            segment: oldest,
+            offset: FIRST_OFFSET,
+            remains_end: FIRST_OFFSET,
+            sequence: 1,
+            unsynced_from: None,
+        };
+        Self { folder, owner, recovered, position, awaits_checkpoint }
     }
 
     fn segment(&mut self, number: u64) -> Result<(), Error> {
         let path = segment::path(self.folder, number);
         let bytes =
             Bytes::from(fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?);
-        let mut offset = 0;
+        owner::check_owner(&path, owner::of_segment(&path, number, &bytes)?, self.owner)?;
+        let mut offset = owner::BYTES;
         // Behind a torn frame nothing is read: whatever is there is judged by `remains` below.
         if self.recovered.tail == Tail::Clean {
             while let Some(frame) = frame::decode(&bytes, number, offset) {
@@ -115,6 +178,7 @@ impl<'a> Scan<'a> {
             }
         }
         self.position.segment = number;
+        self.position.unsynced_from = Some(offset as u64);
         self.position.offset = frame.end as u64;
         self.position.remains_end = self.position.offset;
         Ok(())
@@ -151,16 +215,17 @@ fn begins_with_checkpoint(folder: &Path, number: u64) -> Result<bool, Error> {
     let failed = |error| Error::io(Action::Read, &path, error);
     let file = File::open(&path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
-    if length < frame::HEADER_BYTES as u64 {
+    if length < FIRST_OFFSET + frame::HEADER_BYTES as u64 {
         return Ok(false);
     }
     let mut header = [0; frame::HEADER_BYTES];
-    file.read_exact_at(&mut header, 0).map_err(failed)?;
+    file.read_exact_at(&mut header, FIRST_OFFSET).map_err(failed)?;
     if !frame::looks_like_checkpoint(&header) {
         return Ok(false);
     }
     let bytes = Bytes::from(fs::read(&path).map_err(failed)?);
-    Ok(frame::decode(&bytes, number, 0).is_some_and(|frame| frame.kind == Kind::Checkpoint))
+    let first = frame::decode(&bytes, number, owner::BYTES);
+    Ok(first.is_some_and(|frame| frame.kind == Kind::Checkpoint))
 }
 
 /// The length of `bytes` without the zeros at its end, which may be megabytes of them.

@@ -4,6 +4,7 @@
 //! and its sync need not write the file system's own tables.
 //! A segment gets its name only when it is whole: a crash while it is made leaves a `.new` file,
 //! which the next start deletes.
+//! It begins with a header that says whose it is.
 //! A segment knows the offset at which it is written, and nothing of what the frames mean.
 
 use std::fs::{self, File, OpenOptions};
@@ -12,11 +13,17 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::disk::{Disk, Operation};
 use super::error::{Action, Error};
+use super::owner::{self, Header, Owner};
+use super::recovery::Position;
 
 /// Zeros are written and synced in pieces of this size: a larger one would keep the disk from the
 /// commits that go on meanwhile.
 const ZERO_BYTES: usize = 256 * 1024;
+
+/// Where the first frame of a segment begins: behind its header.
+pub(super) const FIRST_OFFSET: u64 = owner::BYTES as u64;
 
 /// The number of the first segment of a log.
 pub(super) const FIRST_NUMBER: u64 = 1;
@@ -31,56 +38,97 @@ pub(super) struct Segment {
     file: File,
     /// The size of the file.
     bytes: u64,
+    disk: Disk,
+}
+
+/// What the segments of one log have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Makings {
+    pub(super) folder: PathBuf,
+    pub(super) owner: Owner,
+    /// The size of each.
+    pub(super) segment_bytes: u64,
+    pub(super) disk: Disk,
 }
 
 impl Segment {
-    /// Makes segment `number` of `bytes` bytes; `None` if `stop` was set meanwhile.
+    /// Makes segment `number`; `None` if `stop` was set meanwhile.
+    ///
+    /// One that cannot be made leaves no file: where the disk is full, it would keep it so.
     pub(super) fn create(
-        folder: &Path,
+        makings: &Makings,
         number: u64,
-        bytes: u64,
         stop: &AtomicBool,
     ) -> Result<Option<Self>, Error> {
+        let made = Self::make(makings, number, stop);
+        if !matches!(made, Ok(Some(_))) {
+            // What is left all the same is deleted by the next start.
+            let _ = fs::remove_file(path(&makings.folder, number).with_extension(UNFINISHED));
+        }
+        made
+    }
+
+    fn make(makings: &Makings, number: u64, stop: &AtomicBool) -> Result<Option<Self>, Error> {
+        let Makings { folder, owner, segment_bytes: bytes, disk } = makings;
+        let bytes = (*bytes).max(FIRST_OFFSET);
         let path = path(folder, number);
         let unfinished = path.with_extension(UNFINISHED);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&unfinished)
+        let file = disk
+            .create(&unfinished)
             .map_err(|error| Error::io(Action::Create, &unfinished, error))?;
-        let mut segment = Self { number, offset: 0, path: unfinished.clone(), file, bytes };
-        if !segment.zero(0, bytes, stop)? {
+        let (offset, disk) = (FIRST_OFFSET, disk.clone());
+        let mut segment = Self { number, offset, path: unfinished.clone(), file, bytes, disk };
+        let header = Header { number, owner: *owner, rest: [0; 3] }.encode(owner::Kind::Segment);
+        segment.write(Operation::Create, &header, 0)?;
+        if !segment.zero(FIRST_OFFSET, bytes, stop)? {
             return Ok(None);
         }
         segment.path = path;
-        fs::rename(&unfinished, &segment.path)
+        segment
+            .disk
+            .rename(&unfinished, &segment.path)
             .map_err(|error| Error::io(Action::Create, &segment.path, error))?;
-        sync_folder(folder)?;
+        sync_folder(&segment.disk, folder)?;
         Ok(Some(segment))
     }
 
-    /// Opens segment `number` to be written from `offset` on, and puts zeros there again where
-    /// `remains_end` says that a torn frame left something, or where the file is too short.
-    pub(super) fn resume(
-        folder: &Path,
-        number: u64,
-        offset: u64,
-        remains_end: u64,
-        bytes: u64,
-    ) -> Result<Self, Error> {
-        let path = path(folder, number);
+    /// Opens the segment in which the log goes on, and repairs what is not durable or not as it is to
+    /// be: zeros again where a torn frame left something or the file is too short, and the last frame
+    /// once more if nobody knows that it was synced.
+    pub(super) fn resume(makings: &Makings, at: &Position) -> Result<Self, Error> {
+        let path = path(&makings.folder, at.segment);
         let (file, length) = OpenOptions::new()
+            .read(true)
             .write(true)
             .open(&path)
             .and_then(|file| file.metadata().map(|metadata| (file, metadata.len())))
             .map_err(|error| Error::io(Action::Write, &path, error))?;
-        let mut segment = Self { number, offset, path, file, bytes: bytes.max(length) };
+        let bytes = makings.segment_bytes.max(length);
+        let (number, disk) = (at.segment, makings.disk.clone());
+        let mut segment = Self { number, offset: at.offset, path, file, bytes, disk };
         let never = AtomicBool::new(false);
         // The end first: should this be cut short too, the damage is still at `offset`.
         segment.zero(length, segment.bytes, &never)?;
-        segment.zero(offset, remains_end, &never)?;
+        segment.zero(at.offset, at.remains_end, &never)?;
+        if let Some(from) = at.unsynced_from {
+            segment.sync_again(from)?;
+        }
         Ok(segment)
+    }
+
+    /// Writes what is there from `from` on once more, and syncs it.
+    ///
+    /// It was read, but from where? If the sync of the one before was cut short or failed, the page
+    /// cache may hold what the disk does not, and may even call it clean, so that a sync alone does
+    /// nothing (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
+    fn sync_again(&mut self, from: u64) -> Result<(), Error> {
+        let length = usize::try_from(self.offset - from).unwrap_or(usize::MAX);
+        let mut frame = vec![0; length];
+        self.file
+            .read_exact_at(&mut frame, from)
+            .map_err(|error| Error::io(Action::Read, &self.path, error))?;
+        self.write(Operation::Write, &frame, from)?;
+        self.sync(Operation::Sync)
     }
 
     /// How many bytes still fit.
@@ -98,7 +146,8 @@ impl Segment {
     /// Writes `frame` after what is there; it is durable when this returns.
     pub(super) fn append(&mut self, frame: &[u8]) -> Result<(), Error> {
         debug_assert!(frame.len() as u64 <= self.room(), "the writer looks for room first");
-        self.write(frame, self.offset)?;
+        self.write(Operation::Write, frame, self.offset)?;
+        self.sync(Operation::Sync)?;
         self.offset += frame.len() as u64;
         Ok(())
     }
@@ -113,17 +162,23 @@ impl Segment {
                 return Ok(false);
             }
             let piece = usize::try_from(to - at).map_or(zeros.len(), |left| left.min(zeros.len()));
-            self.write(&zeros[..piece], at)?;
+            self.write(Operation::Create, &zeros[..piece], at)?;
+            self.sync(Operation::Create)?;
             at += piece as u64;
         }
         Ok(true)
     }
 
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
-        self.file
-            .write_all_at(bytes, at)
-            .map_err(|error| Error::io(Action::Write, &self.path, error))?;
-        self.file.sync_data().map_err(|error| Error::io(Action::Sync, &self.path, error))
+    fn write(&self, operation: Operation, bytes: &[u8], at: u64) -> Result<(), Error> {
+        self.disk
+            .write(operation, &self.file, bytes, at)
+            .map_err(|error| Error::io(Action::Write, &self.path, error))
+    }
+
+    fn sync(&self, operation: Operation) -> Result<(), Error> {
+        self.disk
+            .sync(operation, &self.file)
+            .map_err(|error| Error::io(Action::Sync, &self.path, error))
     }
 }
 
@@ -160,9 +215,9 @@ pub(super) fn delete_unfinished(folder: &Path) -> Result<(), Error> {
 }
 
 /// Deletes segment `number`, if it is there.
-pub(super) fn delete(folder: &Path, number: u64) -> Result<(), Error> {
+pub(super) fn delete(disk: &Disk, folder: &Path, number: u64) -> Result<(), Error> {
     let path = path(folder, number);
-    match fs::remove_file(&path) {
+    match disk.delete(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::io(Action::Delete, &path, error))
         }
@@ -176,16 +231,14 @@ pub(super) fn create_folder(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|error| Error::folder(folder, error))?;
     for path in missing {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_folder(parent.unwrap_or(Path::new(".")))?;
+        sync_folder(&Disk::default(), parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
 }
 
 /// Makes the names in `folder` durable.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Error::io(Action::Sync, folder, error))
+fn sync_folder(disk: &Disk, folder: &Path) -> Result<(), Error> {
+    disk.sync_folder(folder).map_err(|error| Error::io(Action::Sync, folder, error))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, Error> {
@@ -202,6 +255,7 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
 impl Segment {
     /// A segment on a file of the test's choice.
     pub(super) fn on(file: File, path: &Path, number: u64, bytes: u64) -> Self {
-        Self { number, offset: 0, path: path.to_owned(), file, bytes }
+        let (offset, disk) = (FIRST_OFFSET, Disk::default());
+        Self { number, offset, path: path.to_owned(), file, bytes, disk }
     }
 }

@@ -45,7 +45,17 @@ fn wait(store: &mut Store, ticket: Ticket) -> Result<Vec<Ticket>, Error> {
 }
 
 fn open(folder: &Path) -> Result<(Store, Recovered), Error> {
-    Store::open_with(Durability::Fsync, folder, SMALL)
+    open_with(folder, Options::default())
+}
+
+fn open_with(folder: &Path, options: Options) -> Result<(Store, Recovered), Error> {
+    Store::open_with(Durability::Fsync, folder, Options { limits: SMALL, ..options })
+}
+
+/// Takes the mark back to the beginning, as a power loss may.
+fn forget_mark(folder: &Path) {
+    fs::remove_file(mark::path(folder)).unwrap();
+    MarkFile::create(folder, Owner::default(), &Disk::default()).unwrap();
 }
 
 /// Appends a group and waits for it, so that it has a frame of its own.
@@ -70,7 +80,7 @@ fn texts(recovered: &Recovered) -> Vec<&str> {
 
 /// Where the frame of each of `groups` begins in a segment, and where the last one ends.
 fn frame_starts(groups: &[&str]) -> Vec<usize> {
-    let mut starts = vec![0];
+    let mut starts = vec![owner::BYTES];
     for group in groups {
         let bytes = frame::encoded_bytes(1, group.len() as u64);
         starts.push(starts[starts.len() - 1] + usize::try_from(bytes).unwrap());
@@ -82,11 +92,19 @@ fn only_segment(folder: &Path) -> PathBuf {
     segment::path(folder, segment::FIRST_NUMBER)
 }
 
-/// What reading a log says whose first segment is `bytes`.
+/// What reading a log says whose first segment is `bytes`, and of which nothing was marked durable.
 fn read_segment(bytes: &[u8]) -> Result<(Recovered, Option<recovery::Position>), Error> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(only_segment(folder.path()), bytes).unwrap();
-    recovery::read(folder.path())
+    MarkFile::create(folder.path(), Owner::default(), &Disk::default()).unwrap();
+    recovery::read(folder.path(), None).map(|found| (found.recovered, found.position))
+}
+
+/// The header of the first segment of a log that is nobody's.
+fn header() -> Vec<u8> {
+    let number = segment::FIRST_NUMBER;
+    let header = owner::Header { number, owner: Owner::default(), rest: [0; 3] };
+    header.encode(owner::Kind::Segment).to_vec()
 }
 
 fn damage(result: Result<impl Sized, Error>) -> Damage {
@@ -207,6 +225,7 @@ fn after_a_torn_tail_the_log_goes_on() {
         let mut torn = whole.clone();
         torn[at] ^= 0x55;
         fs::write(&segment, if at % 2 == 0 { &torn[..=at] } else { &torn }).unwrap();
+        forget_mark(folder.path());
         let (mut store, recovered) = open(folder.path()).unwrap();
         assert!(matches!(recovered.tail, Tail::Torn { .. }), "torn at {at}");
         append(&mut store, "2");
@@ -223,7 +242,7 @@ fn damage_before_an_intact_frame_is_refused_and_the_message_says_what_to_do() {
     let segment = only_segment(folder.path());
     let whole = fs::read(&segment).unwrap();
     let starts = frame_starts(&groups);
-    for at in 0..starts[2] {
+    for at in starts[0]..starts[2] {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
         assert_eq!(damage(read_segment(&damaged)), Damage::BeforeIntactFrames, "byte {at}");
@@ -248,9 +267,10 @@ fn long_log() -> (TempDir, u64) {
         wait(&mut store, ticket).unwrap();
     }
     drop(store);
-    let (recovered, position) = recovery::read(folder.path()).unwrap();
-    assert_eq!(recovered.groups, (0..40_u8).map(|count| vec![count; 50]).collect::<Vec<_>>());
-    (folder, position.unwrap().segment)
+    let found = recovery::read(folder.path(), None).unwrap();
+    let groups = (0..40_u8).map(|count| vec![count; 50]).collect::<Vec<_>>();
+    assert_eq!(found.recovered.groups, groups);
+    (folder, found.position.unwrap().segment)
 }
 
 #[test]
@@ -272,8 +292,8 @@ fn a_frame_lost_at_the_end_of_a_full_segment_is_a_gap() {
     let path = segment::path(folder.path(), 2);
     let mut bytes = fs::read(&path).unwrap();
     let frame_bytes = usize::try_from(frame::encoded_bytes(1, 50)).unwrap();
-    let count = bytes.len() / frame_bytes;
-    bytes[(count - 1) * frame_bytes..].fill(0);
+    let count = (bytes.len() - owner::BYTES) / frame_bytes;
+    bytes[owner::BYTES + (count - 1) * frame_bytes..].fill(0);
     fs::write(&path, bytes).unwrap();
     let after = 2 * count as u64;
     let gap = Damage::Gap { expected: after, found: after + 1 };
@@ -352,6 +372,7 @@ fn a_torn_checkpoint_leaves_the_log_before_it() {
         let path = segment::path(folder.path(), number);
         fs::copy(path, segment::path(saved.path(), number)).unwrap();
     }
+    fs::copy(mark::path(folder.path()), mark::path(saved.path())).unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
     let ticket = store.checkpoint("state".repeat(200));
     wait(&mut store, ticket).unwrap();
@@ -364,7 +385,8 @@ fn a_torn_checkpoint_leaves_the_log_before_it() {
     assert_eq!((recovered.checkpoint, recovered.groups.len()), (None, 40));
     let path = segment::path(saved.path(), last + 1);
     let frame_bytes = frame::encoded_bytes(1, 1000);
-    let tail = Tail::Torn { segment: path, offset: 0, lost_bytes: frame_bytes };
+    let offset = segment::FIRST_OFFSET;
+    let tail = Tail::Torn { segment: path, offset, lost_bytes: frame_bytes };
     assert_eq!(recovered.tail, tail);
     append(&mut store, "forty-one");
     drop(store);
@@ -381,9 +403,12 @@ fn a_lost_checkpoint_that_was_durable_is_refused() {
     drop(store);
     let path = segment::path(folder.path(), 2);
     let mut bytes = fs::read(&path).unwrap();
-    bytes[frame::HEADER_BYTES] ^= 1;
+    bytes[owner::BYTES + frame::HEADER_BYTES] ^= 1;
     fs::write(&path, bytes).unwrap();
-    assert_eq!(damage(open(folder.path())), Damage::BeginningMissing);
+    // The segments before it may be deleted already, or not yet.
+    let found = damage(open(folder.path()));
+    let shortened = Damage::Shortened { found: 1, durable: 2 };
+    assert!(found == Damage::BeginningMissing || found == shortened, "{found}");
 }
 
 #[test]
@@ -432,9 +457,15 @@ fn store_on_a_full_disk(folder: &Path) -> Store {
     let segment = Segment::on(file, full, 1, 1 << 20);
     let queue = Arc::new(Queue::new(0, SMALL.queued_bytes_max));
     let shared = Arc::clone(&queue);
-    let housekeeper = Housekeeper::start(folder.to_owned(), 2, 512, Arc::clone(&queue)).unwrap();
+    let (owner, disk) = (Owner::default(), Disk::default());
+    let mark = MarkFile::create(folder, owner, &disk).unwrap();
+    let makings =
+        Makings { folder: folder.to_owned(), owner, segment_bytes: 512, disk: disk.clone() };
+    let housekeeper = Housekeeper::start(makings, 2, Arc::clone(&queue)).unwrap();
     let buffer = Vec::new();
-    let writer = Writer { queue: shared, housekeeper, segment, oldest: 1, sequence: 1, buffer };
+    let (oldest, sequence) = (1, 1);
+    let writer =
+        Writer { queue: shared, housekeeper, segment, mark, disk, oldest, sequence, buffer };
     let writer = Some(writer.start(folder).unwrap());
     let log = Log { queue, writer, _lock: lock(folder).unwrap() };
     Store { log: Some(log), appended: 0, reported: 0, bytes_since_checkpoint: 0 }
@@ -568,8 +599,9 @@ proptest! {
 proptest! {
     #[test]
     fn arbitrary_bytes_as_a_segment_never_panic_and_hold_no_group(bytes: Vec<u8>) {
-        let (recovered, _) = read_segment(&bytes).unwrap();
+        let (recovered, _) = read_segment(&[header(), bytes.clone()].concat()).unwrap();
         prop_assert!(recovered.groups.is_empty());
+        prop_assert!(read_segment(&bytes).is_err());
     }
 
     #[test]
@@ -578,7 +610,8 @@ proptest! {
         length in 0_usize..=512,
     ) {
         let groups = ["one", "two", "three", "four"];
-        let mut bytes = vec![0; 512];
+        let mut bytes = header();
+        bytes.resize(512, 0);
         for (number, (start, group)) in frame_starts(&groups).into_iter().zip(groups).enumerate() {
             let group = Bytes::from(group);
             let mut buffer = Vec::new();
@@ -596,23 +629,269 @@ proptest! {
     }
 }
 
-/// The span of a group is from append to durable, so it holds all of what the sync was told to add.
+/// Changes the log of a folder, and says what is found then.
+fn after(folder: &Path, change: impl FnOnce(&Path)) -> Damage {
+    change(folder);
+    damage(open(folder))
+}
+
 #[test]
-fn a_disk_that_is_told_to_be_slow_is_until_it_is_told_otherwise() {
+fn a_flipped_bit_in_the_last_frame_is_damage_if_it_was_durable() {
+    let groups = ["one", "two", "the last group"];
+    let folder = log_of(&groups);
+    let segment = only_segment(folder.path());
+    let whole = fs::read(&segment).unwrap();
+    let starts = frame_starts(&groups);
+    let shortened = Damage::Shortened { found: 2, durable: 3 };
+    for at in starts[2]..starts[3] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&segment, flipped).unwrap();
+        assert_eq!(damage(open(folder.path())), shortened, "byte {at}");
+    }
+    // The same for a frame that is gone without a trace, and for a file that is cut off.
+    let mut gone = whole.clone();
+    gone[starts[2]..].fill(0);
+    fs::write(&segment, gone).unwrap();
+    assert_eq!(damage(open(folder.path())), shortened);
+    fs::write(&segment, &whole[..starts[1]]).unwrap();
+    assert_eq!(damage(open(folder.path())), Damage::Shortened { found: 1, durable: 3 });
+    let message = open(folder.path()).unwrap_err().to_string();
+    let place = format!("{} is damaged at byte {}", segment.display(), starts[1]);
+    assert!(message.contains(&place) && message.contains("up to 3 had been durable"), "{message}");
+    // To refuse changes nothing: put back, it is as it was.
+    fs::write(&segment, whole).unwrap();
+    assert_eq!(texts(&open(folder.path()).unwrap().1), groups);
+}
+
+#[test]
+fn files_that_are_missing_at_the_end_are_missed() {
+    let (folder, last) = long_log();
+    let saved: Vec<Vec<u8>> =
+        (1..=last).map(|number| fs::read(segment::path(folder.path(), number)).unwrap()).collect();
+    let restore = |folder: &Path| {
+        for (number, bytes) in (1..).zip(&saved) {
+            fs::write(segment::path(folder, number), bytes).unwrap();
+        }
+    };
+    let found = after(folder.path(), |folder| {
+        (last..=last + 1).for_each(|number| drop(fs::remove_file(segment::path(folder, number))));
+    });
+    assert!(matches!(found, Damage::Shortened { durable: 40, .. }), "{found}");
+    let found = after(folder.path(), |folder| {
+        (1..last).for_each(|number| fs::remove_file(segment::path(folder, number)).unwrap());
+    });
+    assert_eq!(found, Damage::Shortened { found: 0, durable: 40 });
+    restore(folder.path());
+    let found = after(folder.path(), |folder| {
+        let mut bytes = saved[1].clone();
+        bytes.truncate(owner::BYTES - 1);
+        fs::write(segment::path(folder, 2), bytes).unwrap();
+    });
+    assert_eq!(found, Damage::Header);
+    restore(folder.path());
+    let found = after(folder.path(), |folder| {
+        fs::copy(segment::path(folder, 3), segment::path(folder, 2)).unwrap();
+    });
+    assert_eq!(found, Damage::Misnamed { found: 3 });
+    restore(folder.path());
+    let found = after(folder.path(), |folder| fs::remove_file(mark::path(folder)).unwrap());
+    assert_eq!(found, Damage::MarkMissing);
+    let found = after(folder.path(), |folder| fs::write(mark::path(folder), [7; 5000]).unwrap());
+    assert_eq!(found, Damage::Mark);
+}
+
+#[test]
+fn a_mark_with_one_damaged_place_is_as_good_as_the_other() {
+    let folder = log_of(&["one", "two"]);
+    let path = mark::path(folder.path());
+    let whole = fs::read(&path).unwrap();
+    for at in [20, 4096 + 20] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let (_, mark) = mark::read(folder.path()).unwrap().unwrap();
+        assert!((1..=2).contains(&mark.sequence), "{mark:?}");
+    }
+    assert_eq!(texts(&open(folder.path()).unwrap().1), ["one", "two"]);
+    assert_eq!(mark::read(folder.path()).unwrap().unwrap().1.sequence, 2);
+}
+
+fn owned(deployment: u64, replica: u64) -> Options {
+    Options { owner: Some(Owner { deployment, replica }), ..Options::default() }
+}
+
+#[test]
+fn the_log_of_another_replica_or_deployment_is_refused_and_named() {
+    let [one, other] = [1, 2].map(|replica| {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = open_with(folder.path(), owned(9, replica)).unwrap();
+        append(&mut store, "vote");
+        folder
+    });
+    for stranger in [owned(9, 2), owned(8, 1)] {
+        let error = open_with(one.path(), stranger).unwrap_err();
+        assert!(matches!(error, Error::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("belongs to r1 of deployment 00000000"), "{error}");
+    }
+    // One file of another replica, under the right name.
+    fs::copy(only_segment(other.path()), only_segment(one.path())).unwrap();
+    let error = open_with(one.path(), owned(9, 1)).unwrap_err();
+    assert!(error.to_string().contains("belongs to r2 of"), "{error}");
+    assert_eq!(texts(&open_with(other.path(), owned(9, 2)).unwrap().1), ["vote"]);
+    // Whoever only reads need not know whose it is.
+    assert_eq!(texts(&open(other.path()).unwrap().1), ["vote"]);
+}
+
+#[test]
+fn a_log_of_another_version_is_refused_and_named() {
+    let folder = log_of(&["one"]);
+    let segment = only_segment(folder.path());
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[3] = b'9';
+    fs::write(&segment, bytes).unwrap();
+    let error = open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("has format 9, and this program reads 2"), "{error}");
+    // As the first version wrote it: frames from the start of the file, and no mark.
+    fs::remove_file(mark::path(folder.path())).unwrap();
+    fs::write(&segment, b"FXL1 and a frame").unwrap();
+    let error = open(folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Version { version: '1', .. }), "{error}");
+}
+
+#[test]
+fn a_folder_that_lost_everything_is_refused_if_its_replica_ran_before() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut store, _) = open(folder.path()).unwrap();
-    let slow = Span::from_millis(30);
-    store.slow_down(slow);
-    append(&mut store, "slow");
-    let mut spans = Vec::new();
-    store.take_sync_spans(&mut spans);
-    assert!(spans[0] >= slow, "{spans:?}");
-    // One that would take an hour ends with the store: nobody waits for it.
-    store.slow_down(Span::from_millis(3_600_000));
-    store.append("never".to_owned());
+    let returning = || Options { must_exist: true, ..Options::default() };
+    let error = open_with(folder.path(), returning()).unwrap_err();
+    assert!(matches!(error, Error::Vanished { .. }), "{error}");
+    assert!(error.to_string().contains("must not rejoin"), "{error}");
+    drop(open(folder.path()).unwrap());
+    assert!(open_with(folder.path(), returning()).is_ok(), "it was opened once, and wrote nothing");
+}
+
+/// A store in this folder whose disk breaks, with what was durable in it before.
+fn broken(folder: &Path, operation: Operation, nth: u64, failure: Failure) -> Store {
+    let disk = Disk::breaking(Rule { operation, nth, failure });
+    open_with(folder, Options { disk, ..Options::default() }).unwrap().0
+}
+
+/// Appends until the store fails; how many groups were durable then, and why it failed.
+fn append_until_failure(store: &mut Store) -> (u64, Error) {
+    loop {
+        let ticket = store.append(vec![7; 50]);
+        if let Err(error) = wait(store, ticket) {
+            return (store.durable().0, error);
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_never_tried_again_and_nothing_becomes_durable_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = broken(folder.path(), Operation::Sync, 3, Failure::Once);
+    let (durable, error) = append_until_failure(&mut store);
+    assert_eq!(durable, 2);
+    let message = error.to_string();
+    let path = only_segment(folder.path()).display().to_string();
+    assert!(message.contains("cannot sync") && message.contains(&path), "{message}");
+    // Every later sync would succeed, and is not done.
+    for _ in 0..3 {
+        let ticket = store.append("more");
+        assert!(wait(&mut store, ticket).is_err());
+    }
+    assert_eq!((store.durable(), store.sync_count()), (Ticket(2), 2));
     drop(store);
     let (mut store, recovered) = open(folder.path()).unwrap();
-    assert_eq!(recovered.groups[0], "slow");
-    store.slow_down(Span::ZERO);
-    append(&mut store, "quick");
+    assert!(recovered.groups.len() >= 2, "what had been reported is there");
+    append(&mut store, "on a disk that works");
+}
+
+#[test]
+fn a_last_frame_of_which_nobody_knows_that_it_was_synced_is_synced_before_it_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = broken(folder.path(), Operation::Sync, 3, Failure::Once);
+    assert_eq!(append_until_failure(&mut store).0, 2);
+    drop(store);
+    let found = recovery::read(folder.path(), None).unwrap();
+    assert_eq!((found.recovered.groups.len(), found.recovered.tail), (3, Tail::Clean));
+    let frame_bytes = frame::encoded_bytes(1, 50);
+    let position = found.position.unwrap();
+    assert_eq!(position.unsynced_from, Some(segment::FIRST_OFFSET + 2 * frame_bytes));
+    // A disk that fails again keeps the replica out.
+    let disk = Disk::breaking(Rule { operation: Operation::Sync, nth: 1, failure: Failure::Once });
+    let error = open_with(folder.path(), Options { disk, ..Options::default() }).unwrap_err();
+    assert!(matches!(error, Error::Io { action: Action::Sync, .. }), "{error}");
+    let (store, recovered) = open(folder.path()).unwrap();
+    assert_eq!((store.durable(), recovered.groups.len()), (Ticket(3), 3));
+    drop(store);
+    assert_eq!(recovery::read(folder.path(), None).unwrap().position.unwrap().unsynced_from, None);
+}
+
+#[test]
+fn a_disk_that_is_full_stops_the_store_and_what_was_durable_is_there_when_there_is_room() {
+    for (operation, nth) in [
+        (Operation::Write, 6),
+        (Operation::Create, 12),
+        (Operation::Create, 15),
+        (Operation::Rename, 7),
+        (Operation::Mark, 9),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = broken(folder.path(), operation, nth, Failure::Full);
+        let (durable, error) = append_until_failure(&mut store);
+        let message = error.to_string();
+        assert!(matches!(error, Error::DiskFull { .. }), "{operation:?}: {message}");
+        assert!(message.contains("free some space and restart"), "{message}");
+        assert!(durable >= 1, "{operation:?}");
+        assert_eq!(store.durable(), Ticket(durable));
+        drop(store);
+        let (mut store, recovered) = open(folder.path()).unwrap();
+        assert!(
+            (durable..=durable + 1).contains(&(recovered.groups.len() as u64)),
+            "{operation:?}"
+        );
+        append(&mut store, "there is room again");
+    }
+}
+
+#[test]
+fn a_segment_that_finds_no_room_leaves_none_of_it_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = broken(folder.path(), Operation::Create, 12, Failure::Full);
+    append_until_failure(&mut store);
+    drop(store);
+    let names = fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{names:?}");
+}
+
+#[test]
+fn a_slow_disk_makes_every_sync_slower_while_it_is_slow() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let options = Options { disk: disk.clone(), ..Options::default() };
+    let (mut store, _) = open_with(folder.path(), options).unwrap();
+    let slow = Span::from_millis(30);
+    let mut spans = Vec::new();
+    for by in [slow, Span::ZERO] {
+        disk.set_slow(by);
+        append(&mut store, "group");
+        store.take_sync_spans(&mut spans);
+    }
+    // How fast a disk is when nobody slows it is not for a test to say.
+    assert!(spans[0] >= slow, "{spans:?}");
+    // Whoever closes it does not wait for a slow disk.
+    disk.set_slow(Span::from_millis(3_600_000));
+    store.append("never");
+    drop(store);
+}
+
+#[test]
+fn a_queue_that_is_half_full_asks_for_no_more() {
+    let queue = Queue::new(0, 100);
+    queue.push(Kind::Groups, vec![0; 50].into());
+    assert!(!queue.is_congested());
+    queue.push(Kind::Groups, vec![0; 1].into());
+    assert!(queue.is_congested() && queue.failure().is_none());
 }

@@ -7,11 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use super::disk::Disk;
 use super::error::{Action, Error};
 use super::frame::{self, Kind};
 use super::housekeeper::Housekeeper;
+use super::mark::{Mark, MarkFile};
 use super::queue::{Entry, Queue};
 use super::segment::Segment;
+use super::stopwatch;
 
 /// A frame takes no further group beyond this: checksum and copy of a larger one would keep its
 /// first group waiting longer than the sync does.
@@ -23,6 +26,8 @@ pub(super) struct Writer {
     pub(super) queue: Arc<Queue>,
     pub(super) housekeeper: Housekeeper,
     pub(super) segment: Segment,
+    pub(super) mark: MarkFile,
+    pub(super) disk: Disk,
     /// The oldest segment that is not deleted.
     pub(super) oldest: u64,
     /// The sequence number of the next group.
@@ -45,8 +50,14 @@ impl Writer {
         let mut entries = Vec::new();
         while self.queue.take(&mut entries) {
             if let Err(error) = self.write_all(&entries) {
+                // Never again: what a second sync would say of the first one's pages is not true.
                 self.queue.fail(error);
             }
+        }
+        if self.queue.failure().is_none() {
+            // Closed in peace: the mark will survive a power loss too. If it cannot, it is as old as
+            // after a crash.
+            let _ = self.mark.sync();
         }
         drop(alarm);
     }
@@ -74,10 +85,15 @@ impl Writer {
         let place = (self.segment.number, self.segment.offset);
         let groups = batch.iter().map(|entry| &entry.bytes);
         frame::encode(&mut self.buffer, place, kind, self.sequence, groups);
+        let slow = self.disk.slow();
         self.segment.append(&self.buffer)?;
-        self.queue.dawdle();
-        self.sequence += batch.len() as u64;
-        self.queue.written(batch, self.sequence - 1);
+        stopwatch::pause(slow, || self.queue.is_stopped());
+        let sequence = self.sequence + batch.len() as u64 - 1;
+        let (segment, end) = (self.segment.number, self.segment.offset);
+        // Before anybody is told, so that what was told is never taken for torn.
+        self.mark.write(Mark { sequence, segment, end })?;
+        self.sequence = sequence + 1;
+        self.queue.written(batch, sequence);
         if kind == Kind::Checkpoint {
             // Only now: until here the older segments were the log.
             for number in self.oldest..self.segment.number {

@@ -8,6 +8,7 @@
 //!
 //! At most [`net::STREAMS_MAX`](crate::runtime::net::transport::STREAMS_MAX) messages of one
 //! direction are under way as streams; the next ones wait in the outbox.
+//! What has arrived of them in part is bounded too: a peer that begins many and ends none is refused.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -16,9 +17,13 @@ use bytes::{Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendDatagramError, SendStream};
 
 use super::one::CHUNKS_PER_READ;
-use super::{Closed, Kept, Lane, Outbox};
-use crate::runtime::net::endpoint::{ENDED, UNDECODABLE};
+use super::{Closed, Kept, Lane, Outbox, Refusal};
+use crate::runtime::net::endpoint::ENDED;
 use crate::runtime::net::frame::{self, Decoder};
+
+/// Bytes of messages that have not arrived whole; an honest peer holds each of them itself until they
+/// have, and keeps less than half of this.
+const PARTS_BYTES_MAX: usize = if cfg!(test) { 24 << 20 } else { 256 << 20 };
 
 /// A connection whose streams and datagrams are one message each.
 #[derive(Debug)]
@@ -152,10 +157,18 @@ fn judge(sent: &Result<(), SendDatagramError>) -> Result<bool, Closed> {
 
 impl Lane for Messages {
     fn receive(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder) -> Result<(), Closed> {
+        if decoder.is_full() {
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
         // What arrived before the end of the connection is handed over all the same.
         let mut ended = self.accept(cx);
+        let mut parts_bytes = 0;
         self.arriving.retain_mut(|arriving| match arriving.poll(cx) {
-            Poll::Pending => true,
+            Poll::Pending => {
+                parts_bytes += arriving.bytes();
+                true
+            }
             Poll::Ready(Ok(frame)) => {
                 decoder.push(frame);
                 false
@@ -165,11 +178,14 @@ impl Lane for Messages {
                 false
             }
         });
+        if parts_bytes > PARTS_BYTES_MAX {
+            ended = Err(Closed::Undecodable);
+        }
         if let Some(datagrams) = &mut self.datagrams {
             ended = ended.and(datagrams.receive(&self.connection, cx, decoder));
         }
         if ended == Err(Closed::Undecodable) {
-            self.refuse();
+            self.refuse(Refusal::Undecodable);
         }
         ended
     }
@@ -195,8 +211,9 @@ impl Lane for Messages {
         Ok(())
     }
 
-    fn refuse(&mut self) {
-        self.connection.close(UNDECODABLE, b"a frame does not decode");
+    fn refuse(&mut self, refusal: Refusal) {
+        let (code, words) = refusal.words();
+        self.connection.close(code, words);
     }
 
     fn unread_count(&self) -> u64 {
@@ -259,13 +276,29 @@ impl Datagrams {
 #[derive(Debug)]
 struct Arriving {
     stream: RecvStream,
-    chunks: Vec<Bytes>,
-    bytes: usize,
+    /// The beginning, as it came; most messages are no longer.
+    first: Bytes,
+    /// All of it, once there is more: a chunk keeps the whole datagram that it came in.
+    whole: BytesMut,
 }
 
 impl Arriving {
     fn new(stream: RecvStream) -> Self {
-        Self { stream, chunks: Vec::new(), bytes: 0 }
+        Self { stream, first: Bytes::new(), whole: BytesMut::new() }
+    }
+
+    /// How much of it is there.
+    fn bytes(&self) -> usize {
+        self.first.len() + self.whole.len()
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.bytes() == 0 {
+            self.first = chunk;
+            return;
+        }
+        self.whole.extend_from_slice(&std::mem::take(&mut self.first));
+        self.whole.extend_from_slice(&chunk);
     }
 
     /// The frame, once all of it is there.
@@ -277,10 +310,9 @@ impl Arriving {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(count))) => {
                     for chunk in &mut chunks[..count] {
-                        self.bytes += chunk.len();
-                        self.chunks.push(std::mem::take(chunk));
+                        self.push(std::mem::take(chunk));
                     }
-                    if self.bytes > frame::MAX_BYTES {
+                    if self.bytes() > frame::MAX_BYTES {
                         return Poll::Ready(Err(Closed::Undecodable));
                     }
                 }
@@ -297,13 +329,11 @@ impl Arriving {
         }
     }
 
-    /// All of it in one piece; most messages are.
+    /// All of it in one piece.
     fn gather(&mut self) -> Bytes {
-        if let [_] = self.chunks[..] {
-            return self.chunks.remove(0);
+        if self.whole.is_empty() {
+            return std::mem::take(&mut self.first);
         }
-        let mut whole = BytesMut::with_capacity(self.bytes);
-        self.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-        whole.freeze()
+        std::mem::take(&mut self.whole).freeze()
     }
 }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream};
 
-use super::{Closed, Lane, Outbox};
-use crate::runtime::net::endpoint::{ENDED, UNDECODABLE};
+use super::{Closed, Lane, Outbox, Refusal};
+use crate::runtime::net::endpoint::ENDED;
 use crate::runtime::net::frame::Decoder;
 
 /// Chunks taken from the connection at once.
@@ -30,7 +30,7 @@ impl One {
 impl Lane for One {
     fn receive(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder) -> Result<(), Closed> {
         let mut chunks = [const { Bytes::new() }; CHUNKS_PER_READ];
-        loop {
+        while !decoder.is_full() {
             // A read that is dropped before it is done has taken nothing.
             let read = pin!(self.receive.read_chunks(&mut chunks)).poll(cx);
             match read {
@@ -43,6 +43,8 @@ impl Lane for One {
                 Poll::Ready(Ok(None) | Err(_)) => return Err(Closed::Gone),
             }
         }
+        cx.waker().wake_by_ref();
+        Ok(())
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> Result<(), Closed> {
@@ -57,8 +59,9 @@ impl Lane for One {
         Ok(())
     }
 
-    fn refuse(&mut self) {
-        self.connection.close(UNDECODABLE, b"a frame does not decode");
+    fn refuse(&mut self, refusal: Refusal) {
+        let (code, words) = refusal.words();
+        self.connection.close(code, words);
     }
 
     fn datagrams(&self) -> Option<&Connection> {

@@ -244,3 +244,78 @@ async fn datagrams_that_nobody_reads_are_counted() {
     assert!((1..20).contains(&read_count), "{read_count}");
     assert_eq!(theirs.dropped_count(), 20 - read_count);
 }
+
+/// A peer that sends without end is read no faster than it is listened to.
+#[tokio::test]
+async fn a_flood_waits_at_its_sender_until_it_is_decoded() {
+    for layout in [Layout::One, Layout::PerMessage] {
+        let mut pair = Pair::new(layout).await;
+        // All of it fits into what may arrive in part: streams take turns.
+        let (count, mut frame) = (230, BytesMut::new());
+        frame::encode(&mut frame, &Bytes::from(vec![7; 100_000])).unwrap();
+        for _ in 0..count {
+            assert!(!pair.ours.put(&frame));
+        }
+        let fill = |pair: &mut Pair, cx: &mut Context<'_>| {
+            pair.ours.flush(cx).unwrap();
+            pair.theirs.receive(cx).unwrap();
+            pair.theirs.decoder.waiting_bytes()
+        };
+        poll_fn(|cx| {
+            fill(&mut pair, cx);
+            if pair.theirs.decoder.is_full() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let waiting_bytes = pair.theirs.decoder.waiting_bytes();
+        let most = frame::MAX_BYTES + if layout == Layout::One { 16 << 20 } else { 64 << 20 };
+        assert!(waiting_bytes < most, "{layout:?}: {waiting_bytes}");
+        for _ in 0..100 {
+            let now = poll_fn(|cx| Poll::Ready(fill(&mut pair, cx))).await;
+            assert_eq!(now, waiting_bytes, "{layout:?}");
+            tokio::task::yield_now().await;
+        }
+        let mut arrived = 0;
+        poll_fn(|cx| {
+            fill(&mut pair, cx);
+            while let Some(bytes) = pair.theirs.next::<Bytes>().unwrap() {
+                assert_eq!(bytes.len(), 100_000);
+                arrived += 1;
+            }
+            if arrived < count { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert_eq!((arrived, pair.ours.dropped_count()), (count, 0), "{layout:?}");
+    }
+}
+
+/// Streams that are begun with much and never ended.
+#[tokio::test]
+async fn messages_that_never_end_do_not_fill_the_memory() {
+    let mut pair = Pair::new(Layout::PerMessage).await;
+    let connection = pair.connection.clone();
+    let flood = tokio::spawn(async move {
+        let part = vec![7; 8 << 20];
+        let mut begun = Vec::new();
+        // It is refused in the middle.
+        while let Ok(mut stream) = connection.open_uni().await {
+            if stream.write_all(&part).await.is_err() {
+                break;
+            }
+            begun.push(stream);
+        }
+        connection.closed().await.to_string()
+    });
+    let ended = poll_fn(|cx| match pair.theirs.receive(cx) {
+        Ok(()) => Poll::Pending,
+        Err(closed) => Poll::Ready(closed),
+    });
+    assert_eq!(ended.await, Closed::Undecodable);
+    assert!(flood.await.unwrap().contains("does not decode"));
+}
+
+#[tokio::test]
+async fn who_said_the_impossible_is_told_so() {
+    let mut pair = Pair::new(Layout::One).await;
+    assert_eq!(pair.theirs.refuse(), Closed::Impossible);
+    assert!(pair.connection.closed().await.to_string().contains("a message is impossible"));
+}

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::sync::oneshot;
 
-use super::{Closed, Lane, Outbox};
+use super::{Closed, Lane, Outbox, Refusal};
 use crate::runtime::net::TlsStream;
 use crate::runtime::net::frame::Decoder;
 
@@ -50,6 +50,10 @@ impl Tls {
 impl Lane for Tls {
     fn receive(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder) -> Result<(), Closed> {
         while !self.is_refused {
+            if decoder.is_full() {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             self.arrived.reserve(READ_BYTES);
             // A read that is dropped before it is done has taken nothing.
             let read = pin!(self.stream.read_buf(&mut self.arrived)).poll(cx);
@@ -69,7 +73,7 @@ impl Lane for Tls {
         }
     }
 
-    fn refuse(&mut self) {
+    fn refuse(&mut self, _: Refusal) {
         // Who owns the stream drops it now, which ends the connection.
         self.is_refused = true;
     }

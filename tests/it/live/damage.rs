@@ -54,8 +54,8 @@ fn a_log_that_no_crash_explains_keeps_its_replica_out() {
 #[test]
 fn a_torn_tail_is_cut_and_said_and_the_run_is_valid() {
     let (site, _) = run_with_damage(|bytes| {
-        // The beginning of one more frame.
-        let (end, torn) = (end(bytes), bytes[..12].to_vec());
+        // The beginning of one more frame, as the first one begins behind the header of the file.
+        let (end, torn) = (end(bytes), bytes[64..76].to_vec());
         // Frames begin at multiples of eight or where the one before ends: a little further is in it.
         bytes[end + 8..end + 8 + torn.len()].copy_from_slice(&torn);
     });
@@ -65,4 +65,78 @@ fn a_torn_tail_is_cut_and_said_and_the_run_is_valid() {
     let members = site.members(1);
     assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("finished", Some(2)));
     assert_eq!(members["r1"].executed_count, members["r0"].executed_count);
+}
+
+/// Whole and in its place, but for one bit of the last frame, of which others were told.
+#[test]
+fn a_flipped_bit_in_the_last_frame_keeps_its_replica_out_too() {
+    let (site, _) = run_with_damage(|bytes| {
+        let last = end(bytes) - 1;
+        bytes[last] ^= 0x10;
+    });
+    let trial = &site.trials()[1];
+    assert!(trial.valid && !trial.complete, "{trial:?}");
+    for phrase in ["lost r1", "0000000000000001.log is damaged at byte", "had been durable"] {
+        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+    }
+}
+
+/// A replica that dies at its start is started once for each order, and not at all once it is lost.
+#[test]
+fn a_replica_that_lost_its_folder_is_refused_and_not_started_for_ever() {
+    let faults = format!("{RESTART}{}", RESTART.replace("300ms", "2500ms"));
+    let text = small("fsync", &format!("{MULTI}{faults}"));
+    let site = Site::new(&text.replace("duration = \"800ms\"", "duration = \"3s\""));
+    let starts = std::sync::atomic::AtomicUsize::new(0);
+    let mut launcher = Meddling::new(InProcess::default()).on_start(|start, count| {
+        if start.member.to_string() == "r1" {
+            starts.store(count, std::sync::atomic::Ordering::Relaxed);
+            if count == 2 {
+                fs::remove_dir_all(start.folder.join("acceptor")).unwrap();
+            }
+        }
+    });
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|_| {});
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let trial = &site.trials()[0];
+    assert!(trial.valid && !trial.complete, "{trial:?}");
+    for phrase in ["lost r1", "held the log of this replica", "must not rejoin"] {
+        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+    }
+    assert_eq!(starts.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+/// Asserts that r1's disk, broken so, stops it, and that the others finish the run.
+#[track_caller]
+fn check_broken_disk(rule: &str, said: &[&str]) {
+    let site = Site::new(&small("fsync", MULTI));
+    let ended = site.run(&["--launcher", "in-process", "--break-disk", rule]);
+    ended.check(3, &["lost r1", "acceptor/", "1/1"]);
+    let trial = &site.trials()[0];
+    assert!(trial.valid && !trial.complete, "{trial:?}");
+    for phrase in said.iter().chain(&["broken on purpose", "0000000000000001.log"]) {
+        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+    }
+    assert_eq!(trial.issued_count, trial.acknowledged_count);
+    let members = site.members(0);
+    assert_eq!(
+        (members["r1"].outcome.as_str(), members["r0"].outcome.as_str()),
+        ("lost", "finished")
+    );
+}
+
+#[test]
+fn a_sync_that_fails_stops_its_replica_for_good_and_the_coordinator_says_why() {
+    check_broken_disk("r1:sync:10", &["storage cannot sync", "check the disk"]);
+}
+
+#[test]
+fn a_disk_that_fills_up_stops_its_replica_and_the_coordinator_says_why() {
+    check_broken_disk("r1:write:10", &["the disk is full", "free some space"]);
+}
+
+#[test]
+fn a_disk_that_is_to_break_is_named_in_words_that_are_understood() {
+    let site = Site::new(&small("fsync", MULTI));
+    site.run(&["--break-disk", "r1:sometimes"]).check(2, &["breaks no disk", "r1:sync:20"]);
 }

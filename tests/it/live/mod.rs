@@ -10,6 +10,8 @@ mod crashes;
 mod damage;
 mod ends;
 mod faults;
+mod hostile;
+mod kills;
 mod probe;
 mod refusals;
 mod runs;
@@ -158,8 +160,15 @@ impl Site {
         let plan = Plan::from_source(&source, Size::default()).unwrap();
         let provenance = Provenance::gather(&source, plan.seed);
         let listen = "127.0.0.1:0".parse().unwrap();
-        let live =
-            Live { launcher, listen, timeouts, calibration: None, probes: false, broken: None };
+        let live = Live {
+            launcher,
+            listen,
+            timeouts,
+            calibration: None,
+            probes: false,
+            broken: None,
+            broken_disk: None,
+        };
         let worlds = Worlds { sim: None, live: Some(live) };
         let store = Store::create(self.out()).unwrap();
         let ledger = Ledger::begin(store, &plan, &provenance, &worlds.backends()).unwrap();

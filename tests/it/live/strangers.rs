@@ -10,7 +10,12 @@ use quinn::ConnectionError;
 use super::*;
 
 /// Dials as `identity`, says this, and waits to be shown the door.
-fn intrude(identity: &Identity, address: SocketAddr, member: &str, says: &[u8]) -> ConnectionError {
+pub(super) fn intrude(
+    identity: &Identity,
+    address: SocketAddr,
+    member: &str,
+    says: &[u8],
+) -> ConnectionError {
     // A thread of its own: the coordinator's has a runtime that runs.
     std::thread::scope(|scope| {
         scope.spawn(|| dial(identity, address, member, says)).join().unwrap()

@@ -249,6 +249,10 @@ impl World {
     /// Takes a message off the network and gives it to its receiver; one that is down misses it.
     pub(crate) fn deliver(&mut self, index: usize) {
         let Packet { from, to, message } = self.packets.remove(index);
+        let receiver = self.nodes[usize::from(to.0)].replica.as_ref().filter(|_| from != to);
+        if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(from, &message)) {
+            panic!("{from} sent {to} `{message}`, which is called impossible: {why}");
+        }
         self.handle(to, Input::Message { from, message });
     }
 
