@@ -87,6 +87,7 @@ fn run_over(deployment: &Deployment, transport: Transport, launcher: &mut dyn La
         precision: Precision::default(),
         probe: None,
         broken: None,
+        broken_disk: None,
     };
     let tell = |_: Progress| {};
     let outcome = run_trial(deployment, &settings, launcher, &Interrupt::never(), &tell).unwrap();
