@@ -7,8 +7,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
 use flexpaxos::paxos::{
-    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Scope, SendPolicy, Timing,
-    Value,
+    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Retention, Scope, SendPolicy,
+    Timing, Value,
 };
 use flexpaxos::protocol::{Protocol, Slot};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
@@ -30,6 +30,7 @@ fn replica(id: NodeId) -> Replica {
         send: SendPolicy::All,
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(1)),
+        retention: Retention::ALL,
     });
     give(&mut replica, Input::Start);
     replica
@@ -52,7 +53,8 @@ fn leader() -> (Replica, Ballot) {
     let mut leader = replica(LEADER);
     let ballot = leader.acceptor().promised_highest();
     for from in [LEADER, FOLLOWER] {
-        let message = Message::Phase1b { ballot, scope: Scope::From(Slot(0)), votes: Vec::new() };
+        let (scope, trimmed_below) = (Scope::From(Slot(0)), Slot(0));
+        let message = Message::Phase1b { ballot, scope, votes: Vec::new(), trimmed_below };
         give(&mut leader, Input::Message { from, message });
     }
     assert!(leader.is_leader());

@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Calm = 8,
     /// The seed of the simulated world.
     World = 9,
+    /// How much of the log replicas keep.
+    Retention = 10,
 }
 
 /// One random stream.

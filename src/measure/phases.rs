@@ -54,8 +54,8 @@ pub struct Led {
 
 /// Records what one replica says about its work.
 ///
-/// Only what happens in the window counts, but for [`Led`]: becoming leader is kept whenever it
-/// happens, because it mostly does before the window or by a fault.
+/// Only what happens in the window counts, but for [`Led`] and snapshots: those are kept whenever they
+/// happen, because it mostly is before the window or by a fault.
 #[derive(Debug)]
 pub struct PhaseRecorder {
     window: Window,
@@ -63,6 +63,8 @@ pub struct PhaseRecorder {
     led: Vec<Led>,
     race_lost_count: u64,
     retransmitted_count: u64,
+    snapshot_sent_count: u64,
+    snapshot_installed_count: u64,
 }
 
 impl PhaseRecorder {
@@ -74,6 +76,8 @@ impl PhaseRecorder {
             led: Vec::new(),
             race_lost_count: 0,
             retransmitted_count: 0,
+            snapshot_sent_count: 0,
+            snapshot_installed_count: 0,
         }
     }
 
@@ -83,6 +87,8 @@ impl PhaseRecorder {
         if let Note::Leading { phase1, adopted_count, filled_count } = *note {
             self.led.push(Led { at: now, phase1, adopted_count, filled_count });
         }
+        self.snapshot_sent_count += u64::from(matches!(note, Note::SnapshotSent { .. }));
+        self.snapshot_installed_count += u64::from(matches!(note, Note::SnapshotInstalled { .. }));
         if !self.window.contains(now) {
             return;
         }
@@ -100,7 +106,9 @@ impl PhaseRecorder {
             | Note::Campaigning
             | Note::Following { .. }
             | Note::Recovered { .. }
-            | Note::Resigned => {}
+            | Note::Resigned
+            | Note::SnapshotSent { .. }
+            | Note::SnapshotInstalled { .. } => {}
             Note::RaceLost => self.race_lost_count += 1,
             Note::Retransmitted => self.retransmitted_count += 1,
         }
@@ -125,6 +133,8 @@ impl PhaseRecorder {
             led: self.led,
             race_lost_count: self.race_lost_count,
             retransmitted_count: self.retransmitted_count,
+            snapshot_sent_count: self.snapshot_sent_count,
+            snapshot_installed_count: self.snapshot_installed_count,
         }
     }
 }
@@ -139,6 +149,10 @@ pub struct PhaseRecording {
     pub race_lost_count: u64,
     /// How often it sent messages again after a time-out.
     pub retransmitted_count: u64,
+    /// How often it sent its state to one that was behind, in the window or not.
+    pub snapshot_sent_count: u64,
+    /// How often it took the state of another one, in the window or not.
+    pub snapshot_installed_count: u64,
 }
 
 impl PhaseRecording {

@@ -31,6 +31,7 @@ mod learner;
 mod message;
 mod multi;
 mod replica;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -38,7 +39,7 @@ mod words;
 
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;
-pub use config::{Config, Detector, Election, Mode, SendPolicy, Timing};
+pub use config::{Config, Detector, Election, Mode, Retention, SendPolicy, Timing};
 pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};
 pub use replica::Replica;
 

@@ -2,7 +2,7 @@
 //!
 //! This file dispatches, and holds the roles that classic and Multi-Paxos share.
 //! What a proposer does is in `classic.rs` and `multi.rs`; how one that is behind learns, in
-//! `catch_up.rs`.
+//! `catch_up.rs` and `snapshot.rs`.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use super::config::{Config, Mode};
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::Multi;
+use super::snapshot::Fetching;
 use super::window::Window;
 use super::{Effects, Input};
 use crate::command::{Command, RequestId};
-use crate::protocol::{Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Advance, Executed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -34,8 +35,12 @@ pub struct Replica {
     executed: BTreeMap<NodeId, Slot>,
     /// Slots below this every replica has durably executed.
     forgettable_below: Slot,
+    /// Slots below this are durably executed here.
+    pub(super) durable_below: Slot,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
     pub(super) learning_below: Slot,
+    /// The state that it was sent so far, or waits for.
+    pub(super) fetching: Fetching,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
@@ -119,9 +124,11 @@ impl Replica {
             awaiting: Window::default(),
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
+            fetching: Fetching::default(),
             is_rejoining: false,
             is_to_campaign: false,
             forgettable_below: Slot::ZERO,
+            durable_below: Slot::ZERO,
         }
     }
 
@@ -221,15 +228,17 @@ impl Replica {
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
         match message {
             Message::Phase1a { ballot, scope } => self.handle_phase1a(from, ballot, scope, effects),
-            Message::Phase1b { ballot, scope, votes } => match (&self.proposer, scope) {
-                (Proposer::Multi(_), Scope::From(_)) => {
-                    self.handle_phase1b_all(now, from, ballot, votes, effects);
+            Message::Phase1b { ballot, scope, votes, trimmed_below } => {
+                match (&self.proposer, scope) {
+                    (Proposer::Multi(_), Scope::From(_)) => {
+                        self.handle_phase1b_all(now, from, ballot, votes, trimmed_below, effects);
+                    }
+                    (Proposer::Classic(_), Scope::Only(slot)) => {
+                        self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
+                    }
+                    _ => {}
                 }
-                (Proposer::Classic(_), Scope::Only(slot)) => {
-                    self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
-                }
-                _ => {}
-            },
+            }
             Message::Phase2a { ballot, slot, value, chosen_below } => {
                 self.handle_phase2a(from, ballot, slot, value, effects);
                 self.handle_chosen(now, from, ballot, Slot::ZERO, chosen_below, effects);
@@ -256,6 +265,12 @@ impl Replica {
             Message::Values { first, values, executed_below } => {
                 self.handle_values(now, from, first, values, executed_below, effects);
             }
+            Message::Trimmed { below } => self.handle_trimmed(from, below, effects),
+            Message::Fetch { executed_below } => self.handle_fetch(from, executed_below, effects),
+            Message::Snapshot { executed_below, part, part_count, content } => {
+                let place = (part, part_count);
+                self.handle_snapshot(now, from, executed_below, place, content, effects);
+            }
             Message::Executed { below } => self.handle_executed(from, below),
             Message::Reserved { below } => self.rounds.confirm(below),
         }
@@ -279,7 +294,7 @@ impl Replica {
                 return;
             }
             if slot < self.acceptor.first() {
-                // Forgotten, so every replica has executed it, the sender too: a late message.
+                self.answer_trimmed(from, slot, self.acceptor.first(), effects);
                 return;
             }
         }
@@ -287,7 +302,8 @@ impl Replica {
         match self.acceptor.handle_phase1a(ballot, scope) {
             Ok(promise) => {
                 effects.records.extend(promise.record);
-                let message = Message::Phase1b { ballot, scope, votes: promise.votes };
+                let (votes, trimmed_below) = (promise.votes, self.trimmed_below());
+                let message = Message::Phase1b { ballot, scope, votes, trimmed_below };
                 effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {
@@ -308,7 +324,7 @@ impl Replica {
     ) {
         self.note_slot_in_use(slot);
         if slot < self.acceptor.first() {
-            // Forgotten, so every replica has executed it, the sender too: a late message.
+            self.refuse_trimmed(from, ballot, slot, effects);
             return;
         }
         self.note_ballot(ballot);
@@ -334,12 +350,13 @@ impl Replica {
         self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
     }
 
-    /// Forgets a little of what every replica has durably executed: a million slots at once would
-    /// stall the replica for tens of milliseconds.
+    /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
+    /// tens of milliseconds.
     fn forget_some(&mut self) {
         let first = self.acceptor.first();
-        if first < self.forgettable_below {
-            let below = self.forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
+        let forgettable_below = self.forgettable_below.max(self.retained_from());
+        if first < forgettable_below {
+            let below = forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
             self.acceptor.forget_below(below);
             self.learner.forget_below(below);
         }
@@ -359,7 +376,7 @@ impl Replica {
         while let Some((slot, value, execution)) = self.learner.execute_next() {
             let applied = matches!(execution, Some(crate::command::Execution::Applied(_)));
             let command = value.into_command();
-            effects.executed.push(Executed { slot, command, applied });
+            effects.executed.push(Advance::Executed(Executed { slot, command, applied }));
             if let Some(own) = self.awaiting.remove(slot) {
                 let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;
                 let reply = now.since(chosen_at);
@@ -370,8 +387,9 @@ impl Replica {
             }
         }
         self.awaiting.forget_below(self.learner.executed_below());
-        if let Proposer::Classic(_) = self.proposer {
-            self.watch_for_holes(effects);
+        match self.proposer {
+            Proposer::Classic(_) => self.watch_for_holes(effects),
+            Proposer::Multi(_) => self.lead_when_level(now, effects),
         }
     }
 
@@ -438,6 +456,7 @@ impl Protocol for Replica {
             },
             Input::Timer(timer) => self.handle_timer(now, timer, effects),
             Input::Checkpointed(below) => {
+                self.durable_below = self.durable_below.max(below);
                 self.handle_executed(self.config.id, below);
                 effects.send(self.config.others(), Message::Executed { below });
             }
@@ -461,6 +480,7 @@ impl Protocol for Replica {
             self.acceptor = checkpoint.acceptor;
             rounds_below = checkpoint.rounds_below;
             self.learner = checkpoint.learner;
+            self.durable_below = self.learner.executed_below();
         }
         for record in records {
             if let Record::Rounds { below } = record {

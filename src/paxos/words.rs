@@ -17,6 +17,9 @@ impl Message {
             Self::Chosen { .. } => "chosen",
             Self::Learn { .. } => "learn",
             Self::Values { .. } => "values",
+            Self::Trimmed { .. } => "trimmed",
+            Self::Fetch { .. } => "fetch",
+            Self::Snapshot { .. } => "snapshot",
             Self::Executed { .. } => "executed",
             Self::Reserved { .. } => "reserved",
         }
@@ -29,10 +32,14 @@ impl Display for Message {
         write!(f, "{} ", self.kind())?;
         match self {
             Self::Phase1a { ballot, scope } => write!(f, "{ballot} {scope}"),
-            Self::Phase1b { ballot, scope, votes } => {
+            Self::Phase1b { ballot, scope, votes, trimmed_below } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
-                list(f, "nothing", votes.iter().map(vote))
+                list(f, "nothing", votes.iter().map(vote))?;
+                match *trimmed_below {
+                    Slot::ZERO => Ok(()),
+                    Slot(below) => write!(f, "; trimmed below {below}"),
+                }
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
                 write!(f, "{ballot} {slot}: {value}")?;
@@ -55,6 +62,11 @@ impl Display for Message {
                 write!(f, "from {first}: ")?;
                 list(f, "none", values)?;
                 write!(f, "; executed below {}", executed_below.0)
+            }
+            Self::Trimmed { below } => write!(f, "below {}", below.0),
+            Self::Fetch { executed_below } => write!(f, "beyond {}", executed_below.0),
+            Self::Snapshot { executed_below, part, part_count, .. } => {
+                write!(f, "executed below {}, part {} of {part_count}", executed_below.0, part + 1)
             }
             Self::Executed { below } => write!(f, "durably below {}", below.0),
             Self::Reserved { below } => write!(f, "below {below}"),
