@@ -130,7 +130,7 @@ impl Trace {
 
     pub(super) fn noted(&mut self, at: Time, by: NodeId, note: &Note) {
         match note {
-            Note::Committed { .. } => {}
+            Note::Committed { .. } | Note::SnapshotInstalled { .. } => {}
             Note::Leading { adopted_count, filled_count, .. } => {
                 self.by(at, by, &format!("LEADS: adopted {adopted_count}, filled {filled_count}"));
             }
@@ -140,7 +140,6 @@ impl Trace {
             Note::Recovered { .. } => self.by(at, by, "has executed what it adopted"),
             Note::Resigned => self.by(at, by, "resigns"),
             Note::SnapshotSent { bytes } => self.by(at, by, &format!("sends its state, {bytes} B")),
-            Note::SnapshotInstalled { .. } => {}
             Note::RaceLost => self.by(at, by, "loses a race"),
             Note::Retransmitted => self.by(at, by, "has waited long enough"),
         }

@@ -221,14 +221,13 @@ impl Watch {
         executed_below: Slot,
     ) -> Verdict {
         // What every replica has durably executed may be forgotten; a single one tells nobody.
-        let forgettable_below = match self.durable_below.len() {
-            1 => executed_below,
-            _ => {
-                // It starts from a checkpoint, of which it may have had no time to tell.
-                let known = &mut self.durable_below[usize::from(replica.0)];
-                *known = (*known).max(executed_below);
-                self.forgettable_below(replica)
-            }
+        let forgettable_below = if self.durable_below.len() == 1 {
+            executed_below
+        } else {
+            // It starts from a checkpoint, of which it may have had no time to tell.
+            let known = &mut self.durable_below[usize::from(replica.0)];
+            *known = (*known).max(executed_below);
+            self.forgettable_below(replica)
         };
         let told = &self.told[usize::from(replica.0)];
         let beyond = Slot(told.slots.len() as u64);

@@ -422,9 +422,13 @@ mod tests {
         let installed = Installed { below: Slot(900), digest: u64::MAX - 3 };
         let (before, after) = (entries(0, 5), entries(900, 5));
         let mut writer = ChosenWriter::new(NodeId(2), Slot(0));
-        before.iter().for_each(|entry| writer.entry(entry));
+        for entry in &before {
+            writer.entry(entry);
+        }
         writer.installed(installed);
-        after.iter().for_each(|entry| writer.entry(entry));
+        for entry in &after {
+            writer.entry(entry);
+        }
         let mut expected = records(0, &before);
         expected.push(Record::Installed(installed));
         expected.extend(after.iter().copied().map(Record::Entry));

@@ -54,6 +54,10 @@ const FORGOTTEN_AT_ONCE: u64 = 256;
 
 /// The proposer of one of the two modes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a replica has one, and reaches for it with every message"
+)]
 pub(super) enum Proposer {
     Classic(Classic),
     Multi(Multi),

@@ -108,10 +108,10 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
     let (slot, chosen_below) = (Slot(2), Slot::ZERO);
     let proposal = Message::Phase2a { ballot: higher, slot, value: Value::Noop, chosen_below };
     let effects = hear(&mut acceptor, 2, proposal);
-    assert_eq!(messages(effects.sends), [trimmed.clone()]);
+    assert_eq!(messages(effects.sends), std::slice::from_ref(&trimmed));
     assert!(effects.records.is_empty() && effects.durable_sends.is_empty());
     let only = Message::Phase1a { ballot: higher, scope: Scope::Only(slot) };
-    assert_eq!(messages(hear(&mut acceptor, 2, only).sends), [trimmed.clone()]);
+    assert_eq!(messages(hear(&mut acceptor, 2, only).sends), std::slice::from_ref(&trimmed));
 
     let from = Message::Phase1a { ballot: higher, scope: Scope::From(Slot::ZERO) };
     let promise = messages(hear(&mut acceptor, 2, from).durable_sends);

@@ -414,8 +414,8 @@ impl World {
             Note::Following { leader } => self.write(|| format!("{id} follows {leader}")),
             Note::Recovered { .. } => self.write(|| format!("{id} has executed what it adopted")),
             Note::Resigned => self.write(|| format!("{id} resigns")),
-            Note::SnapshotSent { .. } | Note::SnapshotInstalled { .. } => {}
-            Note::Committed { .. } => {}
+            Note::SnapshotSent { .. } | Note::SnapshotInstalled { .. } | Note::Committed { .. } => {
+            }
         }
     }
 
