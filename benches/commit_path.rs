@@ -10,7 +10,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Election, Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::runtime::net::{Precision, Transport};
 use flexpaxos::time::Span;
@@ -36,6 +36,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
             reads: 0.0,
         },
         durability,
+        retention: Retention::ALL,
         seed: 1,
         warmup: Span::from_millis(50),
         duration,

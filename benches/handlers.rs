@@ -7,8 +7,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
 use flexpaxos::paxos::{
-    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Scope, SendPolicy, Timing,
-    Value,
+    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Retention, Scope, SendPolicy,
+    Timing, Value,
 };
 use flexpaxos::protocol::{Protocol, Slot};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
@@ -30,6 +30,7 @@ fn replica(id: NodeId) -> Replica {
         send: SendPolicy::All,
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(1)),
+        retention: Retention::ALL,
     });
     give(&mut replica, Input::Start);
     replica
@@ -57,6 +58,7 @@ fn leader() -> (Replica, Ballot) {
             scope: Scope::From(Slot(0)),
             votes: Vec::new(),
             quorums: Vec::new(),
+            trimmed_below: Slot(0),
         };
         give(&mut leader, Input::Message { from, message });
     }

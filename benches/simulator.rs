@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Election, Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::sim::{Settings, run_trial};
 use flexpaxos::time::Span;
@@ -57,6 +57,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
             reads: 0.0,
         },
         durability: Durability::Fsync,
+        retention: Retention::ALL,
         seed: 1,
         warmup: Span::from_millis(500),
         duration: Span::ZERO,

@@ -4,6 +4,9 @@
 //! The state machine remembers what it answered, so a request that was chosen twice executes once.
 //! It knows nothing of slots, ballots or replicas.
 
+mod parts;
+pub use parts::{Part, entry_digest};
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 

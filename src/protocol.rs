@@ -134,7 +134,8 @@ impl Display for Reply {
     }
 }
 
-/// A slot that the replica executed; slots are executed in their order, without a gap.
+/// A slot that the replica executed; slots are executed in their order, and without a gap but where a
+/// state was [`Installed`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Executed {
     /// The position.
@@ -143,6 +144,24 @@ pub struct Executed {
     pub command: Option<Command>,
     /// Whether it changed the state machine; false for the second of two equal requests.
     pub applied: bool,
+}
+
+/// A state that a replica took from another one, instead of executing the slots that led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Installed {
+    /// Every slot below this is executed in it.
+    pub below: Slot,
+    /// Of what it stores: [`KeyValue::digest`](crate::command::KeyValue::digest).
+    pub digest: u64,
+}
+
+/// How a replica's state machine went on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Advance {
+    /// By the next slot.
+    Executed(Executed),
+    /// To the state of another replica, ahead of its own.
+    Installed(Installed),
 }
 
 /// What a replica has to say about its own work, for measurement only.
@@ -187,6 +206,18 @@ pub enum Note {
     },
     /// It gives its leadership up: it was told to, or no phase-2 quorum answers it.
     Resigned,
+    /// It sent its state to a replica that had missed what is forgotten here.
+    SnapshotSent {
+        /// About how many bytes.
+        bytes: u64,
+    },
+    /// It took the state of another replica.
+    SnapshotInstalled {
+        /// Slots that it need not execute.
+        slots: u64,
+        /// About how many bytes.
+        bytes: u64,
+    },
     /// Another proposer's ballot or value took the slot.
     RaceLost,
     /// Messages were sent again after a time-out.
@@ -206,8 +237,8 @@ pub struct Effects<M, R> {
     pub timers: Vec<Timer>,
     /// Answers to clients.
     pub replies: Vec<Reply>,
-    /// Slots executed.
-    pub executed: Vec<Executed>,
+    /// Slots executed, and states taken from others in between.
+    pub executed: Vec<Advance>,
     /// Measurements.
     pub notes: Vec<Note>,
 }

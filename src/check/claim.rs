@@ -117,11 +117,13 @@ pub enum Sight {
     Taught,
     /// A request that was chosen twice executes once.
     Repeated,
+    /// A replica that is behind takes the state of another one.
+    Installed,
 }
 
 impl Sight {
     /// Every sight.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Chosen,
         Self::Answered,
         Self::LeaderChanged,
@@ -134,6 +136,7 @@ impl Sight {
         Self::Recovered,
         Self::Taught,
         Self::Repeated,
+        Self::Installed,
     ];
 
     /// What is seen; also its name for the checker.
@@ -151,6 +154,7 @@ impl Sight {
             Self::Recovered => "a crashed replica runs again",
             Self::Taught => "a chosen value is taught",
             Self::Repeated => "a command chosen twice executes once",
+            Self::Installed => "a state is installed",
         }
     }
 }

@@ -95,6 +95,10 @@ impl Drawing {
                 let text = format!("executes {}", entry.slot);
                 self.mark(*replica, at, MarkKind::Executed, &text);
             }
+            Event::Installed { replica, state } => {
+                let text = format!("installs a state below {}", state.below.0);
+                self.mark(*replica, at, MarkKind::Executed, &text);
+            }
             Event::Replied { replica, reply } => {
                 let client = position(clients, reply.request().client.0);
                 let ends = (self.line(*replica), client);

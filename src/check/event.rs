@@ -6,7 +6,7 @@ use super::claim::Claim;
 use super::state::Action;
 use crate::command::Command;
 use crate::paxos::{Message, Record};
-use crate::protocol::{Executed, Note, Reply};
+use crate::protocol::{Executed, Installed, Note, Reply};
 use crate::quorum::{NodeId, NodeSet};
 
 /// Something that came of an action.
@@ -34,6 +34,13 @@ pub enum Event {
         replica: NodeId,
         /// What.
         entry: Executed,
+    },
+    /// The state of another replica was installed.
+    Installed {
+        /// By whom.
+        replica: NodeId,
+        /// Which.
+        state: Installed,
     },
     /// A client was answered.
     Replied {
@@ -125,6 +132,9 @@ impl fmt::Display for Event {
                 let again = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
                 write!(f, "{replica} executes {}: {command}{again}", entry.slot)
             }
+            Self::Installed { replica, state } => {
+                write!(f, "{replica} installs a state executed below {}", state.below.0)
+            }
             Self::Replied { replica, reply } => {
                 write!(f, "{replica} => c{}  {reply}", reply.request().client.0)
             }
@@ -138,6 +148,10 @@ impl fmt::Display for Event {
                 Note::Following { leader } => write!(f, "{replica} follows {leader}"),
                 Note::Recovered { .. } => write!(f, "{replica} has executed what it adopted"),
                 Note::Resigned => write!(f, "{replica} resigns"),
+                Note::SnapshotSent { .. } => write!(f, "{replica} sends its state"),
+                Note::SnapshotInstalled { slots, .. } => {
+                    write!(f, "{replica} passes over {slots} slots")
+                }
                 Note::RaceLost => write!(f, "{replica} loses a race"),
                 Note::Retransmitted => write!(f, "{replica} has waited long enough"),
                 Note::Committed { .. } => write!(f, "{replica} committed a command of its own"),

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::claim::Claim;
-use crate::command::{Command, RequestId};
+use crate::command::{Command, KeyValue, RequestId};
 use crate::paxos::{Ballot, Value, Vote};
-use crate::protocol::{Executed, Slot};
+use crate::protocol::{Executed, Installed, Slot};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
 /// Something false, and how.
@@ -119,6 +119,27 @@ impl Ledger {
             }
         }
         findings
+    }
+
+    /// A replica took a state from another one: it is what the chosen values lead to.
+    pub(super) fn installed(&self, replica: NodeId, state: &Installed) -> Option<Finding> {
+        let Installed { below, digest } = state;
+        let mut machine = KeyValue::default();
+        for slot in (0..below.0).map(Slot) {
+            match self.chosen.get(&slot) {
+                Some(Value::Command(command)) => drop(machine.execute(command)),
+                Some(Value::Noop) => {}
+                None => {
+                    let how =
+                        format!("{replica} took a state with {slot}, where nothing is chosen");
+                    return Some((Claim::SamePrefix, how));
+                }
+            }
+        }
+        (machine.digest() != *digest).then(|| {
+            let how = format!("{replica} took a state below {below} that no log leads to");
+            (Claim::SamePrefix, how)
+        })
     }
 
     /// Another value is executed where an acknowledged write is.

@@ -15,7 +15,7 @@ use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Config, Mode, Timing};
+use crate::paxos::{Config, Mode, Retention, Timing};
 use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -98,6 +98,7 @@ impl World {
             send: self.setup.send,
             nearest_first: around,
             timing,
+            retention: Retention { slots: self.setup.retained_slots, ..Retention::ALL },
         }
     }
 
@@ -148,11 +149,14 @@ impl World {
         self.fair.stall(self, state, true)
     }
 
-    /// Everything arrives and is durable, until nothing is in flight.
-    fn deliver_all(&self, step: &mut Step<'_>) {
+    /// Everything arrives, but for what is sent to one that is cut off, and is durable, until nothing is
+    /// in flight.
+    fn deliver_all(&self, step: &mut Step<'_>, cut_off: Option<NodeId>) {
         while !step.state.network.is_empty() {
             for packet in std::mem::take(&mut step.state.network) {
-                step.receive(&packet);
+                if Some(packet.to) != cut_off {
+                    step.receive(&packet);
+                }
             }
             self.ids().for_each(|id| step.persist(id));
         }
@@ -262,6 +266,7 @@ const SOMETIMES: [Condition; Sight::ALL.len()] = [
     sometimes::<9>,
     sometimes::<10>,
     sometimes::<11>,
+    sometimes::<12>,
 ];
 
 impl Model for World {
@@ -286,19 +291,21 @@ impl Model for World {
             step.persist(id);
         }
         if self.setup.prelude >= Prelude::Led {
-            self.deliver_all(&mut step);
+            self.deliver_all(&mut step, None);
         }
         if self.setup.prelude >= Prelude::Written {
             let first = ClientId(0);
+            let is_missed = self.setup.prelude == Prelude::Missed;
+            let cut_off = self.ids().last().filter(|_| is_missed);
             step.ask(self.home(first), &Self::command(first, 0));
-            self.deliver_all(&mut step);
+            self.deliver_all(&mut step, cut_off);
             for id in self.ids() {
                 let timers = step.state.node(id).timers.clone();
                 for timer in timers {
                     step.fire(id, timer);
                 }
             }
-            self.deliver_all(&mut step);
+            self.deliver_all(&mut step, cut_off);
         }
         let (mut state, _) = step.finish();
         state.seen = Sights::default();

@@ -31,6 +31,8 @@ pub(super) struct Setup {
     pub(super) is_restarted: bool,
     /// Who may be told to lead.
     pub(super) campaigners: NodeSet,
+    /// How many executed slots are kept, whatever the others have; all, if `None`.
+    pub(super) retained_slots: Option<u64>,
     /// What has happened already when the exploration begins.
     pub(super) prelude: Prelude,
     /// The states from which progress is asked for.
@@ -61,6 +63,8 @@ pub(super) enum Prelude {
     Led,
     /// Every replica has executed the first write of the first client, too.
     Written,
+    /// The same, but the last replica has heard nothing of that write.
+    Missed,
 }
 
 /// The states from which progress is asked for.
@@ -95,6 +99,7 @@ impl Preset {
             trim(),
             election(),
             per_ballot(),
+            snapshot(),
         ]
     }
 
@@ -161,6 +166,7 @@ fn multi(n: usize) -> Setup {
         crashable: NodeSet::EMPTY,
         is_restarted: true,
         campaigners: NodeSet::EMPTY,
+        retained_slots: None,
         prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
         depth: None,
@@ -426,6 +432,22 @@ fn per_ballot() -> Preset {
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            ..multi(3)
+        },
+    }
+}
+
+fn snapshot() -> Preset {
+    Preset {
+        name: "snapshot",
+        about: "a replica that missed a write campaigns, while the others forget the write",
+        setup: Setup {
+            clients: vec![once(R0), once(R2)],
+            budgets: Budgets { campaigns: 1, checkpoints: 2, ..Budgets::default() },
+            campaigners: NodeSet::only(R2),
+            retained_slots: Some(0),
+            prelude: Prelude::Missed,
+            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Adopted, Sight::Installed],
             ..multi(3)
         },
     }

@@ -14,7 +14,9 @@ use super::spent::is_spent;
 use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
 use crate::command::{Command, RequestId};
 use crate::paxos::{Effects, Input, Message, Record, Scope, Value, Vote};
-use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{
+    Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
+};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::sabotage::Saboteur;
@@ -232,8 +234,11 @@ impl<'a> Step<'a> {
             self.flush(id, node, inputs);
         }
         node.timers.extend(timers.into_iter().map(|timer| timer.id));
-        for entry in executed {
-            self.execute(id, entry);
+        for advance in executed {
+            match advance {
+                Advance::Executed(entry) => self.execute(id, entry),
+                Advance::Installed(state) => self.install(id, state),
+            }
         }
         for reply in replies {
             self.reply(id, reply);
@@ -357,7 +362,9 @@ impl<'a> Step<'a> {
             | Note::Campaigning
             | Note::Following { .. }
             | Note::Recovered { .. }
-            | Note::Resigned => {}
+            | Note::Resigned
+            | Note::SnapshotSent { .. }
+            | Note::SnapshotInstalled { .. } => {}
         }
         self.tell(|| Event::Noted { replica: id, note });
     }
@@ -371,6 +378,14 @@ impl<'a> Step<'a> {
             self.note(Some(finding));
         }
         self.tell(|| Event::Executed { replica: id, entry });
+    }
+
+    fn install(&mut self, id: NodeId, state: Installed) {
+        self.state.seen.note(Sight::Installed);
+        let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
+        let finding = ledger.installed(id, &state);
+        self.note(finding);
+        self.tell(|| Event::Installed { replica: id, state });
     }
 
     fn is_asked(&self, command: &Command) -> bool {

@@ -299,6 +299,7 @@ impl Agent {
                 .map(|broken| broken.rule),
             output: new_file(&self.folder)
                 .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
+            retained_slots: deployment.retention.slots,
             seed: deployment.seed.wrapping_add(u64::from(id.0)),
         };
         let status = Arc::new(replica::Status::default());

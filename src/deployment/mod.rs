@@ -16,7 +16,7 @@ pub use target::{Aim, Role, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::command::ClientId;
-use crate::paxos::{Config, Election, Mode, SendPolicy, Timing};
+use crate::paxos::{Config, Election, Mode, Retention, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
 use crate::topology::{self, Links, Site};
@@ -41,6 +41,8 @@ pub struct Deployment {
     pub workload: Workload,
     /// Whether a replica survives a crash.
     pub durability: Durability,
+    /// What a replica keeps of what it has executed.
+    pub retention: Retention,
     /// Of every random stream.
     pub seed: u64,
     /// Load before the measurement.
@@ -111,6 +113,7 @@ impl Deployment {
             send: self.send,
             nearest_first: topology::nearest_first(&self.links, id),
             timing: Timing::for_round_trip(self.longest_round_trip()),
+            retention: self.retention,
         }
     }
 
@@ -234,6 +237,7 @@ mod tests {
                 reads: 0.0,
             },
             durability: Durability::Memory,
+            retention: Retention::ALL,
             seed: 1,
             warmup: Span::ZERO,
             duration: Span::from_millis(100),

@@ -169,6 +169,9 @@ impl Watch {
             }
             Message::Learn { .. }
             | Message::Values { .. }
+            | Message::Trimmed { .. }
+            | Message::Fetch { .. }
+            | Message::Snapshot { .. }
             | Message::Executed { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatAck { .. }

@@ -14,6 +14,8 @@ mod emulation;
 pub use emulation::Emulation;
 mod fault;
 pub use fault::*;
+mod log;
+pub use log::Log;
 mod sections;
 pub use sections::*;
 mod transport;

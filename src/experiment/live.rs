@@ -15,6 +15,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         network: point.network,
         workload: point.workload.clone(),
         durability: point.durability,
+        retention: point.retention,
         seed: trial.seed,
         warmup: point.warmup,
         duration: point.duration,

@@ -9,7 +9,7 @@ use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::paxos::{Config, Election, Mode, Timing};
+use crate::paxos::{Config, Election, Mode, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::sim::{Service, Settings};
@@ -86,6 +86,8 @@ impl Case {
             0 => USUAL_CHECKPOINT_RECORDS,
             _ => kinds.between(4, 100),
         };
+        let (retention, hurry) = retention(seed);
+        let checkpoint_records = hurry.unwrap_or(checkpoint_records);
         let storm = Span(duration.0 / 4 * kinds.between(2, 6));
         let mut calm = Dice::new(seed, Purpose::Calm);
         let dead = dead(&mut calm, &quorums, weather);
@@ -101,6 +103,7 @@ impl Case {
             network,
             workload,
             durability,
+            retention,
             seed: Dice::new(seed, Purpose::World).word(),
             warmup: duration,
             duration: Span::ZERO,
@@ -132,6 +135,23 @@ impl Case {
     /// Whether messages get lost even when the faults are over.
     pub(super) fn is_lossy(&self) -> bool {
         self.deployment.network.conditions.loss > 0.0
+    }
+}
+
+/// How much of the log is kept, and after how many records a checkpoint is made, if not as drawn elsewhere.
+///
+/// Where little is kept, checkpoints are frequent: nothing is forgotten without one.
+fn retention(seed: u64) -> (Retention, Option<u64>) {
+    let mut dice = Dice::new(seed, Purpose::Retention);
+    let is_short = dice.one_in(3);
+    let slots = dice.pick(&[0, 0, 1, 2, 3, 5, 10, 20]);
+    // So that a state of a few short values is several parts.
+    let part_bytes = dice.pick(&[1 << 20, 64, 200]);
+    let checkpoint_records = dice.pick(&[1, 1, 2, 4, 10, 40]);
+    if is_short {
+        (Retention { slots: Some(slots), part_bytes }, Some(checkpoint_records))
+    } else {
+        (Retention::ALL, None)
     }
 }
 
@@ -215,7 +235,16 @@ fn costs(seed: u64) -> (Service, Network) {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Deployment {
-            mode, quorums, election, send, links, workload, durability, warmup, ..
+            mode,
+            quorums,
+            election,
+            send,
+            links,
+            workload,
+            durability,
+            retention,
+            warmup,
+            ..
         } = &self.deployment;
         let Service { receive, send: sending, sync } = self.settings.service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
@@ -269,6 +298,9 @@ impl fmt::Display for Case {
             ms(fill_after),
             self.checkpoint_records
         )?;
+        if let Retention { slots: Some(slots), part_bytes } = retention {
+            writeln!(f, "{slots} slots are retained, a part of a snapshot has {part_bytes} B")?;
+        }
         writeln!(f, "faults are over {} after the first operation", ms(self.storm))?;
         for Fault { at, harm, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
@@ -309,6 +341,8 @@ mod tests {
         assert!(count(|case| case.deployment.mode == Mode::Classic) > 60);
         assert!(count(|case| case.deployment.durability == Durability::Memory) > 20);
         assert!(count(|case| !case.dead.is_empty()) > 15);
+        let is_short = |case: &Case| case.deployment.retention.slots.is_some();
+        assert!((80..120).contains(&count(is_short)));
         assert!(count(Case::is_lossy) > 30);
         assert!(count(|case| case.settings.service.sync > Span::ZERO) > 150);
     }

@@ -26,10 +26,12 @@ pub(super) enum Purpose {
     Calm = 8,
     /// The seed of the simulated world.
     World = 9,
+    /// How much of the log replicas keep.
+    Retention = 10,
     /// Whether leaders are elected, and how soon they are suspected.
-    Election = 10,
+    Election = 11,
     /// Whether each ballot has a phase-2 quorum of its own.
-    PerBallot = 11,
+    PerBallot = 12,
 }
 
 /// One random stream.

@@ -8,7 +8,7 @@ use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
 use crate::paxos::{Message, Record};
-use crate::protocol::{Envelope, Executed, Note, Protocol, Reply};
+use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply};
 use crate::quorum::NodeId;
 use crate::sabotage::Saboteur;
 use crate::sim::{Observer, Sent};
@@ -157,6 +157,10 @@ impl Observer<Saboteur> for Shared {
         eyes.trace(|trace| trace.executed(now, by, executed));
         let verdict = eyes.watch.executed(by, executed);
         eyes.judge(now, verdict);
+    }
+
+    fn installed(&mut self, now: Time, by: NodeId, installed: &Installed) {
+        self.look(|eyes| eyes.trace(|trace| trace.installed(now, by, installed)));
     }
 
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {

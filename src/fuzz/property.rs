@@ -58,6 +58,8 @@ impl Property {
             Unlawful::Disagreement { .. }
             | Unlawful::Rewritten { .. }
             | Unlawful::Order { .. }
+            | Unlawful::StateDiffers { .. }
+            | Unlawful::StateUnfounded { .. }
             | Unlawful::Missing { .. } => Self::Agreement,
             Unlawful::NotIssued { .. } | Unlawful::Changed { .. } => Self::Validity,
             Unlawful::StaleRead { .. } | Unlawful::RealTime { .. } => Self::Linearizability,

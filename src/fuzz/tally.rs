@@ -41,7 +41,7 @@ impl AddAssign for Tally {
 
 impl Tally {
     /// Everything that is counted, by the name of its row.
-    pub fn rows(&self) -> [(&'static str, u64); 23] {
+    pub fn rows(&self) -> [(&'static str, u64); 25] {
         let counts = &self.counts;
         [
             ("operations issued", self.issued),
@@ -66,6 +66,8 @@ impl Tally {
             ("leader changes", counts.leaderships),
             ("races lost", counts.races_lost),
             ("time-outs", counts.retransmissions),
+            ("snapshots sent", counts.snapshots_sent),
+            ("snapshots installed", counts.snapshots_installed),
             ("virtual seconds", self.virtual_time.0 / 1_000_000_000),
         ]
     }

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::watch::{Chosen, named};
 use crate::command::{ClientId, Command};
 use crate::paxos::{Message, Record, Value};
-use crate::protocol::{Executed, Note, Reply};
+use crate::protocol::{Executed, Installed, Note, Reply};
 use crate::quorum::NodeId;
 use crate::sim::Sent;
 use crate::time::Time;
@@ -123,9 +123,14 @@ impl Trace {
         self.by(at, by, &format!("executes {}: {what}{again}", executed.slot));
     }
 
+    pub(super) fn installed(&mut self, at: Time, by: NodeId, installed: &Installed) {
+        let below = installed.below.0;
+        self.by(at, by, &format!("INSTALLS a state with every slot below {below} executed"));
+    }
+
     pub(super) fn noted(&mut self, at: Time, by: NodeId, note: &Note) {
         match note {
-            Note::Committed { .. } => {}
+            Note::Committed { .. } | Note::SnapshotInstalled { .. } => {}
             Note::Leading { adopted_count, filled_count, .. } => {
                 self.by(at, by, &format!("LEADS: adopted {adopted_count}, filled {filled_count}"));
             }
@@ -134,6 +139,7 @@ impl Trace {
             Note::Following { leader } => self.by(at, by, &format!("follows {leader}")),
             Note::Recovered { .. } => self.by(at, by, "has executed what it adopted"),
             Note::Resigned => self.by(at, by, "resigns"),
+            Note::SnapshotSent { bytes } => self.by(at, by, &format!("sends its state, {bytes} B")),
             Note::RaceLost => self.by(at, by, "loses a race"),
             Note::Retransmitted => self.by(at, by, "has waited long enough"),
         }

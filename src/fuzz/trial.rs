@@ -70,7 +70,9 @@ impl<'a> Trial<'a> {
         world.set_checkpoint_records(case.checkpoint_records);
         let start = world.schedule().warmup_from;
         let trace = is_traced.then(|| Trace::new(case, start));
-        let watch = Watch::new(&deployment.quorums, deployment.links.client_regions.len());
+        let clients = deployment.links.client_regions.len();
+        let is_own = deployment.retention.slots.is_some();
+        let watch = Watch::new(&deployment.quorums, clients, is_own);
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
         Self { case, world, eyes, start, calm_at: start + case.storm }

@@ -27,6 +27,8 @@ pub(super) struct Watch {
     released: Vec<Told>,
     /// By replica: it told that the slots below are durably executed.
     durable_below: Vec<Slot>,
+    /// What a replica has durably executed it may forget, whatever the others have.
+    is_own_forgettable: bool,
     /// Requests without an answer.
     outstanding: BTreeSet<RequestId>,
     /// By client: how many requests it issued.
@@ -77,7 +79,11 @@ struct Told {
 }
 
 impl Watch {
-    pub(super) fn new(quorums: &QuorumSystem, client_count: usize) -> Self {
+    pub(super) fn new(
+        quorums: &QuorumSystem,
+        client_count: usize,
+        is_own_forgettable: bool,
+    ) -> Self {
         let n = quorums.n();
         Self {
             quorums: quorums.clone(),
@@ -85,6 +91,7 @@ impl Watch {
             told: vec![Told::default(); n],
             released: vec![Told::default(); n],
             durable_below: vec![Slot::ZERO; n],
+            is_own_forgettable,
             outstanding: BTreeSet::new(),
             issued: vec![0; client_count],
             announced: BTreeMap::new(),
@@ -138,7 +145,7 @@ impl Watch {
         message: &Message,
         chosen: &mut Vec<Chosen>,
     ) -> Verdict {
-        let forgettable_below = self.forgettable_below();
+        let forgettable_below = self.forgettable_below(by);
         let released = &mut self.released[usize::from(by.0)];
         match message {
             Message::Phase1b { ballot, scope, .. } => {
@@ -217,15 +224,19 @@ impl Watch {
     ///
     /// It has executed the slots below `executed_below`.
     pub(super) fn restarted(
-        &self,
+        &mut self,
         replica: NodeId,
         acceptor: &Acceptor,
         executed_below: Slot,
     ) -> Verdict {
         // What every replica has durably executed may be forgotten; a single one tells nobody.
-        let forgettable_below = match self.durable_below.len() {
-            1 => executed_below,
-            _ => self.forgettable_below(),
+        let forgettable_below = if self.durable_below.len() == 1 {
+            executed_below
+        } else {
+            // It starts from a checkpoint, of which it may have had no time to tell.
+            let known = &mut self.durable_below[usize::from(replica.0)];
+            *known = (*known).max(executed_below);
+            self.forgettable_below(replica)
         };
         let told = &self.told[usize::from(replica.0)];
         let beyond = Slot(told.slots.len() as u64);
@@ -253,9 +264,12 @@ impl Watch {
         }
     }
 
-    /// Every replica told that it has durably executed the slots below: who forgets what was promised
-    /// there takes nothing back, for nobody will ever propose there.
-    fn forgettable_below(&self) -> Slot {
+    /// Every replica, or this one, told that it has durably executed the slots below: who forgets what
+    /// was promised there takes nothing back, for nobody will ever propose there, or it will not vote.
+    fn forgettable_below(&self, by: NodeId) -> Slot {
+        if self.is_own_forgettable {
+            return self.durable_below[usize::from(by.0)];
+        }
         self.durable_below.iter().min().copied().unwrap_or_default()
     }
 

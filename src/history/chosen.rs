@@ -5,6 +5,8 @@
 //! bytes before, and its first slot is the one that its checkpoint leads up to.
 //! Within a segment slots follow one another, so they are not written; one that does not follow is
 //! written with its number, because showing that is what a log is for.
+//! A replica that takes the state of another one passes over slots, and says so, with the digest of
+//! that state: to pass over slots without a word is something else.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,7 +16,7 @@ use serde::Serialize;
 use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
 use super::{Error, Kind, facts};
 use crate::command::{ClientId, RequestId};
-use crate::protocol::{Executed, Slot};
+use crate::protocol::{Advance, Executed, Installed, Slot};
 use crate::quorum::NodeId;
 
 const MAGIC: [u8; 4] = *b"FPXR";
@@ -23,6 +25,8 @@ const WRITE: u8 = 2;
 const READ: u8 = 3;
 /// The entry after this is of another slot than the next.
 const JUMP: u8 = 4;
+/// A state was installed instead of an entry.
+const INSTALLED: u8 = 5;
 const ENTRY: u8 = 0x07;
 /// The entry changed the state machine.
 const APPLIED: u8 = 0x08;
@@ -74,6 +78,8 @@ pub enum Record {
     Start(Slot),
     /// It executed a slot.
     Entry(Entry),
+    /// It took the state of another replica, and goes on behind it.
+    Installed(Installed),
 }
 
 /// What differences are taken from.
@@ -133,6 +139,22 @@ impl ChosenWriter {
         self.sink.varint(command.key);
         if command.kind == Kind::Write {
             self.sink.word(command.digest);
+        }
+    }
+
+    /// The state of another replica is installed.
+    pub fn installed(&mut self, Installed { below, digest }: Installed) {
+        self.sink.byte(INSTALLED);
+        self.sink.varint(below.0);
+        self.sink.varint(digest);
+        self.previous.slot = below.0;
+    }
+
+    /// The state machine went on.
+    pub fn advance(&mut self, advance: &Advance) {
+        match advance {
+            Advance::Executed(executed) => self.entry(&Entry::of(executed)),
+            Advance::Installed(installed) => self.installed(*installed),
         }
     }
 
@@ -226,9 +248,16 @@ impl<R: Read> ChosenReader<R> {
                     self.source.check()?;
                     has_ended = true;
                 }
+                INSTALLED => return self.installed().map(Some).map_err(truncated),
                 _ => return self.entry(tag).map(Some).map_err(truncated),
             }
         }
+    }
+
+    fn installed(&mut self) -> Result<Record, Error> {
+        let (below, digest) = (Slot(self.source.varint()?), self.source.varint()?);
+        self.previous.slot = below.0;
+        Ok(Record::Installed(Installed { below, digest }))
     }
 
     fn entry(&mut self, mut tag: u8) -> Result<Record, Error> {
@@ -386,6 +415,29 @@ mod tests {
         log.remove(2);
         log.swap(0, 1);
         assert_eq!(read(&write(4, &log)).0, records(4, &log));
+    }
+
+    #[test]
+    fn an_installed_state_is_read_and_what_follows_it_goes_on_there() {
+        let installed = Installed { below: Slot(900), digest: u64::MAX - 3 };
+        let (before, after) = (entries(0, 5), entries(900, 5));
+        let mut writer = ChosenWriter::new(NodeId(2), Slot(0));
+        for entry in &before {
+            writer.entry(entry);
+        }
+        writer.installed(installed);
+        for entry in &after {
+            writer.entry(entry);
+        }
+        let mut expected = records(0, &before);
+        expected.push(Record::Installed(installed));
+        expected.extend(after.iter().copied().map(Record::Entry));
+        let bytes = writer.finish();
+        assert_eq!(read(&bytes).0, expected);
+        // Cut in the middle of it, it was never there.
+        let (found, error) = read(&bytes[..bytes.len() - 70]);
+        assert!(matches!(error, Some(Error::Truncated { .. })));
+        assert_eq!(found, expected[..found.len()]);
     }
 
     #[test]

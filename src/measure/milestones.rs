@@ -72,7 +72,11 @@ impl Milestones {
     pub(super) fn note(&mut self, now: Time, note: &Note) -> Option<Milestone> {
         let step = match *note {
             Note::Committed { .. } if self.is_first_awaited => Step::Committing,
-            Note::Committed { .. } | Note::RaceLost | Note::Retransmitted => return None,
+            Note::Committed { .. }
+            | Note::RaceLost
+            | Note::Retransmitted
+            | Note::SnapshotSent { .. }
+            | Note::SnapshotInstalled { .. } => return None,
             Note::Leading { phase1, adopted_count, filled_count } => {
                 Step::Leading { phase1, adopted_count, filled_count }
             }

@@ -42,7 +42,7 @@ impl Phase {
 
 /// Records what one replica says about its work.
 ///
-/// Only what happens in the window counts, but for a [`Milestone`]: what is said of leadership is kept
+/// Only what happens in the window counts, but for a [`Milestone`] and for snapshots: what is said of leadership is kept
 /// whenever it is, because it mostly is before the window or after a fault.
 #[derive(Debug)]
 pub struct PhaseRecorder {
@@ -51,6 +51,8 @@ pub struct PhaseRecorder {
     milestones: Milestones,
     race_lost_count: u64,
     retransmitted_count: u64,
+    snapshot_sent_count: u64,
+    snapshot_installed_count: u64,
 }
 
 impl PhaseRecorder {
@@ -62,12 +64,16 @@ impl PhaseRecorder {
             milestones: Milestones::default(),
             race_lost_count: 0,
             retransmitted_count: 0,
+            snapshot_sent_count: 0,
+            snapshot_installed_count: 0,
         }
     }
 
     /// The replica said something, `now`; the milestone, if it is one that is kept.
     #[inline]
     pub fn note(&mut self, now: Time, note: &Note) -> Option<Milestone> {
+        self.snapshot_sent_count += u64::from(matches!(note, Note::SnapshotSent { .. }));
+        self.snapshot_installed_count += u64::from(matches!(note, Note::SnapshotInstalled { .. }));
         if self.window.contains(now) {
             self.count(note);
         }
@@ -90,7 +96,9 @@ impl PhaseRecorder {
             | Note::Campaigning
             | Note::Following { .. }
             | Note::Recovered { .. }
-            | Note::Resigned => {}
+            | Note::Resigned
+            | Note::SnapshotSent { .. }
+            | Note::SnapshotInstalled { .. } => {}
             Note::RaceLost => self.race_lost_count += 1,
             Note::Retransmitted => self.retransmitted_count += 1,
         }
@@ -118,6 +126,8 @@ impl PhaseRecorder {
             omitted_count,
             race_lost_count: self.race_lost_count,
             retransmitted_count: self.retransmitted_count,
+            snapshot_sent_count: self.snapshot_sent_count,
+            snapshot_installed_count: self.snapshot_installed_count,
         }
     }
 }
@@ -134,6 +144,10 @@ pub struct PhaseRecording {
     pub race_lost_count: u64,
     /// How often it sent messages again after a time-out.
     pub retransmitted_count: u64,
+    /// How often it sent its state to one that was behind, in the window or not.
+    pub snapshot_sent_count: u64,
+    /// How often it took the state of another one, in the window or not.
+    pub snapshot_installed_count: u64,
 }
 
 impl PhaseRecording {

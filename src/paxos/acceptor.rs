@@ -149,12 +149,13 @@ impl Acceptor {
         self.promised_from(Slot::ZERO)
     }
 
-    /// Slots below this are forgotten: every replica has durably executed them.
-    pub(super) fn first(&self) -> Slot {
+    /// Slots below this are forgotten: they are chosen, and this replica has durably executed them.
+    pub fn first(&self) -> Slot {
         self.slots.first()
     }
 
-    /// Forgets the slots below `slot`, which every replica has durably executed.
+    /// Forgets the slots below `slot`, which this replica has durably executed: it never votes there
+    /// again, and whoever asks for a promise is told.
     pub(super) fn forget_below(&mut self, slot: Slot) {
         self.slots.forget_below(slot);
     }

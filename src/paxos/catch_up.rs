@@ -2,12 +2,14 @@
 //!
 //! A proposer tells that slots are chosen, without their values: whoever voted at its ballot has them.
 //! Whoever has not asks for them, and a replica that was restarted asks for everything it missed.
+//! What is forgotten cannot be taught value by value: `snapshot.rs`.
 //! Counting votes is not done here, nor execution.
 
 use super::Effects;
 use super::ballot::Ballot;
 use super::message::{Message, Value};
 use super::replica::{Proposer, Replica, TimerKind};
+use super::snapshot::Fetching;
 use crate::protocol::Slot;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -65,6 +67,9 @@ impl Replica {
         below: Slot,
         effects: &mut Effects,
     ) {
+        if self.answer_trimmed(from, first, self.learner.first(), effects) {
+            return;
+        }
         let values = self.learner.values(first, below, ANSWER_BYTES);
         effects.send(NodeSet::only(from), self.values_message(first, values));
     }
@@ -102,7 +107,7 @@ impl Replica {
     }
 
     /// Asks for chosen values; everybody, if they do not come before a time-out.
-    fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
+    pub(super) fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
         self.learning_below = self.learning_below.max(below);
         effects.send(NodeSet::only(from), Message::Learn { first, below });
         self.arm_catch_up(effects);
@@ -117,11 +122,15 @@ impl Replica {
         Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
     }
 
-    pub(super) fn catch_up_again(&self, effects: &mut Effects) {
+    pub(super) fn catch_up_again(&mut self, effects: &mut Effects) {
         let is_behind = self.learner.executed_below() < self.learning_below;
-        if self.is_rejoining || is_behind {
-            effects.send(self.config.others(), self.everything_after_execution());
-            self.arm_catch_up(effects);
+        if !self.is_rejoining && !is_behind {
+            self.fetching = Fetching::default();
+            return;
         }
+        if self.fetching.has_stalled() {
+            effects.send(self.config.others(), self.everything_after_execution());
+        }
+        self.arm_catch_up(effects);
     }
 }

@@ -307,6 +307,20 @@ impl Replica {
         self.awaiting.insert(slot, awaiting);
     }
 
+    /// The state of another replica is installed, in which the slots below `below` are executed: own
+    /// commands that were to go there take later slots, and execute once however often they are chosen.
+    pub(super) fn pass_over_attempts(&mut self, below: Slot, effects: &mut Effects) {
+        let classic = self.classic();
+        classic.next = classic.next.max(below);
+        let later = classic.attempts.split_off(&below);
+        let passed = std::mem::replace(&mut classic.attempts, later);
+        for Attempt { command, submitted, started, lost_count, .. } in passed.into_values() {
+            if command.is_some() {
+                self.open_attempt(command, submitted, started, lost_count, effects);
+            }
+        }
+    }
+
     /// A chosen slot behind one that is not: somebody may have died with the slot in hand.
     pub(super) fn watch_for_holes(&mut self, effects: &mut Effects) {
         let (has_gap, executed_below) = (self.learner.has_gap(), self.learner.executed_below());

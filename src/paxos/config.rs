@@ -86,6 +86,27 @@ impl Detector {
     }
 }
 
+/// What replicas keep of what they have executed, and how they send their state to whoever needs more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Retention {
+    /// Slots that a replica has durably executed are forgotten when they lie more than so many behind
+    /// the last one it executed, whatever the others have; never, if `None`.
+    ///
+    /// What every replica has durably executed is forgotten in any case.
+    pub slots: Option<u64>,
+    /// A state is sent in parts of about so many bytes.
+    pub part_bytes: usize,
+}
+
+impl Retention {
+    /// What no replica may have to be taught is kept, and nothing else is forgotten.
+    pub const ALL: Self = Self { slots: None, part_bytes: 1 << 20 };
+
+    /// As many slots as are kept where nobody says how many: a tenth of a gigabyte of small commands,
+    /// a third of a second of the fastest load, and minutes of the load of most experiments.
+    pub const USUAL: Self = Self { slots: Some(100_000), ..Self::ALL };
+}
+
 /// The configuration of one replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Config {
@@ -103,6 +124,8 @@ pub struct Config {
     pub nearest_first: Vec<NodeId>,
     /// How long it waits.
     pub timing: Timing,
+    /// What it keeps of what it has executed.
+    pub retention: Retention,
 }
 
 impl Config {

@@ -15,6 +15,7 @@
 //! | `Phase1b`, `Phase2b`, `Refused`, `HeartbeatAck`, `PreVoteGranted` | they go to the proposer that asked, so the ballot is the receiver's own, of this life or an earlier one |
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
+//! | `Snapshot` | parts are numbered from 0 |
 //! | `Phase2b` | votes are merged upwards, within one batch of proposals |
 //! | `Refused` | only a higher promise refuses |
 //! | `Chosen`, `Learn` | ranges begin where they end or before |
@@ -133,6 +134,14 @@ pub enum Impossible {
         /// Which ballot announced it.
         ballot: Ballot,
     },
+    /// A part of a state that the state does not have.
+    #[error("part {part}, from 0, of a state of {count} parts")]
+    Part {
+        /// Which.
+        part: u64,
+        /// How many there are.
+        count: u64,
+    },
     /// A refusal without a reason.
     #[error("it refuses {ballot} for the promise of {promised}, which is not higher")]
     Refusal {
@@ -185,8 +194,9 @@ impl Message {
                 let (Scope::Only(slot) | Scope::From(slot)) = scope;
                 check_slot(*slot)
             }
-            Self::Phase1b { ballot, scope, votes, quorums } => {
+            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
                 receivers(*ballot)?;
+                check_slot(*trimmed_below)?;
                 check_announced(*ballot, quorums, n)?;
                 check_votes(*ballot, *scope, votes, n)
             }
@@ -224,7 +234,14 @@ impl Message {
                 check_slot(*executed_below)?;
                 values.iter().try_for_each(check_value)
             }
-            Self::Executed { below } => check_slot(*below),
+            Self::Executed { below } | Self::Trimmed { below } => check_slot(*below),
+            Self::Fetch { executed_below } => check_slot(*executed_below),
+            Self::Snapshot { executed_below, part, part_count, .. } => {
+                let (part, count) = (u64::from(*part), u64::from(*part_count));
+                let is_one = part < count;
+                is_one.then_some(()).ok_or(Impossible::Part { part, count })?;
+                check_slot(*executed_below)
+            }
             Self::Heartbeat { ballot, chosen_below } => {
                 senders(*ballot)?;
                 check_slot(*chosen_below)
@@ -353,7 +370,7 @@ mod tests {
 
     use super::*;
     use crate::command::RequestId;
-    use crate::paxos::{Election, Mode, SendPolicy, Timing};
+    use crate::paxos::{Election, Mode, Retention, SendPolicy, Timing};
     use crate::quorum::QuorumSystem;
     use crate::time::Span;
 
@@ -368,6 +385,7 @@ mod tests {
             election: Election::Fixed,
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
+            retention: Retention::ALL,
             timing: Timing::for_round_trip(Span::ZERO),
         }
     }
@@ -395,6 +413,7 @@ mod tests {
             scope,
             votes: votes.iter().map(vote).collect(),
             quorums: Vec::new(),
+            trimmed_below: Slot(0),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The learner: which values are known to be chosen, and their execution in slot order.
 //!
 //! It does not count votes; it is told that a slot is chosen.
-//! It keeps what it executed until every replica has durably executed it, to teach those behind.
+//! It keeps what it executed for a while, to teach those behind; whoever is farther behind is given
+//! the state machine as it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,24 @@ impl Learner {
         self.end() > self.executed_below
     }
 
+    /// The values of slots below this are forgotten.
+    pub(super) fn first(&self) -> Slot {
+        self.chosen.first()
+    }
+
+    /// The state machine, in which every slot below [`Self::executed_below`] is executed.
+    pub(super) const fn machine(&self) -> &KeyValue {
+        &self.machine
+    }
+
+    /// Takes the state machine of another replica, in which every slot below `below` is executed.
+    pub(super) fn install(&mut self, below: Slot, machine: KeyValue) {
+        assert!(below > self.executed_below, "a state below {below} takes back what is executed");
+        self.machine = machine;
+        self.executed_below = below;
+        self.chosen.forget_below(below);
+    }
+
     /// Consecutive chosen values from `first` to before `below`, until they fill `bytes`.
     pub(super) fn values(&self, first: Slot, below: Slot, bytes: usize) -> Vec<Value> {
         let mut filled = 0;
@@ -81,7 +100,7 @@ impl Learner {
             .collect()
     }
 
-    /// Forgets the values below `slot`, which every replica has durably executed.
+    /// Forgets the values below `slot`, which are durably executed here.
     pub(super) fn forget_below(&mut self, slot: Slot) {
         assert!(slot <= self.executed_below, "{slot} is forgotten before it is executed");
         self.chosen.forget_below(slot);

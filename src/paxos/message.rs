@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::acceptor::Acceptor;
 use super::ballot::Ballot;
 use super::learner::Learner;
-use crate::command::{Command, Operation};
+use crate::command::{Command, Operation, Part};
 use crate::protocol::Slot;
 use crate::quorum::NodeSet;
 
@@ -85,6 +85,9 @@ pub enum Message {
         votes: Vec<(Slot, Vote)>,
         /// Phase-2 quorums announced at lower ballots that a phase 1 must meet, ascending.
         quorums: Vec<(Ballot, NodeSet)>,
+        /// Every slot below this is chosen, executed and forgotten here: nothing is reported of it, and
+        /// nothing else may be proposed there.
+        trimmed_below: Slot,
     },
     /// Accept: vote for this value.
     Phase2a {
@@ -139,6 +142,27 @@ pub enum Message {
         values: Vec<Value>,
         /// The sender has executed every slot below this.
         executed_below: Slot,
+    },
+    /// What was asked for is forgotten: every slot below this is chosen, and executed by the sender.
+    Trimmed {
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// Send me your state.
+    Fetch {
+        /// The sender has executed every slot below this.
+        executed_below: Slot,
+    },
+    /// A part of the sender's state, as it was when it was asked for.
+    Snapshot {
+        /// Every slot below this is executed in it.
+        executed_below: Slot,
+        /// Which part, from 0.
+        part: u32,
+        /// Of how many.
+        part_count: u32,
+        /// What is in it.
+        content: Part,
     },
     /// The sender has every slot below this durably executed: whoever holds older votes may forget them when all say so.
     Executed {
@@ -211,8 +235,8 @@ pub struct Checkpoint {
     pub(super) acceptor: Acceptor,
     /// Rounds below this may have been used.
     pub(super) rounds_below: u64,
-    /// The state machine, and what is known to be chosen: also what is executed, as long as some
-    /// replica may have to be told.
+    /// The state machine, and what is known to be chosen: also what is executed, as long as it is
+    /// kept for those behind.
     pub(super) learner: Learner,
 }
 

@@ -32,6 +32,7 @@ mod learner;
 mod message;
 mod multi;
 mod replica;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -39,7 +40,7 @@ mod words;
 
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;
-pub use config::{Config, Detector, Election, Mode, SendPolicy, Timing};
+pub use config::{Config, Detector, Election, Mode, Retention, SendPolicy, Timing};
 pub use impossible::{Impossible, VALUE_BYTES_MAX};
 pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};
 pub use replica::Replica;

@@ -72,9 +72,20 @@ struct Preparing {
     announced: BTreeSet<NodeSet>,
     promises: NodeSet,
     refused_by: NodeSet,
+    /// When the promises were those of a phase-1 quorum.
+    granted_at: Option<Time>,
+    /// No promise says anything of the slots below this, which are chosen; and who says so.
+    trimmed: (Slot, NodeId),
     /// The vote of the highest ballot in each slot that any promise reported.
     reported: BTreeMap<Slot, Vote>,
     since: Time,
+}
+
+/// What a promise for all slots reports.
+pub(super) struct Reported {
+    pub(super) votes: Vec<(Slot, Vote)>,
+    pub(super) quorums: Vec<(Ballot, NodeSet)>,
+    pub(super) trimmed_below: Slot,
 }
 
 /// A phase 2 under way.
@@ -208,6 +219,8 @@ impl Replica {
             announced: BTreeSet::new(),
             promises: NodeSet::EMPTY,
             refused_by: NodeSet::EMPTY,
+            granted_at: None,
+            trimmed: (Slot::ZERO, myself),
             reported: BTreeMap::new(),
             since: now,
         });
@@ -222,10 +235,10 @@ impl Replica {
         now: Time,
         from: NodeId,
         ballot: Ballot,
-        votes: Vec<(Slot, Vote)>,
-        quorums: Vec<(Ballot, NodeSet)>,
+        reported: Reported,
         effects: &mut Effects,
     ) {
+        let Reported { votes, quorums, trimmed_below } = reported;
         let State::Preparing(preparing) = &mut self.multi().state else { return };
         // A late promise of an older ballot says nothing about this one.
         if ballot != preparing.ballot || !preparing.promises.insert(from) {
@@ -238,9 +251,29 @@ impl Replica {
             }
         }
         preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
-        let (promises, announced) = (preparing.promises, preparing.announced.clone());
-        if self.config.quorums.is_phase1_over(promises, announced) {
+        preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
+        self.lead_when_level(now, effects);
+    }
+
+    /// With a phase-1 quorum it leads, as soon as it has executed every slot that one of them trimmed.
+    ///
+    /// Those slots are chosen and nobody reports with what, so nothing may be proposed there (why that
+    /// is enough: `snapshot.rs`); it could not answer for later ones before it has executed them.
+    pub(super) fn lead_when_level(&mut self, now: Time, effects: &mut Effects) {
+        let Proposer::Multi(Multi { state: State::Preparing(preparing), .. }) = &mut self.proposer
+        else {
+            return;
+        };
+        let announced = preparing.announced.iter().copied();
+        if !self.config.quorums.is_phase1_over(preparing.promises, announced) {
+            return;
+        }
+        preparing.granted_at = preparing.granted_at.or(Some(now));
+        let (trimmed_below, trimmed_by) = preparing.trimmed;
+        if self.learner.executed_below() >= trimmed_below {
             self.lead(now, effects);
+        } else {
+            self.handle_trimmed(trimmed_by, trimmed_below, effects);
         }
     }
 
@@ -257,14 +290,14 @@ impl Replica {
         let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
             unreachable!("only a proposer in phase 1 begins to lead")
         };
-        let Preparing { ballot, from, quorum, mut reported, since, .. } = preparing;
+        let Preparing { ballot, from, quorum, mut reported, since, granted_at, .. } = preparing;
         multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
         let mut own = std::mem::take(&mut multi.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
         let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
         multi.next = end;
         multi.in_flight.forget_below(executed_below);
-        multi.recovering = multi.watch.is_some().then_some((end, now));
+        multi.recovering = multi.watch.is_some().then_some((end, granted_at.unwrap_or(now)));
         let (mut adopted_count, mut filled_count) = (0, 0);
         for slot in (from.max(executed_below).0..end.0).map(Slot) {
             if self.learner.is_chosen(slot) {
@@ -285,7 +318,7 @@ impl Replica {
             };
             self.propose(now, slot, value, submitted, effects);
         }
-        let phase1 = now.since(since);
+        let phase1 = granted_at.unwrap_or(now).since(since);
         effects.notes.push(Note::Leading { phase1, adopted_count, filled_count });
         while let Some((submitted, command)) = self.multi().queue.pop_front() {
             self.propose_next(now, command, submitted, effects);
@@ -510,6 +543,36 @@ impl Replica {
             chosen_at: now,
         };
         self.awaiting.insert(slot, awaiting);
+    }
+
+    /// The state of another replica is installed, in which the slots below `below` are executed.
+    ///
+    /// Whether own proposals there were chosen is not known: whoever asked for one is sent on, and
+    /// finds out by asking again.
+    /// A leader that passed over one of them gives up its ballot, for "chosen below" would vouch for
+    /// votes at this ballot in slots where it may have lost; it runs phase 1 again, unless it knows
+    /// of a rival.
+    pub(super) fn pass_over_proposals(&mut self, now: Time, below: Slot, effects: &mut Effects) {
+        let was_leading = self.is_leader();
+        if was_leading {
+            self.give_up(now, effects);
+        }
+        let myself = self.config.id;
+        let multi = self.multi();
+        let leader = multi.leader_of(myself);
+        let is_preparing = matches!(multi.state, State::Preparing(_));
+        let passed: Vec<Proposal> = multi.in_flight.take_below(below).collect();
+        for Proposal { value, submitted, .. } in passed {
+            let Value::Command(command) = value else { continue };
+            if is_preparing {
+                multi.queue.push_back((submitted, command));
+            } else {
+                effects.replies.push(Reply::NotLeader { request: command.request, leader });
+            }
+        }
+        if was_leading && multi.rival < multi.last {
+            self.campaign(now, effects);
+        }
     }
 
     fn forget_finished(&mut self) {

@@ -2,7 +2,7 @@
 //!
 //! This file dispatches, and holds the roles that classic and Multi-Paxos share.
 //! What a proposer does is in `classic.rs` and `multi.rs`; how one that is behind learns, in
-//! `catch_up.rs`.
+//! `catch_up.rs` and `snapshot.rs`.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,12 @@ use super::config::{Config, Election, Mode};
 use super::impossible;
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
-use super::multi::Multi;
+use super::multi::{Multi, Reported};
+use super::snapshot::Fetching;
 use super::window::Window;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command, RequestId};
-use crate::protocol::{Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Advance, Executed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -35,8 +36,12 @@ pub struct Replica {
     executed: BTreeMap<NodeId, Slot>,
     /// Slots below this every replica has durably executed.
     forgettable_below: Slot,
+    /// Slots below this are durably executed here.
+    pub(super) durable_below: Slot,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
     pub(super) learning_below: Slot,
+    /// The state that it was sent so far, or waits for.
+    pub(super) fetching: Fetching,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
@@ -56,6 +61,10 @@ const HORIZON: u64 = 1 << 20;
 
 /// The proposer of one of the two modes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a replica has one, and reaches for it with every message"
+)]
 pub(super) enum Proposer {
     Classic(Classic),
     Multi(Multi),
@@ -134,9 +143,11 @@ impl Replica {
             awaiting: Window::default(),
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
+            fetching: Fetching::default(),
             is_rejoining: false,
             is_to_campaign: false,
             forgettable_below: Slot::ZERO,
+            durable_below: Slot::ZERO,
         }
     }
 
@@ -253,15 +264,18 @@ impl Replica {
                 // is chosen in them, and will be asked for its promise again.
                 effects.send(NodeSet::only(from), self.everything_after_execution());
             }
-            Message::Phase1b { ballot, scope, votes, quorums } => match (&self.proposer, scope) {
-                (Proposer::Multi(_), Scope::From(_)) => {
-                    self.handle_phase1b_all(now, from, ballot, votes, quorums, effects);
+            Message::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
+                match (&self.proposer, scope) {
+                    (Proposer::Multi(_), Scope::From(_)) => {
+                        let reported = Reported { votes, quorums, trimmed_below };
+                        self.handle_phase1b_all(now, from, ballot, reported, effects);
+                    }
+                    (Proposer::Classic(_), Scope::Only(slot)) => {
+                        self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
+                    }
+                    _ => {}
                 }
-                (Proposer::Classic(_), Scope::Only(slot)) => {
-                    self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
-                }
-                _ => {}
-            },
+            }
             Message::Phase2a { ballot, slot, value, chosen_below } => {
                 if slot < horizon {
                     self.handle_phase2a(from, ballot, slot, value, effects);
@@ -294,6 +308,12 @@ impl Replica {
                 if first.0.saturating_add(values.len() as u64) > horizon.0 => {}
             Message::Values { first, values, executed_below } => {
                 self.handle_values(now, from, first, values, executed_below, effects);
+            }
+            Message::Trimmed { below } => self.handle_trimmed(from, below, effects),
+            Message::Fetch { executed_below } => self.handle_fetch(from, executed_below, effects),
+            Message::Snapshot { executed_below, part, part_count, content } => {
+                let place = (part, part_count);
+                self.handle_snapshot(now, from, executed_below, place, content, effects);
             }
             Message::Executed { below } => self.handle_executed(from, below),
             Message::Heartbeat { ballot, chosen_below } => {
@@ -335,7 +355,7 @@ impl Replica {
                 return;
             }
             if slot < self.acceptor.first() {
-                // Forgotten, so every replica has executed it, the sender too: a late message.
+                self.answer_trimmed(from, slot, self.acceptor.first(), effects);
                 return;
             }
         }
@@ -344,7 +364,8 @@ impl Replica {
             Ok(promise) => {
                 effects.records.extend(promise.record);
                 let Promise { votes, quorums, .. } = promise;
-                let message = Message::Phase1b { ballot, scope, votes, quorums };
+                let trimmed_below = self.trimmed_below();
+                let message = Message::Phase1b { ballot, scope, votes, quorums, trimmed_below };
                 effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {
@@ -365,7 +386,7 @@ impl Replica {
     ) {
         self.note_slot_in_use(slot);
         if slot < self.acceptor.first() {
-            // Forgotten, so every replica has executed it, the sender too: a late message.
+            self.refuse_trimmed(from, ballot, slot, effects);
             return;
         }
         self.note_ballot(ballot);
@@ -391,12 +412,13 @@ impl Replica {
         self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
     }
 
-    /// Forgets a little of what every replica has durably executed: a million slots at once would
-    /// stall the replica for tens of milliseconds.
+    /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
+    /// tens of milliseconds.
     fn forget_some(&mut self) {
         let first = self.acceptor.first();
-        if first < self.forgettable_below {
-            let below = self.forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
+        let forgettable_below = self.forgettable_below.max(self.retained_from());
+        if first < forgettable_below {
+            let below = forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
             self.acceptor.forget_below(below);
             self.learner.forget_below(below);
         }
@@ -416,7 +438,7 @@ impl Replica {
         while let Some((slot, value, execution)) = self.learner.execute_next() {
             let applied = matches!(execution, Some(crate::command::Execution::Applied(_)));
             let command = value.into_command();
-            effects.executed.push(Executed { slot, command, applied });
+            effects.executed.push(Advance::Executed(Executed { slot, command, applied }));
             if let Some(own) = self.awaiting.remove(slot) {
                 let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;
                 let reply = now.since(chosen_at);
@@ -429,7 +451,10 @@ impl Replica {
         self.awaiting.forget_below(self.learner.executed_below());
         match self.proposer {
             Proposer::Classic(_) => self.watch_for_holes(effects),
-            Proposer::Multi(_) => self.note_recovery(now, effects),
+            Proposer::Multi(_) => {
+                self.lead_when_level(now, effects);
+                self.note_recovery(now, effects);
+            }
         }
     }
 
@@ -498,6 +523,7 @@ impl Protocol for Replica {
             },
             Input::Timer(timer) => self.handle_timer(now, timer, effects),
             Input::Checkpointed(below) => {
+                self.durable_below = self.durable_below.max(below);
                 self.handle_executed(self.config.id, below);
                 effects.send(self.config.others(), Message::Executed { below });
             }
@@ -529,6 +555,7 @@ impl Protocol for Replica {
             self.acceptor = checkpoint.acceptor;
             rounds_below = checkpoint.rounds_below;
             self.learner = checkpoint.learner;
+            self.durable_below = self.learner.executed_below();
         }
         for record in records {
             if let Record::Rounds { below } = record {

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Advance, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 
@@ -22,6 +22,7 @@ fn config(id: u8, quorums: QuorumSystem, mode: Mode, send: SendPolicy) -> Config
         send,
         nearest_first: (id..n).chain(0..id).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
+        retention: Retention::ALL,
     }
 }
 
@@ -67,11 +68,21 @@ fn leader() -> (Replica, Ballot) {
         scope: Scope::From(Slot(0)),
         votes: Vec::new(),
         quorums: Vec::new(),
+        trimmed_below: Slot(0),
     };
     hear(&mut leader, 0, promise.clone());
     hear(&mut leader, 1, promise);
     assert!(leader.is_leader());
     (leader, ballot)
+}
+
+/// The slots that were executed.
+fn executed(effects: &Effects) -> Vec<Slot> {
+    let slot = |advance: &Advance| match advance {
+        Advance::Executed(executed) => Some(executed.slot),
+        Advance::Installed(_) => None,
+    };
+    effects.executed.iter().filter_map(slot).collect()
 }
 
 fn vote(ballot: Ballot, slot: u64) -> Message {
@@ -82,8 +93,13 @@ fn vote(ballot: Ballot, slot: u64) -> Message {
 fn inputs() -> Vec<Input> {
     let scope = Scope::From(Slot(0));
     let heard = |from, message| Input::Message { from: NodeId(from), message };
-    let promise =
-        |ballot| Message::Phase1b { ballot, scope, votes: Vec::new(), quorums: Vec::new() };
+    let promise = |ballot| Message::Phase1b {
+        ballot,
+        scope,
+        votes: Vec::new(),
+        quorums: Vec::new(),
+        trimmed_below: Slot(0),
+    };
     let proposal = |ballot, slot, sequence| Message::Phase2a {
         ballot,
         slot: Slot(slot),
@@ -219,7 +235,7 @@ fn a_leader_proposes_without_waiting_for_the_slot_before() {
     // Slot 1 is chosen, and waits for slot 0.
     assert!(hear(&mut leader, 2, vote(ballot, 1)).executed.is_empty());
     let effects = hear(&mut leader, 1, vote(ballot, 0));
-    let slots: Vec<Slot> = effects.executed.iter().map(|executed| executed.slot).collect();
+    let slots: Vec<Slot> = executed(&effects);
     assert_eq!(slots, [Slot(0), Slot(1)]);
     assert_eq!(effects.replies.len(), 2);
 }
@@ -251,6 +267,7 @@ fn late_votes_and_promises_change_nothing() {
         scope: Scope::From(Slot(0)),
         votes: Vec::new(),
         quorums: Vec::new(),
+        trimmed_below: Slot(0),
     };
     let older = Ballot { round: 0, proposer: LEADER };
     for message in [vote(ballot, 0), vote(older, 0), vote(older, 1), promise] {
@@ -272,6 +289,7 @@ fn a_thrifty_proposer_asks_everybody_after_a_time_out() {
             scope: Scope::From(Slot(0)),
             votes: Vec::new(),
             quorums: Vec::new(),
+            trimmed_below: Slot(0),
         };
         hear(&mut leader, from, promise);
     }
@@ -295,6 +313,7 @@ fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
         scope: Scope::From(Slot(0)),
         votes,
         quorums: Vec::new(),
+        trimmed_below: Slot(0),
     };
     hear(&mut leader, 0, promise(Vec::new()));
     let effects = hear(&mut leader, 1, promise(reported));

@@ -19,6 +19,9 @@ impl Message {
             Self::Chosen { .. } => "chosen",
             Self::Learn { .. } => "learn",
             Self::Values { .. } => "values",
+            Self::Trimmed { .. } => "trimmed",
+            Self::Fetch { .. } => "fetch",
+            Self::Snapshot { .. } => "snapshot",
             Self::Executed { .. } => "executed",
             Self::Heartbeat { .. } => "heartbeat",
             Self::HeartbeatAck { .. } => "heartbeat-ack",
@@ -38,10 +41,13 @@ impl Display for Message {
                 write!(f, "{ballot} {scope}")?;
                 quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
             }
-            Self::Phase1b { ballot, scope, votes, quorums } => {
+            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
                 list(f, "nothing", votes.iter().map(vote))?;
+                if *trimmed_below > Slot::ZERO {
+                    write!(f, "; trimmed below {}", trimmed_below.0)?;
+                }
                 meet(f, quorums)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
@@ -65,6 +71,11 @@ impl Display for Message {
                 write!(f, "from {first}: ")?;
                 list(f, "none", values)?;
                 write!(f, "; executed below {}", executed_below.0)
+            }
+            Self::Trimmed { below } => write!(f, "below {}", below.0),
+            Self::Fetch { executed_below } => write!(f, "beyond {}", executed_below.0),
+            Self::Snapshot { executed_below, part, part_count, .. } => {
+                write!(f, "executed below {}, part {} of {part_count}", executed_below.0, part + 1)
             }
             Self::Executed { below } => write!(f, "durably below {}", below.0),
             Self::Heartbeat { ballot, chosen_below } => {

@@ -31,10 +31,10 @@ use super::storage::{self, Disk, Options, Owner, Store, Ticket};
 use super::stream::{Closed, Stream};
 use crate::command::{ClientId, Command};
 use crate::deployment::{Durability, MemberName};
-use crate::history::{ChosenWriter, Entry};
+use crate::history::ChosenWriter;
 use crate::measure::{Milestone, PhaseRecorder, Window};
 use crate::paxos;
-use crate::protocol::{Effects, Envelope, Executed, Input, Protocol, Reply, Slot};
+use crate::protocol::{Advance, Effects, Envelope, Input, Protocol, Reply, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::timers::Timers;
@@ -42,6 +42,10 @@ use crate::workload;
 
 /// A checkpoint is written when the log behind the last one has grown by this much.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
+
+/// A replica that keeps so many executed slots makes a checkpoint after ten times as many, at the latest:
+/// nothing is forgotten without one.
+const CHECKPOINT_RETENTIONS: u64 = 10;
 
 /// A replica without a disk tells the others this often how far it has executed.
 const PROGRESS_INTERVAL: Span = Span::from_millis(100);
@@ -69,6 +73,8 @@ pub struct Settings {
     pub broken_disk: Option<storage::Rule>,
     /// The file that takes the log of what it executed.
     pub output: PathBuf,
+    /// So many executed slots it keeps for others, if it forgets any.
+    pub retained_slots: Option<u64>,
     /// Of its random stream, from which the spread of timers is drawn.
     pub seed: u64,
 }
@@ -133,6 +139,8 @@ pub struct ReplicaLoop<P: Protocol> {
     last_ticket: Ticket,
     /// Checkpoints on their way to the disk, and what they hold executed.
     checkpoints: VecDeque<(Ticket, Slot)>,
+    /// The next checkpoint is made when the slots below this are executed, if not sooner.
+    next_checkpoint: Option<Slot>,
     /// Messages to itself.
     loopback: VecDeque<P::Message>,
     timers: Timers,
@@ -201,6 +209,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             waiting: VecDeque::new(),
             last_ticket,
             checkpoints: VecDeque::new(),
+            next_checkpoint: next_checkpoint(settings.retained_slots, first),
             loopback: VecDeque::new(),
             timers: Timers::default(),
             alarm: Alarm::new()?,
@@ -420,8 +429,14 @@ impl<P: Protocol> ReplicaLoop<P> {
         for reply in effects.replies.drain(..) {
             self.answer(&reply);
         }
-        for executed in effects.executed.drain(..) {
-            self.write_down(&executed);
+        let mut is_installed = false;
+        for advance in effects.executed.drain(..) {
+            is_installed |= matches!(advance, Advance::Installed(_));
+            self.write_down(&advance);
+        }
+        if is_installed && self.settings.durability == Durability::Fsync {
+            // Nothing waits for it; but a crash before the next one would have it sent again.
+            self.checkpoint();
         }
         for note in effects.notes.drain(..) {
             if let Some(milestone) = self.phases.note(now, &note)
@@ -442,7 +457,9 @@ impl<P: Protocol> ReplicaLoop<P> {
                 self.fail(Error::Record { id: self.settings.id, source });
             }
         }
-        if self.store.bytes_since_checkpoint() > CHECKPOINT_BYTES {
+        let executed_below = self.protocol.executed_below();
+        let is_due = self.next_checkpoint.is_some_and(|slot| executed_below >= slot);
+        if is_due || self.store.bytes_since_checkpoint() > CHECKPOINT_BYTES {
             self.checkpoint();
         }
     }
@@ -452,6 +469,8 @@ impl<P: Protocol> ReplicaLoop<P> {
             Ok(state) => {
                 self.last_ticket = self.store.checkpoint(state);
                 let executed_below = self.protocol.executed_below();
+                self.next_checkpoint =
+                    next_checkpoint(self.settings.retained_slots, executed_below);
                 self.checkpoints.push_back((self.last_ticket, executed_below));
             }
             Err(source) => {
@@ -524,9 +543,8 @@ impl<P: Protocol> ReplicaLoop<P> {
         }
     }
 
-    fn write_down(&mut self, executed: &Executed) {
-        let entry = Entry::of(executed);
-        self.chosen.entry(&entry);
+    fn write_down(&mut self, advance: &Advance) {
+        self.chosen.advance(advance);
         if let Some(block) = self.chosen.take_block() {
             self.spool.write(block);
         }
@@ -556,6 +574,12 @@ impl<P: Protocol> ReplicaLoop<P> {
     fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
     }
+}
+
+/// When a replica that has executed the slots below `executed_below` makes its next checkpoint.
+fn next_checkpoint(retained_slots: Option<u64>, executed_below: Slot) -> Option<Slot> {
+    let more = retained_slots?.saturating_add(1).saturating_mul(CHECKPOINT_RETENTIONS);
+    Some(Slot(executed_below.0.saturating_add(more)))
 }
 
 /// A stream that is of no more use, and what its peer did to deserve it.

@@ -24,6 +24,22 @@ pub(super) fn clear_announced(input: &mut Input) {
     }
 }
 
+/// A promise arrives as if nothing had been trimmed.
+pub(super) fn clear_trimmed(input: &mut Input) {
+    if let Input::Message { message: Message::Phase1b { trimmed_below, .. }, .. } = input {
+        *trimmed_below = Slot::ZERO;
+    }
+}
+
+/// Of the sends from `first` on, a state claims one slot more than it holds.
+pub(super) fn overstate(effects: &mut Effects, first: usize) {
+    for envelope in &mut effects.sends[first..] {
+        if let Message::Snapshot { executed_below, .. } = &mut envelope.message {
+            *executed_below = executed_below.next();
+        }
+    }
+}
+
 /// Votes need not wait for the disk.
 pub(super) fn hurry_votes(effects: &mut Effects) {
     let is_vote =
@@ -31,10 +47,11 @@ pub(super) fn hurry_votes(effects: &mut Effects) {
     effects.sends.extend(effects.durable_sends.extract_if(.., is_vote));
 }
 
-/// Promises say nothing of slots that are executed.
+/// Promises say nothing of slots that are executed, nor that they do not.
 pub(super) fn trim_reports(effects: &mut Effects, executed_below: Slot) {
     for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {
-        if let Message::Phase1b { votes, .. } = &mut envelope.message {
+        if let Message::Phase1b { votes, trimmed_below, .. } = &mut envelope.message {
+            *trimmed_below = Slot::ZERO;
             votes.retain(|(slot, _)| *slot >= executed_below);
         }
     }

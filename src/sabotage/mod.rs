@@ -66,6 +66,9 @@ impl Protocol for Saboteur {
             Some(Rule::IgnoresAnnouncedQuorums) => edit::clear_announced(&mut input),
             _ => {}
         }
+        if self.rule == Some(Rule::ReusesTrimmedSlot) {
+            edit::clear_trimmed(&mut input);
+        }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
         let first_send = effects.sends.len();
         self.replica.handle(now, input, effects);
@@ -74,6 +77,7 @@ impl Protocol for Saboteur {
             Some(Rule::TrimmedSlotLostWrite) => {
                 edit::trim_reports(effects, self.replica.executed_below());
             }
+            Some(Rule::OverstatesSnapshot) => edit::overstate(effects, first_send),
             Some(Rule::FixedPrefixThriftyStall) => edit::narrow_proposals(effects, self.prefix),
             Some(Rule::HoleInLog) => {
                 edit::propose_once(effects, first_send, &mut self.proposed);
@@ -84,7 +88,8 @@ impl Protocol for Saboteur {
                 | Rule::ForgetsPromise
                 | Rule::ForgetsVote
                 | Rule::SkipsAdoption
-                | Rule::IgnoresAnnouncedQuorums,
+                | Rule::IgnoresAnnouncedQuorums
+                | Rule::ReusesTrimmedSlot,
             ) => {}
         }
     }

@@ -22,6 +22,10 @@ pub enum Rule {
     VotesBeforePersist,
     /// A promise reports executed slots too.
     TrimmedSlotLostWrite,
+    /// Nothing is proposed in a slot that a promise says is trimmed.
+    ReusesTrimmedSlot,
+    /// A state holds what it says it does.
+    OverstatesSnapshot,
     /// A contacted subset is never fixed.
     FixedPrefixThriftyStall,
     /// A lost proposal is sent again.
@@ -47,7 +51,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -55,6 +59,8 @@ impl Rule {
         Self::IgnoresAnnouncedQuorums,
         Self::VotesBeforePersist,
         Self::TrimmedSlotLostWrite,
+        Self::ReusesTrimmedSlot,
+        Self::OverstatesSnapshot,
         Self::FixedPrefixThriftyStall,
         Self::HoleInLog,
     ];
@@ -69,6 +75,8 @@ impl Rule {
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
             Self::VotesBeforePersist => "votes-before-persist",
             Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
+            Self::ReusesTrimmedSlot => "reuses-trimmed-slot",
+            Self::OverstatesSnapshot => "overstates-snapshot",
             Self::FixedPrefixThriftyStall => "fixed-prefix-thrifty-stall",
             Self::HoleInLog => "hole-in-log",
         }
@@ -104,6 +112,14 @@ impl Rule {
             Self::TrimmedSlotLostWrite => {
                 "An acceptor that has executed a slot reports nothing for it, so a new leader uses the \
                  slot again and an acknowledged write is lost."
+            }
+            Self::ReusesTrimmedSlot => {
+                "A new leader does not heed that an acceptor has trimmed slots, takes its silence for \
+                 emptiness and proposes there, where something is chosen."
+            }
+            Self::OverstatesSnapshot => {
+                "A replica sends its state and says that one slot more is executed in it than is, so \
+                 whoever takes it passes over a write."
             }
             Self::FixedPrefixThriftyStall => {
                 "Every proposal, repeated ones too, goes to the nearest phase-2 quorum only: when one \

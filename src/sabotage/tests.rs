@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Election, Mode, Scope, SendPolicy, Timing, Value, Vote};
+use crate::paxos::{Election, Mode, Retention, Scope, SendPolicy, Timing, Value, Vote};
 use crate::protocol::Envelope;
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
@@ -18,6 +18,7 @@ fn replica(id: u8, rule: Option<Rule>) -> Saboteur {
         send: SendPolicy::All,
         nearest_first: (0..5).map(|node| NodeId((node + id) % 5)).collect(),
         timing: Timing::for_round_trip(Span::ZERO),
+        retention: Retention::ALL,
     };
     Saboteur::new(config, rule)
 }
@@ -50,8 +51,8 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
     let mut last = Effects::default();
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
-        let promise =
-            Message::Phase1b { ballot: BALLOT, scope, votes: votes.to_vec(), quorums: Vec::new() };
+        let (votes, quorums, trimmed_below) = (votes.to_vec(), Vec::new(), Slot::ZERO);
+        let promise = Message::Phase1b { ballot: BALLOT, scope, votes, quorums, trimmed_below };
         last = give(&mut leader, from, promise);
     }
     assert!(leader.replica().is_leader());

@@ -2,8 +2,8 @@
 //!
 //! A crash ends a segment and cuts nothing off: whoever simulates a replica knows what it executed.
 
-use crate::history::{ChosenWriter, Entry};
-use crate::protocol::{Executed, Slot};
+use crate::history::ChosenWriter;
+use crate::protocol::{Advance, Slot};
 use crate::quorum::NodeId;
 
 /// The segments of one replica.
@@ -22,11 +22,11 @@ impl Log {
         self.writer = Some(ChosenWriter::new(id, first));
     }
 
-    /// A slot is executed.
+    /// The state machine went on.
     #[inline]
-    pub(super) fn write(&mut self, executed: &Executed) {
+    pub(super) fn write(&mut self, advance: &Advance) {
         let Some(writer) = &mut self.writer else { return };
-        writer.entry(&Entry::of(executed));
+        writer.advance(advance);
         if let Some(block) = writer.take_block() {
             self.blocks.extend_from_slice(&block);
         }

@@ -19,7 +19,7 @@ use super::queue::{Event, Kind, Source};
 use crate::deployment::Durability;
 use crate::link::streams::{self, Purpose};
 use crate::measure::{PhaseRecorder, Window};
-use crate::protocol::{Effects, Envelope, Input, Note, Protocol, Slot};
+use crate::protocol::{Advance, Effects, Envelope, Input, Note, Protocol, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::timers::Timers;
@@ -261,11 +261,19 @@ impl<P: Protocol> Node<P> {
             }
             self.effects.replies = replies;
         }
-        for executed in self.effects.executed.drain(..) {
+        let mut is_installed = false;
+        for advance in self.effects.executed.drain(..) {
             if let Some(observer) = &mut fabric.observer {
-                observer.executed(fabric.now, self.settings.id, &executed);
+                match &advance {
+                    Advance::Executed(it) => observer.executed(fabric.now, self.settings.id, it),
+                    Advance::Installed(it) => observer.installed(fabric.now, self.settings.id, it),
+                }
             }
-            self.log.write(&executed);
+            is_installed |= matches!(advance, Advance::Installed(_));
+            self.log.write(&advance);
+        }
+        if is_installed && self.settings.durability == Durability::Fsync {
+            self.checkpoint(fabric);
         }
         for note in self.effects.notes.drain(..) {
             match note {
@@ -276,6 +284,8 @@ impl<P: Protocol> Node<P> {
                 | Note::Recovered { .. }
                 | Note::Resigned => {}
                 Note::Leading { .. } => fabric.counts.leaderships += 1,
+                Note::SnapshotSent { .. } => fabric.counts.snapshots_sent += 1,
+                Note::SnapshotInstalled { .. } => fabric.counts.snapshots_installed += 1,
                 Note::RaceLost => fabric.counts.races_lost += 1,
                 Note::Retransmitted => fabric.counts.retransmissions += 1,
             }
@@ -304,9 +314,15 @@ impl<P: Protocol> Node<P> {
             observer.recorded(fabric.now, self.settings.id, &self.effects.records);
         }
         self.disk.give(&mut self.effects.records);
-        if self.disk.since_checkpoint() >= self.settings.checkpoint_records
-            && let Some(protocol) = &self.protocol
-        {
+        if self.disk.since_checkpoint() >= self.settings.checkpoint_records {
+            self.checkpoint(fabric);
+        } else {
+            self.begin_sync(fabric);
+        }
+    }
+
+    fn checkpoint(&mut self, fabric: &mut Fabric<P>) {
+        if let Some(protocol) = &self.protocol {
             self.disk.give_checkpoint(protocol.executed_below(), || protocol.checkpoint());
         }
         self.begin_sync(fabric);

@@ -1,7 +1,7 @@
 //! Whoever watches a simulated world: for traces, diagrams and properties.
 
 use crate::command::{ClientId, Command};
-use crate::protocol::{Envelope, Executed, Note, Protocol, Reply};
+use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply};
 use crate::quorum::NodeId;
 use crate::time::Time;
 
@@ -57,6 +57,9 @@ pub trait Observer<P: Protocol> {
 
     /// A replica executes a slot.
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {}
+
+    /// A replica takes the state of another one.
+    fn installed(&mut self, now: Time, by: NodeId, installed: &Installed) {}
 
     /// A replica says something about its work.
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {}

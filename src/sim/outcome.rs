@@ -82,6 +82,10 @@ pub struct Counts {
     pub races_lost: u64,
     /// Time-outs after which something was sent again.
     pub retransmissions: u64,
+    /// States sent to replicas that had missed what was forgotten.
+    pub snapshots_sent: u64,
+    /// States installed.
+    pub snapshots_installed: u64,
 }
 
 impl AddAssign for Counts {
@@ -104,5 +108,7 @@ impl AddAssign for Counts {
         self.leaderships += other.leaderships;
         self.races_lost += other.races_lost;
         self.retransmissions += other.retransmissions;
+        self.snapshots_sent += other.snapshots_sent;
+        self.snapshots_installed += other.snapshots_installed;
     }
 }

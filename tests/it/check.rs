@@ -29,7 +29,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 12] = [
+const PINNED: [Pinned; 13] = [
     pinned("duel", [65_796, 300_570, 24], (10, 2_700)),
     pinned("flexible-four", [14_638, 59_282, 25], (11, 3_399)),
     pinned("flex-3-of-4", [19_055, 72_791, 25], (11, 4_068)),
@@ -42,6 +42,7 @@ const PINNED: [Pinned; 12] = [
     pinned("lossy", [113_902, 610_144, 19], (7, 4_200)),
     pinned("retry", [4_878, 20_400, 17], (17, 4_878)),
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
+    pinned("snapshot", [74_328, 378_778, 22], (8, 1_322)),
 ];
 
 fn search(preset: &str) -> Search {
@@ -110,6 +111,7 @@ presets! {
     lossy
     retry
     trim
+    snapshot
 }
 
 #[test]
@@ -164,6 +166,17 @@ fn a_skipped_adoption_is_found_out() {
 #[test]
 fn a_trimmed_slot_is_found_out() {
     check_found("duel", Rule::TrimmedSlotLostWrite, Claim::ChosenStays, 10);
+    check_found("snapshot", Rule::TrimmedSlotLostWrite, Claim::ChosenStays, 5);
+}
+
+#[test]
+fn a_reused_trimmed_slot_is_found_out() {
+    check_found("snapshot", Rule::ReusesTrimmedSlot, Claim::ChosenStays, 6);
+}
+
+#[test]
+fn an_overstated_snapshot_is_found_out() {
+    check_found("snapshot", Rule::OverstatesSnapshot, Claim::SamePrefix, 6);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use flexpaxos::deployment::{
 use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
-use flexpaxos::paxos::{Election, Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
@@ -38,6 +38,7 @@ fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
             reads: 0.2,
         },
         durability: Durability::Fsync,
+        retention: Retention::ALL,
         seed: 1,
         warmup: Span::from_millis(1_000),
         duration: Span::from_millis(2_000),

@@ -16,6 +16,7 @@ use toml::Spanned;
 use super::election::Election;
 use super::emulation::Emulation;
 use super::fault::Fault;
+use super::log::Log;
 use super::transport::Transport;
 use crate::deployment::Durability;
 
@@ -42,6 +43,9 @@ pub struct File {
     /// Who campaigns.
     #[serde(default)]
     pub election: Election,
+    /// How much of the log is kept.
+    #[serde(default)]
+    pub log: Log,
     /// How members send to one another.
     #[serde(default)]
     pub transport: Transport,

@@ -5,7 +5,7 @@ use toml::Spanned;
 use crate::cluster::Probe;
 use crate::deployment::{Durability, Network, Scheduled};
 use crate::experiment::file::{File, Length};
-use crate::paxos::{Election, Mode, SendPolicy};
+use crate::paxos::{Election, Mode, Retention, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::runtime::net::{Precision, Transport};
 use crate::sim;
@@ -50,6 +50,8 @@ pub struct Point {
     pub durability: Durability,
     /// Who campaigns.
     pub election: Election,
+    /// How much of the log is kept.
+    pub retention: Retention,
     /// What links do besides delaying.
     pub network: Network,
     /// What the simulator is told beside the deployment.
@@ -123,6 +125,7 @@ impl Point {
             durability,
             simulated: faults::simulated(file),
             election,
+            retention: file.log.retention(),
             network: network::network(file)?,
             sim: simulated::settings(file),
             has_service: file.service.is_some(),

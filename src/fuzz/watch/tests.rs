@@ -22,12 +22,18 @@ fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Ve
 }
 
 fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
-    let message = Message::Phase1b { ballot, scope, votes: Vec::new(), quorums: Vec::new() };
+    let message = Message::Phase1b {
+        ballot,
+        scope,
+        votes: Vec::new(),
+        quorums: Vec::new(),
+        trimmed_below: Slot::ZERO,
+    };
     watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
 }
 
 fn watch() -> Watch {
-    Watch::new(&QuorumSystem::majority(3), 1)
+    Watch::new(&QuorumSystem::majority(3), 1, false)
 }
 
 fn broken(verdict: Verdict) -> (Property, String) {

@@ -1,5 +1,7 @@
 //! The logs of all replicas, read in lockstep: slot by slot, all that executed it must agree.
 //!
+//! A replica that took the state of another one goes on behind it; the state itself is looked at when
+//! the agreed log is so far.
 //! A replica that started again repeats slots which the others have long passed.
 //! For it a fingerprint of every agreed slot is kept: 4 bytes each.
 
@@ -7,7 +9,7 @@ use std::io::Read;
 
 use super::violation::{Violation, Violations};
 use crate::history::{ChosenReader, Entry, Error, Kind, Record};
-use crate::protocol::Slot;
+use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
 
 /// All logs, up to the slot to agree on next.
@@ -16,6 +18,8 @@ pub(super) struct Logs<R> {
     cursors: Vec<Cursor<R>>,
     position: u64,
     fingerprints: Vec<Run>,
+    /// States that were installed and have not been compared, and who took them.
+    installed: Vec<(NodeId, Installed)>,
     /// Logs without a whole header.
     pub(super) headless_count: u64,
 }
@@ -48,7 +52,13 @@ pub(super) struct Agreed {
 
 impl<R: Read> Logs<R> {
     pub(super) const fn new() -> Self {
-        Self { cursors: Vec::new(), position: 0, fingerprints: Vec::new(), headless_count: 0 }
+        Self {
+            cursors: Vec::new(),
+            position: 0,
+            fingerprints: Vec::new(),
+            installed: Vec::new(),
+            headless_count: 0,
+        }
     }
 
     pub(super) fn add(&mut self, read: R) -> Result<(), Error> {
@@ -74,7 +84,8 @@ impl<R: Read> Logs<R> {
     /// The next slot that any replica executed; `None` after the last.
     pub(super) fn next(&mut self, violations: &mut Violations) -> Result<Option<Agreed>, Error> {
         for cursor in &mut self.cursors {
-            cursor.catch_up(self.position, &self.fingerprints, violations)?;
+            let installed = &mut self.installed;
+            cursor.catch_up(self.position, &self.fingerprints, installed, violations)?;
         }
         let pending =
             || self.cursors.iter().filter_map(|c| c.pending.map(|entry| (c.reader.node(), entry)));
@@ -101,6 +112,16 @@ impl<R: Read> Logs<R> {
         Ok(Some(Agreed { node, entry, missing_from }))
     }
 
+    /// The states in which exactly the slots below `slot` are executed, or some of them.
+    pub(super) fn take_installed(&mut self, slot: Slot) -> Vec<(NodeId, Installed)> {
+        self.installed.extract_if(.., |(_, installed)| installed.below <= slot).collect()
+    }
+
+    /// The states that are ahead of every log.
+    pub(super) fn take_unfounded(&mut self) -> Vec<(NodeId, Installed)> {
+        std::mem::take(&mut self.installed)
+    }
+
     fn remember(&mut self, entry: &Entry) {
         let print = fingerprint(entry);
         match self.fingerprints.last_mut() {
@@ -118,10 +139,11 @@ impl<R: Read> Cursor<R> {
         &mut self,
         position: u64,
         agreed: &[Run],
+        installed: &mut Vec<(NodeId, Installed)>,
         violations: &mut Violations,
     ) -> Result<(), Error> {
         while self.pending.is_none() && !self.is_over {
-            self.advance(violations)?;
+            self.advance(installed, violations)?;
             if let Some(entry) = self.pending.take_if(|entry| entry.slot.0 < position)
                 && find(agreed, entry.slot.0).is_some_and(|print| print != fingerprint(&entry))
             {
@@ -131,11 +153,24 @@ impl<R: Read> Cursor<R> {
         Ok(())
     }
 
-    fn advance(&mut self, violations: &mut Violations) -> Result<(), Error> {
+    fn advance(
+        &mut self,
+        installed: &mut Vec<(NodeId, Installed)>,
+        violations: &mut Violations,
+    ) -> Result<(), Error> {
         let node = self.reader.node();
         loop {
             match self.reader.next() {
                 Some(Ok(Record::Start(slot))) => self.expected = slot.0,
+                Some(Ok(Record::Installed(state))) => {
+                    // It takes nothing back: a state is installed only ahead.
+                    if state.below.0 <= self.expected {
+                        let expected = Slot(self.expected);
+                        violations.push(Violation::Order { node, expected, found: state.below });
+                    }
+                    self.expected = state.below.0;
+                    installed.push((node, state));
+                }
                 Some(Ok(Record::Entry(entry))) if entry.slot.0 == u64::MAX => {
                     let source = Error::Corrupt { offset: 0, reason: "a slot beyond 64 bits" };
                     return Err(Error::Log { node, source: Box::new(source) });

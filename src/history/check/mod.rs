@@ -4,6 +4,7 @@
 //! lockstep and one over all client histories decide.
 //!
 //! - All replicas that executed a slot executed the same there, in order, without a gap.
+//! - A replica that took the state of another one stores what the log before that slot wrote.
 //! - Every executed command is one that its client issued, unchanged, and is applied once.
 //! - Every acknowledged operation is in the slot that its client was told.
 //! - Every read returned what the log before it wrote.
@@ -123,12 +124,24 @@ impl<R: Read> Check<R> {
                 replay.skip();
             }
             slot_count += 1;
+            let installed = self.logs.take_installed(agreed.entry.slot);
+            replay.compare(end, agreed.entry.slot, &installed, &mut self.violations);
             end = agreed.entry.slot.next();
             let Self { operations, violations, .. } = &mut self;
             replay.execute(agreed.node, &agreed.entry, operations, violations);
         }
+        let installed = self.logs.take_installed(end);
+        replay.compare(end, end, &installed, &mut self.violations);
         // Only now is it known whether a log was cut off, which explains slots that nobody shows.
         let is_cut = self.logs.cut_count() > 0;
+        for (node, installed) in self.logs.take_unfounded() {
+            if is_cut {
+                replay.unverified_count += 1;
+            } else {
+                let below = installed.below;
+                self.violations.push(Violation::StateUnfounded { node, below, end });
+            }
+        }
         let mut uncovered_count = 0;
         for (first, last) in &missing {
             if is_cut {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::operations::{Known, Operations, Row};
 use super::violation::{Violation, Violations};
-use crate::command::RequestId;
+use crate::command::{RequestId, entry_digest};
 use crate::history::{Entry, EntryCommand, Kind};
-use crate::protocol::Slot;
+use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
 
 /// The state after some slots.
@@ -15,6 +15,8 @@ pub(super) struct Replay {
     is_real_time: bool,
     /// The digest under each key.
     values: BTreeMap<u64, u32>,
+    /// The digest of all of it.
+    state: u64,
     /// No slot so far was lost with a cut-off log: what `values` holds is all there is.
     is_complete: bool,
     /// The operation intended last among those executed.
@@ -37,6 +39,7 @@ impl Replay {
         Self {
             is_real_time,
             values: BTreeMap::new(),
+            state: 0,
             is_complete: true,
             latest: None,
             elsewhere: BTreeMap::new(),
@@ -63,7 +66,30 @@ impl Replay {
             Known::Never => violations.push(Violation::NotIssued { node, entry: *entry }),
         }
         if entry.applied && command.kind == Kind::Write {
-            self.values.insert(command.key, command.digest);
+            let before = self.values.insert(command.key, command.digest);
+            let before = before.map_or(0, |before| entry_digest(command.key, before));
+            let written = entry_digest(command.key, command.digest);
+            self.state = self.state.wrapping_sub(before).wrapping_add(written);
+        }
+    }
+
+    /// States that replicas took from others, up to `slot`; the agreed log so far ends before `end`.
+    ///
+    /// One of a slot that has passed, taken by a replica that started again, cannot be judged any more.
+    pub(super) fn compare(
+        &mut self,
+        end: Slot,
+        slot: Slot,
+        installed: &[(NodeId, Installed)],
+        violations: &mut Violations,
+    ) {
+        for (node, Installed { below, digest }) in installed {
+            let is_here = (end..=slot).contains(below);
+            if !is_here || !self.is_complete {
+                self.unverified_count += 1;
+            } else if *digest != self.state {
+                violations.push(Violation::StateDiffers { node: *node, below: *below });
+            }
         }
     }
 

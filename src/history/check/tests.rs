@@ -1,10 +1,11 @@
 //! A small correct run, and what the oracle says of it after each kind of damage.
 
 use super::*;
-use crate::command::{ClientId, RequestId};
+use crate::command::{ClientId, RequestId, entry_digest};
 use crate::history::{
     ChosenWriter, ClientWriter, Entry, EntryCommand, Event, Issued, Kind, Record, Returned,
 };
+use crate::protocol::Installed;
 use crate::quorum::NodeId;
 use crate::time::Time;
 
@@ -106,6 +107,7 @@ impl Run {
                             bytes.extend(before.map(ChosenWriter::finish).unwrap_or_default());
                         }
                         Record::Entry(entry) => writer.as_mut().unwrap().entry(entry),
+                        Record::Installed(state) => writer.as_mut().unwrap().installed(*state),
                     }
                 }
                 bytes.extend(writer.unwrap().finish());
@@ -501,4 +503,81 @@ fn a_corrupt_history_is_an_error_and_no_verdict() {
     }
     let error = check.finish().unwrap_err();
     assert_eq!(error.to_string(), "the log of r1 cannot be read");
+}
+
+/// What the run has written when all slots below this are executed.
+fn state(below: u64) -> Installed {
+    let under_7 =
+        [None, None, Some(0xaa), Some(0xaa), Some(0xbb), Some(0xbb), Some(0xbb), Some(0xbb)];
+    let under_7 = under_7[usize::try_from(below).unwrap()].map_or(0, |it| entry_digest(7, it));
+    Installed { below: Slot(below), digest: under_7 }
+}
+
+/// r2 executes slots 0 and 1, takes a state, and executes what follows.
+fn installed(state: Installed, next: usize) -> Run {
+    let mut run = clean();
+    let whole = run.logs[0].clone();
+    run.logs[2] = whole[..3].to_vec();
+    run.logs[2].push(Record::Installed(state));
+    run.logs[2].extend_from_slice(&whole[next + 1..]);
+    run
+}
+
+#[test]
+fn a_state_that_is_what_the_log_leads_to_may_take_the_place_of_slots() {
+    for below in 3..8 {
+        installed(state(below), usize::try_from(below).unwrap()).says(&[]);
+    }
+    // As the last thing that anybody did.
+    let mut run = installed(state(3), 3);
+    run.logs.iter_mut().for_each(|log| log.truncate(4));
+    run.clients.iter_mut().for_each(Vec::clear);
+    assert!(
+        !run.verdict().violations.iter().any(|it| matches!(it, Violation::StateDiffers { .. }))
+    );
+}
+
+#[test]
+fn slots_that_are_passed_over_without_a_state_are_out_of_order() {
+    let mut run = installed(state(5), 5);
+    run.logs[2].retain(|record| !matches!(record, Record::Installed(_)));
+    run.says(&["r2 executed slot 5 where slot 2 was next"]);
+    // And so is one that is passed over behind a state.
+    installed(state(4), 5).says(&["r2 executed slot 5 where slot 4 was next"]);
+}
+
+#[test]
+fn a_state_that_stores_something_else_is_named() {
+    let wrong = Installed { digest: state(3).digest, ..state(5) };
+    installed(wrong, 5).says(&["r2 took a state with everything below slot 5 executed, \
+        which does not store what the log wrote before"]);
+    let nothing = Installed { digest: 0, ..state(4) };
+    assert_eq!(installed(nothing, 4).verdict().violation_count, 1);
+}
+
+#[test]
+fn a_state_that_takes_slots_back_is_out_of_order() {
+    let mut run = clean();
+    run.logs[2].push(Record::Installed(state(2)));
+    let verdict = run.verdict();
+    assert_eq!(
+        verdict.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["r2 executed slot 2 where slot 3 was next"]
+    );
+}
+
+#[test]
+fn a_state_ahead_of_every_log_came_from_nowhere_unless_one_is_cut_off() {
+    let run = installed(Installed { below: Slot(20), digest: 1 }, 7);
+    let mut ahead = run.clone();
+    ahead.logs[2].truncate(4);
+    ahead.says(&[
+        "r2 took a state with everything below slot 20 executed, but nobody executed slot 8",
+    ]);
+    let mut logs = ahead.log_bytes();
+    let whole = logs[1].len();
+    logs[1].truncate(whole - 5);
+    let verdict = verdict(Options::default(), &ahead.client_bytes(), &logs);
+    assert!(verdict.is_valid(), "{:?}", verdict.violations);
+    assert_eq!((verdict.cut_count, verdict.unverified_count), (1, 1));
 }

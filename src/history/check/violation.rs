@@ -42,6 +42,28 @@ pub enum Violation {
         /// What it executed.
         found: Slot,
     },
+    /// A replica took a state from another one, and it is not what the log leads to.
+    #[error(
+        "{node} took a state with everything below {below} executed, which does not store what the log wrote before"
+    )]
+    StateDiffers {
+        /// Who.
+        node: NodeId,
+        /// The slot after the last that is executed in it.
+        below: Slot,
+    },
+    /// A replica took a state from another one that is ahead of what anybody executed.
+    #[error(
+        "{node} took a state with everything below {below} executed, but nobody executed {end}"
+    )]
+    StateUnfounded {
+        /// Who.
+        node: NodeId,
+        /// The slot after the last that is executed in it.
+        below: Slot,
+        /// The first slot that is in no log.
+        end: Slot,
+    },
     /// Slots that nobody executed before later ones were.
     #[error("{first} up to {last} are in no replica's log, but {} is", .last.next())]
     Missing {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::command::{Operation, RequestId};
 use crate::paxos::{
-    Ballot, Config, Election, Message, Mode, Replica, Scope, SendPolicy, Timing, Value,
+    Ballot, Config, Election, Message, Mode, Replica, Retention, Scope, SendPolicy, Timing, Value,
 };
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
@@ -43,6 +43,7 @@ impl Rig {
             election: Election::Fixed,
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
+            retention: Retention::ALL,
             timing: Timing::for_round_trip(Span::ZERO),
         };
         let settings = Settings {
@@ -52,6 +53,7 @@ impl Rig {
             deployment: 7,
             has_run: false,
             broken_disk,
+            retained_slots: None,
             output: folder.path().join("written"),
             seed: 1,
         };

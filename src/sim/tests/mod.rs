@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Service, Settings, World};
 use crate::deployment::{Deployment, Durability, Harm, Network};
 use crate::link::Conditions;
-use crate::paxos::{Election, Mode, SendPolicy};
+use crate::paxos::{Election, Mode, Retention, SendPolicy};
 use crate::protocol::{Effects, Input, Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
@@ -125,6 +125,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
             reads: 0.0,
         },
         durability: Durability::Fsync,
+        retention: Retention::ALL,
         seed: 1,
         warmup: Span::ZERO,
         duration: Span::ZERO,

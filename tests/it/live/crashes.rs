@@ -88,6 +88,24 @@ fn members_in_one_process_crash_and_come_back_too() {
     assert_eq!(site.members(0)["r2"].start_count, Some(2));
 }
 
+/// The others go on, forget what it missed, and give it their state when it comes back on its disk.
+#[test]
+fn a_replica_that_missed_what_is_forgotten_is_given_a_snapshot() {
+    let fault = "[[fault]]\nat = \"300ms\"\ncrash = \"c\"\nrestart_after = \"400ms\"\n";
+    let tables = format!("[log]\nretained_slots = 1\n{MULTI}\n{fault}");
+    let text = small("fsync", &tables).replace("rate_per_s = 100", "rate_per_s = 400");
+    let site = Site::new(&text);
+    site.run(&[]).check(0, &["1/1"]);
+    check_complete(&site);
+    let members = site.members(0);
+    assert_eq!(members["r2"].start_count, Some(2));
+    assert_eq!(members["r2"].executed_count, members["r0"].executed_count);
+    let log = fs::read(site.history(0, "chosen.r2.1")).unwrap();
+    let records = ChosenReader::new(log.as_slice()).unwrap().map(Result::unwrap);
+    let installed = records.filter(|record| matches!(record, Logged::Installed(_))).count();
+    assert!(installed > 0, "it was taught value by value");
+}
+
 /// What the experiment does itself is no loss.
 #[test]
 fn a_replica_that_is_killed_for_good_as_asked_leaves_the_run_complete() {

@@ -12,7 +12,7 @@ use flexpaxos::deployment::{
 };
 use flexpaxos::history::{Check, ClientReader, Event as Logged, Options};
 use flexpaxos::measure::OperationKind;
-use flexpaxos::paxos::{Election, Mode, SendPolicy};
+use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::runtime::net::{EmulationReport, Precision, Transport};
 use flexpaxos::time::Time;
@@ -39,6 +39,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
         mode: Mode::Multi { leader: R0 },
         quorums: QuorumSystem::majority(3),
         election: Election::Fixed,
+        retention: Retention::ALL,
         send: SendPolicy::All,
         links: Links::new(&profile, &replicas, &clients, Jitter::None).unwrap(),
         network: Network::default(),

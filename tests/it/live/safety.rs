@@ -83,7 +83,7 @@ fn log(path: &Path, is_changed: bool) -> Vec<u8> {
         .iter()
         .filter_map(|record| match record {
             Record::Entry(entry) => Some(*entry),
-            Record::Start(_) => None,
+            Record::Start(_) | Record::Installed(_) => None,
         })
         .collect();
     if is_changed {

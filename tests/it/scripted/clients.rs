@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use flexpaxos::command::{ClientId, Command, Operation, Outcome, RequestId};
 use flexpaxos::history::{
-    self, Check, ChosenWriter, ClientWriter, Entry, Event, Issued, Options, Returned, Verdict,
+    self, Check, ChosenWriter, ClientWriter, Event, Issued, Options, Returned, Verdict,
 };
 use flexpaxos::protocol::{Reply, Slot};
 use flexpaxos::quorum::NodeId;
 use flexpaxos::time::Time;
 
-use super::world::World;
+use super::world::{Segment, World};
 
 /// Every client of a world.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Clients {
 impl World {
     /// What the oracle of the project says of this world's whole past.
     pub(crate) fn verdict(&self) -> Verdict {
-        let logs: Vec<Vec<u8>> = self.everybody().iter().map(|id| self.log(id)).collect();
+        let logs: Vec<Vec<u8>> = self.everybody().iter().flat_map(|id| self.logs(id)).collect();
         let mut check = Check::new(Options::default());
         for (client, events) in &self.clients.histories {
             let mut writer = ClientWriter::new(*client);
@@ -83,13 +83,13 @@ impl World {
         check.finish().expect("logs in memory can be read")
     }
 
-    fn log(&self, id: NodeId) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for segment in self.segments(id) {
+    /// One for each time it was started.
+    fn logs(&self, id: NodeId) -> Vec<Vec<u8>> {
+        let log = |segment: &Segment| {
             let mut writer = ChosenWriter::new(id, segment.first);
-            segment.entries.iter().for_each(|executed| writer.entry(&Entry::of(executed)));
-            bytes.extend(writer.finish());
-        }
-        bytes
+            segment.advances.iter().for_each(|advance| writer.advance(advance));
+            writer.finish()
+        };
+        self.segments(id).iter().map(log).collect()
     }
 }

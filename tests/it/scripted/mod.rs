@@ -169,6 +169,9 @@ scripts! {
     retried_request_executes_once
     idle_announcement
     rejoin
+    a_dead_replica_holds_no_log_back
+    trimmed_slot_is_not_reused
+    classic_proposer_learns_that_a_slot_is_trimmed
 }
 
 /// The negative control of the oracle: quorums that do not meet choose two values.

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
-use flexpaxos::paxos::{Election, Input, Mode, Replica, SendPolicy};
-use flexpaxos::protocol::{Protocol, Slot, TimerId};
+use flexpaxos::paxos::{Election, Input, Mode, Replica, Retention, SendPolicy};
+use flexpaxos::protocol::{Advance, Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 
 use super::world::{Deployment, Driver, Persist, World};
@@ -65,7 +65,8 @@ fn deployment(dice: &mut Dice, broken: Broken) -> Deployment {
     let leader = NodeId(u8::try_from(dice.below(quorums.n())).expect("few replicas"));
     let mode = if dice.below(3) == 0 { Mode::Classic } else { Mode::Multi { leader } };
     let send = if dice.below(3) == 0 { SendPolicy::Quorum } else { SendPolicy::All };
-    Deployment { quorums, mode, election: Election::Fixed, send }
+    let (election, retention) = (Election::Fixed, Retention::ALL);
+    Deployment { quorums, mode, election, send, retention }
 }
 
 fn quorums(dice: &mut Dice) -> QuorumSystem {
@@ -147,7 +148,10 @@ struct Run {
 impl Run {
     fn new(seed: u64, broken: Broken) -> Self {
         let mut dice = Dice(seed);
-        let deployment = deployment(&mut dice, broken);
+        let mut deployment = deployment(&mut dice, broken);
+        // Every third run keeps little of the log.
+        deployment.retention.slots = (seed % 3 == 1).then_some(seed % 5);
+        deployment.retention.part_bytes = 64;
         let driver = if let Broken::Driver(driver) = broken { driver } else { Driver::Honest };
         let mut world = World::new(&deployment, driver);
         world.persist = Persist::WhenTold;
@@ -393,7 +397,7 @@ fn outcome(seed: u64, broken: Broken) -> Result<Run, String> {
 fn random_delivery_keeps_agreement() {
     let chosen = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
     let seeds = chosen.map_or(0..SEEDS, |seed| seed..seed + 1);
-    let (mut acknowledged, mut slots, mut repeated) = (0, 0, 0);
+    let (mut acknowledged, mut slots, mut repeated, mut installed) = (0, 0, 0, 0);
     for seed in seeds {
         let mut run = Run::new(seed, Broken::Nothing);
         run.world.is_written = chosen.is_some();
@@ -410,14 +414,25 @@ fn random_delivery_keeps_agreement() {
         let verdict = run.world.verdict();
         acknowledged += verdict.acknowledged_count;
         slots += verdict.slot_count;
-        let commands = run.world.segments(NodeId(0)).iter().flat_map(|segment| &segment.entries);
-        repeated += commands.filter(|entry| entry.command.is_some() && !entry.applied).count();
+        for id in run.world.everybody().iter() {
+            let advances = run.world.segments(id).iter().flat_map(|segment| &segment.advances);
+            for advance in advances {
+                match advance {
+                    Advance::Executed(entry) if id == NodeId(0) => {
+                        repeated += u64::from(entry.command.is_some() && !entry.applied);
+                    }
+                    Advance::Executed(_) => {}
+                    Advance::Installed(_) => installed += 1,
+                }
+            }
+        }
     }
     // The runs are not empty, and requests do get chosen twice.
     if chosen.is_none() {
         assert!(acknowledged > SEEDS * 10, "{acknowledged} operations acknowledged");
         assert!(slots > acknowledged, "{slots} slots");
         assert!(repeated > 100, "{repeated} requests chosen again");
+        assert!(installed > 15, "{installed} states installed");
     }
 }
 

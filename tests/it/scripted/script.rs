@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `unsafe` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation};
-use flexpaxos::paxos::{Detector, Election, Input, Mode, SendPolicy};
+use flexpaxos::paxos::{Detector, Election, Input, Mode, Retention, SendPolicy};
 use flexpaxos::protocol::{Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use flexpaxos::time::Span;
@@ -232,8 +232,13 @@ fn cluster(options: &[&str]) -> World {
         Some("at-once") | None => Persist::AtOnce,
         Some(other) => panic!("`{other}` is no time to persist"),
     };
+    let slots = named.remove("retain").map(|slots| slots.parse().expect("a number of slots"));
+    let part = named.remove("part").map(|bytes| bytes.parse().expect("a number of bytes"));
+    let part_bytes = part.unwrap_or(Retention::ALL.part_bytes);
+    let retention = Retention { slots, part_bytes };
     assert!(named.is_empty(), "unknown options: {named:?}");
-    let mut world = World::new(&Deployment { quorums, mode, election, send }, Driver::Honest);
+    let deployment = Deployment { quorums, mode, election, send, retention };
+    let mut world = World::new(&deployment, Driver::Honest);
     world.is_written = false;
     world.everybody().iter().for_each(|id| world.start(id));
     while !world.packets.is_empty() {

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flexpaxos::paxos::{
-    Ballot, Checkpoint, Config, Effects, Election, Input, Message, Mode, Record, Replica, Scope,
-    SendPolicy, Timing,
+    Ballot, Checkpoint, Config, Effects, Election, Input, Message, Mode, Record, Replica,
+    Retention, Scope, SendPolicy, Timing,
 };
-use flexpaxos::protocol::{Envelope, Executed, Note, Protocol, Slot, TimerId};
+use flexpaxos::protocol::{Advance, Envelope, Executed, Installed, Note, Protocol, Slot, TimerId};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::time::{Span, Time};
 
@@ -46,6 +46,7 @@ pub(crate) struct Deployment {
     pub(crate) mode: Mode,
     pub(crate) election: Election,
     pub(crate) send: SendPolicy,
+    pub(crate) retention: Retention,
 }
 
 /// A message on its way.
@@ -65,7 +66,7 @@ enum Waiting {
 /// What a replica executed between two starts.
 pub(crate) struct Segment {
     pub(crate) first: Slot,
-    pub(crate) entries: Vec<Executed>,
+    pub(crate) advances: Vec<Advance>,
 }
 
 /// What an acceptor has told others: it may not forget it.
@@ -176,7 +177,7 @@ impl World {
         let mut replica = Replica::new(node.config.clone());
         replica.recover(node.checkpoint.clone(), node.records.clone());
         let first = replica.executed_below();
-        node.segments.push(Segment { first, entries: Vec::new() });
+        node.segments.push(Segment { first, advances: Vec::new() });
         node.replica = Some(replica);
         if self.driver == Driver::Honest {
             self.check_told(id);
@@ -285,8 +286,17 @@ impl World {
         for note in &notes {
             self.write_note(id, note);
         }
-        for entry in executed {
-            self.observe(id, entry);
+        for advance in executed {
+            match &advance {
+                Advance::Executed(entry) => self.observe(id, entry),
+                Advance::Installed(state) => self.observe_installed(id, *state),
+            }
+            let node = &mut self.nodes[usize::from(id.0)];
+            node.segments
+                .last_mut()
+                .expect("a replica that runs was started")
+                .advances
+                .push(advance);
         }
         let now = self.now;
         let node = &mut self.nodes[usize::from(id.0)];
@@ -335,12 +345,16 @@ impl World {
             || self.groups.iter().any(|group| group.contains(one) && group.contains(other))
     }
 
-    fn observe(&mut self, id: NodeId, entry: Executed) {
+    fn observe_installed(&mut self, id: NodeId, state: Installed) {
+        self.write(|| format!("{id} installs a state executed below {}", state.below.0));
+    }
+
+    fn observe(&mut self, id: NodeId, entry: &Executed) {
         let command = words::command(entry.command.as_ref());
         let repeated = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
         self.write(|| format!("{id} executes {}: {command}{repeated}", entry.slot));
         if let Some(agreed) = self.agreed.get(&entry.slot) {
-            if *agreed != entry {
+            if agreed != entry {
                 let other = words::command(agreed.command.as_ref());
                 let slot = entry.slot;
                 self.violate(format!("{slot}: {id} executed {command}, another {other}"));
@@ -352,8 +366,6 @@ impl World {
             }
             self.agreed.insert(entry.slot, entry.clone());
         }
-        let node = &mut self.nodes[usize::from(id.0)];
-        node.segments.last_mut().expect("a replica that runs was started").entries.push(entry);
     }
 
     fn violate(&mut self, text: String) {
@@ -379,8 +391,10 @@ impl World {
     fn check_told(&mut self, id: NodeId) {
         let executed =
             |node: &Node| node.checkpoint.as_ref().map_or(Slot::ZERO, Checkpoint::executed_below);
-        let trimmed_below = self.nodes.iter().map(executed).min().unwrap_or_default();
+        let by_all = self.nodes.iter().map(executed).min().unwrap_or_default();
         let node = self.node(id);
+        let is_own = node.config.retention.slots.is_some();
+        let trimmed_below = if is_own { executed(node) } else { by_all };
         let Some(replica) = &node.replica else { return };
         let acceptor = replica.acceptor();
         let broken = node.told.slots.range(trimmed_below..).find(|(slot, ballot)| {
@@ -405,7 +419,8 @@ impl World {
             Note::Following { leader } => self.write(|| format!("{id} follows {leader}")),
             Note::Recovered { .. } => self.write(|| format!("{id} has executed what it adopted")),
             Note::Resigned => self.write(|| format!("{id} resigns")),
-            Note::Committed { .. } => {}
+            Note::SnapshotSent { .. } | Note::SnapshotInstalled { .. } | Note::Committed { .. } => {
+            }
         }
     }
 
@@ -439,5 +454,6 @@ fn config(deployment: &Deployment, index: usize) -> Config {
         send: deployment.send,
         nearest_first: (index..index + n).map(id).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
+        retention: deployment.retention,
     }
 }

@@ -1,0 +1,235 @@
+//! Logs that stay short although somebody is down, and how one that missed what is forgotten goes on.
+//!
+//! # What is forgotten
+//!
+//! What every replica has durably executed is forgotten, for nobody will ever ask for it.
+//! With [`Retention::slots`](super::Retention) a replica also forgets, whatever the others have, what
+//! it has *itself* durably executed and what lies far enough behind the last slot it executed.
+//! It forgets votes and values together: its log begins at T, and a slot below T is *trimmed*.
+//!
+//! # Why nothing is lost
+//!
+//! 1. *A trimmed slot is chosen.* Only executed slots are trimmed, and only chosen ones are executed.
+//! 2. *An acceptor says and does nothing in a slot that it trimmed.* It neither promises nor votes
+//!    there, so it can take back nothing that it promised there and forgot; whoever asks is told that
+//!    the slot is trimmed.
+//! 3. *A promise for all slots says from where on it speaks* (`trimmed_below`). A new leader takes the
+//!    greatest T of its phase-1 quorum and proposes in no slot below it. In the slots from T on every
+//!    member of the quorum has reported its vote, so the argument of Paxos holds as ever (P2c: a
+//!    value that was or may yet be chosen at a lower ballot was reported by a member of the quorum).
+//!    In a slot below T something is chosen, and P2c asks only that nothing else be proposed:
+//!    nothing at all is.
+//!    A promise for one slot (classic Paxos) is given only where the slot is not trimmed, so all
+//!    promises of a quorum speak of it.
+//! 4. *The value of a trimmed slot is not lost*: whoever trimmed it has a durable state in which it
+//!    is executed. Nothing is trimmed on the strength of a state that a crash could take away,
+//!    a state taken from another replica included: until it is in a checkpoint, the votes stay.
+//!
+//! Installing a state promises nothing to anybody, so it need not be durable first: a crash just
+//! after it brings back the acceptor as it was, which took no part, and a learner that is behind and
+//! asks again. That a replica has durably executed something is told after its next checkpoint.
+//!
+//! The same argument with its story as a run is `trimmed-slot-is-not-reused.txt`; the rule is broken
+//! on purpose as `reuses-trimmed-slot` ([`crate::sabotage::Rule`]).
+//!
+//! # How a state travels
+//!
+//! Whoever is asked for what it has forgotten says so ([`Message::Trimmed`]); the one behind asks one
+//! replica that said so for its state ([`Message::Fetch`]), which answers with all parts of it at
+//! once ([`Message::Snapshot`]).
+//! So nobody is sent a state that it did not ask for, and one at a time is asked for: again only when
+//! for a time-out no part has come.
+//! Parts that do not fit the backlog of a connection are lost like any message.
+
+use std::collections::BTreeMap;
+
+use super::Effects;
+use super::ballot::Ballot;
+use super::message::Message;
+use super::replica::{Proposer, Replica};
+use crate::command::{KeyValue, Part};
+use crate::protocol::{Advance, Installed, Note, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::Time;
+
+/// A state on its way here: the newest that was heard of, and only that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Fetching {
+    /// Somebody was asked, and the time-out is not over.
+    is_asked: bool,
+    /// A part has come since the last time-out.
+    has_progressed: bool,
+    /// In the state that is coming every slot below this is executed.
+    executed_below: Slot,
+    part_count: u32,
+    parts: BTreeMap<u32, Part>,
+}
+
+impl Fetching {
+    /// A time-out is over: whether nothing has come in it, so that somebody is to be asked again.
+    pub(super) fn has_stalled(&mut self) -> bool {
+        let has_stalled = !std::mem::take(&mut self.has_progressed);
+        self.is_asked &= !has_stalled;
+        has_stalled
+    }
+
+    /// Takes a part in; all of them, if it was the last that was missing.
+    fn take(
+        &mut self,
+        executed_below: Slot,
+        part: u32,
+        count: u32,
+        content: Part,
+    ) -> Option<Vec<Part>> {
+        if executed_below < self.executed_below || part >= count {
+            return None;
+        }
+        if (executed_below, count) != (self.executed_below, self.part_count) {
+            self.parts.clear();
+            (self.executed_below, self.part_count) = (executed_below, count);
+        }
+        self.has_progressed = true;
+        self.parts.insert(part, content);
+        let is_whole = self.parts.len() == usize::try_from(count).unwrap_or(usize::MAX);
+        is_whole.then(|| std::mem::take(&mut self.parts).into_values().collect())
+    }
+}
+
+impl Replica {
+    /// The slots below this are forgotten here, whatever the other replicas have.
+    pub(super) fn retained_from(&self) -> Slot {
+        let Some(slots) = self.config.retention.slots else { return Slot::ZERO };
+        let behind = Slot(self.learner.executed_below().0.saturating_sub(slots));
+        behind.min(self.durable_below)
+    }
+
+    /// From where on a promise speaks of slots; from the first one, if only what everybody has durably
+    /// executed is forgotten, for nobody will propose there.
+    pub(super) fn trimmed_below(&self) -> Slot {
+        self.config.retention.slots.map_or(Slot::ZERO, |_| self.acceptor.first())
+    }
+
+    /// Tells who asks for `slot` that what lies below `first` is forgotten; false if that is not so.
+    ///
+    /// If only what everybody has durably executed is forgotten, the question is a late one.
+    pub(super) fn answer_trimmed(
+        &self,
+        from: NodeId,
+        slot: Slot,
+        first: Slot,
+        effects: &mut Effects,
+    ) -> bool {
+        let is_trimmed = slot < first && self.config.retention.slots.is_some();
+        if is_trimmed {
+            effects.send(
+                NodeSet::only(from).without(self.config.id),
+                Message::Trimmed { below: first },
+            );
+        }
+        is_trimmed
+    }
+
+    /// A proposal for a slot that is trimmed here is not voted for; its proposer learns that it is
+    /// behind, and of a higher ballot if there is one.
+    pub(super) fn refuse_trimmed(
+        &self,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        effects: &mut Effects,
+    ) {
+        let is_told = self.answer_trimmed(from, slot, self.acceptor.first(), effects);
+        let promised = self.acceptor.promised(slot);
+        if is_told && ballot < promised {
+            effects.send(NodeSet::only(from), Message::Refused { ballot, promised, slot });
+        }
+    }
+
+    /// What was asked of `from` is forgotten there: its state is asked for, unless one is on its way.
+    pub(super) fn handle_trimmed(&mut self, from: NodeId, below: Slot, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
+        if below <= executed_below {
+            return;
+        }
+        self.is_rejoining = false;
+        self.learning_below = self.learning_below.max(below);
+        if !self.fetching.is_asked {
+            self.fetching.is_asked = true;
+            effects.send(NodeSet::only(from), Message::Fetch { executed_below });
+            self.arm_catch_up(effects);
+        }
+    }
+
+    /// Sends its state, all parts of it, to one that is behind.
+    pub(super) fn handle_fetch(&self, from: NodeId, executed_below: Slot, effects: &mut Effects) {
+        let own = self.learner.executed_below();
+        if own <= executed_below {
+            return;
+        }
+        let parts = self.learner.machine().parts(self.config.retention.part_bytes);
+        let part_count = u32::try_from(parts.len()).expect("a state in memory has fewer parts");
+        let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
+        for (part, content) in (0..).zip(parts) {
+            let part = Message::Snapshot { executed_below: own, part, part_count, content };
+            effects.send(NodeSet::only(from), part);
+        }
+        effects.notes.push(Note::SnapshotSent { bytes });
+    }
+
+    /// A part of a state: with the last one it is installed, if it is still ahead.
+    pub(super) fn handle_snapshot(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        executed_below: Slot,
+        (part, part_count): (u32, u32),
+        content: Part,
+        effects: &mut Effects,
+    ) {
+        // A leader has proposed what it has not executed; without need it passes over none of it.
+        let is_unasked = self.is_leader() && !self.fetching.is_asked;
+        if executed_below <= self.learner.executed_below() || is_unasked {
+            return;
+        }
+        if let Some(parts) = self.fetching.take(executed_below, part, part_count, content) {
+            self.fetching = Fetching::default();
+            let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
+            let machine = KeyValue::from_parts(parts);
+            self.install(now, executed_below, machine, bytes, effects);
+            if self.learner.executed_below() < self.learning_below {
+                self.ask(from, self.learner.executed_below(), self.learning_below, effects);
+            }
+        }
+    }
+
+    /// Goes on from the state of another replica, as if it had executed what led to it.
+    ///
+    /// Clients that wait for a slot in between ask again: the state remembers their outcomes.
+    fn install(
+        &mut self,
+        now: Time,
+        below: Slot,
+        machine: KeyValue,
+        bytes: u64,
+        effects: &mut Effects,
+    ) {
+        let slots = below.0 - self.learner.executed_below().0;
+        let digest = machine.digest();
+        self.learner.install(below, machine);
+        effects.executed.push(Advance::Installed(Installed { below, digest }));
+        effects.notes.push(Note::SnapshotInstalled { slots, bytes });
+        self.is_rejoining = false;
+        self.awaiting.forget_below(below);
+        match self.proposer {
+            Proposer::Classic(_) => self.pass_over_attempts(below, effects),
+            Proposer::Multi(_) => self.pass_over_proposals(now, below, effects),
+        }
+        self.execute(now, effects);
+        if std::mem::take(&mut self.is_to_campaign) {
+            self.campaign(now, effects);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
