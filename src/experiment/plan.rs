@@ -159,6 +159,12 @@ impl Plan {
         &self.points[trial.point]
     }
 
+    /// Whether anything goes wrong on purpose in any trial.
+    pub fn has_faults(&self) -> bool {
+        let mut variants = self.points.iter().flat_map(|point| &point.variants);
+        variants.any(|variant| !variant.faults.is_empty())
+    }
+
     /// The variant of a trial.
     pub fn variant(&self, trial: &Trial) -> &Variant {
         &self.point(trial).variants[trial.variant]

@@ -70,7 +70,8 @@ impl Case {
             // Impatience with a thin link or a busy processor is a jam that never ends.
             timing = Timing::for_round_trip(round_trip);
         }
-        let election = system::election(seed, round_trip, timing);
+        let answer = round_trip + network.conditions.reordering.times(2) + service.sync;
+        let election = system::election(seed, answer, timing);
         let quorums = match (mode, election) {
             (Mode::Multi { .. }, Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
             _ => quorums,

@@ -71,12 +71,11 @@ impl Eyes {
         self.judge(now, verdict);
     }
 
-    /// Messages that beget messages would go on for ever.
+    /// Messages that beget messages would go on for ever; one that is lost begets none.
     fn count(&mut self, now: Time) {
         self.sent_count += 1;
         if self.sent_count > STORM_MESSAGES {
-            let sentence =
-                format!("{STORM_MESSAGES} messages were sent, and there is no end of them");
+            let sentence = format!("{STORM_MESSAGES} messages arrive, and there is no end of them");
             self.judge(now, Err(Violation { property: Property::Progress, sentence }));
         }
     }
@@ -103,8 +102,8 @@ impl Observer<Saboteur> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.sent(sent));
-        eyes.count(sent.sent_at);
         if let Some(arrives_at) = sent.arrives_at {
+            eyes.count(sent.sent_at);
             eyes.note_order(sent.from, sent.to, arrives_at);
         }
         // A vote that waited was told when it was released; one that did not wait is told here.

@@ -117,16 +117,19 @@ pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
     }
 }
 
-/// Who campaigns: for two seeds of three whoever hears of no leader, with patience for a round trip and a
-/// sync or with much more; else whoever is told to.
-pub(super) fn election(seed: u64, round_trip: Span, timing: Timing) -> Election {
+/// Who campaigns: for two seeds of three whoever hears of no leader, with patience for two answers or for
+/// many more; else whoever is told to.
+///
+/// With less patience than an answer takes, leaders would be replaced for ever: the plan of an experiment
+/// refuses that.
+pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
     let mut dice = Dice::new(seed, Purpose::Election);
     let (misses, patience) = (dice.between(1, 8), dice.pick(&[1, 2, 5]));
     let spread = dice.pick(&[1, 2, 4]);
     if dice.one_in(3) {
         return Election::Fixed;
     }
-    let least = round_trip.times(2) + Span::from_millis(25);
+    let least = answer.times(2) + Span::from_millis(10);
     let timeout = least.times(patience).max(timing.backoff);
     let heartbeat = Span(timeout.0 / misses);
     let misses = u32::try_from(misses).expect("at most eight");

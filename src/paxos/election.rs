@@ -284,12 +284,13 @@ impl Replica {
         self.listen(now, effects);
     }
 
-    /// A leader's heartbeat, unless nobody has answered for too long.
+    /// A leader's heartbeat, unless for too long no phase-2 quorum has answered that refused nothing.
     pub(super) fn beat(&mut self, now: Time, effects: &mut Effects) {
         let (myself, is_leader, quorum) = (self.config.id, self.is_leader(), self.own_quorum());
+        let refused_by = self.refused_by();
         let Some(watch) = self.watch().filter(|_| is_leader) else { return };
         if now.since(watch.answered_since) >= watch.detector.timeout() {
-            let answered = watch.answered.with(myself);
+            let answered = watch.answered.with(myself).difference(refused_by);
             (watch.answered, watch.answered_since) = (NodeSet::EMPTY, now);
             if !self.config.quorums.is_phase2_at(answered, quorum) {
                 if quorum.is_some() && self.config.quorums.is_phase2(answered) {

@@ -175,6 +175,15 @@ impl Replica {
         }
     }
 
+    /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
+    /// promised another.
+    pub(super) fn refused_by(&self) -> NodeSet {
+        match &self.proposer {
+            Proposer::Multi(Multi { state: State::Leading { refused_by, .. }, .. }) => *refused_by,
+            _ => NodeSet::EMPTY,
+        }
+    }
+
     /// The ballot that it leads with.
     pub(super) fn leading(&self) -> Option<Ballot> {
         match &self.proposer {

@@ -191,6 +191,7 @@ fn every_experiment_is_simulated() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     paths.sort();
     assert!(paths.len() >= 4, "{paths:?}");
     for path in paths {
@@ -205,6 +206,10 @@ fn every_experiment_is_simulated() {
             assert!(row.valid && row.complete, "{path}: {:?}", ended.violations);
             assert!(row.acknowledged_count > Some(0), "{path}: {row:?}");
             assert_eq!(row.violation_count, Some(0), "{path}");
+        }
+        if simulation.plan.has_faults() {
+            // Another one may have led, nearer to a client.
+            continue;
         }
         for row in store::read_csv::<LatencyRow>(&folder.join("latency.csv")).unwrap() {
             // Where links vary, some writes are faster than the median allows, and a short trial sees

@@ -29,19 +29,21 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 13] = [
+const PINNED: [Pinned; 15] = [
     pinned("duel", [65_796, 300_570, 24], (10, 2_700)),
-    pinned("flexible-four", [14_638, 59_282, 25], (11, 3_399)),
-    pinned("flex-3-of-4", [19_055, 72_791, 25], (11, 4_068)),
+    pinned("flexible-four", [17_042, 69_220, 26], (11, 3_468)),
+    pinned("flex-3-of-4", [24_713, 96_093, 25], (11, 4_399)),
     pinned("leader-change", [89_539, 394_895, 23], (10, 3_792)),
     pinned("acceptor-crash", [37_078, 139_053, 19], (10, 4_288)),
     pinned("two-writes-crash", [114_180, 365_514, 14], (9, 3_614)),
     pinned("classic-duel", [16_128, 47_292, 33], (13, 2_537)),
     pinned("classic-crowd", [350_512, 2_086_786, 29], (11, 3_061)),
-    pinned("thrifty", [422, 1_223, 14], (14, 422)),
+    pinned("thrifty", [492, 1_426, 14], (14, 492)),
     pinned("lossy", [113_902, 610_144, 19], (7, 4_200)),
     pinned("retry", [4_878, 20_400, 17], (17, 4_878)),
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
+    pinned("election", [4_254, 16_284, 18], (10, 1_078)),
+    pinned("per-ballot", [3_196, 10_479, 21], (10, 960)),
     pinned("snapshot", [74_328, 378_778, 22], (8, 1_322)),
 ];
 
@@ -111,6 +113,8 @@ presets! {
     lossy
     retry
     trim
+    election
+    per_ballot
     snapshot
 }
 
@@ -177,6 +181,11 @@ fn a_reused_trimmed_slot_is_found_out() {
 #[test]
 fn an_overstated_snapshot_is_found_out() {
     check_found("snapshot", Rule::OverstatesSnapshot, Claim::SamePrefix, 6);
+}
+
+#[test]
+fn an_ignored_announcement_is_found_out() {
+    check_found("per-ballot", Rule::IgnoresAnnouncedQuorums, Claim::Agreement, 5);
 }
 
 #[test]
@@ -267,7 +276,7 @@ fn the_command_shows_each_property_with_its_verdict() {
         &["thrifty"],
         0,
         &[
-            "422 states (1223 generated), depth 14",
+            "492 states (1426 generated), depth 14",
             "no slot is learned with two values",
             "without further faults every request is answered",
             "holds",

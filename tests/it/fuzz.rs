@@ -84,13 +84,19 @@ fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
 }
 
 #[test]
+fn a_leader_that_ignores_announced_quorums_is_caught() {
+    // It takes a quorum of its own for a ballot, and one that misses it before anybody has told of it.
+    check_control_in(206..230, Rule::IgnoresAnnouncedQuorums, Property::ChosenStaysChosen);
+}
+
+#[test]
 fn a_vote_that_does_not_wait_for_the_disk_is_caught() {
     check_control(Rule::VotesBeforePersist, Property::PromisesNeverFall);
 }
 
 #[test]
 fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
-    check_control(Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
+    check_control_in(258..270, Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cli;
 mod fuzz;
 mod hlog;
 mod live;
+mod scenarios;
 mod scripted;
 mod sim;
 mod tidy;

@@ -794,8 +794,11 @@ fn the_dual_of_phase_two_is_the_largest_safe_family() {
 fn every_experiment_that_ships_has_a_plan_and_a_small_one() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let source = Source::read(&entry.unwrap().path()).unwrap();
+    let folders = [folder.clone(), folder.join("scenarios")];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
+        let source = Source::read(&path).unwrap();
         let whole = plan(&source);
         let small = Plan::from_source(&source, Size { is_smoke: true, trials: None }).unwrap();
         assert!(!whole.trials.is_empty() && !small.trials.is_empty(), "{}", source.name());
