@@ -13,13 +13,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
-    names=(quickstart lan commit-path wan-hops azure-13 jitter long-link quic-vs-tcp paper-fig-n8)
+    names=(quickstart lan commit-path wan-hops azure-13 jitter long-link quic-vs-tcp paper-fig-n8
+        failover election-timeout thrifty-follower duel)
 fi
 cargo build --locked --release
 for name in "${names[@]}"; do
     launcher=processes
     case "$name" in
-        quickstart | wan-hops) backend=both ;;   # prediction, simulation and measurement side by side
+        # prediction, simulation and measurement side by side
+        quickstart | wan-hops | failover | election-timeout | thrifty-follower | duel) backend=both ;;
         paper-* | jitter) backend=sim ;;         # what is asked is a question to the network alone
         *) backend=live ;;
     esac

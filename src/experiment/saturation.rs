@@ -37,7 +37,8 @@ pub(super) fn reasons(
     achieved_per_s: f64,
 ) -> Vec<String> {
     let mut reasons = Vec::new();
-    if is_saturated(offered_per_s, achieved_per_s) {
+    // What is not achieved while nobody leads is the fault's doing.
+    if outcome.struck.is_empty() && is_saturated(offered_per_s, achieved_per_s) {
         reasons.push("achieved less than 99 % of what was offered".to_owned());
     }
     let waited = |watched: &Watched, _| run_queue_share(watched);
