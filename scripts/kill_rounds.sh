@@ -65,6 +65,13 @@ duration = "${seconds}s"
 keys = { uniform = { count = 50 } }
 value_bytes = 32
 reads = 0.2
+retry_after = "100ms"
+
+[election]
+mode = "timeout"
+heartbeat = "20ms"
+misses = 5
+spread = "50ms"
 
 [durability]
 mode = "$2"
