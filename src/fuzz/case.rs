@@ -65,12 +65,14 @@ impl Case {
         let (service, network) = costs(seed);
         let settings = Settings { service };
         let Service { receive, send: sending, .. } = service;
+        let mut patience = Span::ZERO;
         let is_thin = network.conditions.bandwidth_bits_per_s.is_some();
         if is_thin || receive > Span::ZERO || sending > Span::ZERO {
             // Impatience with a thin link or a busy processor is a jam that never ends.
             timing = Timing::for_round_trip(round_trip);
+            patience = timing.retransmit_after;
         }
-        let answer = round_trip + network.conditions.reordering.times(2) + service.sync;
+        let answer = round_trip + network.conditions.reordering.times(2) + service.sync + patience;
         let election = system::election(seed, answer, timing);
         let quorums = match (mode, election) {
             (Mode::Multi { .. }, Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),

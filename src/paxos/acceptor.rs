@@ -70,8 +70,8 @@ impl Acceptor {
                     return Err(Refusal { promised });
                 }
                 let record = self.promise(ballot, scope, quorum);
-                let vote = self.vote(slot).cloned();
-                let votes = vote.map(|vote| (slot, vote)).into_iter().collect();
+                let last = self.vote(slot).cloned();
+                let votes = last.map(|vote| (slot, vote)).into_iter().collect();
                 Ok(Promise { record, votes, quorums: Vec::new() })
             }
             Scope::From(from) => {
@@ -82,8 +82,8 @@ impl Acceptor {
                 }
                 // An equal ballot is a retransmission: promising it again changes nothing.
                 let record = self.promise(ballot, scope, quorum);
-                let voted = |(slot, state): (Slot, &SlotState)| Some((slot, state.vote.clone()?));
-                let votes = self.slots.range(from).filter_map(voted).collect();
+                let last = |(slot, state): (Slot, &SlotState)| Some((slot, state.vote.clone()?));
+                let votes = self.slots.range(from).filter_map(last).collect();
                 Ok(Promise { record, votes, quorums: self.quorums_below(ballot) })
             }
         }

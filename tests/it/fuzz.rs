@@ -96,7 +96,7 @@ fn a_vote_that_does_not_wait_for_the_disk_is_caught() {
 
 #[test]
 fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
-    check_control_in(258..270, Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
+    check_control(Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
 }
 
 #[test]
@@ -140,9 +140,9 @@ fn every_seed_that_once_failed_does_as_its_line_says() {
 
 #[test]
 fn a_trace_tells_the_whole_run_and_is_the_same_bytes_again() {
-    let arguments = "--seeds 17 --break trimmed-slot-lost-write --trace";
+    let arguments = "--seeds 198 --break trimmed-slot-lost-write --trace";
     let trace = check(arguments, 5);
-    for phrase in ["seed 17: ", "phase 1: ", "LEADS: ", " writes vote slot 0", "CHOSEN "] {
+    for phrase in ["seed 198: ", "phase 1: ", "LEADS: ", " writes vote slot 0", "CHOSEN "] {
         assert!(trace.contains(phrase), "{phrase:?} is missing in:\n{trace}");
     }
     assert!(trace.trim_end().lines().last().unwrap().starts_with("VIOLATION chosen-stays-chosen"));

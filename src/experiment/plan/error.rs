@@ -292,6 +292,7 @@ pub enum Error {
 
 impl Error {
     /// The line that says what to change.
+    #[expect(clippy::too_many_lines, reason = "an arm for each error, in their order")]
     pub fn help(&self) -> String {
         let text = match self {
             Self::Empty { key: "prediction" } => {
