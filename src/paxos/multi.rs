@@ -589,7 +589,7 @@ impl Replica {
         self.multi().in_flight.forget_below(executed_below);
     }
 
-    fn arm_announce(&mut self, effects: &mut Effects) {
+    pub(super) fn arm_announce(&mut self, effects: &mut Effects) {
         let executed_below = self.learner.executed_below();
         let after = self.config.timing.announce_after;
         let multi = self.multi();

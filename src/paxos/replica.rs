@@ -454,6 +454,10 @@ impl Replica {
             Proposer::Multi(_) => {
                 self.lead_when_level(now, effects);
                 self.note_recovery(now, effects);
+                if self.is_leader() {
+                    // What let execution go on may have been taught by another: that is news as well.
+                    self.arm_announce(effects);
+                }
             }
         }
     }
