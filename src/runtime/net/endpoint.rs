@@ -22,7 +22,7 @@ use super::emulation::Emulation;
 use super::identity::{self, Identity};
 use super::socket::EmulatedSocket;
 use super::transport::{self, Transport};
-use super::{drops, reset, tls};
+use super::{drops, port, reset, tls};
 use crate::time::Span;
 
 /// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
@@ -154,7 +154,7 @@ fn bind_speaking(
     let client = Arc::new(tls::quic_client(identity, alpn).map_err(tls)?);
 
     let unbound = |source| Error::Bind { address, source };
-    let socket = UdpSocket::bind(address).map_err(unbound)?;
+    let socket = port::bind(address).map_err(unbound)?;
     let address = socket.local_addr().map_err(unbound)?;
     let receive_buffer_bytes =
         enlarge_buffers(&socket, transport.socket_buffer_bytes).map_err(unbound)?;

@@ -39,6 +39,7 @@ pub use transport::{Congestion, Layout, Protocol, Transport};
 mod congestion;
 mod drops;
 mod outlet;
+mod port;
 mod reset;
 mod run;
 mod socket;

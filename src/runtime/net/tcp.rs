@@ -16,7 +16,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +32,7 @@ use super::identity::{self, Identity};
 use super::namespace::{self, Namespace};
 use super::transport::{self, Transport};
 use super::tunnel::{Routes, Tunnel};
-use super::{drops, tls};
+use super::{drops, port, tls};
 use crate::time::Span;
 
 /// A connection to a member, with both certificates shown.
@@ -147,7 +147,7 @@ impl TcpEndpoint {
         transport.check()?;
         let door = Door::new(identity, ALPN)?;
         let unbound = |source| Error::Bind { address, source };
-        let socket = UdpSocket::bind(address).map_err(unbound)?;
+        let socket = port::bind(address).map_err(unbound)?;
         let address = socket.local_addr().map_err(unbound)?;
         enlarge_buffers(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
         let (namespace, device) = Namespace::open(inside, transport)?;
@@ -342,6 +342,7 @@ async fn in_time<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
