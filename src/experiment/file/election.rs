@@ -10,8 +10,7 @@ use super::Length;
 #[serde(deny_unknown_fields)]
 pub struct Election {
     /// Whether a leader that falls silent is replaced; it is not, if absent.
-    #[serde(default)]
-    pub mode: ElectionMode,
+    pub mode: Option<Spanned<ElectionMode>>,
     /// How often a leader is heard of; 100 ms if absent.
     pub heartbeat: Option<Spanned<Length>>,
     /// How many heartbeats in a row are missed before it is suspected; 10 if absent.
@@ -29,4 +28,11 @@ pub enum ElectionMode {
     Fixed,
     /// Whoever hears of no leader for a time-out campaigns.
     Timeout,
+}
+
+impl Election {
+    /// The mode typed, or the one that is meant without it.
+    pub fn mode(&self) -> ElectionMode {
+        self.mode.as_ref().map(|typed| *typed.get_ref()).unwrap_or_default()
+    }
 }

@@ -27,16 +27,17 @@ pub(super) fn election(typed: &file::Election, links: &Links) -> Result<Election
     let without_spread = Detector { heartbeat, misses, spread: Span::ZERO };
     let timeout = without_spread.timeout();
     let spread = typed.spread.as_ref().map_or(timeout, length);
-    if typed.mode == ElectionMode::Fixed {
-        return Ok(Election::Fixed);
-    }
+    let at_mode = match &typed.mode {
+        Some(mode) if *mode.get_ref() == ElectionMode::Timeout => mode.span(),
+        _ => return Ok(Election::Fixed),
+    };
     // A leader asks its followers whether they still hear it; the answer takes a round trip.
     let least = longest_round_trip(links) + heartbeat;
     if timeout <= least {
         let at = typed.misses.as_ref().map(toml::Spanned::span);
         let at = at.or_else(|| typed.heartbeat.as_ref().map(toml::Spanned::span));
         let error = Error::Impatient { timeout, least };
-        return Err(Refused::new(at.unwrap_or(0..0), error));
+        return Err(Refused::new(at.unwrap_or(at_mode), error));
     }
     Ok(Election::Timeout(Detector { spread, ..without_spread }))
 }

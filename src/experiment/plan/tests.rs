@@ -512,6 +512,25 @@ const LEADER_DIES: &str = "[[fault]]\nat = \"5s\"\ncrash = \"leader\"\n";
 const TIMEOUT: &str = "[election]\nmode = \"timeout\"\n";
 
 #[test]
+fn a_time_out_within_which_no_answer_comes_is_refused_where_it_was_typed() {
+    let check_election = |profile: &str, section: &str, phrases: &[&str]| {
+        let text = GOOD.replace("aws-2025-07", profile);
+        check_text(&source(&format!("{text}\n[election]\n{section}")), phrases);
+    };
+    let timeout = "mode = \"timeout\"";
+    let (late, help) = ("a leader is suspected after 200.0 ms", "raise `election.misses`");
+    let misses = format!("{timeout}\nmisses = 2");
+    check_election("aws-2025-07", &misses, &[late, ":39:10", help]);
+    let heartbeat = format!("{timeout}\nheartbeat = \"20ms\"");
+    check_election("aws-2025-07", &heartbeat, &[late, ":39:13", help]);
+    // Both are as they are without a word: it is the mode that asks for the impossible.
+    let typed = ["suspected after 1000.0 ms", "takes it 1300.0 ms", ":38:8", help];
+    check_election("uniform:1200ms", timeout, &typed);
+    let fixed = GOOD.replace("aws-2025-07", "uniform:1200ms");
+    plan(&source(&format!("{fixed}\n[election]\nmode = \"fixed\"")));
+}
+
+#[test]
 fn a_schedule_that_nothing_recovers_from_is_announced_with_its_time_and_reason() {
     let (all, most) = ("{ phase1 = 5, phase2 = 1 }", "{ phase1 = 4, phase2 = 2 }");
     let majority = "{ phase1 = 3, phase2 = 3 }";

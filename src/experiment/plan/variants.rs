@@ -22,7 +22,7 @@ pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant
     file.variants
         .iter()
         .map(|typed| {
-            let variant = variant(typed, file.election.mode, places)?;
+            let variant = variant(typed, file.election.mode(), places)?;
             if names.insert(variant.name.clone()) {
                 return Ok(variant);
             }
