@@ -163,9 +163,12 @@ impl Config {
 
     /// The nearest quorum among `hopeful`; where there is none, the nearest of all.
     fn nearest(&self, family: &Family, hopeful: NodeSet) -> NodeSet {
-        let near = self.nearest_first.iter().copied();
-        let hopeful: Vec<NodeId> = near.filter(|node| hopeful.contains(*node)).collect();
-        let quorum = family.first_in(&hopeful).or_else(|| family.first_in(&self.nearest_first));
-        quorum.unwrap_or_else(|| self.everybody())
+        let nearest_of = |hopeful: NodeSet| {
+            let near = self.nearest_first.iter().copied();
+            family.first_in(&near.filter(|node| hopeful.contains(*node)).collect::<Vec<_>>())
+        };
+        // Every proposal of a thrifty leader comes here, and as a rule nobody is silent.
+        let among = if self.everybody().is_subset(hopeful) { None } else { nearest_of(hopeful) };
+        among.or_else(|| family.first_in(&self.nearest_first)).unwrap_or_else(|| self.everybody())
     }
 }

@@ -7,6 +7,8 @@
 //! Every phase-1 quorum meets every phase-2 quorum, so a leader that some phase-2 quorum hears is not
 //! deposed by one who does not hear it: what a majority does for majorities, that condition does for
 //! any quorums.
+//! Where each ballot announces a phase-2 quorum of its own, those who grant report what was announced, and
+//! the pre-vote must meet that too.
 //! The other way round, a leader whom no phase-2 quorum answers resigns: it is heard, and of no use.
 //!
 //! None of this is needed for safety, which is phase 1's alone; it can be wrong about who is alive.
@@ -108,7 +110,7 @@ impl Replica {
         }
     }
 
-    /// Begins to listen for a leader.
+    /// Begins to listen for a leader: when it starts, and when it leads or campaigns no more.
     pub(super) fn listen(&mut self, now: Time, effects: &mut Effects) {
         let Some(watch) = self.watch() else { return };
         watch.hear(now);
@@ -277,11 +279,6 @@ impl Replica {
         (watch.is_suspecting, watch.campaign_count) = (false, 0);
         (watch.answered, watch.answered_since) = (NodeSet::EMPTY, now);
         self.send_heartbeat(effects);
-    }
-
-    /// This replica leads no more, or gave up to: it listens again.
-    pub(super) fn end_heartbeats(&mut self, now: Time, effects: &mut Effects) {
-        self.listen(now, effects);
     }
 
     /// A leader's heartbeat, unless for too long no phase-2 quorum has answered that refused nothing.

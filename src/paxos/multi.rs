@@ -456,7 +456,6 @@ impl Replica {
         }
         self.execute(now, effects);
         self.forget_finished();
-        self.arm_announce(effects);
     }
 
     /// A refusal: the ballot is given up when no quorum is left that could still grant it.
@@ -502,7 +501,7 @@ impl Replica {
     /// Open proposals stay: they may yet be chosen, and then their clients are answered.
     pub(super) fn give_up(&mut self, now: Time, effects: &mut Effects) {
         let myself = self.config.id;
-        self.end_heartbeats(now, effects);
+        self.listen(now, effects);
         let multi = self.multi();
         multi.state = State::Idle;
         multi.recovering = None;
