@@ -4,21 +4,28 @@
 //! When it begins to lead it proposes again whatever its phase-1 quorum reports, fills the holes
 //! between with no-ops, and from then on gives each command the next slot without waiting for the
 //! one before.
-//! Who campaigns is not decided here, but in `election.rs`.
+//! Here is what both phases share; who campaigns is not decided here, but in `election.rs`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod phase1;
+mod phase2;
+
+use std::collections::VecDeque;
 
 use super::Effects;
 use super::ballot::Ballot;
-use super::config::{Election, SendPolicy};
+use super::config::Election;
 use super::election::Watch;
-use super::message::{Message, Scope, Value, Vote};
-use super::replica::{Awaiting, Proposer, Replica, TimerKind};
+use super::message::Scope;
+use super::replica::{Proposer, Replica, TimerKind};
 use super::window::Window;
 use crate::command::Command;
 use crate::protocol::{Note, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
+
+use phase1::Preparing;
+pub(super) use phase1::Reported;
+use phase2::Proposal;
 
 /// A proposer over all slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,46 +67,6 @@ enum State {
         refused_by: NodeSet,
     },
 }
-
-/// A phase 1 under way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Preparing {
-    ballot: Ballot,
-    from: Slot,
-    /// The phase-2 quorum that it announces, where each ballot has its own.
-    quorum: Option<NodeSet>,
-    /// Those announced at lower ballots, as far as any promise reported them.
-    announced: BTreeSet<NodeSet>,
-    promises: NodeSet,
-    refused_by: NodeSet,
-    /// When the promises were those of a phase-1 quorum.
-    granted_at: Option<Time>,
-    /// No promise says anything of the slots below this, which are chosen; and who says so.
-    trimmed: (Slot, NodeId),
-    /// The vote of the highest ballot in each slot that any promise reported.
-    reported: BTreeMap<Slot, Vote>,
-    since: Time,
-}
-
-/// What a promise for all slots reports.
-pub(super) struct Reported {
-    pub(super) votes: Vec<(Slot, Vote)>,
-    pub(super) quorums: Vec<(Ballot, NodeSet)>,
-    pub(super) trimmed_below: Slot,
-}
-
-/// A phase 2 under way.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Proposal {
-    value: Value,
-    votes: NodeSet,
-    submitted: Time,
-    proposed: Time,
-    sent: Time,
-}
-
-/// The most proposals sent again at once: the rest follow with the next time-out.
-const RETRANSMIT_LIMIT: usize = 1024;
 
 impl Multi {
     /// A proposer that takes `leader` for the leader until it hears of another.
@@ -202,143 +169,6 @@ impl Replica {
         !self.is_idle() && matches!(&self.proposer, Proposer::Multi(multi) if ballot > multi.last)
     }
 
-    /// Starts phase 1 over every slot that is not executed here (Paxos made simple, section 3).
-    ///
-    /// # Panics
-    /// In classic mode, which has no leader.
-    pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
-        self.campaign_with(now, self.config.everybody(), effects);
-    }
-
-    /// The same, with a phase-2 quorum of its own among `allies` if it can be, where each ballot has one.
-    pub(super) fn campaign_with(&mut self, now: Time, allies: NodeSet, effects: &mut Effects) {
-        let seen = self.highest_ballot();
-        let ballot = self.new_ballot(seen, effects);
-        self.begin_campaign(now, effects);
-        let from = self.learner.executed_below();
-        let myself = self.config.id;
-        let quorum = self.config.announced_quorum(allies);
-        let multi = self.multi();
-        multi.hint = myself;
-        multi.last = ballot;
-        multi.state = State::Preparing(Preparing {
-            ballot,
-            from,
-            quorum,
-            announced: BTreeSet::new(),
-            promises: NodeSet::EMPTY,
-            refused_by: NodeSet::EMPTY,
-            granted_at: None,
-            trimmed: (Slot::ZERO, myself),
-            reported: BTreeMap::new(),
-            since: now,
-        });
-        let contacts = self.config.phase1_contacts(allies);
-        self.send_phase1a(contacts, ballot, Scope::From(from), quorum, effects);
-        self.arm_retransmit(effects);
-    }
-
-    /// A promise for all slots: with a phase-1 quorum of them the proposer leads.
-    pub(super) fn handle_phase1b_all(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        ballot: Ballot,
-        reported: Reported,
-        effects: &mut Effects,
-    ) {
-        let Reported { votes, quorums, trimmed_below } = reported;
-        let State::Preparing(preparing) = &mut self.multi().state else { return };
-        // A late promise of an older ballot says nothing about this one.
-        if ballot != preparing.ballot || !preparing.promises.insert(from) {
-            return;
-        }
-        for (slot, vote) in votes {
-            let known = preparing.reported.get(&slot);
-            if known.is_none_or(|known| known.ballot < vote.ballot) {
-                preparing.reported.insert(slot, vote);
-            }
-        }
-        preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
-        preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
-        self.lead_when_level(now, effects);
-    }
-
-    /// With a phase-1 quorum it leads, as soon as it has executed every slot that one of them trimmed.
-    ///
-    /// Those slots are chosen and nobody reports with what, so nothing may be proposed there (why that
-    /// is enough: `snapshot.rs`); it could not answer for later ones before it has executed them.
-    pub(super) fn lead_when_level(&mut self, now: Time, effects: &mut Effects) {
-        let Proposer::Multi(Multi { state: State::Preparing(preparing), .. }) = &mut self.proposer
-        else {
-            return;
-        };
-        let announced = preparing.announced.iter().copied();
-        if !self.config.quorums.is_phase1_over(preparing.promises, announced) {
-            return;
-        }
-        preparing.granted_at = preparing.granted_at.or(Some(now));
-        let (trimmed_below, trimmed_by) = preparing.trimmed;
-        if self.learner.executed_below() >= trimmed_below {
-            self.lead(now, effects);
-        } else {
-            self.handle_trimmed(trimmed_by, trimmed_below, effects);
-        }
-    }
-
-    /// Begins to lead: adopts what was reported, fills holes, proposes what waited.
-    ///
-    /// Any slot in which a value was or may yet be chosen at a lower ballot is reported by a member
-    /// of this phase-1 quorum, because it meets every phase-2 quorum; the vote of the highest ballot
-    /// is the value that is safe (Paxos made simple, P2c).
-    /// In the other slots the choice is free: an own proposal that is still open, else a no-op.
-    fn lead(&mut self, now: Time, effects: &mut Effects) {
-        let executed_below = self.learner.executed_below();
-        let learned_end = self.learner.end();
-        let multi = self.multi();
-        let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
-            unreachable!("only a proposer in phase 1 begins to lead")
-        };
-        let Preparing { ballot, from, quorum, mut reported, since, granted_at, .. } = preparing;
-        multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
-        let mut own = std::mem::take(&mut multi.in_flight);
-        let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
-        let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
-        multi.next = end;
-        multi.in_flight.forget_below(executed_below);
-        multi.recovering = multi.watch.is_some().then_some((end, granted_at.unwrap_or(now)));
-        let (mut adopted_count, mut filled_count) = (0, 0);
-        for slot in (from.max(executed_below).0..end.0).map(Slot) {
-            if self.learner.is_chosen(slot) {
-                continue;
-            }
-            let open = own.remove(slot);
-            let submitted = open.as_ref().map_or(now, |proposal| proposal.submitted);
-            let value = match (reported.remove(&slot), open) {
-                (Some(vote), _) => {
-                    adopted_count += 1;
-                    vote.value
-                }
-                (None, Some(proposal)) => proposal.value,
-                (None, None) => {
-                    filled_count += 1;
-                    Value::Noop
-                }
-            };
-            self.propose(now, slot, value, submitted, effects);
-        }
-        let phase1 = granted_at.unwrap_or(now).since(since);
-        effects.notes.push(Note::Leading { phase1, adopted_count, filled_count });
-        while let Some((submitted, command)) = self.multi().queue.pop_front() {
-            self.propose_next(now, command, submitted, effects);
-        }
-        // What an earlier leader told may have been lost with it.
-        self.multi().announced_below = Slot::ZERO;
-        self.arm_announce(effects);
-        self.begin_heartbeats(now, effects);
-        self.note_recovery(now, effects);
-    }
-
     /// Says once that everything adopted or filled is executed.
     pub(super) fn note_recovery(&mut self, now: Time, effects: &mut Effects) {
         let executed_below = self.learner.executed_below();
@@ -364,98 +194,6 @@ impl Replica {
                 effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }
         }
-    }
-
-    fn propose_next(
-        &mut self,
-        now: Time,
-        command: Command,
-        submitted: Time,
-        effects: &mut Effects,
-    ) {
-        let multi = self.multi();
-        let slot = multi.next;
-        multi.next = slot.next();
-        self.propose(now, slot, Value::Command(command), submitted, effects);
-    }
-
-    /// Whom a proposal goes to first: a thrifty leader passes over those who let a proposal wait.
-    fn phase2_contacts(&mut self) -> NodeSet {
-        let (everybody, own_quorum) = (self.config.everybody(), self.own_quorum());
-        let hopeful = everybody.difference(self.multi().silent);
-        match (self.config.send, own_quorum) {
-            (SendPolicy::Quorum, Some(quorum)) => quorum,
-            _ => self.config.phase2_contacts(hopeful),
-        }
-    }
-
-    /// A replica is heard of: a thrifty leader may count on it again.
-    pub(super) fn note_alive(&mut self, from: NodeId) {
-        if let Proposer::Multi(multi) = &mut self.proposer {
-            multi.silent = multi.silent.without(from);
-        }
-    }
-
-    /// Phase 2a at the ballot this replica leads with.
-    fn propose(
-        &mut self,
-        now: Time,
-        slot: Slot,
-        value: Value,
-        submitted: Time,
-        effects: &mut Effects,
-    ) {
-        let chosen_below = self.learner.executed_below();
-        let others = self.config.others();
-        let contacts = self.phase2_contacts();
-        let is_thrifty = !others.is_subset(contacts);
-        let multi = self.multi();
-        let State::Leading { ballot, .. } = multi.state else {
-            unreachable!("only a leader proposes")
-        };
-        let proposal = Proposal {
-            value: value.clone(),
-            votes: NodeSet::EMPTY,
-            submitted,
-            proposed: now,
-            sent: now,
-        };
-        multi.in_flight.insert(slot, proposal);
-        if !is_thrifty {
-            multi.announced_below = multi.announced_below.max(chosen_below);
-        }
-        self.send_phase2a(contacts, ballot, slot, value, effects);
-        self.arm_retransmit(effects);
-    }
-
-    /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
-    pub(super) fn handle_phase2b_multi(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        ballot: Ballot,
-        first: Slot,
-        last: Slot,
-        effects: &mut Effects,
-    ) {
-        let multi = self.multi();
-        let quorum = match &multi.state {
-            State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
-            _ => return,
-        };
-        // What is not in flight needs no vote: it is not even looked at.
-        let (first, end) = (first.max(multi.in_flight.first()), multi.in_flight.end());
-        for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
-            let Proposer::Multi(multi) = &mut self.proposer else { return };
-            let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
-            proposal.votes.insert(from);
-            if self.config.quorums.is_phase2_at(proposal.votes, quorum) {
-                let value = proposal.value.clone();
-                self.learn(now, slot, value, effects);
-            }
-        }
-        self.execute(now, effects);
-        self.forget_finished();
     }
 
     /// A refusal: the ballot is given up when no quorum is left that could still grant it.
@@ -515,102 +253,6 @@ impl Replica {
         }
     }
 
-    /// `slot` is chosen: if it was proposed here, its client is answered when it executes.
-    ///
-    /// A leader has proposed in every slot below its next one that it does not know to be chosen;
-    /// so if this is news, and not of its own proposal, then it is news of a rival.
-    pub(super) fn settle_proposal(
-        &mut self,
-        now: Time,
-        slot: Slot,
-        value: &Value,
-        effects: &mut Effects,
-    ) {
-        let proposal = self.multi().in_flight.remove(slot);
-        if self.is_leader() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
-            // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
-            // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
-            // "chosen below" would vouch for votes at this ballot in slots where it lost.
-            self.give_up(now, effects);
-        }
-        let Some(proposal) = proposal else { return };
-        let Some(command) = proposal.value.command() else { return };
-        let request = command.request;
-        if proposal.value != *value {
-            // A deposed leader's command lost its slot; its client asks again elsewhere.
-            let myself = self.config.id;
-            let leader = self.multi().leader_of(myself);
-            effects.replies.push(Reply::NotLeader { request, leader });
-            return;
-        }
-        let awaiting = Awaiting {
-            request,
-            queueing: proposal.proposed.since(proposal.submitted),
-            phase1: None,
-            phase2: now.since(proposal.proposed),
-            chosen_at: now,
-        };
-        self.awaiting.insert(slot, awaiting);
-    }
-
-    /// The state of another replica is installed, in which the slots below `below` are executed.
-    ///
-    /// Whether own proposals there were chosen is not known: whoever asked for one is sent on, and
-    /// finds out by asking again.
-    /// A leader that passed over one of them gives up its ballot, for "chosen below" would vouch for
-    /// votes at this ballot in slots where it may have lost; it runs phase 1 again, unless it knows
-    /// of a rival.
-    pub(super) fn pass_over_proposals(&mut self, now: Time, below: Slot, effects: &mut Effects) {
-        let was_leading = self.is_leader();
-        if was_leading {
-            self.give_up(now, effects);
-        }
-        let myself = self.config.id;
-        let multi = self.multi();
-        let leader = multi.leader_of(myself);
-        let is_preparing = matches!(multi.state, State::Preparing(_));
-        let passed: Vec<Proposal> = multi.in_flight.take_below(below).collect();
-        for Proposal { value, submitted, .. } in passed {
-            let Value::Command(command) = value else { continue };
-            if is_preparing {
-                multi.queue.push_back((submitted, command));
-            } else {
-                effects.replies.push(Reply::NotLeader { request: command.request, leader });
-            }
-        }
-        if was_leading && multi.rival < multi.last {
-            self.campaign(now, effects);
-        }
-    }
-
-    fn forget_finished(&mut self) {
-        let executed_below = self.learner.executed_below();
-        self.multi().in_flight.forget_below(executed_below);
-    }
-
-    pub(super) fn arm_announce(&mut self, effects: &mut Effects) {
-        let executed_below = self.learner.executed_below();
-        let after = self.config.timing.announce_after;
-        let multi = self.multi();
-        if executed_below > multi.announced_below && !multi.is_announce_armed {
-            multi.is_announce_armed = true;
-            effects.set_timer(TimerKind::Announce.id(), after, Span::ZERO);
-        }
-    }
-
-    /// Tells everybody what is chosen, if no proposal carried the news meanwhile.
-    pub(super) fn announce(&mut self, effects: &mut Effects) {
-        let below = self.learner.executed_below();
-        let others = self.config.others();
-        let multi = self.multi();
-        multi.is_announce_armed = false;
-        let State::Leading { ballot, .. } = multi.state else { return };
-        if below > multi.announced_below {
-            multi.announced_below = below;
-            effects.send(others, Message::Chosen { ballot, first: Slot::ZERO, below });
-        }
-    }
-
     fn arm_retransmit(&mut self, effects: &mut Effects) {
         let after = self.config.timing.retransmit_after;
         let multi = self.multi();
@@ -621,17 +263,9 @@ impl Replica {
     }
 
     /// Sends again, to everybody who has not answered, what has no quorum after a time-out.
-    ///
-    /// The first attempt may have gone to the nearest quorum only; one of its members may be down
-    /// for good, so the second never repeats that choice.
     pub(super) fn retransmit(&mut self, now: Time, effects: &mut Effects) {
-        let timeout = self.config.timing.retransmit_after;
         let everybody = self.config.everybody();
         self.forget_finished();
-        let contacts = match self.config.send {
-            SendPolicy::All => NodeSet::EMPTY,
-            SendPolicy::Quorum => self.phase2_contacts(),
-        };
         let multi = self.multi();
         multi.is_retransmit_armed = false;
         match &mut multi.state {
@@ -645,23 +279,7 @@ impl Replica {
             }
             State::Leading { ballot, .. } => {
                 let ballot = *ballot;
-                let overdue: Vec<Slot> = multi
-                    .in_flight
-                    .range(Slot::ZERO)
-                    .filter(|(_, proposal)| now.since(proposal.sent) >= timeout)
-                    .map(|(slot, _)| slot)
-                    .take(RETRANSMIT_LIMIT)
-                    .collect();
-                for slot in overdue {
-                    let multi = self.multi();
-                    let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
-                    proposal.sent = now;
-                    multi.silent = multi.silent.union(contacts.difference(proposal.votes));
-                    let missing = everybody.difference(proposal.votes);
-                    let value = proposal.value.clone();
-                    self.send_phase2a(missing, ballot, slot, value, effects);
-                    effects.notes.push(Note::Retransmitted);
-                }
+                self.propose_overdue(now, ballot, effects);
             }
         }
         let multi = self.multi();

@@ -1,0 +1,183 @@
+//! Phase 1: a ballot, promises for every slot, and what a new leader owes to earlier ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Multi, State};
+use crate::paxos::Effects;
+use crate::paxos::ballot::Ballot;
+use crate::paxos::message::{Scope, Value, Vote};
+use crate::paxos::replica::{Proposer, Replica};
+use crate::protocol::{Note, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::Time;
+
+/// A phase 1 under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Preparing {
+    pub(super) ballot: Ballot,
+    pub(super) from: Slot,
+    /// The phase-2 quorum that it announces, where each ballot has its own.
+    pub(super) quorum: Option<NodeSet>,
+    /// Those announced at lower ballots, as far as any promise reported them.
+    pub(super) announced: BTreeSet<NodeSet>,
+    pub(super) promises: NodeSet,
+    pub(super) refused_by: NodeSet,
+    /// When the promises were those of a phase-1 quorum.
+    granted_at: Option<Time>,
+    /// No promise says anything of the slots below this, which are chosen; and who says so.
+    trimmed: (Slot, NodeId),
+    /// The vote of the highest ballot in each slot that any promise reported.
+    reported: BTreeMap<Slot, Vote>,
+    since: Time,
+}
+
+/// What a promise for all slots reports.
+pub(in crate::paxos) struct Reported {
+    pub(in crate::paxos) votes: Vec<(Slot, Vote)>,
+    pub(in crate::paxos) quorums: Vec<(Ballot, NodeSet)>,
+    pub(in crate::paxos) trimmed_below: Slot,
+}
+
+impl Replica {
+    /// Starts phase 1 over every slot that is not executed here (Paxos made simple, section 3).
+    ///
+    /// # Panics
+    /// In classic mode, which has no leader.
+    pub fn campaign(&mut self, now: Time, effects: &mut Effects) {
+        self.campaign_with(now, self.config.everybody(), effects);
+    }
+
+    /// The same, with a phase-2 quorum of its own among `allies` if it can be, where each ballot has one.
+    pub(in crate::paxos) fn campaign_with(
+        &mut self,
+        now: Time,
+        allies: NodeSet,
+        effects: &mut Effects,
+    ) {
+        let seen = self.highest_ballot();
+        let ballot = self.new_ballot(seen, effects);
+        self.begin_campaign(now, effects);
+        let from = self.learner.executed_below();
+        let myself = self.config.id;
+        let quorum = self.config.announced_quorum(allies);
+        let multi = self.multi();
+        multi.hint = myself;
+        multi.last = ballot;
+        multi.state = State::Preparing(Preparing {
+            ballot,
+            from,
+            quorum,
+            announced: BTreeSet::new(),
+            promises: NodeSet::EMPTY,
+            refused_by: NodeSet::EMPTY,
+            granted_at: None,
+            trimmed: (Slot::ZERO, myself),
+            reported: BTreeMap::new(),
+            since: now,
+        });
+        let contacts = self.config.phase1_contacts(allies);
+        self.send_phase1a(contacts, ballot, Scope::From(from), quorum, effects);
+        self.arm_retransmit(effects);
+    }
+
+    /// A promise for all slots: with a phase-1 quorum of them the proposer leads.
+    pub(in crate::paxos) fn handle_phase1b_all(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        reported: Reported,
+        effects: &mut Effects,
+    ) {
+        let Reported { votes, quorums, trimmed_below } = reported;
+        let State::Preparing(preparing) = &mut self.multi().state else { return };
+        // A late promise of an older ballot says nothing about this one.
+        if ballot != preparing.ballot || !preparing.promises.insert(from) {
+            return;
+        }
+        for (slot, vote) in votes {
+            let known = preparing.reported.get(&slot);
+            if known.is_none_or(|known| known.ballot < vote.ballot) {
+                preparing.reported.insert(slot, vote);
+            }
+        }
+        preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
+        preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
+        self.lead_when_level(now, effects);
+    }
+
+    /// With a phase-1 quorum it leads, as soon as it has executed every slot that one of them trimmed.
+    ///
+    /// Those slots are chosen and nobody reports with what, so nothing may be proposed there (why that
+    /// is enough: `snapshot.rs`); it could not answer for later ones before it has executed them.
+    pub(in crate::paxos) fn lead_when_level(&mut self, now: Time, effects: &mut Effects) {
+        let Proposer::Multi(Multi { state: State::Preparing(preparing), .. }) = &mut self.proposer
+        else {
+            return;
+        };
+        let announced = preparing.announced.iter().copied();
+        if !self.config.quorums.is_phase1_over(preparing.promises, announced) {
+            return;
+        }
+        preparing.granted_at = preparing.granted_at.or(Some(now));
+        let (trimmed_below, trimmed_by) = preparing.trimmed;
+        if self.learner.executed_below() >= trimmed_below {
+            self.lead(now, effects);
+        } else {
+            self.handle_trimmed(trimmed_by, trimmed_below, effects);
+        }
+    }
+
+    /// Begins to lead: adopts what was reported, fills holes, proposes what waited.
+    ///
+    /// Any slot in which a value was or may yet be chosen at a lower ballot is reported by a member
+    /// of this phase-1 quorum, because it meets every phase-2 quorum; the vote of the highest ballot
+    /// is the value that is safe (Paxos made simple, P2c).
+    /// In the other slots the choice is free: an own proposal that is still open, else a no-op.
+    fn lead(&mut self, now: Time, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
+        let learned_end = self.learner.end();
+        let multi = self.multi();
+        let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
+            unreachable!("only a proposer in phase 1 begins to lead")
+        };
+        let Preparing { ballot, from, quorum, mut reported, since, granted_at, .. } = preparing;
+        multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
+        let mut own = std::mem::take(&mut multi.in_flight);
+        let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
+        let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
+        multi.next = end;
+        multi.in_flight.forget_below(executed_below);
+        multi.recovering = multi.watch.is_some().then_some((end, granted_at.unwrap_or(now)));
+        let (mut adopted_count, mut filled_count) = (0, 0);
+        for slot in (from.max(executed_below).0..end.0).map(Slot) {
+            if self.learner.is_chosen(slot) {
+                continue;
+            }
+            let open = own.remove(slot);
+            let submitted = open.as_ref().map_or(now, |proposal| proposal.submitted);
+            let value = match (reported.remove(&slot), open) {
+                (Some(vote), _) => {
+                    adopted_count += 1;
+                    vote.value
+                }
+                (None, Some(proposal)) => proposal.value,
+                (None, None) => {
+                    filled_count += 1;
+                    Value::Noop
+                }
+            };
+            self.propose(now, slot, value, submitted, effects);
+        }
+        let phase1 = granted_at.unwrap_or(now).since(since);
+        effects.notes.push(Note::Leading { phase1, adopted_count, filled_count });
+        while let Some((submitted, command)) = self.multi().queue.pop_front() {
+            self.propose_next(now, command, submitted, effects);
+        }
+        // What an earlier leader told may have been lost with it.
+        self.multi().announced_below = Slot::ZERO;
+        self.arm_announce(effects);
+        self.begin_heartbeats(now, effects);
+        self.note_recovery(now, effects);
+    }
+}

@@ -1,0 +1,249 @@
+//! Phase 2: a command proposed, its votes counted, its client answered, and the others told.
+
+use super::State;
+use crate::command::Command;
+use crate::paxos::Effects;
+use crate::paxos::ballot::Ballot;
+use crate::paxos::config::SendPolicy;
+use crate::paxos::message::{Message, Value};
+use crate::paxos::replica::{Awaiting, Proposer, Replica, TimerKind};
+use crate::protocol::{Note, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::{Span, Time};
+
+/// A phase 2 under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Proposal {
+    pub(super) value: Value,
+    votes: NodeSet,
+    pub(super) submitted: Time,
+    proposed: Time,
+    sent: Time,
+}
+
+/// The most proposals sent again at once: the rest follow with the next time-out.
+const RETRANSMIT_LIMIT: usize = 1024;
+
+impl Replica {
+    pub(super) fn propose_next(
+        &mut self,
+        now: Time,
+        command: Command,
+        submitted: Time,
+        effects: &mut Effects,
+    ) {
+        let multi = self.multi();
+        let slot = multi.next;
+        multi.next = slot.next();
+        self.propose(now, slot, Value::Command(command), submitted, effects);
+    }
+
+    /// Whom a proposal goes to first: a thrifty leader passes over those who let a proposal wait.
+    fn phase2_contacts(&mut self) -> NodeSet {
+        let (everybody, own_quorum) = (self.config.everybody(), self.own_quorum());
+        let hopeful = everybody.difference(self.multi().silent);
+        match (self.config.send, own_quorum) {
+            (SendPolicy::Quorum, Some(quorum)) => quorum,
+            _ => self.config.phase2_contacts(hopeful),
+        }
+    }
+
+    /// A replica is heard of: a thrifty leader may count on it again.
+    pub(in crate::paxos) fn note_alive(&mut self, from: NodeId) {
+        if let Proposer::Multi(multi) = &mut self.proposer {
+            multi.silent = multi.silent.without(from);
+        }
+    }
+
+    /// Phase 2a at the ballot this replica leads with.
+    pub(super) fn propose(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        value: Value,
+        submitted: Time,
+        effects: &mut Effects,
+    ) {
+        let chosen_below = self.learner.executed_below();
+        let others = self.config.others();
+        let contacts = self.phase2_contacts();
+        let is_thrifty = !others.is_subset(contacts);
+        let multi = self.multi();
+        let State::Leading { ballot, .. } = multi.state else {
+            unreachable!("only a leader proposes")
+        };
+        let proposal = Proposal {
+            value: value.clone(),
+            votes: NodeSet::EMPTY,
+            submitted,
+            proposed: now,
+            sent: now,
+        };
+        multi.in_flight.insert(slot, proposal);
+        if !is_thrifty {
+            multi.announced_below = multi.announced_below.max(chosen_below);
+        }
+        self.send_phase2a(contacts, ballot, slot, value, effects);
+        self.arm_retransmit(effects);
+    }
+
+    /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
+    pub(in crate::paxos) fn handle_phase2b_multi(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        last: Slot,
+        effects: &mut Effects,
+    ) {
+        let multi = self.multi();
+        let quorum = match &multi.state {
+            State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
+            _ => return,
+        };
+        // What is not in flight needs no vote: it is not even looked at.
+        let (first, end) = (first.max(multi.in_flight.first()), multi.in_flight.end());
+        for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
+            let Proposer::Multi(multi) = &mut self.proposer else { return };
+            let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
+            proposal.votes.insert(from);
+            if self.config.quorums.is_phase2_at(proposal.votes, quorum) {
+                let value = proposal.value.clone();
+                self.learn(now, slot, value, effects);
+            }
+        }
+        self.execute(now, effects);
+        self.forget_finished();
+    }
+
+    /// `slot` is chosen: if it was proposed here, its client is answered when it executes.
+    ///
+    /// A leader has proposed in every slot below its next one that it does not know to be chosen;
+    /// so if this is news, and not of its own proposal, then it is news of a rival.
+    pub(in crate::paxos) fn settle_proposal(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        value: &Value,
+        effects: &mut Effects,
+    ) {
+        let proposal = self.multi().in_flight.remove(slot);
+        if self.is_leader() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
+            // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
+            // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
+            // "chosen below" would vouch for votes at this ballot in slots where it lost.
+            self.give_up(now, effects);
+        }
+        let Some(proposal) = proposal else { return };
+        let Some(command) = proposal.value.command() else { return };
+        let request = command.request;
+        if proposal.value != *value {
+            // A deposed leader's command lost its slot; its client asks again elsewhere.
+            let myself = self.config.id;
+            let leader = self.multi().leader_of(myself);
+            effects.replies.push(Reply::NotLeader { request, leader });
+            return;
+        }
+        let awaiting = Awaiting {
+            request,
+            queueing: proposal.proposed.since(proposal.submitted),
+            phase1: None,
+            phase2: now.since(proposal.proposed),
+            chosen_at: now,
+        };
+        self.awaiting.insert(slot, awaiting);
+    }
+
+    /// The state of another replica is installed, in which the slots below `below` are executed.
+    ///
+    /// Whether own proposals there were chosen is not known: whoever asked for one is sent on, and
+    /// finds out by asking again.
+    /// A leader that passed over one of them gives up its ballot, for "chosen below" would vouch for
+    /// votes at this ballot in slots where it may have lost; it runs phase 1 again, unless it knows
+    /// of a rival.
+    pub(in crate::paxos) fn pass_over_proposals(
+        &mut self,
+        now: Time,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
+        let was_leading = self.is_leader();
+        if was_leading {
+            self.give_up(now, effects);
+        }
+        let myself = self.config.id;
+        let multi = self.multi();
+        let leader = multi.leader_of(myself);
+        let is_preparing = matches!(multi.state, State::Preparing(_));
+        let passed: Vec<Proposal> = multi.in_flight.take_below(below).collect();
+        for Proposal { value, submitted, .. } in passed {
+            let Value::Command(command) = value else { continue };
+            if is_preparing {
+                multi.queue.push_back((submitted, command));
+            } else {
+                effects.replies.push(Reply::NotLeader { request: command.request, leader });
+            }
+        }
+        if was_leading && multi.rival < multi.last {
+            self.campaign(now, effects);
+        }
+    }
+
+    pub(super) fn forget_finished(&mut self) {
+        let executed_below = self.learner.executed_below();
+        self.multi().in_flight.forget_below(executed_below);
+    }
+
+    pub(in crate::paxos) fn arm_announce(&mut self, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
+        let after = self.config.timing.announce_after;
+        let multi = self.multi();
+        if executed_below > multi.announced_below && !multi.is_announce_armed {
+            multi.is_announce_armed = true;
+            effects.set_timer(TimerKind::Announce.id(), after, Span::ZERO);
+        }
+    }
+
+    /// Tells everybody what is chosen, if no proposal carried the news meanwhile.
+    pub(in crate::paxos) fn announce(&mut self, effects: &mut Effects) {
+        let below = self.learner.executed_below();
+        let others = self.config.others();
+        let multi = self.multi();
+        multi.is_announce_armed = false;
+        let State::Leading { ballot, .. } = multi.state else { return };
+        if below > multi.announced_below {
+            multi.announced_below = below;
+            effects.send(others, Message::Chosen { ballot, first: Slot::ZERO, below });
+        }
+    }
+
+    /// Proposes again what has no quorum after a time-out.
+    ///
+    /// The first attempt may have gone to the nearest quorum only; one of its members may be down
+    /// for good, so the second never repeats that choice.
+    pub(super) fn propose_overdue(&mut self, now: Time, ballot: Ballot, effects: &mut Effects) {
+        let timeout = self.config.timing.retransmit_after;
+        let everybody = self.config.everybody();
+        let contacts = match self.config.send {
+            SendPolicy::All => NodeSet::EMPTY,
+            SendPolicy::Quorum => self.phase2_contacts(),
+        };
+        let in_flight = self.multi().in_flight.range(Slot::ZERO);
+        let overdue: Vec<Slot> = in_flight
+            .filter(|(_, proposal)| now.since(proposal.sent) >= timeout)
+            .map(|(slot, _)| slot)
+            .take(RETRANSMIT_LIMIT)
+            .collect();
+        for slot in overdue {
+            let multi = self.multi();
+            let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
+            proposal.sent = now;
+            multi.silent = multi.silent.union(contacts.difference(proposal.votes));
+            let missing = everybody.difference(proposal.votes);
+            let value = proposal.value.clone();
+            self.send_phase2a(missing, ballot, slot, value, effects);
+            effects.notes.push(Note::Retransmitted);
+        }
+    }
+}
