@@ -155,9 +155,21 @@ fn trial_row(
         // Their latency is in no percentile, and would have been the longest.
         flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));
     }
+    let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));
+    flags.extend(behind(&executed.collect::<Vec<_>>()));
     // The separator does not occur in a flag: it may quote the message of an error.
     row.flags = flags.iter().map(|flag| flag.replace(';', ",")).collect::<Vec<_>>().join(";");
     row
+}
+
+/// Says which replicas ended with fewer slots executed than another: nobody brought them level.
+fn behind(executed: &[(MemberName, u64)]) -> Option<String> {
+    let most = executed.iter().map(|(_, slots)| *slots).max()?;
+    let behind = executed.iter().filter(|(_, slots)| *slots < most);
+    let behind: Vec<String> = behind
+        .map(|(member, slots)| format!("{member} executed {slots} of {most} slots"))
+        .collect();
+    (!behind.is_empty()).then(|| format!("behind in the end: {}", behind.join(", ")))
 }
 
 fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
@@ -439,6 +451,17 @@ mod tests {
         let plan = plan();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
         assert!(rows.trial.valid && rows.trial.flags.contains("unanswered: 12 operations"));
+    }
+
+    #[test]
+    fn replicas_that_are_not_brought_level_are_said() {
+        let executed = |slots: &[u64]| {
+            let replicas = (0..).map(|id| MemberName::Replica(NodeId(id)));
+            behind(&replicas.zip(slots.iter().copied()).collect::<Vec<_>>())
+        };
+        assert_eq!((executed(&[]), executed(&[7, 7, 7])), (None, None));
+        let said = "behind in the end: r0 executed 3 of 7 slots, r2 executed 0 of 7 slots";
+        assert_eq!(executed(&[3, 7, 0]).as_deref(), Some(said));
     }
 
     #[test]
