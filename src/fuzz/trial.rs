@@ -7,7 +7,7 @@ use super::tally::Tally;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::deployment::{Harm, MemberName};
-use crate::history::{Check, Error, Options, Verdict};
+use crate::history::{Check, Error, Options, Verdict, oracle};
 use crate::paxos::{Election, Mode};
 use crate::protocol::{Protocol, Slot};
 use crate::quiet::quietly;
@@ -17,9 +17,13 @@ use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
 
 /// After the faults, whether everything is answered and whether somebody leads is looked at so often.
-///
-/// It is longer than any phase 1: who campaigns again before the last attempt is over never leads.
 const LOOK_EVERY: Span = Span::from_millis(1_000);
+
+/// While nobody leads, somebody is told to so often.
+///
+/// It is longer than any phase 1, one of many votes that come a few at a time too: who campaigns again
+/// before the last attempt is over never leads.
+const CAMPAIGN_EVERY: Span = Span::from_millis(10_000);
 
 /// After the faults, nothing is executed and nothing answered for so long: the run has stalled.
 ///
@@ -59,6 +63,8 @@ struct Trial<'a> {
     start: Time,
     /// When all faults are over.
     calm_at: Time,
+    /// After the faults: when somebody was told to lead last.
+    told_at: Option<Time>,
 }
 
 impl<'a> Trial<'a> {
@@ -75,7 +81,7 @@ impl<'a> Trial<'a> {
         let watch = Watch::new(&deployment.quorums, clients, is_own);
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
-        Self { case, world, eyes, start, calm_at: start + case.storm }
+        Self { case, world, eyes, start, calm_at: start + case.storm, told_at: None }
     }
 
     fn run(mut self) -> Ran {
@@ -87,13 +93,7 @@ impl<'a> Trial<'a> {
         let assertion = outcome.violation.clone().map(broken);
         let judged = quietly(|| judge(&outcome));
         let (verdict, unlawful) = match judged {
-            Ok(Ok(verdict)) => {
-                let unlawful = verdict.violations.first().map(|unlawful| Violation {
-                    property: Property::of(unlawful),
-                    sentence: unlawful.to_string(),
-                });
-                (Some(verdict), unlawful)
-            }
+            Ok(Ok((verdict, unlawful))) => (Some(verdict), unlawful),
             Ok(Err(error)) => (None, Some(broken(error.to_string()))),
             Err(panic) => (None, Some(broken(panic.message))),
         };
@@ -155,10 +155,13 @@ impl<'a> Trial<'a> {
     /// It is always the same one: with a quorum of each phase alive that is all that Paxos asks for.
     /// One that leads is left alone, however little comes of it.
     fn supervise(&mut self) {
-        let deployment = &self.case.deployment;
+        let (deployment, now) = (&self.case.deployment, self.world.now());
+        let is_time = self.told_at.is_none_or(|told_at| now >= told_at + CAMPAIGN_EVERY);
         if let (Mode::Multi { .. }, Election::Fixed) = (deployment.mode, deployment.election)
+            && is_time
             && !self.is_led()
         {
+            self.told_at = Some(now);
             self.world.inject(&Harm::Campaign { replica: self.case.candidate }, None);
         }
     }
@@ -215,8 +218,8 @@ fn broken(sentence: String) -> Violation {
     Violation { property: Property::Assertions, sentence }
 }
 
-/// What the histories say.
-fn judge(outcome: &Outcome) -> Result<Verdict, Error> {
+/// What the histories say: those of all members, and those of clients by themselves.
+fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Violation>), Error> {
     let mut check = Check::new(Options::default());
     for (member, histories) in &outcome.histories {
         for history in histories {
@@ -228,7 +231,20 @@ fn judge(outcome: &Outcome) -> Result<Verdict, Error> {
     }
     let verdict = check.finish()?;
     assert!(verdict.cut_count == 0, "a simulated history is cut off");
-    Ok(verdict)
+    let clients =
+        outcome.histories.iter().filter(|(name, _)| matches!(name, MemberName::Client(_)));
+    let clients = clients.flat_map(|(_, histories)| histories).map(Vec::as_slice);
+    let seen = oracle::check(clients, oracle::Options::default())?;
+    assert!(seen.undecided_count == 0, "{}", seen.undecided().unwrap_or_default());
+    let unlawful = verdict.violations.first().map(|unlawful| Violation {
+        property: Property::of(unlawful),
+        sentence: unlawful.to_string(),
+    });
+    let inexplicable = seen.violations.first().map(|inexplicable| Violation {
+        property: Property::Linearizability,
+        sentence: inexplicable.to_string(),
+    });
+    Ok((verdict, unlawful.or(inexplicable)))
 }
 
 #[cfg(test)]
