@@ -59,6 +59,7 @@ fn leader() -> (Replica, Ballot) {
             votes: Vec::new(),
             quorums: Vec::new(),
             trimmed_below: Slot(0),
+            reported_below: None,
         };
         give(&mut leader, Input::Message { from, message });
     }

@@ -119,11 +119,13 @@ pub enum Sight {
     Repeated,
     /// A replica that is behind takes the state of another one.
     Installed,
+    /// A promise reports some of its votes only.
+    ReportedInPart,
 }
 
 impl Sight {
     /// Every sight.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Chosen,
         Self::Answered,
         Self::LeaderChanged,
@@ -137,6 +139,7 @@ impl Sight {
         Self::Taught,
         Self::Repeated,
         Self::Installed,
+        Self::ReportedInPart,
     ];
 
     /// What is seen; also its name for the checker.
@@ -155,6 +158,7 @@ impl Sight {
             Self::Taught => "a chosen value is taught",
             Self::Repeated => "a command chosen twice executes once",
             Self::Installed => "a state is installed",
+            Self::ReportedInPart => "a promise comes in part",
         }
     }
 }

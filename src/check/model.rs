@@ -15,7 +15,7 @@ use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Config, Mode, Retention, Timing};
+use crate::paxos::{Config, Mode, Timing};
 use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -98,7 +98,7 @@ impl World {
             send: self.setup.send,
             nearest_first: around,
             timing,
-            retention: Retention { slots: self.setup.retained_slots, ..Retention::ALL },
+            retention: self.setup.retention,
         }
     }
 
@@ -267,6 +267,7 @@ const SOMETIMES: [Condition; Sight::ALL.len()] = [
     sometimes::<10>,
     sometimes::<11>,
     sometimes::<12>,
+    sometimes::<13>,
 ];
 
 impl Model for World {

@@ -2,7 +2,7 @@
 
 use super::claim::Sight;
 use super::state::Budgets;
-use crate::paxos::{Detector, Election, Mode, SendPolicy};
+use crate::paxos::{Detector, Election, Mode, Retention, SendPolicy};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
@@ -31,8 +31,8 @@ pub(super) struct Setup {
     pub(super) is_restarted: bool,
     /// Who may be told to lead.
     pub(super) campaigners: NodeSet,
-    /// How many executed slots are kept, whatever the others have; all, if `None`.
-    pub(super) retained_slots: Option<u64>,
+    /// What is kept of executed slots, and how much is sent at once.
+    pub(super) retention: Retention,
     /// What has happened already when the exploration begins.
     pub(super) prelude: Prelude,
     /// The states from which progress is asked for.
@@ -100,6 +100,7 @@ impl Preset {
             election(),
             per_ballot(),
             snapshot(),
+            partial_promise(),
         ]
     }
 
@@ -166,7 +167,7 @@ fn multi(n: usize) -> Setup {
         crashable: NodeSet::EMPTY,
         is_restarted: true,
         campaigners: NodeSet::EMPTY,
-        retained_slots: None,
+        retention: Retention::ALL,
         prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
         depth: None,
@@ -445,9 +446,32 @@ fn snapshot() -> Preset {
             clients: vec![once(R0), once(R2)],
             budgets: Budgets { campaigns: 1, checkpoints: 2, ..Budgets::default() },
             campaigners: NodeSet::only(R2),
-            retained_slots: Some(0),
+            retention: Retention { slots: Some(0), ..Retention::ALL },
             prelude: Prelude::Missed,
             sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Adopted, Sight::Installed],
+            ..multi(3)
+        },
+    }
+}
+
+fn partial_promise() -> Preset {
+    Preset {
+        name: "partial-promise",
+        about: "a leader has two writes open, and the next one is told of one vote at a time",
+        setup: Setup {
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R0), once(R1)],
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            retention: Retention { part_bytes: 0, ..Retention::ALL },
+            prelude: Prelude::Led,
+            sights: &[
+                Sight::Chosen,
+                Sight::Answered,
+                Sight::LeaderChanged,
+                Sight::Adopted,
+                Sight::ReportedInPart,
+            ],
             ..multi(3)
         },
     }

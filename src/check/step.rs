@@ -311,8 +311,11 @@ impl<'a> Step<'a> {
             Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
                 self.ledger().announced(*ballot, *quorum);
             }
-            Message::Phase1b { ballot, scope: Scope::From(_), .. } => {
+            Message::Phase1b { ballot, scope: Scope::From(_), reported_below, .. } => {
                 told.promised = told.promised.max(*ballot);
+                if reported_below.is_some() {
+                    self.state.seen.note(Sight::ReportedInPart);
+                }
             }
             Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => {
                 let known = told.slots.entry(*slot).or_default();

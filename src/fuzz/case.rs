@@ -148,13 +148,13 @@ fn retention(seed: u64) -> (Retention, Option<u64>) {
     let mut dice = Dice::new(seed, Purpose::Retention);
     let is_short = dice.one_in(3);
     let slots = dice.pick(&[0, 0, 1, 2, 3, 5, 10, 20]);
-    // So that a state of a few short values is several parts.
+    // So that a state of a few short values is several parts, and a promise of a few votes too.
     let part_bytes = dice.pick(&[1 << 20, 64, 200]);
     let checkpoint_records = dice.pick(&[1, 1, 2, 4, 10, 40]);
     if is_short {
         (Retention { slots: Some(slots), part_bytes }, Some(checkpoint_records))
     } else {
-        (Retention::ALL, None)
+        (Retention { part_bytes, ..Retention::ALL }, None)
     }
 }
 
@@ -301,9 +301,9 @@ impl fmt::Display for Case {
             ms(fill_after),
             self.checkpoint_records
         )?;
-        if let Retention { slots: Some(slots), part_bytes } = retention {
-            writeln!(f, "{slots} slots are retained, a part of a snapshot has {part_bytes} B")?;
-        }
+        let Retention { slots, part_bytes } = retention;
+        let slots = slots.map_or("all".to_owned(), |slots| slots.to_string());
+        writeln!(f, "{slots} slots are retained, a part of a state has {part_bytes} B")?;
         writeln!(f, "faults are over {} after the first operation", ms(self.storm))?;
         for Fault { at, harm, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));

@@ -44,6 +44,8 @@ pub(super) struct Promise {
     pub(super) record: Option<Record>,
     /// The last vote in each slot of the scope, ascending.
     pub(super) votes: Vec<(Slot, Vote)>,
+    /// The slot after the last of them, if there are more than there was room for.
+    pub(super) reported_below: Option<Slot>,
     /// The phase-2 quorums announced at lower ballots, ascending.
     pub(super) quorums: Vec<(Ballot, NodeSet)>,
 }
@@ -57,11 +59,14 @@ pub(super) struct Refusal {
 
 impl Acceptor {
     /// Phase 1a (prepare): promises `ballot` unless a higher one is promised.
+    ///
+    /// With `room` for about so many bytes of votes; for one of them there is always room.
     pub(super) fn handle_phase1a(
         &mut self,
         ballot: Ballot,
         scope: Scope,
         quorum: Option<NodeSet>,
+        room: usize,
     ) -> Result<Promise, Refusal> {
         match scope {
             Scope::Only(slot) => {
@@ -72,7 +77,7 @@ impl Acceptor {
                 let record = self.promise(ballot, scope, quorum);
                 let last = self.vote(slot).cloned();
                 let votes = last.map(|vote| (slot, vote)).into_iter().collect();
-                Ok(Promise { record, votes, quorums: Vec::new() })
+                Ok(Promise { record, votes, reported_below: None, quorums: Vec::new() })
             }
             Scope::From(from) => {
                 // A vote in one slot at a higher ballot is a higher promise in that slot.
@@ -82,9 +87,8 @@ impl Acceptor {
                 }
                 // An equal ballot is a retransmission: promising it again changes nothing.
                 let record = self.promise(ballot, scope, quorum);
-                let last = |(slot, state): (Slot, &SlotState)| Some((slot, state.vote.clone()?));
-                let votes = self.slots.range(from).filter_map(last).collect();
-                Ok(Promise { record, votes, quorums: self.quorums_below(ballot) })
+                let (votes, reported_below) = self.votes_from(from, room);
+                Ok(Promise { record, votes, reported_below, quorums: self.quorums_below(ballot) })
             }
         }
     }
@@ -132,6 +136,24 @@ impl Acceptor {
     /// How many votes are remembered.
     pub fn vote_count(&self) -> usize {
         self.slots.range(Slot::ZERO).filter(|(_, state)| state.vote.is_some()).count()
+    }
+
+    /// The votes from `from` on that find room, and the slot after the last of them if others do not.
+    fn votes_from(&self, from: Slot, room: usize) -> (Vec<(Slot, Vote)>, Option<Slot>) {
+        let mut filled = 0;
+        let mut votes: Vec<(Slot, Vote)> = Vec::new();
+        for (slot, state) in self.slots.range(from) {
+            let Some(vote) = &state.vote else { continue };
+            if let Some((last, _)) = votes.last()
+                && filled >= room
+            {
+                let end = last.next();
+                return (votes, Some(end));
+            }
+            filled += vote.value.size();
+            votes.push((slot, vote.clone()));
+        }
+        (votes, None)
     }
 
     /// The phase-2 quorums announced at ballots below this one.
@@ -211,6 +233,8 @@ mod tests {
     use crate::command::{ClientId, Command, Operation, RequestId};
     use crate::quorum::NodeId;
 
+    const ROOM: usize = usize::MAX;
+
     fn ballot(round: u64, proposer: u8) -> Ballot {
         Ballot { round, proposer: NodeId(proposer) }
     }
@@ -228,9 +252,9 @@ mod tests {
     #[test]
     fn a_lower_ballot_is_refused_and_told_the_promise() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::From(Slot(0)), None).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::From(Slot(0)), None, ROOM).is_ok());
         let refusal = Refusal { promised: ballot(2, 0) };
-        let refused = acceptor.handle_phase1a(ballot(1, 4), Scope::From(Slot(0)), None).err();
+        let refused = acceptor.handle_phase1a(ballot(1, 4), Scope::From(Slot(0)), None, ROOM).err();
         assert_eq!(refused, Some(refusal));
         assert_eq!(acceptor.handle_phase2a(ballot(1, 4), Slot(0), value(1)), Err(refusal));
         assert_eq!(acceptor.vote(Slot(0)), None);
@@ -239,7 +263,7 @@ mod tests {
     #[test]
     fn the_accept_rule_is_greater_or_equal() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::Only(Slot(0)), None).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(2, 0), Scope::Only(Slot(0)), None, ROOM).is_ok());
         assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(true));
         assert_eq!(acceptor.handle_phase2a(ballot(2, 0), Slot(0), value(1)).map(is_new), Ok(false));
         assert_eq!(acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(2)).map(is_new), Ok(true));
@@ -250,14 +274,14 @@ mod tests {
         let mut acceptor = Acceptor::default();
         assert!(acceptor.handle_phase2a(ballot(5, 0), Slot(3), value(1)).is_ok());
         assert!(acceptor.handle_phase2a(ballot(4, 0), Slot(3), value(1)).is_err());
-        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::Only(Slot(3)), None).is_err());
-        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::From(Slot(0)), None).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::Only(Slot(3)), None, ROOM).is_err());
+        assert!(acceptor.handle_phase1a(ballot(4, 0), Scope::From(Slot(0)), None, ROOM).is_err());
     }
 
     #[test]
     fn a_promise_in_one_slot_leaves_the_others_free() {
         let mut acceptor = Acceptor::default();
-        assert!(acceptor.handle_phase1a(ballot(9, 0), Scope::Only(Slot(1)), None).is_ok());
+        assert!(acceptor.handle_phase1a(ballot(9, 0), Scope::Only(Slot(1)), None, ROOM).is_ok());
         assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).is_ok());
         assert!(acceptor.handle_phase2a(ballot(1, 0), Slot(1), value(1)).is_err());
     }
@@ -268,19 +292,47 @@ mod tests {
         for slot in [0, 2, 5] {
             acceptor.handle_phase2a(ballot(1, 0), Slot(slot), value(slot)).unwrap();
         }
-        let Ok(promise) = acceptor.handle_phase1a(ballot(2, 1), Scope::From(Slot(1)), None) else {
+        let Ok(promise) = acceptor.handle_phase1a(ballot(2, 1), Scope::From(Slot(1)), None, ROOM)
+        else {
             panic!("a higher ballot is promised");
         };
         let slots: Vec<u64> = promise.votes.iter().map(|(slot, _)| slot.0).collect();
         assert_eq!(slots, [2, 5]);
+        assert_eq!(promise.reported_below, None);
+    }
+
+    #[test]
+    fn a_promise_without_room_says_from_where_on_it_reports_nothing() {
+        let mut acceptor = Acceptor::default();
+        for slot in [0, 2, 3, 7] {
+            acceptor.handle_phase2a(ballot(1, 0), Slot(slot), value(slot)).unwrap();
+        }
+        // A promise in one slot has no vote to report.
+        let only = Scope::Only(Slot(9));
+        assert!(acceptor.handle_phase1a(ballot(1, 0), only, None, 0).is_ok());
+        let two = value(0).size() + 1;
+        let mut reported = |from, room| {
+            let scope = Scope::From(Slot(from));
+            let promise = acceptor.handle_phase1a(ballot(2, 1), scope, None, room).ok().unwrap();
+            let slots: Vec<u64> = promise.votes.iter().map(|(slot, _)| slot.0).collect();
+            (slots, promise.reported_below.map(|slot| slot.0))
+        };
+        assert_eq!(reported(0, two), (vec![0, 2], Some(3)));
+        assert_eq!(reported(3, two), (vec![3, 7], None));
+        assert_eq!(reported(0, 0), (vec![0], Some(1)));
+        assert_eq!(reported(1, 0), (vec![2], Some(3)));
+        assert_eq!(reported(7, 0), (vec![7], None));
+        assert_eq!(reported(8, 0), (vec![], None));
     }
 
     #[test]
     fn recovery_from_the_records_gives_the_state_that_wrote_them() {
         let mut acceptor = Acceptor::default();
-        let first = acceptor.handle_phase1a(ballot(3, 1), Scope::From(Slot(0)), None).ok().unwrap();
+        let first =
+            acceptor.handle_phase1a(ballot(3, 1), Scope::From(Slot(0)), None, ROOM).ok().unwrap();
         let second = acceptor.handle_phase2a(ballot(3, 1), Slot(0), value(8)).unwrap();
-        let third = acceptor.handle_phase1a(ballot(7, 0), Scope::Only(Slot(4)), None).ok().unwrap();
+        let third =
+            acceptor.handle_phase1a(ballot(7, 0), Scope::Only(Slot(4)), None, ROOM).ok().unwrap();
         let mut recovered = Acceptor::default();
         for record in [first.record, second, third.record] {
             recovered.recover(record.expect("each of them changed the acceptor"));
@@ -293,7 +345,7 @@ mod tests {
         let mut acceptor = Acceptor::default();
         let first = acceptor.handle_phase2a(ballot(1, 0), Slot(0), value(1)).unwrap().unwrap();
         let second =
-            acceptor.handle_phase1a(ballot(2, 1), Scope::Only(Slot(0)), None).ok().unwrap();
+            acceptor.handle_phase1a(ballot(2, 1), Scope::Only(Slot(0)), None, ROOM).ok().unwrap();
         acceptor.handle_phase2a(ballot(2, 1), Slot(0), value(2)).unwrap();
         let mut recovered = acceptor.clone();
         recovered.recover(first);
@@ -305,7 +357,11 @@ mod tests {
     fn what_is_recorded_already_is_not_recorded_again() {
         let mut acceptor = Acceptor::default();
         let scope = Scope::From(Slot(0));
-        assert!(acceptor.handle_phase1a(ballot(3, 1), scope, None).ok().unwrap().record.is_some());
-        assert!(acceptor.handle_phase1a(ballot(3, 1), scope, None).ok().unwrap().record.is_none());
+        assert!(
+            acceptor.handle_phase1a(ballot(3, 1), scope, None, ROOM).ok().unwrap().record.is_some()
+        );
+        assert!(
+            acceptor.handle_phase1a(ballot(3, 1), scope, None, ROOM).ok().unwrap().record.is_none()
+        );
     }
 }

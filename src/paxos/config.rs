@@ -94,11 +94,20 @@ pub struct Retention {
     ///
     /// What every replica has durably executed is forgotten in any case.
     pub slots: Option<u64>,
-    /// A state is sent in parts of about so many bytes.
+    /// A state is sent in parts of about so many bytes, and [`PARTS_AT_ONCE`](Self::PARTS_AT_ONCE) of
+    /// them before more are asked for.
     pub part_bytes: usize,
 }
 
 impl Retention {
+    /// What may leave at once for one replica that lacks it: far less than a connection holds back.
+    pub const PARTS_AT_ONCE: u32 = 8;
+
+    /// About how many bytes a promise reports at once.
+    pub(super) fn bytes_at_once(&self) -> usize {
+        self.part_bytes.saturating_mul(Self::PARTS_AT_ONCE as usize)
+    }
+
     /// What no replica may have to be taught is kept, and nothing else is forgotten.
     pub const ALL: Self = Self { slots: None, part_bytes: 1 << 20 };
 

@@ -194,8 +194,9 @@ impl Message {
                 let (Scope::Only(slot) | Scope::From(slot)) = scope;
                 check_slot(*slot)
             }
-            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
+            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
                 receivers(*ballot)?;
+                reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
                 check_slot(*trimmed_below)?;
                 check_announced(*ballot, quorums, n)?;
                 check_votes(*ballot, *scope, votes, n)
@@ -235,7 +236,10 @@ impl Message {
                 values.iter().try_for_each(check_value)
             }
             Self::Executed { below } | Self::Trimmed { below } => check_slot(*below),
-            Self::Fetch { executed_below } => check_slot(*executed_below),
+            Self::Fetch { executed_below, begun } => {
+                check_slot(*executed_below)?;
+                begun.map_or(Ok(()), |(below, _)| check_slot(below))
+            }
             Self::Snapshot { executed_below, part, part_count, .. } => {
                 let (part, count) = (u64::from(*part), u64::from(*part_count));
                 let is_one = part < count;
@@ -314,6 +318,16 @@ fn check_announced(
         }
     }
     Ok(())
+}
+
+/// A promise that reports the votes below `below` only, which are those of more than one slot.
+fn check_part(scope: Scope, votes: &[(Slot, Vote)], below: Slot) -> Result<(), Impossible> {
+    let (Scope::Only(first) | Scope::From(first)) = scope;
+    check_slot(below)?;
+    let is_cut = matches!(scope, Scope::From(_)) && first < below;
+    is_cut.then_some(()).ok_or(Impossible::Range { first, end: below })?;
+    let beyond = votes.iter().find(|(slot, _)| *slot >= below);
+    beyond.map_or(Ok(()), |(slot, _)| Err(Impossible::Scope { slot: *slot }))
 }
 
 fn check_votes(
@@ -414,6 +428,7 @@ mod tests {
             votes: votes.iter().map(vote).collect(),
             quorums: Vec::new(),
             trimmed_below: Slot(0),
+            reported_below: None,
         }
     }
 

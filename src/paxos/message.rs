@@ -75,7 +75,7 @@ pub enum Message {
         /// The phase-2 quorum of this ballot, where each has its own.
         quorum: Option<NodeSet>,
     },
-    /// Promise, with every vote in the scope.
+    /// Promise, with every vote in the scope, or the first of them.
     Phase1b {
         /// The ballot promised.
         ballot: Ballot,
@@ -88,6 +88,8 @@ pub enum Message {
         /// Every slot below this is chosen, executed and forgotten here: nothing is reported of it, and
         /// nothing else may be proposed there.
         trimmed_below: Slot,
+        /// Votes from this slot on did not find room: the promise is whole when they are asked for too.
+        reported_below: Option<Slot>,
     },
     /// Accept: vote for this value.
     Phase2a {
@@ -148,12 +150,14 @@ pub enum Message {
         /// The slot after the last.
         below: Slot,
     },
-    /// Send me your state.
+    /// Send me your state, or more of it.
     Fetch {
         /// The sender has executed every slot below this.
         executed_below: Slot,
+        /// It has the first so many parts of the state in which every slot below this one is executed.
+        begun: Option<(Slot, u32)>,
     },
-    /// A part of the sender's state, as it was when it was asked for.
+    /// A part of the sender's state, as it was when it was first asked for.
     Snapshot {
         /// Every slot below this is executed in it.
         executed_below: Slot,

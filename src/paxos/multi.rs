@@ -15,7 +15,6 @@ use super::Effects;
 use super::ballot::Ballot;
 use super::config::Election;
 use super::election::Watch;
-use super::message::Scope;
 use super::replica::{Proposer, Replica, TimerKind};
 use super::window::Window;
 use crate::command::Command;
@@ -24,7 +23,7 @@ use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
 use phase1::Preparing;
-pub(super) use phase1::Reported;
+pub(super) use phase1::Promised;
 use phase2::Proposal;
 
 /// A proposer over all slots.
@@ -272,10 +271,8 @@ impl Replica {
             State::Idle => return,
             State::Preparing(preparing) => {
                 let missing = everybody.difference(preparing.promises);
-                let (ballot, quorum) = (preparing.ballot, preparing.quorum);
-                let scope = Scope::From(preparing.from);
                 effects.notes.push(Note::Retransmitted);
-                self.send_phase1a(missing, ballot, scope, quorum, effects);
+                self.send_prepare(missing, effects);
             }
             State::Leading { ballot, .. } => {
                 let ballot = *ballot;

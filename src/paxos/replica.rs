@@ -13,8 +13,8 @@ use super::config::{Config, Election, Mode};
 use super::impossible;
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
-use super::multi::{Multi, Reported};
-use super::snapshot::Fetching;
+use super::multi::{Multi, Promised};
+use super::snapshot::{Fetching, Lent};
 use super::window::Window;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command, RequestId};
@@ -42,6 +42,8 @@ pub struct Replica {
     pub(super) learning_below: Slot,
     /// The state that it was sent so far, or waits for.
     pub(super) fetching: Fetching,
+    /// The state that others are being sent.
+    pub(super) lent: Option<Lent>,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
@@ -144,6 +146,7 @@ impl Replica {
             executed: BTreeMap::new(),
             learning_below: Slot::ZERO,
             fetching: Fetching::default(),
+            lent: None,
             is_rejoining: false,
             is_to_campaign: false,
             forgettable_below: Slot::ZERO,
@@ -264,11 +267,12 @@ impl Replica {
                 // is chosen in them, and will be asked for its promise again.
                 effects.send(NodeSet::only(from), self.everything_after_execution());
             }
-            Message::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
+            Message::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
                 match (&self.proposer, scope) {
-                    (Proposer::Multi(_), Scope::From(_)) => {
-                        let reported = Reported { votes, quorums, trimmed_below };
-                        self.handle_phase1b_all(now, from, ballot, reported, effects);
+                    (Proposer::Multi(_), Scope::From(first)) => {
+                        let promised =
+                            Promised { first, votes, quorums, trimmed_below, reported_below };
+                        self.handle_phase1b_all(now, from, ballot, promised, effects);
                     }
                     (Proposer::Classic(_), Scope::Only(slot)) => {
                         self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
@@ -310,7 +314,9 @@ impl Replica {
                 self.handle_values(now, from, first, values, executed_below, effects);
             }
             Message::Trimmed { below } => self.handle_trimmed(from, below, effects),
-            Message::Fetch { executed_below } => self.handle_fetch(from, executed_below, effects),
+            Message::Fetch { executed_below, begun } => {
+                self.handle_fetch(from, executed_below, begun, effects);
+            }
             Message::Snapshot { executed_below, part, part_count, content } => {
                 let place = (part, part_count);
                 self.handle_snapshot(now, from, executed_below, place, content, effects);
@@ -336,7 +342,8 @@ impl Replica {
         Slot(self.learner.executed_below().0.saturating_add(HORIZON))
     }
 
-    /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope.
+    /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope
+    /// that finds room.
     pub(super) fn handle_phase1a(
         &mut self,
         from: NodeId,
@@ -360,12 +367,20 @@ impl Replica {
             }
         }
         self.note_ballot(ballot);
-        match self.acceptor.handle_phase1a(ballot, scope, quorum) {
+        let room = self.config.retention.bytes_at_once();
+        match self.acceptor.handle_phase1a(ballot, scope, quorum, room) {
             Ok(promise) => {
                 effects.records.extend(promise.record);
-                let Promise { votes, quorums, .. } = promise;
+                let Promise { votes, quorums, reported_below, .. } = promise;
                 let trimmed_below = self.trimmed_below();
-                let message = Message::Phase1b { ballot, scope, votes, quorums, trimmed_below };
+                let message = Message::Phase1b {
+                    ballot,
+                    scope,
+                    votes,
+                    quorums,
+                    trimmed_below,
+                    reported_below,
+                };
                 effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {

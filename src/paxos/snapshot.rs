@@ -35,16 +35,19 @@
 //! # How a state travels
 //!
 //! Whoever is asked for what it has forgotten says so ([`Message::Trimmed`]); the one behind asks one
-//! replica that said so for its state ([`Message::Fetch`]), which answers with all parts of it at
-//! once ([`Message::Snapshot`]).
-//! So nobody is sent a state that it did not ask for, and one at a time is asked for: again only when
-//! for a time-out no part has come.
-//! Parts that do not fit the backlog of a connection are lost like any message.
+//! replica that said so for its state ([`Message::Fetch`]), which answers with the first parts of it
+//! ([`Message::Snapshot`]); when it has them, it asks for the next.
+//! So nobody is sent a state that it did not ask for, nor more at once than a connection holds back.
+//! One state at a time is asked for, again only when for a time-out no part has come, and then from
+//! the first part that is missing.
+//! Whoever is asked keeps the state as it was until the last of its parts has left, and lends it to all
+//! who ask meanwhile; to one who then dies it is lent until the next asks.
 
 use std::collections::BTreeMap;
 
 use super::Effects;
 use super::ballot::Ballot;
+use super::config::Retention;
 use super::message::Message;
 use super::replica::{Proposer, Replica};
 use crate::command::{KeyValue, Part};
@@ -63,6 +66,16 @@ pub(super) struct Fetching {
     executed_below: Slot,
     part_count: u32,
     parts: BTreeMap<u32, Part>,
+    /// The parts before this one were asked for.
+    asked_below: u32,
+}
+
+/// A state that is being sent, as it was when it was first asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Lent {
+    /// In it every slot below this is executed.
+    executed_below: Slot,
+    parts: Vec<Part>,
 }
 
 impl Fetching {
@@ -87,11 +100,26 @@ impl Fetching {
         if (executed_below, count) != (self.executed_below, self.part_count) {
             self.parts.clear();
             (self.executed_below, self.part_count) = (executed_below, count);
+            self.asked_below = Retention::PARTS_AT_ONCE;
         }
         self.has_progressed = true;
         self.parts.insert(part, content);
         let is_whole = self.parts.len() == usize::try_from(count).unwrap_or(usize::MAX);
         is_whole.then(|| std::mem::take(&mut self.parts).into_values().collect())
+    }
+
+    /// How many parts are here without a gap.
+    fn begun(&self) -> u32 {
+        let parts = self.parts.keys();
+        (0..).zip(parts).take_while(|(next, part)| next == *part).map(|_| 1).sum()
+    }
+
+    /// The question for a state, or for what is missing of the one begun.
+    fn question(&mut self, executed_below: Slot) -> Message {
+        let begun = self.begun();
+        self.asked_below = begun.saturating_add(Retention::PARTS_AT_ONCE);
+        let begun = (begun > 0).then_some((self.executed_below, begun));
+        Message::Fetch { executed_below, begun }
     }
 }
 
@@ -155,25 +183,54 @@ impl Replica {
         self.learning_below = self.learning_below.max(below);
         if !self.fetching.is_asked {
             self.fetching.is_asked = true;
-            effects.send(NodeSet::only(from), Message::Fetch { executed_below });
+            effects.send(NodeSet::only(from), self.fetching.question(executed_below));
             self.arm_catch_up(effects);
         }
     }
 
-    /// Sends its state, all parts of it, to one that is behind.
-    pub(super) fn handle_fetch(&self, from: NodeId, executed_below: Slot, effects: &mut Effects) {
-        let own = self.learner.executed_below();
-        if own <= executed_below {
+    /// Sends the next parts of its state to one that is behind.
+    ///
+    /// They are of the state it has begun, if that is still lent; else of a newer one, from the first on.
+    pub(super) fn handle_fetch(
+        &mut self,
+        from: NodeId,
+        executed_below: Slot,
+        begun: Option<(Slot, u32)>,
+        effects: &mut Effects,
+    ) {
+        let least = begun.map_or(Slot::ZERO, |(state, _)| state).max(executed_below.next());
+        if self.learner.executed_below() < least {
             return;
         }
-        let parts = self.learner.machine().parts(self.config.retention.part_bytes);
-        let part_count = u32::try_from(parts.len()).expect("a state in memory has fewer parts");
-        let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
-        for (part, content) in (0..).zip(parts) {
-            let part = Message::Snapshot { executed_below: own, part, part_count, content };
+        let lent = match self.lent.take() {
+            Some(lent) if lent.executed_below >= least => lent,
+            _ => self.lend(),
+        };
+        let first = match begun {
+            Some((state, parts)) if state == lent.executed_below => parts as usize,
+            _ => 0,
+        };
+        let executed_below = lent.executed_below;
+        let part_count =
+            u32::try_from(lent.parts.len()).expect("a state in memory has fewer parts");
+        let end = first.saturating_add(Retention::PARTS_AT_ONCE as usize);
+        for (part, content) in (0..).zip(&lent.parts).take(end).skip(first) {
+            let content = content.clone();
+            let part = Message::Snapshot { executed_below, part, part_count, content };
             effects.send(NodeSet::only(from), part);
         }
-        effects.notes.push(Note::SnapshotSent { bytes });
+        if end < lent.parts.len() {
+            self.lent = Some(lent);
+        } else {
+            let bytes = lent.parts.iter().map(Part::bytes).sum::<usize>() as u64;
+            effects.notes.push(Note::SnapshotSent { bytes });
+        }
+    }
+
+    /// Its state as it is.
+    fn lend(&self) -> Lent {
+        let parts = self.learner.machine().parts(self.config.retention.part_bytes);
+        Lent { executed_below: self.learner.executed_below(), parts }
     }
 
     /// A part of a state: with the last one it is installed, if it is still ahead.
@@ -199,6 +256,9 @@ impl Replica {
             if self.learner.executed_below() < self.learning_below {
                 self.ask(from, self.learner.executed_below(), self.learning_below, effects);
             }
+        } else if self.fetching.begun() >= self.fetching.asked_below {
+            let executed_below = self.learner.executed_below();
+            effects.send(NodeSet::only(from), self.fetching.question(executed_below));
         }
     }
 

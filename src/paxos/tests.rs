@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Advance, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Advance, Envelope, Note, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 
@@ -58,20 +58,26 @@ fn hear(replica: &mut Replica, from: u8, message: Message) -> Effects {
     give(replica, Input::Message { from: NodeId(from), message })
 }
 
+/// A promise for all slots, with every vote.
+fn promise(ballot: Ballot, votes: Vec<(Slot, Vote)>) -> Message {
+    Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot(0)),
+        votes,
+        quorums: Vec::new(),
+        trimmed_below: Slot(0),
+        reported_below: None,
+    }
+}
+
 /// A leader of three, with the promises of itself and of r1.
 fn leader() -> (Replica, Ballot) {
     let mut leader = replica(0, MULTI);
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
-    let promise = Message::Phase1b {
-        ballot,
-        scope: Scope::From(Slot(0)),
-        votes: Vec::new(),
-        quorums: Vec::new(),
-        trimmed_below: Slot(0),
-    };
-    hear(&mut leader, 0, promise.clone());
-    hear(&mut leader, 1, promise);
+    for from in 0..2 {
+        hear(&mut leader, from, promise(ballot, Vec::new()));
+    }
     assert!(leader.is_leader());
     (leader, ballot)
 }
@@ -93,13 +99,6 @@ fn vote(ballot: Ballot, slot: u64) -> Message {
 fn inputs() -> Vec<Input> {
     let scope = Scope::From(Slot(0));
     let heard = |from, message| Input::Message { from: NodeId(from), message };
-    let promise = |ballot| Message::Phase1b {
-        ballot,
-        scope,
-        votes: Vec::new(),
-        quorums: Vec::new(),
-        trimmed_below: Slot(0),
-    };
     let proposal = |ballot, slot, sequence| Message::Phase2a {
         ballot,
         slot: Slot(slot),
@@ -109,9 +108,9 @@ fn inputs() -> Vec<Input> {
     vec![
         Input::Start,
         heard(0, Message::Reserved { below: 1025 }),
-        heard(0, promise(ballot(1, 0))),
+        heard(0, promise(ballot(1, 0), Vec::new())),
         Input::Request(command(0)),
-        heard(2, promise(ballot(1, 0))),
+        heard(2, promise(ballot(1, 0), Vec::new())),
         Input::Request(command(1)),
         heard(1, vote(ballot(1, 0), 1)),
         heard(0, vote(ballot(1, 0), 1)),
@@ -262,13 +261,7 @@ fn late_votes_and_promises_change_nothing() {
     hear(&mut leader, 1, vote(ballot, 0));
     hear(&mut leader, 2, vote(ballot, 0));
     let before = leader.clone();
-    let promise = Message::Phase1b {
-        ballot,
-        scope: Scope::From(Slot(0)),
-        votes: Vec::new(),
-        quorums: Vec::new(),
-        trimmed_below: Slot(0),
-    };
+    let promise = promise(ballot, Vec::new());
     let older = Ballot { round: 0, proposer: LEADER };
     for message in [vote(ballot, 0), vote(older, 0), vote(older, 1), promise] {
         let effects = hear(&mut leader, 2, message);
@@ -284,14 +277,7 @@ fn a_thrifty_proposer_asks_everybody_after_a_time_out() {
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..4 {
-        let promise = Message::Phase1b {
-            ballot,
-            scope: Scope::From(Slot(0)),
-            votes: Vec::new(),
-            quorums: Vec::new(),
-            trimmed_below: Slot(0),
-        };
-        hear(&mut leader, from, promise);
+        hear(&mut leader, from, promise(ballot, Vec::new()));
     }
     let first = give(&mut leader, Input::Request(command(0)));
     assert_eq!(first.sends[0].to, NodeSet::only(NodeId(1)));
@@ -308,15 +294,8 @@ fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
     assert!(give(&mut leader, Input::Request(command(0))).replies.is_empty());
     let ballot = leader.acceptor().promised_highest();
     let reported = vec![(Slot(1), Vote { ballot: Ballot { round: 0, ..ballot }, value: value(9) })];
-    let promise = |votes| Message::Phase1b {
-        ballot,
-        scope: Scope::From(Slot(0)),
-        votes,
-        quorums: Vec::new(),
-        trimmed_below: Slot(0),
-    };
-    hear(&mut leader, 0, promise(Vec::new()));
-    let effects = hear(&mut leader, 1, promise(reported));
+    hear(&mut leader, 0, promise(ballot, Vec::new()));
+    let effects = hear(&mut leader, 1, promise(ballot, reported));
     let proposed: Vec<&Message> = effects.sends.iter().map(|envelope| &envelope.message).collect();
     let expected = [(0, Value::Noop), (1, value(9)), (2, value(0))];
     assert_eq!(proposed.len(), expected.len());
@@ -324,6 +303,89 @@ fn commands_that_come_during_phase_one_are_proposed_at_its_end() {
         let (slot, chosen_below) = (Slot(slot), Slot(0));
         assert_eq!(*message, Message::Phase2a { ballot, slot, value, chosen_below });
     }
+}
+
+/// Of a leader that begins to lead: what it proposes.
+fn proposed(effects: &Effects) -> Vec<(u64, Value)> {
+    let proposal = |envelope: &Envelope<Message>| match &envelope.message {
+        Message::Phase2a { slot, value, .. } => Some((slot.0, value.clone())),
+        _ => None,
+    };
+    effects.sends.iter().filter_map(proposal).collect()
+}
+
+#[test]
+fn a_promise_in_part_counts_when_the_rest_has_come() {
+    let mut leader = replica(0, MULTI);
+    for Envelope { to, message } in give(&mut leader, Input::Start).durable_sends {
+        if to.contains(LEADER) {
+            hear(&mut leader, 0, message);
+        }
+    }
+    let ballot = leader.acceptor().promised_highest();
+    let old = Ballot { round: 0, ..ballot };
+    let part = |first: u64, slot: u64, below: Option<u64>| Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot(first)),
+        votes: vec![(Slot(slot), Vote { ballot: old, value: value(slot) })],
+        quorums: Vec::new(),
+        trimmed_below: Slot(0),
+        reported_below: below.map(Slot),
+    };
+    let asked =
+        |from: u64| Message::Phase1a { ballot, scope: Scope::From(Slot(from)), quorum: None };
+    let sent = |effects: Effects| -> Vec<(NodeSet, Message)> {
+        effects.sends.into_iter().map(|envelope| (envelope.to, envelope.message)).collect()
+    };
+    let r1 = NodeSet::only(NodeId(1));
+
+    assert_eq!(sent(hear(&mut leader, 1, part(0, 1, Some(2)))), [(r1, asked(2))]);
+    assert_eq!(sent(hear(&mut leader, 1, part(2, 2, Some(3)))), [(r1, asked(3))]);
+    // Again, and one whose slots before are missing: nothing.
+    for late in [part(0, 1, Some(2)), part(2, 2, Some(3)), part(5, 5, None)] {
+        assert_eq!(hear(&mut leader, 1, late), Effects::default());
+    }
+    // The rest is lost: each is asked from where on its votes are not known.
+    let after = Time::ZERO + Timing::for_round_trip(Span::from_millis(10)).retransmit_after;
+    let again = sent(give_at(after, &mut leader, Input::Timer(TimerId(0))));
+    assert_eq!(again, [(NodeSet::only(NodeId(2)), asked(0)), (r1, asked(3))]);
+
+    assert!(!leader.is_leader());
+    let effects = hear(&mut leader, 1, part(3, 3, None));
+    assert!(leader.is_leader());
+    let expected = [(0, Value::Noop), (1, value(1)), (2, value(2)), (3, value(3))];
+    assert_eq!(proposed(&effects), expected);
+}
+
+#[test]
+fn a_promise_reports_about_as_much_as_is_sent_at_once() {
+    let retention = Retention { part_bytes: 10, ..Retention::ALL };
+    let quorums = QuorumSystem::majority(3);
+    let config = Config { retention, ..config(1, quorums, MULTI, SendPolicy::All) };
+    let mut acceptor = Replica::new(config);
+    for slot in 0..5 {
+        let (ballot, slot, value) = (ballot(1, 0), Slot(slot), value(slot));
+        hear(&mut acceptor, 0, Message::Phase2a { ballot, slot, value, chosen_below: Slot(0) });
+    }
+    let (mut from, mut reported) = (Slot(0), Vec::new());
+    loop {
+        let (ballot, scope) = (ballot(2, 2), Scope::From(from));
+        let effects = hear(&mut acceptor, 2, Message::Phase1a { ballot, scope, quorum: None });
+        let [Envelope { message: Message::Phase1b { votes, reported_below, .. }, .. }] =
+            &effects.durable_sends[..]
+        else {
+            panic!("it promises: {effects:?}");
+        };
+        // The promise is recorded once, and each part of it waits for that.
+        assert_eq!(effects.records.len(), usize::from(from == Slot(0)));
+        reported.push(votes.len());
+        match reported_below {
+            Some(below) => from = *below,
+            None => break,
+        }
+    }
+    assert!(80 < 2 * value(0).size(), "two values are more than eight parts");
+    assert_eq!(reported, [2, 2, 1]);
 }
 
 #[test]

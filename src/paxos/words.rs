@@ -41,12 +41,15 @@ impl Display for Message {
                 write!(f, "{ballot} {scope}")?;
                 quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
             }
-            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below } => {
+            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
                 list(f, "nothing", votes.iter().map(vote))?;
                 if *trimmed_below > Slot::ZERO {
                     write!(f, "; trimmed below {}", trimmed_below.0)?;
+                }
+                if let Some(below) = reported_below {
+                    write!(f, "; only below {}", below.0)?;
                 }
                 meet(f, quorums)
             }
@@ -73,7 +76,13 @@ impl Display for Message {
                 write!(f, "; executed below {}", executed_below.0)
             }
             Self::Trimmed { below } => write!(f, "below {}", below.0),
-            Self::Fetch { executed_below } => write!(f, "beyond {}", executed_below.0),
+            Self::Fetch { executed_below, begun } => {
+                write!(f, "beyond {}", executed_below.0)?;
+                begun.map_or(Ok(()), |(state, parts)| {
+                    let next = u64::from(parts) + 1;
+                    write!(f, ", from part {next} of the state below {}", state.0)
+                })
+            }
             Self::Snapshot { executed_below, part, part_count, .. } => {
                 write!(f, "executed below {}, part {} of {part_count}", executed_below.0, part + 1)
             }

@@ -24,10 +24,24 @@ pub(super) fn clear_announced(input: &mut Input) {
     }
 }
 
+/// A promise arrives as if it reported every vote.
+pub(super) fn complete_promise(input: &mut Input) {
+    if let Input::Message { message: Message::Phase1b { reported_below, .. }, .. } = input {
+        *reported_below = None;
+    }
+}
+
 /// A promise arrives as if nothing had been trimmed.
 pub(super) fn clear_trimmed(input: &mut Input) {
     if let Input::Message { message: Message::Phase1b { trimmed_below, .. }, .. } = input {
         *trimmed_below = Slot::ZERO;
+    }
+}
+
+/// Whoever asks for more of a state names it as it was overstated.
+pub(super) fn understate(input: &mut Input) {
+    if let Input::Message { message: Message::Fetch { begun: Some((state, _)), .. }, .. } = input {
+        *state = Slot(state.0.saturating_sub(1));
     }
 }
 

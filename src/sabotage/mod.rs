@@ -64,10 +64,10 @@ impl Protocol for Saboteur {
         match self.rule {
             Some(Rule::SkipsAdoption) => edit::clear_reported(&mut input),
             Some(Rule::IgnoresAnnouncedQuorums) => edit::clear_announced(&mut input),
+            Some(Rule::CountsPartialPromise) => edit::complete_promise(&mut input),
+            Some(Rule::ReusesTrimmedSlot) => edit::clear_trimmed(&mut input),
+            Some(Rule::OverstatesSnapshot) => edit::understate(&mut input),
             _ => {}
-        }
-        if self.rule == Some(Rule::ReusesTrimmedSlot) {
-            edit::clear_trimmed(&mut input);
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
         let first_send = effects.sends.len();
@@ -89,6 +89,7 @@ impl Protocol for Saboteur {
                 | Rule::ForgetsVote
                 | Rule::SkipsAdoption
                 | Rule::IgnoresAnnouncedQuorums
+                | Rule::CountsPartialPromise
                 | Rule::ReusesTrimmedSlot,
             ) => {}
         }

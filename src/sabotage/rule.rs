@@ -18,6 +18,8 @@ pub enum Rule {
     SkipsAdoption,
     /// A phase 1 meets the phase-2 quorums that lower ballots announced.
     IgnoresAnnouncedQuorums,
+    /// A promise counts when all its votes are reported.
+    CountsPartialPromise,
     /// A vote leaves only when it is durable.
     VotesBeforePersist,
     /// A promise reports executed slots too.
@@ -51,12 +53,13 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
+        Self::CountsPartialPromise,
         Self::VotesBeforePersist,
         Self::TrimmedSlotLostWrite,
         Self::ReusesTrimmedSlot,
@@ -73,6 +76,7 @@ impl Rule {
             Self::ForgetsVote => "forgets-vote",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
+            Self::CountsPartialPromise => "counts-partial-promise",
             Self::VotesBeforePersist => "votes-before-persist",
             Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
             Self::ReusesTrimmedSlot => "reuses-trimmed-slot",
@@ -104,6 +108,10 @@ impl Rule {
             Self::IgnoresAnnouncedQuorums => {
                 "Where each ballot announces its own phase-2 quorum, a new leader is content with any \
                  majority, and need not hear of what was chosen."
+            }
+            Self::CountsPartialPromise => {
+                "A promise that reports its first votes only is counted as if there were no others, so \
+                 a new leader takes a slot that it was not told of for an empty one."
             }
             Self::VotesBeforePersist => {
                 "A vote leaves before it is durable: a crash in between, and a chosen value was voted \

@@ -52,7 +52,14 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
         let (votes, quorums, trimmed_below) = (votes.to_vec(), Vec::new(), Slot::ZERO);
-        let promise = Message::Phase1b { ballot: BALLOT, scope, votes, quorums, trimmed_below };
+        let promise = Message::Phase1b {
+            ballot: BALLOT,
+            scope,
+            votes,
+            quorums,
+            trimmed_below,
+            reported_below: None,
+        };
         last = give(&mut leader, from, promise);
     }
     assert!(leader.replica().is_leader());

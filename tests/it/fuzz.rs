@@ -90,6 +90,11 @@ fn a_leader_that_ignores_announced_quorums_is_caught() {
 }
 
 #[test]
+fn a_leader_that_counts_a_promise_in_part_is_caught() {
+    check_control(Rule::CountsPartialPromise, Property::ChosenStaysChosen);
+}
+
+#[test]
 fn a_vote_that_does_not_wait_for_the_disk_is_caught() {
     check_control(Rule::VotesBeforePersist, Property::PromisesNeverFall);
 }

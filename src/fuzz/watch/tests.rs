@@ -28,6 +28,7 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
         votes: Vec::new(),
         quorums: Vec::new(),
         trimmed_below: Slot::ZERO,
+        reported_below: None,
     };
     watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
 }

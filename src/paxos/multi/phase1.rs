@@ -15,12 +15,14 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Preparing {
     pub(super) ballot: Ballot,
-    pub(super) from: Slot,
+    from: Slot,
     /// The phase-2 quorum that it announces, where each ballot has its own.
-    pub(super) quorum: Option<NodeSet>,
+    quorum: Option<NodeSet>,
     /// Those announced at lower ballots, as far as any promise reported them.
     pub(super) announced: BTreeSet<NodeSet>,
     pub(super) promises: NodeSet,
+    /// Of promises that came in part: from where on their votes are still to be asked for.
+    partial: BTreeMap<NodeId, Slot>,
     pub(super) refused_by: NodeSet,
     /// When the promises were those of a phase-1 quorum.
     granted_at: Option<Time>,
@@ -31,11 +33,20 @@ pub(super) struct Preparing {
     since: Time,
 }
 
-/// What a promise for all slots reports.
-pub(in crate::paxos) struct Reported {
+/// What a promise for all slots from `first` on reports.
+pub(in crate::paxos) struct Promised {
+    pub(in crate::paxos) first: Slot,
     pub(in crate::paxos) votes: Vec<(Slot, Vote)>,
     pub(in crate::paxos) quorums: Vec<(Ballot, NodeSet)>,
     pub(in crate::paxos) trimmed_below: Slot,
+    pub(in crate::paxos) reported_below: Option<Slot>,
+}
+
+impl Preparing {
+    /// From where on this replica is asked for its votes.
+    fn asked_from(&self, node: NodeId) -> Slot {
+        self.partial.get(&node).copied().unwrap_or(self.from)
+    }
 }
 
 impl Replica {
@@ -69,6 +80,7 @@ impl Replica {
             quorum,
             announced: BTreeSet::new(),
             promises: NodeSet::EMPTY,
+            partial: BTreeMap::new(),
             refused_by: NodeSet::EMPTY,
             granted_at: None,
             trimmed: (Slot::ZERO, myself),
@@ -76,23 +88,32 @@ impl Replica {
             since: now,
         });
         let contacts = self.config.phase1_contacts(allies);
-        self.send_phase1a(contacts, ballot, Scope::From(from), quorum, effects);
+        self.send_prepare(contacts, effects);
         self.arm_retransmit(effects);
     }
 
     /// A promise for all slots: with a phase-1 quorum of them the proposer leads.
+    ///
+    /// One that came in part counts when the rest has come.
+    /// In between the acceptor keeps the promise, so nothing changes below the ballot in the slots that
+    /// are still to be reported: together the parts say what one message would have said.
     pub(in crate::paxos) fn handle_phase1b_all(
         &mut self,
         now: Time,
         from: NodeId,
         ballot: Ballot,
-        reported: Reported,
+        promised: Promised,
         effects: &mut Effects,
     ) {
-        let Reported { votes, quorums, trimmed_below } = reported;
+        let Promised { first, votes, quorums, trimmed_below, reported_below } = promised;
         let State::Preparing(preparing) = &mut self.multi().state else { return };
         // A late promise of an older ballot says nothing about this one.
-        if ballot != preparing.ballot || !preparing.promises.insert(from) {
+        if ballot != preparing.ballot || preparing.promises.contains(from) {
+            return;
+        }
+        // Neither does a part twice, nor one that slots before it are missing of.
+        let asked_from = preparing.asked_from(from);
+        if first > asked_from || reported_below.is_some_and(|below| below <= asked_from) {
             return;
         }
         for (slot, vote) in votes {
@@ -103,7 +124,27 @@ impl Replica {
         }
         preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
         preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
-        self.lead_when_level(now, effects);
+        if let Some(below) = reported_below {
+            preparing.partial.insert(from, below);
+            self.send_prepare(NodeSet::only(from), effects);
+        } else {
+            preparing.partial.remove(&from);
+            preparing.promises.insert(from);
+            self.lead_when_level(now, effects);
+        }
+    }
+
+    /// Phase 1a of the ballot under way, to each of `to` from where on its votes are not known.
+    pub(super) fn send_prepare(&mut self, to: NodeSet, effects: &mut Effects) {
+        let State::Preparing(preparing) = &self.multi().state else { return };
+        let (ballot, quorum) = (preparing.ballot, preparing.quorum);
+        let mut scopes: BTreeMap<Slot, NodeSet> = BTreeMap::new();
+        for node in to.iter() {
+            scopes.entry(preparing.asked_from(node)).or_default().insert(node);
+        }
+        for (from, nodes) in scopes {
+            self.send_phase1a(nodes, ballot, Scope::From(from), quorum, effects);
+        }
     }
 
     /// With a phase-1 quorum it leads, as soon as it has executed every slot that one of them trimmed.

@@ -62,9 +62,16 @@ fn follower(count: u64, slots: Option<u64>) -> Replica {
 
 /// All parts of the state of a replica, as they are sent.
 fn state(of: &Replica) -> Vec<Message> {
-    let mut effects = Effects::default();
-    of.handle_fetch(NodeId(2), Slot::ZERO, &mut effects);
-    messages(effects.sends)
+    let (mut of, mut parts) = (of.clone(), Vec::new());
+    loop {
+        let mut effects = Effects::default();
+        let begun = u32::try_from(parts.len()).unwrap();
+        of.handle_fetch(NodeId(2), Slot::ZERO, Some((of.executed_below(), begun)), &mut effects);
+        parts.extend(messages(effects.sends));
+        if !effects.notes.is_empty() {
+            return parts;
+        }
+    }
 }
 
 fn messages(envelopes: Vec<Envelope<Message>>) -> Vec<Message> {
@@ -120,7 +127,14 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
     let trimmed_below = Slot(3);
     assert_eq!(
         promise,
-        [Message::Phase1b { ballot: higher, scope, votes, trimmed_below, quorums: Vec::new() }]
+        [Message::Phase1b {
+            ballot: higher,
+            scope,
+            votes,
+            trimmed_below,
+            quorums: Vec::new(),
+            reported_below: None
+        }]
     );
 
     // A leader of old hears of the higher ballot as well.
@@ -145,13 +159,17 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
         votes,
         trimmed_below,
         quorums: Vec::new(),
+        reported_below: None,
     };
     // Its own vote in slot 5 is adopted; slot 4 is a hole.
     let own = vec![(Slot(5), Vote { ballot: BALLOT, value: Value::Command(command(5)) })];
     hear(&mut leader, 2, promise(own, Slot::ZERO));
     let effects = hear(&mut leader, 1, promise(Vec::new(), Slot(4)));
     assert!(!leader.is_leader());
-    assert_eq!(messages(effects.sends), [Message::Fetch { executed_below: Slot::ZERO }]);
+    assert_eq!(
+        messages(effects.sends),
+        [Message::Fetch { executed_below: Slot::ZERO, begun: None }]
+    );
     // More promises ask for nothing more.
     assert!(hear(&mut leader, 0, promise(Vec::new(), Slot(2))).sends.is_empty());
 
@@ -194,7 +212,7 @@ fn parts_come_in_any_order_and_more_than_once_and_the_newest_state_wins() {
 fn one_state_at_a_time_is_asked_for_and_again_only_when_nothing_comes() {
     let catch_up = || Input::Timer(TimerId(2));
     let mut behind = replica(2, Some(0));
-    let fetch = Message::Fetch { executed_below: Slot::ZERO };
+    let fetch = Message::Fetch { executed_below: Slot::ZERO, begun: None };
     let trimmed = Message::Trimmed { below: Slot(5) };
     let asked = hear(&mut behind, 1, trimmed.clone());
     assert_eq!(
@@ -208,12 +226,97 @@ fn one_state_at_a_time_is_asked_for_and_again_only_when_nothing_comes() {
     let again = give(&mut behind, catch_up());
     assert!(again.sends.is_empty() && again.timers.len() == 1);
     assert!(matches!(messages(give(&mut behind, catch_up()).sends)[..], [Message::Learn { .. }]));
-    assert_eq!(messages(hear(&mut behind, 0, trimmed).sends), [fetch]);
+    // Of the part that came it is not sent another.
+    let asked = messages(hear(&mut behind, 0, trimmed).sends);
+    assert_eq!(asked, [self::fetch(Some((5, 1)))]);
     for part in &parts[1..] {
         hear(&mut behind, 0, part.clone());
     }
     assert_eq!(behind.executed_below(), Slot(5), "parts of equal states are equal");
     assert_eq!(give(&mut behind, catch_up()), Effects::default());
+}
+
+/// Which parts of which state are sent.
+fn parts_of(messages: &[Message]) -> Vec<(u64, u32)> {
+    let place = |message: &Message| match message {
+        Message::Snapshot { executed_below, part, .. } => (executed_below.0, *part),
+        other => panic!("{other} is no part of a state"),
+    };
+    messages.iter().map(place).collect()
+}
+
+fn fetch(begun: Option<(u64, u32)>) -> Message {
+    let begun = begun.map(|(state, parts)| (Slot(state), parts));
+    Message::Fetch { executed_below: Slot::ZERO, begun }
+}
+
+#[test]
+fn a_large_state_is_sent_a_few_parts_at_a_time_as_it_was_in_the_beginning() {
+    let mut source = follower(20, Some(0));
+    let whole = source.learner.machine().clone();
+    let mut behind = replica(2, Some(0));
+    let mut question = messages(hear(&mut behind, 1, Message::Trimmed { below: Slot(20) }).sends);
+    let mut begun = Vec::new();
+    while let [asked @ Message::Fetch { begun: so_far, .. }] = &question[..] {
+        begun.push(*so_far);
+        let parts = messages(hear(&mut source, 2, asked.clone()).sends);
+        assert!(parts.len() <= 8);
+        // Meanwhile it goes on.
+        let next = source.executed_below();
+        hear(&mut source, 0, phase2a(next.0));
+        hear(&mut source, 0, Message::Chosen { ballot: BALLOT, first: next, below: next.next() });
+        let last = parts.len() - 1;
+        for (index, part) in parts.into_iter().enumerate() {
+            question = messages(hear(&mut behind, 1, part).sends);
+            assert!(question.is_empty() || index == last);
+        }
+    }
+    assert_eq!(begun, [None, Some((Slot(20), 8)), Some((Slot(20), 16))]);
+    assert_eq!((behind.executed_below(), behind.learner.machine()), (Slot(20), &whole));
+    assert_eq!(source.executed_below(), Slot(23));
+    assert_eq!(source.lent, None, "nobody needs it any more");
+}
+
+#[test]
+fn parts_that_are_lost_are_asked_for_again_and_those_before_them_are_not() {
+    let mut source = follower(20, Some(0));
+    let mut behind = replica(2, Some(0));
+    hear(&mut behind, 1, Message::Trimmed { below: Slot(20) });
+    for (index, part) in messages(hear(&mut source, 2, fetch(None)).sends).into_iter().enumerate() {
+        if index != 5 {
+            assert!(hear(&mut behind, 1, part).sends.is_empty());
+        }
+    }
+    for _ in 0..2 {
+        give(&mut behind, Input::Timer(TimerId(2)));
+    }
+    let again = messages(hear(&mut behind, 1, Message::Trimmed { below: Slot(20) }).sends);
+    assert_eq!(again, [fetch(Some((20, 5)))]);
+    let parts = messages(hear(&mut source, 2, again[0].clone()).sends);
+    let expected: Vec<(u64, u32)> = (5..13).map(|part| (20, part)).collect();
+    assert_eq!(parts_of(&parts), expected);
+}
+
+#[test]
+fn a_state_that_is_lent_no_more_is_sent_anew_from_its_first_part() {
+    let first_eight = |state| (0..8).map(|part| (state, part)).collect::<Vec<_>>();
+    let mut source = follower(20, Some(0));
+    // It has none, so it is of what it has now: of that state the parts that are missing.
+    let parts = messages(hear(&mut source, 2, fetch(Some((20, 16)))).sends);
+    assert_eq!(parts_of(&parts)[0], (20, 16));
+    assert_eq!(
+        parts_of(&messages(hear(&mut source, 2, fetch(Some((19, 8)))).sends)),
+        first_eight(20)
+    );
+    // Another one who asks is lent the same.
+    hear(&mut source, 0, phase2a(20));
+    hear(&mut source, 0, Message::Chosen { ballot: BALLOT, first: Slot(20), below: Slot(21) });
+    assert_eq!(parts_of(&messages(hear(&mut source, 0, fetch(None)).sends)), first_eight(20));
+    // But nobody who has executed it, or begun a newer one.
+    let executed_below = Slot(20);
+    let ahead = Message::Fetch { executed_below, begun: None };
+    assert_eq!(parts_of(&messages(hear(&mut source, 0, ahead).sends)), first_eight(21));
+    assert!(hear(&mut source, 0, fetch(Some((22, 1)))).sends.is_empty());
 }
 
 #[test]
@@ -249,6 +352,7 @@ fn a_leader_that_passes_over_own_proposals_runs_phase_one_again() {
                 votes: Vec::new(),
                 trimmed_below,
                 quorums: Vec::new(),
+                reported_below: None,
             },
         );
     }

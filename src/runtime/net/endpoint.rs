@@ -26,7 +26,7 @@ use super::{drops, port, reset, tls};
 use crate::time::Span;
 
 /// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
-pub const ALPN: &[u8] = b"flexpaxos/1";
+pub const ALPN: &[u8] = b"flexpaxos/2";
 
 /// The application's error code for a connection that nobody needs any more.
 pub const ENDED: VarInt = VarInt::from_u32(0);

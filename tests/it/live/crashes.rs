@@ -41,6 +41,28 @@ fn a_killed_replica_comes_back_with_what_it_promised_and_voted() {
     assert!(site.history(0, "chosen.r1.0").exists() && site.history(0, "chosen.r1.1").exists());
 }
 
+/// What it missed is more than one message holds, and more than is sent at once of a state.
+#[test]
+fn a_replica_that_slept_through_megabytes_leads_and_has_them_all_in_the_end() {
+    let missed = "pause = \"c\"\nlasts = \"2s\"\n[[fault]]\nat = \"2210ms\"\ncampaign = \"c\"";
+    for retained in [100_000, 10] {
+        let log = format!("[log]\nretained_slots = {retained}\n");
+        let fault = format!("{MULTI}\n{log}[[fault]]\nat = \"200ms\"\n{missed}\n");
+        let text = small("memory", &fault)
+            .replace("\"800ms\"", "\"2500ms\"\ndrain = \"20s\"")
+            .replace("count = 10 }", "count = 300 }")
+            .replace("value_bytes = 16", "value_bytes = 131072")
+            .replace("reads = 0.2", "reads = 0.0");
+        let site = Site::new(&text);
+        site.run(&[]).check(0, &["1/1"]);
+        check_complete(&site);
+        let flags = site.trials()[0].flags.clone();
+        assert!(!flags.contains("behind"), "{flags}");
+        let members = site.members(0);
+        assert_eq!(members["r2"].executed_count, members["r0"].executed_count);
+    }
+}
+
 #[test]
 fn a_killed_leader_comes_back_with_a_higher_ballot_and_every_request_is_executed_once() {
     let fault = "\n[[fault]]\nat = \"300ms\"\ncrash = \"leader\"\nrestart_after = \"200ms\"\n";
