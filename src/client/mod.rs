@@ -11,6 +11,10 @@
 //! one is left for the next in the order.
 //! There is no jitter in the retries: arrivals are random, and clients of other regions have their own.
 //!
+//! The clients of a closed loop start at random moments within the first half of the warm-up, or within
+//! the floor of their region if that is longer: by the time of the measurement each has its own phase in
+//! the round trip, as independent users have. The seed fixes the moments, in every world alike.
+//!
 //! It does no I/O and reads no clock: the load generator over QUIC and the simulator drive the same
 //! session, and carry what it hands out.
 
@@ -122,10 +126,10 @@ pub struct Session {
     outstanding_count: usize,
     /// Writes answered since the measurement began.
     measured_writes: u64,
-    /// Of an open loop: the next intended start.
+    /// The next intended start: of an open loop, or of a client of a closed loop that has not started.
     next_arrival: Option<Time>,
-    /// Of a closed loop: how many may be outstanding.
-    limit: Option<usize>,
+    /// Of a closed loop: how many clients have started, and so many operations are outstanding.
+    started_count: Option<usize>,
     next_retry: Time,
     /// More was overdue than one burst: the rest goes to the same replica.
     is_amid_retry: bool,
@@ -152,12 +156,12 @@ impl Session {
         };
         let of = deployment.links.client_regions.len();
         let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
-        Self::new(settings, generator)
+        let over = Span(deployment.warmup.0 / 2).max(settings.floor);
+        Self::new(settings, generator.staggered(over))
     }
 
     /// A session that begins by itself at the start of its schedule.
     pub fn new(settings: Settings, mut generator: Generator) -> Self {
-        let limit = generator.outstanding().map(|limit| limit as usize);
         let start = settings.schedule.warmup_from;
         let window = settings.schedule.window();
         let report = Report {
@@ -174,6 +178,7 @@ impl Session {
         };
         Self {
             next_arrival: generator.next_gap().map(|gap| start + gap),
+            started_count: generator.is_closed().then_some(0),
             generator,
             target: 0,
             turn: 0,
@@ -181,7 +186,6 @@ impl Session {
             outstanding: VecDeque::new(),
             outstanding_count: 0,
             measured_writes: 0,
-            limit,
             next_retry: start + settings.retry_after,
             is_amid_retry: false,
             heard_of: None,
@@ -391,12 +395,13 @@ impl Session {
             return false;
         }
         for _ in 0..BURST {
-            let intended_at = match (self.next_arrival, self.limit) {
-                (Some(arrival), _) if arrival <= now && arrival < measure_until => {
+            let intended_at = match (self.next_arrival, self.started_count) {
+                (Some(arrival), started_count) if arrival <= now && arrival < measure_until => {
                     self.next_arrival = self.generator.next_gap().map(|gap| arrival + gap);
+                    self.started_count = started_count.map(|count| count + 1);
                     arrival
                 }
-                (None, Some(limit)) if self.outstanding_count < limit && now < measure_until => now,
+                (_, Some(count)) if self.outstanding_count < count && now < measure_until => now,
                 _ => return false,
             };
             self.begin(now, intended_at);

@@ -348,6 +348,9 @@ mod tests {
         assert!((80..120).contains(&count(is_short)));
         assert!(count(Case::is_lossy) > 30);
         assert!(count(|case| case.settings.service.sync > Span::ZERO) > 150);
+        let is_closed =
+            |case: &Case| matches!(case.deployment.workload.arrival, Arrival::Closed { .. });
+        assert!(count(is_closed) > 60);
     }
 
     #[test]

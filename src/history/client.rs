@@ -4,6 +4,8 @@
 //! An operation without a return is *unknown*: it may have taken effect, or not, or not yet.
 //! The time of an invocation is its intended start, which is never after its real one; so an order
 //! in real time that is concluded from these times is a true one.
+//! It is not the whole of it: an operation that stands behind a return began after it, also where its
+//! intended start is earlier or the same. [`SessionOrder`] says when it can have begun.
 
 use std::io::Read;
 
@@ -49,6 +51,34 @@ pub struct Returned {
     pub slot: Slot,
     /// Of the value read; `None` for a key that was never written, and for a write.
     pub digest: Option<u32>,
+}
+
+/// When the operations of one client can have begun, by the order of its history.
+///
+/// A client's operation begins after everything that the client was told before: at the earliest one
+/// nanosecond after, the unit of time, where the intended start is not later anyway.
+/// The intended start alone would lose this order in two cases: a closed loop begins its next operation
+/// in the nanosecond of the answer before, in virtual time always and live now and then; and an open
+/// loop that has fallen behind begins operations that were due before that answer.
+///
+/// Between clients that nanosecond orders what is in order: another client that was told something in
+/// the same nanosecond has an operation that had taken effect a message's way earlier.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SessionOrder {
+    told_at: Option<Time>,
+}
+
+impl SessionOrder {
+    /// The client was told something.
+    pub(super) fn told(&mut self, returned: &Returned) {
+        self.told_at = self.told_at.max(Some(returned.at));
+    }
+
+    /// When the operation that stands here in the history can have begun.
+    pub(super) fn begins_at(self, issued: &Issued) -> Time {
+        let behind = self.told_at.map_or(Time::ZERO, |told_at| Time(told_at.0.saturating_add(1)));
+        issued.intended_at.max(behind)
+    }
 }
 
 /// One event of a client's history.

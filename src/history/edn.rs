@@ -9,7 +9,8 @@
 //! used again; all of these end with `:info` after everything else.
 //!
 //! An order is read off the lines, so of one instant invocations come first: nothing is ordered that the
-//! times do not order.
+//! times do not order. The time of an invocation is when it can have begun, at the earliest one nanosecond
+//! after what its client was told before.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -123,7 +124,7 @@ mod tests {
         first.invoke(&issued(0, 10, Kind::Write, 170));
         first.invoke(&issued(1, 20, Kind::Write, 187));
         first.returned(&returned(0, 40, None));
-        // In the instant of the return: nothing says that it was after it.
+        // In the instant of the return, and after it.
         first.invoke(&issued(2, 40, Kind::Read, 0));
         first.returned(&returned(2, 60, Some(170)));
         first.invoke(&issued(3, 70, Kind::Read, 0));
@@ -137,14 +138,14 @@ mod tests {
 {:process 1, :type :invoke, :f :write, :value [7 170], :time 10, :index 1}
 {:process 0, :type :ok, :f :read, :value [7 nil], :time 15, :index 2}
 {:process 0, :type :invoke, :f :write, :value [7 187], :time 20, :index 3}
-{:process 2, :type :invoke, :f :read, :value [7 nil], :time 40, :index 4}
-{:process 1, :type :ok, :f :write, :value [7 170], :time 40, :index 5}
-{:process 1, :type :invoke, :f :write, :value [7 204], :time 50, :index 6}
-{:process 2, :type :ok, :f :read, :value [7 170], :time 60, :index 7}
-{:process 2, :type :invoke, :f :read, :value [7 nil], :time 70, :index 8}
-{:process 1, :type :ok, :f :write, :value [7 204], :time 90, :index 9}
+{:process 1, :type :ok, :f :write, :value [7 170], :time 40, :index 4}
+{:process 1, :type :invoke, :f :read, :value [7 nil], :time 41, :index 5}
+{:process 2, :type :invoke, :f :write, :value [7 204], :time 50, :index 6}
+{:process 1, :type :ok, :f :read, :value [7 170], :time 60, :index 7}
+{:process 1, :type :invoke, :f :read, :value [7 nil], :time 70, :index 8}
+{:process 2, :type :ok, :f :write, :value [7 204], :time 90, :index 9}
 {:process 0, :type :info, :f :write, :value [7 187], :time 90, :index 10}
-{:process 2, :type :info, :f :read, :value [7 nil], :time 90, :index 11}
+{:process 1, :type :info, :f :read, :value [7 nil], :time 90, :index 11}
 ";
         assert_eq!(text(&[first.finish(), second.finish()]), expected);
     }

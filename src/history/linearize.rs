@@ -9,7 +9,8 @@
 //!
 //! An operation without a return is unknown: a write may be placed anywhere after its invocation or be
 //! left out, a read is left out.
-//! Two times that are equal order nothing.
+//! Two times that are equal order nothing: an operation that its client began after a return has a later
+//! invocation than that return.
 //!
 //! # What is not tried
 //!

@@ -28,6 +28,7 @@ use crate::quorum::NodeId;
 
 pub use check::{Check, Options, Verdict, Violation};
 pub use chosen::{ChosenReader, ChosenWriter, Entry, EntryCommand, Record};
+use client::SessionOrder;
 pub use client::{ClientReader, ClientWriter, Event, Issued, Returned};
 pub use seen::Seen;
 

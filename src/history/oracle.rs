@@ -9,7 +9,8 @@
 //!
 //! It looks at nothing but the histories of clients, so it also holds where the logs of replicas agree
 //! with one another and are wrong together; those are the business of [`super::Check`].
-//! Times must be of one clock.
+//! Times must be of one clock; a client's operation begins after everything that the client was told
+//! before.
 //!
 //! A client whose history is cut off may have written what nobody knows of. A key that is a violation
 //! only if it did not is not judged: it is counted as unverified.

@@ -1,6 +1,7 @@
 //! What all clients saw: one row an operation, 40 bytes, whatever the replicas wrote down.
 //!
-//! Every row has the exact times of its history; an operation whose outcome is unknown never returned.
+//! Every row has the exact time of its return, and as its invocation the time at which it can have begun
+//! ([`super::SessionOrder`]); an operation whose outcome is unknown never returned.
 //! A return that does not belong to an operation is passed over here, because [`super::Check`] names
 //! it: its operation stays unknown, which accuses nobody.
 //!
@@ -8,7 +9,7 @@
 
 use std::io::Read;
 
-use super::{ClientReader, Error, Event, Issued, Kind, Returned};
+use super::{ClientReader, Error, Event, Issued, Kind, Returned, SessionOrder};
 use crate::command::{ClientId, RequestId};
 use crate::protocol::Slot;
 use crate::time::Time;
@@ -37,6 +38,7 @@ enum Deed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) key: u64,
+    /// When it can have begun.
     pub(super) invoked_at: u64,
     returned_at: u64,
     /// Where its client was told that it is, as far as 32 bits hold it.
@@ -72,14 +74,17 @@ impl Seen {
             .map_err(|_| beyond("more histories of clients than 65536"))?;
         self.clients.push(reader.client());
         let first = self.rows.len();
+        let mut session = SessionOrder::default();
         for event in reader {
             match event {
                 Ok(Event::Invoke(issued)) => {
                     let sequence = u32::try_from(issued.sequence)
                         .map_err(|_| beyond("a sequence number beyond 32 bits"))?;
-                    self.rows.push(Row::invoked(client, sequence, &issued));
+                    let invoked_at = session.begins_at(&issued);
+                    self.rows.push(Row::invoked(client, sequence, invoked_at, &issued));
                 }
                 Ok(Event::Return(returned)) => {
+                    session.told(&returned);
                     if let Some(row) = find(&mut self.rows[first..], returned.sequence) {
                         row.answer(&returned);
                     }
@@ -136,14 +141,14 @@ fn find(rows: &mut [Row], sequence: u64) -> Option<&mut Row> {
 }
 
 impl Row {
-    const fn invoked(client: u16, sequence: u32, issued: &Issued) -> Self {
+    const fn invoked(client: u16, sequence: u32, invoked_at: Time, issued: &Issued) -> Self {
         let deed = match issued.kind {
             Kind::Write => Deed::Write,
             Kind::Read => Deed::Read,
         };
         Self {
             key: issued.key,
-            invoked_at: issued.intended_at.0,
+            invoked_at: invoked_at.0,
             returned_at: NEVER,
             slot: 0,
             digest: issued.digest,
@@ -158,7 +163,7 @@ impl Row {
         if self.is_answered() {
             return;
         }
-        // A reply before the intended start would be of a broken clock, and orders nothing.
+        // A reply before the operation can have begun would be of a broken clock, and orders nothing.
         self.returned_at = returned.at.0.max(self.invoked_at);
         self.slot = u32::try_from(returned.slot.0).unwrap_or(u32::MAX);
         if self.deed == Deed::Read {

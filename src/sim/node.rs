@@ -4,6 +4,8 @@
 //! leaves at once, the records of the batch are given to the disk together, and what waits for them
 //! leaves when they are durable.
 //! Without service times everything that arrives at one instant is one batch.
+//! Its inbox is first in, first out: what arrives in the instant in which the processor gets free is
+//! handled after what has waited for that.
 
 mod life;
 
@@ -45,7 +47,7 @@ pub(super) struct Node<P: Protocol> {
     /// None while it is down.
     protocol: Option<P>,
     effects: Effects<P::Message, P::Record>,
-    /// What arrives is handled at once: it is up, and neither paused nor busy.
+    /// What arrives is handled at once: it is up, neither paused nor busy, and nothing older waits.
     is_open: bool,
     /// It is to have a turn at the end of this instant.
     pub(super) is_dirty: bool,
@@ -80,8 +82,8 @@ enum Work {
     /// Taking in so many of the inbox.
     Receiving(usize),
     Sending,
-    /// It finished one of these while it was paused.
-    Stalled,
+    /// It finished taking in so many of the inbox while it was paused.
+    Stalled(usize),
 }
 
 /// The events of a replica that the queue holds; any other of the same kind is out of date.
@@ -181,6 +183,7 @@ impl<P: Protocol> Node<P> {
         self.is_open = self.protocol.is_some()
             && !self.is_paused
             && self.work == Work::Idle
+            && self.inbox.is_empty()
             && fabric.service.receive == Span::ZERO;
     }
 
@@ -446,9 +449,11 @@ impl<P: Protocol> Node<P> {
 
     /// The processor is free again.
     fn finish_work(&mut self, fabric: &mut Fabric<P>) {
-        if self.is_paused && matches!(self.work, Work::Receiving(_)) {
+        if self.is_paused
+            && let Work::Receiving(count) = self.work
+        {
             // What it has taken in it handles when it goes on.
-            self.work = Work::Stalled;
+            self.work = Work::Stalled(count);
             return;
         }
         let work = std::mem::take(&mut self.work);

@@ -17,8 +17,8 @@ pub(super) enum Arrivals {
     Poisson { mean_gap_ns: f64, random: Pcg64 },
     /// Equal gaps, after a first one that is `phase` of the others.
     Fixed { gap_ns: f64, phase: f64, started_count: u64 },
-    /// No gaps: answers start operations.
-    Closed { clients: u32 },
+    /// The gaps between the first operations of the clients, and then none: answers start operations.
+    Closed { starts: std::vec::IntoIter<Span>, last: Span, random: Pcg64 },
 }
 
 impl Arrivals {
@@ -33,8 +33,20 @@ impl Arrivals {
                 phase: index as f64 / of as f64,
                 started_count: 0,
             },
-            Arrival::Closed { clients } => Self::Closed { clients },
+            Arrival::Closed { clients } => {
+                let starts = vec![Span::ZERO; clients as usize];
+                Self::Closed { starts: starts.into_iter(), last: Span::ZERO, random }
+            }
         }
+    }
+
+    /// Closed loop: each client starts at a random moment within `over`, whatever the others do.
+    pub(super) fn stagger(&mut self, over: Span) {
+        let Self::Closed { starts, random, .. } = self else { return };
+        let mut drawn: Vec<Span> =
+            starts.map(|_| span((random.random::<f64>() * over.0 as f64).floor())).collect();
+        drawn.sort_unstable();
+        *starts = drawn.into_iter();
     }
 
     pub(super) fn next_gap(&mut self) -> Option<Span> {
@@ -51,15 +63,15 @@ impl Arrivals {
                 let before = count.checked_sub(1).map_or(Span::ZERO, start);
                 Some(Span(start(count).0 - before.0))
             }
-            Self::Closed { .. } => None,
+            Self::Closed { starts, last, .. } => {
+                let start = starts.next()?;
+                Some(start - std::mem::replace(last, start))
+            }
         }
     }
 
-    pub(super) const fn outstanding(&self) -> Option<u32> {
-        match self {
-            Self::Closed { clients } => Some(*clients),
-            Self::Poisson { .. } | Self::Fixed { .. } => None,
-        }
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
     }
 }
 
@@ -148,10 +160,38 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_has_clients_and_no_gaps() {
+    fn a_closed_loop_has_a_gap_for_each_client() {
         let mut closed = arrivals(&Arrival::Closed { clients: 3 }, 0, 1);
-        assert_eq!((closed.next_gap(), closed.outstanding()), (None, Some(3)));
-        let mut open = arrivals(&Arrival::Fixed { rate_per_s: 1.0 }, 0, 1);
-        assert!(open.next_gap().is_some() && open.outstanding().is_none());
+        assert!(closed.is_closed());
+        let gaps: Vec<_> = std::iter::from_fn(|| closed.next_gap()).collect();
+        assert_eq!(gaps, [Span::ZERO; 3]);
+        let open = arrivals(&Arrival::Fixed { rate_per_s: 1.0 }, 0, 1);
+        assert!(!open.is_closed());
+    }
+
+    /// The largest distance from the even distribution: five times what 10,000 draws have on average
+    /// (Kolmogorov).
+    #[test]
+    fn staggered_clients_start_evenly_within_the_time_given() {
+        let over = Span::from_millis(500);
+        let count = 10_000;
+        let mut closed = arrivals(&Arrival::Closed { clients: count }, 0, 1);
+        closed.stagger(over);
+        let mut starts = Vec::new();
+        let mut at = Span::ZERO;
+        while let Some(gap) = closed.next_gap() {
+            at += gap;
+            starts.push(at);
+        }
+        assert_eq!(starts.len(), count as usize);
+        assert!(starts.iter().all(|start| *start < over));
+        let distance = (0..)
+            .zip(&starts)
+            .map(|(index, start): (u32, &Span)| {
+                let share = f64::from(index) / f64::from(count);
+                (start.0 as f64 / over.0 as f64 - share).abs()
+            })
+            .fold(0.0, f64::max);
+        assert!(distance < 5.0 * 0.87 / f64::from(count).sqrt(), "{distance}");
     }
 }

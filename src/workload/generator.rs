@@ -51,16 +51,28 @@ impl Generator {
         }
     }
 
-    /// Open loop: the time from the intended start before (or the beginning) to the next one.
+    /// Clients of a closed loop start at random moments within `over`, fixed by the seed, and not all in
+    /// one instant.
     ///
-    /// `None` in a closed loop, where an answer starts the next operation.
+    /// Clients that start together stay together where every round trip takes as long: all ask in one
+    /// instant, and what is measured is a queue that independent clients do not make.
+    #[must_use]
+    pub fn staggered(mut self, over: Span) -> Self {
+        self.arrivals.stagger(over);
+        self
+    }
+
+    /// The time from the intended start before (or the beginning) to the next one.
+    ///
+    /// In a closed loop each client has one, for its first operation; `None` afterwards, when answers
+    /// start operations.
     pub fn next_gap(&mut self) -> Option<Span> {
         self.arrivals.next_gap()
     }
 
-    /// Closed loop: how many operations this region keeps outstanding, which may be none; else `None`.
-    pub const fn outstanding(&self) -> Option<u32> {
-        self.arrivals.outstanding()
+    /// Whether answers start operations.
+    pub const fn is_closed(&self) -> bool {
+        self.arrivals.is_closed()
     }
 
     /// The next operation.

@@ -53,6 +53,8 @@ pub enum Arrival {
         rate_per_s: f64,
     },
     /// Closed loop: each client starts its next operation when the last one is answered.
+    ///
+    /// The clients start at random moments ([`Generator::staggered`]), so that they are not in step.
     Closed {
         /// How many operations are outstanding at any time.
         clients: u32,

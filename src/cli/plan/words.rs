@@ -15,7 +15,9 @@ pub(super) fn arrival(arrival: &Arrival) -> String {
     match arrival {
         Arrival::Poisson { rate_per_s } => format!("{rate_per_s} a second in total, Poisson"),
         Arrival::Fixed { rate_per_s } => format!("{rate_per_s} a second in total, evenly spaced"),
-        Arrival::Closed { clients } => format!("{clients} outstanding in total"),
+        Arrival::Closed { clients } => {
+            format!("{clients} outstanding in total, from staggered starts")
+        }
     }
 }
 

@@ -151,7 +151,7 @@ pub enum Arrival {
         /// Operations a second of all client regions together.
         rate_per_s: Spanned<f64>,
     },
-    /// When the one before has returned.
+    /// When the one before has returned; the clients start at random moments of the warm-up.
     Closed {
         /// Operations outstanding at once in all client regions together.
         clients: Spanned<u32>,

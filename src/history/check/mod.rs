@@ -8,7 +8,8 @@
 //! - Every executed command is one that its client issued, unchanged, and is applied once.
 //! - Every acknowledged operation is in the slot that its client was told.
 //! - Every read returned what the log before it wrote.
-//! - What returned before something else was issued stands before it in the log.
+//! - An operation that returned before another began stands before it in the log, and a client's
+//!   operation begins after everything that the client was told before.
 //!
 //! Together these say that the run was linearizable, with the log as the witness.
 //!
@@ -16,7 +17,7 @@
 //! What cannot be known because of it is counted as unverified and is no violation, but a cut
 //! excuses nothing that the other histories show.
 //!
-//! Memory is 29 bytes an operation, 4 a slot, the room that growing tables keep free, and the keys.
+//! Memory is 33 bytes an operation, 4 a slot, the room that growing tables keep free, and the keys.
 
 mod logs;
 mod operations;
@@ -40,7 +41,7 @@ pub use violation::Violation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether the clocks of all clients are comparable, as they are on one host, so that the order
-    /// in real time is checked.
+    /// in real time is checked between clients too, and not only within the session of each.
     pub is_real_time: bool,
     /// How many violations are kept; all are counted.
     pub kept_violations: usize,

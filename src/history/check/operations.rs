@@ -1,16 +1,17 @@
-//! What all clients issued and were told: one row an operation, 29 bytes each, in columns.
+//! What all clients issued and were told: one row an operation, 33 bytes each, in columns.
 //!
 //! Rows are found by sequence number, which a client counts from 0.
-//! A latency is kept in microseconds, rounded up: an order in real time that is concluded from it
-//! is still a true one.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId};
-use crate::history::{ClientReader, EntryCommand, Error, Event, Issued, Kind, Returned};
+use crate::history::{
+    ClientReader, EntryCommand, Error, Event, Issued, Kind, Returned, SessionOrder,
+};
 use crate::protocol::Slot;
+use crate::time::Time;
 
 /// A client does not skip this many sequence numbers: a number beyond is no sequence number.
 const MAX_SKIP: u64 = 1 << 20;
@@ -37,9 +38,11 @@ pub(super) struct Operations {
 /// The operations of one client, by sequence number.
 #[derive(Debug, Default)]
 struct Columns {
-    intended_at: Vec<u64>,
+    /// When it can have begun ([`SessionOrder`]), in nanoseconds.
+    begins_at: Vec<u64>,
+    /// When its client was told, in nanoseconds; for ever if it was not.
+    returned_at: Vec<u64>,
     key: Vec<u64>,
-    latency_us: Vec<u32>,
     slot: Vec<u32>,
     /// Of the value written; for a read, of the value that it returned.
     digest: Vec<u32>,
@@ -51,9 +54,10 @@ struct Columns {
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) request: RequestId,
-    pub(super) intended_at: u64,
+    pub(super) begins_at: u64,
+    /// When its client was told; for ever if it was not.
+    pub(super) returned_at: u64,
     key: u64,
-    latency_us: u32,
     slot: u32,
     digest: u32,
     state: &'a mut u8,
@@ -97,13 +101,15 @@ impl Operations {
         };
         let client = reader.client();
         let columns = self.clients.entry(client).or_default();
+        let mut session = SessionOrder::default();
         for event in reader {
             match event {
                 Ok(Event::Invoke(issued)) => {
                     self.issued_count += 1;
-                    columns.issue(client, &issued, violations)?;
+                    columns.issue(client, &issued, session.begins_at(&issued), violations)?;
                 }
                 Ok(Event::Return(returned)) => {
+                    session.told(&returned);
                     self.acknowledged_count +=
                         u64::from(columns.acknowledge(client, &returned, violations));
                 }
@@ -147,6 +153,7 @@ impl Columns {
         &mut self,
         client: ClientId,
         issued: &Issued,
+        begins_at: Time,
         violations: &mut Violations,
     ) -> Result<(), Error> {
         let length = self.state.len() as u64;
@@ -164,7 +171,7 @@ impl Columns {
             return Ok(());
         }
         self.state[index] = ISSUED | if issued.kind == Kind::Read { READ } else { 0 };
-        self.intended_at[index] = issued.intended_at.0;
+        self.begins_at[index] = begins_at.0;
         self.key[index] = issued.key;
         self.digest[index] = issued.digest;
         Ok(())
@@ -189,8 +196,8 @@ impl Columns {
         }
         self.state[index] |= RETURNED;
         self.slot[index] = u32::try_from(returned.slot.0).unwrap_or(u32::MAX);
-        let latency = returned.at.0.saturating_sub(self.intended_at[index]);
-        self.latency_us[index] = u32::try_from(latency.div_ceil(1000)).unwrap_or(u32::MAX);
+        // A reply before the operation can have begun would be of a broken clock, and orders nothing.
+        self.returned_at[index] = returned.at.0.max(self.begins_at[index]);
         if state & READ != 0 {
             self.digest[index] = returned.digest.unwrap_or(0);
             self.state[index] |= if returned.digest.is_some() { FOUND } else { 0 };
@@ -199,9 +206,9 @@ impl Columns {
     }
 
     fn resize(&mut self, length: usize) {
-        self.intended_at.resize(length, 0);
+        self.begins_at.resize(length, 0);
+        self.returned_at.resize(length, u64::MAX);
         self.key.resize(length, 0);
-        self.latency_us.resize(length, 0);
         self.slot.resize(length, 0);
         self.digest.resize(length, 0);
         self.state.resize(length, 0);
@@ -210,9 +217,9 @@ impl Columns {
     fn row(&mut self, request: RequestId, index: usize) -> Row<'_> {
         Row {
             request,
-            intended_at: self.intended_at[index],
+            begins_at: self.begins_at[index],
+            returned_at: self.returned_at[index],
             key: self.key[index],
-            latency_us: self.latency_us[index],
             slot: self.slot[index],
             digest: self.digest[index],
             state: &mut self.state[index],
@@ -239,14 +246,6 @@ impl Row<'_> {
     /// Where its client was told that it is.
     pub(super) fn told(&self) -> Slot {
         Slot(u64::from(self.slot))
-    }
-
-    /// When its client was told, or later.
-    pub(super) fn returned_by(&self) -> u64 {
-        if !self.has_returned() || self.latency_us == u32::MAX {
-            return u64::MAX;
-        }
-        self.intended_at.saturating_add(u64::from(self.latency_us) * 1000)
     }
 
     /// The digest that a read returned.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::operations::{Known, Operations, Row};
 use super::violation::{Violation, Violations};
-use crate::command::{RequestId, entry_digest};
+use crate::command::{ClientId, RequestId, entry_digest};
 use crate::history::{Entry, EntryCommand, Kind};
 use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
@@ -19,8 +19,9 @@ pub(super) struct Replay {
     state: u64,
     /// No slot so far was lost with a cut-off log: what `values` holds is all there is.
     is_complete: bool,
-    /// The operation intended last among those executed.
-    latest: Option<Latest>,
+    /// Of those executed, the operation that began last: of all clients together, or of each client where
+    /// their clocks are not comparable.
+    latest: BTreeMap<Option<ClientId>, Latest>,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
     /// Executed commands whose clients' histories are cut off.
@@ -29,7 +30,7 @@ pub(super) struct Replay {
 
 #[derive(Clone, Copy, Debug)]
 struct Latest {
-    intended_at: u64,
+    begins_at: u64,
     request: RequestId,
     slot: Slot,
 }
@@ -41,7 +42,7 @@ impl Replay {
             values: BTreeMap::new(),
             state: 0,
             is_complete: true,
-            latest: None,
+            latest: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             unverified_count: 0,
         }
@@ -168,20 +169,18 @@ impl Replay {
         }
     }
 
-    /// Slots ascend, so whoever returned before the latest intended start so far stands too late.
+    /// Slots ascend, so an operation that returned before the latest beginning so far stands too late.
     fn judge_order(&mut self, slot: Slot, row: &Row<'_>, violations: &mut Violations) {
-        if !self.is_real_time {
-            return;
-        }
         let request = row.request;
-        if let Some(latest) = self.latest
-            && row.returned_by() < latest.intended_at
-        {
+        let own = Latest { begins_at: row.begins_at, request, slot };
+        let clock = (!self.is_real_time).then_some(request.client);
+        let latest = self.latest.entry(clock).or_insert(own);
+        if row.returned_at < latest.begins_at {
             let (other, other_slot) = (latest.request, latest.slot);
             violations.push(Violation::RealTime { request, slot, other, other_slot });
         }
-        if self.latest.is_none_or(|latest| latest.intended_at < row.intended_at) {
-            self.latest = Some(Latest { intended_at: row.intended_at, request, slot });
+        if latest.begins_at < row.begins_at {
+            *latest = own;
         }
     }
 }

@@ -134,6 +134,21 @@ impl Run {
         }
     }
 
+    /// Gives an operation other times.
+    fn moved(&mut self, client: usize, sequence: u64, intended_at: u64, returned_at: u64) {
+        for event in &mut self.clients[client] {
+            match event {
+                Event::Invoke(issued) if issued.sequence == sequence => {
+                    issued.intended_at = Time(intended_at);
+                }
+                Event::Return(returned) if returned.sequence == sequence => {
+                    returned.at = Time(returned_at);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn returned(&mut self, client: usize, sequence: u64) -> &mut Returned {
         self.clients[client]
             .iter_mut()
@@ -352,18 +367,64 @@ fn a_stale_read_is_named() {
 #[test]
 fn an_order_against_real_time_is_named_unless_clocks_cannot_be_compared() {
     let mut run = clean();
-    // The read of slot 6 is issued and answered before the write of slot 1 is issued.
-    for event in &mut run.clients[1] {
-        match event {
-            Event::Invoke(issued) if issued.sequence == 2 => issued.intended_at = Time(100_000),
-            Event::Return(returned) if returned.sequence == 2 => returned.at = Time(200_000),
-            _ => {}
-        }
-    }
-    run.says(&["request 2 of client 1 returned before request 1 of client 1 was issued, \
-                but it is at slot 6 and the other at slot 5"]);
+    // The write of slot 3 is answered before the read of slot 2 is issued.
+    run.moved(0, 1, 1_600_000, 1_700_000);
+    run.says(&["request 1 of client 0 returned before request 0 of client 1 was issued, \
+                but it is at slot 3 and the other at slot 2"]);
     let options = Options { is_real_time: false, ..Options::default() };
     assert!(verdict(options, &run.client_bytes(), &run.log_bytes()).is_valid());
+}
+
+/// The order within a session is known where the clocks of different clients cannot be compared.
+#[test]
+fn an_order_against_that_of_its_session_is_always_named() {
+    let mut run = clean();
+    // The read of slot 6 is issued and answered before anything else of its client.
+    run.moved(1, 2, 100_000, 200_000);
+    run.clients[1].sort_by_key(|event| match event {
+        Event::Invoke(issued) => issued.intended_at,
+        Event::Return(returned) => returned.at,
+    });
+    let sentence = "request 2 of client 1 returned before request 1 of client 1 was issued, \
+                    but it is at slot 6 and the other at slot 5";
+    run.says(&[sentence]);
+    let options = Options { is_real_time: false, ..Options::default() };
+    let found = verdict(options, &run.client_bytes(), &run.log_bytes());
+    assert_eq!(found.violations.iter().map(ToString::to_string).collect::<Vec<_>>(), [sentence]);
+}
+
+/// A client writes, is told so, and in the same nanosecond begins to read: the log has the read first.
+/// So does an open loop whose read was due before the write was answered, and was issued after.
+#[test]
+fn a_stale_read_of_its_own_write_is_named_in_the_same_instant() {
+    for read_intended_at in [1_000_000, 700_000] {
+        let write = command(0, 0, Kind::Write, 7, 0xaa);
+        let read = command(0, 1, Kind::Read, 7, 0);
+        let entry = |slot, command| {
+            Record::Entry(Entry { slot: Slot(slot), command: Some(command), applied: true })
+        };
+        let issued = |intended_at, EntryCommand { request, kind, key, digest }| {
+            let sequence = request.sequence;
+            Event::Invoke(Issued { sequence, intended_at: Time(intended_at), kind, key, digest })
+        };
+        let told = |sequence, at, slot| {
+            Event::Return(Returned { sequence, at: Time(at), slot: Slot(slot), digest: None })
+        };
+        let mut run = Run {
+            clients: vec![vec![
+                issued(500_000, write),
+                told(0, 1_000_000, 1),
+                issued(read_intended_at, read),
+                told(1, 1_000_100, 0),
+            ]],
+            logs: vec![vec![Record::Start(Slot(0)), entry(0, read), entry(1, write)]],
+        };
+        run.says(&["request 0 of client 0 returned before request 1 of client 0 was issued, \
+                    but it is at slot 1 and the other at slot 0"]);
+        // Issued before it was told, it may have either place.
+        run.clients[0].swap(1, 2);
+        run.says(&[]);
+    }
 }
 
 #[test]

@@ -102,6 +102,44 @@ fn unknown_writes_are_placed_where_they_were_seen() {
     check_counts(&[&gone], [0, 0, 1]);
 }
 
+/// The history of a client that writes a, is told so at 100, and reads nothing, which it issues `after`
+/// that: in the same nanosecond or, in an open loop that has fallen behind, when it was due earlier.
+fn stale_read(intended_at: u64, after: bool) -> Vec<u8> {
+    let mut writer = ClientWriter::new(ClientId(0));
+    let issued = |sequence, at, kind, digest| Issued {
+        sequence,
+        intended_at: Time(at),
+        kind,
+        key: 1,
+        digest,
+    };
+    let told =
+        |sequence, at, slot| Returned { sequence, at: Time(at), slot: Slot(slot), digest: None };
+    writer.invoke(&issued(0, 0, Kind::Write, 10));
+    if after {
+        writer.returned(&told(0, 100, 2));
+    }
+    writer.invoke(&issued(1, intended_at, Kind::Read, 0));
+    if !after {
+        writer.returned(&told(0, 100, 2));
+    }
+    writer.returned(&told(1, 200, 1));
+    writer.finish()
+}
+
+#[test]
+fn a_stale_read_of_its_own_write_is_caught_in_the_same_instant() {
+    for has_witness in [true, false] {
+        let options = Options { has_witness, ..Options::default() };
+        for intended_at in [100, 50] {
+            let found = check([stale_read(intended_at, true).as_slice()], options).unwrap();
+            assert_eq!(found.violation_count, 1, "{found:#?}");
+            let found = check([stale_read(intended_at, false).as_slice()], options).unwrap();
+            assert_eq!(found.violation_count, 0, "{found:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_violation_names_the_operations_of_its_key() {
     let first = [write(7, 0xaa, 0, 10, 1), write(7, 0xbb, 20, 30, 2), write(8, 1, 0, 10, 3)];

@@ -77,9 +77,10 @@ impl<P: Protocol> Node<P> {
         if self.protocol.is_none() {
             return;
         }
-        if self.work == Work::Stalled {
+        if let Work::Stalled(count) = self.work {
             self.work = Work::Idle;
-            self.take_in(self.inbox.len(), fabric.now);
+            self.take_in(count, fabric.now);
+            self.finish_turn(fabric);
         }
         self.begin_sync(fabric);
         self.open(fabric);

@@ -52,8 +52,8 @@ fn run(mut deployment: Deployment, faults: Vec<Fault>) -> (Outcome, Verdict) {
     for (member, histories) in &outcome.histories {
         for history in histories {
             match member {
-                crate::deployment::MemberName::Client(_) => check.add_client(&history[..]),
-                crate::deployment::MemberName::Replica(_) => check.add_replica(&history[..]),
+                MemberName::Client(_) => check.add_client(&history[..]),
+                MemberName::Replica(_) => check.add_replica(&history[..]),
             }
             .unwrap();
         }

@@ -11,7 +11,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Service, Settings, World};
-use crate::deployment::{Deployment, Durability, Harm, Network};
+use crate::command::ClientId;
+use crate::deployment::{Deployment, Durability, Harm, MemberName, Network};
 use crate::link::Conditions;
 use crate::paxos::{Election, Mode, Retention, SendPolicy};
 use crate::protocol::{Effects, Input, Protocol, Slot, TimerId};

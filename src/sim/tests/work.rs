@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::deployment::Unsynced;
+use crate::history::{ClientReader, Event};
+use crate::sim::run_trial;
 
 #[test]
 fn one_sync_at_a_time_covers_what_was_given_before_it_began() {
@@ -76,6 +78,56 @@ fn what_arrives_together_while_a_processor_is_busy_is_handled_together() {
     // r0 counts at 5, r1 at 6. r2 begins at 15 with two, until 23, and then with two more, until 31.
     let at: Vec<u64> = received(&world, R2).iter().map(|(at, ..)| *at).collect();
     assert_eq!(at, [23_000, 23_000, 31_000, 31_000]);
+}
+
+#[test]
+fn what_arrives_as_the_processor_gets_free_waits_behind_the_older() {
+    let send = Span::from_millis(30);
+    let mut world = trio(&service(Service { send, ..Service::default() }));
+    // It sends four messages, until 121.
+    count_up(&mut world, ms(1), R1);
+    // r2's first message leaves for r0 at 81 and for r1 at 111, and arrives at 121.
+    count_up(&mut world, ms(51), R2);
+    // r0's leaves at 100, and arrives at 110.
+    count_up(&mut world, ms(70), R0);
+    world.run_until(ms(122));
+    assert_eq!(received(&world, R1), [(121_000, 0, 1), (121_000, 2, 1)]);
+}
+
+/// Answers take 1 ms each and requests come every half: the queue grows, and nobody jumps it.
+#[test]
+fn requests_are_executed_in_their_order_under_overload() {
+    let mut deployment = deployment("loopback", Jitter::None, 1);
+    deployment.workload.arrival = Arrival::Fixed { rate_per_s: 2_000.0 };
+    deployment.durability = Durability::Memory;
+    deployment.duration = Span::from_millis(20);
+    deployment.drain = Span::from_millis(1_000);
+    let service = Service { send: Span::from_millis(1), ..Service::default() };
+    let outcome = run_trial(&deployment, &Settings { service });
+    let history = &outcome.histories[&MemberName::Client(ClientId(0))][0];
+    let events = ClientReader::new(history.as_slice()).unwrap().map(Result::unwrap);
+    let told: Vec<u64> = events
+        .filter_map(|event| match event {
+            Event::Return(returned) => Some(returned.sequence),
+            Event::Invoke(_) => None,
+        })
+        .collect();
+    assert!(told.iter().copied().eq(0..40), "{told:?}");
+}
+
+/// While it was paused it had taken in one of two: the other one takes its time after the pause.
+#[test]
+fn a_pause_takes_nothing_in_for_free() {
+    let receive = Span::from_millis(10);
+    let mut world = trio(&service(Service { receive, ..Service::default() }));
+    // Told at 1, r0 counts at 11 and r2 at 13: r1 takes r0's two in from 21 to 41, then r2's two.
+    count_up(&mut world, ms(1), R0);
+    count_up(&mut world, ms(3), R2);
+    world.run_until(ms(25));
+    world.inject(&Harm::Pause { replica: R1 }, Some(Span::from_millis(25)));
+    world.run_until(ms(100));
+    let at: Vec<(u64, u8)> = received(&world, R1).iter().map(|(at, by, _)| (*at, *by)).collect();
+    assert_eq!(at, [(50_000, 0), (50_000, 0), (70_000, 2), (70_000, 2)]);
 }
 
 #[test]
