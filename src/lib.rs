@@ -8,7 +8,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`] |
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`] |
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`link`] |
@@ -18,6 +18,7 @@
 //! | L7 | [`experiment`] |
 //! | L8 | [`cli`] |
 
+pub mod causes;
 pub mod command;
 pub mod protocol;
 pub mod quiet;

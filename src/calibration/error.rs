@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::runtime::{alarm, net, storage};
+use crate::time::Span;
 
 /// Why a machine could not be calibrated, or a calibration not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +34,9 @@ pub enum Error {
     /// The QUIC connection.
     #[error(transparent)]
     Endpoint(#[from] net::endpoint::Error),
-    /// The disk.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
+    /// The log that is synced.
+    #[error("the disk cannot be measured")]
+    Disk(#[from] storage::Error),
     /// The folder for what is synced.
     #[error("cannot use the folder {}", path.display())]
     Folder {
@@ -44,9 +45,34 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A measurement that did not end.
+    #[error("measuring {stage} took longer than {:.0} s and was given up", waited.as_millis_f64() / 1e3)]
+    TooLong {
+        /// What was measured.
+        stage: &'static str,
+        /// How long it was waited for.
+        waited: Span,
+    },
+    /// A measurement that panicked; its message is on standard error.
+    #[error("measuring {stage} panicked; please report the message above")]
+    Panicked {
+        /// What was measured.
+        stage: &'static str,
+    },
+    /// The user wants no more.
+    #[error("interrupted while this machine was calibrated")]
+    Interrupted,
     /// The file of a calibration.
     #[error("cannot read {}", path.display())]
     File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file that a calibration was to be written to.
+    #[error("cannot write {}", path.display())]
+    Unwritten {
         /// Which.
         path: PathBuf,
         /// Why.

@@ -9,6 +9,7 @@
 //! It measures the product's own parts: the delay line, the alarm, QUIC, and the acceptors' log.
 //! It knows nothing of experiments.
 
+mod bound;
 pub mod delay_line;
 mod disk;
 mod error;
@@ -28,8 +29,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::Latencies;
 use crate::runtime::awake::Awake;
+use crate::runtime::interrupt::Interrupt;
 use crate::runtime::{clock, host};
 use crate::time::Span;
+use bound::{Begin, STAGE_MAX, bounded};
 
 /// The version of [`Calibration`]; it moves when a field changes its meaning.
 pub const VERSION: u32 = 1;
@@ -163,17 +166,27 @@ impl Thoroughness {
 }
 
 /// Measures this machine, and the disk of `folder`; `tell` hears what is measured now.
+///
+/// It ends early if `interrupt` is asked for, and waits for no part of it longer than half a minute.
 pub fn calibrate(
     thoroughness: Thoroughness,
     folder: &Path,
     tell: &dyn Fn(&'static str),
+    interrupt: &Interrupt,
 ) -> Result<Calibration, Error> {
+    let folder = folder.to_owned();
+    let work = move |begin: &Begin| measure(thoroughness, &folder, begin);
+    bounded(work, STAGE_MAX, tell, interrupt)
+}
+
+/// The measurements, one after the other; `begin` is asked before each.
+fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<Calibration, Error> {
     let length = thoroughness.length();
     // As in a trial.
     let _awake = Awake::keep();
-    let begun = clock::now();
+    let start = clock::now();
     let (threads, host) = (host::threads(), host::HostTimes::now());
-    tell("timers");
+    begin.stage("timers")?;
     let (releaser, scheduling) = timers::releaser(length)?;
     let timers = Timers {
         releaser,
@@ -181,29 +194,29 @@ pub fn calibrate(
         alarm: timers::alarm(length)?,
         tokio: timers::tokio(length)?,
     };
-    tell("round trips");
+    begin.stage("round trips")?;
     let round_trips = RoundTrips {
         udp: round_trip::udp(length)?,
         tcp: round_trip::tcp(length)?,
         quic: round_trip::quic(length)?,
         quic_in_one_loop: round_trip::quic_in_one_loop(length)?,
     };
-    tell("syncs");
+    begin.stage("syncs")?;
     let mut disk = disk::Disk::open(folder)?;
     let syncs = Syncs {
         one: disk.groups_of(1, length)?,
         group_of_64: disk.groups_of(disk::GROUP, length)?,
     };
     drop(disk);
-    tell("processor");
+    begin.stage("processor")?;
     let (cipher, step_ns) = (processor::cipher(length), processor::arithmetic(length));
-    tell("noise");
+    begin.stage("noise")?;
     let gaps = processor::gaps(length);
     let shares = host.zip(host::HostTimes::now()).and_then(|(before, now)| now.since(before));
     let waited =
         threads.zip(host::threads()).map(|(before, after)| host::waited_between(&before, &after).0);
     let noise = Noise {
-        over_ns: clock::now().since(begun).0,
+        over_ns: clock::now().since(start).0,
         run_queue_ns: waited,
         host_busy_share: shares.map(|shares| shares.busy),
         host_stolen_share: shares.map(|shares| shares.stolen),

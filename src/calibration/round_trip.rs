@@ -15,6 +15,7 @@ use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::oneshot;
 
 use super::{Error, Quantiles, event_loop};
 use crate::measure::Latencies;
@@ -28,6 +29,9 @@ const MESSAGE_BYTES: usize = 128;
 /// Round trips that are not counted: caches fill, and QUIC's handshake is confirmed.
 const WARM_UP: usize = 50;
 
+/// How long one round trip may take: a datagram that is lost is not answered.
+const ANSWER_MAX: Span = Span::from_millis(3_000);
+
 const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Round trips over UDP.
@@ -37,12 +41,8 @@ pub(super) fn udp(length: Span) -> Result<Quantiles, Error> {
         let socket = UdpSocket::bind(ANYWHERE).await?;
         tell(&told, socket.local_addr()?);
         let mut message = [0; MESSAGE_BYTES];
-        // An empty datagram is the end.
         loop {
             let (count, from) = socket.recv_from(&mut message).await?;
-            if count == 0 {
-                return Ok(());
-            }
             socket.send_to(&message[..count], from).await?;
         }
     };
@@ -50,13 +50,11 @@ pub(super) fn udp(length: Span) -> Result<Quantiles, Error> {
         let socket = UdpSocket::bind(ANYWHERE).await?;
         socket.connect(address).await?;
         let mut message = [7; MESSAGE_BYTES];
-        let found = repeat(length, async || {
+        repeat(length, ANSWER_MAX, async || {
             socket.send(&message).await?;
             socket.recv(&mut message).await.map(|_| ())
         })
-        .await;
-        socket.send(&[]).await?;
-        found
+        .await
     };
     between(server, client).map_err(failed)
 }
@@ -82,7 +80,7 @@ pub(super) fn tcp(length: Span) -> Result<Quantiles, Error> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut message = [7; MESSAGE_BYTES];
-        repeat(length, async || {
+        repeat(length, ANSWER_MAX, async || {
             stream.write_all(&message).await?;
             stream.read_exact(&mut message).await.map(|_| ())
         })
@@ -140,7 +138,8 @@ async fn ask(endpoint: &Endpoint, server: SocketAddr, length: Span) -> io::Resul
     let connection = endpoint.connect(server, "r0", None).await.map_err(io::Error::other)?;
     let (mut send, mut receive) = connection.open_bi().await?;
     let message = Bytes::from(vec![7; MESSAGE_BYTES]);
-    let found = repeat(length, async || round_trip(&mut send, &mut receive, &message).await).await;
+    let round_trip = async || round_trip(&mut send, &mut receive, &message).await;
+    let found = repeat(length, ANSWER_MAX, round_trip).await;
     endpoint.close("measured");
     endpoint.wait_idle().await;
     found
@@ -160,19 +159,24 @@ async fn round_trip(
     Ok(())
 }
 
-/// Makes round trips for so long, and at least one after the warm-up.
+/// Makes round trips for so long, and at least one after the warm-up; each within `answer_max`.
 async fn repeat(
     length: Span,
+    answer_max: Span,
     mut round_trip: impl AsyncFnMut() -> io::Result<()>,
 ) -> io::Result<Quantiles> {
+    let mut in_time = async || {
+        let answered = tokio::time::timeout(answer_max.into(), round_trip()).await;
+        answered.unwrap_or_else(|_| Err(unanswered(answer_max)))
+    };
     for _ in 0..WARM_UP {
-        round_trip().await?;
+        in_time().await?;
     }
     let mut took = Latencies::new();
     let start = clock::now();
     let mut last = start;
     while last.since(start) < length || took.is_empty() {
-        round_trip().await?;
+        in_time().await?;
         let now = clock::now();
         took.record(now.since(last));
         last = now;
@@ -180,7 +184,14 @@ async fn repeat(
     Ok(Quantiles::of(&took))
 }
 
+fn unanswered(waited: Span) -> io::Error {
+    let seconds = waited.as_millis_f64() / 1e3;
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s"))
+}
+
 /// Runs a server in a thread of its own, and a client in this one once it knows where the server is.
+///
+/// The server ends with the client, which ends by itself: each of its round trips is bounded.
 fn between<S, R>(
     server: S,
     client: impl AsyncFnOnce(SocketAddr) -> io::Result<Quantiles>,
@@ -190,25 +201,60 @@ where
     R: Future<Output = io::Result<()>>,
 {
     let (told, address) = mpsc::channel();
+    let (over, is_over) = oneshot::channel::<()>();
     thread::scope(|scope| {
         let serving = scope.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(server(told))
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = server(told) => ended,
+                    _ = is_over => Ok(()),
+                }
+            })
         });
         let found = match address.recv() {
-            Ok(address) => tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?
-                .block_on(client(address)),
+            Ok(address) => ask_within(client(address)),
             // It ended before it was there, and says why.
             Err(_) => Err(io::ErrorKind::NotConnected.into()),
         };
+        drop(over);
         let ended = serving.join().map_err(|_| io::Error::other("the server panicked"))?;
         ended.and(found)
     })
 }
 
+/// What a client finds in an event loop of its own.
+fn ask_within(client: impl Future<Output = io::Result<Quantiles>>) -> io::Result<Quantiles> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(client)
+}
+
 fn tell(told: &mpsc::Sender<SocketAddr>, address: SocketAddr) {
     // Should the client be gone, there is nobody to serve either.
     let _ = told.send(address);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_never_comes_ends_the_round_trips() {
+        let answer_max = Span::from_millis(1);
+        let never = async || std::future::pending().await;
+        let found = event_loop().unwrap().block_on(repeat(Span::ZERO, answer_max, never));
+        let refused = found.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(refused.to_string(), "no answer within 0.001 s");
+    }
+
+    #[test]
+    fn a_server_that_hears_nothing_more_ends_with_its_client() {
+        let server = |told: mpsc::Sender<SocketAddr>| async move {
+            tell(&told, ANYWHERE);
+            std::future::pending().await
+        };
+        let client = async |_| Err(unanswered(Span::ZERO));
+        let refused = between(server, client).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+    }
 }

@@ -9,7 +9,8 @@ fn quick() -> Calibration {
     let folder = tempfile::tempdir().unwrap();
     let told = std::cell::RefCell::new(Vec::new());
     let tell = |what| told.borrow_mut().push(what);
-    let calibration = calibrate(Thoroughness::Quick, folder.path(), &tell).unwrap();
+    let calibration = calibrate(Thoroughness::Quick, folder.path(), &tell, &Interrupt::never());
+    let calibration = calibration.unwrap();
     assert_eq!(told.into_inner(), ["timers", "round trips", "syncs", "processor", "noise"]);
     // What was synced is gone.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -1,7 +1,7 @@
 //! `flexpaxos calibrate`: what this machine adds by itself.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use super::table::table;
 use super::{Exit, Failure};
 use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
+use crate::cluster::Interrupt;
 use crate::sim::Service;
 use crate::time::Span;
 
@@ -45,10 +46,13 @@ impl Calibrate {
         // Opened before anything is measured: what cannot be kept need not be made.
         let file = self.out.as_deref().map(new_file).transpose()?;
         let thoroughness = if self.quick { Thoroughness::Quick } else { Thoroughness::Full };
-        let calibration = calibrate(thoroughness, &self.folder, false)?;
+        let interrupt = super::interrupt()?;
+        let calibration = calibrate(thoroughness, &self.folder, false, &interrupt)?;
         let json = serde_json::to_string_pretty(&calibration).expect("it is plain data");
-        if let Some(mut file) = file {
-            writeln!(file, "{json}")?;
+        if let (Some(mut file), Some(path)) = (file, &self.out) {
+            writeln!(file, "{json}").map_err(|error| {
+                unwritable(path, error, Exit::World, "make room, or name a file on another disk")
+            })?;
         }
         if self.json {
             writeln!(out, "{json}")?;
@@ -64,8 +68,9 @@ pub(super) fn calibrate(
     thoroughness: Thoroughness,
     folder: &Path,
     is_quiet: bool,
+    interrupt: &Interrupt,
 ) -> Result<Calibration, Failure> {
-    let bar = if is_quiet || !std::io::stderr().is_terminal() {
+    let bar = if is_quiet || !io::stderr().is_terminal() {
         ProgressBar::hidden()
     } else {
         ProgressBar::new_spinner()
@@ -74,17 +79,30 @@ pub(super) fn calibrate(
         bar.set_message(format!("calibrating this machine: {what}"));
         bar.tick();
     };
-    let measured = calibration::calibrate(thoroughness, folder, &tell);
+    let measured = calibration::calibrate(thoroughness, folder, &tell, interrupt);
     bar.finish_and_clear();
     measured.map_err(|error| {
-        let help = match error {
-            calibration::Error::Folder { .. } | calibration::Error::Storage(_) => {
-                "choose a folder that can be written, on the disk that runs will use"
+        let (exit, help) = match &error {
+            calibration::Error::Interrupted => (Exit::Partial, "nothing of it is kept"),
+            calibration::Error::Folder { path, .. } if is_below_a_file(path) => {
+                (Exit::Request, "name a folder: what is there is a file")
             }
-            _ => "free some of the machine, and try again",
+            calibration::Error::Folder { .. } | calibration::Error::Disk(_) => {
+                (Exit::World, "choose a folder that can be written, on the disk that runs will use")
+            }
+            calibration::Error::RoundTrip { .. } => (
+                Exit::World,
+                "the loopback interface must be up and lose nothing: see `ip link show lo`",
+            ),
+            _ => (Exit::World, "free some of the machine, and try again"),
         };
-        Failure::world(&error, help)
+        Failure { exit, ..Failure::world(&error, help) }
     })
+}
+
+/// Whether a path cannot be, because something above it is no folder.
+fn is_below_a_file(path: &Path) -> bool {
+    path.ancestors().any(Path::is_file)
 }
 
 /// The calibration in a file that the user names.
@@ -98,13 +116,18 @@ pub(super) fn read(path: &Path) -> Result<Calibration, Failure> {
 
 fn new_file(path: &Path) -> Result<File, Failure> {
     File::create_new(path).map_err(|error| {
-        let exit = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Exit::Request,
-            _ => Exit::World,
+        let (exit, help) = match error.kind() {
+            ErrorKind::AlreadyExists => (Exit::Request, "name a file that does not exist yet"),
+            ErrorKind::NotFound => (Exit::Request, "make its folder first, or name another file"),
+            _ => (Exit::World, "name a file in a folder that can be written"),
         };
-        let error = calibration::Error::File { path: path.to_owned(), source: error };
-        Failure { exit, ..Failure::world(&error, "name a file that does not exist yet") }
+        unwritable(path, error, exit, help)
     })
+}
+
+fn unwritable(path: &Path, source: io::Error, exit: Exit, help: &str) -> Failure {
+    let error = calibration::Error::Unwritten { path: path.to_owned(), source };
+    Failure { exit, ..Failure::world(&error, help) }
 }
 
 fn tell(calibration: &Calibration, out: &mut dyn Write) -> Result<(), Failure> {

@@ -95,10 +95,7 @@ impl Check {
         print(out, &outcome, took)?;
         if let (Some(path), Some((claim, found))) = (&self.svg, outcome.violation()) {
             let trace = found.trace(format!("{}: {claim} is violated", search.preset.name));
-            std::fs::write(path, trace.svg()).map_err(|error| {
-                let help = format!("{} cannot be written: choose another file", path.display());
-                Failure::world(&error, help)
-            })?;
+            super::write_file(path, &trace.svg())?;
             writeln!(out, "\ndrawn in {}", path.display())?;
         }
         Ok(exit(&outcome))

@@ -223,6 +223,7 @@ quorums = { majority = {} }
             writes: if valid { writes.into() } else { Vec::new() },
             disagreements: vec![],
             recovery: vec![],
+            probes: None,
             violations: vec![],
             unfit: vec![],
         }

@@ -235,6 +235,7 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             writes: vec![],
             disagreements: vec![],
             recovery: vec![recovery],
+            probes: None,
             violations: vec![],
             unfit: vec![],
         }

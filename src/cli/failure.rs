@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use miette::{Diagnostic, MietteDiagnostic, MietteHandlerOpts, Report};
 use textwrap::{WordSeparator, WordSplitter};
 
+use crate::causes::chain;
+
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -96,17 +98,6 @@ pub fn draw_whole_words() {
             .word_splitter(WordSplitter::NoHyphenation);
         Box::new(options.build())
     }));
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

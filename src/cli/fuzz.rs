@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::table::{counted, table};
 use super::{Exit, Failure};
-use crate::cluster::{self, Interrupt};
+use crate::cluster;
 use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, Violation, run_traced};
 use crate::sabotage::Rule;
 
@@ -74,9 +74,7 @@ impl Fuzz {
         if self.trace {
             return self.trace(out);
         }
-        let interrupt = Interrupt::install().map_err(|error| {
-            Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
-        })?;
+        let interrupt = super::interrupt()?;
         let bar = self.bar();
         let cpu_before = cluster::cpu_s();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

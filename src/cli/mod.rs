@@ -25,13 +25,15 @@ mod table;
 mod trace;
 mod verify;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
+use crate::cluster::Interrupt;
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, Size};
+use crate::experiment::provenance;
 
 /// A research benchmarking harness for Flexible Paxos.
 ///
@@ -41,7 +43,8 @@ use crate::experiment::plan::{Plan, Size};
 #[derive(Debug, Parser)]
 #[command(
     name = "flexpaxos",
-    version,
+    version = provenance::VERSION,
+    long_version = provenance::LONG_VERSION,
     arg_required_else_help = true,
     subcommand_required = true,
     after_help = "Start here:
@@ -104,9 +107,30 @@ impl Arguments {
     }
 }
 
+/// Takes over Ctrl-C and SIGTERM for the rest of the command.
+fn interrupt() -> Result<Interrupt, Failure> {
+    Interrupt::install().map_err(|error| {
+        Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
+    })
+}
+
 /// The experiment file at `path` and what it means; `trials` and `smoke` change its size.
 fn open(path: &Path, trials: Option<u32>, smoke: bool) -> Result<(Source, Plan), Failure> {
     let source = Source::read(path)?;
     let plan = Plan::from_source(&source, Size { trials, is_smoke: smoke })?;
     Ok((source, plan))
+}
+
+/// Writes a file that the user names, over what was there.
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| {
+        let (exit, help) = match error.kind() {
+            ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::NotFound => {
+                (Exit::Request, "name a file in a folder that is there")
+            }
+            _ => (Exit::World, "name a file in a folder that can be written, with room for it"),
+        };
+        let message = format!("{} cannot be written: {error}", path.display());
+        Failure { exit, ..Failure::request(message, help) }
+    })
 }

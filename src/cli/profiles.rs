@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::failure::chain;
 use super::table::{fold, table};
 use super::{Exit, Failure};
+use crate::causes::chain;
 use crate::time::Span;
 use crate::topology::{Error, Misses, Profile};
 

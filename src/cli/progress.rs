@@ -70,9 +70,13 @@ impl<'a> Teller<'a> {
                 let variant = &self.plan.variant(trial).name;
                 let point = self.plan.point(trial);
                 let label = &point.label;
-                let position = trial.index + 1;
                 let count = self.plan.trials.len();
-                let text = format!("trial {position}/{count} {variant} {label}: {}", word(*stage));
+                let index = trial.index;
+                let text = format!(
+                    "trial {index} ({} of {count}) {variant} {label}: {}",
+                    index + 1,
+                    word(*stage)
+                );
                 let done_s = self.done_s();
                 let inside_s = match stage {
                     Progress::Joining | Progress::Meshing | Progress::Probing => 0,
@@ -100,10 +104,11 @@ impl<'a> Teller<'a> {
                     flags => format!(" ({flags})"),
                 };
                 let line = format!(
-                    "trial {}/{} ({}) {} {}: {verdict}{flags}",
+                    "trial {} ({}, {} of {}) {} {}: {verdict}{flags}",
+                    ended.trial.index,
+                    ended.backend.name(),
                     ended.trial.index + 1,
                     self.plan.trials.len(),
-                    ended.backend.name(),
                     row.variant,
                     row.point,
                 );

@@ -47,7 +47,7 @@ pub(super) struct Run {
 
     /// Writes the results to this folder, which must not exist yet.
     ///
-    /// Without it they go to results/NAME/ and the UTC time.
+    /// Without it they go to results/NAME/ and the UTC time, with a number for the second run of a second.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -150,12 +150,10 @@ impl Run {
             eprintln!("warning: {warning}");
         }
         let provenance = Provenance::gather(&source, plan.seed);
-        let interrupt = Interrupt::install().map_err(|error| {
-            Failure::world(&error, "Ctrl-C cannot be handled: raise the limit of processes")
-        })?;
+        let interrupt = super::interrupt()?;
         let mut launcher = self.launcher()?;
         let place = self.place(&source, &provenance)?;
-        let measured = self.measured_calibration(&place)?;
+        let measured = self.measured_calibration(&place, &interrupt)?;
         self.use_service(&mut plan, asked, measured.as_ref());
         let (listen, timeouts) = (self.listen, Timeouts::default());
         let worlds = Worlds {
@@ -172,8 +170,8 @@ impl Run {
         };
         let backends = worlds.backends();
         let ledger = match place {
-            Place::Begun(folder) => Ledger::resume(&folder, &plan, &provenance, &backends),
-            Place::New(store) => Ledger::begin(store, &plan, &provenance, &backends),
+            Place::Begun(folder) => Ledger::resume(&folder, &plan, &provenance, &worlds),
+            Place::New(store) => Ledger::begin(store, &plan, &provenance, &worlds),
         };
         let ledger = ledger.map_err(|error| unusable(&error))?;
         if let Some(calibration) = &measured {
@@ -196,18 +194,15 @@ impl Run {
 
     /// Where the results go: a new folder, or that of the run to go on with.
     fn place(&self, source: &Source, provenance: &Provenance) -> Result<Place, Failure> {
-        let new = |folder: &Path| {
-            let store = Store::create(folder).map_err(ledger::Error::from);
-            store.map(Place::New).map_err(|error| unusable(&error))
-        };
-        match (&self.resume, &self.out) {
-            (Some(folder), _) => Ok(Place::Begun(folder.clone())),
-            (None, Some(folder)) => new(folder),
+        let store = match (&self.resume, &self.out) {
+            (Some(folder), _) => return Ok(Place::Begun(folder.clone())),
+            (None, Some(folder)) => Store::create(folder),
             (None, None) => {
                 let folder = Path::new("results").join(source.name());
-                new(&folder.join(provenance.folder_name()))
+                Store::create_new(&folder, &provenance.folder_name())
             }
-        }
+        };
+        store.map(Place::New).map_err(|error| unusable(&error.into()))
     }
 
     /// The calibration that the user names.
@@ -226,7 +221,11 @@ impl Run {
     }
 
     /// What the machine adds by itself, measured now or when the run began.
-    fn measured_calibration(&self, place: &Place) -> Result<Option<Calibration>, Failure> {
+    fn measured_calibration(
+        &self,
+        place: &Place,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Calibration>, Failure> {
         if self.backend == Choice::Sim || self.no_calibrate {
             return Ok(None);
         }
@@ -236,7 +235,14 @@ impl Run {
                 if !self.quiet {
                     eprintln!("calibrating this machine, about 2 s");
                 }
-                calibrate::calibrate(Thoroughness::Quick, store.folder(), self.quiet).map(Some)
+                let folder = store.folder();
+                let measured =
+                    calibrate::calibrate(Thoroughness::Quick, folder, self.quiet, interrupt);
+                if measured.is_err() {
+                    // Nothing began in it.
+                    store.clone().abandon();
+                }
+                measured.map(Some)
             }
         }
     }
@@ -324,6 +330,16 @@ fn conclude(
             writeln!(out, "{name} note: {notes}")?;
         }
     }
+    if let Some(line) = probed(finished) {
+        writeln!(out, "{line}")?;
+    }
+    if let Some(refused) = summary.link_scheduling.iter().find(|word| word.contains("refused")) {
+        writeln!(
+            out,
+            "scheduling: the thread that releases datagrams runs as {refused}: datagrams leave later; \
+             allow it with `ulimit -r` or as root, or set `[emulation] realtime = false`"
+        )?;
+    }
     let saturated = finished.iter().filter(|ended| ended.row.saturated == Some(true)).count();
     if saturated > 0 {
         writeln!(
@@ -349,6 +365,15 @@ fn conclude(
     })
 }
 
+/// How often the probe found every link as asked; nothing where no link was probed.
+fn probed(finished: &[Finished]) -> Option<String> {
+    let (good, all) = experiment::probe_attempts(finished);
+    let percent = f64::from(good) / f64::from(all.max(1)) * 100.0;
+    (all > 0).then(|| {
+        format!("probe: {good} of {all} attempts found all links as asked ({percent:.0} %)")
+    })
+}
+
 /// The flags of a trial but those about floors, which are said for all trials at once.
 fn notes(flags: &str) -> String {
     let others: Vec<&str> =
@@ -357,15 +382,19 @@ fn notes(flags: &str) -> String {
 }
 
 fn unusable(error: &ledger::Error) -> Failure {
+    use ledger::Error::{File, Nothing, Other, Part, Store};
     let (exit, help) = match error {
-        ledger::Error::Nothing { .. } => (Exit::Request, "leave --resume out to begin a new run"),
-        ledger::Error::Other { .. } => {
-            (Exit::Request, "resume with what it was begun with, or begin a new run")
+        Nothing { .. } => (Exit::Request, "leave --resume out to begin a new run"),
+        Other { .. } => (Exit::Request, "resume with what it was begun with, or begin a new run"),
+        Store(store::Error::NotEmpty { .. } | store::Error::Exists { .. }) => {
+            (Exit::Request, "choose a folder that does not exist yet with --out")
         }
-        ledger::Error::Store(store::Error::NotEmpty { .. } | store::Error::Exists { .. }) => {
-            (Exit::Request, "choose another folder with --out")
+        Store(store::Error::NoFolder { .. }) => {
+            (Exit::Request, "name a folder that does not exist yet with --out")
         }
-        _ => (Exit::World, "choose another folder with --out"),
+        Part { .. } => (Exit::World, "resume again when it is gone"),
+        File { .. } => (Exit::World, "the folder must be readable, as `run` left it"),
+        Store(_) => (Exit::World, "make room, or choose a folder on another disk with --out"),
     };
     Failure { exit, ..Failure::world(error, help) }
 }
@@ -375,14 +404,24 @@ fn stopped(error: &experiment::Error, finished: usize, planned: usize) -> Failur
     let kept = format!("{finished} of {planned} trials are finished and on disk");
     let (exit, help) = match error {
         experiment::Error::Trial { source, .. } => match **source {
-            cluster::Error::NeverJoined { .. } | cluster::Error::NeverMeshed { .. } => {
-                (Exit::NeverJoined, "see agent.log in the folder of each member")
+            cluster::Error::NeverJoined { .. } => {
+                (Exit::NeverJoined, "agent.log in the folder of each that is named says why")
             }
+            cluster::Error::NeverMeshed { .. } => (
+                Exit::NeverJoined,
+                "agent.log in the folder of each that is named says whom it dialled",
+            ),
             cluster::Error::Interrupted => (Exit::Partial, "go on with --resume"),
             cluster::Error::Listen(_) => (Exit::World, "choose a free port with --listen"),
-            _ => (Exit::World, "see agent.log in the folder of each member"),
+            cluster::Error::Failed { .. } => {
+                (Exit::World, "agent.log in the folder of that member has the whole story")
+            }
+            cluster::Error::Launch(_) => (Exit::World, "raise the limits of processes and files"),
+            cluster::Error::File { .. } => (Exit::World, "then go on with --resume"),
+            _ => (Exit::World, "go on with --resume when that is mended"),
         },
-        _ => (Exit::World, "make room, or choose another folder with --out"),
+        experiment::Error::Threads(_) => (Exit::World, "go on with --resume and fewer --threads"),
+        _ => (Exit::World, "make room, then go on with --resume"),
     };
     Failure { exit, ..Failure::world(error, format!("{kept}; {help}")) }
 }

@@ -53,10 +53,7 @@ impl Show {
         })?;
         write!(out, "{}", trace.text())?;
         if let Some(path) = &self.svg {
-            std::fs::write(path, trace.svg()).map_err(|error| {
-                let help = format!("{} cannot be written: choose another file", path.display());
-                Failure::world(&error, help)
-            })?;
+            super::write_file(path, &trace.svg())?;
             writeln!(out, "\ndrawn in {}", path.display())?;
         }
         Ok(Exit::Done)

@@ -3,7 +3,6 @@
 //! It dials the coordinator, learns what it is part of, runs its replica or its load generator, and
 //! reports. If the coordinator is lost it stops by itself and leaves in its folder what it has.
 
-use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::place::Place;
 use super::watch::Watch;
 use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use crate::causes::chain;
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
 use crate::measure::{Milestone, hlog};
@@ -105,14 +105,6 @@ pub enum Error {
     /// An assertion broke.
     #[error("{0}")]
     Panic(String),
-}
-
-impl Error {
-    /// The error and its causes, on one line.
-    pub fn chain(&self) -> String {
-        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
 }
 
 /// The settings of control connections: a lost side is noticed within seconds, but for a side that may be
@@ -474,11 +466,15 @@ impl Agent {
     /// The coordinator is lost: stop, and leave what was measured in the folder.
     async fn leave_what_there_is(&mut self) {
         self.finish();
-        while let Some(ended) = self.loops.join_next().await {
-            if let Ok(role) = role_report(ended) {
-                self.leave(&role);
+        let leaving = async {
+            while let Some(ended) = self.loops.join_next().await {
+                if let Ok(role) = role_report(ended) {
+                    self.leave(&role);
+                }
             }
-        }
+        };
+        // A replica whose disk hangs does not end.
+        let _ = tokio::time::timeout(SILENCE.into(), leaving).await;
     }
 
     fn leave(&self, role: &RoleReport) {
@@ -496,7 +492,7 @@ impl Agent {
         let is_violation = matches!(error, Error::Panic(_));
         // Whatever it says of others explains its own end; a coordinator that is lost hears neither.
         let _ = self.tell_offences().await;
-        let message = ToCoordinator::Failed { message: error.chain(), is_violation };
+        let message = ToCoordinator::Failed { message: chain(error), is_violation };
         if self.tell(message).await.is_ok() {
             // The coordinator closes the connection when it has read that.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.connection.closed()).await;

@@ -36,6 +36,8 @@ use strikes::Faults;
 
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
+/// How long a member may take to make room for an order; the stream holds many.
+const TELL_MAX: Duration = Duration::from_secs(5);
 /// How often the coordinator looks at the clock while nothing happens.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -456,10 +458,11 @@ impl<'a> Coordinator<'a> {
     async fn tell(&mut self, name: MemberName, message: &ToAgent) {
         let Some(member) = self.members.get_mut(&name) else { return };
         // A member that cannot be told is found lost by its reader.
-        if let Some(send) = &mut member.send
-            && wire::send(send, message).await.is_err()
-        {
-            member.send = None;
+        if let Some(send) = &mut member.send {
+            let sent = tokio::time::timeout(TELL_MAX, wire::send(send, message)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                member.send = None;
+            }
         }
     }
 

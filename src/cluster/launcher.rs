@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
 use super::gate::Gate;
+use crate::causes::chain;
 use crate::deployment::MemberName;
 use crate::runtime::net::{Identity, Precision, Releaser, identity};
 use crate::time::Span;
@@ -271,7 +272,7 @@ impl Launcher for InProcess {
         let handle = thread.handle.take_if(|handle| handle.is_finished())?;
         Some(match handle.join() {
             Ok(Ok(())) => "without an error".into(),
-            Ok(Err(error)) => error.chain(),
+            Ok(Err(error)) => chain(&error),
             Err(_) => "by a panic".into(),
         })
     }

@@ -20,8 +20,9 @@ mod usage;
 mod watch;
 mod wire;
 
+pub use crate::runtime::interrupt::Interrupt;
 pub use agent::Ticket;
-pub use blocking::{Interrupt, run_agent, run_trial};
+pub use blocking::{run_agent, run_trial};
 pub use error::Error;
 pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use network::{Link, Network};

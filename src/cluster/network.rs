@@ -8,7 +8,10 @@
 //! A link that is faster than its baseline cannot be had; it is marked, and judged by its path instead.
 //! Some hundred frames tell a 99th percentile by its interval only: a link is refused when even the lower
 //! end is too late.
-//! A noisy moment passes: what is not as asked is measured again, some times.
+//! A noisy moment passes: all links are measured again, some times.
+//! A network is accepted only if one attempt found every link as asked: of five attempts that each had
+//! another link wrong, none saw the network that the trial would run on.
+//! Every attempt is kept.
 //!
 //! The baseline is that of a path whose event loops sleep between messages.
 //! Under load they are awake already, which is quicker, or busy, which is slower: neither belongs to
@@ -27,11 +30,14 @@ const BASELINE_MAX: Span = Span::from_millis(1);
 /// kernel's own doing, when a thread changes its processor.
 const DISORDER_MAX: f64 = 0.01;
 
+/// A link that is wrong in so many attempts is wrong in the next one, too.
+const HOPELESS: usize = 3;
+
 /// The links of a trial, as asked for and as measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Network {
-    /// Every directed link, in the order of the members.
-    pub links: Vec<Link>,
+    /// What each attempt found, the last one last: every directed link, in the order of the members.
+    pub attempts: Vec<Vec<Link>>,
     /// Whether any delay was asked for; if none was, nothing can be wrong.
     pub is_emulated: bool,
 }
@@ -61,8 +67,6 @@ pub struct Link {
     pub heard: Option<Heard>,
     /// How far off it may be.
     pub tolerance: Span,
-    /// How often it was measured, up to what is in `heard`: a noisy moment passes.
-    pub attempt_count: u32,
 }
 
 /// How far the 99th percentile of the least probe may lie below its place: a rank of 120 is a step of 1/120,
@@ -98,7 +102,6 @@ impl Link {
             baseline: None,
             heard: None,
             tolerance: probe.tolerance_of(links.round_trip(site(from), site(to))),
-            attempt_count: 0,
         }
     }
 
@@ -130,6 +133,17 @@ impl Link {
     /// Whether it is the link that was asked for.
     pub fn is_within(&self) -> bool {
         self.badness() <= 1.0
+    }
+
+    /// Whether it is wrong by more than a noisy moment explains: that moves the end of a distribution and
+    /// neither its median nor the order, and takes no frame away.
+    fn is_wrong(&self) -> bool {
+        let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_whole()) else {
+            return true;
+        };
+        self.faults(heard).0 > self.tolerance
+            || share(heard.overtaken_count, heard) > DISORDER_MAX
+            || share(heard.lost_count, heard) > DISORDER_MAX
     }
 
     /// Its greatest error, as a multiple of what is allowed.
@@ -190,24 +204,48 @@ impl Link {
 }
 
 impl Network {
-    /// Whether a trial may run on it.
-    pub fn is_accepted(&self) -> bool {
-        !self.is_emulated || self.links.iter().all(Link::is_within)
+    /// Every directed link as the last attempt found it: the trial runs on these.
+    pub fn links(&self) -> &[Link] {
+        self.attempts.last().map_or(&[], Vec::as_slice)
     }
 
-    /// Why a trial must not run on it, with its worst link, and what to do next.
+    /// Whether a trial may run on it: the last attempt found every link as asked.
+    pub fn is_accepted(&self) -> bool {
+        !self.is_emulated || is_good(self.links())
+    }
+
+    /// Whether no further attempt can be good: some link was [wrong](Link::is_wrong) in each of the first
+    /// [`HOPELESS`].
+    pub(super) fn is_hopeless(&self) -> bool {
+        let is_wrong = |index: usize| {
+            self.attempts.iter().all(|links| links.get(index).is_some_and(Link::is_wrong))
+        };
+        self.attempts.len() >= HOPELESS && (0..self.links().len()).any(is_wrong)
+    }
+
+    /// How many attempts found every link as asked, and how many there were; `None` where no delay was
+    /// asked for.
+    pub fn good_attempts(&self) -> Option<(u32, u32)> {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let good_count = self.attempts.iter().filter(|links| is_good(links)).count();
+        self.is_emulated.then(|| (count(good_count), count(self.attempts.len())))
+    }
+
+    /// Why a trial must not run on it, with the worst link of the last attempt, and what to do next.
     pub fn refusal(&self) -> Option<String> {
         if self.is_accepted() {
             return None;
         }
-        let worst = self.links.iter().max_by(|a, b| a.badness().total_cmp(&b.badness()))?;
-        let count = self.links.iter().filter(|link| !link.is_within()).count();
+        let links = self.links();
+        let worst = links.iter().max_by(|a, b| a.badness().total_cmp(&b.badness()))?;
+        let count = links.iter().filter(|link| !link.is_within()).count();
         Some(format!(
-            "refused: {}; {count} of {} directed links are not as asked after {} attempts, see \
-             links.csv; leave the machine to the run, raise `probe.tolerance`, or run with --no-probe",
+            "refused: {}; {count} of {} directed links are not as asked in the last of {} attempts, none \
+             of which found all links as asked, see links.csv; leave the machine to the run, raise \
+             `probe.tolerance`, or run with --no-probe",
             worst.complaint(),
-            self.links.len(),
-            worst.attempt_count
+            links.len(),
+            self.attempts.len()
         ))
     }
 
@@ -218,12 +256,12 @@ impl Network {
             let p99 = link.heard.as_ref().map(|heard| heard.p99);
             p99.is_some_and(|p99| p99 > link.asked_p99 + link.excess() + link.tolerance)
         };
-        let count = self.links.iter().filter(is_noisy).count();
+        let count = self.links().iter().filter(is_noisy).count();
         (self.is_emulated && count > 0).then(|| {
             format!(
                 "noisy links: {count} of {} directed links were later than their tolerance at p99 when \
                  they were probed, though not beyond its interval, see links.csv",
-                self.links.len()
+                self.links().len()
             )
         })
     }
@@ -232,7 +270,7 @@ impl Network {
     /// nothing between two neighbours expects nothing.
     pub fn floored(&self) -> Option<String> {
         let is_asked = |link: &&Link| link.is_floored() && link.asked_p50 > Span::ZERO;
-        let floored: Vec<&Link> = self.links.iter().filter(is_asked).collect();
+        let floored: Vec<&Link> = self.links().iter().filter(is_asked).collect();
         let most = |link: &&Link| link.excess();
         let worst = floored.iter().copied().max_by_key(most)?;
         Some(format!(
@@ -244,6 +282,11 @@ impl Network {
             milliseconds(most(&worst))
         ))
     }
+}
+
+/// Whether every link is the one that was asked for.
+fn is_good(links: &[Link]) -> bool {
+    links.iter().all(Link::is_within)
 }
 
 /// The share of a train that this count is.
@@ -292,12 +335,11 @@ mod tests {
             baseline: None,
             heard,
             tolerance: Span::from_micros(500),
-            attempt_count: 3,
         }
     }
 
     fn network(links: Vec<Link>) -> Network {
-        Network { links, is_emulated: true }
+        Network { attempts: vec![links], is_emulated: true }
     }
 
     fn micros(micros: u64) -> Span {
@@ -330,7 +372,7 @@ mod tests {
         for (heard, said) in cases {
             let refusal = network(vec![link(Some(good)), link(heard)]).refusal().unwrap();
             assert!(refusal.starts_with("refused: r0 (us-east-1) → r2 (eu-west-1)"), "{refusal}");
-            for phrase in [said, "1 of 2 directed links", "3 attempts", "--no-probe"] {
+            for phrase in [said, "1 of 2 directed links", "last of 1 attempts", "--no-probe"] {
                 assert!(refusal.contains(phrase), "{phrase:?} is missing in {refusal}");
             }
         }
@@ -359,10 +401,48 @@ mod tests {
         assert!(refusal.contains("→ r1") && refusal.contains("3 of 3"), "{refusal}");
     }
 
+    /// Each link was as asked once, and never both at once.
+    #[test]
+    fn attempts_are_judged_whole_and_no_link_is_picked_from_an_earlier_one() {
+        let good = || link(Some(heard(micros(20_000), micros(20_100))));
+        let late = || link(Some(heard(micros(20_600), micros(20_700))));
+        let attempts = vec![vec![good(), late()], vec![late(), good()]];
+        let apart = Network { attempts, is_emulated: true };
+        assert!(!apart.is_accepted());
+        assert_eq!(apart.good_attempts(), Some((0, 2)));
+        let refusal = apart.refusal().unwrap();
+        for phrase in ["1 of 2 directed links", "last of 2 attempts"] {
+            assert!(refusal.contains(phrase), "{phrase:?} is missing in {refusal}");
+        }
+        let mut together = apart.clone();
+        together.attempts.push(vec![good(), good()]);
+        assert!(together.is_accepted() && together.refusal().is_none());
+        assert_eq!(together.good_attempts(), Some((1, 3)));
+        // A good attempt counts only if the trial ran on it.
+        together.attempts.push(vec![good(), late()]);
+        assert!(!together.is_accepted());
+    }
+
+    #[test]
+    fn a_link_that_is_wrong_each_time_leaves_no_hope_and_noise_does() {
+        let good: fn() -> Link = || link(Some(heard(micros(20_000), micros(20_100))));
+        let noisy: fn() -> Link = || link(Some(heard(micros(20_100), micros(29_000))));
+        let wrong: fn() -> Link = || link(Some(heard(micros(40_000), micros(40_100))));
+        let after = |attempts: &[fn() -> Link]| {
+            let attempts = attempts.iter().map(|one| vec![good(), one()]).collect();
+            Network { attempts, is_emulated: true }.is_hopeless()
+        };
+        let cut: fn() -> Link = || link(None);
+        assert!(after(&[wrong, wrong, cut]));
+        assert!(!after(&[wrong, wrong]) && !after(&[wrong, wrong, noisy]));
+        assert!(!after(&[noisy, noisy, noisy]) && !after(&[wrong, good, wrong]));
+    }
+
     #[test]
     fn a_network_that_nothing_was_asked_of_cannot_be_wrong() {
         let network = Network { is_emulated: false, ..network(vec![link(None)]) };
         assert!(network.is_accepted() && network.refusal().is_none());
+        assert_eq!(network.good_attempts(), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{Precision, Transport};
 use crate::runtime::storage::Break;
@@ -49,7 +51,7 @@ pub struct Settings<'a> {
 }
 
 /// How links are measured before a trial, and how far off they may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Probe {
     /// A link may be off by this in one direction, at the median and at the 99th percentile.
     pub tolerance: Span,

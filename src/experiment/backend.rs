@@ -16,6 +16,7 @@ use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Tim
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
+use crate::sim;
 
 /// A world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,12 +52,34 @@ pub struct Worlds<'a> {
 }
 
 impl Worlds<'_> {
+    /// The switches of the command line that a trial depends on, and how they are set.
+    pub fn switches(&self) -> Vec<(&'static str, String)> {
+        let names: Vec<&str> = self.backends().into_iter().map(Backend::name).collect();
+        let mut switches = vec![("--backend", names.join("+"))];
+        if let Some(live) = &self.live {
+            let given = |is_given: bool| if is_given { "given" } else { "absent" }.to_owned();
+            switches.extend([
+                ("--launcher", live.launcher.name().to_owned()),
+                ("--listen", live.listen.to_string()),
+                ("--no-probe", given(!live.probes)),
+                ("--break-network", word(live.broken.map(Rule::name))),
+                ("--break-disk", word(live.broken_disk)),
+            ]);
+        }
+        switches
+    }
+
     /// Which they are.
     pub fn backends(&self) -> Vec<Backend> {
         let sim = self.sim.map(|_| Backend::Sim);
         let live = self.live.as_ref().map(|_| Backend::Live);
         sim.into_iter().chain(live).collect()
     }
+}
+
+/// What is set, or that nothing is.
+fn word(set: Option<impl ToString>) -> String {
+    set.map_or_else(|| "absent".to_owned(), |set| set.to_string())
 }
 
 /// What real replicas need.
@@ -117,9 +140,16 @@ pub struct Unwritten {
     pub source: io::Error,
 }
 
-/// Runs one trial in virtual time; its histories are written to `work`.
-pub(super) fn simulate(plan: &Plan, trial: &Trial, work: &Path) -> Result<Outcome, Unwritten> {
+/// Runs one trial in virtual time; its histories are written to `work`. Nothing came of it if the user
+/// wants no more.
+pub(super) fn simulate(
+    plan: &Plan,
+    trial: &Trial,
+    work: &Path,
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>, Unwritten> {
     let deployment = live::deployment(plan, trial);
     let settings = &plan.point(trial).sim;
-    simulated::outcome(crate::sim::run_trial(&deployment, settings), work)
+    let ended = sim::run_trial_unless(&deployment, settings, &|| interrupt.is_asked());
+    ended.map(|outcome| simulated::outcome(outcome, work)).transpose()
 }

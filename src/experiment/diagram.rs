@@ -1,7 +1,8 @@
 //! One write of a simulated trial as a space-time diagram.
 //!
 //! It watches the trial in virtual time from the moment the write is asked for until every replica
-//! that is up has executed it, and keeps what concerns its slot.
+//! that is up has executed it, or until the trial is over, and keeps what concerns its slot.
+//! So it ends when the trial does, and what it keeps does not grow with what other writes do.
 //! The moment of choice is not what a replica believes: it is when the last acceptor of some phase-2
 //! quorum had its vote at one ballot on stable storage (Paxos made simple, section 2.2).
 
@@ -65,7 +66,8 @@ pub fn diagram(plan: &Plan, trial: &Trial, write: Write) -> Result<Trace, Error>
     let watch = Rc::new(RefCell::new(watch));
     world.observe = Some(Box::new(Shared(Rc::clone(&watch))));
     let mut answered_at = None;
-    while world.step() {
+    // A trial that is over answers no write any more.
+    while (answered_at.is_some() || !world.is_over()) && world.step() {
         let watch = watch.borrow();
         if let Some(at) = watch.answered_at {
             // The others learn of it with the next proposal, or by a message of its own.
@@ -125,6 +127,8 @@ struct Watch {
     /// Where it was proposed: more than one slot if it was proposed again elsewhere.
     slots: Vec<Slot>,
     executed: NodeSet,
+    /// Whose disks were given something that is kept, and have not synced it.
+    unsynced: NodeSet,
     seen: Vec<Seen>,
 }
 
@@ -140,6 +144,7 @@ impl Watch {
             answered_at: None,
             slots: Vec::new(),
             executed: NodeSet::EMPTY,
+            unsynced: NodeSet::EMPTY,
             seen: Vec::new(),
         }
     }
@@ -178,6 +183,28 @@ impl Watch {
             | Message::PreVote { .. }
             | Message::PreVoteGranted { .. }
             | Message::Reserved { .. } => false,
+        }
+    }
+
+    /// Whether a message may turn out to say something of the write's slot: a slot is known once the write
+    /// is proposed in it, and only phase 1 comes before that.
+    fn may_concern(&self, message: &Message) -> bool {
+        let is_phase1 = matches!(
+            message,
+            Message::Phase1a { .. } | Message::Phase1b { .. } | Message::Refused { .. }
+        );
+        is_phase1 || self.concerns(message)
+    }
+
+    /// The same for a record; the vote of a leader for its own proposal comes before that leaves.
+    fn may_concern_record(&self, record: &Record) -> bool {
+        match record {
+            Record::Promise { .. } => true,
+            Record::Vote { vote, .. } => {
+                let is_own = matches!(&vote.value, Value::Command(command) if self.is_own(command));
+                is_own || self.concerns_record(record)
+            }
+            Record::Rounds { .. } => false,
         }
     }
 
@@ -341,22 +368,36 @@ impl Observer<Replica> for Shared {
                 watch.slots.push(*slot);
             }
         }
+        if !self.0.borrow().may_concern(sent.message) {
+            return;
+        }
         let (from, to, at, arrives_at) = (sent.from, sent.to, sent.sent_at, sent.arrives_at);
         self.see(|| Seen::Message { from, to, at, arrives_at, message: sent.message.clone() });
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
         for record in records {
-            self.see(|| Seen::Record { by, at: now, record: record.clone() });
+            if self.0.borrow().may_concern_record(record) {
+                self.see(|| Seen::Record { by, at: now, record: record.clone() });
+                self.0.borrow_mut().unsynced.insert(by);
+            }
         }
     }
 
     fn synced(&mut self, now: Time, by: NodeId) {
-        self.see(|| Seen::Synced { by, at: now });
+        let mut watch = self.0.borrow_mut();
+        let is_awaited = watch.unsynced.contains(by);
+        watch.unsynced = watch.unsynced.without(by);
+        drop(watch);
+        if is_awaited {
+            self.see(|| Seen::Synced { by, at: now });
+        }
     }
 
     fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
-        self.see(|| Seen::Released { by, at: now, message: envelope.message.clone() });
+        if self.0.borrow().concerns(&envelope.message) {
+            self.see(|| Seen::Released { by, at: now, message: envelope.message.clone() });
+        }
     }
 
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
@@ -368,8 +409,11 @@ impl Observer<Replica> for Shared {
                 watch.slots.push(executed.slot);
             }
         }
+        let is_kept = watch.slots.contains(&executed.slot);
         drop(watch);
-        self.see(|| Seen::Executed { by, at: now, slot: executed.slot });
+        if is_kept {
+            self.see(|| Seen::Executed { by, at: now, slot: executed.slot });
+        }
     }
 
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
@@ -388,5 +432,81 @@ impl Observer<Replica> for Shared {
 
     fn campaigned(&mut self, now: Time, replica: NodeId) {
         self.see(|| Seen::Campaigned { by: replica, at: now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan::Size;
+    use crate::experiment::testing::source;
+
+    /// Three replicas, one client, nothing but these changes.
+    fn refused(changes: &[(&str, &str)], write: u64) -> Error {
+        let text = r#"question = "q"
+prediction = "p"
+[topology]
+profile = "uniform:20ms"
+replicas = { count = 3 }
+clients = ["c"]
+[workload]
+arrival = { fixed = { rate_per_s = 50 } }
+warmup = "0s"
+duration = "1s"
+drain = "1s"
+retry_after = "200ms"
+reads = 0.0
+[durability]
+mode = "fsync"
+[network]
+loss = 0.0
+[election]
+mode = "fixed"
+[[variant]]
+name = "v"
+protocol = { multi = { leader = "r0" } }
+quorums = { counts = { phase1 = 3, phase2 = 1 } }
+"#;
+        let text = changes.iter().fold(text.to_owned(), |text, (from, to)| {
+            assert_eq!(text.matches(from).count(), 1, "{from:?} must occur once");
+            text.replace(from, to)
+        });
+        let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+        diagram(&plan, &plan.trials[0], Write { client: 0, index: write }).unwrap_err()
+    }
+
+    /// Each of these went on for ever.
+    #[test]
+    fn a_write_that_does_not_exist_or_is_never_answered_ends_with_the_trial() {
+        let region = || "c".to_owned();
+        let absent = |count| Error::NoWrite { region: region(), count };
+        let unanswered = |index| Error::NoAnswer { region: region(), index };
+        assert_eq!(refused(&[], 100_000), absent(50));
+        assert_eq!(refused(&[("reads = 0.0", "reads = 1")], 0), absent(0));
+        assert_eq!(refused(&[("loss = 0.0", "loss = 1.0")], 0), unanswered(0));
+        let memory = [("loss = 0.0", "loss = 1.0"), ("\"fsync\"", "\"memory\"")];
+        assert_eq!(refused(&memory, 7), unanswered(7));
+        // Nobody can be elected: phase 1 takes all three.
+        let fault = "quorums = { counts = { phase1 = 3, phase2 = 1 } }\n[[fault]]\nat = \"500ms\"\n\
+                     crash = \"leader\"";
+        let nobody = [
+            ("\"fixed\"", "\"timeout\""),
+            ("quorums = { counts = { phase1 = 3, phase2 = 1 } }", fault),
+        ];
+        assert_eq!(refused(&nobody, 40), unanswered(40));
+    }
+
+    /// What is kept of one write does not grow with what the others do.
+    #[test]
+    fn messages_of_other_slots_are_not_kept() {
+        let mut watch =
+            Watch::new(Write { client: 0, index: 0 }, Time(0), QuorumSystem::majority(3));
+        watch.slots.push(Slot(7));
+        let chosen = |first, below| Message::Chosen {
+            ballot: Ballot::default(),
+            first: Slot(first),
+            below: Slot(below),
+        };
+        assert!(watch.may_concern(&chosen(5, 8)) && !watch.may_concern(&chosen(8, 9)));
     }
 }

@@ -44,7 +44,7 @@ pub struct Source {
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     /// It could not be read at all.
-    #[error("cannot read the experiment file {}: {source}", path.display())]
+    #[error("cannot read the experiment file {}", path.display())]
     #[diagnostic(help("give the path of a TOML file, such as experiments/quickstart.toml"))]
     Unreadable {
         /// The path given.

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::Backend;
+use super::backend::{Backend, Worlds};
+use super::configuration::{self, Identity};
 use super::plan::{Plan, Trial};
 use super::provenance::Provenance;
 use super::tables::Rows;
 use crate::calibration::Calibration;
 use crate::measure::{Store, store};
-use crate::sim::Service;
 
 /// The folder of finished trials within a results folder.
 const PARTS: &str = "parts";
@@ -38,12 +38,12 @@ pub enum Error {
         folder: PathBuf,
     },
     /// It is another run.
-    #[error("{} holds another run: {what} differs", folder.display())]
+    #[error("{} holds another run: {what}", folder.display())]
     Other {
         /// The folder.
         folder: PathBuf,
-        /// What is not the same.
-        what: &'static str,
+        /// What is not the same, in words.
+        what: String,
     },
     /// A finished trial cannot be read back.
     #[error("the finished trial {} cannot be read: remove it, and it runs again", path.display())]
@@ -64,51 +64,6 @@ pub enum Error {
     /// The results cannot be written.
     #[error(transparent)]
     Store(#[from] store::Error),
-}
-
-/// What makes two runs the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    /// Of the experiment file.
-    sha256: String,
-    /// After overrides.
-    trial_count: usize,
-    /// The length of a trial, which `--smoke` changes.
-    measured_ns: u64,
-    backends: Vec<Backend>,
-    /// What simulated work costs, at each point.
-    services: Vec<Service>,
-    /// The code that made the finished trials.
-    commit: Option<String>,
-    version: String,
-}
-
-impl Identity {
-    fn of(plan: &Plan, provenance: &Provenance, backends: &[Backend]) -> Self {
-        Self {
-            sha256: provenance.experiment.sha256.clone(),
-            trial_count: plan.trials.len(),
-            measured_ns: plan.expected_time().0,
-            backends: backends.to_vec(),
-            services: plan.points.iter().map(|point| point.sim.service).collect(),
-            commit: provenance.code.commit.clone(),
-            version: provenance.code.version.clone(),
-        }
-    }
-
-    /// What is not the same.
-    fn difference(&self, other: &Self) -> Option<&'static str> {
-        [
-            (self.sha256 != other.sha256, "the experiment file"),
-            (self.trial_count != other.trial_count, "the number of trials"),
-            (self.measured_ns != other.measured_ns, "the length of the trials"),
-            (self.backends != other.backends, "the backend"),
-            (self.services != other.services, "what simulated work costs"),
-            (self.commit != other.commit || self.version != other.version, "the code"),
-        ]
-        .into_iter()
-        .find_map(|(differs, what)| differs.then_some(what))
-    }
 }
 
 /// One finished trial.
@@ -139,10 +94,12 @@ impl Ledger {
         store: Store,
         plan: &Plan,
         provenance: &Provenance,
-        backends: &[Backend],
+        worlds: &Worlds<'_>,
     ) -> Result<Self, Error> {
-        let identity = Identity::of(plan, provenance, backends);
+        configuration::write(&store, plan, worlds)?;
+        let identity = Identity::of(plan, provenance, worlds);
         let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
+        // Last: a run that has it can be resumed.
         store.write_bytes(RUN, &text)?;
         Ok(Self { store, parts: BTreeMap::new() })
     }
@@ -152,24 +109,27 @@ impl Ledger {
         folder: &Path,
         plan: &Plan,
         provenance: &Provenance,
-        backends: &[Backend],
+        worlds: &Worlds<'_>,
     ) -> Result<Self, Error> {
-        let identity = read(&folder.join(RUN)).ok();
-        let identity = identity.and_then(|text| serde_json::from_slice::<Identity>(&text).ok());
-        let Some(identity) = identity else {
+        let Ok(text) = read(&folder.join(RUN)) else {
             return Err(Error::Nothing { folder: folder.to_owned() });
         };
-        if let Some(what) = identity.difference(&Identity::of(plan, provenance, backends)) {
+        let now = Identity::of(plan, provenance, worlds);
+        let what = match serde_json::from_slice::<Identity>(&text) {
+            Ok(then) => then.difference(&now),
+            Err(_) => Some("the program differs, and describes a run in another way".into()),
+        };
+        if let Some(what) = what {
             return Err(Error::Other { folder: folder.to_owned(), what });
         }
         let mut parts = BTreeMap::new();
         for trial in &plan.trials {
-            for backend in backends {
-                let path = folder.join(name(trial.index, *backend));
+            for backend in worlds.backends() {
+                let path = folder.join(name(trial.index, backend));
                 if path.exists() {
                     let part: Part = postcard::from_bytes(&read(&path)?)
                         .map_err(|source| Error::Part { path, source })?;
-                    parts.insert((trial.index, *backend), part);
+                    parts.insert((trial.index, backend), part);
                 }
             }
         }

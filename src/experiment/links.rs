@@ -36,9 +36,14 @@ impl Knowledge {
     }
 }
 
-/// One row for every directed link.
+/// One row for every directed link in every attempt.
 pub(super) fn rows(key: &TrialKey, network: &Network) -> Vec<LinkRow> {
-    network.links.iter().map(|link| row(key, link)).collect()
+    let count = u32::try_from(network.attempts.len()).unwrap_or(u32::MAX);
+    let attempts = (1..).zip(&network.attempts);
+    let rows = attempts.flat_map(|(attempt, links)| {
+        links.iter().map(move |link| LinkRow { attempt, attempts: count, ..row(key, link) })
+    });
+    rows.collect()
 }
 
 fn row(key: &TrialKey, link: &Link) -> LinkRow {
@@ -72,6 +77,6 @@ fn row(key: &TrialKey, link: &Link) -> LinkRow {
         lost_count: heard.map(|heard| heard.lost_count),
         is_within: link.is_within(),
         is_floored: link.is_floored(),
-        attempts: link.attempt_count,
+        ..LinkRow::default()
     }
 }

@@ -8,9 +8,11 @@
 //! where a median is not what its floor allows, `recovery` what a fault cost; [`ledger`] keeps what is
 //! finished, [`histories`] finds again what everybody wrote down, and [`review`] checks it again.
 //! [`diagram`] draws one write of a simulated trial.
+//! [`configuration`] is what a run was made of, and says whether another one is the same;
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
 
 pub mod backend;
+pub mod configuration;
 pub mod diagram;
 pub mod file;
 pub mod histories;

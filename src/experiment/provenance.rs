@@ -5,16 +5,40 @@
 //! What cannot be found out is absent rather than guessed.
 //! This is the only place that reads the calendar.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::file::Source;
+use crate::runtime::clock;
+use crate::time::Span;
 
 /// The version of this description; it moves when a field changes its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// The version, and the commit that the program was built from.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLEXPAXOS_ORIGIN"), ")");
+
+/// The same, and everything else that tells two builds apart.
+pub const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("FLEXPAXOS_ORIGIN"),
+    ")\ncommit:  ",
+    env!("FLEXPAXOS_COMMIT"),
+    "\nsources: ",
+    env!("FLEXPAXOS_SOURCE_HASH"),
+    "\nrustc:   ",
+    env!("FLEXPAXOS_RUSTC"),
+);
+
+/// How long git may take to answer.
+const GIT_MAX: Span = Span::from_millis(5_000);
 
 /// The versions of all dependencies, as this binary was built.
 const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
@@ -49,20 +73,28 @@ pub struct Experiment {
     pub seed: u64,
     /// All of it.
     pub text: String,
+    /// The git commit checked out in its folder, which may be another project's than the program's.
+    pub commit: Option<String>,
+    /// Whether files known to git differ from that commit there.
+    pub is_dirty: Option<bool>,
 }
 
-/// The code.
+/// The program, as its build found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
     /// The version of flexpaxos.
     pub version: String,
-    /// The git commit checked out in the experiment's folder.
+    /// The commit of its sources; absent if it was built without git and from no published crate.
     pub commit: Option<String>,
-    /// Whether files known to git differ from that commit.
+    /// Whether its sources differed from that commit.
     pub is_dirty: Option<bool>,
-    /// The hash of `Cargo.lock` when the binary was built.
+    /// The hash of its sources, committed or not.
+    pub source_hash: String,
+    /// The hash of `Cargo.lock` when it was built.
     pub lock_sha256: String,
-    /// Whether the binary was built without optimisation: such figures are worth nothing.
+    /// The compiler.
+    pub rustc: Option<String>,
+    /// Whether it was built without optimisation: such figures are worth nothing.
     pub is_debug_build: bool,
     /// The processor architecture and the operating system that it was built for.
     pub target: String,
@@ -84,6 +116,7 @@ pub struct Host {
 impl Provenance {
     /// Everything that can be found out now.
     pub fn gather(source: &Source, seed: u64) -> Self {
+        let (commit, is_dirty) = repository(source.folder());
         Self {
             schema_version: SCHEMA_VERSION,
             started_at: now_utc(),
@@ -96,8 +129,10 @@ impl Provenance {
                 sha256: sha256(source.text.as_bytes()),
                 seed,
                 text: source.text.clone(),
+                commit,
+                is_dirty,
             },
-            code: Code::gather(source.folder()),
+            code: Code::built(),
             host: Host::gather(),
         }
     }
@@ -109,20 +144,35 @@ impl Provenance {
 }
 
 impl Code {
-    fn gather(folder: &Path) -> Self {
-        // Results are what a run makes, not what it is made of.
-        let product = ["--", ":(top)", ":(top,exclude)results"];
-        let status = [&["status", "--porcelain", "--untracked-files=no"][..], &product].concat();
-        let changes = git(folder, &status);
+    /// What the build wrote into the program.
+    pub fn built() -> Self {
+        let known = |word: &str| Some(word.to_owned()).filter(|word| !word.is_empty());
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: git(folder, &["rev-parse", "HEAD"]),
-            is_dirty: changes.map(|changes| !changes.is_empty()),
+            commit: known(env!("FLEXPAXOS_COMMIT")),
+            is_dirty: known(env!("FLEXPAXOS_IS_DIRTY")).map(|word| word == "true"),
+            source_hash: env!("FLEXPAXOS_SOURCE_HASH").to_owned(),
             lock_sha256: sha256(LOCK.as_bytes()),
+            rustc: known(env!("FLEXPAXOS_RUSTC")),
             is_debug_build: cfg!(debug_assertions),
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         }
     }
+}
+
+/// The commit checked out in a folder, and whether files known to git differ from it.
+fn repository(folder: &Path) -> (Option<String>, Option<bool>) {
+    // Results are what a run makes, not what it is made of.
+    let product = ["--", ":(top)", ":(top,exclude)results"];
+    let differences = [&["diff", "--quiet", "HEAD"][..], &product].concat();
+    let commit = git(folder, &["rev-parse", "HEAD"]);
+    let Some((_, commit)) = commit.filter(|(code, _)| *code == 0) else { return (None, None) };
+    let is_dirty = match git(folder, &differences) {
+        Some((0, _)) => Some(false),
+        Some((1, _)) => Some(true),
+        _ => None,
+    };
+    (Some(commit), is_dirty)
 }
 
 impl Host {
@@ -131,27 +181,48 @@ impl Host {
         Self {
             kernel: read("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()),
             cpu_model: read("/proc/cpuinfo").and_then(|text| field(&text, "model name")),
-            core_count: std::thread::available_parallelism().ok().map(usize::from),
+            core_count: thread::available_parallelism().ok().map(usize::from),
             memory_bytes: read("/proc/meminfo").and_then(|text| memory_bytes(&text)),
         }
     }
 }
 
 /// The hash of these bytes, in hexadecimal.
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     let digits = |byte: &u8| {
         [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]))
     };
     Sha256::digest(bytes).iter().flat_map(digits).collect()
 }
 
-/// What git answers in this folder; `None` without git or a repository.
-fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+/// The exit code of git in this folder, and the line that it prints; `None` without git, or if it takes
+/// longer than [`GIT_MAX`].
+fn git(folder: &Path, arguments: &[&str]) -> Option<(i32, String)> {
     // The folder of a bare file name is the empty path, which git does not take.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
+    let mut command = Command::new("git");
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(name);
+    }
+    // The index belongs to whoever works there.
+    command.env("GIT_OPTIONAL_LOCKS", "0");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.arg("-C").arg(folder).args(arguments).spawn().ok()?;
+    let deadline = clock::now() + GIT_MAX;
+    let status = loop {
+        match child.try_wait().ok()? {
+            Some(status) => break status,
+            None if clock::now() < deadline => thread::park_timeout(Duration::from_millis(1)),
+            None => {
+                // A folder on a disk that does not answer is not waited for.
+                let _ = child.kill();
+                return None;
+            }
+        }
+    };
+    let mut text = String::new();
+    child.stdout.take()?.read_to_string(&mut text).ok()?;
+    Some((status.code()?, text.trim().to_owned()))
 }
 
 /// The value of the first line `name : value`.
@@ -168,7 +239,7 @@ fn memory_bytes(text: &str) -> Option<u64> {
 }
 
 #[expect(clippy::disallowed_types, reason = "a run is dated here and nowhere else")]
-fn now_utc() -> String {
+pub(super) fn now_utc() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
@@ -199,11 +270,44 @@ mod tests {
         assert_ne!(other.experiment.sha256, sha256(GOOD.as_bytes()));
     }
 
+    /// Makes a repository of one file, and a change that is not committed.
+    fn repository_of_another(folder: &Path) {
+        let file = folder.join("experiment.toml");
+        std::fs::write(&file, "a = 1").unwrap();
+        let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "one"]] {
+            let (code, _) = git(folder, &[&who[..], arguments].concat()).unwrap();
+            assert_eq!(code, 0, "{arguments:?}");
+        }
+    }
+
     #[test]
-    fn a_folder_outside_of_any_repository_has_no_commit() {
+    fn the_program_is_not_the_repository_of_the_experiment() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(git(folder.path(), &["rev-parse", "HEAD"]), None);
-        assert_eq!(git(&folder.path().join("absent"), &["rev-parse", "HEAD"]), None);
+        assert_eq!(repository(folder.path()), (None, None));
+        assert_eq!(repository(&folder.path().join("absent")), (None, None));
+        repository_of_another(folder.path());
+        let (commit, is_dirty) = repository(folder.path());
+        assert_eq!(is_dirty, Some(false));
+        std::fs::write(folder.path().join("experiment.toml"), "a = 2").unwrap();
+        assert_eq!(repository(folder.path()), (commit.clone(), Some(true)));
+        let path = folder.path().join("experiment.toml");
+        let provenance = Provenance::gather(&Source { path, text: GOOD.into() }, 7);
+        assert_eq!(
+            (provenance.experiment.commit, provenance.experiment.is_dirty),
+            (commit, Some(true))
+        );
+        assert_eq!(provenance.code, Code::built());
+        assert_ne!(provenance.code.commit, repository(folder.path()).0);
+        assert_eq!(provenance.code.source_hash.len(), 16);
+    }
+
+    #[test]
+    fn the_version_names_the_commit_or_the_sources() {
+        let Code { version, commit, source_hash, .. } = Code::built();
+        let origin = commit.as_deref().map_or(&source_hash[..], |commit| &commit[..12]);
+        assert!(VERSION.starts_with(&version) && VERSION.contains(origin), "{VERSION}");
+        assert!(LONG_VERSION.starts_with(VERSION) && LONG_VERSION.contains(&source_hash));
     }
 
     #[test]

@@ -14,14 +14,16 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::backend::{self, Backend, Live, Unwritten, Worlds};
+use super::configuration::{self, Identity, ProfileFile};
 use super::histories;
 use super::ledger::{Ledger, Part};
 use super::plan::{Plan, Trial};
-use super::provenance::Provenance;
+use super::provenance::{self, Provenance};
 use super::residual::Disagreement;
 use super::tables::{self, Rows};
 use super::verify::{self, Findings};
 use crate::calibration::Calibration;
+use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, RecoveryRow, TrialRow};
@@ -53,15 +55,6 @@ pub enum Error {
     /// The threads of the simulator could not be started.
     #[error("cannot start the threads of the simulator: ask for fewer with --threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
-}
-
-impl Error {
-    /// The error and its causes, on one line.
-    fn chain(&self) -> String {
-        use std::error::Error as _;
-        let causes = std::iter::successors(self.source(), |cause| (*cause).source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
 }
 
 /// What to run, and with what.
@@ -102,6 +95,8 @@ pub struct Finished {
     pub disagreements: Vec<Disagreement>,
     /// What its faults cost, for each client region.
     pub recovery: Vec<RecoveryRow>,
+    /// Attempts of the probe that found every link as asked, and all of them; none without a probe.
+    pub probes: Option<(u32, u32)>,
     /// Violations of safety, as sentences.
     pub violations: Vec<String>,
     /// Other reasons why the numbers cannot be believed, as sentences.
@@ -117,6 +112,8 @@ pub struct Summary {
     pub planned: usize,
     /// What the simulation took, if there was one.
     pub simulation: Option<Simulation>,
+    /// The scheduling that link emulations obtained, each once.
+    pub link_scheduling: Vec<String>,
     /// The folder of the results.
     pub folder: PathBuf,
     /// Why it ended before its last trial, if it did.
@@ -141,13 +138,30 @@ struct Manifest<'a> {
     backends: Vec<&'static str>,
     launcher: Option<&'static str>,
     profiles: Vec<&'a str>,
+    profile_files: Vec<ProfileFile>,
+    identity: Identity,
     trials_planned: usize,
     trials_finished: usize,
     trials_valid: usize,
+    trials_complete: usize,
     ended: String,
+    ended_at: String,
+    members_lost: Vec<LostMember<'a>>,
     link_scheduling: Vec<String>,
+    probe_attempts_good: u32,
+    probe_attempts: u32,
     services: Vec<ServiceUsed<'a>>,
     calibration: Option<&'a Calibration>,
+}
+
+/// A member that was lost without being told to.
+#[derive(Debug, Serialize)]
+struct LostMember<'a> {
+    trial: u32,
+    variant: &'a str,
+    backend: &'a str,
+    member: &'a str,
+    cause: &'a str,
 }
 
 /// What simulated work cost, and who said so.
@@ -167,6 +181,7 @@ impl Run<'_> {
         let Run { plan, provenance, ledger, mut worlds, interrupt } = self;
         let backends = worlds.backends();
         let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
+        let identity = Identity::of(plan, &provenance, &worlds);
         let command_count = AtomicU64::new(0);
         let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell, command_count };
         let before = cluster::cpu_s();
@@ -184,20 +199,32 @@ impl Run<'_> {
         let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
         let folder = ledger.store().folder().to_path_buf();
         let planned = plan.trials.len() * backends.len();
+        let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
+        let link_scheduling = sorted(ledger.parts().flat_map(|part| {
+            let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
+            obtained.filter(|scheduling| !scheduling.is_empty())
+        }));
         let manifest = Manifest {
             provenance: &provenance,
             table_schema_version: rows::SCHEMA_VERSION,
             backends: backends.iter().map(|backend| backend.name()).collect(),
             launcher,
             profiles: sorted(plan.points.iter().map(|point| point.profile.as_str())),
+            profile_files: configuration::profile_files(plan)
+                .into_iter()
+                .map(|(file, _)| file)
+                .collect(),
+            identity,
             trials_planned: planned,
             trials_finished: finished.len(),
             trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
-            ended: error.as_ref().map_or_else(|| "done".into(), Error::chain),
-            link_scheduling: sorted(ledger.parts().flat_map(|part| {
-                let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
-                obtained.filter(|scheduling| !scheduling.is_empty())
-            })),
+            trials_complete: finished.iter().filter(|ended| ended.row.complete).count(),
+            ended: ended_word(error.as_ref(), &finished),
+            ended_at: provenance::now_utc(),
+            members_lost: members_lost(&ledger),
+            link_scheduling: link_scheduling.clone(),
+            probe_attempts_good,
+            probe_attempts,
             services: services(plan, &backends),
             calibration: worlds.live.as_ref().and_then(|live| live.calibration.as_ref()),
         };
@@ -207,7 +234,7 @@ impl Run<'_> {
         if error.is_none() {
             ledger.forget_parts();
         }
-        Summary { finished, planned, simulation, folder, error }
+        Summary { finished, planned, simulation, link_scheduling, folder, error }
     }
 }
 
@@ -239,7 +266,9 @@ impl Work<'_> {
             open.par_iter().try_for_each(|trial| {
                 self.check_interrupt(trial)?;
                 let folder = self.work_folder(trial, Backend::Sim);
-                let outcome = backend::simulate(self.plan, trial, &folder)?;
+                let outcome = backend::simulate(self.plan, trial, &folder, &self.interrupt)?;
+                let outcome =
+                    outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
                 let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
                 self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
                 self.conclude(trial, Backend::Sim, &outcome, &folder)
@@ -346,9 +375,40 @@ impl Work<'_> {
 impl Finished {
     fn of(part: &Part) -> Self {
         let Part { trial, backend, rows, violations, unfit } = part.clone();
-        let Rows { trial: row, writes, disagreements, recovery, .. } = rows;
-        Self { trial, backend, row, writes, disagreements, recovery, violations, unfit }
+        let Rows { trial: row, writes, disagreements, recovery, probes, .. } = rows;
+        Self { trial, backend, row, writes, disagreements, recovery, probes, violations, unfit }
     }
+}
+
+/// How the run ended: `done` only if every trial ran and kept all its members.
+fn ended_word(error: Option<&Error>, finished: &[Finished]) -> String {
+    if let Some(error) = error {
+        return chain(error);
+    }
+    let incomplete = finished.iter().filter(|ended| !ended.row.complete);
+    let names: Vec<String> = incomplete
+        .map(|ended| format!("trial {} ({})", ended.trial.index, ended.row.variant))
+        .collect();
+    if names.is_empty() { "done".into() } else { format!("incomplete: {}", names.join(", ")) }
+}
+
+/// The members that were lost, in the order of the trials.
+fn members_lost(ledger: &Ledger) -> Vec<LostMember<'_>> {
+    let rows = ledger.parts().flat_map(|part| &part.rows.members);
+    let lost = rows.filter(|row| row.outcome == tables::LOST).map(|row| LostMember {
+        trial: row.trial,
+        variant: &row.variant,
+        backend: &row.backend,
+        member: &row.member,
+        cause: &row.cause,
+    });
+    lost.collect()
+}
+
+/// Attempts of all probes that found every link as asked, and all attempts.
+pub fn probe_attempts(finished: &[Finished]) -> (u32, u32) {
+    let probes = finished.iter().filter_map(|ended| ended.probes);
+    probes.fold((0, 0), |(good, all), (more_good, more)| (good + more_good, all + more))
 }
 
 /// Takes away what members kept while they ran; should it stay, it is only in the way.

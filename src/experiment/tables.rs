@@ -9,7 +9,7 @@ use super::recovery;
 use super::residual::{self, Disagreement};
 use super::saturation;
 use super::verify::Findings;
-use crate::cluster::{Outcome, RoleReport, Watched};
+use crate::cluster::{Network, Outcome, RoleReport, Watched};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
@@ -22,6 +22,9 @@ use crate::quorum::NodeId;
 use crate::time::Span;
 use crate::workload::Arrival;
 
+/// The outcome of a member that ended without being told to.
+pub(super) const LOST: &str = "lost";
+
 /// Every row of one trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
@@ -33,6 +36,8 @@ pub(super) struct Rows {
     pub(super) members: Vec<MemberRow>,
     pub(super) links: Vec<LinkRow>,
     pub(super) recovery: Vec<RecoveryRow>,
+    /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
+    pub(super) probes: Option<(u32, u32)>,
     /// By client region: what was merged for the comparison.
     pub(super) writes: Vec<Latencies>,
     /// Medians that are not where their floors say.
@@ -56,6 +61,7 @@ pub(super) fn rows(
         trial: trial_row(plan, trial, backend, &key, outcome, findings),
         members: member_rows(plan.point(trial), &key, outcome),
         links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
+        probes: outcome.network.as_ref().and_then(Network::good_attempts),
         ..Rows::default()
     };
     let network = Knowledge::of(backend, outcome).word();
@@ -148,7 +154,7 @@ fn trial_row(
         let faults = 0..plan.variant(trial).faults.len();
         // Its replica was down already, nobody led, or too little was written.
         flags.extend(faults.filter(|fault| !has_struck(*fault)).map(|fault| {
-            format!("fault {fault} of {} never struck", plan.variant(trial).faults.len())
+            format!("fault {} of {} never struck", fault + 1, plan.variant(trial).faults.len())
         }));
     }
     if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
@@ -337,8 +343,8 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 region: region.into(),
                 role: role.into(),
                 outcome: match (report, outcome.lost.get(&member)) {
-                    (Some(_), _) => "finished".into(),
-                    (None, Some(_)) => "lost".into(),
+                    (_, Some(_)) => LOST.into(),
+                    (Some(_), None) => "finished".into(),
                     (None, None) if outcome.refusal().is_some() => "refused".into(),
                     (None, None) => "crashed".into(),
                 },
@@ -375,6 +381,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 link_late_count: watched.and_then(|watched| watched.late_count),
                 host_busy_share: watched.and_then(|watched| watched.host_busy_share),
                 host_stolen_share: watched.and_then(|watched| watched.host_stolen_share),
+                cause: outcome.lost.get(&member).cloned().unwrap_or_default(),
             }
         })
         .collect()
@@ -388,7 +395,7 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use crate::client::Report as ClientReport;
-    use crate::cluster::{Network, Report, Usage};
+    use crate::cluster::{Report, Usage};
     use crate::command::ClientId;
     use crate::deployment::{Harm, Struck, Unsynced};
     use crate::experiment::plan::Size;
@@ -469,7 +476,7 @@ mod tests {
         let (plan, mut outcome) = (plan(), outcome(0));
         outcome.struck.clear();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
-        assert!(rows.trial.flags.contains("fault 0 of 1 never struck"), "{}", rows.trial.flags);
+        assert!(rows.trial.flags.contains("fault 1 of 1 never struck"), "{}", rows.trial.flags);
     }
 
     #[test]

@@ -248,9 +248,8 @@ mod tests {
             baseline: None,
             heard: None,
             tolerance: Span::from_millis(1),
-            attempt_count: 5,
         };
-        let network = Network { links: vec![link], is_emulated: true };
+        let network = Network { attempts: vec![vec![link]], is_emulated: true };
         quiet.outcome.network = Some(network);
         quiet.outcome.broken = Some(Rule::DelayTwice);
         let findings = quiet.verify();

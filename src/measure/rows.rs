@@ -317,9 +317,11 @@ pub struct MemberRow {
     /// The share of them that another virtual machine took.
     #[serde(serialize_with = "option_thousandths")]
     pub host_stolen_share: Option<f64>,
+    /// Why it was lost; empty if it was not.
+    pub cause: String,
 }
 
-/// One directed link as asked for and as measured before the trial: a row of `links.csv`.
+/// One directed link as asked for and as one attempt before the trial measured it: a row of `links.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LinkRow {
     /// Which trial of the run, from 0.
@@ -368,8 +370,10 @@ pub struct LinkRow {
     pub is_within: bool,
     /// It is asked to be faster than its path.
     pub is_floored: bool,
-    /// How often it was measured until it was within its tolerance, or given up.
+    /// Attempts of the trial's probe; the trial ran on the last one, if it found every link as asked.
     pub attempts: u32,
+    /// Which of them this row is of, from 1.
+    pub attempt: u32,
 }
 
 /// What the rows of one trial begin with.

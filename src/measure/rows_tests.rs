@@ -63,7 +63,7 @@ fn the_headers_are_these() {
         "trial,variant,backend,member,region,role,outcome,cpu_s,memory_peak_bytes,\
          executed_count,sync_count,start_count,recovered_group_count,scheduling,cpu_share,\
          run_queue_share,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,\
-         link_released_count,link_late_count,host_busy_share,host_stolen_share"
+         link_released_count,link_late_count,host_busy_share,host_stolen_share,cause"
     );
     assert_eq!(
         header::<LinkRow>(),
@@ -71,7 +71,7 @@ fn the_headers_are_these() {
          baseline_ns,measured_count,missing_count,measured_ns_p50,measured_ns_p99,measured_ns_p99_low,\
          error_ns_p50,\
          error_ns_p99,tolerance_ns,train_count,overtaken_count,lost_count,is_within,is_floored,\
-         attempts"
+         attempts,attempt"
     );
     assert_eq!(
         header::<RecoveryRow>(),

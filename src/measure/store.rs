@@ -24,6 +24,12 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// Something that is no folder stands where the folder, or one above it, should be.
+    #[error("results go to a folder, and {path} is a file; choose another place")]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is already there.
     #[error("the file {path} exists, and results are never overwritten")]
     Exists {
@@ -37,7 +43,7 @@ pub enum Error {
         name: String,
     },
     /// The folder or file cannot be written.
-    #[error("{path} cannot be written; is the disk full, or read-only?")]
+    #[error("{path} cannot be written{}", advice(source))]
     Write {
         /// Which.
         path: PathBuf,
@@ -86,7 +92,7 @@ impl Store {
     pub fn create(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();
         let failed = |source| Error::Write { path: folder.clone(), source };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        make_folder(&folder)?;
         if fs::read_dir(&folder).map_err(failed)?.next().is_some() {
             return Err(Error::NotEmpty { path: folder });
         }
@@ -94,6 +100,31 @@ impl Store {
         let probe = folder.join("probe.tmp");
         fs::write(&probe, b"probe").and_then(|()| fs::remove_file(&probe)).map_err(failed)?;
         Ok(Self { folder })
+    }
+
+    /// Makes a folder of this name in `parent`, or of this name and the first number from 2 that is free:
+    /// several runs may begin within one second.
+    pub fn create_new(parent: &Path, name: &str) -> Result<Self, Error> {
+        make_folder(parent)?;
+        let mut folder = parent.join(name);
+        let mut number = 2;
+        loop {
+            // Only one process makes it.
+            match fs::create_dir(&folder) {
+                Ok(()) => return Self::create(folder),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    folder = parent.join(format!("{name}-{number}"));
+                    number += 1;
+                }
+                Err(source) => return Err(Error::Write { path: folder, source }),
+            }
+        }
+    }
+
+    /// Takes the folder away again if nothing was written to it.
+    pub fn abandon(self) {
+        // That it is not empty is a reason to leave it.
+        let _ = fs::remove_dir(&self.folder);
     }
 
     /// Where it is.
@@ -209,6 +240,26 @@ fn rename(temporary: &Path, path: &Path) -> Result<(), Error> {
     fs::rename(temporary, path)
         .and_then(|()| sync_folder(path.parent().unwrap_or(Path::new("."))))
         .map_err(|source| Error::Write { path: path.to_owned(), source })
+}
+
+/// Makes a folder and those above it.
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(|source| {
+        match folder.ancestors().find(|above| above.is_file()) {
+            Some(file) => Error::NoFolder { path: file.to_owned() },
+            None => Error::Write { path: folder.to_owned(), source },
+        }
+    })
+}
+
+/// What to do about a place that cannot be written, where the reason tells.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ": make room on the disk",
+        io::ErrorKind::PermissionDenied => ": this user may not",
+        io::ErrorKind::ReadOnlyFilesystem => ": it is on a disk that is mounted to be read only",
+        _ => "",
+    }
 }
 
 fn make_parent(path: &Path) -> Result<(), Error> {
@@ -329,9 +380,39 @@ mod tests {
         let (root, _store) = store();
         let file = root.path().join("file");
         fs::write(&file, b"").unwrap();
-        let error = Store::create(file.join("results")).unwrap_err();
-        assert!(error.to_string().contains("file/results"), "{error}");
+        for place in [file.clone(), file.join("results")] {
+            let error = Store::create(place).unwrap_err();
+            let expected = format!("results go to a folder, and {} is a file", file.display());
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+        // Another reason is not guessed at, but passed on.
+        let name = root.path().join("x".repeat(300));
+        let error = Store::create(&name).unwrap_err();
+        assert!(error.to_string().ends_with("x cannot be written"), "{error}");
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn advice_fits_the_reason() {
+        let check = |kind: io::ErrorKind, said: &str| {
+            let error = Error::Write { path: "a".into(), source: kind.into() };
+            assert_eq!(error.to_string(), format!("a cannot be written{said}"));
+        };
+        check(io::ErrorKind::StorageFull, ": make room on the disk");
+        check(io::ErrorKind::PermissionDenied, ": this user may not");
+        check(io::ErrorKind::InvalidFilename, "");
+    }
+
+    #[test]
+    fn folders_of_one_name_get_numbers_and_an_unused_one_goes_again() {
+        let root = tempfile::tempdir().unwrap();
+        let parent = root.path().join("results/quickstart");
+        let stores: Vec<Store> =
+            (0..4).map(|_| Store::create_new(&parent, "now").unwrap()).collect();
+        assert_eq!(names(&parent), ["now", "now-2", "now-3", "now-4"]);
+        stores[1].write_bytes("a", b"1").unwrap();
+        stores.into_iter().for_each(Store::abandon);
+        assert_eq!(names(&parent), ["now-2"]);
     }
 
     #[test]

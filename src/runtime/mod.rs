@@ -9,6 +9,7 @@ pub mod awake;
 pub mod client;
 pub mod clock;
 pub mod host;
+pub mod interrupt;
 pub mod mesh;
 pub mod net;
 pub mod probe;

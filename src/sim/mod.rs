@@ -38,12 +38,20 @@ use crate::paxos::Replica;
 
 /// Runs one trial.
 pub fn run_trial(deployment: &Deployment, settings: &Settings) -> Outcome {
+    run_trial_unless(deployment, settings, &|| false).expect("nobody ends it early")
+}
+
+/// Runs one trial, unless it is enough before its end; that is asked now and then.
+pub fn run_trial_unless(
+    deployment: &Deployment,
+    settings: &Settings,
+    is_enough: &dyn Fn() -> bool,
+) -> Option<Outcome> {
     let of = deployment.clone();
     let mut world = World::new(deployment, settings, move |id| Replica::new(of.config(id)));
     let is_crash = |fault: &Scheduled| matches!(fault.harm, Harm::Crash { .. });
     if !deployment.faults.iter().any(is_crash) {
         world.forbid_restarts();
     }
-    world.run_to_end();
-    world.finish()
+    world.run_to_end_unless(is_enough).then(|| world.finish())
 }

@@ -33,6 +33,9 @@ const START_DELAY: Span = Span::from_millis(100);
 /// How long replicas are given to execute as much as the one furthest ahead, as in a live trial.
 const QUIESCE: Span = Span::from_millis(5_000);
 
+/// Whoever may end a trial early is asked after so many instants.
+const INSTANTS: u32 = 1024;
+
 /// A replica makes a checkpoint after so many records, so that logs are trimmed in short trials too.
 const CHECKPOINT_RECORDS: u64 = 512;
 
@@ -173,19 +176,38 @@ impl<P: Protocol> World<P> {
         });
     }
 
-    /// The rest of the trial, as a live one ends: until all clients are drained and no fault is planned,
-    /// or the time for it is over; and then until replicas have executed as far as the furthest, or five
-    /// seconds have passed.
+    /// The rest of the trial, as a live one ends: until [it is over](Self::is_over), and then until replicas
+    /// have executed as far as the furthest, or five seconds have passed.
     pub fn run_to_end(&mut self) {
-        self.guarded(|world| {
-            while !world.is_drained() && world.instant() {}
+        self.run_to_end_unless(&|| false);
+    }
+
+    /// The same, unless it is enough before: then false. That is asked now and then.
+    pub fn run_to_end_unless(&mut self, is_enough: &dyn Fn() -> bool) -> bool {
+        let ended = self.guarded(|world| {
+            let mut instants = 0_u32;
+            let mut is_enough = || {
+                instants = instants.wrapping_add(1);
+                instants.is_multiple_of(INSTANTS) && is_enough()
+            };
+            while !world.is_over() && world.instant() {
+                if is_enough() {
+                    return false;
+                }
+            }
             let until = world.fabric.now + QUIESCE;
             while !world.are_replicas_level()
                 && world.fabric.queue.peek().is_some_and(|event| event.at() <= until)
             {
                 world.instant();
+                if is_enough() {
+                    return false;
+                }
             }
+            true
         });
+        // A violation ends it too.
+        ended.unwrap_or(true)
     }
 
     /// Ends the world where it is.
@@ -211,8 +233,9 @@ impl<P: Protocol> World<P> {
         outcome
     }
 
-    /// Whether all clients have what they wait for, or wait no longer.
-    fn is_drained(&self) -> bool {
+    /// Whether the trial is over: its clients have what they wait for and no fault is planned, or the time
+    /// for that has passed.
+    pub fn is_over(&self) -> bool {
         let now = self.fabric.now;
         if now < self.schedule.measure_until {
             return false;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flexpaxos::cluster::Interrupt;
-use flexpaxos::experiment::backend::{Backend, Worlds};
+use flexpaxos::experiment::backend::Worlds;
 use flexpaxos::experiment::file::Source;
 use flexpaxos::experiment::ledger::{self, Ledger};
 use flexpaxos::experiment::plan::{Plan, Size};
@@ -42,11 +42,11 @@ impl Simulation {
 
     fn begin(&self, folder: &Path) -> Ledger {
         let store = Store::create(folder).unwrap();
-        Ledger::begin(store, &self.plan, &self.provenance(), &[Backend::Sim]).unwrap()
+        Ledger::begin(store, &self.plan, &self.provenance(), &worlds(1)).unwrap()
     }
 
     fn resume(&self, folder: &Path) -> Result<Ledger, ledger::Error> {
-        Ledger::resume(folder, &self.plan, &self.provenance(), &[Backend::Sim])
+        Ledger::resume(folder, &self.plan, &self.provenance(), &worlds(1))
     }
 
     fn run(&self, ledger: Ledger, threads: usize) -> Summary {
@@ -60,10 +60,14 @@ impl Simulation {
         interrupt: Interrupt,
         tell: &(dyn Fn(&Event<'_>) + Sync),
     ) -> Summary {
-        let worlds = Worlds { sim: Some(threads), live: None };
-        let provenance = self.provenance();
+        let (worlds, provenance) = (worlds(threads), self.provenance());
         Run { plan: &self.plan, provenance, ledger, worlds, interrupt }.run(tell)
     }
+}
+
+/// Virtual time alone.
+fn worlds<'a>(threads: usize) -> Worlds<'a> {
+    Worlds { sim: Some(threads), live: None }
 }
 
 /// Every file below a folder, but the manifest, which knows the date.
@@ -283,6 +287,43 @@ fn a_run_that_is_cut_short_goes_on_and_leaves_the_same_bytes() {
     assert_eq!(manifest(&cut)["ended"], "done");
     let refused = simulation.resume(&cut).unwrap_err().to_string();
     assert!(refused.contains("holds no run that was cut short"), "{refused}");
+}
+
+/// A latency profile in a file of the user's own.
+fn own_profile(root: &Path, rtt_ms: u32) -> Simulation {
+    let rows = [("a", "b"), ("a", "c"), ("b", "c")]
+        .map(|(one, other)| format!("{one},{other},{rtt_ms}\n{other},{one},{rtt_ms}\n"));
+    fs::write(root.join("net.csv"), format!("from,to,rtt_ms\n{}", rows.concat())).unwrap();
+    let text = OUTAGE
+        .replace("uniform:20ms", "net.csv")
+        .replace("[\"a\", \"elsewhere\"]", "[\"a\"]")
+        .replace("[workload]", "[smoke]\nduration = \"2s\"\n[workload]");
+    Simulation::of(Source { path: root.join("own.toml"), text })
+}
+
+/// The file of the experiment is the same, and the network is not.
+#[test]
+fn a_run_on_another_network_is_no_continuation_and_says_why() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("results");
+    let simulation = own_profile(root.path(), 20);
+    let (interrupt, ask) = Interrupt::by_hand();
+    let tell = |_: &Event<'_>| ask();
+    simulation.run_until(simulation.begin(&folder), 1, interrupt, &tell);
+    let copy = fs::read_to_string(folder.join("profiles/net.csv")).unwrap();
+    assert!(copy.contains("a,b,20\n"), "{copy}");
+    let manifest = manifest(&folder);
+    assert_eq!(manifest["profile_files"][0]["name"], "net.csv");
+    assert_eq!(manifest["profile_files"][0]["copy"], "profiles/net.csv");
+    assert_eq!(manifest["identity"]["--backend"], "sim");
+    let text = fs::read(folder.join("configuration.json")).unwrap();
+    let configuration: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    // A default that the file does not name.
+    assert_eq!(configuration["points"][0]["drain"], 5_000_000_000_u64);
+
+    let refused = own_profile(root.path(), 80).resume(&folder).unwrap_err().to_string();
+    assert!(refused.ends_with("another run: the latency profile net.csv differs"), "{refused}");
+    assert!(own_profile(root.path(), 20).resume(&folder).is_ok());
 }
 
 /// A leader is killed and comes back a second later.

@@ -6,6 +6,7 @@ mod cli;
 mod fuzz;
 mod hlog;
 mod live;
+mod program;
 mod scenarios;
 mod scripted;
 mod sim;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::causes::chain;
 use crate::experiment::sweep;
 use crate::quorum;
 use crate::runtime::net::transport;
@@ -399,13 +400,5 @@ impl Error {
             }
         };
         text.to_owned()
-    }
-}
-
-/// An error of another module and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", chain(cause)),
-        None => error.to_string(),
     }
 }

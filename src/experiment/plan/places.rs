@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
@@ -21,6 +21,8 @@ const CLIENTS: &str = "topology.clients";
 pub(super) struct Places {
     /// The name of the latency profile, as given.
     pub(super) profile: String,
+    /// The file of the profile, if it is one.
+    pub(super) profile_file: Option<PathBuf>,
     /// The delays between all of them.
     pub(super) links: Links,
 }
@@ -56,7 +58,10 @@ impl Places {
             at: section.replicas.span(),
             error: Error::Region(error),
         })?;
-        Ok(Self { profile: section.profile.get_ref().clone(), links })
+        // The name of a profile that was read from a file is its path; names of others have no ending.
+        let profile_file = Some(PathBuf::from(profile.name()))
+            .filter(|path| path.extension().is_some() && path.is_file());
+        Ok(Self { profile: section.profile.get_ref().clone(), profile_file, links })
     }
 
     /// The number of replicas.

@@ -1,5 +1,7 @@
 //! Everything that a trial runs with but its variant's own and its chance: whatever may be swept.
 
+use std::path::PathBuf;
+
 use toml::Spanned;
 
 use crate::cluster::Probe;
@@ -34,6 +36,8 @@ pub struct Point {
     pub settings: Vec<(String, String)>,
     /// The latency profile, as given.
     pub profile: String,
+    /// Its file, if it is one.
+    pub profile_file: Option<PathBuf>,
     /// The delays between replicas and clients, and their regions.
     pub links: Links,
     /// How members send to one another; the simulator knows messages only.
@@ -116,6 +120,7 @@ impl Point {
             label: String::new(),
             settings: Vec::new(),
             profile: places.profile,
+            profile_file: places.profile_file,
             links: places.links,
             transport: transport::transport(&file.transport)?,
             precision: emulation::precision(file)?,

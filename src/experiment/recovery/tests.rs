@@ -1,4 +1,5 @@
 use super::*;
+use crate::cluster::Interrupt;
 use crate::experiment::backend::{self, Backend};
 use crate::experiment::plan::Size;
 use crate::experiment::testing::source;
@@ -45,7 +46,8 @@ fn simulated(text: &str, change: impl Fn(&mut Outcome)) -> (Plan, tables::Rows) 
     let plan = Plan::from_source(&source(text), Size::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let trial = plan.trials[0];
-    let mut outcome = backend::simulate(&plan, &trial, folder.path()).unwrap();
+    let mut outcome =
+        backend::simulate(&plan, &trial, folder.path(), &Interrupt::never()).unwrap().unwrap();
     change(&mut outcome);
     let members: Vec<MemberName> = outcome.files.keys().copied().collect();
     let findings = verify::verify(&members, &outcome);

@@ -284,10 +284,18 @@ fn schedule(precision: Precision) -> String {
     };
     let class = match precision.realtime.then(realtime) {
         Some(Ok(())) => format!("SCHED_FIFO {PRIORITY}"),
-        Some(Err(error)) => format!("SCHED_OTHER (SCHED_FIFO refused: {error})"),
+        Some(Err(error)) => format!("SCHED_OTHER (SCHED_FIFO refused: {})", reason(error)),
         None => "SCHED_OTHER".into(),
     };
     format!("{class}, {slack}, spin {} us", precision.spin.0 / 1000)
+}
+
+/// The system's own words, where it refused; the error of the crate has its number only.
+fn reason(error: thread_priority::Error) -> String {
+    match error {
+        thread_priority::Error::OS(code) => std::io::Error::from_raw_os_error(code).to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn realtime() -> Result<(), thread_priority::Error> {
@@ -297,4 +305,16 @@ fn realtime() -> Result<(), thread_priority::Error> {
         ThreadPriority::Crossplatform(priority),
         ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_said_in_the_words_of_the_system() {
+        let said = reason(thread_priority::Error::OS(1));
+        assert!(said.starts_with("Operation not permitted"), "{said}");
+        assert!(!reason(thread_priority::Error::Priority("too high")).is_empty());
+    }
 }

@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// No space is left for the log.
     #[error(
-        "the disk is full: {} cannot be written; free some space and restart the replica",
+        "the disk is full: {} cannot be written; free some space",
         path.display()
     )]
     DiskFull {
@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// Reading, writing or syncing failed.
     #[error(
-        "storage cannot {action} {}; check the disk and restart the replica",
+        "storage cannot {action} {}; check the disk",
         path.display()
     )]
     Io {
@@ -123,7 +123,7 @@ pub enum Error {
         queued_bytes_max: u64,
     },
     /// A thread of the store panicked; its message is on standard error.
-    #[error("a storage thread panicked; please report its message, the replica must restart")]
+    #[error("a storage thread panicked; please report its message")]
     Panicked,
 }
 

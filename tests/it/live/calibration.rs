@@ -111,3 +111,39 @@ fn a_calibration_is_printed_or_kept_and_never_overwrites() {
     refused.check(2, &["machine.json", "name a file that does not exist yet"]);
     assert_eq!(refused.stdout, "");
 }
+
+/// The line on stderr says that signals are taken.
+#[test]
+fn an_interrupt_during_a_calibration_ends_it_and_leaves_no_folder() {
+    let site = Site::new(&small("fsync", MULTI));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut command = site.calibrating_command(&[]);
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = std::io::BufReader::new(run.stderr.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+        assert!(line.starts_with("calibrating this machine"), "{line}");
+        send(i32::try_from(run.id()).unwrap(), signal);
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(3), "{rest}");
+        assert!(words(&rest).contains("interrupted while this machine was calibrated"), "{rest}");
+        assert!(!site.out().exists());
+    }
+}
+
+#[test]
+fn a_place_that_a_calibration_cannot_use_is_the_request_and_named() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    let check = |arguments: &[&str], phrases: &[&str]| {
+        let mut command = Command::new(FLEXPAXOS);
+        command.arg("calibrate").args(arguments).current_dir(root.path()).env("NO_COLOR", "1");
+        Ended::of(command).check(2, phrases);
+    };
+    check(&["--quick", "--folder", "file"], &["cannot use the folder", "what is there is a file"]);
+    check(
+        &["--quick", "--out", "absent/a.json"],
+        &["cannot write absent/a.json", "make its folder"],
+    );
+}

@@ -171,7 +171,7 @@ impl Site {
         };
         let worlds = Worlds { sim: None, live: Some(live) };
         let store = Store::create(self.out()).unwrap();
-        let ledger = Ledger::begin(store, &plan, &provenance, &worlds.backends()).unwrap();
+        let ledger = Ledger::begin(store, &plan, &provenance, &worlds).unwrap();
         let interrupt = Interrupt::never();
         Run { plan: &plan, provenance, ledger, worlds, interrupt }.run(tell)
     }

@@ -37,7 +37,7 @@ fn a_folder_below_a_file_cannot_be() {
     let mut command = Command::new(FLEXPAXOS);
     let out = site.out().join("below");
     command.arg("run").arg(site.file()).arg("--out").arg(&out);
-    Ended::of(command).check(1, &["cannot be written", "--out"]);
+    Ended::of(command).check(2, &["results go to a folder", "is a file", "--out"]);
     assert_eq!(fs::read_to_string(site.out()).unwrap(), "a file");
 }
 
@@ -47,7 +47,7 @@ fn a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finished() {
     let site = Site::new(&small("memory", &format!("{MULTI}\n")));
     let run = site.command(&["--trials", "40", "--launcher", "in-process"]);
     let ended = Ended::of(limited(&run, 16));
-    ended.check(1, &["cannot be written", "is the disk full", "make room"]);
+    ended.check(1, &["cannot be written", "File too large", "make room"]);
     assert!(!site.trials().is_empty() && site.trials().iter().all(|trial| trial.valid));
     // The tables did not fit any more; the trials themselves are there, for --resume.
     let is_part = |name: &&String| Path::new(name).extension().is_some_and(|it| it == "part");
