@@ -168,6 +168,28 @@ fn where_only_the_network_takes_time_a_simulated_latency_is_its_floor_with_jitte
     }
 }
 
+/// Links remember their delay for longer than a phase lasts, so the two phases of classic Paxos are slow
+/// together: as independent ones their p99 would be 4 % less.
+#[test]
+fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("results");
+    let simulation = only_the_network(&[
+        ("correlation = \"10ms\"", "correlation = \"1s\""),
+        ("duration = \"20s\"", "duration = \"4000s\""),
+        ("rate_per_s = 40", "rate_per_s = 2"),
+    ]);
+    let summary = simulation.run(simulation.begin(&folder), 2);
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let latencies: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv")).unwrap();
+    assert_eq!(latencies.iter().filter(|row| row.variant == "classic").count(), 2);
+    for row in latencies {
+        let [p50, p99] = [row.floor_ns_p50, row.floor_ns_p99].map(Option::unwrap);
+        assert!(row.residual_ns_p50.unwrap().unsigned_abs() <= p50 / 100, "{row:?}");
+        assert!(row.residual_ns_p99.unwrap().unsigned_abs() <= p99 / 50, "{row:?}");
+    }
+}
+
 /// A floor counts no duels, and the run says so: once for each client region.
 #[test]
 fn a_median_that_is_not_its_floor_is_flagged_and_said() {

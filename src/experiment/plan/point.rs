@@ -102,7 +102,8 @@ impl Point {
             return Err(Refused::new(file.workload.duration.span(), error));
         }
         let places = Places::find(&file.topology, profiles)?;
-        let mut variants = variants::variants(file, &places)?;
+        let network = network::network(file)?;
+        let mut variants = variants::variants(file, &places, network.correlation)?;
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let retry_after = load::retry_after(&file.workload, &places.links, &variants)?;
         let durability = file.durability.mode;
@@ -131,7 +132,7 @@ impl Point {
             simulated: faults::simulated(file),
             election,
             retention: file.log.retention(),
-            network: network::network(file)?,
+            network,
             sim: simulated::settings(file),
             has_service: file.service.is_some(),
             warmup: length(&file.workload.warmup, WARMUP),

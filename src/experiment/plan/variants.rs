@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use crate::experiment::file::{self, ElectionMode, Quorums, Sets};
 use crate::quorum::{Disjoint, QuorumSystem};
+use crate::time::Span;
 use crate::topology::{best_leader, floors};
 
 use super::Variant;
@@ -13,8 +14,12 @@ use super::error::{Error, Refused};
 use super::places::Places;
 use crate::paxos::{Mode, SendPolicy};
 
-/// The variants of an experiment, in the order of the file.
-pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant>, Refused> {
+/// The variants of an experiment, in the order of the file; links remember their delay for `memory`.
+pub(super) fn variants(
+    file: &file::File,
+    places: &Places,
+    memory: Span,
+) -> Result<Vec<Variant>, Refused> {
     if file.variants.is_empty() {
         return Err(Refused { at: 0..0, error: Error::NoItem { key: "variant" } });
     }
@@ -22,7 +27,7 @@ pub(super) fn variants(file: &file::File, places: &Places) -> Result<Vec<Variant
     file.variants
         .iter()
         .map(|typed| {
-            let variant = variant(typed, file.election.mode(), places)?;
+            let variant = variant(typed, file.election.mode(), places, memory)?;
             if names.insert(variant.name.clone()) {
                 return Ok(variant);
             }
@@ -36,6 +41,7 @@ fn variant(
     typed: &file::Variant,
     file_election: ElectionMode,
     places: &Places,
+    memory: Span,
 ) -> Result<Variant, Refused> {
     let name = name(&typed.name)?;
     let quorums = quorums(&typed.quorums, places)?;
@@ -63,7 +69,7 @@ fn variant(
         file::Send::All => SendPolicy::All,
         file::Send::Quorum => SendPolicy::Quorum,
     };
-    let floors = floors(&places.links, mode, &quorums, send);
+    let floors = floors(&places.links, mode, &quorums, send, memory);
     let unsafe_quorums = typed.unsafe_quorums;
     Ok(Variant { name, mode, quorums, send, unsafe_quorums, floors, faults: Vec::new() })
 }

@@ -81,7 +81,7 @@ fn what_arrives_together_while_a_processor_is_busy_is_handled_together() {
 }
 
 #[test]
-fn what_arrives_as_the_processor_gets_free_waits_behind_the_older() {
+fn what_arrives_as_a_processor_gets_free_waits_behind_the_older() {
     let send = Span::from_millis(30);
     let mut world = trio(&service(Service { send, ..Service::default() }));
     // It sends four messages, until 121.

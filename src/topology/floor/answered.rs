@@ -91,6 +91,58 @@ impl Answered {
     }
 }
 
+impl Answered {
+    /// The probability that this question and `other` are both answered with yes.
+    ///
+    /// Of each replica `answered` has the probabilities that it has answered the one, the other, and
+    /// both. `None` if that takes too long to find out.
+    pub(super) fn both(&self, other: &Self, answered: &[[f64; 3]]) -> Option<f64> {
+        let (Self::Exactly(one), Self::Exactly(other)) = (self, other) else { return None };
+        let mut pairs = Pairs { one, other, answered, known: BTreeMap::new() };
+        pairs.probability(one.len() - 1, other.len() - 1)
+    }
+}
+
+/// Two questions that are asked of the same replicas, and the pairs of vertices that are known.
+struct Pairs<'a> {
+    one: &'a [Vertex],
+    other: &'a [Vertex],
+    answered: &'a [[f64; 3]],
+    known: BTreeMap<(usize, usize), f64>,
+}
+
+impl Pairs<'_> {
+    fn probability(&mut self, one: usize, other: usize) -> Option<f64> {
+        if one == NEVER || other == NEVER {
+            return Some(0.0);
+        }
+        if one == ALWAYS && other == ALWAYS {
+            return Some(1.0);
+        }
+        if let Some(known) = self.known.get(&(one, other)) {
+            return Some(*known);
+        }
+        if self.known.len() == VERTICES_MAX {
+            return None;
+        }
+        // The replica that is asked next by either; the other question is the same with it and without.
+        let asks = |of: usize, vertices: &[Vertex]| (of != ALWAYS).then(|| vertices[of].node);
+        let nodes = (asks(one, self.one), asks(other, self.other));
+        let node = nodes.0.into_iter().chain(nodes.1).min().expect("one of them is no leaf");
+        let ends = |of: usize, asked: Option<usize>, vertices: &[Vertex]| {
+            if asked == Some(node) { [vertices[of].yes, vertices[of].no] } else { [of; 2] }
+        };
+        let (ones, others) = (ends(one, nodes.0, self.one), ends(other, nodes.1, self.other));
+        let [p, q, both] = self.answered[node];
+        let found = both * self.probability(ones[0], others[0])?
+            + (p - both) * self.probability(ones[0], others[1])?
+            + (q - both) * self.probability(ones[1], others[0])?
+            + (1.0 - p - q + both) * self.probability(ones[1], others[1])?;
+        self.known.insert((one, other), found);
+        Some(found)
+    }
+}
+
 /// What is still asked of the replicas that come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rest {
@@ -214,6 +266,39 @@ mod tests {
         assert_exact(6, &Family::Sets([0b111, 0b111_000].map(NodeSet::from_mask).to_vec()));
         let columns = (0..9).map(|pick| NodeSet::from_mask(1 << (pick % 3) | 8 << (pick / 3)));
         assert_exact(6, &Family::Sets(columns.collect()));
+    }
+
+    /// The definition: the sum over all pairs of masks that hold a quorum of each.
+    #[test]
+    fn two_questions_at_once_are_the_sum_over_all_pairs_of_masks() {
+        let joint: Vec<[f64; 3]> = [0.9, 0.6, 0.5, 0.2, 1.0]
+            .into_iter()
+            .zip([0.7, 0.6, 0.1, 0.3, 1.0])
+            .map(|(p, q): (f64, f64)| [p, q, p * q + 0.8 * (p.min(q) - p * q)])
+            .collect();
+        let sets = Family::Sets([0b00011, 0b10100, 0b01110].map(NodeSet::from_mask).to_vec());
+        let families = [Family::Count(2), Family::Count(4), sets];
+        for (one, other) in families.iter().flat_map(|one| families.iter().map(move |it| (one, it)))
+        {
+            let found = Answered::new(5, one).both(&Answered::new(5, other), &joint).unwrap();
+            let mut expected = 0.0;
+            for (first, second) in (0..32_u64).flat_map(|it| (0..32).map(move |other| (it, other)))
+            {
+                let of = |node: usize| {
+                    let [p, q, both] = joint[node];
+                    match (first >> node & 1, second >> node & 1) {
+                        (1, 1) => both,
+                        (1, _) => p - both,
+                        (_, 1) => q - both,
+                        _ => 1.0 - p - q + both,
+                    }
+                };
+                let is_both = one.contains(NodeSet::from_mask(first))
+                    && other.contains(NodeSet::from_mask(second));
+                expected += if is_both { (0..5).map(of).product::<f64>() } else { 0.0 };
+            }
+            assert!((found - expected).abs() < 1e-12, "{one} {other}: {found}, not {expected}");
+        }
     }
 
     #[test]

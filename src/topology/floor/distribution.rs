@@ -139,7 +139,7 @@ impl Distribution {
         (edge(point as f64 - 0.5), edge(point as f64 + 0.5))
     }
 
-    fn is_constant(&self) -> bool {
+    pub(super) fn is_constant(&self) -> bool {
         self.cumulative.len() == 1
     }
 

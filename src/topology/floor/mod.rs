@@ -11,13 +11,19 @@
 //! Where delays vary, the latency has a distribution, and a [`Floor`] is its p50 and p99: the legs are
 //! independent, so sums are convolutions and quorums order statistics, and no random number is drawn.
 //! Its resolution and how far it may be from the truth are said in `distribution.rs`.
+//! The two phases of classic Paxos use the same links, which remember their delay: they are not
+//! independent, and `twice.rs` says how they go together.
 //! Reads go through the log like writes, so theirs is the same.
 //!
 //! What it leaves out makes a real latency longer, so a floor stays below it:
 //! processing, queueing and the disk; commands on the way before it, which are executed first and which
 //! no message overtakes; lost races and time-outs; loss and finite bandwidth.
-//! Delays that go up and down together for a while leave p50 nearly where it is, and make the p99 of two
-//! phases over one link longer than that of independent ones.
+//! What no message overtakes shows where a link forgets its delay between two messages
+//! (`correlation = "0s"`): with 100 writes a second, medians of classic Paxos are 0.5 % above their
+//! floors.
+//! It is the distribution over all moments of the links. A trial sees as many of them as it is longer
+//! than the memory of its links: of 20 s with one of 1 s the median is off by 0.5 % (one standard
+//! deviation) either way, and its p99 by 1 to 2 %.
 //! It knows no faults: a leader that is slowed or replaced has another floor.
 //!
 //! What is chosen by distance, such as the best leader or the replica that a client asks, is chosen by
@@ -26,6 +32,7 @@
 mod answered;
 mod distribution;
 pub mod medians;
+mod twice;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -56,9 +63,18 @@ impl Floor {
 
 /// The floor of every client, in their order.
 ///
+/// `memory` is how long links remember their delay: the correlation of those of two messages falls to
+/// 1/e in that time.
+///
 /// # Panics
 /// If a family is one of more replicas than the links have.
-pub fn floors(links: &Links, mode: Mode, quorums: &QuorumSystem, send: SendPolicy) -> Vec<Floor> {
+pub fn floors(
+    links: &Links,
+    mode: Mode,
+    quorums: &QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+) -> Vec<Floor> {
     let proposer = |client| match mode {
         Mode::Classic => nearest_replica(links, client),
         Mode::Multi { leader } => leader,
@@ -83,8 +99,12 @@ pub fn floors(links: &Links, mode: Mode, quorums: &QuorumSystem, send: SendPolic
     let phases: BTreeMap<NodeId, Distribution> = waits
         .iter()
         .map(|(from, waits)| {
-            let sum = |sum: Distribution, wait: &Wait<'_>| sum.plus(&wait.distribution(step));
-            (*from, waits.iter().fold(Distribution::constant(Span::ZERO), sum))
+            let length = match &waits[..] {
+                [first, second] => twice::both(first, second, memory, step),
+                [only] => only.distribution(step),
+                _ => unreachable!("a command takes one phase or two"),
+            };
+            (*from, length)
         })
         .collect();
     clients

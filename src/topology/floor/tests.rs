@@ -1,6 +1,7 @@
 //! Floors against an independent way: drawing what happens to many commands, one leg after the other.
 
 use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
 use rand_pcg::Pcg64;
 
 use super::super::delay::Delay;
@@ -50,21 +51,39 @@ fn systems() -> Vec<QuorumSystem> {
 
 const MULTI: Mode = Mode::Multi { leader: NodeId(0) };
 
+/// As long as a link remembers its delay unless it is told otherwise.
+const MEMORY: Span = Span::from_millis(1_000);
+
 /// The latency of one command, by following its messages.
 struct Draw<'a> {
     links: &'a Links,
+    memory: Span,
     random: Pcg64,
+    /// When a link was last used, and the normal score of its delay then.
+    last: BTreeMap<(Site, Site), (Span, f64)>,
 }
 
 impl Draw<'_> {
-    fn leg(&mut self, from: Site, to: Site) -> Span {
+    /// The delay of what is sent `at`, so long after the command began.
+    fn leg(&mut self, from: Site, to: Site, at: Span) -> Span {
         if from == to {
             return Span::ZERO;
         }
-        self.links.between(from, to).quantile(self.random.random())
+        let fresh: f64 = self.random.sample(StandardNormal);
+        let score = match self.last.get(&(from, to)) {
+            Some((before, score)) if self.memory > Span::ZERO => {
+                let kept = (-((at - *before).0 as f64) / self.memory.0 as f64).exp();
+                kept * score + (1.0 - kept * kept).sqrt() * fresh
+            }
+            _ => fresh,
+        };
+        self.last.insert((from, to), (at, score));
+        let probability = libm::erfc(-score * std::f64::consts::FRAC_1_SQRT_2) / 2.0;
+        self.links.between(from, to).quantile(probability)
     }
 
-    fn phase(&mut self, from: NodeId, family: &Family, send: SendPolicy) -> Span {
+    /// How long a phase takes that begins `at`.
+    fn phase(&mut self, from: NodeId, family: &Family, send: SendPolicy, at: Span) -> Span {
         let order = nearest_first(self.links, from);
         let asked = match send {
             SendPolicy::All => self.links.replicas().collect(),
@@ -73,7 +92,8 @@ impl Draw<'_> {
         let mut answers: Vec<(Span, NodeId)> = Vec::new();
         for node in asked.iter() {
             let (here, there) = (Site::Replica(from), Site::Replica(node));
-            answers.push((self.leg(here, there) + self.leg(there, here), node));
+            let out = self.leg(here, there, at);
+            answers.push((out + self.leg(there, here, at + out), node));
         }
         answers.sort_unstable();
         let mut met = NodeSet::EMPTY;
@@ -98,9 +118,13 @@ impl Draw<'_> {
             Mode::Classic => (nearest_replica(self.links, client), Some(system.phase1())),
         };
         let (site, client) = (Site::Replica(proposer), Site::Client(client));
-        let phase1 = phase1.map_or(Span::ZERO, |family| self.phase(proposer, family, send));
-        let phase2 = self.phase(proposer, system.phase2(), send);
-        self.leg(client, site) + phase1 + phase2 + self.leg(site, client)
+        self.last.clear();
+        let mut at = self.leg(client, site, Span::ZERO);
+        if let Some(family) = phase1 {
+            at = at + self.phase(proposer, family, send, at);
+        }
+        at = at + self.phase(proposer, system.phase2(), send, at);
+        at + self.leg(site, client, at)
     }
 }
 
@@ -108,9 +132,11 @@ impl Draw<'_> {
 fn shares<const N: usize>(
     links: &Links,
     (mode, system, send, client): (Mode, &QuorumSystem, SendPolicy, usize),
+    memory: Span,
     limits: [Span; N],
 ) -> [f64; N] {
-    let mut draw = Draw { links, random: Pcg64::seed_from_u64(7) };
+    let (random, last) = (Pcg64::seed_from_u64(7), BTreeMap::new());
+    let mut draw = Draw { links, memory, random, last };
     let mut within = [0_u32; N];
     for _ in 0..DRAWS {
         let latency = draw.commit(mode, system, send, client);
@@ -134,16 +160,36 @@ fn floors_are_the_percentiles_of_drawn_commands() {
     for system in [0, 1, 4].map(|which| systems().swap_remove(which)) {
         for mode in [MULTI, Mode::Classic] {
             for send in [SendPolicy::All, SendPolicy::Quorum] {
-                let Floor { p50, p99 } = floors(&links, mode, &system, send)[1];
-                assert!(p50 < p99, "{p50} {p99}");
-                let found = shares(&links, (mode, &system, send, 1), [p50, p99]);
-                for (share, found) in [0.5, 0.99].into_iter().zip(found) {
-                    let is_near = (found - share).abs() <= reach(share);
-                    assert!(is_near, "{mode:?} {send:?} {system:?}: {found} for {share}");
+                for memory in [Span::ZERO, MEMORY, Span::from_millis(100_000)] {
+                    let Floor { p50, p99 } = floors(&links, mode, &system, send, memory)[1];
+                    assert!(p50 < p99, "{p50} {p99}");
+                    let found = shares(&links, (mode, &system, send, 1), memory, [p50, p99]);
+                    for (share, found) in [0.5, 0.99].into_iter().zip(found) {
+                        let is_near = (found - share).abs() <= reach(share);
+                        assert!(
+                            is_near,
+                            "{mode:?} {send:?} {system:?} {memory}: {found} for {share}"
+                        );
+                    }
                 }
             }
         }
     }
+}
+
+/// Phase 2 of classic Paxos meets the links as its phase 1 found them: the floor of independent phases is
+/// exceeded too often. One phase is the same whatever links remember.
+#[test]
+fn two_phases_over_links_that_remember_have_a_longer_tail() {
+    let links = links(Jitter::Profile, &FIVE);
+    let system = QuorumSystem::majority(5);
+    let floor = |mode, memory| floors(&links, mode, &system, SendPolicy::All, memory)[0];
+    let (independent, together) = (floor(Mode::Classic, Span::ZERO), floor(Mode::Classic, MEMORY));
+    assert!(together.p99.0 > independent.p99.0 / 100 * 103, "{independent:?} {together:?}");
+    let of = (Mode::Classic, &system, SendPolicy::All, 0);
+    let [found] = shares(&links, of, MEMORY, [independent.p99]);
+    assert!(0.99 - found > 2.0 * reach(0.99), "{found}");
+    assert_eq!(floor(MULTI, Span::ZERO), floor(MULTI, MEMORY));
 }
 
 /// The wrong formula must show: the k-th smallest of the medians is no median.
@@ -156,7 +202,7 @@ fn floors_from_medians_are_not_the_percentiles_of_drawn_commands() {
         (Mode::Classic, classic_floor(&links, &system, 0)),
     ];
     for (mode, wrong) in of_medians {
-        let [found] = shares(&links, (mode, &system, SendPolicy::All, 0), [wrong]);
+        let [found] = shares(&links, (mode, &system, SendPolicy::All, 0), MEMORY, [wrong]);
         assert!((found - 0.5).abs() > 2.0 * reach(0.5), "{mode:?}: {found}");
     }
 }
@@ -169,11 +215,11 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
             for leader in links.replicas() {
                 let of = |client| multi_floor(&links, &system, leader, client);
                 let expected = [0, 1].map(|client| Floor::constant(of(client)));
-                assert_eq!(floors(&links, Mode::Multi { leader }, &system, send), expected);
+                assert_eq!(floors(&links, Mode::Multi { leader }, &system, send, MEMORY), expected);
             }
             let expected =
                 [0, 1].map(|client| Floor::constant(classic_floor(&links, &system, client)));
-            assert_eq!(floors(&links, Mode::Classic, &system, send), expected);
+            assert_eq!(floors(&links, Mode::Classic, &system, send, MEMORY), expected);
         }
     }
 }
@@ -184,7 +230,7 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
 fn a_thrifty_proposer_waits_longer_than_one_that_asks_all() {
     let links = links(Jitter::Profile, &FIVE);
     let system = QuorumSystem::counts(5, 3, 3).unwrap();
-    let floor = |send| floors(&links, MULTI, &system, send)[0];
+    let floor = |send| floors(&links, MULTI, &system, send, MEMORY)[0];
     let (all, thrifty) = (floor(SendPolicy::All), floor(SendPolicy::Quorum));
     assert!(thrifty.p50 >= all.p50 && thrifty.p99 > all.p99, "{all:?} {thrifty:?}");
 }
@@ -193,10 +239,10 @@ fn a_thrifty_proposer_waits_longer_than_one_that_asks_all() {
 fn a_link_that_cannot_matter_does_not_coarsen_the_others() {
     let mut links = links(Jitter::None, &FIVE);
     let system = QuorumSystem::counts(5, 4, 2).unwrap();
-    let before = floors(&links, MULTI, &system, SendPolicy::All);
+    let before = floors(&links, MULTI, &system, SendPolicy::All, MEMORY);
     links.map(|delay| {
         let far = delay.median() > Span::from_millis(60);
         if far { Delay::weibull(delay.median(), 5e8, 1.0) } else { delay.clone() }
     });
-    assert_eq!(floors(&links, MULTI, &system, SendPolicy::All), before);
+    assert_eq!(floors(&links, MULTI, &system, SendPolicy::All, MEMORY), before);
 }

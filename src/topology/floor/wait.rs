@@ -64,15 +64,27 @@ impl<'a> Wait<'a> {
         if self.range.0 == self.range.1 {
             return Distribution::constant(self.range.0);
         }
-        let round_trips: Vec<Option<Distribution>> = self
-            .links
-            .replicas()
-            .map(|node| {
-                let to = Site::Replica(node);
-                self.may_count(node).then(|| round_trip(self.links, self.from, to, step))
-            })
-            .collect();
-        first_quorum(&self.family, &round_trips, self.range, step)
+        first_quorum(&self.family, &self.round_trips(step), self.range, step)
+    }
+
+    /// Whether there is a quorum.
+    pub(super) fn answered(&self) -> Answered {
+        Answered::new(self.round_trips.len(), &self.family)
+    }
+
+    /// Of each replica, the probability that it has answered by then.
+    pub(super) fn answers_by(&self, by: Span, step: Span) -> Vec<f64> {
+        let cdf = |trip: &Option<Distribution>| trip.as_ref().map_or(0.0, |trip| trip.cdf(by));
+        self.round_trips(step).iter().map(cdf).collect()
+    }
+
+    /// The round trip to each replica whose answer may count.
+    fn round_trips(&self, step: Span) -> Vec<Option<Distribution>> {
+        let round_trip = |node| {
+            let to = Site::Replica(node);
+            self.may_count(node).then(|| round_trip(self.links, self.from, to, step))
+        };
+        self.links.replicas().map(round_trip).collect()
     }
 
     /// Whether an answer of this replica can come before the wait is over in any case.
