@@ -186,6 +186,13 @@ impl KeyValue {
         session.outcomes[offset] = Some(outcome.clone());
         Execution::Applied(outcome)
     }
+
+    /// What a request was answered when it was executed, if its client may still ask for it.
+    pub fn outcome(&self, request: RequestId) -> Option<Outcome> {
+        let session = self.sessions.get(&request.client)?;
+        let offset = request.sequence.checked_sub(session.base)?;
+        session.outcomes.get(usize::try_from(offset).ok()?)?.clone()
+    }
 }
 
 impl Session {

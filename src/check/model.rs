@@ -15,7 +15,7 @@ use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Config, Mode, Timing};
+use crate::paxos::{Capacity, Config, Mode, Timing};
 use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -89,6 +89,7 @@ impl World {
             backoff: Span::ZERO,
             announce_after: Span::ZERO,
             fill_after: Span::ZERO,
+            capacity: Capacity::UNLIMITED,
         };
         Config {
             id,

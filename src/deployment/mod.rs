@@ -105,6 +105,8 @@ impl Deployment {
 
     /// The configuration of one replica's protocol.
     pub fn config(&self, id: NodeId) -> Config {
+        let timing = Timing::for_round_trip(self.longest_round_trip());
+        let timing = timing.on(self.network.capacity(), self.transmission());
         Config {
             id,
             quorums: self.quorums.clone(),
@@ -112,8 +114,8 @@ impl Deployment {
             election: self.election,
             send: self.send,
             nearest_first: topology::nearest_first(&self.links, id),
-            timing: Timing::for_round_trip(self.longest_round_trip()),
-            retention: self.retention,
+            timing,
+            retention: self.retention.on(&timing),
         }
     }
 
@@ -146,8 +148,14 @@ impl Deployment {
     /// A request without an answer for so long is sent again: well after a retransmission, unless the
     /// experiment says otherwise.
     pub fn retry_after(&self) -> Span {
-        let well_after = self.longest_round_trip().times(12).0.max(Span::from_millis(2000).0);
-        self.retry_after.unwrap_or(Span(well_after))
+        let well_after = self.longest_round_trip().times(12).max(Span::from_millis(2000));
+        self.retry_after.unwrap_or(well_after + self.transmission().times(4))
+    }
+
+    /// How long a value is on the wire to all other replicas.
+    pub fn transmission(&self) -> Span {
+        let others = self.links.replica_regions.len() - 1;
+        self.network.capacity().takes(self.workload.value_bytes, others)
     }
 
     /// Who the targets of faults are.

@@ -4,13 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Harm, MemberName};
 use crate::link::{CORRELATION, Conditions};
+use crate::paxos::Capacity;
 use crate::quorum::NodeSet;
 use crate::time::Span;
 
 /// What every link between members does besides delaying.
 ///
-/// The simulator does it to the messages of the protocol, the live emulation to the datagrams below
-/// QUIC: there a loss costs a retransmission, and a duplicate is dropped before anybody sees it.
+/// The live emulation does it to the datagrams below QUIC: a loss costs a retransmission, and a duplicate
+/// is dropped before anybody sees it.
+/// The simulator does it to the messages of the protocol, and has the same come of it where it simulates
+/// connections; else they are lost and doubled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
     /// What each directed link does while there is no fault.
@@ -31,6 +34,14 @@ impl Default for Network {
 }
 
 impl Network {
+    /// How fast a replica sends.
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
+            uplink_bits_per_s: self.uplink_bits_per_s,
+            link_bits_per_s: self.conditions.bandwidth_bits_per_s,
+        }
+    }
+
     /// Whether links only delay.
     pub fn is_plain(&self) -> bool {
         self.conditions.is_plain() && self.uplink_bits_per_s.is_none()

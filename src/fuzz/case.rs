@@ -9,10 +9,10 @@ use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::paxos::{Config, Election, Mode, Retention, Timing};
+use crate::paxos::{Capacity, Config, Election, Mode, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
-use crate::sim::{Service, Settings};
+use crate::sim::{Connection, Service, Settings};
 use crate::time::Span;
 use crate::workload::{Arrival, Keys, Workload};
 
@@ -63,16 +63,21 @@ impl Case {
         let (mode, send_policy) = system::protocol(&mut protocol, limits, n);
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
-        let settings = Settings { service };
+        let settings = Settings { service, connection: system::connection(seed) };
         let Service { receive, send: sending, .. } = service;
         let mut patience = Span::ZERO;
         let is_thin = network.conditions.bandwidth_bits_per_s.is_some();
         if is_thin || receive > Span::ZERO || sending > Span::ZERO {
             // Impatience with a thin link or a busy processor is a jam that never ends.
-            timing = Timing::for_round_trip(round_trip);
+            let link_bits_per_s = network.conditions.bandwidth_bits_per_s;
+            let capacity = Capacity { link_bits_per_s, ..Capacity::UNLIMITED };
+            timing = Timing::for_round_trip(round_trip).on(capacity, Span::ZERO);
             patience = timing.retransmit_after;
         }
         let answer = round_trip + network.conditions.reordering.times(2) + service.sync + patience;
+        // Twice the way of an answer, and more where processors are busy.
+        let busy = Span::from_millis(if patience > Span::ZERO { 50 } else { 10 });
+        let hasty = (round_trip + network.conditions.reordering + service.sync).times(2) + busy;
         let election = system::election(seed, answer, timing);
         let quorums = match (mode, election) {
             (Mode::Multi { .. }, Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
@@ -111,7 +116,7 @@ impl Case {
             warmup: duration,
             duration: Span::ZERO,
             drain: DRAIN,
-            retry_after: None,
+            retry_after: system::retry_after(seed, hasty),
             faults: Vec::new(),
         };
         let rule = limits.rule;
@@ -249,10 +254,11 @@ impl fmt::Display for Case {
             warmup,
             ..
         } = &self.deployment;
-        let Service { receive, send: sending, sync } = self.settings.service;
+        let Settings { service, connection } = self.settings;
+        let Service { receive, send: sending, sync } = service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;
-        let Timing { retransmit_after, backoff, announce_after, fill_after } = self.timing;
+        let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;
         let mode_name = match mode {
             Mode::Classic => "classic".to_owned(),
             Mode::Multi { leader } => format!("multi, led by {leader}"),
@@ -285,6 +291,14 @@ impl fmt::Display for Case {
             ms(longest)
         )?;
         writeln!(f, "receive {}, send {}, sync {}", ms(receive), ms(sending), ms(sync))?;
+        if let Some(Connection { is_ordered, idle_timeout, .. }) = connection {
+            let order = if is_ordered { "in order" } else { "in any order" };
+            let idle = ms(idle_timeout);
+            writeln!(f, "what is lost is sent again, {order}; a cut of {idle} loses a connection")?;
+        }
+        if let Some(after) = self.deployment.retry_after {
+            writeln!(f, "clients ask again after {}", ms(after))?;
+        }
         writeln!(
             f,
             "loss {loss}, duplication {duplication}, reordering {}, bandwidth {}",

@@ -32,6 +32,10 @@ pub(super) enum Purpose {
     Election = 11,
     /// Whether each ballot has a phase-2 quorum of its own.
     PerBallot = 12,
+    /// Whether what is lost is sent again below the protocol.
+    Connection = 13,
+    /// How soon clients ask again.
+    Retries = 14,
 }
 
 /// One random stream.

@@ -19,6 +19,8 @@ pub enum Property {
     PromisesNeverFall,
     /// Once a phase-2 quorum has told its votes for a value, no other is chosen in that slot.
     ChosenStaysChosen,
+    /// A leader proposes a request once: retries do not add to the load.
+    ProposedOnce,
     /// Once faults end, everything that was asked is answered, and nobody stays behind.
     Progress,
     /// The assertions of the core.
@@ -27,13 +29,14 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Agreement,
         Self::Validity,
         Self::ExactlyOnce,
         Self::Linearizability,
         Self::PromisesNeverFall,
         Self::ChosenStaysChosen,
+        Self::ProposedOnce,
         Self::Progress,
         Self::Assertions,
     ];
@@ -47,6 +50,7 @@ impl Property {
             Self::Linearizability => "linearizability",
             Self::PromisesNeverFall => "promises-never-fall",
             Self::ChosenStaysChosen => "chosen-stays-chosen",
+            Self::ProposedOnce => "proposed-once",
             Self::Progress => "progress",
             Self::Assertions => "assertions",
         }

@@ -5,6 +5,7 @@ use super::limits::{Limits, Protocol};
 use crate::paxos::{Detector, Election, Mode, SendPolicy, Timing};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
+use crate::sim::Connection;
 use crate::time::Span;
 
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
@@ -114,6 +115,7 @@ pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
         backoff: round_trip.times(factors[1]).max(Span::from_millis(1)),
         announce_after,
         fill_after: retransmit_after.times(factors[2]),
+        ..usual
     }
 }
 
@@ -137,6 +139,23 @@ pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
     let (heartbeat, misses) =
         if misses == 1 { (Span(timeout.0 / 2), 2) } else { (heartbeat, misses) };
     Election::Timeout(Detector { heartbeat, misses, spread: timeout.times(spread) })
+}
+
+/// For one seed of three, connections that send again what links lose; else every message is on its own.
+pub(super) fn connection(seed: u64) -> Option<Connection> {
+    let mut dice = Dice::new(seed, Purpose::Connection);
+    let (is_drawn, is_ordered) = (dice.one_in(3), !dice.one_in(3));
+    let idle_timeout = Span::from_millis(dice.pick(&[10_000, 10_000, 500]));
+    is_drawn.then_some(Connection { is_ordered, window_bytes: 64 << 20, idle_timeout })
+}
+
+/// For one seed of three, clients that ask again soon: `least` is when an answer can be there.
+///
+/// So a load may feed on its own retries.
+pub(super) fn retry_after(seed: u64, least: Span) -> Option<Span> {
+    let mut dice = Dice::new(seed, Purpose::Retries);
+    let (is_hasty, factor) = (dice.one_in(3), dice.pick(&[1, 1, 2, 5]));
+    is_hasty.then(|| least.times(factor))
 }
 
 /// For one seed of four, another system: each ballot has a phase-2 quorum of its own.

@@ -78,7 +78,8 @@ impl<'a> Trial<'a> {
         let trace = is_traced.then(|| Trace::new(case, start));
         let clients = deployment.links.client_regions.len();
         let is_own = deployment.retention.slots.is_some();
-        let watch = Watch::new(&deployment.quorums, clients, is_own);
+        let has_leaders = deployment.mode != Mode::Classic;
+        let watch = Watch::new(&deployment.quorums, clients, is_own, has_leaders);
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
         Self { case, world, eyes, start, calm_at: start + case.storm, told_at: None }

@@ -37,6 +37,8 @@ pub(super) struct Watch {
     announced: BTreeMap<Ballot, NodeSet>,
     /// When the last slot of all was chosen.
     end_chosen_at: Option<Time>,
+    /// The slot in which the leader of each ballot first proposed each request, if leaders propose.
+    proposed: Option<BTreeMap<(Ballot, RequestId), Slot>>,
 }
 
 /// What is known of one slot.
@@ -83,6 +85,7 @@ impl Watch {
         quorums: &QuorumSystem,
         client_count: usize,
         is_own_forgettable: bool,
+        has_leaders: bool,
     ) -> Self {
         let n = quorums.n();
         Self {
@@ -96,6 +99,7 @@ impl Watch {
             issued: vec![0; client_count],
             announced: BTreeMap::new(),
             end_chosen_at: None,
+            proposed: has_leaders.then(BTreeMap::new),
         }
     }
 
@@ -181,6 +185,7 @@ impl Watch {
                 Ok(())
             }
             Message::Phase2a { ballot, slot, value, .. } => {
+                self.check_proposed_once(by, *ballot, *slot, value)?;
                 self.votes(*slot, *ballot).set_value(*slot, value)
             }
             Message::Phase2b { ballot, first, last } => {
@@ -197,6 +202,32 @@ impl Watch {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A leader proposes a value: a command that it did not adopt has one slot at its ballot, however
+    /// often its client asks.
+    fn check_proposed_once(
+        &mut self,
+        by: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        value: &Value,
+    ) -> Verdict {
+        let (Some(proposed), Some(command)) = (&mut self.proposed, value.command()) else {
+            return Ok(());
+        };
+        let before = self.slots.get(place(slot)).into_iter().flat_map(|facts| &facts.ballots);
+        let is_it = |votes: &Votes| votes.ballot < ballot && votes.value.as_ref() == Some(value);
+        if before.into_iter().any(is_it) {
+            return Ok(());
+        }
+        let first = *proposed.entry((ballot, command.request)).or_insert(slot);
+        if first == slot {
+            return Ok(());
+        }
+        let what = named(Some(value));
+        let sentence = format!("{by} proposed {what} in {first} and again in {slot}, at {ballot}");
+        Err(Violation { property: Property::ProposedOnce, sentence })
     }
 
     /// A replica executes a slot: a phase-2 quorum must have voted for what it executes.

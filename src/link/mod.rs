@@ -2,9 +2,10 @@
 //!
 //! The simulator and the live emulation ask the same [`Link`], with a time, and are told when the
 //! datagram arrives; carrying it until then is theirs.
-//! In the simulator what is lost, doubled and limited is a message of the protocol; live it is a
-//! datagram below QUIC, which sends again what was lost, drops what comes twice, and fills datagrams
-//! as it likes.
+//! Live it is a datagram below QUIC that is lost, doubled and limited; QUIC sends again what was lost,
+//! drops what comes twice, and fills datagrams as it likes.
+//! In the simulator it is a message of the protocol, which a connection sends until it arrives
+//! ([`Link::send_until_carried`]), or which is on its own.
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -54,6 +55,17 @@ pub enum Fate {
     Lost,
     /// The queue for the wire has no room for it.
     QueueFull,
+}
+
+/// When a message arrives that is sent until it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Then.
+    pub arrives_at: Time,
+    /// How often it was lost on the way.
+    pub lost_count: u64,
+    /// Whether the queue of the wire had no room for it, so that it waited at its sender.
+    pub has_waited: bool,
 }
 
 /// A directed link.
@@ -192,6 +204,56 @@ impl Link {
             }
         }
         self.send_under_conditions(at, bytes)
+    }
+
+    /// Whether nothing that is sent arrives.
+    pub fn is_severed(&self) -> bool {
+        self.rest.conditions.is_cut || self.rest.conditions.loss >= 1.0
+    }
+
+    /// When a message arrives that is sent `at` and, each time that it is lost, again so much later;
+    /// copies are dropped, and where it `is_ordered` it waits for what was sent before it.
+    ///
+    /// `None` if more than `window_bytes` wait for the wire.
+    ///
+    /// # Panics
+    /// If the link is severed: then it never arrives.
+    pub fn send_until_carried(
+        &mut self,
+        at: Time,
+        bytes: impl FnOnce() -> u64,
+        again_after: Span,
+        is_ordered: bool,
+        window_bytes: u64,
+    ) -> Option<Carried> {
+        assert!(!self.is_severed(), "what is sent on a severed link never arrives");
+        let Rest { conditions, wire, losses, delays, reorderings, .. } = &mut *self.rest;
+        let (mut left_at, mut has_waited) = (at, false);
+        if let Some(bits_per_s) = conditions.bandwidth_bits_per_s {
+            (left_at, has_waited) = wire.pass_or_wait(
+                at,
+                bytes(),
+                bits_per_s,
+                conditions.queue_bytes_max,
+                window_bytes,
+            )?;
+        }
+        let mut lost_count = 0;
+        while losses.draw(conditions) {
+            lost_count += 1;
+        }
+        let disorder = match conditions.reordering {
+            Span::ZERO => Span::ZERO,
+            Span(spread) => Span(reorderings.random_range(0..=spread)),
+        };
+        let late = again_after.times(lost_count) + disorder;
+        let arrives_at = left_at + delays.draw(left_at) + self.slow;
+        let arrives_at = if is_ordered {
+            self.in_order(arrives_at + late)
+        } else {
+            self.in_order(arrives_at) + late
+        };
+        Some(Carried { arrives_at, lost_count, has_waited })
     }
 
     fn send_under_conditions(&mut self, at: Time, bytes: impl FnOnce() -> u64) -> Fate {

@@ -34,6 +34,24 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The same for a sender that keeps what finds no room in the queue, up to `window_bytes`: when it is
+    /// on its way, and whether it was kept.
+    pub fn pass_or_wait(
+        &mut self,
+        at: Time,
+        bytes: u64,
+        bits_per_s: u64,
+        queue_bytes_max: Option<u64>,
+        window_bytes: u64,
+    ) -> Option<(Time, bool)> {
+        if let Some(passed_at) = self.pass(at, bytes, bits_per_s, queue_bytes_max) {
+            return Some((passed_at, false));
+        }
+        self.pass(at, bytes, bits_per_s, Some(window_bytes)).map(|passed_at| (passed_at, true))
+    }
+}
+
 /// How long so many bytes take.
 fn transmission(bytes: u64, bits_per_s: u64) -> Span {
     Span(bytes.saturating_mul(8_000_000_000).div_ceil(bits_per_s))

@@ -54,7 +54,7 @@ impl Replica {
         }
         match missing {
             _ if is_asked_for => self.learning_below = self.learning_below.max(below),
-            Some(slot) => self.ask(from, slot, below, effects),
+            Some(slot) => self.ask(now, from, slot, below, effects),
             None => {}
         }
         self.execute(now, effects);
@@ -70,7 +70,11 @@ impl Replica {
         if self.answer_trimmed(from, first, self.learner.first(), effects) {
             return;
         }
-        let values = self.learner.values(first, below, ANSWER_BYTES);
+        // What leaves at once has left within half a time-out.
+        let timing = self.config.timing;
+        let span = Span(timing.retransmit_after.0 / 2);
+        let room = timing.capacity.bytes_within(span, ANSWER_BYTES).max(1);
+        let values = self.learner.values(first, below, room);
         effects.send(NodeSet::only(from), self.values_message(first, values));
     }
 
@@ -98,7 +102,7 @@ impl Replica {
         }
         self.execute(now, effects);
         if has_taught && self.learner.executed_below() < executed_below {
-            self.ask(from, self.learner.executed_below(), executed_below, effects);
+            self.ask(now, from, self.learner.executed_below(), executed_below, effects);
         }
         if self.is_to_campaign && self.learner.executed_below() >= executed_below {
             self.is_to_campaign = false;
@@ -106,31 +110,56 @@ impl Replica {
         }
     }
 
-    /// Asks for chosen values; everybody, if they do not come before a time-out.
-    pub(super) fn ask(&mut self, from: NodeId, first: Slot, below: Slot, effects: &mut Effects) {
+    /// Asks for chosen values; another replica, if they do not come before a time-out.
+    pub(super) fn ask(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        first: Slot,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
         self.learning_below = self.learning_below.max(below);
+        (self.asked, self.taught_at) = (Some(from), now);
         effects.send(NodeSet::only(from), Message::Learn { first, below });
-        self.arm_catch_up(effects);
-    }
-
-    pub(super) fn arm_catch_up(&self, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
-        effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
+        arm_catch_up(self.config.timing.retransmit_after, effects);
     }
 
     pub(super) fn everything_after_execution(&self) -> Message {
         Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
     }
 
-    pub(super) fn catch_up_again(&mut self, effects: &mut Effects) {
+    /// Asks again for what did not come: the next replica, for all of them would answer with the same
+    /// values. One that was restarted, and heard of nobody yet, asks everybody.
+    pub(super) fn catch_up_again(&mut self, now: Time, effects: &mut Effects) {
         let is_behind = self.learner.executed_below() < self.learning_below;
         if !self.is_rejoining && !is_behind {
-            self.fetching = Fetching::default();
+            (self.fetching, self.asked) = (Fetching::default(), None);
             return;
         }
-        if self.fetching.has_stalled() {
-            effects.send(self.config.others(), self.everything_after_execution());
+        let timing = self.config.timing;
+        if !self.fetching.has_stalled() {
+            arm_catch_up(timing.retransmit_after, effects);
+            return;
         }
-        self.arm_catch_up(effects);
+        let to = if self.is_rejoining { self.config.others() } else { self.next_teacher() };
+        effects.send(to, self.everything_after_execution());
+        arm_catch_up(timing.patience(now.since(self.taught_at)), effects);
     }
+
+    /// Whom to ask after the one that was asked last, the nearest after the farthest.
+    fn next_teacher(&mut self) -> NodeSet {
+        let others = self.config.nearest_first.iter().filter(|node| **node != self.config.id);
+        let mut others = others.copied();
+        let first = others.clone().next();
+        let asked = self.asked;
+        let next = others.by_ref().find(|node| Some(*node) == asked).and(others.next()).or(first);
+        self.asked = next;
+        next.map_or(NodeSet::EMPTY, NodeSet::only)
+    }
+}
+
+/// After so long, what did not come is asked for again.
+pub(super) fn arm_catch_up(after: Span, effects: &mut Effects) {
+    effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
 }

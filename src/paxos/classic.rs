@@ -11,6 +11,7 @@ use super::ballot::Ballot;
 use super::config::Config;
 use super::message::{Message, Scope, Value, Vote};
 use super::replica::{Awaiting, Proposer, Replica, TimerKind};
+use super::requests::Place;
 use crate::command::Command;
 use crate::protocol::{Note, Slot};
 use crate::quorum::{NodeId, NodeSet};
@@ -36,6 +37,8 @@ struct Attempt {
     started: Time,
     ballot: Ballot,
     stage: Stage,
+    /// When the first message of this stage left.
+    stage_since: Time,
     /// Acceptors that promised a higher ballot.
     refused_by: NodeSet,
     /// The highest ballot any of them promised.
@@ -47,7 +50,7 @@ struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Stage {
     Phase1 { promises: NodeSet, highest: Option<Vote> },
-    Phase2 { value: Value, votes: NodeSet, since: Time },
+    Phase2 { value: Value, votes: NodeSet },
     BackingOff,
 }
 
@@ -82,14 +85,16 @@ impl Replica {
 
     /// A client's command: both phases, for the first slot that looks free.
     pub(super) fn submit_classic(&mut self, now: Time, command: Command, effects: &mut Effects) {
-        self.open_attempt(Some(command), now, now, 0, effects);
+        if !self.is_retry(&command, effects) {
+            self.open_attempt(now, Some(command), (now, now), 0, effects);
+        }
     }
 
     fn open_attempt(
         &mut self,
+        now: Time,
         command: Option<Command>,
-        submitted: Time,
-        started: Time,
+        times: (Time, Time),
         lost_count: u32,
         effects: &mut Effects,
     ) {
@@ -97,33 +102,38 @@ impl Replica {
         let classic = self.classic();
         let slot = classic.next.max(learned_end);
         classic.next = slot.next();
-        self.open_attempt_at(slot, command, (submitted, started), lost_count, effects);
+        self.open_attempt_at(now, slot, command, times, lost_count, effects);
     }
 
     fn open_attempt_at(
         &mut self,
+        now: Time,
         slot: Slot,
         command: Option<Command>,
         (submitted, started): (Time, Time),
         lost_count: u32,
         effects: &mut Effects,
     ) {
+        if let Some(command) = &command {
+            self.requests.put(command, Place::Slot(slot));
+        }
         let attempt = Attempt {
             command,
             submitted,
             started,
             ballot: Ballot::NONE,
             stage: Stage::BackingOff,
+            stage_since: now,
             refused_by: NodeSet::EMPTY,
             seen: Ballot::NONE,
             lost_count,
         };
         self.classic().attempts.insert(slot, attempt);
-        self.start_phase1(slot, effects);
+        self.start_phase1(now, slot, effects);
     }
 
     /// Phase 1a at a ballot above every one seen in this slot.
-    fn start_phase1(&mut self, slot: Slot, effects: &mut Effects) {
+    fn start_phase1(&mut self, now: Time, slot: Slot, effects: &mut Effects) {
         let promised = self.acceptor.promised(slot);
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let seen = attempt.seen.max(promised).max(attempt.ballot);
@@ -132,15 +142,11 @@ impl Replica {
         let Some(attempt) = classic.attempts.get_mut(&slot) else { return };
         attempt.ballot = ballot;
         attempt.refused_by = NodeSet::EMPTY;
-        attempt.stage = Stage::Phase1 { promises: NodeSet::EMPTY, highest: None };
+        (attempt.stage, attempt.stage_since) =
+            (Stage::Phase1 { promises: NodeSet::EMPTY, highest: None }, now);
         let contacts = attempt.contacts(&self.config, Config::phase1_contacts);
         self.send_phase1a(contacts, ballot, Scope::Only(slot), None, effects);
-        self.arm_attempt(slot, effects);
-    }
-
-    fn arm_attempt(&self, slot: Slot, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
-        effects.set_timer(TimerKind::Attempt(slot).id(), after, Span::ZERO);
+        arm_attempt(self.config.timing.retransmit_after, slot, effects);
     }
 
     /// A promise for one slot: with a phase-1 quorum, phase 2 proposes what was reported, else the own command.
@@ -175,10 +181,13 @@ impl Replica {
             (None, None) => Value::Noop,
         };
         attempt.refused_by = NodeSet::EMPTY;
-        attempt.stage = Stage::Phase2 { value: value.clone(), votes: NodeSet::EMPTY, since: now };
+        attempt.stage = Stage::Phase2 { value: value.clone(), votes: NodeSet::EMPTY };
+        attempt.stage_since = now;
         let contacts = attempt.contacts(&self.config, Config::phase2_contacts);
+        let after = self.config.timing.retransmit_after;
+        let after = self.put_on_wire(now, &value, contacts).since(now) + after;
         self.send_phase2a(contacts, ballot, slot, value, effects);
-        self.arm_attempt(slot, effects);
+        arm_attempt(after, slot, effects);
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at the attempt's ballot is chosen.
@@ -251,12 +260,16 @@ impl Replica {
     }
 
     /// The time-out or the back-off of the attempt at `slot` is over.
-    pub(super) fn attempt_again(&mut self, slot: Slot, effects: &mut Effects) {
+    ///
+    /// Each time that nobody answers it waits as long as it has waited in all, up to a bound.
+    pub(super) fn attempt_again(&mut self, now: Time, slot: Slot, effects: &mut Effects) {
         let everybody = self.config.everybody();
+        let timing = self.config.timing;
         let Some(attempt) = self.classic().attempts.get(&slot) else { return };
         let ballot = attempt.ballot;
+        let patience = timing.patience(now.since(attempt.stage_since));
         match &attempt.stage {
-            Stage::BackingOff => self.start_phase1(slot, effects),
+            Stage::BackingOff => self.start_phase1(now, slot, effects),
             // Some refused and the others are silent: only a higher ballot helps. Rivals that are refused
             // time out alike, so without a random wait in between they may do so for ever.
             _ if !attempt.refused_by.is_empty() => self.back_off(slot, effects),
@@ -264,13 +277,14 @@ impl Replica {
                 let missing = everybody.difference(*promises);
                 effects.notes.push(Note::Retransmitted);
                 self.send_phase1a(missing, ballot, Scope::Only(slot), None, effects);
-                self.arm_attempt(slot, effects);
+                arm_attempt(patience, slot, effects);
             }
-            Stage::Phase2 { value, votes, .. } => {
+            Stage::Phase2 { value, votes } => {
                 let (missing, value) = (everybody.difference(*votes), value.clone());
                 effects.notes.push(Note::Retransmitted);
+                let after = self.put_on_wire(now, &value, missing).since(now) + patience;
                 self.send_phase2a(missing, ballot, slot, value, effects);
-                self.arm_attempt(slot, effects);
+                arm_attempt(after, slot, effects);
             }
         }
     }
@@ -288,12 +302,12 @@ impl Replica {
         let Some(command) = attempt.command else { return };
         if value.command() != Some(&command) {
             effects.notes.push(Note::RaceLost);
-            let (submitted, started) = (attempt.submitted, attempt.started);
-            self.open_attempt(Some(command), submitted, started, attempt.lost_count, effects);
+            let times = (attempt.submitted, attempt.started);
+            self.open_attempt(now, Some(command), times, attempt.lost_count, effects);
             return;
         }
         let phase2_since = match attempt.stage {
-            Stage::Phase2 { since, .. } => since,
+            Stage::Phase2 { .. } => attempt.stage_since,
             // It was adopted and finished by another proposer.
             Stage::Phase1 { .. } | Stage::BackingOff => now,
         };
@@ -309,14 +323,14 @@ impl Replica {
 
     /// The state of another replica is installed, in which the slots below `below` are executed: own
     /// commands that were to go there take later slots, and execute once however often they are chosen.
-    pub(super) fn pass_over_attempts(&mut self, below: Slot, effects: &mut Effects) {
+    pub(super) fn pass_over_attempts(&mut self, now: Time, below: Slot, effects: &mut Effects) {
         let classic = self.classic();
         classic.next = classic.next.max(below);
         let later = classic.attempts.split_off(&below);
         let passed = std::mem::replace(&mut classic.attempts, later);
         for Attempt { command, submitted, started, lost_count, .. } in passed.into_values() {
             if command.is_some() {
-                self.open_attempt(command, submitted, started, lost_count, effects);
+                self.open_attempt(now, command, (submitted, started), lost_count, effects);
             }
         }
     }
@@ -341,10 +355,14 @@ impl Replica {
             for slot in (executed_below.0..end.0).map(Slot) {
                 let is_open = self.classic().attempts.contains_key(&slot);
                 if !is_open && !self.learner.is_chosen(slot) {
-                    self.open_attempt_at(slot, None, (now, now), 0, effects);
+                    self.open_attempt_at(now, slot, None, (now, now), 0, effects);
                 }
             }
         }
         self.watch_for_holes(effects);
     }
+}
+
+fn arm_attempt(after: Span, slot: Slot, effects: &mut Effects) {
+    effects.set_timer(TimerKind::Attempt(slot).id(), after, Span::ZERO);
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity::Capacity;
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
@@ -33,7 +34,10 @@ pub enum SendPolicy {
 /// How long a replica waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timing {
-    /// A Phase1a or Phase2a without a quorum is sent again, to everybody.
+    /// A Phase1a or Phase2a without a quorum is sent again, to everybody; and again when as long has
+    /// passed as since it was sent first, eight times this at most.
+    ///
+    /// A Phase2a waits for so long after it has left, as far as [`Timing::capacity`] tells.
     pub retransmit_after: Span,
     /// The least back-off after a lost race, doubled each time; at least one round trip.
     pub backoff: Span,
@@ -41,7 +45,12 @@ pub struct Timing {
     pub announce_after: Span,
     /// A hole in the log that blocks execution is filled (classic).
     pub fill_after: Span,
+    /// How fast replicas send: what waits for a wire is not lost.
+    pub capacity: Capacity,
 }
+
+/// The longest wait before something is sent again, in time-outs.
+const PATIENCE_MAX: u64 = 8;
 
 impl Timing {
     /// Timing for links whose longest round trip is `round_trip`.
@@ -52,7 +61,25 @@ impl Timing {
             backoff: Span(round_trip.0.max(Span::from_millis(1).0)),
             announce_after: Span::from_millis(2),
             fill_after: Span(round_trip.times(8).0.max(Span::from_millis(1000).0)),
+            capacity: Capacity::UNLIMITED,
         }
+    }
+
+    /// The same for replicas that send so fast, and values that take so long to all others.
+    #[must_use]
+    pub fn on(self, capacity: Capacity, transmission: Span) -> Self {
+        Self {
+            retransmit_after: self.retransmit_after + transmission,
+            fill_after: self.fill_after + transmission.times(2),
+            capacity,
+            ..self
+        }
+    }
+
+    /// How long to wait for an answer before asking again, when that has been waited for so long.
+    pub(super) fn patience(&self, waited: Span) -> Span {
+        let least = self.retransmit_after;
+        waited.clamp(least, least.times(PATIENCE_MAX))
     }
 }
 
@@ -102,6 +129,15 @@ pub struct Retention {
 impl Retention {
     /// What may leave at once for one replica that lacks it: far less than a connection holds back.
     pub const PARTS_AT_ONCE: u32 = 8;
+
+    /// The same where a wire is narrow: what leaves at once has left within half a time-out.
+    #[must_use]
+    pub fn on(self, timing: &Timing) -> Self {
+        let span = Span(timing.retransmit_after.0 / 2);
+        let at_once = timing.capacity.bytes_within(span, self.bytes_at_once());
+        let part_bytes = self.part_bytes.min((at_once / Self::PARTS_AT_ONCE as usize).max(1));
+        Self { part_bytes, ..self }
+    }
 
     /// About how many bytes a promise reports at once.
     pub(super) fn bytes_at_once(&self) -> usize {

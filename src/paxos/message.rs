@@ -206,6 +206,19 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// About how many bytes of values, votes or state are in it.
+    pub(super) fn payload(&self) -> usize {
+        match self {
+            Self::Phase1b { votes, .. } => votes.iter().map(|(_, vote)| vote.value.size()).sum(),
+            Self::Phase2a { value, .. } => value.size(),
+            Self::Values { values, .. } => values.iter().map(Value::size).sum(),
+            Self::Snapshot { content, .. } => content.bytes(),
+            _ => 0,
+        }
+    }
+}
+
 /// A change that must be durable before what depends on it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Record {

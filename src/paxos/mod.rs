@@ -23,6 +23,7 @@
 //!
 mod acceptor;
 mod ballot;
+mod capacity;
 mod catch_up;
 mod classic;
 mod config;
@@ -32,6 +33,7 @@ mod learner;
 mod message;
 mod multi;
 mod replica;
+mod requests;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ mod words;
 
 pub use acceptor::Acceptor;
 pub use ballot::Ballot;
+pub use capacity::Capacity;
 pub use config::{Config, Detector, Election, Mode, Retention, SendPolicy, Timing};
 pub use impossible::{Impossible, VALUE_BYTES_MAX};
 pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};

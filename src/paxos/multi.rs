@@ -8,6 +8,7 @@
 
 mod phase1;
 mod phase2;
+mod resend;
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,7 @@ use super::ballot::Ballot;
 use super::config::Election;
 use super::election::Watch;
 use super::replica::{Proposer, Replica, TimerKind};
+use super::requests::Place;
 use super::window::Window;
 use crate::command::Command;
 use crate::protocol::{Note, Reply, Slot};
@@ -25,6 +27,7 @@ use crate::time::{Span, Time};
 use phase1::Preparing;
 pub(super) use phase1::Promised;
 use phase2::Proposal;
+use resend::Resending;
 
 /// A proposer over all slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,8 @@ pub(super) struct Multi {
     announced_below: Slot,
     is_announce_armed: bool,
     is_retransmit_armed: bool,
+    /// What is overdue and waits for room.
+    resending: Resending,
     /// Of a thrifty leader: those who let a proposal wait for a time-out, and were not heard of since.
     silent: NodeSet,
     /// Of what was adopted or filled when it began to lead: the end, and since when; until it is executed.
@@ -81,6 +86,7 @@ impl Multi {
             announced_below: Slot::ZERO,
             is_announce_armed: false,
             is_retransmit_armed: false,
+            resending: Resending::default(),
             silent: NodeSet::EMPTY,
             recovering: None,
             watch: Watch::new(election),
@@ -184,15 +190,22 @@ impl Replica {
     pub(super) fn submit_multi(&mut self, now: Time, command: Command, effects: &mut Effects) {
         let (myself, is_to_campaign) = (self.config.id, self.is_to_campaign);
         let multi = self.multi();
-        match multi.state {
-            State::Leading { .. } => self.propose_next(now, command, now, effects),
-            State::Preparing(_) => multi.queue.push_back((now, command)),
-            State::Idle if is_to_campaign => multi.queue.push_back((now, command)),
-            State::Idle => {
-                let leader = multi.leader_of(myself);
-                effects.replies.push(Reply::NotLeader { request: command.request, leader });
+        if multi.state == State::Idle && !is_to_campaign {
+            let leader = multi.leader_of(myself);
+            effects.replies.push(Reply::NotLeader { request: command.request, leader });
+        } else if !self.is_retry(&command, effects) {
+            if self.is_leader() {
+                self.propose_next(now, command, now, effects);
+            } else {
+                self.queue(now, command);
             }
         }
+    }
+
+    /// A command waits for the end of phase 1.
+    fn queue(&mut self, submitted: Time, command: Command) {
+        self.requests.put(&command, Place::Queue);
+        self.multi().queue.push_back((submitted, command));
     }
 
     /// A refusal: the ballot is given up when no quorum is left that could still grant it.
@@ -239,8 +252,10 @@ impl Replica {
     pub(super) fn give_up(&mut self, now: Time, effects: &mut Effects) {
         let myself = self.config.id;
         self.listen(now, effects);
+        self.requests.clear();
         let multi = self.multi();
         multi.state = State::Idle;
+        multi.resending = Resending::default();
         multi.recovering = None;
         if multi.rival > multi.last {
             multi.hint = multi.rival.proposer;
@@ -252,8 +267,7 @@ impl Replica {
         }
     }
 
-    fn arm_retransmit(&mut self, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
+    fn arm_retransmit(&mut self, after: Span, effects: &mut Effects) {
         let multi = self.multi();
         if !multi.is_retransmit_armed {
             multi.is_retransmit_armed = true;
@@ -263,26 +277,16 @@ impl Replica {
 
     /// Sends again, to everybody who has not answered, what has no quorum after a time-out.
     pub(super) fn retransmit(&mut self, now: Time, effects: &mut Effects) {
-        let everybody = self.config.everybody();
         self.forget_finished();
         let multi = self.multi();
         multi.is_retransmit_armed = false;
-        match &mut multi.state {
-            State::Idle => return,
-            State::Preparing(preparing) => {
-                let missing = everybody.difference(preparing.promises);
-                effects.notes.push(Note::Retransmitted);
-                self.send_prepare(missing, effects);
-            }
-            State::Leading { ballot, .. } => {
-                let ballot = *ballot;
-                self.propose_overdue(now, ballot, effects);
-            }
-        }
-        let multi = self.multi();
-        let is_open = multi.in_flight.range(Slot::ZERO).next().is_some();
-        if is_open || matches!(multi.state, State::Preparing(_)) {
-            self.arm_retransmit(effects);
+        let after = match &multi.state {
+            State::Idle => None,
+            State::Preparing(_) => Some(self.prepare_again(now, effects)),
+            State::Leading { .. } => self.propose_overdue(now, effects),
+        };
+        if let Some(after) = after {
+            self.arm_retransmit(after, effects);
         }
     }
 }

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 
 use super::acceptor::{Acceptor, Promise};
 use super::ballot::{Ballot, Rounds};
+use super::catch_up::arm_catch_up;
 use super::classic::Classic;
 use super::config::{Config, Election, Mode};
 use super::impossible;
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::{Multi, Promised};
+use super::requests::Requests;
 use super::snapshot::{Fetching, Lent};
 use super::window::Window;
 use super::{Effects, Input};
@@ -38,8 +40,16 @@ pub struct Replica {
     forgettable_below: Slot,
     /// Slots below this are durably executed here.
     pub(super) durable_below: Slot,
+    /// The requests that it proposed, and where.
+    pub(super) requests: Requests,
+    /// All that it was given to send before has left then, as far as it knows how fast it sends.
+    pub(super) sent_until: Time,
     /// The end of the slots that were asked for: until they are executed, they are asked for again.
     pub(super) learning_below: Slot,
+    /// Whom it asked for them last.
+    pub(super) asked: Option<NodeId>,
+    /// When it did, or was taught something since.
+    pub(super) taught_at: Time,
     /// The state that it was sent so far, or waits for.
     pub(super) fetching: Fetching,
     /// The state that others are being sent.
@@ -144,7 +154,11 @@ impl Replica {
             proposer,
             awaiting: Window::default(),
             executed: BTreeMap::new(),
+            requests: Requests::default(),
+            sent_until: Time::ZERO,
             learning_below: Slot::ZERO,
+            asked: None,
+            taught_at: Time::ZERO,
             fetching: Fetching::default(),
             lent: None,
             is_rejoining: false,
@@ -175,7 +189,8 @@ impl Replica {
         self.send_when_reserved(below, effects);
         if self.is_rejoining {
             effects.send(self.config.others(), self.everything_after_execution());
-            self.arm_catch_up(effects);
+            self.taught_at = now;
+            arm_catch_up(self.config.timing.retransmit_after, effects);
         }
         self.listen(now, effects);
         if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
@@ -313,7 +328,7 @@ impl Replica {
             Message::Values { first, values, executed_below } => {
                 self.handle_values(now, from, first, values, executed_below, effects);
             }
-            Message::Trimmed { below } => self.handle_trimmed(from, below, effects),
+            Message::Trimmed { below } => self.handle_trimmed(now, from, below, effects),
             Message::Fetch { executed_below, begun } => {
                 self.handle_fetch(from, executed_below, begun, effects);
             }
@@ -488,11 +503,11 @@ impl Replica {
         match TimerKind::of(timer) {
             TimerKind::Retransmit => self.retransmit(now, effects),
             TimerKind::Announce => self.announce(effects),
-            TimerKind::CatchUp => self.catch_up_again(effects),
+            TimerKind::CatchUp => self.catch_up_again(now, effects),
             TimerKind::Election => self.doubt(now, effects),
             TimerKind::Heartbeat => self.beat(now, effects),
             TimerKind::Fill => self.fill_holes(now, effects),
-            TimerKind::Attempt(slot) => self.attempt_again(slot, effects),
+            TimerKind::Attempt(slot) => self.attempt_again(now, slot, effects),
         }
     }
 
@@ -532,6 +547,7 @@ impl Protocol for Replica {
     type Checkpoint = Checkpoint;
 
     fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
+        let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
         match input {
             Input::Start => self.start(now, effects),
             Input::Message { from, message } => self.handle_message(now, from, message, effects),
@@ -548,6 +564,7 @@ impl Protocol for Replica {
             }
         }
         self.forget_some();
+        self.count_sent(now, before, effects);
     }
 
     fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {

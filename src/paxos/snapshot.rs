@@ -38,8 +38,8 @@
 //! replica that said so for its state ([`Message::Fetch`]), which answers with the first parts of it
 //! ([`Message::Snapshot`]); when it has them, it asks for the next.
 //! So nobody is sent a state that it did not ask for, nor more at once than a connection holds back.
-//! One state at a time is asked for, again only when for a time-out no part has come, and then from
-//! the first part that is missing.
+//! One state at a time is asked for, again only when for a time-out no part has come, of the next
+//! replica then, and from the first part that is missing.
 //! Whoever is asked keeps the state as it was until the last of its parts has left, and lends it to all
 //! who ask meanwhile; to one who then dies it is lent until the next asks.
 
@@ -47,6 +47,7 @@ use std::collections::BTreeMap;
 
 use super::Effects;
 use super::ballot::Ballot;
+use super::catch_up::arm_catch_up;
 use super::config::Retention;
 use super::message::Message;
 use super::replica::{Proposer, Replica};
@@ -174,7 +175,13 @@ impl Replica {
     }
 
     /// What was asked of `from` is forgotten there: its state is asked for, unless one is on its way.
-    pub(super) fn handle_trimmed(&mut self, from: NodeId, below: Slot, effects: &mut Effects) {
+    pub(super) fn handle_trimmed(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        below: Slot,
+        effects: &mut Effects,
+    ) {
         let executed_below = self.learner.executed_below();
         if below <= executed_below {
             return;
@@ -183,8 +190,9 @@ impl Replica {
         self.learning_below = self.learning_below.max(below);
         if !self.fetching.is_asked {
             self.fetching.is_asked = true;
+            (self.asked, self.taught_at) = (Some(from), now);
             effects.send(NodeSet::only(from), self.fetching.question(executed_below));
-            self.arm_catch_up(effects);
+            arm_catch_up(self.config.timing.retransmit_after, effects);
         }
     }
 
@@ -248,13 +256,14 @@ impl Replica {
         if executed_below <= self.learner.executed_below() || is_unasked {
             return;
         }
+        self.taught_at = now;
         if let Some(parts) = self.fetching.take(executed_below, part, part_count, content) {
             self.fetching = Fetching::default();
             let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
             let machine = KeyValue::from_parts(parts);
             self.install(now, executed_below, machine, bytes, effects);
             if self.learner.executed_below() < self.learning_below {
-                self.ask(from, self.learner.executed_below(), self.learning_below, effects);
+                self.ask(now, from, self.learner.executed_below(), self.learning_below, effects);
             }
         } else if self.fetching.begun() >= self.fetching.asked_below {
             let executed_below = self.learner.executed_below();
@@ -281,7 +290,7 @@ impl Replica {
         self.is_rejoining = false;
         self.awaiting.forget_below(below);
         match self.proposer {
-            Proposer::Classic(_) => self.pass_over_attempts(below, effects),
+            Proposer::Classic(_) => self.pass_over_attempts(now, below, effects),
             Proposer::Multi(_) => self.pass_over_proposals(now, below, effects),
         }
         self.execute(now, effects);

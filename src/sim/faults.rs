@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::client::Client;
+use super::fabric::Fabric;
 use super::network::node;
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
@@ -236,7 +237,8 @@ impl<P: Protocol> World<P> {
 
     /// Makes links and disks what the faults that last make of them.
     fn apply(&mut self) {
-        self.fabric.network.set_conditions(&self.agenda.active);
+        let Fabric { now, network, queue, .. } = &mut self.fabric;
+        network.set_conditions(*now, &self.agenda.active, queue);
         for (number, replica) in self.nodes.iter_mut().enumerate() {
             let slow = self.agenda.active.iter().filter_map(|active| match active.harm {
                 Harm::SlowDisk { replica, by } if replica == node(number) => Some(by),

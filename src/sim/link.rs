@@ -1,5 +1,5 @@
-//! A directed link of the simulator: [what becomes of each message](crate::link), and the messages that
-//! are under way.
+//! A directed link of the simulator: [what becomes of each message](crate::link), what its
+//! [connection](super::connection) makes of that, and the messages that are under way.
 //!
 //! What is under way waits here in the order of arrival, and only the first of it is in the event
 //! queue.
@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
+use super::connection::Connection;
 use super::queue::{Event, Queue, Source};
-use crate::link::{Conditions, Fate, Link as Model};
+use crate::link::{Carried, Conditions, Fate, Link as Model};
 use crate::time::{Span, Time};
 
 /// What the envelope of a message takes on the wire beside its encoding, for links of finite
@@ -40,16 +41,111 @@ pub(super) struct Link<T> {
     armed: Option<Event>,
     source: Source,
     model: Model,
+    carrier: Option<Box<Carrier<T>>>,
+    /// How often a message was lost and sent again, and how often one waited at its sender.
+    pub(super) mended: Mended,
+}
+
+/// What a connection mended of what its link did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mended {
+    pub(super) lost: u64,
+    pub(super) queue_dropped: u64,
+}
+
+/// The connection on a link.
+#[derive(Debug)]
+struct Carrier<T> {
+    connection: Connection,
+    round_trip: Span,
+    /// Nothing has arrived since then.
+    severed_at: Option<Time>,
+    /// What it was given since.
+    held: Vec<T>,
+    held_bytes: u64,
 }
 
 impl<T> Link<T> {
-    pub(super) const fn new(model: Model, source: Source) -> Self {
-        Self { under_way: VecDeque::new(), armed: None, source, model }
+    pub(super) fn new(
+        model: Model,
+        source: Source,
+        connection: Option<Connection>,
+        round_trip: Span,
+    ) -> Self {
+        let (severed_at, held, held_bytes) = (None, Vec::new(), 0);
+        let carrier = connection.map(|connection| {
+            Box::new(Carrier { connection, round_trip, severed_at, held, held_bytes })
+        });
+        let mended = Mended::default();
+        Self { under_way: VecDeque::new(), armed: None, source, model, carrier, mended }
     }
 
-    /// What it does from now on.
-    pub(super) fn set_conditions(&mut self, conditions: Conditions) {
+    /// What it does from `now` on; if it is whole again, what its connection holds is sent again, each
+    /// message when it has passed what `leave` says.
+    pub(super) fn set_conditions(
+        &mut self,
+        now: Time,
+        conditions: Conditions,
+        mut leave: impl FnMut(Time, &T) -> Time,
+        queue: &mut Queue,
+    ) where
+        T: Serialize,
+    {
         self.model.set_conditions(conditions);
+        let is_severed = self.model.is_severed();
+        let Some(carrier) = &mut self.carrier else { return };
+        if is_severed {
+            carrier.severed_at = carrier.severed_at.or(Some(now));
+            return;
+        }
+        let Some(since) = carrier.severed_at.take() else { return };
+        carrier.held_bytes = 0;
+        let held = std::mem::take(&mut carrier.held);
+        if now.since(since) > carrier.connection.idle_timeout {
+            return;
+        }
+        let again_at = now + carrier.round_trip;
+        for message in held {
+            let at = leave(again_at, &message);
+            self.carry(at, message, queue);
+        }
+    }
+
+    /// Its connection is lost, and all that it holds.
+    pub(super) fn disconnect(&mut self) {
+        if let Some(carrier) = &mut self.carrier {
+            (carrier.held, carrier.held_bytes) = (Vec::new(), 0);
+        }
+    }
+
+    /// What a connection makes of a message: it holds it, or sends it until it arrives.
+    #[cold]
+    fn carry(&mut self, at: Time, message: T, queue: &mut Queue) -> Fate
+    where
+        T: Serialize,
+    {
+        let Some(carrier) = &mut self.carrier else { return Fate::Lost };
+        let Connection { is_ordered, window_bytes, idle_timeout } = carrier.connection;
+        if let Some(since) = carrier.severed_at {
+            let bytes = wire_bytes(&message);
+            if at.since(since) > idle_timeout {
+                (carrier.held, carrier.held_bytes) = (Vec::new(), 0);
+            } else if carrier.held_bytes + bytes <= window_bytes {
+                carrier.held_bytes += bytes;
+                carrier.held.push(message);
+            }
+            return Fate::Lost;
+        }
+        let again_after = Connection::mends_after(carrier.round_trip);
+        let bytes = || wire_bytes(&message);
+        let fate = self.model.send_until_carried(at, bytes, again_after, is_ordered, window_bytes);
+        let Some(Carried { arrives_at, lost_count, has_waited }) = fate else {
+            return Fate::QueueFull;
+        };
+        self.mended.lost += lost_count;
+        self.mended.queue_dropped += u64::from(has_waited);
+        self.insert(arrives_at, message, queue);
+        Fate::Arrives(arrives_at)
     }
 
     /// Takes a message that is sent `at`.
@@ -72,6 +168,9 @@ impl<T> Link<T> {
     where
         T: Clone + Serialize,
     {
+        if self.carrier.is_some() {
+            return self.carry(at, message, queue);
+        }
         let fate = self.model.send(at, || wire_bytes(&message));
         match fate {
             Fate::Arrives(arrives_at) => self.insert(arrives_at, message, queue),

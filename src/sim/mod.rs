@@ -9,10 +9,12 @@
 //! Virtual time is in nanoseconds and begins at 0, when the replicas start; the first operation is
 //! issued 100 ms later, as in a live trial.
 //!
-//! What it does not do: it encodes nothing (a message travels as a value), and knows no connections: a
-//! message that is lost stays lost, while a live link sends again what its datagrams lost.
+//! What it does not do: it encodes nothing (a message travels as a value), and knows of packets only what
+//! a [`Connection`] makes of their loss.
 
 mod client;
+mod connection;
+pub use connection::Connection;
 mod disk;
 mod fabric;
 mod faults;

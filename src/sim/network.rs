@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::connection::Connection;
 use super::faults::Active;
-use super::link::{LEAST_DELAY, Link, wire_bytes};
+use super::link::{LEAST_DELAY, Link, Mended, wire_bytes};
 use super::queue::{Kind, Queue, Source};
-use super::settings::Service;
+use super::settings::Settings;
 use crate::command::{ClientId, Command};
 use crate::deployment::{self, Deployment, MemberName, site};
 use crate::link::{Fate, Link as Model, Wire, streams};
@@ -19,6 +20,9 @@ pub(super) struct Network<M> {
     n: usize,
     client_count: usize,
     settings: deployment::Network,
+    connection: Option<Connection>,
+    /// Messages that found no room for the uplink of their sender, and waited there.
+    waited_count: u64,
     /// What all that a replica sends goes through first.
     uplinks: Vec<Wire>,
     /// From replica (row) to replica (column).
@@ -32,7 +36,8 @@ pub(super) struct Network<M> {
 impl<M: Clone + Serialize> Network<M> {
     /// As the live emulation does, a link delays by so much less as its ends take by themselves when they
     /// are idle, so that both worlds have the delays asked for and add only what queues.
-    pub(super) fn new(deployment: &Deployment, service: Service) -> Self {
+    pub(super) fn new(deployment: &Deployment, settings: &Settings) -> Self {
+        let Settings { service, connection } = *settings;
         let n = deployment.links.replica_regions.len();
         let client_count = deployment.links.client_regions.len();
         let replicas: Vec<MemberName> =
@@ -43,18 +48,32 @@ impl<M: Clone + Serialize> Network<M> {
             n,
             client_count,
             settings: deployment.network,
+            connection,
+            waited_count: 0,
             uplinks: vec![Wire::default(); n],
             links: table(
                 deployment,
                 &replicas,
                 &replicas,
-                Kind::Link,
-                service.send + service.receive,
+                (Kind::Link, service.send + service.receive),
+                connection,
             ),
-            requests: table(deployment, &clients, &replicas, Kind::Request, service.receive),
-            replies: table(deployment, &replicas, &clients, Kind::Reply, service.send),
+            requests: table(
+                deployment,
+                &clients,
+                &replicas,
+                (Kind::Request, service.receive),
+                connection,
+            ),
+            replies: table(
+                deployment,
+                &replicas,
+                &clients,
+                (Kind::Reply, service.send),
+                connection,
+            ),
         };
-        network.set_conditions(&[]);
+        network.set_conditions(Time::ZERO, &[], &mut Queue::default());
         network
     }
 
@@ -119,7 +138,40 @@ impl<M: Clone + Serialize> Network<M> {
         let Some(bits_per_s) = self.settings.uplink_bits_per_s else { return Some(at) };
         let queue_bytes_max = self.settings.conditions.queue_bytes_max;
         let uplink = &mut self.uplinks[usize::from(from.0)];
-        uplink.pass(at, wire_bytes(message), bits_per_s, queue_bytes_max)
+        let bytes = wire_bytes(message);
+        let Some(Connection { window_bytes, .. }) = self.connection else {
+            return uplink.pass(at, bytes, bits_per_s, queue_bytes_max);
+        };
+        let (passed_at, has_waited) =
+            uplink.pass_or_wait(at, bytes, bits_per_s, queue_bytes_max, window_bytes)?;
+        self.waited_count += u64::from(has_waited);
+        Some(passed_at)
+    }
+
+    /// What connections mended so far.
+    pub(super) fn mended(&self) -> Mended {
+        let links = self.links.iter().map(|link| link.mended);
+        let links = links.chain(self.requests.iter().map(|link| link.mended));
+        let links = links.chain(self.replies.iter().map(|link| link.mended));
+        let waited = Mended { lost: 0, queue_dropped: self.waited_count };
+        links.fold(waited, |sum, link| Mended {
+            lost: sum.lost + link.lost,
+            queue_dropped: sum.queue_dropped + link.queue_dropped,
+        })
+    }
+
+    /// A replica crashed: what its connections and those to it hold is lost.
+    pub(super) fn disconnect(&mut self, replica: NodeId) {
+        let (n, clients, replica) = (self.n, self.client_count, usize::from(replica.0));
+        for (index, link) in self.links.iter_mut().enumerate() {
+            if index / n == replica || index % n == replica {
+                link.disconnect();
+            }
+        }
+        for client in 0..clients {
+            self.requests[client * n + replica].disconnect();
+            self.replies[replica * clients + client].disconnect();
+        }
     }
 
     /// Takes back what `from` was given from this sequence number on and has not put on the wire.
@@ -132,15 +184,25 @@ impl<M: Clone + Serialize> Network<M> {
     }
 
     /// What all links do while these faults last; those of clients know no faults.
-    pub(super) fn set_conditions(&mut self, active: &[Active]) {
+    pub(super) fn set_conditions(&mut self, now: Time, active: &[Active], queue: &mut Queue) {
         let base = self.settings.conditions;
-        self.requests.iter_mut().for_each(|link| link.set_conditions(base));
-        self.replies.iter_mut().for_each(|link| link.set_conditions(base));
+        for link in &mut self.requests {
+            link.set_conditions(now, base, |at, _| at, queue);
+        }
+        for link in &mut self.replies {
+            link.set_conditions(now, base, |at, _| at, queue);
+        }
         for (index, link) in self.links.iter_mut().enumerate() {
             let [from, to] =
                 [index / self.n, index % self.n].map(|index| MemberName::Replica(node(index)));
             let harms = active.iter().map(|active| &active.harm);
-            link.set_conditions(self.settings.under(harms, from, to));
+            let conditions = self.settings.under(harms, from, to);
+            let uplink = &mut self.uplinks[index / self.n];
+            let leave = |at, message: &M| match self.settings.uplink_bits_per_s {
+                Some(bits) => uplink.pass(at, wire_bytes(message), bits, None).unwrap_or(at),
+                None => at,
+            };
+            link.set_conditions(now, conditions, leave, queue);
         }
     }
 }
@@ -154,8 +216,8 @@ fn table<T>(
     deployment: &Deployment,
     from: &[MemberName],
     to: &[MemberName],
-    kind: Kind,
-    baseline: Span,
+    (kind, baseline): (Kind, Span),
+    connection: Option<Connection>,
 ) -> Vec<Link<T>> {
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
     pairs
@@ -166,7 +228,8 @@ fn table<T>(
             let (delay, _) = deployment.links.between(from, to).shorter_by(baseline);
             let (id, correlation) = (streams::id(from, to), deployment.network.correlation);
             let model = Model::new(deployment.seed, id, delay, correlation, LEAST_DELAY);
-            Link::new(model, Source { kind, index })
+            let round_trip = deployment.links.round_trip(from, to);
+            Link::new(model, Source { kind, index }, connection, round_trip)
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::connection::Connection;
 use crate::time::Span;
 
 /// The world around the replicas.
@@ -9,6 +10,8 @@ use crate::time::Span;
 pub struct Settings {
     /// What work costs.
     pub service: Service,
+    /// What carries messages; without it what a link loses stays lost.
+    pub connection: Option<Connection>,
 }
 
 /// How long a replica takes for its work; nothing by default, so that what is left is the protocol.

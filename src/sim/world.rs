@@ -11,6 +11,7 @@ use std::fmt::Display;
 use super::client::Client;
 use super::fabric::Fabric;
 use super::faults::{Agenda, Planned, index};
+use super::link::Mended;
 use super::network::{Network, node};
 use super::node::{Node, Settings as NodeSettings};
 use super::observer::Observer;
@@ -80,7 +81,7 @@ impl<P: Protocol> World<P> {
             fabric: Fabric {
                 now: Time::ZERO,
                 queue: Queue::default(),
-                network: Network::new(deployment, settings.service),
+                network: Network::new(deployment, settings),
                 service: settings.service,
                 counts: Counts::default(),
                 observer: None,
@@ -211,7 +212,10 @@ impl<P: Protocol> World<P> {
     }
 
     /// Ends the world where it is.
-    pub fn finish(self) -> Outcome {
+    pub fn finish(mut self) -> Outcome {
+        let Mended { lost, queue_dropped } = self.fabric.network.mended();
+        self.fabric.counts.lost += lost;
+        self.fabric.counts.queue_dropped += queue_dropped;
         let mut outcome = Outcome {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),

@@ -124,6 +124,7 @@ fn weather() -> Settings {
             send: Span::from_micros(5),
             sync: Span::from_millis(30),
         },
+        ..Settings::default()
     }
 }
 

@@ -13,7 +13,13 @@ const HEARTBEAT: Span = Span::from_millis(100);
 const MISSES: u32 = 10;
 
 /// The `[election]` section of a file.
-pub(super) fn election(typed: &file::Election, links: &Links) -> Result<Election, Refused> {
+///
+/// A heartbeat may be behind a value that takes `transmission` to all other replicas.
+pub(super) fn election(
+    typed: &file::Election,
+    links: &Links,
+    transmission: Span,
+) -> Result<Election, Refused> {
     let zero = |at, key| Refused::new(at, Error::Zero { key });
     let length = |typed: &toml::Spanned<file::Length>| Span::from(typed.get_ref().0);
     let heartbeat = typed.heartbeat.as_ref().map_or(HEARTBEAT, length);
@@ -32,7 +38,7 @@ pub(super) fn election(typed: &file::Election, links: &Links) -> Result<Election
         _ => return Ok(Election::Fixed),
     };
     // A leader asks its followers whether they still hear it; the answer takes a round trip.
-    let least = longest_round_trip(links) + heartbeat;
+    let least = longest_round_trip(links) + heartbeat + transmission;
     if timeout <= least {
         let at = typed.misses.as_ref().map(toml::Spanned::span);
         let at = at.or_else(|| typed.heartbeat.as_ref().map(toml::Spanned::span));

@@ -53,7 +53,7 @@ pub enum Error {
     Impatient {
         /// The time-out.
         timeout: Span,
-        /// The longest round trip and a heartbeat.
+        /// The longest round trip, a heartbeat, and a value on its way to all others.
         least: Span,
     },
     /// Phase-2 quorums that would be announced once, with nobody to announce another.

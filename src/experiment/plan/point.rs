@@ -40,7 +40,7 @@ pub struct Point {
     pub profile_file: Option<PathBuf>,
     /// The delays between replicas and clients, and their regions.
     pub links: Links,
-    /// How members send to one another; the simulator knows messages only.
+    /// How members send to one another; of this the simulator knows the streams, a window and a time-out.
     pub transport: Transport,
     /// How precisely live links delay.
     pub precision: Precision,
@@ -116,14 +116,18 @@ impl Point {
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
-        let election = election::election(&file.election, &places.links)?;
+        let others = places.links.replica_regions.len() - 1;
+        let transmission = network.capacity().takes(workload.value_bytes, others);
+        let election = election::election(&file.election, &places.links, transmission)?;
+        let transport = transport::transport(&file.transport)?;
         Ok(Self {
             label: String::new(),
             settings: Vec::new(),
             profile: places.profile,
             profile_file: places.profile_file,
             links: places.links,
-            transport: transport::transport(&file.transport)?,
+            sim: simulated::settings(file, &transport),
+            transport,
             precision: emulation::precision(file)?,
             probe: probe::probe(&file.probe)?,
             variants,
@@ -133,7 +137,6 @@ impl Point {
             election,
             retention: file.log.retention(),
             network,
-            sim: simulated::settings(file),
             has_service: file.service.is_some(),
             warmup: length(&file.workload.warmup, WARMUP),
             duration,

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::experiment::file;
-use crate::sim::{Service, Settings};
+use crate::runtime::net::{Layout, Transport};
+use crate::sim::{Connection, Service, Settings};
+use crate::time::Span;
 
 /// Something that a file asks for and the live backend cannot do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +17,15 @@ pub(super) struct Simulated {
 }
 
 /// What the simulator is told beside the deployment.
-pub(super) fn settings(file: &file::File) -> Settings {
+///
+/// Of the transport it knows whether what is lost is sent again, and what waits for it meanwhile.
+pub(super) fn settings(file: &file::File, transport: &Transport) -> Settings {
     let file::Service { receive, send, sync } = file.service.unwrap_or_default();
     let service = Service { receive: receive.0.into(), send: send.0.into(), sync: sync.0.into() };
-    Settings { service }
+    let connection = Connection {
+        is_ordered: transport.streams == Layout::One,
+        window_bytes: transport.send_window_bytes,
+        idle_timeout: Span::from_millis(transport.idle_timeout_ms),
+    };
+    Settings { service, connection: (transport.streams != Layout::Datagrams).then_some(connection) }
 }

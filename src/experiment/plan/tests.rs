@@ -526,6 +526,9 @@ fn a_time_out_within_which_no_answer_comes_is_refused_where_it_was_typed() {
     // Both are as they are without a word: it is the mode that asks for the impossible.
     let typed = ["suspected after 1000.0 ms", "takes it 1300.0 ms", ":38:8", help];
     check_election("uniform:1200ms", timeout, &typed);
+    // A value of 128 bytes is on its way to four others for 1.5 s.
+    let narrow = format!("{timeout}\n[network]\nuplink_mbit_per_s = 0.004");
+    check_election("uniform:500ms", &narrow, &["suspected after 1000.0 ms", ":38:8", help]);
     let fixed = GOOD.replace("aws-2025-07", "uniform:1200ms");
     plan(&source(&format!("{fixed}\n[election]\nmode = \"fixed\"")));
 }

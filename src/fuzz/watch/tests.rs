@@ -34,7 +34,7 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
 }
 
 fn watch() -> Watch {
-    Watch::new(&QuorumSystem::majority(3), 1, false)
+    Watch::new(&QuorumSystem::majority(3), 1, false, true)
 }
 
 fn broken(verdict: Verdict) -> (Property, String) {
@@ -157,4 +157,27 @@ fn a_slot_is_chosen_when_its_quorum_is_full() {
     // A later slot is under way.
     vote_of(0, ballot(1, 0), 1, 8, &mut watch).unwrap();
     assert_eq!(watch.end_chosen_at(), None);
+}
+
+#[test]
+fn a_request_that_a_leader_proposes_twice_is_found() {
+    let propose = |watch: &mut Watch, by: u8, ballot: Ballot, slot: u64, key: u64| {
+        let (slot, value) = (Slot(slot), Value::Command(command(key)));
+        let message = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };
+        watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new())
+    };
+    let mut watch = watch();
+    // Again in its slot, and by the next leader, which adopts one and was asked for the other.
+    propose(&mut watch, 0, ballot(1, 0), 4, 7).unwrap();
+    propose(&mut watch, 0, ballot(1, 0), 4, 7).unwrap();
+    propose(&mut watch, 1, ballot(2, 1), 4, 7).unwrap();
+    propose(&mut watch, 1, ballot(2, 1), 5, 7).unwrap();
+    propose(&mut watch, 0, ballot(1, 0), 5, 8).unwrap();
+    let (property, sentence) = broken(propose(&mut watch, 0, ballot(1, 0), 6, 7));
+    assert_eq!(property, Property::ProposedOnce);
+    assert_eq!(sentence, "r0 proposed 7? (c0, request 7) in slot 4 and again in slot 6, at (1.r0)");
+    // Classic Paxos moves a command whose slot went to another.
+    let mut watch = Watch::new(&QuorumSystem::majority(3), 1, false, false);
+    propose(&mut watch, 0, ballot(1, 0), 4, 7).unwrap();
+    propose(&mut watch, 0, ballot(1, 0), 6, 7).unwrap();
 }

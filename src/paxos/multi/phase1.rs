@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Multi, State};
+use super::{Multi, Resending, State};
 use crate::paxos::Effects;
 use crate::paxos::ballot::Ballot;
 use crate::paxos::message::{Scope, Value, Vote};
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::{Note, Slot};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// A phase 1 under way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub(super) struct Preparing {
     /// The vote of the highest ballot in each slot that any promise reported.
     reported: BTreeMap<Slot, Vote>,
     since: Time,
+    /// When it began, or a part of a promise came last.
+    heard_at: Time,
 }
 
 /// What a promise for all slots from `first` on reports.
@@ -86,10 +88,11 @@ impl Replica {
             trimmed: (Slot::ZERO, myself),
             reported: BTreeMap::new(),
             since: now,
+            heard_at: now,
         });
         let contacts = self.config.phase1_contacts(allies);
         self.send_prepare(contacts, effects);
-        self.arm_retransmit(effects);
+        self.arm_retransmit(self.config.timing.retransmit_after, effects);
     }
 
     /// A promise for all slots: with a phase-1 quorum of them the proposer leads.
@@ -126,12 +129,30 @@ impl Replica {
         preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
         if let Some(below) = reported_below {
             preparing.partial.insert(from, below);
+            preparing.heard_at = now;
             self.send_prepare(NodeSet::only(from), effects);
         } else {
             preparing.partial.remove(&from);
             preparing.promises.insert(from);
             self.lead_when_level(now, effects);
         }
+    }
+
+    /// Phase 1a again, to everybody who has not promised, unless parts of promises are coming in; after how
+    /// long to look again.
+    pub(super) fn prepare_again(&mut self, now: Time, effects: &mut Effects) -> Span {
+        let (timing, everybody) = (self.config.timing, self.config.everybody());
+        let State::Preparing(preparing) = &self.multi().state else {
+            unreachable!("only a proposer in phase 1 prepares again")
+        };
+        let waited = now.since(preparing.heard_at);
+        if waited < timing.retransmit_after {
+            return Span(timing.retransmit_after.0 - waited.0);
+        }
+        let missing = everybody.difference(preparing.promises);
+        effects.notes.push(Note::Retransmitted);
+        self.send_prepare(missing, effects);
+        timing.patience(waited)
     }
 
     /// Phase 1a of the ballot under way, to each of `to` from where on its votes are not known.
@@ -165,7 +186,7 @@ impl Replica {
         if self.learner.executed_below() >= trimmed_below {
             self.lead(now, effects);
         } else {
-            self.handle_trimmed(trimmed_by, trimmed_below, effects);
+            self.handle_trimmed(now, trimmed_by, trimmed_below, effects);
         }
     }
 
@@ -178,12 +199,15 @@ impl Replica {
     fn lead(&mut self, now: Time, effects: &mut Effects) {
         let executed_below = self.learner.executed_below();
         let learned_end = self.learner.end();
+        // Of the requests that were asked for here before, those proposed now are known again.
+        self.requests.clear();
         let multi = self.multi();
         let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
             unreachable!("only a proposer in phase 1 begins to lead")
         };
         let Preparing { ballot, from, quorum, mut reported, since, granted_at, .. } = preparing;
         multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
+        multi.resending = Resending::default();
         let mut own = std::mem::take(&mut multi.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
         let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
@@ -213,7 +237,9 @@ impl Replica {
         let phase1 = granted_at.unwrap_or(now).since(since);
         effects.notes.push(Note::Leading { phase1, adopted_count, filled_count });
         while let Some((submitted, command)) = self.multi().queue.pop_front() {
-            self.propose_next(now, command, submitted, effects);
+            if !self.is_retry(&command, effects) {
+                self.propose_next(now, command, submitted, effects);
+            }
         }
         // What an earlier leader told may have been lost with it.
         self.multi().announced_below = Slot::ZERO;

@@ -7,7 +7,8 @@ use crate::paxos::ballot::Ballot;
 use crate::paxos::config::SendPolicy;
 use crate::paxos::message::{Message, Value};
 use crate::paxos::replica::{Awaiting, Proposer, Replica, TimerKind};
-use crate::protocol::{Note, Reply, Slot};
+use crate::paxos::requests::Place;
+use crate::protocol::{Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -15,14 +16,12 @@ use crate::time::{Span, Time};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Proposal {
     pub(super) value: Value,
-    votes: NodeSet,
+    pub(super) votes: NodeSet,
     pub(super) submitted: Time,
-    proposed: Time,
-    sent: Time,
+    pub(super) proposed: Time,
+    /// When it has left, the last time that it was sent.
+    pub(super) sent: Time,
 }
-
-/// The most proposals sent again at once: the rest follow with the next time-out.
-const RETRANSMIT_LIMIT: usize = 1024;
 
 impl Replica {
     pub(super) fn propose_next(
@@ -39,7 +38,7 @@ impl Replica {
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who let a proposal wait.
-    fn phase2_contacts(&mut self) -> NodeSet {
+    pub(super) fn phase2_contacts(&mut self) -> NodeSet {
         let (everybody, own_quorum) = (self.config.everybody(), self.own_quorum());
         let hopeful = everybody.difference(self.multi().silent);
         match (self.config.send, own_quorum) {
@@ -68,6 +67,10 @@ impl Replica {
         let others = self.config.others();
         let contacts = self.phase2_contacts();
         let is_thrifty = !others.is_subset(contacts);
+        let sent = self.put_on_wire(now, &value, contacts);
+        if let Value::Command(command) = &value {
+            self.requests.put(command, Place::Slot(slot));
+        }
         let multi = self.multi();
         let State::Leading { ballot, .. } = multi.state else {
             unreachable!("only a leader proposes")
@@ -77,14 +80,14 @@ impl Replica {
             votes: NodeSet::EMPTY,
             submitted,
             proposed: now,
-            sent: now,
+            sent,
         };
         multi.in_flight.insert(slot, proposal);
         if !is_thrifty {
             multi.announced_below = multi.announced_below.max(chosen_below);
         }
         self.send_phase2a(contacts, ballot, slot, value, effects);
-        self.arm_retransmit(effects);
+        self.arm_retransmit(sent.since(now) + self.config.timing.retransmit_after, effects);
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
@@ -115,6 +118,9 @@ impl Replica {
         }
         self.execute(now, effects);
         self.forget_finished();
+        if matches!(&self.proposer, Proposer::Multi(multi) if multi.resending.is_under_way()) {
+            self.send_again(now, effects);
+        }
     }
 
     /// `slot` is chosen: if it was proposed here, its client is answered when it executes.
@@ -136,9 +142,11 @@ impl Replica {
             self.give_up(now, effects);
         }
         let Some(proposal) = proposal else { return };
+        self.multi().resending.acknowledge(slot, proposal.value.size());
         let Some(command) = proposal.value.command() else { return };
         let request = command.request;
         if proposal.value != *value {
+            self.requests.lose(request, slot);
             // A deposed leader's command lost its slot; its client asks again elsewhere.
             let myself = self.config.id;
             let leader = self.multi().leader_of(myself);
@@ -176,16 +184,17 @@ impl Replica {
         let multi = self.multi();
         let leader = multi.leader_of(myself);
         let is_preparing = matches!(multi.state, State::Preparing(_));
+        let is_rival_known = multi.rival >= multi.last;
         let passed: Vec<Proposal> = multi.in_flight.take_below(below).collect();
         for Proposal { value, submitted, .. } in passed {
             let Value::Command(command) = value else { continue };
             if is_preparing {
-                multi.queue.push_back((submitted, command));
+                self.queue(submitted, command);
             } else {
                 effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }
         }
-        if was_leading && multi.rival < multi.last {
+        if was_leading && !is_rival_known {
             self.campaign(now, effects);
         }
     }
@@ -215,35 +224,6 @@ impl Replica {
         if below > multi.announced_below {
             multi.announced_below = below;
             effects.send(others, Message::Chosen { ballot, first: Slot::ZERO, below });
-        }
-    }
-
-    /// Proposes again what has no quorum after a time-out.
-    ///
-    /// The first attempt may have gone to the nearest quorum only; one of its members may be down
-    /// for good, so the second never repeats that choice.
-    pub(super) fn propose_overdue(&mut self, now: Time, ballot: Ballot, effects: &mut Effects) {
-        let timeout = self.config.timing.retransmit_after;
-        let everybody = self.config.everybody();
-        let contacts = match self.config.send {
-            SendPolicy::All => NodeSet::EMPTY,
-            SendPolicy::Quorum => self.phase2_contacts(),
-        };
-        let in_flight = self.multi().in_flight.range(Slot::ZERO);
-        let overdue: Vec<Slot> = in_flight
-            .filter(|(_, proposal)| now.since(proposal.sent) >= timeout)
-            .map(|(slot, _)| slot)
-            .take(RETRANSMIT_LIMIT)
-            .collect();
-        for slot in overdue {
-            let multi = self.multi();
-            let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
-            proposal.sent = now;
-            multi.silent = multi.silent.union(contacts.difference(proposal.votes));
-            let missing = everybody.difference(proposal.votes);
-            let value = proposal.value.clone();
-            self.send_phase2a(missing, ballot, slot, value, effects);
-            effects.notes.push(Note::Retransmitted);
         }
     }
 }

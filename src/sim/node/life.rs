@@ -50,6 +50,7 @@ impl<P: Protocol> Node<P> {
         if let Some((_, sequence)) = self.departures.get(left) {
             counts.missed += fabric.network.recall(self.settings.id, *sequence, &mut fabric.queue);
         }
+        fabric.network.disconnect(self.settings.id);
         self.departures.clear();
         self.inbox.clear();
         self.loopback.clear();

@@ -1,5 +1,6 @@
 //! The mechanics of a world, with a protocol so small that every instant can be computed by hand.
 
+mod connections;
 mod elections;
 mod faults;
 mod links;
@@ -169,7 +170,7 @@ fn trio(settings: &Settings) -> World<Counter> {
 }
 
 fn service(service: Service) -> Settings {
-    Settings { service }
+    Settings { service, connection: None }
 }
 
 fn network(conditions: Conditions) -> Network {

@@ -103,7 +103,7 @@ fn requests_are_executed_in_their_order_under_overload() {
     deployment.duration = Span::from_millis(20);
     deployment.drain = Span::from_millis(1_000);
     let service = Service { send: Span::from_millis(1), ..Service::default() };
-    let outcome = run_trial(&deployment, &Settings { service });
+    let outcome = run_trial(&deployment, &super::service(service));
     let history = &outcome.histories[&MemberName::Client(ClientId(0))][0];
     let events = ClientReader::new(history.as_slice()).unwrap().map(Result::unwrap);
     let told: Vec<u64> = events

@@ -1,0 +1,122 @@
+//! What a leader proposes again, how soon, and how much of it at once.
+//!
+//! A proposal is overdue when it has left, as far as the leader knows how fast it sends, and no quorum
+//! has voted for a time-out since.
+//! Each time it is sent again the leader waits as long as it has waited in all, eight time-outs at most:
+//! who cannot keep up is not asked twice as often.
+//!
+//! After a partition thousands are overdue.
+//! The first of them go at once, few enough for any link; each that a quorum then votes for lets twice
+//! as many bytes follow.
+//! So a path that carries nothing is given little, and one that is whole again is filled within a few
+//! round trips, as TCP does after a time-out (slow start, RFC 5681).
+
+use super::{Multi, State};
+use crate::paxos::Effects;
+use crate::paxos::config::{SendPolicy, Timing};
+use crate::paxos::replica::{Proposer, Replica};
+use crate::protocol::{Note, Slot};
+use crate::quorum::NodeSet;
+use crate::time::{Span, Time};
+
+/// Overdue proposals that are still to be sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Resending {
+    /// Those before this slot were sent again.
+    next: Slot,
+    /// Those from this slot on were not overdue when this began.
+    end: Slot,
+    /// So many bytes may leave.
+    credit: usize,
+}
+
+/// The most that is sent again before anybody votes.
+const FIRST_BYTES: usize = 64 << 10;
+
+impl Resending {
+    /// Whether something is still to be sent again.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.next < self.end
+    }
+
+    /// A proposal of so many bytes is chosen: if it was sent again, more may follow.
+    pub(super) fn acknowledge(&mut self, slot: Slot, bytes: usize) {
+        if self.is_under_way() && slot < self.next {
+            self.credit = self.credit.saturating_add(bytes.saturating_mul(2));
+        }
+    }
+}
+
+impl super::Proposal {
+    /// When it is to be sent again, should no quorum have voted.
+    fn due(&self, timing: &Timing) -> Time {
+        self.sent + timing.patience(self.sent.since(self.proposed))
+    }
+}
+
+impl Replica {
+    /// Proposes again what is overdue, as far as there is room for it, and says after how long to look
+    /// again; never, if nothing is in flight.
+    ///
+    /// The first attempt may have gone to the nearest quorum only; one of its members may be down
+    /// for good, so the second never repeats that choice.
+    pub(super) fn propose_overdue(&mut self, now: Time, effects: &mut Effects) -> Option<Span> {
+        let timing = self.config.timing;
+        let (mut overdue, mut next_due): (Option<(Slot, Slot)>, Option<Time>) = (None, None);
+        let mut first_bytes = 0;
+        for (slot, proposal) in self.multi().in_flight.range(Slot::ZERO) {
+            let due = proposal.due(&timing);
+            if due > now {
+                next_due = Some(next_due.map_or(due, |next| next.min(due)));
+            } else if let Some((_, end)) = &mut overdue {
+                *end = slot.next();
+            } else {
+                first_bytes = proposal.value.size();
+                overdue = Some((slot, slot.next()));
+            }
+        }
+        let Some((next, end)) = overdue else { return next_due.map(|due| due.since(now)) };
+        let room = timing.capacity.bytes_within(Span(timing.retransmit_after.0 / 4), FIRST_BYTES);
+        let credit = room.max(first_bytes);
+        self.multi().resending = Resending { next, end, credit };
+        self.send_again(now, effects);
+        Some(timing.retransmit_after)
+    }
+
+    /// Proposes again what is overdue and finds room.
+    pub(super) fn send_again(&mut self, now: Time, effects: &mut Effects) {
+        let (timing, everybody) = (self.config.timing, self.config.everybody());
+        let contacts = match self.config.send {
+            SendPolicy::All => NodeSet::EMPTY,
+            SendPolicy::Quorum => self.phase2_contacts(),
+        };
+        loop {
+            let Proposer::Multi(multi) = &mut self.proposer else { return };
+            let Multi { state: State::Leading { ballot, .. }, in_flight, resending, .. } = multi
+            else {
+                return;
+            };
+            let overdue = {
+                let open = in_flight.range(resending.next);
+                let mut open = open.take_while(|(slot, _)| *slot < resending.end);
+                open.find(|(_, proposal)| proposal.due(&timing) <= now).map(|(slot, _)| slot)
+            };
+            let Some(slot) = overdue else {
+                *resending = Resending::default();
+                return;
+            };
+            let Some(proposal) = in_flight.get_mut(slot) else { return };
+            let Some(credit) = resending.credit.checked_sub(proposal.value.size()) else { return };
+            (resending.next, resending.credit) = (slot.next(), credit);
+            let (ballot, value) = (*ballot, proposal.value.clone());
+            let missing = everybody.difference(proposal.votes);
+            multi.silent = multi.silent.union(contacts.difference(proposal.votes));
+            let sent = self.put_on_wire(now, &value, missing);
+            if let Some(proposal) = self.multi().in_flight.get_mut(slot) {
+                proposal.sent = sent;
+            }
+            self.send_phase2a(missing, ballot, slot, value, effects);
+            effects.notes.push(Note::Retransmitted);
+        }
+    }
+}
