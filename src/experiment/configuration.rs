@@ -179,7 +179,7 @@ pub(super) fn write(store: &Store, plan: &Plan, worlds: &Worlds<'_>) -> Result<(
         "switches": switches,
         "points": plan.points.iter().map(of_point).collect::<Vec<_>>(),
     });
-    let mut text = serde_json::to_vec_pretty(&whole).expect("a value is plain data");
+    let mut text = whole.to_string().into_bytes();
     text.push(b'\n');
     store.write_bytes(CONFIGURATION, &text)?;
     for (file, text) in profile_files(plan) {

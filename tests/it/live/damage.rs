@@ -123,6 +123,15 @@ fn check_broken_disk(rule: &str, said: &[&str]) {
         (members["r1"].outcome.as_str(), members["r0"].outcome.as_str()),
         ("lost", "finished")
     );
+    assert!(members["r1"].cause.contains(said[0]) && members["r0"].cause.is_empty());
+    let manifest = site.manifest();
+    assert_eq!(manifest["ended"], "incomplete: trial 0 (multi)");
+    assert_eq!(
+        (&manifest["trials_finished"], &manifest["trials_complete"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(manifest["members_lost"][0]["member"], "r1");
+    assert!(manifest["ended_at"].as_str() >= manifest["started_at"].as_str());
 }
 
 #[test]
