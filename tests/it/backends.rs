@@ -294,7 +294,8 @@ fn a_run_that_is_cut_short_goes_on_and_leaves_the_same_bytes() {
     let text = simulation.source.text.replace("seed   = 1", "seed   = 2");
     let other = Simulation::of(Source { text, ..simulation.source.clone() });
     let refused = other.resume(&cut).unwrap_err().to_string();
-    assert!(refused.contains("another run: the experiment file differs"), "{refused}");
+    let said = "another run: the experiment file, the setting `seed` (it was 1, and is 2) differ";
+    assert!(refused.ends_with(said), "{refused}");
 
     let mut ended_count = std::sync::atomic::AtomicUsize::new(0);
     let count = |event: &Event<'_>| {
@@ -319,7 +320,7 @@ fn own_profile(root: &Path, rtt_ms: u32) -> Simulation {
     let text = OUTAGE
         .replace("uniform:20ms", "net.csv")
         .replace("[\"a\", \"elsewhere\"]", "[\"a\"]")
-        .replace("[workload]", "[smoke]\nduration = \"2s\"\n[workload]");
+        .replace("[workload]", "[smoke]\nduration = \"3s\"\n[workload]");
     Simulation::of(Source { path: root.join("own.toml"), text })
 }
 
