@@ -371,7 +371,7 @@ fn retry() -> Preset {
         about: "a client asks two proposers for the same write",
         setup: Setup {
             clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
-            budgets: Budgets { campaigns: 1, retries: 1, ..Budgets::default() },
+            budgets: Budgets { campaigns: 1, retries: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,
             sights: &[

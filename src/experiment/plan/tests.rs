@@ -10,7 +10,7 @@ use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::QuorumSystem;
 use crate::runtime::net::Precision;
-use crate::sim::Settings;
+use crate::sim::{Connection, Service};
 use crate::topology::Floor;
 use crate::workload::Arrival;
 
@@ -702,7 +702,24 @@ fn what_work_costs_and_what_links_do_is_told() {
     };
     assert_eq!((network.conditions, network.uplink_bits_per_s), (expected, Some(2_500_000)));
     let plain = point(&source(GOOD));
-    assert_eq!((plain.sim, plain.network), (Settings::default(), Network::default()));
+    assert_eq!((plain.sim.service, plain.network), (Service::default(), Network::default()));
+}
+
+#[test]
+fn simulated_connections_are_those_of_the_transport() {
+    let connection =
+        |keys: &str| point(&source(&format!("{GOOD}\n[transport]\n{keys}\n"))).sim.connection;
+    let usual = Connection {
+        is_ordered: true,
+        window_bytes: 64 << 20,
+        idle_timeout: Span::from_millis(10_000),
+    };
+    assert_eq!(connection(""), Some(usual));
+    assert_eq!(connection("protocol = \"tcp\""), Some(usual));
+    let apart = connection("streams = \"per-message\"\nidle_timeout = \"3s\"");
+    let idle_timeout = Span::from_millis(3_000);
+    assert_eq!(apart, Some(Connection { is_ordered: false, idle_timeout, ..usual }));
+    assert_eq!(connection("streams = \"datagrams\""), None);
 }
 
 #[test]

@@ -92,6 +92,8 @@ impl Replica {
         });
         let contacts = self.config.phase1_contacts(allies);
         self.send_prepare(contacts, effects);
+        // What an older timer was for is over.
+        self.multi().is_retransmit_armed = false;
         self.arm_retransmit(self.config.timing.retransmit_after, effects);
     }
 
