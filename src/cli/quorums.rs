@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::table::table;
+use super::table::{fold, table};
 use super::{Exit, Failure};
+use crate::experiment::plan::Plan;
 use crate::quorum::analysis::{ENUMERABLE, minimal_count, minimal_quorums, resilience};
 use crate::quorum::{Family, NodeSet, QuorumSystem};
 
-/// Judges a quorum system: its minimal quorums, whether they meet, what it survives.
+/// Judges quorum systems: their minimal quorums, whether they meet, what they survive.
 ///
 /// Flexible Paxos is safe exactly when every phase-1 quorum meets every phase-2 quorum.
+/// With --experiment it judges every variant at every point of the sweep.
+/// It ends with 5 if one of the systems is unsafe.
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("system").required(true)
@@ -21,6 +24,7 @@ use crate::quorum::{Family, NodeSet, QuorumSystem};
   flexpaxos quorums --n 5 --majority
   flexpaxos quorums --n 5 --counts 4,2
   flexpaxos quorums --n 4 --explicit-phase1 0,1 2,3 --explicit-phase2 0,2 1,3
+  flexpaxos quorums --experiment experiments/quickstart.toml
   flexpaxos quorums --experiment experiments/quickstart.toml --variant flex-4-2"
 )]
 pub(super) struct Quorums {
@@ -47,11 +51,11 @@ pub(super) struct Quorums {
     #[arg(requires = "explicit_phase1")]
     explicit_phase2: Vec<Set>,
 
-    /// Takes the system from a variant of an experiment file.
-    #[arg(long, value_name = "FILE", requires = "variant")]
+    /// Takes the systems from an experiment file.
+    #[arg(long, value_name = "FILE")]
     experiment: Option<PathBuf>,
 
-    /// The variant.
+    /// Only this variant of the experiment; all of them if absent.
     #[arg(long, value_name = "NAME", requires = "experiment")]
     variant: Option<String>,
 
@@ -64,36 +68,81 @@ pub(super) struct Quorums {
 #[derive(Clone, Debug)]
 struct Set(Vec<usize>);
 
+/// A quorum system, and whose it is.
+struct Judged {
+    system: QuorumSystem,
+    /// What its replicas are called.
+    regions: Vec<String>,
+    /// The variants that use it at each point where one does, a line each; none if it was typed.
+    users: Vec<String>,
+}
+
 impl Quorums {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (system, regions) = self.system()?;
+        let all = self.systems()?;
+        for (number, judged) in all.iter().enumerate() {
+            if number > 0 {
+                writeln!(out)?;
+            }
+            self.judge(out, judged)?;
+        }
+        let unsafe_count = all.iter().filter(|judged| !is_safe(&judged.system)).count();
+        if all.len() > 1 {
+            let verdict = match unsafe_count {
+                0 => "all of them safe".to_owned(),
+                count => format!("{count} of them UNSAFE"),
+            };
+            writeln!(out, "\n{} quorum systems, {verdict}", all.len())?;
+        }
+        Ok(if unsafe_count == 0 { Exit::Done } else { Exit::Unsafe })
+    }
+
+    /// Prints one system with its verdict.
+    fn judge(&self, out: &mut dyn Write, judged: &Judged) -> Result<(), Failure> {
+        let Judged { system, regions, users } = judged;
+        for user in users {
+            writeln!(out, "{user}")?;
+        }
         writeln!(out, "{} replicas: {}\n", system.n(), regions.join(", "))?;
         let families = [("phase 1", system.phase1()), ("phase 2", system.phase2())];
-        let rows: Vec<Vec<String>> =
-            families.iter().map(|(phase, family)| row(phase, family, system.n())).collect();
+        let survived = resilience(system).map(|crashes| {
+            crashes.map_or_else(
+                || format!("not tried beyond n = {ENUMERABLE}"),
+                |count| count.to_string(),
+            )
+        });
+        let rows: Vec<Vec<String>> = families
+            .iter()
+            .zip(survived)
+            .map(|((phase, family), survived)| {
+                let count = minimal_count(family, system.n());
+                let least = family.min_size().to_string();
+                vec![(*phase).to_owned(), least, count.to_string(), survived]
+            })
+            .collect();
         let header = ["", "least size", "minimal quorums", "crashes survived"];
         writeln!(out, "{}\n", table(&header, &[1, 2, 3], &rows))?;
         for (phase, family) in families {
             self.list(out, phase, family, system.n())?;
         }
-        writeln!(out, "\n{}", verdict(&system, &regions))?;
-        Ok(Exit::Done)
+        writeln!(out, "\n{}", verdict(system, regions))?;
+        Ok(())
     }
 
-    /// The system asked for, and what its replicas are called.
-    fn system(&self) -> Result<(QuorumSystem, Vec<String>), Failure> {
-        if let (Some(path), Some(name)) = (&self.experiment, &self.variant) {
+    /// The systems asked for; one that several variants or points share comes once.
+    fn systems(&self) -> Result<Vec<Judged>, Failure> {
+        if let Some(path) = &self.experiment {
             let (_, plan) = super::open(path, None, false)?;
-            // Of a sweep the first point: there is always one.
-            let point = &plan.points[0];
-            let known: Vec<&str> = point.variants.iter().map(|v| v.name.as_str()).collect();
-            let Some(variant) = point.variants.iter().find(|variant| variant.name == *name) else {
+            let judged = of_plan(&plan, self.variant.as_deref());
+            if let (Some(name), true) = (&self.variant, judged.is_empty()) {
+                let known: Vec<&str> =
+                    plan.points[0].variants.iter().map(|variant| variant.name.as_str()).collect();
                 return Err(Failure::request(
                     format!("{} has no variant `{name}`", path.display()),
                     format!("its variants are: {}", known.join(", ")),
                 ));
-            };
-            return Ok((variant.quorums.clone(), point.links.replica_regions.clone()));
+            }
+            return Ok(judged);
         }
         let n = usize::from(self.n.unwrap_or_default());
         let lists = |sets: &[Set]| sets.iter().map(|set| set.0.clone()).collect::<Vec<_>>();
@@ -109,7 +158,7 @@ impl Quorums {
         let regions = (0..n).map(|index| index.to_string()).collect();
         let help = "the replicas are numbered from 0; see `flexpaxos quorums --help` for examples";
         system
-            .map(|system| (system, regions))
+            .map(|system| vec![Judged { system, regions, users: Vec::new() }])
             .map_err(|error| Failure::request(error.to_string(), help))
     }
 
@@ -129,36 +178,82 @@ impl Quorums {
     }
 }
 
-fn row(phase: &str, family: &Family, n: usize) -> Vec<String> {
-    let survived = resilience(family, n)
-        .map_or_else(|| format!("not tried beyond n = {ENUMERABLE}"), |count| count.to_string());
-    let count = minimal_count(family, n);
-    vec![phase.to_owned(), family.min_size().to_string(), count.to_string(), survived]
+/// The systems of all points of a plan, of one variant or of all.
+fn of_plan(plan: &Plan, only: Option<&str>) -> Vec<Judged> {
+    let mut all: Vec<Judged> = Vec::new();
+    for point in &plan.points {
+        let mut here: Vec<(&QuorumSystem, Vec<&str>)> = Vec::new();
+        for variant in point.variants.iter().filter(|it| only.is_none_or(|name| it.name == name)) {
+            match here.iter_mut().find(|(system, _)| **system == variant.quorums) {
+                Some((_, names)) => names.push(&variant.name),
+                None => here.push((&variant.quorums, vec![&variant.name])),
+            }
+        }
+        for (system, names) in here {
+            let at = match point.label.as_str() {
+                "" => String::new(),
+                label => format!(" at {label}"),
+            };
+            let user = format!("variant {}{at}", names.join(", "));
+            let regions = &point.links.replica_regions;
+            match all.iter_mut().find(|it| it.system == *system && it.regions == *regions) {
+                Some(judged) => judged.users.push(user),
+                None => all.push(Judged {
+                    system: system.clone(),
+                    regions: regions.clone(),
+                    users: vec![user],
+                }),
+            }
+        }
+    }
+    all
+}
+
+fn is_safe(system: &QuorumSystem) -> bool {
+    system.disjoint().is_none()
 }
 
 /// Whether the system is safe, with the proof or the counterexample.
 fn verdict(system: &QuorumSystem, regions: &[String]) -> String {
-    let n = system.n();
-    let Some(disjoint) = system.disjoint() else {
-        let proof = match (system.phase1(), system.phase2()) {
-            (Family::Count(q1), Family::Count(q2)) => format!("{q1} + {q2} > {n}"),
-            (Family::Sets(sets), _) | (_, Family::Sets(sets)) => format!(
-                "none of the {} quorums listed for one phase leaves a quorum of the other beside it",
-                sets.len()
-            ),
+    if let Some(disjoint) = system.disjoint() {
+        let named = |set: NodeSet| {
+            let names: Vec<&str> =
+                set.iter().map(|node| regions[usize::from(node.0)].as_str()).collect();
+            format!("{{{}}}", names.join(", "))
         };
-        return format!("safe: every phase-1 quorum meets every phase-2 quorum, since {proof}");
+        return format!(
+            "UNSAFE: phase-1 quorum {} and phase-2 quorum {} have no replica in common",
+            named(disjoint.phase1),
+            named(disjoint.phase2),
+        );
+    }
+    if system.is_per_ballot() {
+        return per_ballot_verdict(system);
+    }
+    let proof = match (system.phase1(), system.phase2()) {
+        (Family::Count(q1), Family::Count(q2)) => format!("{q1} + {q2} > {}", system.n()),
+        (Family::Sets(sets), _) | (_, Family::Sets(sets)) => format!(
+            "none of the {} quorums listed for one phase leaves a quorum of the other beside it",
+            sets.len()
+        ),
     };
-    let named = |set: NodeSet| {
-        let names: Vec<&str> =
-            set.iter().map(|node| regions[usize::from(node.0)].as_str()).collect();
-        format!("{{{}}}", names.join(", "))
-    };
-    format!(
-        "UNSAFE: phase-1 quorum {} and phase-2 quorum {} have no replica in common",
-        named(disjoint.phase1),
-        named(disjoint.phase2),
-    )
+    format!("safe: every phase-1 quorum meets every phase-2 quorum, since {proof}")
+}
+
+/// The argument of section 7 of the paper, where a fixed phase-1 quorum need not meet every phase-2 quorum.
+fn per_ballot_verdict(system: &QuorumSystem) -> String {
+    let (n, q1, q2) = (system.n(), system.phase1().min_size(), system.phase2().min_size());
+    let safe = format!(
+        "safe: the leader of a ballot announces its phase-2 quorum of {q2} with its phase 1, to {q1} \
+         replicas at least. Since {q1} + {q1} > {n}, a later phase 1 hears of every quorum that was \
+         announced at a lower ballot, and it ends only when it has met each of them."
+    );
+    let cost = format!(
+        "cost: a phase 1 may need more than {q1} replicas, and while all {q2} members of an announced \
+         quorum are down, no phase 1 ends. When one member is down, writes wait for a new ballot, which \
+         announces another quorum."
+    );
+    format!("{}\n{}", fold(&safe, 6), fold(&cost, 6))
 }
 
 fn parse_counts(text: &str) -> Result<(usize, usize), String> {

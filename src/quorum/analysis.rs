@@ -4,15 +4,29 @@
 //! Sizes are answered in closed form; listed sets by trying all 2^n sets of crashed acceptors, which
 //! is exact and needs no thought up to [`ENUMERABLE`] acceptors.
 
-use super::{Family, NodeId, NodeSet};
+use super::{Family, NodeId, NodeSet, QuorumSystem};
 
 /// The most acceptors whose 2^n sets are tried: a million sets take some milliseconds.
 pub const ENUMERABLE: usize = 20;
 
-/// How many crashes a phase survives, whichever acceptors they hit: its smallest hitting set less one.
+/// How many crashes each phase survives, whichever acceptors they hit: phase 1, then phase 2.
 ///
+/// A phase survives one crash less than its smallest hitting set has members.
 /// `None` if listed sets have more than [`ENUMERABLE`] acceptors.
-pub fn resilience(family: &Family, n: usize) -> Option<usize> {
+///
+/// Where each ballot announces a phase-2 quorum of its own, a phase 1 needs one member of it, and the
+/// phase 2 of that ballot needs all of them: after one crash a new ballot announces another.
+pub fn resilience(system: &QuorumSystem) -> [Option<usize>; 2] {
+    let n = system.n();
+    let of = |family| family_resilience(family, n);
+    if system.is_per_ballot() {
+        let of_one_left = system.phase2().min_size() - 1;
+        return [of(system.phase1()).map(|crashes| crashes.min(of_one_left)), Some(0)];
+    }
+    [of(system.phase1()), of(system.phase2())]
+}
+
+fn family_resilience(family: &Family, n: usize) -> Option<usize> {
     match family {
         Family::Count(size) => Some(n - size),
         Family::Sets(_) if n > ENUMERABLE => None,
@@ -89,12 +103,9 @@ fn binomial(n: usize, k: usize) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quorum::QuorumSystem;
 
     fn check_resilience(system: &QuorumSystem, expected: (usize, usize)) {
-        let n = system.n();
-        let found = (resilience(system.phase1(), n), resilience(system.phase2(), n));
-        assert_eq!(found, (Some(expected.0), Some(expected.1)), "{system:?}");
+        assert_eq!(resilience(system), [Some(expected.0), Some(expected.1)], "{system:?}");
     }
 
     /// The same family with its quorums listed, so that it takes the other path.
@@ -124,12 +135,33 @@ mod tests {
         check_resilience(&star, (0, 0));
     }
 
+    /// The definition: after so many crashes, whichever they are, a phase 1 ends whatever was announced.
+    #[test]
+    fn a_phase_1_per_ballot_survives_until_an_announced_quorum_is_gone() {
+        for n in 1..=6 {
+            let all = NodeSet::all(n);
+            for q2 in 1..=n {
+                let system = QuorumSystem::per_ballot(n, q2).unwrap();
+                let announced = minimal_quorums(system.phase2(), n, usize::MAX);
+                let survives = |crashes: usize| {
+                    minimal_quorums(&Family::Count(crashes), n, usize::MAX).into_iter().all(|set| {
+                        let up = all.difference(set);
+                        announced.iter().all(|quorum| system.is_phase1_over(up, [*quorum]))
+                    })
+                };
+                let most = (0..=n).rev().find(|crashes| survives(*crashes));
+                assert_eq!(resilience(&system), [most, Some(0)], "{q2} of {n}");
+            }
+        }
+    }
+
     #[test]
     fn the_closed_form_and_the_enumeration_agree() {
         for n in 1..=7 {
             for size in 1..=n {
                 let count = Family::Count(size);
-                assert_eq!(resilience(&count, n), resilience(&listed(&count, n), n));
+                let by_trying = family_resilience(&listed(&count, n), n);
+                assert_eq!(family_resilience(&count, n), by_trying);
                 assert_eq!(minimal_count(&count, n), minimal_count(&listed(&count, n), n));
             }
         }
@@ -138,8 +170,8 @@ mod tests {
     #[test]
     fn listed_sets_of_too_many_acceptors_are_not_tried() {
         let sets = Family::Sets(vec![NodeSet::all(3)]);
-        assert_eq!(resilience(&sets, ENUMERABLE + 1), None);
-        assert_eq!(resilience(&Family::Count(3), 64), Some(61));
+        assert_eq!(family_resilience(&sets, ENUMERABLE + 1), None);
+        assert_eq!(family_resilience(&Family::Count(3), 64), Some(61));
     }
 
     #[test]
