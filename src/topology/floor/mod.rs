@@ -13,6 +13,8 @@
 //! Its resolution and how far it may be from the truth are said in `distribution.rs`.
 //! The two phases of classic Paxos use the same links, which remember their delay: they are not
 //! independent, and `twice.rs` says how they go together.
+//! Where each ballot announces a phase-2 quorum of its own, phase 2 waits for that one, whomever the leader
+//! asks: the set nearest to it by medians.
 //! Reads go through the log like writes, so theirs is the same.
 //!
 //! What it leaves out makes a real latency longer, so a floor stays below it:
@@ -83,6 +85,8 @@ pub fn floors(
         Mode::Classic => &[quorums.phase1(), quorums.phase2()],
         Mode::Multi { .. } => &[quorums.phase2()],
     };
+    // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
+    let send = if quorums.is_per_ballot() { SendPolicy::Quorum } else { send };
     let clients = 0..links.client_regions.len();
     let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
     for client in clients.clone() {
