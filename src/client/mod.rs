@@ -9,6 +9,9 @@
 //! names it, or, after a retry, from the first answer of a replica that was asked in its turn.
 //! While the replica that it asks goes on answering, what is overdue is sent to it again; only a silent
 //! one is left for the next in the order.
+//! A replica that is asked then may still name the silent one as the leader, because it has not noticed
+//! yet: the silent one gets what is open once more, and the client goes on asking the other, which will
+//! name the next leader as soon as it knows it.
 //! There is no jitter in the retries: arrivals are random, and clients of other regions have their own.
 //!
 //! The clients of a closed loop start at random moments within the first half of the warm-up, or within
@@ -137,6 +140,9 @@ pub struct Session {
     heard_of: Option<Time>,
     /// It was turned to by a retry then, and has not answered since: what was sent before went elsewhere.
     untried_since: Option<Time>,
+    /// The replica that was left for its silence, until it is heard of again, another one is said to
+    /// lead, or it is passed over in the order.
+    silent: Option<NodeId>,
     /// What is to be sent, and to whom.
     commands: Vec<(NodeId, Command)>,
     recorder: Recorder,
@@ -190,6 +196,7 @@ impl Session {
             is_amid_retry: false,
             heard_of: None,
             untried_since: None,
+            silent: None,
             commands: Vec::new(),
             recorder: Recorder::new(window, INTERVAL),
             history: ClientWriter::new(settings.id),
@@ -260,6 +267,13 @@ impl Session {
 
     /// There is a new connection to `replica`: what was sent on the one before may never have arrived.
     pub fn reconnect(&mut self, now: Time, replica: NodeId) {
+        if self.silent == Some(replica) {
+            // It is the one that the client would ask, had it not been down.
+            self.silent = None;
+            if let Some(place) = self.settings.targets.iter().position(|it| *it == replica) {
+                self.turn_to(place);
+            }
+        }
         if replica == self.target() {
             self.report.turns.turn(now, replica, TurnKind::Reconnected);
             let open = self.open(|_| true, usize::MAX);
@@ -305,6 +319,9 @@ impl Session {
     #[inline]
     fn hear(&mut self, now: Time, from: NodeId, sent_at: Time) {
         self.report.turns.answered(now, from);
+        if self.silent == Some(from) || from == self.target() {
+            self.silent = None;
+        }
         if from != self.target() {
             return;
         }
@@ -330,23 +347,29 @@ impl Session {
 
     /// Asks the leader for everything open, each once: should two replicas name one another, the next
     /// retry goes on. Without a leader to ask it is left to that retry.
+    ///
+    /// A leader that was left for its silence gets everything open again, but is not turned to.
     fn redirect(&mut self, now: Time, request: RequestId, leader: Option<NodeId>) {
         self.report.redirected_count += 1;
-        let leader = leader.and_then(|id| self.settings.targets.iter().position(|it| *it == id));
         let Some(leader) = leader else { return };
-        let open = if leader == self.target {
+        let Some(place) = self.settings.targets.iter().position(|it| *it == leader) else { return };
+        let open = if self.silent == Some(leader) {
+            self.open(|open| !open.is_redirected, usize::MAX)
+        } else if place == self.target {
             let is_open = self.unanswered(request.sequence).is_some_and(|open| !open.is_redirected);
             is_open.then_some(request.sequence).into_iter().collect()
         } else {
-            self.turn_to(leader);
+            // What went to the silent one once more needs to be sent here, too.
+            let has_left = self.silent.take().is_some();
+            self.turn_to(place);
             self.report.turns.turn(now, self.target(), TurnKind::Redirected);
-            self.open(|open| !open.is_redirected, usize::MAX)
+            self.open(|open| has_left || !open.is_redirected, usize::MAX)
         };
         for sequence in open {
             if let Some(open) = self.unanswered(sequence) {
                 open.is_redirected = true;
             }
-            self.send_again(now, sequence);
+            self.send_again(now, sequence, leader);
         }
     }
 
@@ -361,11 +384,11 @@ impl Session {
         self.outstanding.get_mut(usize::try_from(offset).ok()?)?.as_mut()
     }
 
-    fn send_again(&mut self, now: Time, sequence: u64) {
+    fn send_again(&mut self, now: Time, sequence: u64, to: NodeId) {
         let Some(open) = self.unanswered(sequence) else { return };
         open.sent_at = now;
         let operation = open.operation.clone();
-        self.send(sequence, operation);
+        self.send(sequence, operation, to);
     }
 
     /// The first operations that have no answer and of which this is true, so many at most.
@@ -384,7 +407,7 @@ impl Session {
             if let Some(open) = self.unanswered(*sequence) {
                 open.is_redirected = false;
             }
-            self.send_again(now, *sequence);
+            self.send_again(now, *sequence, self.target());
         }
     }
 
@@ -417,16 +440,16 @@ impl Session {
         self.report.issued_count += 1;
         self.report.offered_count +=
             u64::from(self.settings.schedule.window().contains(intended_at));
-        self.send(sequence, operation.clone());
+        self.send(sequence, operation.clone(), self.target());
         let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;
     }
 
-    fn send(&mut self, sequence: u64, operation: Operation) {
+    fn send(&mut self, sequence: u64, operation: Operation, to: NodeId) {
         let request = RequestId { client: self.settings.id, sequence };
         let command = Command { request, settled_below: self.settled_below, operation };
-        self.commands.push((self.settings.targets[self.target], command));
+        self.commands.push((to, command));
     }
 
     /// Sends again what has waited too long, to the next replica in the order if the one that was asked
@@ -450,7 +473,9 @@ impl Session {
         let Some(newest) = newest else { return };
         // One that answers what was sent later is not silent: what it does not answer was lost.
         if !is_rest && self.heard_of.is_none_or(|heard| heard <= newest) {
+            let left = self.target();
             self.next_target();
+            self.silent = self.silent.or(Some(left)).filter(|silent| *silent != self.target());
             self.report.turns.turn(now, self.target(), TurnKind::Retried);
             self.untried_since = Some(now);
         }
@@ -471,6 +496,14 @@ impl Session {
         self.turn = (self.turn + 1) % count;
         if self.turn == self.target {
             self.turn = (self.turn + 1) % count;
+        }
+        if self.silent == Some(self.settings.targets[self.turn]) && count > 2 {
+            // It was named and asked in vain meanwhile.
+            self.silent = None;
+            self.turn = (self.turn + 1) % count;
+            if self.turn == self.target {
+                self.turn = (self.turn + 1) % count;
+            }
         }
         self.turn_to(self.turn);
     }

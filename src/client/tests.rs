@@ -66,7 +66,39 @@ fn every_request_that_is_sent_on_reaches_the_leader() {
     for sequence in 0..3 {
         send_on(&mut client, 210, sequence, 0);
     }
-    assert_eq!((client.target, sent_at(&client)), (0, vec![210; 3]));
+    // Each once more to the one that is said to lead; the other goes on being asked, should that be dead.
+    assert_eq!((client.target, sent_at(&client)), (1, vec![210; 3]));
+    let to_both = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 0), (0, 1), (0, 2)];
+    assert_eq!(handed_out(&mut client), to_both);
+    // It is alive: with its first answer the next hint brings the client back.
+    answer(&mut client, 220, 0, 0);
+    client.issue(Time(220));
+    assert_eq!(handed_out(&mut client), [(1, 3)]);
+    send_on(&mut client, 230, 3, 0);
+    assert_eq!((client.target, handed_out(&mut client)), (0, vec![(0, 3)]));
+}
+
+/// r0 leads and dies, r1 names it until it knows of r2: nothing waits for another retry.
+#[test]
+fn a_dead_leader_that_is_still_named_does_not_hold_the_client() {
+    let mut client = session();
+    client.issue(Time(1));
+    client.retry(Time(101));
+    (0..3).for_each(|sequence| send_on(&mut client, 110, sequence, 0));
+    handed_out(&mut client);
+    send_on(&mut client, 150, 2, 2);
+    assert_eq!((client.target, handed_out(&mut client)), (2, vec![(2, 0), (2, 1), (2, 2)]));
+}
+
+/// A leader that nobody replaces is asked at once when it is back, also where others were asked meanwhile.
+#[test]
+fn a_silent_leader_that_is_started_again_is_asked_at_once() {
+    let mut client = session();
+    client.issue(Time(1));
+    client.retry(Time(101));
+    handed_out(&mut client);
+    client.reconnect(Time(150), NodeId(0));
+    assert_eq!((client.target, handed_out(&mut client)), (0, vec![(0, 0), (0, 1), (0, 2)]));
 }
 
 /// r0 is down and r1 believes that it leads, while r2 does.
@@ -76,7 +108,7 @@ fn a_hint_that_is_out_of_date_keeps_nobody_from_asking_everybody() {
     client.issue(Time(1));
     client.retry(Time(200));
     send_on(&mut client, 210, 0, 0);
-    assert_eq!(client.target, 0);
+    assert_eq!(client.target, 1);
     client.retry(Time(400));
     assert_eq!(client.target, 2);
     // The leader is down now; it was found by a hint, and is not asked again at once.

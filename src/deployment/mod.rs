@@ -19,7 +19,7 @@ use crate::command::ClientId;
 use crate::paxos::{Config, Election, Mode, Retention, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
-use crate::topology::{self, Links, Site};
+use crate::topology::{self, Floor, Links, Site};
 use crate::workload::Workload;
 
 /// Everything that the members of a trial have in common.
@@ -51,7 +51,7 @@ pub struct Deployment {
     pub duration: Span,
     /// How long outstanding answers are waited for.
     pub drain: Span,
-    /// A client asks again after so long without an answer; what suits the links if `None`.
+    /// A client asks again after so long without an answer; [`patience`] if `None`.
     pub retry_after: Option<Span>,
     /// What goes wrong on purpose.
     pub faults: Vec<Scheduled>,
@@ -65,6 +65,32 @@ pub enum Durability {
     Memory,
     /// Written and synced.
     Fsync,
+}
+
+/// How often the longest floor fits into the time after which a client asks again.
+///
+/// A write that meets a queue, a slow disk or one slow follower takes some floors: it must not be asked
+/// for again, or retries would feed on the load that they make themselves.
+const FLOORS_PER_RETRY: u64 = 4;
+
+/// After how long a client asks again where no time-out of an election says how patient replicas are.
+const PATIENCE: Span = Span::from_millis(1_000);
+
+/// How long a client waits before it asks again, in an experiment that does not say it.
+///
+/// As long as a replica waits before it suspects the leader: then the client's timer is shorter than any
+/// recovery, of which that wait is the first part, and clients see recoveries that differ differ.
+/// Without elections that is a second, the time-out of an election that does not say it.
+/// And in any case four times the longest of the floors at p99, in whole milliseconds.
+/// Where a value is on the wire to all replicas for long (`transmission`), four times that is added.
+pub fn patience(election: Election, floors: &[Floor], transmission: Span) -> Span {
+    let suspicion = match election {
+        Election::Timeout(detector) => detector.timeout(),
+        Election::Fixed => PATIENCE,
+    };
+    let longest = floors.iter().map(|floor| floor.p99).max().unwrap_or(Span::ZERO);
+    let least = Span(longest.times(FLOORS_PER_RETRY).0.next_multiple_of(1_000_000));
+    suspicion.max(least) + transmission.times(FLOORS_PER_RETRY)
 }
 
 impl Deployment {
@@ -145,11 +171,13 @@ impl Deployment {
         }
     }
 
-    /// A request without an answer for so long is sent again: well after a retransmission, unless the
-    /// experiment says otherwise.
+    /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].
     pub fn retry_after(&self) -> Span {
-        let well_after = self.longest_round_trip().times(12).max(Span::from_millis(2000));
-        self.retry_after.unwrap_or(well_after + self.transmission().times(4))
+        self.retry_after.unwrap_or_else(|| {
+            let memory = self.network.correlation;
+            let floors = topology::floors(&self.links, self.mode, &self.quorums, self.send, memory);
+            patience(self.election, &floors, self.transmission())
+        })
     }
 
     /// How long a value is on the wire to all other replicas.
@@ -220,6 +248,7 @@ pub fn site(member: MemberName) -> Site {
 mod tests {
     use super::*;
     use crate::link::Conditions;
+    use crate::paxos::Detector;
     use crate::quorum::NodeSet;
     use crate::topology::{Jitter, Profile};
     use crate::workload::{Arrival, Keys};
@@ -306,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_delay_nothing_is_emulated_and_patience_is_two_seconds() {
+    fn without_any_delay_nothing_is_emulated_and_patience_is_a_second() {
         let near = deployment(&Profile::load("loopback").unwrap(), Mode::Classic);
         assert!(!near.is_emulated() && apart(Mode::Classic).is_emulated());
         let conditions = Conditions { loss: 0.1, ..Conditions::default() };
@@ -316,10 +345,24 @@ mod tests {
         let with = |harm| Deployment { faults: vec![at(harm)], ..near.clone() };
         let partition = with(Harm::Partition { side: NodeSet::only(NodeId(0)) });
         assert!(partition.is_emulated() && !with(Harm::Pause { replica: NodeId(0) }).is_emulated());
-        assert_eq!(near.retry_after(), Span::from_millis(2000));
+        assert_eq!(near.retry_after(), Span::from_millis(1000));
         let asked = Some(Span::from_millis(300));
         let asked = Deployment { retry_after: asked, ..near.clone() };
         assert_eq!(asked.retry_after(), Span::from_millis(300));
         assert_eq!(near.floor(ClientId(0)), Span::ZERO);
+    }
+
+    #[test]
+    fn patience_is_that_of_replicas_and_no_less_than_four_floors() {
+        let ms = Span::from_millis;
+        let detector = |misses| Detector { heartbeat: ms(100), misses, spread: ms(500) };
+        let floors = [20, 90].map(|floor| Floor { p50: ms(floor), p99: ms(floor + 10) });
+        let of = |election, floors: &[Floor]| patience(election, floors, Span::ZERO);
+        assert_eq!(of(Election::Fixed, &floors), ms(1_000));
+        assert_eq!(of(Election::Timeout(detector(20)), &floors), ms(2_000));
+        assert_eq!(of(Election::Timeout(detector(5)), &floors), ms(500));
+        assert_eq!(of(Election::Timeout(detector(3)), &floors), ms(400), "4 x 100 ms");
+        assert_eq!(of(Election::Fixed, &[Floor::constant(ms(300))]), ms(1_200));
+        assert_eq!(patience(Election::Fixed, &floors, ms(500)), ms(3_000));
     }
 }

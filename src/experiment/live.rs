@@ -20,7 +20,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         warmup: point.warmup,
         duration: point.duration,
         drain: point.drain,
-        retry_after: point.retry_after,
+        retry_after: Some(point.retry_after),
         faults: variant.faults.clone(),
     }
 }

@@ -19,6 +19,10 @@ use crate::workload::{Arrival, Keys, Workload};
 /// Answers are waited for so long after the last operation: longer than any run that makes progress.
 const DRAIN: Span = Span::from_millis(3_600_000);
 
+/// Clients ask again after twelve round trips, and this at least: the faults are about replicas, and what
+/// clients were told is checked whatever their patience is.
+const RETRY_LEAST: Span = Span::from_millis(2_000);
+
 /// As many records as a live replica writes between two checkpoints: none in so short a run.
 const USUAL_CHECKPOINT_RECORDS: u64 = 4096;
 
@@ -102,7 +106,7 @@ impl Case {
         let candidate = member(&mut calm, NodeSet::all(n).difference(dead));
         let scene = Scene { n, mode, storm, dead };
         let faults = weather::faults(&mut Dice::new(seed, Purpose::Faults), weather, &scene);
-        let deployment = Deployment {
+        let mut deployment = Deployment {
             mode,
             quorums,
             election,
@@ -119,6 +123,8 @@ impl Case {
             retry_after: system::retry_after(seed, hasty),
             faults: Vec::new(),
         };
+        let patient = RETRY_LEAST.max(round_trip.times(12)) + deployment.transmission().times(4);
+        deployment.retry_after.get_or_insert(patient);
         let rule = limits.rule;
         Self {
             seed,

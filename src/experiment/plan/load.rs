@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use crate::deployment::patience;
 use crate::experiment::file;
+use crate::paxos::Election;
 use crate::time::Span;
-use crate::topology::{Links, Site};
+use crate::topology::{Floor, Links, Site};
 use crate::workload::{self, Arrival, Keys, Workload};
 
 use super::Variant;
@@ -43,13 +45,26 @@ pub(super) fn workload(typed: &file::Workload, regions: usize) -> Result<Workloa
     Ok(workload)
 }
 
-/// After how long a client asks again, if the file says it: not before an answer can be there.
-pub(super) fn retry_after(
-    typed: &file::Workload,
-    links: &Links,
-    variants: &[Variant],
-) -> Result<Option<Span>, Refused> {
-    let Some(typed) = &typed.retry_after else { return Ok(None) };
+/// What says how patient clients are where the file does not.
+pub(super) struct Patient<'a> {
+    pub(super) links: &'a Links,
+    pub(super) election: Election,
+    pub(super) variants: &'a [Variant],
+    /// How long a value is on the wire to all replicas.
+    pub(super) transmission: Span,
+}
+
+/// After how long a client asks again: not before an answer can be there.
+///
+/// A file that does not say it gets [`patience`] by the floors of all variants, so that the clients of all
+/// of them are equally patient.
+pub(super) fn retry_after(typed: &file::Workload, patient: &Patient<'_>) -> Result<Span, Refused> {
+    let Patient { links, election, variants, transmission } = *patient;
+    let floors: Vec<Floor> =
+        variants.iter().flat_map(|variant| variant.floors.iter().copied()).collect();
+    let Some(typed) = &typed.retry_after else {
+        return Ok(patience(election, &floors, transmission));
+    };
     let after = Span::from(typed.get_ref().0);
     if after == Span::ZERO {
         return Err(Refused::new(typed.span(), Error::Zero { key: "workload.retry_after" }));
@@ -58,12 +73,11 @@ pub(super) fn retry_after(
     let round_trips = clients.flat_map(|client| {
         links.replicas().map(move |replica| links.round_trip(client, Site::Replica(replica)))
     });
-    let floors = variants.iter().flat_map(|variant| &variant.floors).map(|floor| floor.p50);
-    let least = round_trips.chain(floors).max().unwrap_or(Span::ZERO);
+    let least = round_trips.chain(floors.iter().map(|floor| floor.p50)).max().unwrap_or(Span::ZERO);
     if after <= least {
         return Err(Refused::new(typed.span(), Error::Hasty { after, least }));
     }
-    Ok(Some(after))
+    Ok(after)
 }
 
 /// The arrival, and where its figure stands.

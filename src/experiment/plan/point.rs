@@ -17,9 +17,10 @@ use crate::workload::Workload;
 
 use super::error::{Error, Refused};
 use super::faults::{self, Judge};
+use super::load::Patient;
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{election, emulation, load, network, probe, transport, variants};
+use super::{election, emulation, load, network, outlook, probe, strain, transport, variants};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);
@@ -68,8 +69,8 @@ pub struct Point {
     pub duration: Span,
     /// The time that outstanding operations are given after it.
     pub drain: Span,
-    /// A client asks again after so long; what suits the links if `None`.
-    pub retry_after: Option<Span>,
+    /// A client asks again after so long without an answer.
+    pub retry_after: Span,
     /// What the live backend cannot do of it.
     pub(super) simulated: Option<Simulated>,
 }
@@ -93,6 +94,11 @@ pub struct Variant {
     pub faults: Vec<Scheduled>,
 }
 
+/// Whether a switch is given, and on.
+pub(super) fn is_set(typed: Option<&Spanned<bool>>) -> bool {
+    typed.is_some_and(|typed| *typed.get_ref())
+}
+
 impl Point {
     /// What `file` means; its sweep is not looked at.
     pub(super) fn of(file: &File, profiles: &mut Profiles<'_>) -> Result<Self, Refused> {
@@ -105,20 +111,21 @@ impl Point {
         let network = network::network(file)?;
         let mut variants = variants::variants(file, &places, network.correlation)?;
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
-        let retry_after = load::retry_after(&file.workload, &places.links, &variants)?;
+        let others = places.links.replica_regions.len() - 1;
+        let transmission = network.capacity().takes(workload.value_bytes, others);
+        let election = election::election(&file.election, &places.links, transmission)?;
+        let patient = Patient { links: &places.links, election, variants: &variants, transmission };
+        let retry_after = load::retry_after(&file.workload, &patient)?;
         let durability = file.durability.mode;
         for variant in &mut variants {
             let (places, workload) = (&places, &workload);
-            let unsafe_restarts = file.durability.unsafe_restarts;
+            let unsafe_restarts = is_set(file.durability.unsafe_restarts.as_ref());
             let judge = Judge { places, variant, workload, durability, unsafe_restarts, duration };
             variant.faults = faults::faults(file, &judge)?;
         }
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
-        let others = places.links.replica_regions.len() - 1;
-        let transmission = network.capacity().takes(workload.value_bytes, others);
-        let election = election::election(&file.election, &places.links, transmission)?;
         let transport = transport::transport(&file.transport)?;
         Ok(Self {
             label: String::new(),
@@ -143,6 +150,26 @@ impl Point {
             drain: length(&file.workload.drain, DRAIN),
             retry_after,
         })
+    }
+
+    /// What is impossible, does nothing or is too much here, with the variants in which it is.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut all: Vec<(String, Vec<String>)> = Vec::new();
+        for variant in &self.variants {
+            let name = format!("`{}`", variant.name);
+            for text in outlook::of(self, variant).into_iter().chain(strain::of(self, variant)) {
+                match all.iter_mut().find(|(known, _)| *known == text) {
+                    Some((_, names)) if names.last() == Some(&name) => {}
+                    Some((_, names)) => names.push(name.clone()),
+                    None => all.push((text, vec![name.clone()])),
+                }
+            }
+        }
+        let line = |(text, names): (String, Vec<String>)| {
+            let plural = if names.len() == 1 { "" } else { "s" };
+            format!("variant{plural} {}: {text}", names.join(", "))
+        };
+        all.into_iter().map(line).collect()
     }
 
     /// The region of a replica.

@@ -184,3 +184,32 @@ fn a_duel_of_proposers_says_how_often_a_write_was_tried() {
     let (_, rows) = simulated(&experiment(LED, ""), |_| {});
     assert_eq!(rows.trial.attempts_per_write, None);
 }
+
+/// Clients that no experiment tells how patient to be see recoveries differ by what they differ by: a phase 1
+/// of four takes 150 ms longer than one of three, to ask for votes and to win them.
+#[test]
+fn clients_see_how_much_longer_one_recovery_is() {
+    let regions =
+        "[\"us-east-1\", \"us-west-2\", \"eu-west-1\", \"sa-east-1\", \"ap-southeast-1\"]";
+    let of = |phase1: usize, phase2: usize| {
+        let text = format!(
+            "question = \"q\"\nprediction = \"p\"\n[topology]\nprofile = \"aws-2025-07\"\n\
+             replicas = {regions}\nclients = {regions}\n[workload]\n\
+             arrival = {{ poisson = {{ rate_per_s = 100 }} }}\nduration = \"12s\"\n\
+             [election]\nmode = \"timeout\"\n[[variant]]\nname = \"v\"\n\
+             protocol = {{ multi = {{ leader = \"best\" }} }}\n\
+             quorums = {{ counts = {{ phase1 = {phase1}, phase2 = {phase2} }} }}\n\
+             [[fault]]\nat = \"3s\"\ncrash = \"leader\"\n"
+        );
+        simulated(&text, |_| {}).1.recovery
+    };
+    let (three, four) = (of(3, 3), of(4, 2));
+    assert_eq!((three.len(), four.len()), (5, 5));
+    let ms = |ns: Option<u64>| ns.unwrap() as f64 / 1e6;
+    for (three, four) in three.iter().zip(&four) {
+        let longer = ms(four.leading_ns) - ms(three.leading_ns);
+        assert!((250.0..350.0).contains(&longer), "{longer}");
+        let seen = ms(four.unavailable_ns) - ms(three.unavailable_ns);
+        assert!((seen - longer).abs() < 150.0, "{}: {seen}, not {longer}", three.client_region);
+    }
+}

@@ -230,17 +230,17 @@ fn a_quorum_per_ballot_has_the_floor_of_the_announced_set() {
     let links = links(Jitter::Profile, &FIVE);
     let per_ballot = QuorumSystem::per_ballot(5, 3).unwrap();
     let fixed = QuorumSystem::new(5, Family::Count(3), sets(&[0b00111])).unwrap();
-    let expected = floors(&links, MULTI, &fixed, SendPolicy::All);
+    let expected = floors(&links, MULTI, &fixed, SendPolicy::All, MEMORY);
     for send in [SendPolicy::All, SendPolicy::Quorum] {
-        assert_eq!(floors(&links, MULTI, &per_ballot, send), expected);
+        assert_eq!(floors(&links, MULTI, &per_ballot, send, MEMORY), expected);
     }
     let Floor { p50, p99 } = expected[1];
-    let found = shares(&links, (MULTI, &fixed, SendPolicy::All, 1), [p50, p99]);
+    let found = shares(&links, (MULTI, &fixed, SendPolicy::All, 1), MEMORY, [p50, p99]);
     for (share, found) in [0.5, 0.99].into_iter().zip(found) {
         assert!((found - share).abs() <= reach(share), "{found} for {share}");
     }
     // Any three of five answer sooner.
-    let of_any = floors(&links, MULTI, &QuorumSystem::majority(5), SendPolicy::All);
+    let of_any = floors(&links, MULTI, &QuorumSystem::majority(5), SendPolicy::All, MEMORY);
     assert!(p99 > of_any[1].p99, "{p99} {}", of_any[1].p99);
 }
 
