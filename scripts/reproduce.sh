@@ -18,7 +18,7 @@ if [ ${#names[@]} -eq 0 ]; then
 fi
 cargo build --locked --release
 for name in "${names[@]}"; do
-    launcher=processes
+    live=()                                             # options that only live trials heed
     case "$name" in
         # prediction, simulation and measurement side by side
         quickstart | wan-hops | failover | election-timeout | thrifty-follower) backend=both ;;
@@ -26,12 +26,12 @@ for name in "${names[@]}"; do
         *) backend=live ;;
     esac
     # Sixteen processes are too many for a small machine; sixteen threads are not.
-    if [ "$name" = azure-13 ]; then launcher=in-process; fi
+    if [ "$name" = azure-13 ]; then live=(--launcher in-process); fi
     folder="results/$name"
     new="$folder/new-reference"
     rm -rf "$new"
     target/release/flexpaxos run "experiments/$name.toml" \
-        --backend "$backend" --launcher "$launcher" --out "$new" | tee "/tmp/flexpaxos-$name.txt"
+        --backend "$backend" ${live[@]+"${live[@]}"} --out "$new" | tee "/tmp/flexpaxos-$name.txt"
     rm -rf "$new/histories"
     # A reference is small: what figures draw of many short intervals is read compressed as well.
     find "$new" -name '*.csv' -size +500k -exec gzip -9n {} +

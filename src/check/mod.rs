@@ -20,6 +20,7 @@
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
 mod claim;
+mod control;
 mod diagram;
 mod event;
 mod fair;

@@ -17,7 +17,8 @@ use crate::sabotage::Rule;
 ///
 /// Replicas are the ones that run over QUIC; messages are lost, repeated and reordered, replicas
 /// crash with and without what they had not synced, as far as the preset allows.
-/// With --break the replicas break one rule, and the check is expected to find it out.
+/// With --break the replicas break one rule, and the check must find it out: a preset that cannot is
+/// refused, and a check that finds nothing ends with 2.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos check                       every preset, as a table
@@ -26,7 +27,7 @@ use crate::sabotage::Rule;
   flexpaxos check duel --explore 127.0.0.1:3000
   flexpaxos check --list")]
 pub(super) struct Check {
-    /// The preset; without it, all of them.
+    /// The preset; without it all of them, or with --break those that can find the rule.
     #[arg(value_name = "PRESET", value_parser = presets())]
     preset: Option<String>,
 
@@ -43,7 +44,7 @@ pub(super) struct Check {
     depth: Option<u16>,
 
     /// Serves the states of the preset to a browser instead, until Ctrl-C.
-    #[arg(long, value_name = "ADDR:PORT", requires = "preset")]
+    #[arg(long, value_name = "ADDR:PORT", requires = "preset", conflicts_with_all = ["svg", "depth"])]
     explore: Option<SocketAddr>,
 
     /// Draws the counterexample to this file.
@@ -83,6 +84,7 @@ impl Check {
             return self.run_all(out);
         };
         let search = self.search(preset);
+        self.check_findable(&search.preset)?;
         if let Some(address) = self.explore {
             return explore(&search, address, out);
         }
@@ -93,12 +95,37 @@ impl Check {
         }
         let (outcome, took) = timed(|| search.run());
         print(out, &outcome, took)?;
+        if let (Some(_), None) = (&self.svg, outcome.violation()) {
+            writeln!(out, "\nnothing is drawn: no property is violated")?;
+        }
         if let (Some(path), Some((claim, found))) = (&self.svg, outcome.violation()) {
             let trace = found.trace(format!("{}: {claim} is violated", search.preset.name));
             super::write_file(path, &trace.svg())?;
             writeln!(out, "\ndrawn in {}", path.display())?;
         }
-        Ok(exit(&outcome))
+        self.check_found(exit(&outcome))
+    }
+
+    /// Refuses a preset that is no control of the broken rule.
+    fn check_findable(&self, preset: &Preset) -> Result<(), Failure> {
+        let Some(rule) = self.rule.filter(|rule| !preset.finds(*rule)) else { return Ok(()) };
+        let finders: Vec<&str> =
+            Preset::all().iter().filter(|it| it.finds(rule)).map(|it| it.name).collect();
+        Err(Failure::request(
+            format!("the preset {} is no control of {rule}: it may find nothing", preset.name),
+            format!("these presets find it: {}", finders.join(", ")),
+        ))
+    }
+
+    /// The exit code, unless a rule was broken and nothing came of it.
+    fn check_found(&self, exit: Exit) -> Result<Exit, Failure> {
+        let Some(rule) = self.rule.filter(|_| exit == Exit::Done) else { return Ok(exit) };
+        let help = match (self.depth, self.only) {
+            (Some(_), _) => "raise --depth, or leave it out",
+            (None, Some(_)) => "leave out --only: another property is violated",
+            (None, None) => "the control failed: the preset was to find it",
+        };
+        Err(Failure::request(format!("{rule} is broken, and no property was seen violated"), help))
     }
 
     fn search(&self, preset: Preset) -> Search {
@@ -110,7 +137,8 @@ impl Check {
     fn run_all(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let mut rows = Vec::new();
         let mut worst = Exit::Done;
-        for preset in Preset::all() {
+        let is_asked = |preset: &Preset| self.rule.is_none_or(|rule| preset.finds(rule));
+        for preset in Preset::all().into_iter().filter(is_asked) {
             let search = self.search(preset);
             let (outcome, took) = timed(|| search.run());
             if exit(&outcome) == Exit::Unsafe {
@@ -120,7 +148,7 @@ impl Check {
         }
         let header = ["preset", "states", "generated", "depth", "seconds", "verdict"];
         writeln!(out, "{}", table(&header, &[1, 2, 3, 4], &rows))?;
-        Ok(worst)
+        self.check_found(worst)
     }
 }
 

@@ -25,7 +25,8 @@ const SHOWN: usize = 20;
   flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
   flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
 
-Exit code 5: a property did not hold.")]
+Exit code 5: a property did not hold.
+Exit code 2: a rule was to be broken, and no seed showed it.")]
 pub(super) struct Fuzz {
     /// One seed, or A..B: from A to before B.
     #[arg(long, value_name = "N|A..B", value_parser = parse_range)]
@@ -48,7 +49,7 @@ pub(super) struct Fuzz {
     threads: Option<u16>,
 
     /// Prints what the seed draws and everything that happens: for one seed.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     trace: bool,
 
     /// Goes on after a violation.
@@ -71,6 +72,7 @@ enum Choice {
 
 impl Fuzz {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        self.check_breakable()?;
         if self.trace {
             return self.trace(out);
         }
@@ -97,13 +99,35 @@ impl Fuzz {
         if !self.quiet {
             eprintln!("{}", pace(found.tally.histories, wall_s, cpu_s));
         }
-        Ok(if !found.violations.is_empty() {
-            Exit::Unsafe
+        if !found.violations.is_empty() {
+            Ok(Exit::Unsafe)
         } else if interrupt.is_asked() {
-            Exit::Partial
+            Ok(Exit::Partial)
         } else {
-            Exit::Done
-        })
+            self.nothing_found()
+        }
+    }
+
+    /// Refuses a rule that none of the drawn replicas could break.
+    fn check_breakable(&self) -> Result<(), Failure> {
+        let Some(rule) = self.rule else { return Ok(()) };
+        let (unbreakable, help) = match rule {
+            Rule::IgnoresAnnouncedQuorums if self.protocol == Some(Choice::Classic) => {
+                ("classic Paxos announces no quorums", "leave out --protocol, or give `multi`")
+            }
+            Rule::DisjointQuorums if self.replicas.end <= 2 => {
+                ("a single replica has one quorum", "raise --replicas, or leave it out")
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::request(format!("{rule} cannot be broken here: {unbreakable}"), help))
+    }
+
+    /// No violation: that is well for honest replicas, and a control that failed for others.
+    fn nothing_found(&self) -> Result<Exit, Failure> {
+        let Some(rule) = self.rule else { return Ok(Exit::Done) };
+        let message = format!("{rule} is broken, and no seed showed it");
+        Err(Failure::request(message, "give more seeds: some rules show in one of several hundred"))
     }
 
     fn limits(&self) -> Limits {
@@ -133,7 +157,7 @@ impl Fuzz {
         match ran.violation {
             None => {
                 writeln!(out, "\nno violation")?;
-                Ok(Exit::Done)
+                self.nothing_found()
             }
             Some(violation) => {
                 writeln!(out, "\nVIOLATION {violation}")?;

@@ -1,7 +1,9 @@
 //! `flexpaxos run`: the main job.
 
+mod options;
+
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -55,17 +57,17 @@ pub(super) struct Run {
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
 
-    /// Simulates so many trials at once; as many as there are cores if absent.
+    /// Simulates so many trials at once (not for live trials); as many as there are cores if absent.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
-    /// How members are started.
-    #[arg(long, value_enum, default_value_t = Launcher::Processes)]
-    launcher: Launcher,
+    /// How live members are started; each in a process of its own if absent.
+    #[arg(long, value_enum)]
+    launcher: Option<Launcher>,
 
-    /// Where the coordinator listens for members.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
+    /// Where the coordinator listens for live members; on any port of 127.0.0.1 if absent.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
 
     /// Repeats every variant this often instead.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -108,6 +110,9 @@ pub(super) struct Run {
     quiet: bool,
 }
 
+/// Where the coordinator listens when nobody says where.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// The rules of a link emulation, by name.
 fn rules() -> impl TypedValueParser<Value = Rule> {
     PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
@@ -136,6 +141,7 @@ pub(super) enum Launcher {
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let (source, mut plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        self.check_options(&plan)?;
         let asked = self.asked_calibration(&plan)?;
         if self.backend != Choice::Sim
             && let Some(refused) = plan.needs_simulator()
@@ -155,7 +161,7 @@ impl Run {
         let place = self.place(&source, &provenance)?;
         let measured = self.measured_calibration(&place, &interrupt)?;
         self.use_service(&mut plan, asked, measured.as_ref());
-        let (listen, timeouts) = (self.listen, Timeouts::default());
+        let (listen, timeouts) = (self.listen.unwrap_or(LISTEN), Timeouts::default());
         let worlds = Worlds {
             sim: (self.backend != Choice::Live).then(|| self.threads()),
             live: (self.backend != Choice::Sim).then(|| Live {
@@ -184,7 +190,9 @@ impl Run {
         if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
             eprintln!("{}", simulated(simulation));
         }
-        conclude(&plan, self.backend, summary, out)
+        let exit = conclude(&plan, self.backend, summary, out)?;
+        self.check_disk_broke(exit)?;
+        Ok(exit)
     }
 
     fn threads(&self) -> usize {
@@ -261,7 +269,7 @@ impl Run {
     }
 
     fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
-        Ok(match self.launcher {
+        Ok(match self.launcher.unwrap_or(Launcher::Processes) {
             Launcher::InProcess => Box::new(InProcess::default()),
             Launcher::Processes => {
                 let program = std::env::current_exe().map_err(|error| {

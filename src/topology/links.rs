@@ -102,6 +102,12 @@ impl Links {
         }
     }
 
+    /// Whether any link has a delay.
+    pub fn has_delay(&self) -> bool {
+        let tables = [&self.between_replicas, &self.to_clients, &self.from_clients];
+        tables.into_iter().flatten().flatten().any(|delay| !delay.is_zero())
+    }
+
     /// The round trip of medians: the sum of both directions'; zero from a site to itself.
     ///
     /// Where delays vary, that is slightly less than the median of round trips, which is the published

@@ -260,6 +260,66 @@ fn every_rule_is_found_out_here() {
     }
 }
 
+/// Presets in which every rule is tried also without optimisation.
+const SMALL: [&str; 6] = [
+    "thrifty",
+    "per-ballot",
+    "partial-promise",
+    "acceptor-crash",
+    "leader-change",
+    "two-writes-crash",
+];
+
+#[test]
+fn every_control_finds_its_rule() {
+    for rule in Rule::ALL {
+        let controls = Preset::all().into_iter().filter(|preset| preset.finds(rule));
+        let names: Vec<&str> = controls.map(|preset| preset.name).collect();
+        assert!(!names.is_empty(), "{rule} has no control");
+        let is_tried = |name: &&str| !cfg!(debug_assertions) || SMALL.contains(name);
+        for name in names.into_iter().filter(is_tried) {
+            let outcome = Search { rule: Some(rule), ..search(name) }.run();
+            assert!(outcome.violation().is_some(), "{name} does not find {rule}");
+        }
+    }
+}
+
+/// Of these every state is looked at: what is no control of a rule finds nothing.
+#[test]
+fn what_is_no_control_of_a_rule_finds_nothing() {
+    let names = if cfg!(debug_assertions) { &SMALL[..1] } else { &SMALL[..3] };
+    for name in names {
+        let preset = Preset::named(name).unwrap();
+        for rule in Rule::ALL.into_iter().filter(|rule| !preset.finds(*rule)) {
+            let outcome = Search { rule: Some(rule), ..search(name) }.run();
+            assert!(outcome.violation().is_none(), "{name} finds {rule}");
+        }
+    }
+}
+
+/// The right preset finds it; others are refused before they are searched.
+#[test]
+fn a_preset_that_is_no_control_of_a_rule_is_refused() {
+    let finds = ["duel is no control of forgets-vote", "acceptor-crash", "two-writes-crash"];
+    check_command(&["duel", "--break", "forgets-vote"], 2, &finds);
+    check_command(&["thrifty", "--break", "hole-in-log", "--svg", "x.svg"], 2, &["lossy"]);
+}
+
+#[test]
+fn a_control_that_finds_nothing_is_no_success() {
+    let shallow = ["duel", "--break", "skips-adoption", "--depth", "3"];
+    check_command(&shallow, 2, &["no property was seen violated", "raise --depth"]);
+    let other = ["thrifty", "--break", "fixed-prefix-thrifty-stall", "--only", "agreement"];
+    check_command(&other, 2, &["leave out --only"]);
+}
+
+#[test]
+fn options_that_the_explorer_does_not_heed_are_refused() {
+    let explore = ["thrifty", "--explore", "127.0.0.1:0"];
+    check_command(&[&explore[..], &["--depth", "3"]].concat(), 2, &["--depth", "cannot be used"]);
+    check_command(&[&explore[..], &["--svg", "x.svg"]].concat(), 2, &["--svg", "cannot be used"]);
+}
+
 fn flexpaxos(arguments: &[&str]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
     command.args(arguments).env("NO_COLOR", "1");

@@ -161,6 +161,25 @@ fn counts_are_told_in_all_and_for_a_thousand_histories() {
     assert!(said.ends_with("4 seeds, no violation\n"), "{said}");
 }
 
+/// A control that shows nothing is no success, and one that can show nothing does not begin.
+#[test]
+fn a_rule_whose_breaking_shows_nothing_is_refused() {
+    let refused = |arguments: &str, phrases: &[&str]| {
+        let output = fuzz(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for phrase in phrases {
+            assert!(stderr.contains(phrase), "{phrase:?} is missing in:\n{stderr}");
+        }
+    };
+    let seed = "--seeds 0 --break disjoint-quorums";
+    refused(&format!("{seed} --replicas 1"), &["a single replica has one quorum"]);
+    let announced = "--seeds 0 --break ignores-announced-quorums";
+    refused(&format!("{announced} --protocol classic"), &["classic Paxos announces no quorums"]);
+    // The first seed elects nobody with a quorum of its own.
+    refused(announced, &["no seed showed it", "more seeds"]);
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let refused = |arguments, phrase: &str| {
@@ -173,4 +192,6 @@ fn what_makes_no_sense_is_refused() {
     refused("--seeds 5..5", "is empty");
     refused("--seeds 1 --break honesty", "disjoint-quorums");
     refused("--seeds 1 --replicas 0", "beyond 1 to 16");
+    refused("--seeds 1 --trace --threads 2", "--threads");
+    refused("--seeds 1 --trace --keep-going", "--keep-going");
 }

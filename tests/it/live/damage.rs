@@ -149,3 +149,10 @@ fn a_disk_that_is_to_break_is_named_in_words_that_are_understood() {
     let site = Site::new(&small("fsync", MULTI));
     site.run(&["--break-disk", "r1:sometimes"]).check(2, &["breaks no disk", "r1:sync:20"]);
 }
+
+#[test]
+fn a_disk_that_never_broke_is_no_control() {
+    let site = Site::new(&small("fsync", MULTI));
+    let ended = site.run(&["--launcher", "in-process", "--break-disk", "r1:sync:1000000"]);
+    ended.check(2, &["--break-disk had no effect", "lower the number"]);
+}
