@@ -71,19 +71,30 @@ type Text = fn(&Point) -> String;
 
 /// What the trials run with.
 fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let texts: [(&str, Text); 7] = [
+    let texts: [(&str, Text); 8] = [
         ("latency", |point| point.profile.clone()),
         ("replicas", |point| point.links.replica_regions.join(", ")),
         ("clients", |point| point.links.client_regions.join(", ")),
         ("load", |point| words::arrival(&point.workload.arrival)),
+        ("retries", |point| {
+            format!("after {} without an answer", words::length(point.retry_after))
+        }),
         ("durability", |point| words::durability(point.durability)),
         ("service", |point| words::service(&point.sim.service)),
         ("network", |point| words::network(&point.network, point.links.vary())),
     ];
     for (name, text) in texts {
-        let text = common(plan, text).unwrap_or_else(|| "as swept".to_owned());
-        if !text.is_empty() {
-            writeln!(out, "{name:<12}{}", fold(&text, 12))?;
+        match common(plan, text) {
+            Some(text) if text.is_empty() => {}
+            Some(text) => writeln!(out, "{name:<12}{}", fold(&text, 12))?,
+            // It follows from what is swept, so the sweep does not say it.
+            None if name == "retries" => {
+                for (number, point) in plan.points.iter().enumerate() {
+                    let name = if number == 0 { name } else { "" };
+                    writeln!(out, "{name:<12}{}: {}", point.label, text(point))?;
+                }
+            }
+            None => writeln!(out, "{name:<12}as swept")?,
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod emulation;
 mod error;
 pub use error::{Error, Refused};
 mod faults;
+mod idle;
 mod load;
 mod network;
 mod outlook;
@@ -18,6 +19,7 @@ mod point;
 mod probe;
 pub use point::{Point, Variant};
 mod simulated;
+mod strain;
 mod transport;
 mod variants;
 
@@ -85,13 +87,14 @@ impl Plan {
         let refused = |refused| source.refused(&refused);
         let mut document = Document::parse(source)?;
         if size.is_smoke {
-            document = document.smoke();
+            document = document.smoke()?;
         }
         let typed = document.take_sweep();
         let sweep = Sweep::read(typed, source).map_err(refused)?;
         let mut profiles = Profiles::beside(source.folder());
         let mut settled = BTreeSet::new();
         let mut plan: Option<Self> = None;
+        let mut idle = None;
         for combination in sweep.combinations() {
             let settings: Vec<_> =
                 combination.iter().map(|(axis, index)| axis.setting(*index)).collect();
@@ -110,7 +113,11 @@ impl Plan {
             };
             let point = Point::of(&file, &mut profiles)
                 .map_err(|refused| source.refused(&refused).at_point(&label))?;
+            idle = Some(idle::still(idle, idle::idle(&file, &point)));
             whole.points.push(Point { label, settings, ..point });
+        }
+        if let Some(refused_key) = idle.and_then(idle::first) {
+            return Err(refused(refused_key));
         }
         // A sweep that is empty was refused.
         let mut plan = plan.expect("there is a point");
@@ -182,11 +189,12 @@ impl Plan {
         Some(Refused::new(simulated.at.clone(), Error::NotLive { what: simulated.what }))
     }
 
-    /// What the faults make impossible, a sentence each: it may be what the experiment is about.
+    /// What the faults make impossible or do not do, and what the trials cannot keep up with, a sentence
+    /// each: it may be what the experiment is about.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for point in &self.points {
-            for warning in point.variants.iter().flat_map(|variant| outlook::of(point, variant)) {
+            for warning in point.warnings() {
                 let warning = match point.label.as_str() {
                     "" => warning,
                     label => format!("{label}: {warning}"),

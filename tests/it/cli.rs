@@ -145,6 +145,7 @@ fn the_plan_shows_the_floors_and_what_would_run() {
             "question",
             "refuted if",
             "40 a second in total, Poisson",
+            "retries     after 1s without an answer",
             "floor us-east-1 (ms)",
             "139.36",
             "69.68",
@@ -184,6 +185,7 @@ crash = "us-east-1"
 [[fault]]
 after_writes = 100
 crash = ["r1", "r4"]
+restart_after = "500ms"
 unsynced = "torn"
 
 [sweep]
@@ -202,9 +204,10 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
             "  at 1s messages from us-east-1 to eu-west-1 take 50ms longer, for 500ms",
             "  multi, flex-4-2: at 2s us-east-1, the leader, crashes and does not come back",
             "  classic: at 2s us-east-1 crashes and does not come back",
-            " crash and do not come back",
+            " crash and come back 500ms later, with half of what is not synced",
             "  after 100 writes ",
             "WARNING: phase1=5: variant `flex-4-2`: from 2s on no phase-1 quorum of 5 is left",
+            "WARNING: phase1=4: variants `multi`, `flex-4-2`: from 2s on the leader is gone",
             "for the simulator alone: the live backend cannot choose what is left of records",
         ],
     );
@@ -212,6 +215,51 @@ variant.quorums.counts.phase1 = { from = 4, to = 5 }
         &["run", path],
         &["the live backend cannot choose what is left", "spoilt.toml:", "`--backend sim`"],
     );
+}
+
+/// Nothing is started: each of these would have run as if the option were not there.
+#[test]
+fn an_option_without_effect_is_refused_with_what_would_have_one() {
+    let quickstart = ["run", "experiments/quickstart.toml"];
+    let refused = |arguments: &[&str], phrases: &[&str]| {
+        check_refused(&[&quickstart[..], arguments].concat(), phrases);
+    };
+    for option in ["--no-probe", "--no-calibrate", "--launcher=in-process", "--listen=127.0.0.1:0"]
+    {
+        let name = option.split('=').next().unwrap();
+        let said = format!("{name} has no effect with `--backend sim`");
+        refused(&["--backend", "sim", option], &[&said, "`--backend live` or `both`"]);
+    }
+    refused(&["--threads", "2"], &["--threads has no effect with `--backend live`"]);
+    for backend in ["sim", "both"] {
+        for control in ["--break-disk=r1:sync:1", "--break-network=delay-twice"] {
+            let said = format!("{} breaks live trials alone", control.split('=').next().unwrap());
+            refused(&["--backend", backend, control], &[&said, "choose `--backend live`"]);
+        }
+    }
+    refused(&["--break-disk", "r9:sync:1"], &["names r9, which does not exist", "r0 to r4"]);
+    let commit_path = ["run", "experiments/commit-path.toml"];
+    check_refused(
+        &[&commit_path[..], &["--break-disk", "r1:sync:1"]].concat(),
+        &["--break-disk breaks nothing at mode=memory", "use no disk", "`durability.mode"],
+    );
+    check_refused(
+        &[&commit_path[..], &["--break-network", "delay-twice"]].concat(),
+        &["--break-network delay-twice breaks nothing", "no link has a delay", "`uniform:20ms`"],
+    );
+}
+
+#[test]
+fn a_smaller_size_that_the_experiment_does_not_have_is_refused() {
+    let (_folder, path) = spoilt_quickstart("[smoke]", "[smoke]\n[drop]");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.split("[smoke]").next().unwrap()).unwrap();
+    for command in ["run", "plan"] {
+        check_refused(
+            &[command, path.to_str().unwrap(), "--smoke"],
+            &["this experiment has no smaller size", "leave out `--smoke`"],
+        );
+    }
 }
 
 #[test]
@@ -277,12 +325,23 @@ fn a_safe_quorum_system_comes_with_its_proof() {
     );
 }
 
+/// Asserts that the command ends with this code and says these on stdout.
+fn check_ends(arguments: &[&str], code: i32, phrases: &[&str]) -> String {
+    let output = flexpaxos(arguments);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
+    for phrase in phrases {
+        assert!(stdout.contains(phrase), "{phrase:?} is missing in:\n{stdout}");
+    }
+    stdout
+}
+
 #[test]
 fn an_unsafe_quorum_system_comes_with_its_counterexample() {
-    check(
-        &["quorums", "--n", "5", "--counts", "3,2"],
-        &["UNSAFE: phase-1 quorum {0, 1, 2} and phase-2 quorum {3, 4} have no replica in common"],
-    );
+    let said =
+        "UNSAFE: phase-1 quorum {0, 1, 2} and phase-2 quorum {3, 4} have no replica in common";
+    check_ends(&["quorums", "--n", "5", "--counts", "3,2"], 5, &[said]);
 }
 
 #[test]
@@ -292,10 +351,64 @@ fn the_quorums_of_a_variant_are_those_of_its_file() {
         &["quorums", "--experiment", file, "--variant", "flex-4-2"],
         &["us-east-1, us-west-2", "4 + 2 > 5"],
     );
+    // Without a variant each of them is judged, and those with one system together.
+    let all = check(
+        &["quorums", "--experiment", file],
+        &["variant classic, multi\n", "variant flex-4-2\n", "2 quorum systems, all of them safe"],
+    );
+    assert_eq!(all.matches("safe: every").count(), 2, "{all}");
     check_refused(
         &["quorums", "--experiment", file, "--variant", "flex"],
         &["no variant `flex`", "classic, multi, flex-4-2"],
     );
+}
+
+/// The first point is safe, and of the others one is not.
+#[test]
+fn the_quorums_of_every_point_of_a_sweep_are_judged() {
+    let swept = "[sweep]\nvariant.quorums.counts.phase1 = [4, 3, 5]\n\n[smoke]";
+    let (_folder, path) = spoilt_quickstart("[smoke]", swept);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let counts = "quorums  = { counts = { phase1 = 4, phase2 = 2 } }";
+    assert!(text.contains(counts));
+    let permitted = format!("{counts}\nunsafe_quorums = true");
+    std::fs::write(&path, text.replace(counts, &permitted)).unwrap();
+    let file = path.to_str().unwrap();
+    let said = check_ends(
+        &["quorums", "--experiment", file, "--variant", "flex-4-2"],
+        5,
+        &[
+            "variant flex-4-2 at phase1=4\n",
+            "since 4 + 2 > 5",
+            "variant flex-4-2 at phase1=3\n",
+            "UNSAFE: phase-1 quorum {us-east-1, us-west-2, eu-west-1} and phase-2 quorum",
+            "since 5 + 2 > 5",
+            "3 quorum systems, 1 of them UNSAFE",
+        ],
+    );
+    assert!(!said.contains("classic"), "{said}");
+}
+
+/// A quorum per ballot is not safe by its sizes: 3 + 2 are no more than 5.
+#[test]
+fn a_quorum_per_ballot_is_safe_by_what_is_announced() {
+    let counts = "{ counts = { phase1 = 4, phase2 = 2 } }";
+    let (_folder, path) = spoilt_quickstart(counts, "{ per_ballot = { phase2 = 2 } }");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let elected = text.replace("[smoke]", "[election]\nmode = \"timeout\"\n\n[smoke]");
+    std::fs::write(&path, elected).unwrap();
+    let file = path.to_str().unwrap();
+    let said = check(&["quorums", "--experiment", file, "--variant", "flex-4-2"], &["cost: "]);
+    assert!(!said.contains("3 + 2 > 5"), "{said}");
+    let said = words(&said);
+    for phrase in [
+        "announces its phase-2 quorum of 2 with its phase 1, to 3 replicas at least",
+        "Since 3 + 3 > 5, a later phase 1 hears of every quorum",
+        "while all 2 members of an announced quorum are down, no phase 1 ends",
+        "phase 1 3 10 1 phase 2 2 10 0",
+    ] {
+        assert!(said.contains(phrase), "{phrase:?} is missing in:\n{said}");
+    }
 }
 
 #[test]

@@ -49,12 +49,20 @@ impl<'a> Document<'a> {
         Ok(Self { source, root, added: Vec::new() })
     }
 
-    /// Gives the experiment the size of its `[smoke]` section.
-    #[must_use]
-    pub(in crate::experiment) fn smoke(mut self) -> Self {
+    /// Gives the experiment the size of its `[smoke]` section, which must say some size.
+    pub(in crate::experiment) fn smoke(mut self) -> Result<Self, Error> {
         let root = self.root.get_mut();
-        let smoke = root.get("smoke").and_then(|smoke| smoke.get_ref().as_table()).cloned();
-        for (key, value) in smoke.into_iter().flatten() {
+        let section = root.get("smoke");
+        let at = section.map_or(0..0, Spanned::span);
+        let smoke = section.and_then(|smoke| smoke.get_ref().as_table()).cloned();
+        let smoke = smoke.unwrap_or_default();
+        if smoke.is_empty() {
+            let message = "this experiment has no smaller size: its section `[smoke]` says nothing";
+            let help =
+                "leave out `--smoke`, or write the section: `[smoke]` and `duration = \"1s\"`";
+            return Err(self.source.wrong(at, message.to_owned(), Some(help.to_owned())));
+        }
+        for (key, value) in smoke {
             if matches!(key.get_ref().as_ref(), "trials" | "sweep") {
                 root.insert(key, value);
             } else if let Some(workload) = root.get_mut("workload")
@@ -63,7 +71,7 @@ impl<'a> Document<'a> {
                 workload.insert(key, value);
             }
         }
-        self
+        Ok(self)
     }
 
     /// Takes the sweep out of the tree.

@@ -126,8 +126,8 @@ pub struct Workload {
     pub duration: Spanned<Length>,
     /// The time that outstanding operations are given after it; 5 s if absent.
     pub drain: Option<Spanned<Length>>,
-    /// A client asks again after so long without an answer; if absent, twelve times the longest round
-    /// trip, and at least 2 s.
+    /// A client asks again after so long without an answer; if absent, after the time-out of the
+    /// election (1 s without one), and at least four times the longest floor at p99.
     pub retry_after: Option<Spanned<Length>>,
     /// Which keys are touched; 1000 keys alike if absent.
     pub keys: Option<Keys>,
@@ -177,20 +177,19 @@ pub enum Keys {
 }
 
 /// `[durability]`: what a replica keeps through a crash.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Durable {
     /// How.
     #[serde(default = "fsync")]
     pub mode: Durability,
     /// A replica that forgot everything may come back: only to see the check find what that costs.
-    #[serde(default)]
-    pub unsafe_restarts: bool,
+    pub unsafe_restarts: Option<Spanned<bool>>,
 }
 
 impl Default for Durable {
     fn default() -> Self {
-        Self { mode: fsync(), unsafe_restarts: false }
+        Self { mode: fsync(), unsafe_restarts: None }
     }
 }
 
@@ -258,8 +257,7 @@ pub struct Variant {
     #[serde(default)]
     pub send: Send,
     /// Runs although a phase-1 and a phase-2 quorum are disjoint.
-    #[serde(default)]
-    pub unsafe_quorums: bool,
+    pub unsafe_quorums: Option<Spanned<bool>>,
 }
 
 /// Who may propose.
@@ -270,7 +268,8 @@ pub enum Protocol {
     Classic {},
     /// A leader, with phase 1 once.
     Multi {
-        /// Its region, or `best`: where the closed form promises the least mean latency.
+        /// Its region, its number as `r2`, or `best`: where the closed form promises the least mean
+        /// latency.
         leader: Spanned<String>,
     },
 }
@@ -316,7 +315,7 @@ pub type Sets = Spanned<Vec<Vec<Spanned<Member>>>>;
 /// A replica in a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Member {
-    /// By its region.
+    /// By its region, or its number as `r2`.
     Region(String),
     /// By its position in `topology.replicas`, from 0.
     Index(usize),

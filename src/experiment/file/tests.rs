@@ -151,7 +151,7 @@ fn a_smoke_run_is_the_same_experiment_but_smaller() {
     let seconds = |seconds| Length(std::time::Duration::from_secs(seconds));
     let file = source.parse().unwrap();
     assert_eq!(file.workload.duration.get_ref(), &seconds(10));
-    let small = Document::parse(&source).unwrap().smoke().read().unwrap();
+    let small = Document::parse(&source).unwrap().smoke().unwrap().read().unwrap();
     assert_eq!(small.workload.duration.get_ref(), &seconds(1));
     assert_eq!(small.trials.unwrap().into_inner(), 1);
     assert!(small.workload.warmup.is_some());

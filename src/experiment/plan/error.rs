@@ -132,6 +132,26 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A region whose name stands for something else as well.
+    #[error("the name {name} means two things: the region of replica {index}, and {other}")]
+    TwoMeanings {
+        /// The name.
+        name: String,
+        /// The replica in the region, from 0.
+        index: usize,
+        /// What else it means.
+        other: String,
+    },
+    /// A key that changes nothing at any point.
+    #[error("`{key}` has no effect: {because}")]
+    Idle {
+        /// The key.
+        key: &'static str,
+        /// Why it changes nothing.
+        because: &'static str,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// No quorum system at all.
     #[error(transparent)]
     Quorum(#[from] quorum::Error),
@@ -329,8 +349,17 @@ impl Error {
             Self::NoReplica { near, known, .. } => {
                 let guess = near.as_ref().map(|near| format!("did you mean {near}? "));
                 let guess = guess.unwrap_or_default();
-                return format!("{guess}the replicas are in {}", known.join(", "));
+                let last = known.len().saturating_sub(1);
+                return format!(
+                    "{guess}the replicas are in {}; by number they are r0 to r{last}",
+                    known.join(", ")
+                );
             }
+            Self::TwoMeanings { .. } => {
+                "give the region another name in the latency data; one that is called after a number, as \
+                 `r2`, may stand at that position of `topology.replicas`"
+            }
+            Self::Idle { remedy, .. } => remedy,
             Self::Ambiguous { .. } => "give every replica a name of its own in `topology.replicas`",
             Self::Disjoint { remedy, .. } => remedy,
             Self::VariantTwice { .. } => "give every variant a name of its own",

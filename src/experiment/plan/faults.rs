@@ -7,7 +7,7 @@ use toml::Spanned;
 use crate::deployment::{Aim, Aimed, Durability, Harm, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::{self, Length, Names, Who};
 use crate::paxos::Mode;
-use crate::quorum::{NodeId, NodeSet};
+use crate::quorum::NodeSet;
 use crate::time::Span;
 use crate::workload::{Arrival, Workload};
 
@@ -216,16 +216,12 @@ impl Judge<'_> {
         what: &'static str,
         at: Range<usize>,
     ) -> Result<NodeSet, Refused> {
-        let links = &self.places.links;
-        let is_there = |node: &NodeId| links.replica_regions[usize::from(node.0)] == name;
-        let in_region: NodeSet = links.replicas().filter(is_there).collect();
-        if !in_region.is_empty() {
-            return Ok(in_region);
+        let meant = self.places.named_so(name);
+        if meant.is_empty() {
+            // It says what is known instead.
+            return self.places.replica(name, what, at).map(NodeSet::only);
         }
-        match links.replicas().find(|node| node.to_string() == name) {
-            Some(node) => Ok(NodeSet::only(node)),
-            None => self.places.replica(name, what, at).map(NodeSet::only),
-        }
+        Ok(meant)
     }
 
     /// Who they are as long as the configured leader leads.

@@ -3,18 +3,22 @@
 //! It follows the schedule with nothing but who is up and who hears whom: a replica can be made the
 //! leader if it hears a phase-1 quorum and a phase-2 quorum, itself included, and goes on leading as long
 //! as it hears a phase-2 quorum.
+//! Where each ballot announces a phase-2 quorum of its own, it is that one that the leader must hear, and
+//! the phase 1 of the next leader must meet it; those of earlier ballots are taken to be forgotten.
 //! That nobody can be made the leader is told when the leader is to be replaced, for however long; that
 //! nothing can be chosen, when it is for good.
+//! A fault that does nothing, because its replica is down then, is told, too.
 //! It is told and not refused: what happens then may be what the experiment is to show.
 //!
-//! Where the leader changes, the one nearest to the last is taken for the new one.
+//! Where the leader changes, the one nearest to the last is taken for the new one, and not before the
+//! time-out of an election has passed since the last fault.
 //! Faults that are triggered by progress are taken to come after all others, in their order, and each
 //! when the one before is over unless that is for good.
 //! Losses and slow links are no obstacle, but for a link that loses everything.
 
 use super::{Point, Variant};
 use crate::deployment::{Aim, Harm, Scheduled, Trigger};
-use crate::paxos::{Election, Mode};
+use crate::paxos::{Detector, Election, Mode};
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology;
@@ -24,8 +28,7 @@ pub(super) fn of(point: &Point, variant: &Variant) -> Vec<String> {
     let mut outlook = Outlook::new(point, variant);
     outlook.follow_times();
     outlook.follow_progress();
-    let Outlook { warnings, .. } = outlook;
-    warnings.into_iter().map(|text| format!("variant `{}`: {text}", variant.name)).collect()
+    outlook.warnings
 }
 
 /// Why nothing goes on.
@@ -33,6 +36,8 @@ pub(super) fn of(point: &Point, variant: &Variant) -> Vec<String> {
 enum Lack {
     /// A leader is to be replaced, and nobody hears a phase-1 quorum.
     Phase1,
+    /// A leader is to be replaced, and nobody hears a phase-1 quorum and a member of what it announced.
+    Announced,
     /// Nobody hears a phase-2 quorum.
     Phase2,
     /// Somebody hears the one and somebody else the other.
@@ -41,16 +46,27 @@ enum Lack {
     Election,
 }
 
+/// A harm that lasts.
+struct Active {
+    harm: Harm,
+    /// Until when, from the start of the measured time; what progress triggers knows no time.
+    until: Option<Span>,
+    /// What triggered it.
+    trigger: Trigger,
+}
+
 struct Outlook<'a> {
     point: &'a Point,
     variant: &'a Variant,
     aim: Aim,
-    /// What lasts, and until when.
-    active: Vec<(Harm, Option<Span>)>,
+    /// What lasts.
+    active: Vec<Active>,
     /// Who leads, unless that is impossible or nobody needs to.
     leader: Option<NodeId>,
     /// Who led last.
     last: NodeId,
+    /// The phase-2 quorum of the last ballot, where each has its own.
+    announced: Option<NodeSet>,
     warnings: Vec<String>,
 }
 
@@ -62,7 +78,21 @@ impl<'a> Outlook<'a> {
         };
         let aim = Aim::new(&variant.quorums, &point.links);
         let (active, warnings) = (Vec::new(), Vec::new());
-        Self { point, variant, aim, active, leader: Some(last), last, warnings }
+        let (leader, announced) = (Some(last), None);
+        let mut outlook = Self { point, variant, aim, active, leader, last, announced, warnings };
+        outlook.install(last);
+        outlook
+    }
+
+    /// This replica leads now.
+    fn install(&mut self, leader: NodeId) {
+        (self.leader, self.last) = (Some(leader), leader);
+        if self.variant.quorums.is_per_ballot() {
+            let heard = self.heard_by(leader);
+            let near = topology::nearest_first(&self.point.links, leader);
+            let allies: Vec<NodeId> = near.into_iter().filter(|id| heard.contains(*id)).collect();
+            self.announced = self.variant.quorums.phase2().first_in(&allies);
+        }
     }
 
     /// The faults that strike at a time of their own.
@@ -79,7 +109,7 @@ impl<'a> Outlook<'a> {
         moments.sort_unstable();
         moments.dedup();
         let mut lack: Option<(Lack, Span)> = None;
-        for moment in moments {
+        for (number, moment) in moments.iter().copied().enumerate() {
             for fault in &variant.faults {
                 if let Some((at, until)) = timed(fault)
                     && at == moment
@@ -87,8 +117,9 @@ impl<'a> Outlook<'a> {
                     self.strike(fault, until);
                 }
             }
-            self.active.retain(|(_, until)| *until != Some(moment));
-            let now = self.judge();
+            self.active.retain(|active| active.until != Some(moment));
+            let next = moments.get(number + 1).map(|next| *next - moment);
+            let now = self.judge(next);
             if let Some((before, since)) = lack
                 && now != Some(before)
             {
@@ -108,9 +139,9 @@ impl<'a> Outlook<'a> {
     fn follow_progress(&mut self) {
         for fault in &self.variant.faults {
             let Trigger::AfterWrites(count) = fault.trigger else { continue };
-            let was = self.judge();
+            let was = self.judge(None);
             self.strike(fault, fault.heals_after);
-            if let Some(lack) = self.judge().filter(|lack| was != Some(*lack)) {
+            if let Some(lack) = self.judge(None).filter(|lack| was != Some(*lack)) {
                 let is_for_good = fault.heals_after.is_none();
                 let when = match fault.heals_after {
                     Some(after) => format!("for {} after {count} writes", text(after)),
@@ -118,58 +149,146 @@ impl<'a> Outlook<'a> {
                 };
                 self.tell(lack, &when, is_for_good);
             }
-            self.active.retain(|(_, until)| until.is_none());
+            self.active.retain(|active| active.until.is_none());
         }
     }
 
     fn strike(&mut self, fault: &Scheduled, until: Option<Span>) {
+        let is_of_part = fault.harm.concerned().iter().any(|target| !target.roles.is_empty());
+        if is_of_part && self.leader.is_none() {
+            // It waits until somebody leads.
+            self.elect();
+        }
         // Who led last stands for whoever leads: the number of replicas that are hit is the same.
         let harms = self.aim.harms(&fault.harm, Some(self.leader.unwrap_or(self.last)));
         for harm in harms.unwrap_or_default() {
+            if let Some(replica) = self.in_vain(&harm, fault, until) {
+                self.tell_in_vain(&harm, replica, fault.trigger);
+                continue;
+            }
             match harm {
                 Harm::Crash { replica, .. } => {
-                    self.active.retain(|(harm, _)| *harm != Harm::Pause { replica });
+                    self.active.retain(|active| active.harm != Harm::Pause { replica });
                     // It comes back when its first crash says so.
                     if !self.is_crashed(replica) {
-                        self.active.push((harm, until));
+                        self.active.push(Active { harm, until, trigger: fault.trigger });
                     }
                     self.leader = self.leader.filter(|leader| *leader != replica);
                 }
                 Harm::Campaign { replica } => {
                     if self.could_lead(replica) {
-                        (self.leader, self.last) = (Some(replica), replica);
+                        self.install(replica);
                     }
                 }
-                _ => self.active.push((harm, until)),
+                _ => self.active.push(Active { harm, until, trigger: fault.trigger }),
             }
         }
     }
 
-    /// Why nothing goes on now, if nothing does.
-    fn judge(&mut self) -> Option<Lack> {
+    /// The replica that is down whenever this harm could do something to it, if that is sure.
+    ///
+    /// What progress triggers may come before a crash that has a time, so that is not.
+    fn in_vain(&self, harm: &Harm, fault: &Scheduled, until: Option<Span>) -> Option<NodeId> {
+        let crash_of =
+            |replica: NodeId| self.active.iter().find(|active| is_crash(active, replica));
+        let is_sure = |crash: &&Active| {
+            matches!(crash.trigger, Trigger::At(_)) == matches!(fault.trigger, Trigger::At(_))
+        };
+        let lasts_longer = |crash: &&Active| match (crash.until, until) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(back), Some(over)) => back >= over,
+        };
+        match *harm {
+            Harm::Crash { replica, .. } | Harm::Pause { replica } | Harm::Campaign { replica } => {
+                crash_of(replica).filter(is_sure).map(|_| replica)
+            }
+            Harm::SlowDisk { replica, .. } => {
+                crash_of(replica).filter(is_sure).filter(lasts_longer).map(|_| replica)
+            }
+            Harm::Cut { from, to }
+            | Harm::Slow { from, to, .. }
+            | Harm::Lose { from, to, .. }
+            | Harm::Duplicate { from, to, .. }
+            | Harm::Reorder { from, to, .. } => {
+                let is_gone = |replica: NodeId| {
+                    crash_of(replica).filter(is_sure).is_some_and(|crash| lasts_longer(&crash))
+                };
+                [from, to].into_iter().find(|side| side.iter().all(is_gone))?.iter().next()
+            }
+            // The others are cut off from one another only if they were before.
+            Harm::Partition { .. } => None,
+        }
+    }
+
+    /// Says that a fault does nothing.
+    fn tell_in_vain(&mut self, harm: &Harm, replica: NodeId, trigger: Trigger) {
+        let what = match harm {
+            Harm::Crash { .. } => "crash",
+            Harm::Pause { .. } => "pause",
+            Harm::Campaign { .. } => "campaign",
+            Harm::SlowDisk { .. } => "slow disk",
+            _ => "fault of the links",
+        };
+        let when = match trigger {
+            Trigger::At(at) => format!("at {}", text(at)),
+            Trigger::AfterWrites(count) => format!("after {count} writes"),
+        };
+        let region = self.point.region(replica);
+        let text =
+            format!("the {what} of {region} {when} has no effect: the replica is down by then");
+        self.warnings.push(text);
+    }
+
+    /// Why nothing goes on now, if nothing does; `next` is the time to the next fault.
+    fn judge(&mut self, next: Option<Span>) -> Option<Lack> {
         if self.variant.mode == Mode::Classic {
             return self.lack().filter(|lack| *lack != Lack::Election);
         }
-        let is_elected = matches!(self.point.election, Election::Timeout(_));
         if let Some(leader) = self.leader {
-            let goes_on = self.variant.quorums.is_phase2(self.heard_by(leader));
+            let goes_on = self.variant.quorums.is_phase2_at(self.heard_by(leader), self.announced);
             // Without elections it waits until it does.
-            if goes_on || !is_elected {
+            if goes_on || self.detector().is_none() {
                 return (!goes_on)
                     .then(|| if self.is_up(leader) { Lack::Phase2 } else { Lack::Election });
             }
             self.leader = None;
         }
+        if let Some(detector) = self.detector()
+            && next.is_some_and(|next| next < detector.timeout())
+        {
+            // Nobody is elected before the next fault.
+            return self.candidate().map_or_else(|| self.lack(), |_| None);
+        }
+        if self.elect() { None } else { self.lack() }
+    }
+
+    /// How replicas find out that nobody leads, if they do.
+    fn detector(&self) -> Option<Detector> {
+        match self.point.election {
+            Election::Timeout(detector) => Some(detector),
+            Election::Fixed => None,
+        }
+    }
+
+    /// Lets somebody lead, if anybody can.
+    fn elect(&mut self) -> bool {
+        let candidate = self.candidate();
+        if let Some(leader) = candidate {
+            self.install(leader);
+        }
+        candidate.is_some()
+    }
+
+    /// Who leads next, if anybody can.
+    fn candidate(&self) -> Option<NodeId> {
         let near = topology::nearest_first(&self.point.links, self.last);
         let mut candidates = near.into_iter().filter(|candidate| self.could_lead(*candidate));
         // Without elections only the configured leader campaigns, whenever it is started.
-        let first = match (is_elected, self.variant.mode) {
-            (false, Mode::Multi { leader }) => candidates.find(|candidate| *candidate == leader),
+        match (self.detector(), self.variant.mode) {
+            (None, Mode::Multi { leader }) => candidates.find(|candidate| *candidate == leader),
             _ => candidates.next(),
-        };
-        let Some(leader) = first else { return self.lack() };
-        (self.leader, self.last) = (Some(leader), leader);
-        None
+        }
     }
 
     /// What nobody has, of those that are up.
@@ -180,6 +299,8 @@ impl<'a> Outlook<'a> {
         };
         if !has(&|heard| quorums.is_phase1(heard)) {
             Some(Lack::Phase1)
+        } else if !has(&|heard| quorums.is_phase1_over(heard, self.announced)) {
+            Some(Lack::Announced)
         } else if !has(&|heard| quorums.is_phase2(heard)) {
             Some(Lack::Phase2)
         } else if !self.point.links.replicas().any(|id| self.could_lead(id)) {
@@ -191,7 +312,8 @@ impl<'a> Outlook<'a> {
 
     fn could_lead(&self, id: NodeId) -> bool {
         let heard = self.heard_by(id);
-        self.variant.quorums.is_phase1(heard) && self.variant.quorums.is_phase2(heard)
+        let quorums = &self.variant.quorums;
+        quorums.is_phase1_over(heard, self.announced) && quorums.is_phase2(heard)
     }
 
     /// The replicas that this one hears and that hear it, itself included; none if it is down.
@@ -204,21 +326,19 @@ impl<'a> Outlook<'a> {
     }
 
     fn is_up(&self, id: NodeId) -> bool {
-        let is_paused = |(harm, _): &(Harm, _)| *harm == Harm::Pause { replica: id };
+        let is_paused = |active: &Active| active.harm == Harm::Pause { replica: id };
         !self.is_crashed(id) && !self.active.iter().any(is_paused)
     }
 
     fn is_crashed(&self, id: NodeId) -> bool {
-        let is_crash =
-            |(harm, _): &(Harm, _)| matches!(harm, Harm::Crash { replica, .. } if *replica == id);
-        self.active.iter().any(is_crash)
+        self.active.iter().any(|active| is_crash(active, id))
     }
 
     fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         let is_hit = |senders: &NodeSet, receivers: &NodeSet| {
             from != to && senders.contains(from) && receivers.contains(to)
         };
-        self.active.iter().any(|(harm, _)| match harm {
+        self.active.iter().any(|active| match &active.harm {
             Harm::Partition { side } => side.contains(from) != side.contains(to),
             Harm::Cut { from, to } => is_hit(from, to),
             Harm::Lose { from, to, share } => *share >= 1.0 && is_hit(from, to),
@@ -228,7 +348,9 @@ impl<'a> Outlook<'a> {
 
     /// Says it, if it is to be said.
     fn tell(&mut self, lack: Lack, when: &str, is_for_good: bool) {
-        if !is_for_good && (lack != Lack::Phase1 || self.variant.mode == Mode::Classic) {
+        // While it lasts a phase 2 only waits; a leader that is gone is what a fault is about.
+        let is_of_leader = matches!(lack, Lack::Phase1 | Lack::Announced | Lack::Election);
+        if !is_for_good && (!is_of_leader || self.variant.mode == Mode::Classic) {
             return;
         }
         let quorums = &self.variant.quorums;
@@ -239,6 +361,15 @@ impl<'a> Outlook<'a> {
             }
             (Lack::Phase1, Mode::Multi { .. }) => {
                 format!("{when} no phase-1 quorum{phase1} is left, and the leader is to be replaced")
+            }
+            (Lack::Announced, _) => {
+                let members = self.announced.unwrap_or(NodeSet::EMPTY).iter();
+                let regions: Vec<&str> = members.map(|id| self.point.region(id)).collect();
+                format!(
+                    "{when} no phase 1 can end: it must meet the announced phase-2 quorum of {}, and \
+                     the leader is to be replaced",
+                    regions.join(" and ")
+                )
             }
             (Lack::Phase2, _) => {
                 format!("{when} no phase-2 quorum{phase2} is left: no write can be chosen")
@@ -251,6 +382,11 @@ impl<'a> Outlook<'a> {
             ),
         });
     }
+}
+
+/// Whether this is what keeps a replica down.
+fn is_crash(active: &Active, id: NodeId) -> bool {
+    matches!(active.harm, Harm::Crash { replica, .. } if replica == id)
 }
 
 /// ` of 5`, where all quorums have one size.

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use crate::deployment::Role;
 use crate::experiment::file::{self, Member};
 use crate::experiment::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
 use crate::topology::{Jitter, Links, Profile};
 
 use super::error::{Error, Refused};
+
+/// Instead of a leader: the replica with the least predicted latency.
+pub(super) const BEST: &str = "best";
 
 /// The key of the client regions.
 const CLIENTS: &str = "topology.clients";
@@ -50,6 +54,9 @@ impl Places {
         if let Some((region, at)) = repeated(section.clients.get_ref()) {
             return Err(Refused { at, error: Error::ClientTwice { region } });
         }
+        if let file::Replicas::In(names) = section.replicas.get_ref() {
+            refuse_two_meanings(names, &replicas)?;
+        }
         let jitter = match section.jitter {
             file::Jitter::None => Jitter::None,
             file::Jitter::Profile => Jitter::Profile,
@@ -69,7 +76,21 @@ impl Places {
         self.links.replica_regions.len()
     }
 
-    /// The replica in the region `name`; `what` says in an error what the name was given for.
+    /// The replicas that `name` means, in every key alike: those in the region of this name, or the one
+    /// of this number, as `r2`; none if it means nothing.
+    ///
+    /// No name means both: see [`refuse_two_meanings`].
+    pub(super) fn named_so(&self, name: &str) -> NodeSet {
+        let regions = &self.links.replica_regions;
+        let is_there = |node: &NodeId| regions[usize::from(node.0)] == name;
+        let in_region: NodeSet = self.links.replicas().filter(is_there).collect();
+        if !in_region.is_empty() {
+            return in_region;
+        }
+        self.links.replicas().filter(|node| node.to_string() == name).collect()
+    }
+
+    /// The replica that `name` means; `what` says in an error what the name was given for.
     pub(super) fn replica(
         &self,
         name: &str,
@@ -77,7 +98,8 @@ impl Places {
         at: Range<usize>,
     ) -> Result<NodeId, Refused> {
         let regions = &self.links.replica_regions;
-        let mut found = self.links.replicas().filter(|node| regions[usize::from(node.0)] == name);
+        let found = self.named_so(name);
+        let mut found = found.iter();
         let name = name.to_owned();
         match (found.next(), found.next()) {
             (Some(node), None) => Ok(node),
@@ -108,6 +130,30 @@ impl Places {
             .collect();
         format!("{{{}}}", names.join(", "))
     }
+}
+
+/// Refuses a region of a replica whose name means something else wherever a replica is named: another
+/// replica by its number, somebody's part in a fault, or the best leader.
+fn refuse_two_meanings(typed: &[Spanned<String>], regions: &[String]) -> Result<(), Refused> {
+    for (index, name) in typed.iter().enumerate() {
+        let region = name.get_ref();
+        let number = (0..regions.len()).find(|number| *region == format!("r{number}"));
+        let is_alone = regions.iter().filter(|other| *other == region).count() == 1;
+        let other = match number {
+            Some(number) if number == index && is_alone => continue,
+            Some(number) => format!("the replica number {number}, which is in {}", regions[number]),
+            None if region == BEST => {
+                "as a leader, the replica with the least predicted latency".to_owned()
+            }
+            None if Role::parse(region).is_some() => {
+                "in a fault, whoever has this part when it strikes".to_owned()
+            }
+            None => continue,
+        };
+        let error = Error::TwoMeanings { name: region.clone(), index, other };
+        return Err(Refused::new(name.span(), error));
+    }
+    Ok(())
 }
 
 /// The profiles of an experiment, each read once.

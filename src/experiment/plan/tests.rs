@@ -177,6 +177,47 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
 }
 
 #[test]
+fn a_region_that_is_called_like_something_else_is_refused_with_both() {
+    let refused = |replicas: &str, phrases: &[&str]| check_text(&on_a_lan(replicas), phrases);
+    refused(
+        "\"r2\", \"r0\", \"r1\"",
+        &[
+            "the name r2 means two things: the region of replica 0, and the replica number 2, which is \
+             in r1",
+            ":8:13",
+            "another name in the latency data",
+        ],
+    );
+    refused("\"r0\", \"r0\", \"a\"", &["the name r0 means two things", "number 0"]);
+    refused("\"a\", \"best\"", &["the region of replica 1, and as a leader", ":8:18"]);
+    for part in Role::ALL.map(Role::name) {
+        refused(&format!("\"{part}\", \"a\""), &["and in a fault, whoever has this part", part]);
+    }
+}
+
+/// One name, one meaning: a region or a number, wherever a replica is named.
+#[test]
+fn a_replica_is_named_by_region_or_number_in_every_key() {
+    let by_number = GOOD
+        .replace("leader = \"us-west-2\"", "leader = \"r1\"")
+        .replace("crash = \"eu-west-1\"", "crash = \"r2\"")
+        .replace(
+            "{ majority = {} }",
+            "{ explicit = { phase1 = [[\"r0\"]], phase2 = [[\"r0\"]] } }",
+        );
+    let by_region = by_number.replace("\"r0\"", "\"us-east-1\"").replace("\"r1\"", "\"us-west-2\"");
+    let by_region = by_region.replace("\"r2\"", "\"eu-west-1\"");
+    let [numbered, named] = [by_number, by_region].map(|text| point(&source(&text)).variants);
+    assert_eq!(numbered, named);
+    assert_eq!(numbered[1].mode, Mode::Multi { leader: NodeId(1) });
+    // A number that no replica has may be a region's name.
+    let text = on_a_lan("\"a\", \"r7\", \"b\"").text.replace("us-west-2", "r7");
+    let text = text.replace("phase1 = 4", "phase1 = 2").replace("eu-west-1", "r7");
+    assert_eq!(point(&source(&text)).variants[1].mode, Mode::Multi { leader: NodeId(1) });
+    check("leader = \"us-west-2\"", "leader = \"r5\"", &["by number they are r0 to r4"]);
+}
+
+#[test]
 fn too_many_replicas_and_none_are_refused() {
     let names: Vec<String> = (0..65).map(|index| format!("\"r{index}\"")).collect();
     for (replicas, phrases) in [
@@ -204,13 +245,29 @@ fn clients_are_some_and_each_in_another_region() {
 #[test]
 fn clients_ask_again_when_the_file_says_and_not_before_an_answer_can_be_there() {
     let typed = |after: &str| format!("duration = \"10s\"\nretry_after = \"{after}\"");
-    assert_eq!(point(&source(GOOD)).retry_after, None);
     let asked = point(&spoil("duration = \"10s\"", &typed("500ms")));
-    assert_eq!(asked.retry_after, Some(Span::from_millis(500)));
+    assert_eq!(asked.retry_after, Span::from_millis(500));
     check("duration = \"10s\"", &typed("0s"), &["`workload.retry_after` is zero"]);
     let refused =
         ["clients ask again after 150.0 ms, but an answer takes", "raise `workload.retry"];
     check("duration = \"10s\"", &typed("150ms"), &refused);
+}
+
+/// By default each point has its own, as patient as its replicas are, and one for all of its variants.
+#[test]
+fn clients_are_as_patient_as_replicas_and_never_hasty() {
+    let swept = "[election]\nmode = \"timeout\"\n[sweep]\nelection.misses = [5, 10, 30]\n";
+    let plan = plan(&source(&(GOOD.to_owned() + swept)));
+    let longest = |point: &Point| {
+        let floors = point.variants.iter().flat_map(|variant| &variant.floors);
+        floors.map(|floor| floor.p99).max().unwrap()
+    };
+    let found: Vec<Span> = plan.points.iter().map(|point| point.retry_after).collect();
+    let four = Span(longest(&plan.points[0]).times(4).0.next_multiple_of(1_000_000));
+    assert!((Span::from_millis(500)..Span::from_millis(1_000)).contains(&four), "{four}");
+    assert_eq!(found, [four, Span::from_millis(1_000), Span::from_millis(3_000)]);
+    // Without elections there is no time-out to be seen, and patience is a second.
+    assert_eq!(point(&source(GOOD)).retry_after, Span::from_millis(1_000));
 }
 
 #[test]
@@ -372,8 +429,8 @@ fn every_harm_is_that_of_the_deployment() {
     let direction = "from = [\"us-east-1\", \"leader\"], to = [\"eu-west-1\"]";
     let harms = [
         (
-            "crash = \"leader\"\nunsynced = \"torn\"".to_owned(),
-            Harm::Crash { replica: leader(), unsynced: Unsynced::Torn },
+            "crash = \"leader\"".to_owned(),
+            Harm::Crash { replica: leader(), unsynced: Unsynced::Lost },
         ),
         ("pause = \"eu-west-1\"".to_owned(), Harm::Pause { replica: only(&[2]) }),
         ("pause = [\"eu-west-1\", \"r3\"]".to_owned(), Harm::Pause { replica: only(&[2, 3]) }),
@@ -423,6 +480,8 @@ fn every_harm_is_that_of_the_deployment() {
         assert_eq!(fault(&typed), Scheduled { trigger, harm, heals_after: None }, "{typed}");
     }
     assert_eq!(fault("pause = \"leader\"\nlasts = \"1s\"").heals_after, Some(ms(1_000)));
+    let torn = fault("crash = \"leader\"\nunsynced = \"torn\"\nrestart_after = \"1s\"");
+    assert_eq!(torn.harm, Harm::Crash { replica: leader(), unsynced: Unsynced::Torn });
 }
 
 #[test]
@@ -500,10 +559,14 @@ fn a_slow_disk_needs_a_disk() {
 
 /// What is said of the one variant that leads, under these faults and with this election.
 fn warnings(quorums: &str, faults: &str, election: &str) -> Vec<String> {
+    warnings_of(&format!("{{ counts = {quorums} }}"), faults, election)
+}
+
+fn warnings_of(quorums: &str, faults: &str, election: &str) -> Vec<String> {
     let text = GOOD.split("[[fault]]").next().unwrap();
     let (head, multi) = text.split_once("[[variant]]\nname = \"classic\"").unwrap();
     let (_, multi) = multi.split_once("[[variant]]").unwrap();
-    let multi = multi.replace("{ phase1 = 4, phase2 = 2 }", quorums);
+    let multi = multi.replace("{ counts = { phase1 = 4, phase2 = 2 } }", quorums);
     let text = format!("{head}{election}[[variant]]{multi}{faults}");
     plan(&source(&text)).warnings()
 }
@@ -563,7 +626,159 @@ fn without_elections_a_leader_that_is_gone_for_good_is_announced() {
         "{said:?}"
     );
     let told = format!("{LEADER_DIES}[[fault]]\nat = \"6s\"\ncampaign = \"eu-west-1\"\n");
-    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &told, ""), [""; 0]);
+    let until = "variant `flex`: from 5s to 6s the leader is gone, and with `election.mode = \"fixed\"` \
+                 nobody takes its place";
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &told, ""), [until]);
+    // Also where it is started again, or only paused.
+    let back = format!("{LEADER_DIES}restart_after = \"2s\"\n");
+    let until = until.replace("6s", "7s");
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &back, ""), [until.as_str()]);
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &back, TIMEOUT), [""; 0]);
+    let paused = "[[fault]]\nat = \"5s\"\npause = \"leader\"\nlasts = \"2s\"\n";
+    assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", paused, ""), [until]);
+}
+
+#[test]
+fn a_fault_of_a_replica_that_is_down_already_is_announced() {
+    let counts = "{ phase1 = 3, phase2 = 3 }";
+    let after = |fault: &str| format!("{DEAD}[[fault]]\nat = \"3s\"\n{fault}\n");
+    let slow =
+        |from: &str| format!("slow = {{ from = \"{from}\", to = \"leader\", by = \"1ms\" }}");
+    for (fault, what) in [
+        ("crash = \"eu-west-1\"".to_owned(), "crash"),
+        ("pause = \"eu-west-1\"".to_owned(), "pause"),
+        ("campaign = \"eu-west-1\"".to_owned(), "campaign"),
+        ("slow_disk = { replica = \"eu-west-1\", by = \"1ms\" }".to_owned(), "slow disk"),
+        (slow("eu-west-1"), "fault of the links"),
+    ] {
+        let said = format!(
+            "variant `flex`: the {what} of eu-west-1 at 3s has no effect: the replica is down by then"
+        );
+        assert_eq!(warnings(counts, &after(&fault), TIMEOUT), [said], "{fault}");
+    }
+    // One that is back by then, one of several, and one that may be earlier.
+    let back = after("crash = \"eu-west-1\"").replacen(
+        "crash = \"eu-west-1\"",
+        "crash = \"eu-west-1\"\nrestart_after = \"500ms\"",
+        1,
+    );
+    assert_eq!(warnings(counts, &back, TIMEOUT), [""; 0]);
+    assert_eq!(warnings(counts, &after(&slow("us-east-1")), TIMEOUT), [""; 0]);
+    let progress = format!("{DEAD}[[fault]]\nafter_writes = 9\ncrash = \"eu-west-1\"\n");
+    assert_eq!(warnings(counts, &progress, TIMEOUT), [""; 0]);
+    // A slow disk that is slow when the replica is back does something.
+    let disk = after("slow_disk = { replica = \"eu-west-1\", by = \"1ms\" }").replacen(
+        "crash = \"eu-west-1\"",
+        "crash = \"eu-west-1\"\nrestart_after = \"2s\"",
+        1,
+    );
+    assert_eq!(warnings(counts, &disk, TIMEOUT), [""; 0]);
+}
+
+/// us-west-2 leads with us-east-1, and both die: what was chosen last is on nobody else.
+#[test]
+fn an_announced_quorum_that_is_gone_is_announced_with_its_members() {
+    let per_ballot = "{ per_ballot = { phase2 = 2 } }";
+    let second =
+        |at: &str| format!("{LEADER_DIES}[[fault]]\nat = \"{at}\"\ncrash = \"us-east-1\"\n");
+    let said = "variant `flex`: from 5s 100ms on no phase 1 can end: it must meet the announced \
+                phase-2 quorum of us-east-1 and us-west-2, and the leader is to be replaced";
+    assert_eq!(warnings_of(per_ballot, &second("5100ms"), TIMEOUT), [said]);
+    // When another one leads by then, with a quorum of its own, a majority is enough.
+    assert_eq!(warnings_of(per_ballot, &second("8s"), TIMEOUT), [""; 0]);
+    assert_eq!(warnings_of("{ majority = {} }", &second("5100ms"), TIMEOUT), [""; 0]);
+    // One of its members alone costs a new ballot of the same leader, and no more.
+    let member = "[[fault]]\nat = \"5s\"\ncrash = \"us-east-1\"\n";
+    assert_eq!(warnings_of(per_ballot, member, TIMEOUT), [""; 0]);
+}
+
+#[test]
+fn a_floor_that_outlasts_the_measured_time_is_announced() {
+    let said = |profile: &str| plan(&source(&GOOD.replace("aws-2025-07", profile))).warnings();
+    let late = |region: &str| {
+        format!(
+            "variants `classic`, `flex`: the floor of clients in {region}, 12s, is longer than the 10s \
+             that are measured"
+        )
+    };
+    assert_eq!(said("uniform:6s"), [late("us-east-1"), late("eu-west-1")]);
+    let never = &said("uniform:20s")[0];
+    assert!(never.ends_with("no operation of theirs is answered before the trial ends"), "{never}");
+    assert_eq!(said("uniform:4s"), [""; 0]);
+}
+
+/// 200 operations a second, of which half write 100 bytes, and 40 bytes around each: 144 kbit/s.
+#[test]
+fn a_load_that_no_wire_carries_is_announced() {
+    let said = |network: &str| {
+        plan(&source(&format!("{GOOD}[network]\n{network}_mbit_per_s = 0.5\n"))).warnings()
+    };
+    let uplink = "variant `flex`: the load needs at least 0.58 Mbit/s of the uplink of us-west-2, which \
+                  carries 0.50: what is sent waits longer and longer";
+    assert_eq!(said("uplink"), [uplink]);
+    assert_eq!(said("bandwidth"), [""; 0], "a link carries it once");
+    let narrow = GOOD.to_owned() + "[network]\nbandwidth_mbit_per_s = 0.1\n";
+    let link = "variant `flex`: the load needs at least 0.14 Mbit/s on each link from us-west-2 to \
+                another replica, which carries 0.10: what is sent waits longer and longer";
+    // The two proposers of classic Paxos have half of it each.
+    assert_eq!(plan(&source(&narrow)).warnings(), [link]);
+    let closed =
+        narrow.replace("{ poisson = { rate_per_s = 200 } }", "{ closed = { clients = 16 } }");
+    assert_eq!(plan(&source(&closed)).warnings(), [""; 0]);
+}
+
+/// The good file with more at its end; the error must say each of `phrases`.
+fn check_added(more: &str, phrases: &[&str]) {
+    check_text(&source(&format!("{GOOD}\n{more}")), phrases);
+}
+
+#[test]
+fn a_key_that_changes_nothing_at_any_point_is_refused() {
+    let misses = "`election.misses` has no effect: with `election.mode = \"fixed\"` nobody watches";
+    check_added("[election]\nmisses = 5\n", &[misses, ":38:10", "election.mode = \"timeout\""]);
+    check_added("[sweep]\nelection.misses = [5, 9]\n", &[misses]);
+    // It has an effect at one of the points.
+    let sweep = "[election]\nmisses = 5\n[sweep]\nelection.mode = [\"fixed\", \"timeout\"]\n";
+    assert_eq!(plan(&source(&format!("{GOOD}\n{sweep}"))).points.len(), 2);
+    let classic = GOOD.replace("{ multi = { leader = \"us-west-2\" } }", "{ classic = {} }");
+    let timeout = source(&format!("{classic}\n[election]\nmode = \"timeout\"\n"));
+    check_text(&timeout, &["`election.mode` has no effect: classic Paxos", ":38:8"]);
+    let permission = "quorums = { counts = { phase1 = 4, phase2 = 2 } }";
+    let permitted = format!("{permission}\nunsafe_quorums = true");
+    check(permission, &permitted, &["`variant.unsafe_quorums` has no effect", ":31:18"]);
+    let reads = GOOD.replace("reads = 0.5", "reads = 1.0");
+    check_text(&source(&reads), &["`workload.value_bytes` has no effect: every operation reads"]);
+    check_added("[network]\nloss = 0.0\nloss_burst = 3\n", &["`network.loss_burst` has no effect"]);
+    let lost = "[network]\nloss_burst = 3.0\nloss = 0.0\n[sweep]\nnetwork.loss = [0.0, 0.1]\n";
+    assert_eq!(plan(&source(&format!("{GOOD}\n{lost}"))).points.len(), 2);
+}
+
+#[test]
+fn what_is_said_of_disks_and_restarts_must_concern_some() {
+    let restarts = "mode = \"fsync\"\nunsafe_restarts = true";
+    check("mode = \"fsync\"", restarts, &["`durability.unsafe_restarts` has no effect", ":21:19"]);
+    let memory = GOOD.replace("\"fsync\"", "\"memory\"\nunsafe_restarts = true");
+    assert!(point(&source(&memory)).variants[0].faults[0].heals_after.is_some());
+    let gone = memory.replace("restart_after = \"2s\"\n", "");
+    check_text(&source(&gone), &["no effect: no replica is started again"]);
+    let torn = "unsynced = \"torn\"";
+    check("restart_after = \"2s\"", torn, &["`fault.unsynced` has no effect", ":35:12"]);
+    let disk = memory.replace("restart_after", &format!("{torn}\nrestart_after"));
+    check_text(&source(&disk), &["`fault.unsynced` has no effect: with durability \"memory\""]);
+}
+
+#[test]
+fn a_small_size_that_the_file_does_not_have_is_refused() {
+    let small = |more: &str| {
+        let size = Size { is_smoke: true, trials: None };
+        Plan::from_source(&source(&format!("{GOOD}\n{more}")), size)
+    };
+    for section in ["", "[smoke]\n"] {
+        let error = small(section).unwrap_err();
+        assert_says(&error, &["this experiment has no smaller size", "leave out `--smoke`"]);
+    }
+    let short = small("[smoke]\nduration = \"8s\"\n").unwrap();
+    assert_eq!(short.points[0].duration, Span::from_millis(8_000));
 }
 
 #[test]

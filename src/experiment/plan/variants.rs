@@ -11,7 +11,8 @@ use crate::topology::{best_leader, floors};
 
 use super::Variant;
 use super::error::{Error, Refused};
-use super::places::Places;
+use super::places::{BEST, Places};
+use super::point::is_set;
 use crate::paxos::{Mode, SendPolicy};
 
 /// The variants of an experiment, in the order of the file; links remember their delay for `memory`.
@@ -46,14 +47,14 @@ fn variant(
     let name = name(&typed.name)?;
     let quorums = quorums(&typed.quorums, places)?;
     if let Some(disjoint) = quorums.disjoint()
-        && !typed.unsafe_quorums
+        && !is_set(typed.unsafe_quorums.as_ref())
     {
         let error = disjoint_error(disjoint, typed.quorums.get_ref(), places);
         return Err(Refused { at: typed.quorums.span(), error });
     }
     let mode = match &typed.protocol {
         file::Protocol::Classic {} => Mode::Classic,
-        file::Protocol::Multi { leader } if leader.get_ref() == "best" => {
+        file::Protocol::Multi { leader } if leader.get_ref() == BEST => {
             Mode::Multi { leader: best_leader(&places.links, &quorums) }
         }
         file::Protocol::Multi { leader } => {
@@ -70,7 +71,7 @@ fn variant(
         file::Send::Quorum => SendPolicy::Quorum,
     };
     let floors = floors(&places.links, mode, &quorums, send, memory);
-    let unsafe_quorums = typed.unsafe_quorums;
+    let unsafe_quorums = is_set(typed.unsafe_quorums.as_ref());
     Ok(Variant { name, mode, quorums, send, unsafe_quorums, floors, faults: Vec::new() })
 }
 

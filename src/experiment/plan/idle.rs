@@ -1,0 +1,159 @@
+//! Keys that change nothing: one that is idle at every point of the sweep is refused.
+//!
+//! A key that is idle at some points is not: `election.misses` may stand beside a sweep of
+//! `election.mode`.
+//! Sections about one world alone (`[service]` for the simulator; `[probe]`, `[emulation]` and
+//! `[transport]` for live links) are never idle: an experiment is for both worlds.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::error::{Error, Refused};
+use super::{Point, Variant};
+use crate::deployment::{Durability, Harm, Scheduled};
+use crate::experiment::file::{Fault, File};
+use crate::paxos::{Election, Mode};
+
+/// A key that changes nothing at a point, and whose it is if there are several of that name.
+#[derive(Debug)]
+pub(super) struct Idle {
+    key: &'static str,
+    whose: usize,
+    refused: Refused,
+}
+
+impl Idle {
+    /// Whether it is the same key as another one, at another point.
+    fn is_same(&self, other: &Self) -> bool {
+        (self.key, self.whose) == (other.key, other.whose)
+    }
+}
+
+/// Those of `before` that are idle here, too; all that are idle here if there was no point before.
+pub(super) fn still(before: Option<Vec<Idle>>, here: Vec<Idle>) -> Vec<Idle> {
+    match before {
+        None => here,
+        Some(before) => {
+            before.into_iter().filter(|idle| here.iter().any(|it| it.is_same(idle))).collect()
+        }
+    }
+}
+
+/// The refusal of the first key that is idle at every point.
+pub(super) fn first(idle: Vec<Idle>) -> Option<Refused> {
+    idle.into_iter().map(|idle| idle.refused).min_by_key(|refused| refused.at.start)
+}
+
+/// What changes nothing at the point that a file means.
+pub(super) fn idle(file: &File, point: &Point) -> Vec<Idle> {
+    let mut found = Found(Vec::new());
+    found.election(file, point);
+    found.durability(file, point);
+    found.workload(file, point);
+    found.unsafe_quorums(file, &point.variants);
+    found.faults(file, point.durability);
+    found.0
+}
+
+struct Found(Vec<Idle>);
+
+impl Found {
+    fn add(
+        &mut self,
+        key: &'static str,
+        whose: usize,
+        at: Option<Range<usize>>,
+        [because, remedy]: [&'static str; 2],
+    ) {
+        let Some(at) = at else { return };
+        let refused = Refused::new(at, Error::Idle { key, because, remedy });
+        self.0.push(Idle { key, whose, refused });
+    }
+
+    fn election(&mut self, file: &File, point: &Point) {
+        let typed = &file.election;
+        let detector = [
+            ("election.heartbeat", typed.heartbeat.as_ref().map(Spanned::span)),
+            ("election.misses", typed.misses.as_ref().map(Spanned::span)),
+            ("election.spread", typed.spread.as_ref().map(Spanned::span)),
+        ];
+        let is_led = point.variants.iter().any(|variant| variant.mode != Mode::Classic);
+        let why = match (point.election, is_led) {
+            (Election::Timeout(_), true) => return,
+            (Election::Fixed, true) => [
+                "with `election.mode = \"fixed\"` nobody watches the leader",
+                "set `election.mode = \"timeout\"`, or leave it out",
+            ],
+            (_, false) => [
+                "classic Paxos, the protocol of every variant, has no leader",
+                "add a variant of Multi-Paxos, or leave it out",
+            ],
+        };
+        for (key, at) in detector {
+            self.add(key, 0, at, why);
+        }
+        let mode = typed.mode.as_ref().filter(|_| matches!(point.election, Election::Timeout(_)));
+        self.add("election.mode", 0, mode.map(Spanned::span), why);
+    }
+
+    fn durability(&mut self, file: &File, point: &Point) {
+        let typed = file.durability.unsafe_restarts.as_ref().filter(|typed| *typed.get_ref());
+        let at = typed.map(Spanned::span);
+        let mut faults = point.variants.iter().flat_map(|variant| &variant.faults);
+        let is_restart = |fault: &Scheduled| {
+            matches!(fault.harm, Harm::Crash { .. }) && fault.heals_after.is_some()
+        };
+        let key = "durability.unsafe_restarts";
+        if point.durability == Durability::Fsync {
+            let because =
+                "with durability \"fsync\" a replica that comes back has forgotten nothing";
+            self.add(key, 0, at, [because, "leave it out, or set `durability.mode = \"memory\"`"]);
+        } else if !faults.any(is_restart) {
+            let because = "no replica is started again";
+            self.add(key, 0, at, [because, "leave it out, or give a crash its `restart_after`"]);
+        }
+    }
+
+    fn workload(&mut self, file: &File, point: &Point) {
+        if point.workload.reads >= 1.0 {
+            let at = file.workload.value_bytes.as_ref().map(Spanned::span);
+            let why = ["every operation reads", "leave it out, or lower `workload.reads`"];
+            self.add("workload.value_bytes", 0, at, why);
+        }
+        if point.network.conditions.loss <= 0.0 {
+            let at = file.network.loss_burst.as_ref().map(Spanned::span);
+            let why = ["nothing is lost", "leave it out, or raise `network.loss` above 0"];
+            self.add("network.loss_burst", 0, at, why);
+        }
+    }
+
+    fn unsafe_quorums(&mut self, file: &File, variants: &[Variant]) {
+        for (whose, (typed, variant)) in file.variants.iter().zip(variants).enumerate() {
+            let typed = typed.unsafe_quorums.as_ref().filter(|typed| *typed.get_ref());
+            let safe = typed.filter(|_| variant.quorums.disjoint().is_none());
+            let why = ["every two quorums of the variant meet", "leave it out"];
+            self.add("variant.unsafe_quorums", whose, safe.map(Spanned::span), why);
+        }
+    }
+
+    fn faults(&mut self, file: &File, durability: Durability) {
+        for (whose, typed) in file.faults.iter().enumerate() {
+            let Fault { unsynced, restart_after, .. } = typed.get_ref();
+            let at = unsynced.as_ref().map(Spanned::span);
+            if durability == Durability::Memory {
+                let because = "with durability \"memory\" nothing is given to a disk";
+                let remedy = "leave it out, or set `durability.mode = \"fsync\"`";
+                self.add("fault.unsynced", whose, at, [because, remedy]);
+            } else if restart_after.is_none() {
+                let because = "the replica is not started again, so nobody reads its records";
+                self.add(
+                    "fault.unsynced",
+                    whose,
+                    at,
+                    [because, "add `restart_after`, or leave it out"],
+                );
+            }
+        }
+    }
+}
