@@ -338,4 +338,9 @@ pub trait Protocol: Sized {
     fn leadership(&self) -> Option<u64> {
         None
     }
+
+    /// The phase-2 quorum that it announced for the ballot it leads with, where each ballot has its own.
+    fn announced(&self) -> Option<NodeSet> {
+        None
+    }
 }

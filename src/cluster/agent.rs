@@ -21,6 +21,7 @@ use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
 use crate::measure::{Milestone, hlog};
 use crate::paxos::Replica;
+use crate::quorum::NodeSet;
 use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
 use crate::runtime::mesh::Attached;
@@ -405,6 +406,8 @@ impl Agent {
                 connected,
                 executed_below: status.executed_below.load(Ordering::Relaxed),
                 leadership: Some(status.leadership.load(Ordering::Relaxed)).filter(|it| *it > 0),
+                announced: Some(NodeSet::from_mask(status.announced.load(Ordering::Relaxed)))
+                    .filter(|announced| !announced.is_empty()),
                 ..Status::default()
             },
             Some(Running::Client(status)) => Status {

@@ -11,6 +11,7 @@ use super::watch::Watched;
 use crate::client::{Report as ClientReport, Schedule};
 use crate::deployment::{Deployment, Harm, MemberName};
 use crate::measure::Milestone;
+use crate::quorum::NodeSet;
 use crate::runtime::net::frame::{self, Decoder};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{EmulationReport, Precision, Transport};
@@ -118,6 +119,8 @@ pub(super) struct Status {
     pub executed_below: u64,
     /// Of a replica that leads: [`crate::protocol::Protocol::leadership`].
     pub leadership: Option<u64>,
+    /// Of a replica that leads: [`crate::protocol::Protocol::announced`].
+    pub announced: Option<NodeSet>,
     /// Of a client: operations issued.
     pub issued: u64,
     /// Of a client: operations answered.

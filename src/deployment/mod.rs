@@ -11,7 +11,7 @@ pub use member::MemberName;
 mod network;
 pub use network::Network;
 mod target;
-pub use target::{Aim, Role, Target};
+pub use target::{Aim, Leader, Role, Target};
 
 use serde::{Deserialize, Serialize};
 

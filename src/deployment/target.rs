@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Aimed, Harm};
-use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::topology::{self, Links};
 
 /// Whom a fault is for; who they are is known when it strikes.
@@ -27,6 +27,7 @@ pub enum Role {
     /// The phase-1 quorum nearest to the leader.
     Phase1Quorum,
     /// The phase-2 quorum nearest to the leader: whose votes choose, unless others are quicker.
+    /// Where each ballot has its own, it is the one that the leader announced.
     Phase2Quorum,
     /// Of that quorum, the member nearest to the leader but itself.
     Phase2Follower,
@@ -78,6 +79,22 @@ impl From<Role> for Target {
     }
 }
 
+/// Who leads when a fault strikes, as its parts depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leader {
+    /// Which replica it is.
+    pub id: NodeId,
+    /// The phase-2 quorum that it announced, where each ballot has its own.
+    pub announced: Option<NodeSet>,
+}
+
+/// A leader whose ballot has no phase-2 quorum of its own, or the nearest one.
+impl From<NodeId> for Leader {
+    fn from(id: NodeId) -> Self {
+        Self { id, announced: None }
+    }
+}
+
 /// Says who the targets of a deployment are.
 #[derive(Clone, Debug)]
 pub struct Aim {
@@ -94,7 +111,7 @@ impl Aim {
     }
 
     /// Who they are while this replica leads; `None` if that depends on it, and nobody does.
-    pub fn replicas(&self, target: &Target, leader: Option<NodeId>) -> Option<NodeSet> {
+    pub fn replicas(&self, target: &Target, leader: Option<Leader>) -> Option<NodeSet> {
         target
             .roles
             .iter()
@@ -103,7 +120,7 @@ impl Aim {
 
     /// What is carried out, a harm for each replica that is concerned by itself; `None` if that depends on
     /// who leads, and nobody does.
-    pub fn harms(&self, harm: &Aimed, leader: Option<NodeId>) -> Option<Vec<Harm>> {
+    pub fn harms(&self, harm: &Aimed, leader: Option<Leader>) -> Option<Vec<Harm>> {
         let who = |target: &Target| self.replicas(target, leader);
         // The targets of links stay sets; any other harm has one target, and is done to each replica.
         if harm.is_of_links() {
@@ -119,15 +136,17 @@ impl Aim {
         Some(replicas.iter().map(to).collect())
     }
 
-    fn with_role(&self, role: Role, leader: NodeId) -> NodeSet {
-        let order = &self.nearest_first[usize::from(leader.0)];
-        let phase2 = || self.quorums.phase2().first_in(order).unwrap_or(NodeSet::EMPTY);
+    fn with_role(&self, role: Role, leader: Leader) -> NodeSet {
+        let order = &self.nearest_first[usize::from(leader.id.0)];
+        let nearest = |family: &Family| family.first_in(order).unwrap_or(NodeSet::EMPTY);
+        let phase2 = || leader.announced.unwrap_or_else(|| nearest(self.quorums.phase2()));
         match role {
-            Role::Leader => NodeSet::only(leader),
-            Role::Phase1Quorum => self.quorums.phase1().first_in(order).unwrap_or(NodeSet::EMPTY),
+            Role::Leader => NodeSet::only(leader.id),
+            // It meets what the leader announced: the leader is in both.
+            Role::Phase1Quorum => nearest(self.quorums.phase1()),
             Role::Phase2Quorum => phase2(),
             Role::Phase2Follower => {
-                let others = phase2().without(leader);
+                let others = phase2().without(leader.id);
                 let nearest = order.iter().copied().find(|replica| others.contains(*replica));
                 nearest.map_or(NodeSet::EMPTY, NodeSet::only)
             }
@@ -161,7 +180,8 @@ mod tests {
     #[test]
     fn a_part_is_that_of_whoever_leads_when_it_strikes() {
         let aim = aim(&QuorumSystem::counts(4, 3, 2).unwrap());
-        let who = |role: Role, leader| aim.replicas(&role.into(), Some(NodeId(leader))).unwrap();
+        let who =
+            |role: Role, leader| aim.replicas(&role.into(), Some(NodeId(leader).into())).unwrap();
         assert_eq!(who(Role::Leader, 3), set(&[3]));
         assert_eq!(who(Role::Phase1Quorum, 0), set(&[0, 1, 2]));
         assert_eq!(who(Role::Phase1Quorum, 3), set(&[3, 2, 1]));
@@ -174,10 +194,24 @@ mod tests {
     fn the_follower_of_a_leader_that_needs_nobody_is_nobody() {
         let alone = aim(&QuorumSystem::counts(4, 4, 1).unwrap());
         let follower = Target::from(Role::Phase2Follower);
-        assert_eq!(alone.replicas(&follower, Some(NodeId(0))), Some(NodeSet::EMPTY));
+        assert_eq!(alone.replicas(&follower, Some(NodeId(0).into())), Some(NodeSet::EMPTY));
         let elsewhere = [vec![2, 3]];
         let sets = QuorumSystem::explicit(4, &[vec![0, 2], vec![1, 3]], &elsewhere).unwrap();
-        assert_eq!(aim(&sets).replicas(&follower, Some(NodeId(0))), Some(set(&[2])));
+        assert_eq!(aim(&sets).replicas(&follower, Some(NodeId(0).into())), Some(set(&[2])));
+    }
+
+    /// b was down when a announced its quorum, so what is struck is not what is nearest.
+    #[test]
+    fn the_phase_2_quorum_of_a_ballot_is_the_announced_one() {
+        let aim = aim(&QuorumSystem::per_ballot(4, 2).unwrap());
+        let announced = Some(set(&[0, 2]));
+        let leader = Some(Leader { id: NodeId(0), announced });
+        let who = |role: Role| aim.replicas(&role.into(), leader);
+        assert_eq!(who(Role::Phase2Quorum), announced);
+        assert_eq!(who(Role::Phase2Follower), Some(set(&[2])));
+        assert_eq!(who(Role::Phase1Quorum), Some(set(&[0, 1, 2])));
+        let nearest = aim.replicas(&Role::Phase2Quorum.into(), Some(NodeId(0).into()));
+        assert_eq!(nearest, Some(set(&[0, 1])));
     }
 
     #[test]
@@ -186,7 +220,7 @@ mod tests {
         let both = Target { replicas: set(&[2]), roles: [Role::Leader].into() };
         assert_eq!(aim.replicas(&set(&[1, 2]).into(), None), Some(set(&[1, 2])));
         assert_eq!(aim.replicas(&both, None), None);
-        assert_eq!(aim.replicas(&both, Some(NodeId(0))), Some(set(&[0, 2])));
+        assert_eq!(aim.replicas(&both, Some(NodeId(0).into())), Some(set(&[0, 2])));
         let cut = Harm::Cut { from: set(&[1]).into(), to: Role::Leader.into() };
         assert_eq!(aim.harms(&cut, None), None);
     }
@@ -197,11 +231,11 @@ mod tests {
         let unsynced = Unsynced::Torn;
         let crash = Harm::Crash { replica: Role::Phase2Quorum.into(), unsynced };
         let each = [0, 1].map(|id| Harm::Crash { replica: NodeId(id), unsynced });
-        assert_eq!(aim.harms(&crash, Some(NodeId(0))).unwrap(), each);
+        assert_eq!(aim.harms(&crash, Some(NodeId(0).into())).unwrap(), each);
         let (from, by) = (Target::from(Role::Phase2Quorum), Span(7));
         let slow = Harm::Slow { from, to: set(&[3]).into(), by };
         let links = [Harm::Slow { from: set(&[0, 1]), to: set(&[3]), by }];
-        assert_eq!(aim.harms(&slow, Some(NodeId(0))).unwrap(), links);
+        assert_eq!(aim.harms(&slow, Some(NodeId(0).into())).unwrap(), links);
         assert_eq!(aim.harms(&links[0].into(), None).unwrap(), links);
     }
 }

@@ -19,9 +19,9 @@ use crate::cluster::Outcome;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
 use crate::measure::{Latencies, OperationKind, TimelinePoint, Window};
-use crate::quorum::{NodeSet, QuorumSystem};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
-use crate::topology::{Links, quorum_span_among};
+use crate::topology::{Links, nearest_first, phase1_span_among};
 use succession::{Milestones, Succession, Successor};
 use view::{Before, Story, View, Write};
 
@@ -157,7 +157,7 @@ impl Aftermath<'_> {
             detection_ns: ns(new.detection),
             election_ns: ns(new.election),
             phase1_ns: Some(new.phase1.0),
-            floor_phase1_ns: ns(self.floor_phase1(new)),
+            floor_phase1_ns: ns(self.floor_phase1(new, leader, struck.at)),
             adopted_count: Some(new.adopted_count),
             filled_count: Some(new.filled_count),
             leading_ns: Some(new.led_at.since(struck.at).0),
@@ -168,11 +168,21 @@ impl Aftermath<'_> {
     }
 
     /// The least that phase 1 of this leader can take with those that it could reach.
-    fn floor_phase1(&self, new: &Successor) -> Option<Span> {
+    ///
+    /// Where each ballot announces a phase-2 quorum of its own, it meets that of the leader before it: the
+    /// nearest of those that this one could reach when it began to lead.
+    fn floor_phase1(&self, new: &Successor, old: Option<NodeId>, struck_at: Time) -> Option<Span> {
         let everybody: NodeSet = self.links.replicas().collect();
         let began_at = Time(new.led_at.0.saturating_sub(new.phase1.0));
         let reachable = struck::reachable(new.leader, self.struck, everybody, began_at, new.led_at);
-        quorum_span_among(self.links, new.leader, self.quorums.phase1(), reachable)
+        let announced = old.filter(|_| self.quorums.is_per_ballot()).and_then(|old| {
+            let led_at = succession::led_since(&self.milestones, old, struck_at)?;
+            let allies = struck::reachable(old, self.struck, everybody, led_at, led_at);
+            let near = nearest_first(self.links, old).into_iter();
+            let near: Vec<NodeId> = near.filter(|id| allies.contains(*id)).collect();
+            self.quorums.phase2().first_in(&near)
+        });
+        phase1_span_among(self.links, self.quorums, new.leader, reachable, announced.as_slice())
     }
 
     fn with_view(

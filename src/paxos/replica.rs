@@ -611,4 +611,8 @@ impl Protocol for Replica {
         // Ballots in their order, as numbers: a round above 2^56 is never reached.
         self.leading().map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
     }
+
+    fn announced(&self) -> Option<NodeSet> {
+        self.own_quorum()
+    }
 }

@@ -35,7 +35,7 @@ use crate::history::ChosenWriter;
 use crate::measure::{Milestone, PhaseRecorder, Window};
 use crate::paxos;
 use crate::protocol::{Advance, Effects, Envelope, Input, Protocol, Reply, Slot};
-use crate::quorum::NodeId;
+use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 use crate::timers::Timers;
 use crate::workload;
@@ -290,6 +290,8 @@ impl<P: Protocol> ReplicaLoop<P> {
         self.arm(cx);
         self.status.executed_below.store(self.protocol.executed_below().0, Ordering::Relaxed);
         self.status.leadership.store(self.protocol.leadership().unwrap_or(0), Ordering::Relaxed);
+        let announced = self.protocol.announced().map_or(0, NodeSet::mask);
+        self.status.announced.store(announced, Ordering::Relaxed);
         if self.failure.is_some() {
             return Poll::Ready(());
         }

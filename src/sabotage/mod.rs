@@ -128,6 +128,10 @@ impl Protocol for Saboteur {
     fn leadership(&self) -> Option<u64> {
         self.replica.leadership()
     }
+
+    fn announced(&self) -> Option<NodeSet> {
+        self.replica.announced()
+    }
 }
 
 #[cfg(test)]

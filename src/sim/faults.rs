@@ -10,7 +10,7 @@ use super::fabric::Fabric;
 use super::network::node;
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
-use crate::deployment::{Aim, Deployment, Harm, Scheduled, Struck, Trigger};
+use crate::deployment::{Aim, Deployment, Harm, Leader, Scheduled, Struck, Trigger};
 use crate::protocol::{Input, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -154,11 +154,14 @@ impl<P: Protocol> World<P> {
     }
 
     /// Who leads: of those that say so, the one with the highest ballot.
-    fn leader(&self) -> Option<NodeId> {
+    fn leader(&self) -> Option<Leader> {
         let nodes = self.nodes.iter().enumerate();
-        let leading = nodes
-            .filter_map(|(index, replica)| Some((replica.protocol()?.leadership()?, node(index))));
-        leading.max().map(|(_, id)| id)
+        let leading = nodes.filter_map(|(index, replica)| {
+            let protocol = replica.protocol()?;
+            let leader = Leader { id: node(index), announced: protocol.announced() };
+            Some((protocol.leadership()?, leader))
+        });
+        leading.max().map(|(_, leader)| leader)
     }
 
     /// A fault begins now, that of this place in the schedule or one of nobody's.

@@ -302,7 +302,7 @@ fn what_is_no_control_of_a_rule_finds_nothing() {
 fn a_preset_that_is_no_control_of_a_rule_is_refused() {
     let finds = ["duel is no control of forgets-vote", "acceptor-crash", "two-writes-crash"];
     check_command(&["duel", "--break", "forgets-vote"], 2, &finds);
-    check_command(&["thrifty", "--break", "hole-in-log", "--svg", "x.svg"], 2, &["lossy"]);
+    check_command(&["retry", "--break", "hole-in-log"], 2, &["lossy"]);
 }
 
 #[test]

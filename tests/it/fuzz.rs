@@ -173,9 +173,9 @@ fn a_rule_whose_breaking_shows_nothing_is_refused() {
         }
     };
     let seed = "--seeds 0 --break disjoint-quorums";
-    refused(&format!("{seed} --replicas 1"), &["a single replica has one quorum"]);
+    refused(&format!("{seed} --replicas 1"), &["a single replica has one"]);
     let announced = "--seeds 0 --break ignores-announced-quorums";
-    refused(&format!("{announced} --protocol classic"), &["classic Paxos announces no quorums"]);
+    refused(&format!("{announced} --protocol classic"), &["classic Paxos announces"]);
     // The first seed elects nobody with a quorum of its own.
     refused(announced, &["no seed showed it", "more seeds"]);
 }

@@ -10,7 +10,7 @@ use super::Coordinator;
 use crate::cluster::error::Error;
 use crate::cluster::member::Presence;
 use crate::cluster::wire::{Status, ToAgent};
-use crate::deployment::{Aim, Deployment, Harm, MemberName, Struck, Trigger};
+use crate::deployment::{Aim, Deployment, Harm, Leader, MemberName, Struck, Trigger};
 use crate::quorum::NodeId;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
@@ -218,11 +218,14 @@ impl Coordinator<'_> {
     }
 
     /// Who leads: of those that said so last, the one with the highest ballot.
-    fn leader(&self) -> Option<NodeId> {
+    fn leader(&self) -> Option<Leader> {
         let leading = self.members.iter().filter_map(|(name, member)| match name {
-            MemberName::Replica(id) => Some((member.status.leadership?, *id)),
+            MemberName::Replica(id) => {
+                let Status { leadership, announced, .. } = member.status;
+                Some((leadership?, Leader { id: *id, announced }))
+            }
             MemberName::Client(_) => None,
         });
-        leading.max().map(|(_, id)| id)
+        leading.max().map(|(_, leader)| leader)
     }
 }

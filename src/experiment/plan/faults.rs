@@ -227,7 +227,7 @@ impl Judge<'_> {
     /// Who they are as long as the configured leader leads.
     fn at_first(&self, target: &Target) -> NodeSet {
         let leader = match self.variant.mode {
-            Mode::Multi { leader } => Some(leader),
+            Mode::Multi { leader } => Some(leader.into()),
             Mode::Classic => None,
         };
         let aim = Aim::new(&self.variant.quorums, &self.places.links);

@@ -17,7 +17,7 @@
 //! Losses and slow links are no obstacle, but for a link that loses everything.
 
 use super::{Point, Variant};
-use crate::deployment::{Aim, Harm, Scheduled, Trigger};
+use crate::deployment::{Aim, Harm, Leader, Scheduled, Trigger};
 use crate::paxos::{Detector, Election, Mode};
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
@@ -160,7 +160,8 @@ impl<'a> Outlook<'a> {
             self.elect();
         }
         // Who led last stands for whoever leads: the number of replicas that are hit is the same.
-        let harms = self.aim.harms(&fault.harm, Some(self.leader.unwrap_or(self.last)));
+        let (id, announced) = (self.leader.unwrap_or(self.last), self.announced);
+        let harms = self.aim.harms(&fault.harm, Some(Leader { id, announced }));
         for harm in harms.unwrap_or_default() {
             if let Some(replica) = self.in_vain(&harm, fault, until) {
                 self.tell_in_vain(&harm, replica, fault.trigger);

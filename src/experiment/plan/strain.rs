@@ -7,7 +7,7 @@
 
 use super::{Point, Variant};
 use crate::paxos::{Mode, SendPolicy};
-use crate::quorum::NodeId;
+use crate::quorum::{NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology::{nearest_first, nearest_replica};
 use crate::workload::Arrival;
@@ -103,7 +103,7 @@ fn receivers(point: &Point, variant: &Variant, proposer: NodeId) -> usize {
         SendPolicy::All => everybody,
         SendPolicy::Quorum => {
             let order = nearest_first(&point.links, proposer);
-            variant.quorums.phase2().first_in(&order).map_or(everybody, |quorum| quorum.len())
+            variant.quorums.phase2().first_in(&order).map_or(everybody, NodeSet::len)
         }
     };
     asked.saturating_sub(1)

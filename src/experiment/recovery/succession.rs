@@ -78,6 +78,13 @@ pub(super) fn leader_at(milestones: &Milestones, at: Time) -> Option<NodeId> {
     milestones.iter().filter_map(last).max().map(|(_, replica)| replica)
 }
 
+/// Since when this replica leads at this instant, as it says itself.
+pub(super) fn led_since(milestones: &Milestones, leader: NodeId, at: Time) -> Option<Time> {
+    let said = milestones.get(&leader)?.iter();
+    let led = said.filter(|said| said.at <= at && matches!(said.step, Step::Leading { .. }));
+    led.map(|said| said.at).next_back()
+}
+
 /// Each time that one replica became leader in the reach of a fault.
 fn successors(
     leader: NodeId,

@@ -6,7 +6,7 @@ use crate::experiment::testing::source;
 use crate::experiment::{tables, verify};
 use crate::measure::rows::TrialRow;
 use crate::measure::{Milestone, Step};
-use crate::quorum::{Family, NodeId};
+use crate::quorum::Family;
 use crate::topology::quorum_span;
 
 /// A leader under open-loop load; `tables` says what goes wrong.
@@ -168,7 +168,7 @@ fn every_step_of_an_election_is_in_its_column() {
     // The old leader is down until a second after the strike, so all four others must promise.
     let links = &plan.points[0].links;
     let live = NodeSet::all(5).without(NodeId(0));
-    let floor = quorum_span_among(links, NodeId(2), &Family::Count(4), live);
+    let floor = crate::topology::quorum_span_among(links, NodeId(2), &Family::Count(4), live);
     assert_eq!(row.floor_phase1_ns, floor.map(|floor| floor.0));
     assert!(row.floor_phase1_ns > Some(quorum_span(links, NodeId(2), &Family::Count(4)).0));
 }
@@ -212,4 +212,22 @@ fn clients_see_how_much_longer_one_recovery_is() {
         let seen = ms(four.unavailable_ns) - ms(three.unavailable_ns);
         assert!((seen - longer).abs() < 150.0, "{}: {seen}, not {longer}", three.client_region);
     }
+}
+
+/// A phase 1 meets the quorum that the leader before announced: here its follower, as it is down itself.
+#[test]
+fn the_floor_of_a_phase_1_knows_what_was_announced() {
+    let faults = "[election]\nmode = \"timeout\"\n[[fault]]\nat = \"2s\"\ncrash = \"leader\"\n";
+    let text = experiment(LED, faults)
+        .replace("{ counts = { phase1 = 4, phase2 = 2 } }", "{ per_ballot = { phase2 = 2 } }");
+    let (plan, rows) = simulated(&text, |_| {});
+    let (links, row) = (&plan.points[0].links, &rows.recovery[0]);
+    let system = &plan.points[0].variants[0].quorums;
+    let new = links.replicas().find(|id| plan.points[0].region(*id) == row.new_leader).unwrap();
+    let live = NodeSet::all(5).without(NodeId(0));
+    // us-east-1 announced itself and us-west-2.
+    let announced = [NodeSet::all(2)];
+    let floor = phase1_span_among(links, system, new, live, &announced).map(|span| span.0);
+    assert_eq!(row.floor_phase1_ns, floor);
+    assert!(row.phase1_ns >= floor && row.phase1_ns < floor.map(|ns| ns + 1_000_000), "{row:?}");
 }

@@ -21,6 +21,8 @@ pub struct Status {
     pub executed_below: AtomicU64,
     /// [`Protocol::leadership`](crate::protocol::Protocol::leadership): zero if it does not lead.
     pub leadership: AtomicU64,
+    /// [`Protocol::announced`](crate::protocol::Protocol::announced) as the bits of a set: zero if none is.
+    pub announced: AtomicU64,
     /// It is to campaign.
     pub campaign: AtomicBool,
     /// It is to stop.

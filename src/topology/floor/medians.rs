@@ -101,6 +101,26 @@ pub fn recovery_phase1_span(links: &Links, system: &QuorumSystem, new_leader: No
     quorum_span(links, new_leader, system.phase1())
 }
 
+/// The least duration of a phase 1 when only the replicas in `live` answer; `None` if it never ends.
+///
+/// Where each ballot announces a phase-2 quorum of its own, it goes on until it has met every one of
+/// `announced`.
+pub fn phase1_span_among(
+    links: &Links,
+    system: &QuorumSystem,
+    from: NodeId,
+    live: NodeSet,
+    announced: &[NodeSet],
+) -> Option<Span> {
+    let mut met = NodeSet::EMPTY;
+    let near = nearest_first(links, from).into_iter().filter(|node| live.contains(*node));
+    let last = near.into_iter().find(|node| {
+        met.insert(*node);
+        system.is_phase1_over(met, announced.iter().copied())
+    });
+    last.map(|node| links.round_trip(Site::Replica(from), Site::Replica(node)))
+}
+
 /// The replicas in the order in which a thrifty proposer contacts them: itself, then by round trip, of
 /// equals the lowest number first.
 pub fn nearest_first(links: &Links, from: NodeId) -> Vec<NodeId> {
@@ -200,6 +220,33 @@ mod tests {
         let pairs = Family::Sets(vec![NodeSet::from_mask(0b00011), NodeSet::from_mask(0b01001)]);
         assert_eq!(among(&pairs), Some(Span(149_610_500)));
         assert_eq!(among(&Family::Sets(vec![NodeSet::from_mask(0b00010)])), None);
+    }
+
+    #[test]
+    fn a_phase_1_per_ballot_lasts_until_it_meets_what_was_announced() {
+        let links = aws(&[]);
+        let system = QuorumSystem::per_ballot(5, 2).unwrap();
+        let live = NodeSet::all(5).without(NodeId(0));
+        let span = |announced: &[u64]| {
+            let announced: Vec<NodeSet> =
+                announced.iter().copied().map(NodeSet::from_mask).collect();
+            phase1_span_among(&links, &system, NodeId(1), live, &announced)
+        };
+        let of_three = quorum_span_among(&links, NodeId(1), &Family::Count(3), live);
+        assert_eq!(span(&[]), of_three);
+        // The proposer itself was in the quorum, and then the farthest replica alone.
+        assert_eq!(span(&[0b00011]), of_three);
+        let order: Vec<NodeId> =
+            nearest_first(&links, NodeId(1)).into_iter().filter(|id| live.contains(*id)).collect();
+        let farthest = links.round_trip(Site::Replica(NodeId(1)), Site::Replica(order[3]));
+        assert_eq!(span(&[1 | 1 << order[3].0]), Some(farthest));
+        assert!(Some(farthest) > of_three);
+        assert_eq!(span(&[0b00001]), None, "its only member is down");
+        // Without announcements it is what it is for any system.
+        for system in [QuorumSystem::majority(5), QuorumSystem::counts(5, 4, 2).unwrap()] {
+            let found = phase1_span_among(&links, &system, NodeId(1), live, &[]);
+            assert_eq!(found, quorum_span_among(&links, NodeId(1), system.phase1(), live));
+        }
     }
 
     #[test]
