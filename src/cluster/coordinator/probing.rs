@@ -21,8 +21,9 @@ use crate::time::Span;
 /// How often the links are measured before a trial is refused: a noisy moment passes.
 ///
 /// One attempt must find every link as asked.
-/// With the 40 directed links of the quickstart on 2 busy cores (a load of 20, 2026-11-26) one attempt in
-/// nine did.
+/// With the 40 directed links of the quickstart, on 2 cores with a load of 15 to 23 besides (a debug build
+/// with real-time priority, 2026-11-26), one attempt in ten did, and 6 of 8 trials ran; most of the others
+/// missed by one or two links.
 const ATTEMPTS: u32 = 10;
 
 /// From the order to the first round: the order must reach everybody.
