@@ -176,7 +176,7 @@ fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
     let folder = root.path().join("results");
     let simulation = only_the_network(&[
         ("correlation = \"10ms\"", "correlation = \"1s\""),
-        ("duration = \"20s\"", "duration = \"4000s\""),
+        ("duration = \"20s\"", "duration = \"1000s\""),
         ("rate_per_s = 40", "rate_per_s = 2"),
     ]);
     let summary = simulation.run(simulation.begin(&folder), 2);
