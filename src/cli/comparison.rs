@@ -1,18 +1,18 @@
-//! The table at the end of a run: one line for every variant and client region, and what in it disagrees
-//! with the floors.
+//! The table at the end of a run: one line for every variant, client region and kind of operation, and
+//! what in it disagrees with the floors.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Table;
 
-use super::table::table;
+use super::table::{self, figure, milliseconds, over, table};
 use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::residual::Disagreement;
-use crate::experiment::run::Finished;
-use crate::measure::{Latencies, Summary};
-use crate::time::Span;
+use crate::experiment::run::{Finished, Measured};
+use crate::measure::{Figure, Latencies, OperationKind};
+use crate::quorum::Family;
 
 /// The comparison of all finished trials.
 ///
@@ -27,21 +27,64 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
     let mut rows = Vec::new();
     for trials in groups.values() {
         for client in 0..plan.point(&trials[0].trial).links.client_regions.len() {
-            rows.push(row(plan, client, trials, backends.len() > 1));
+            let line = Line { plan, trials, client, is_of_many: backends.len() > 1 };
+            rows.extend(line.rows());
         }
     }
-    let header = [
-        "variant", "Q1/Q2", "client", "rate 1/s", "floor", "p50", "over", "spread", "p99", "over",
-        "valid",
+    let mut header = vec![
+        "variant", "Q1/Q2", "client", "op", "rate 1/s", "floor", "p50", "over", "spread", "p99",
+        "over", "valid",
     ];
-    table(&header, &[1, 3, 4, 5, 6, 7, 8, 9], &rows)
+    if !has_reads(finished) {
+        // All are writes, as the legend says.
+        header.remove(OPERATION);
+        for row in &mut rows {
+            row.remove(OPERATION);
+        }
+    }
+    let right: Vec<usize> = (1..header.len() - 1)
+        .filter(|column| !["client", "op"].contains(&header[*column]))
+        .collect();
+    table(&header, &right, &rows)
 }
 
-/// What the columns of the comparison mean.
-pub(super) const LEGEND: &str = "\
-latencies in ms, from the intended start to the reply; floor: the network alone, at the median; over:
-above the floor of the same percentile; spread: between the medians of the trials; rate: offered/achieved;
-valid: of so many trials (*: the machine could not keep up with one; ?: the network was not measured)";
+/// The column of the kind of operation.
+const OPERATION: usize = 3;
+
+/// Whether any trial read: else every latency is of a write.
+pub(super) fn has_reads(finished: &[Finished]) -> bool {
+    let mut kinds = measured(finished).flat_map(|measured| &measured.latencies);
+    kinds.any(|(operation, _)| *operation == OperationKind::Read)
+}
+
+fn measured(finished: &[Finished]) -> impl Iterator<Item = &Measured> {
+    finished.iter().flat_map(|ended| &ended.measured)
+}
+
+/// What the columns of the comparison mean, and the marks that are in it.
+pub(super) fn legend(finished: &[Finished]) -> String {
+    let mut latencies = measured(finished).flat_map(|measured| &measured.latencies);
+    let whose = if has_reads(finished) { "latencies" } else { "latencies of writes" };
+    let mut text = format!(
+        "{whose} in ms, from the intended start to the reply; floor: the network alone, at the median; \
+         over: above the floor of the same percentile; spread: between the medians of the trials; \
+         p99: - with fewer than 1,000 operations, of which ten lie beyond it; rate: offered/achieved; \
+         valid: of so many trials (*: one did not keep up with its load; ?: the network was not measured)"
+    );
+    if latencies.any(|(_, latencies)| latencies.unanswered_count() > 0) {
+        text.push_str(
+            "; >: more than this, for which operations were waited that were never answered: they rank \
+             as infinite",
+        );
+    }
+    if measured(finished).any(|measured| measured.omission.is_some()) {
+        text.push_str(
+            "; ~: what an open loop would have measured where all clients of the closed loop above were \
+             blocked for more than ten times its p99, by the correction for coordinated omission",
+        );
+    }
+    table::legend(&text)
+}
 
 /// What disagrees with the floors: a line for each variant and client region, about the gravest of its
 /// trials, and then once what to make of it.
@@ -71,39 +114,74 @@ pub(super) fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     groups.into_iter().filter_map(line).chain(advice.into_iter().map(str::to_owned)).collect()
 }
 
-fn row(plan: &Plan, client: usize, trials: &[&Finished], is_of_many: bool) -> Vec<String> {
-    let Finished { trial, backend, .. } = trials[0];
-    let (point, variant) = (plan.point(trial), plan.variant(trial));
-    let valid: Vec<&Finished> = trials.iter().copied().filter(|ended| ended.row.valid).collect();
-    let (merged, medians) = merged(valid.iter().copied(), client);
-    let summary = Summary::of(&merged);
-    let floor = variant.floors[client];
-    let over = |latency: Option<u64>, floor: Span| {
-        latency.map_or_else(
-            || "-".into(),
-            |ns| format!("{:+.2}", ns as f64 / 1e6 - floor.as_millis_f64()),
-        )
-    };
-    let mut name = line_name(&variant.name, &point.label);
-    if is_of_many {
-        name = format!("{name} ({})", backend.name());
-    }
-    vec![
-        name,
-        format!("{}/{}", variant.quorums.phase1().min_size(), variant.quorums.phase2().min_size()),
-        point.links.client_regions[client].clone(),
-        rates(&valid),
-        milliseconds(Some(floor.p50.0)),
-        milliseconds(summary.p50),
-        over(summary.p50, floor.p50),
-        spread(&medians),
-        milliseconds(summary.p99),
-        over(summary.p99, floor.p99),
-        validity(&valid, trials.len()),
-    ]
+/// The trials of one variant at one point in one world, and one of its client regions.
+struct Line<'a> {
+    plan: &'a Plan,
+    trials: &'a [&'a Finished],
+    client: usize,
+    /// Another world has such a line too.
+    is_of_many: bool,
 }
 
-/// How many are valid, marked where the machine could not keep up with one of them, and where the network
+impl Line<'_> {
+    /// A row for each kind of operation; one of writes where nothing was measured.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let of_region = || self.valid().filter_map(|ended| ended.measured.get(self.client));
+        let is_there = |wanted: OperationKind| {
+            let mut kinds = of_region().flat_map(|measured| &measured.latencies);
+            kinds.any(|(operation, _)| *operation == wanted)
+        };
+        let mut kinds: Vec<_> =
+            OperationKind::ALL.into_iter().filter(|kind| is_there(*kind)).collect();
+        if kinds.is_empty() {
+            kinds.push(OperationKind::Write);
+        }
+        let omits = of_region().any(|measured| measured.omission.is_some());
+        let of_kind = |kind| {
+            let open_loop = omits.then(|| self.row(kind, true));
+            std::iter::once(self.row(kind, false)).chain(open_loop)
+        };
+        kinds.into_iter().flat_map(of_kind).collect()
+    }
+
+    fn valid(&self) -> impl Iterator<Item = &Finished> {
+        self.trials.iter().copied().filter(|ended| ended.row.valid)
+    }
+
+    /// The row of one kind of operation: as measured, or as an open loop would have measured it.
+    fn row(&self, operation: OperationKind, as_open_loop: bool) -> Vec<String> {
+        let Finished { trial, backend, .. } = self.trials[0];
+        let (point, variant) = (self.plan.point(trial), self.plan.variant(trial));
+        let valid: Vec<&Finished> = self.valid().collect();
+        let (merged, medians) = merged(valid.iter().copied(), self.client, operation, as_open_loop);
+        let (p50, p99) = (merged.percentile(0.5), merged.percentile(0.99));
+        let floor = variant.floors[self.client];
+        let mut name = line_name(&variant.name, &point.label);
+        if self.is_of_many {
+            name = format!("{name} ({})", backend.name());
+        }
+        if as_open_loop {
+            name.push_str(" ~");
+        }
+        let [q1, q2] = [variant.quorums.phase1(), variant.quorums.phase2()].map(Family::min_size);
+        vec![
+            name,
+            format!("{q1}/{q2}"),
+            point.links.client_regions[self.client].clone(),
+            operation.name().to_owned(),
+            if as_open_loop { "-".into() } else { rates(&valid) },
+            milliseconds(Some(floor.p50.0)),
+            figure(p50),
+            over(p50, floor.p50),
+            spread(&medians),
+            figure(p99),
+            over(p99, floor.p99),
+            validity(&valid, self.trials.len()),
+        ]
+    }
+}
+
+/// How many are valid, marked where one of them did not keep up with its load, and where the network
 /// of one was not measured.
 fn validity(valid: &[&Finished], count: usize) -> String {
     let mut text = format!("{}/{count}", valid.len());
@@ -116,15 +194,25 @@ fn validity(valid: &[&Finished], count: usize) -> String {
     text
 }
 
-/// The writes of one client in all these trials, and the median of each trial.
+/// The operations of one kind of one client in all these trials, and the median of each trial.
+///
+/// As an open loop would have measured them, those that omit a pause are corrected.
 pub(super) fn merged<'a>(
     valid: impl Iterator<Item = &'a Finished>,
     client: usize,
-) -> (Latencies, Vec<Span>) {
+    operation: OperationKind,
+    as_open_loop: bool,
+) -> (Latencies, Vec<Figure>) {
     let (mut merged, mut medians) = (Latencies::new(), Vec::new());
-    for latencies in valid.filter_map(|ended| ended.writes.get(client)) {
-        merged.merge(latencies);
-        medians.extend(latencies.quantile(0.5));
+    for measured in valid.filter_map(|ended| ended.measured.get(client)) {
+        let of_kind = measured.latencies.iter().filter(|(kind, _)| *kind == operation);
+        for (_, latencies) in of_kind {
+            let corrected = measured.omission.filter(|_| as_open_loop);
+            let corrected = corrected.map(|omission| latencies.corrected(omission.interval));
+            let latencies = corrected.as_ref().unwrap_or(latencies);
+            merged.merge(latencies);
+            medians.extend(latencies.figure(0.5));
+        }
     }
     (merged, medians)
 }
@@ -149,22 +237,18 @@ fn rates(valid: &[&Finished]) -> String {
     format!("{offered}/{achieved}")
 }
 
-/// Between the least and the greatest of the medians.
-fn spread(medians: &[Span]) -> String {
-    match (medians.iter().min(), medians.iter().max()) {
-        (Some(least), Some(most)) if medians.len() > 1 => {
-            format!("{:.2}", (*most - *least).as_millis_f64())
-        }
-        _ => "-".into(),
-    }
-}
-
-/// Nanoseconds as milliseconds; below a millisecond with more digits.
-pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
-    match nanoseconds {
-        None => "-".into(),
-        Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
-        Some(ns) => format!("{:.2}", ns as f64 / 1e6),
+/// Between the least and the greatest of the medians; `>` where the greatest is not known.
+fn spread(medians: &[Figure]) -> String {
+    let known = || medians.iter().filter_map(|median| median.known());
+    let unknown = medians.iter().filter_map(|median| match median {
+        Figure::Above(span) => Some(*span),
+        Figure::Known(_) => None,
+    });
+    let (Some(least), true) = (known().min(), medians.len() > 1) else { return "-".into() };
+    match (unknown.max(), known().max()) {
+        (Some(bound), _) => format!(">{:.2}", (bound - least).as_millis_f64()),
+        (None, Some(most)) => format!("{:.2}", (most - least).as_millis_f64()),
+        (None, None) => "-".into(),
     }
 }
 
@@ -176,7 +260,9 @@ mod tests {
     use crate::experiment::file::Source;
     use crate::experiment::plan::Size;
     use crate::experiment::residual::{Kind, LeftOut};
+    use crate::measure::Omission;
     use crate::measure::rows::TrialRow;
+    use crate::time::Span;
 
     const EXPERIMENT: &str = r#"
 question = "Which?"
@@ -205,10 +291,10 @@ quorums = { majority = {} }
 
     /// A trial in which every write of each client took this long.
     fn finished(plan: &Plan, trial: usize, took: [Span; 2], valid: bool) -> Finished {
-        let writes = took.map(|span| {
+        let measured = took.map(|span| {
             let mut latencies = Latencies::new();
-            latencies.record(span);
-            latencies
+            (0..500).for_each(|_| latencies.record(span));
+            Measured { latencies: vec![(OperationKind::Write, latencies)], omission: None }
         });
         let row = TrialRow {
             valid,
@@ -220,7 +306,7 @@ quorums = { majority = {} }
             trial: plan.trials[trial],
             backend: Backend::Live,
             row,
-            writes: if valid { writes.into() } else { Vec::new() },
+            measured: if valid { measured.into() } else { Vec::new() },
             disagreements: vec![],
             recovery: vec![],
             probes: None,
@@ -250,8 +336,62 @@ quorums = { majority = {} }
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
         // The upper ends of the histogram's buckets, which are a thousandth wide.
         let expected = ["20.00", "21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"];
+        assert!(legend(&finished).starts_with("latencies of writes in ms"));
         assert_eq!(lines[0][4..], expected, "{table}");
         assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
+    }
+
+    #[test]
+    fn an_unanswered_operation_ranks_last_in_the_table() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
+        let (_, latencies) = &mut trials[1].measured[0].latencies[0];
+        (0..600).for_each(|_| latencies.record_unanswered(ms(900)));
+        let table = comparison(&plan, &trials);
+        let lines = cells(&table);
+        // Of 1,600 the median is known, of the 1,100 of the second trial it is not.
+        let expected = ["20.00", "21.00", "+1.00", ">879.00", ">900.00", ">+880.00", "2/2"];
+        assert_eq!(lines[0][4..].len(), expected.len(), "{table}");
+        assert_eq!((lines[0][5].as_str(), lines[0][6].as_str()), (expected[1], expected[2]));
+        assert!(lines[0][7].starts_with(">87") && lines[0][8].starts_with(">8"), "{table}");
+        assert!(lines[0][9].starts_with(">+8") && !lines[1][8].starts_with('>'), "{table}");
+        let said = legend(&trials);
+        assert!(said.contains("rank as") && said.lines().all(|line| line.len() <= 100), "{said}");
+    }
+
+    #[test]
+    fn reads_have_rows_of_their_own() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [finished(&plan, 0, [ms(21), ms(45)], true)];
+        let mut reads = Latencies::new();
+        reads.record(ms(7));
+        trials[0].measured[1].latencies.push((OperationKind::Read, reads));
+        let lines = cells(&comparison(&plan, &trials));
+        let of: Vec<_> = lines.iter().map(|line| (line[2].as_str(), line[3].as_str())).collect();
+        assert_eq!(of, [("a", "write"), ("elsewhere", "write"), ("elsewhere", "read")]);
+        assert_eq!((lines[1][6].as_str(), lines[2][6].as_str()), ("45.02", "7.000"));
+        assert!(legend(&trials).starts_with("latencies in ms"));
+    }
+
+    #[test]
+    fn a_blocked_closed_loop_stands_beside_its_open_loop() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [finished(&plan, 0, [ms(21), ms(45)], true)];
+        let measured = &mut trials[0].measured[0];
+        let (_, latencies) = &mut measured.latencies[0];
+        (0..600).for_each(|_| latencies.record(ms(21)));
+        latencies.record(ms(21_000));
+        measured.omission = Omission::of(ms(21_000), latencies);
+        let table = comparison(&plan, &trials);
+        let lines = cells(&table);
+        assert_eq!((lines[0][8].as_str(), lines[1][1].as_str()), ("21.00", "~"), "{table}");
+        // About a thousand writes were not begun, the first of which would have waited for 21 s.
+        let p99: f64 = lines[1][9].parse().unwrap();
+        assert!((20_000.0..21_000.0).contains(&p99), "{table}");
+        assert!(legend(&trials).contains("coordinated omission"));
     }
 
     #[test]
@@ -274,6 +414,8 @@ quorums = { majority = {} }
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[valid, invalid]));
         assert_eq!((lines[0][10].as_str(), lines[0][5].as_str()), ("1/2", "21.00"));
+        // The 99th percentile needs more than 500 writes.
+        assert_eq!((lines[0][8].as_str(), lines[0][9].as_str()), ("-", "-"));
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
         let lines = cells(&comparison(&plan, &[invalid]));
         assert_eq!(lines[0][3..], ["-/-", "20.00", "-", "-", "-", "-", "-", "0/1"]);

@@ -1,5 +1,6 @@
-//! The table of a run with faults: beside the latency of a quorum choice, what it costs to lose a leader.
+//! The tables of a run with faults: beside the latency of a quorum choice, what it costs to lose a leader.
 //!
+//! One says what the replicas did, and the other what the clients of each region saw of it.
 //! A figure is the median over the trials, with the least and the greatest where they differ; percentiles
 //! of trials are never averaged.
 
@@ -8,56 +9,99 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Table;
 
 use super::comparison::line_name;
-use super::table::table;
+use super::table::{self, table};
 use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::recovery;
 use crate::experiment::run::Finished;
 use crate::measure::rows::RecoveryRow;
 
-/// What the columns of the table mean.
-pub(super) const LEGEND: &str = "\
-medians over the trials in ms, with the least and the greatest; before: commit latency of writes before
-the first fault; detect: strike to the new leader's suspicion; elect: to its last campaign; phase 1: beside
-the least it can be (R_q1); transfer, commit: phase 1 to what was open executed, to the first new command;
-away: the longest time without an acknowledged write; delayed, unknown: writes, in all trials";
+/// What the columns of the tables mean.
+pub(super) fn legend() -> String {
+    table::legend(
+        "medians over the trials in ms, with the least and the greatest; detect: strike to the new \
+         leader's suspicion; elect: to its last campaign; phase 1: beside the least it can be (R_q1); \
+         transfer, commit: phase 1 to what was open executed, to the first new command; before: median \
+         commit latency of writes before the first fault; away: the longest time without an acknowledged \
+         write (>: up to the end); protocol: strike to when the new leader could have answered; wait: \
+         from there to the first acknowledgement of a write begun after the strike, which is what retry \
+         timers and redirects add; delayed: writes, in all trials, and unknown: of these, those never \
+         acknowledged",
+    )
+}
 
 /// The point, the variant, the world, and the fault.
 type Group = (usize, usize, Backend, u32);
 
-/// One line for every variant, fault and client region; `None` if no fault struck.
-pub(super) fn failover(plan: &Plan, finished: &[Finished]) -> Option<Table> {
-    let mut lines: BTreeMap<(Group, Option<usize>), Vec<&RecoveryRow>> = BTreeMap::new();
+/// The rows of one line.
+type Lines<'a, K> = BTreeMap<K, Vec<&'a RecoveryRow>>;
+
+/// What replicas did, a line for every variant and fault, and what clients saw, a line for each of their
+/// regions too; `None` if no fault struck.
+pub(super) fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
+    let mut clients: Lines<'_, (Group, Option<usize>)> = BTreeMap::new();
+    let mut replicas: Lines<'_, Group> = BTreeMap::new();
     for (group, row) in rows(finished) {
         // In the order of the file.
         let regions = &plan.points[group.0].links.client_regions;
         let client = regions.iter().position(|region| *region == row.client_region);
-        lines.entry((group, client)).or_default().push(row);
+        clients.entry((group, client)).or_default().push(row);
+        // What concerns the replicas is in the rows of all client regions.
+        let of_group = replicas.entry(group).or_default();
+        if of_group.last().is_none_or(|last| last.trial != row.trial) {
+            of_group.push(row);
+        }
     }
-    if lines.is_empty() {
+    if clients.is_empty() {
         return None;
     }
-    let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
-    let faults: BTreeSet<u32> = lines.keys().map(|((_, _, _, fault), _)| *fault).collect();
-    let has_many = (backends.len() > 1, faults.len() > 1);
-    let rows: Vec<Vec<String>> =
-        lines.iter().map(|((group, _), rows)| line(plan, *group, rows, has_many)).collect();
-    let header = [
-        "variant",
-        "Q1/Q2",
-        "client",
-        "before p50",
-        "p99",
-        "detect",
-        "elect",
-        "phase 1",
-        "R_q1",
-        "transfer",
-        "commit",
-        "away",
-        "delayed",
-        "unknown",
-    ];
-    Some(table(&header, &[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], &rows))
+    let backends: BTreeSet<Backend> = replicas.keys().map(|(_, _, backend, _)| *backend).collect();
+    let faults: BTreeSet<u32> = replicas.keys().map(|(_, _, _, fault)| *fault).collect();
+    let title = |group: Group, row: &RecoveryRow| {
+        let mut title = name(plan, group);
+        if backends.len() > 1 {
+            title = format!("{title} ({})", group.2.name());
+        }
+        if faults.len() > 1 {
+            title = format!("{title} #{} {} {}", group.3, row.harm, row.target);
+        }
+        title
+    };
+    let protocol = replicas.iter().map(|(group, rows)| {
+        let (point, variant, ..) = *group;
+        let quorums = &plan.points[point].variants[variant].quorums;
+        let sizes = format!("{}/{}", quorums.phase1().min_size(), quorums.phase2().min_size());
+        of_replicas(title(*group, rows[0]), sizes, rows)
+    });
+    let seen = clients.iter().map(|((group, _), rows)| of_clients(title(*group, rows[0]), rows));
+    let header = ["variant", "Q1/Q2", "detect", "elect", "phase 1", "R_q1", "transfer", "commit"];
+    let protocol = table(&header, &[1, 2, 3, 4, 5, 6, 7], &protocol.collect::<Vec<_>>());
+    let header = ["variant", "client", "before", "away", "protocol", "wait", "delayed", "unknown"];
+    Some([protocol, table(&header, &[2, 3, 4, 5, 6, 7], &seen.collect::<Vec<_>>())])
+}
+
+/// Where clients waited longer than the recovery took, a line for each variant and fault, about the region
+/// that waited longest.
+pub(super) fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+    let mut groups: Lines<'_, Group> = BTreeMap::new();
+    for (group, row) in rows(finished) {
+        groups.entry(group).or_default().push(row);
+    }
+    let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
+        let worst = recovery::worst_wait(rows.iter().copied())?;
+        let [wait, protocol] =
+            [worst.client_wait_ns, worst.protocol_ns].map(|ns| milliseconds(ns.unwrap_or(0)));
+        Some(format!(
+            "{} ({}): after {} {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
+             the {protocol} ms of the recovery, which it hides: lower `retry_after`",
+            name(plan, *group),
+            group.2.name(),
+            worst.harm,
+            worst.target,
+            worst.client_region,
+        ))
+    };
+    groups.iter().filter_map(line).collect()
 }
 
 /// What did not recover, a line for each variant and fault.
@@ -112,55 +156,59 @@ fn name(plan: &Plan, (point, variant, ..): Group) -> String {
     line_name(&point.variants[variant].name, &point.label)
 }
 
-fn line(
-    plan: &Plan,
-    group: Group,
-    rows: &[&RecoveryRow],
-    (of_backends, of_faults): (bool, bool),
-) -> Vec<String> {
-    let (point, variant, backend, fault) = group;
-    let quorums = &plan.points[point].variants[variant].quorums;
-    let mut name = name(plan, group);
-    if of_backends {
-        name = format!("{name} ({})", backend.name());
-    }
-    if of_faults {
-        name = format!("{name} #{fault} {} {}", rows[0].harm, rows[0].target);
-    }
-    let over = |field: fn(&RecoveryRow) -> Option<u64>| {
-        spread(rows.iter().filter_map(|row| field(row)).collect())
-    };
+fn of_replicas(title: String, sizes: String, rows: &[&RecoveryRow]) -> Vec<String> {
+    let over = |field| known(rows, field);
+    // That it differs between trials says who led, and that is in the other columns.
+    let floor = over(|row| row.floor_phase1_ns).split(' ').next().map(str::to_owned);
+    vec![
+        title,
+        sizes,
+        over(|row| row.detection_ns),
+        over(|row| row.election_ns),
+        over(|row| row.phase1_ns),
+        floor.unwrap_or_default(),
+        over(|row| row.transfer_ns),
+        over(|row| row.first_commit_ns),
+    ]
+}
+
+fn of_clients(title: String, rows: &[&RecoveryRow]) -> Vec<String> {
     let count = |field: fn(&RecoveryRow) -> Option<u64>| {
         let counts: Vec<u64> = rows.iter().filter_map(|row| field(row)).collect();
         if counts.is_empty() { "-".into() } else { counts.iter().sum::<u64>().to_string() }
     };
+    let away = |row: &&RecoveryRow| Some((row.recovered == Some(false), row.unavailable_ns?));
     vec![
-        name,
-        format!("{}/{}", quorums.phase1().min_size(), quorums.phase2().min_size()),
+        title,
         rows[0].client_region.clone(),
-        over(|row| row.before_ns_p50),
-        over(|row| row.before_ns_p99),
-        over(|row| row.detection_ns),
-        over(|row| row.election_ns),
-        over(|row| row.phase1_ns),
-        over(|row| row.floor_phase1_ns),
-        over(|row| row.transfer_ns),
-        over(|row| row.first_commit_ns),
-        over(|row| row.unavailable_ns),
+        known(rows, |row| row.before_ns_p50),
+        spread(rows.iter().filter_map(away).collect()),
+        known(rows, |row| row.protocol_ns),
+        known(rows, |row| row.client_wait_ns),
         count(|row| row.delayed_count),
         count(|row| row.unknown_count),
     ]
 }
 
+/// The spread of a field that is known where it is there.
+fn known(rows: &[&RecoveryRow], field: fn(&RecoveryRow) -> Option<u64>) -> String {
+    spread(rows.iter().filter_map(|row| Some((false, field(row)?))).collect())
+}
+
 /// `210 (205-300)`: the median of these nanoseconds, of two in the middle the lower, and their ends
 /// where they differ from it; in milliseconds.
-fn spread(mut nanoseconds: Vec<u64>) -> String {
-    nanoseconds.sort_unstable();
-    let (Some(min), Some(max)) = (nanoseconds.first(), nanoseconds.last()) else {
+///
+/// Each says first whether it is only a lower bound: that is printed as `>210` and ranks last.
+fn spread(mut figures: Vec<(bool, u64)>) -> String {
+    figures.sort_unstable();
+    let (Some(min), Some(max)) = (figures.first(), figures.last()) else {
         return "-".into();
     };
-    let middle = nanoseconds[(nanoseconds.len() - 1) / 2];
-    let [min, median, max] = [*min, middle, *max].map(milliseconds);
+    let middle = figures[(figures.len() - 1) / 2];
+    let [min, median, max] = [*min, middle, *max].map(|(is_bound, ns)| {
+        let sign = if is_bound { ">" } else { "" };
+        format!("{sign}{}", milliseconds(ns))
+    });
     if min == max { median } else { format!("{median} ({min}-{max})") }
 }
 
@@ -170,7 +218,7 @@ fn milliseconds(ns: u64) -> String {
     match ns {
         0 => "0".into(),
         1..10_000_000 => format!("{ms:.2}"),
-        10_000_000..1_000_000_000 => format!("{ms:.1}"),
+        10_000_000..100_000_000 => format!("{ms:.1}"),
         _ => format!("{ms:.0}"),
     }
 }
@@ -220,6 +268,9 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             client_region: "a".into(),
             recovered: Some(true),
             detection_ns: Some(1_050_000_000),
+            first_ack_ns: Some(away_ms * 1_000_000),
+            protocol_ns: Some(1_100_000_000),
+            client_wait_ns: Some(away_ms.saturating_sub(900) * 1_000_000),
             phase1_ns: Some(20_000_000),
             floor_phase1_ns: Some(20_000_000),
             unavailable_ns: Some(away_ms * 1_000_000),
@@ -232,7 +283,7 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             trial: plan.trials[trial],
             backend: Backend::Live,
             row: TrialRow { valid: true, ..TrialRow::default() },
-            writes: vec![],
+            measured: vec![],
             disagreements: vec![],
             recovery: vec![recovery],
             probes: None,
@@ -260,24 +311,12 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             .enumerate()
             .map(|(trial, away)| finished(&plan, trial, away))
             .collect::<Vec<_>>();
-        let table = failover(&plan, &trials).unwrap();
-        let expected = [
-            "multi",
-            "3/1",
-            "a",
-            "20.0",
-            "-",
-            "1050",
-            "-",
-            "20.0",
-            "20.0",
-            "-",
-            "-",
-            "1300 (1210-1900)",
-            "300",
-            "3",
-        ];
-        assert_eq!(cells(&table), expected, "{table}");
+        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        let expected = ["multi", "3/1", "1050", "-", "20.0", "20.0", "-", "-"];
+        assert_eq!(cells(&protocol), expected, "{protocol}");
+        let expected =
+            ["multi", "a", "20.0", "1300 (1210-1900)", "1100", "400 (310-1000)", "300", "3"];
+        assert_eq!(cells(&clients), expected, "{clients}");
         assert_eq!(unrecovered(&plan, &trials), [""; 0]);
     }
 
@@ -294,7 +333,10 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         let expected =
             "multi (live): no new leader within the trial, after crash a, in 2 of 3 trials";
         assert_eq!(said, [expected]);
-        assert_eq!(cells(&failover(&plan, &trials).unwrap())[5], "1050");
+        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        assert_eq!((cells(&protocol)[2].as_str(), cells(&protocol)[7].as_str()), ("1050", "-"));
+        // Two of them were away until the end.
+        assert_eq!(cells(&clients)[3], ">900 (900->900)");
         // One led, but no region got through to it.
         trials[0].recovery[0].new_leader = "b".into();
         trials[1].recovery[0].recovered = Some(true);
@@ -303,9 +345,22 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
     }
 
     #[test]
+    fn a_wait_that_hides_the_recovery_is_said_once() {
+        let plan = plan();
+        let trials = [1_900, 2_300, 2_100].into_iter().enumerate();
+        let trials: Vec<Finished> = trials.map(|(at, ms)| finished(&plan, at, ms)).collect();
+        assert_eq!(waits(&plan, &trials[..1]), [""; 0]);
+        let said = waits(&plan, &trials);
+        let begins =
+            "multi (live): after crash a, clients in a waited 1400 ms for a retry or a redirect";
+        assert!(said.len() == 1 && said[0].starts_with(begins), "{said:?}");
+        assert!(said[0].contains("longer than the 1100 ms"), "{said:?}");
+    }
+
+    #[test]
     fn a_run_without_a_fault_has_no_such_table() {
         let plan = plan();
         let calm = Finished { recovery: vec![], ..finished(&plan, 0, 1) };
-        assert!(failover(&plan, &[calm]).is_none());
+        assert!(tables(&plan, &[calm]).is_none());
     }
 }

@@ -10,8 +10,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::calibrate;
-use super::comparison::{LEGEND, comparison, disagreements};
-use super::failover::{self, failover};
+use super::comparison::{comparison, disagreements, legend};
+use super::failover;
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
@@ -22,6 +22,7 @@ use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
 use crate::experiment::provenance::Provenance;
+use crate::experiment::recovery;
 use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::measure::{Store, store};
@@ -314,13 +315,16 @@ fn conclude(
             writeln!(out, "{}\n", side_by_side(plan, finished))?;
         }
         writeln!(out, "{}", comparison(plan, finished))?;
-        writeln!(out, "\n{LEGEND}")?;
-        if let Some(table) = failover(plan, finished) {
-            writeln!(out, "\n{table}\n\n{}", failover::LEGEND)?;
+        writeln!(out, "\n{}", legend(finished))?;
+        if let Some([protocol, clients]) = failover::tables(plan, finished) {
+            writeln!(out, "\n{protocol}\n\n{clients}\n\n{}", failover::legend())?;
         }
     }
     for line in failover::unrecovered(plan, finished) {
         writeln!(out, "NOT RECOVERED: {line}")?;
+    }
+    for line in failover::waits(plan, finished) {
+        writeln!(out, "CLIENT WAIT: {line}")?;
     }
     for line in disagreements(plan, finished) {
         writeln!(out, "FLOOR: {line}")?;
@@ -352,7 +356,7 @@ fn conclude(
     if saturated > 0 {
         writeln!(
             out,
-            "{saturated} of {} trials saturated: the machine could not keep up, see the notes",
+            "{saturated} of {} trials saturated: they did not keep up with their load, see the notes",
             finished.len()
         )?;
     }
@@ -382,10 +386,10 @@ fn probed(finished: &[Finished]) -> Option<String> {
     })
 }
 
-/// The flags of a trial but those about floors, which are said for all trials at once.
+/// The flags of a trial but those about floors and waits, which are said for all trials at once.
 fn notes(flags: &str) -> String {
-    let others: Vec<&str> =
-        flags.split(';').filter(|flag| !flag.starts_with(residual::FLAG)).collect();
+    let is_said = |flag: &str| flag.starts_with(residual::FLAG) || flag.starts_with(recovery::FLAG);
+    let others: Vec<&str> = flags.split(';').filter(|flag| !is_said(flag)).collect();
     others.join(";")
 }
 

@@ -2,35 +2,42 @@
 
 use comfy_table::Table;
 
-use super::comparison::{line_name, merged, milliseconds};
-use super::table::table;
+use super::comparison::{has_reads, line_name, merged};
+use super::table::{figure, milliseconds, table};
 use crate::experiment::backend::Backend;
 use crate::experiment::plan::Plan;
 use crate::experiment::run::Finished;
-use crate::measure::{Latencies, Summary};
+use crate::measure::{Figure, Latencies, OperationKind};
 use crate::topology::Floor;
 
 /// A measured median that is farther from the simulated one than this is marked.
 const NEAR: f64 = 0.05;
 
-/// One line for every point, variant and client region that ran in both worlds.
+/// One line for every point, variant, client region and kind of operation that ran in both worlds.
 pub(super) fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
+    let kinds: &[OperationKind] =
+        if has_reads(finished) { &OperationKind::ALL } else { &[OperationKind::Write] };
     let mut rows = Vec::new();
     for (point_index, point) in plan.points.iter().enumerate() {
         for (variant_index, variant) in point.variants.iter().enumerate() {
             for (client, region) in point.links.client_regions.iter().enumerate() {
-                let writes = |backend| {
-                    let is_of = |ended: &&Finished| {
-                        let Finished { trial, row, .. } = ended;
-                        (trial.point, trial.variant, ended.backend)
-                            == (point_index, variant_index, backend)
-                            && row.valid
+                for operation in kinds {
+                    let of_world = |backend| {
+                        let is_of = |ended: &&Finished| {
+                            let Finished { trial, row, .. } = ended;
+                            (trial.point, trial.variant, ended.backend)
+                                == (point_index, variant_index, backend)
+                                && row.valid
+                        };
+                        merged(finished.iter().filter(is_of), client, *operation, false).0
                     };
-                    merged(finished.iter().filter(is_of), client).0
-                };
-                let name = line_name(&variant.name, &point.label);
-                let worlds = [writes(Backend::Sim), writes(Backend::Live)];
-                rows.push(row(name, region.clone(), variant.floors[client], &worlds));
+                    let mut name = line_name(&variant.name, &point.label);
+                    if kinds.len() > 1 {
+                        name = format!("{name} {}", operation.name());
+                    }
+                    let worlds = [of_world(Backend::Sim), of_world(Backend::Live)];
+                    rows.push(row(name, region.clone(), variant.floors[client], &worlds));
+                }
             }
         }
     }
@@ -49,26 +56,33 @@ pub(super) fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
 }
 
 fn row(name: String, region: String, floor: Floor, worlds: &[Latencies; 2]) -> Vec<String> {
-    let [sim, live] = worlds.each_ref().map(Summary::of);
-    let difference = match (sim.p50, live.p50) {
-        (Some(sim), Some(live)) if sim > 0 => {
-            let share = (live as f64 - sim as f64) / sim as f64;
-            let mark = if share.abs() > NEAR { " !" } else { "" };
-            format!("{:+.2} %{mark}", share * 100.0)
-        }
-        _ => "-".into(),
-    };
+    let [sim50, live50] = worlds.each_ref().map(|latencies| latencies.percentile(0.5));
+    let [sim99, live99] = worlds.each_ref().map(|latencies| latencies.percentile(0.99));
     vec![
         name,
         region,
         milliseconds(Some(floor.p50.0)),
-        milliseconds(sim.p50),
-        milliseconds(live.p50),
-        difference,
+        figure(sim50),
+        figure(live50),
+        difference(sim50, live50),
         milliseconds(Some(floor.p99.0)),
-        milliseconds(sim.p99),
-        milliseconds(live.p99),
+        figure(sim99),
+        figure(live99),
     ]
+}
+
+/// How far the measured median is from the simulated one; one that is known in one world alone is far.
+fn difference(sim: Option<Figure>, live: Option<Figure>) -> String {
+    match (sim, live) {
+        (Some(Figure::Known(sim)), Some(Figure::Known(live))) if sim.0 > 0 => {
+            let share = (live.0 as f64 - sim.0 as f64) / sim.0 as f64;
+            let mark = if share.abs() > NEAR { " !" } else { "" };
+            format!("{:+.2} %{mark}", share * 100.0)
+        }
+        (Some(Figure::Known(_)), Some(Figure::Above(_)))
+        | (Some(Figure::Above(_)), Some(Figure::Known(_))) => "- !".into(),
+        _ => "-".into(),
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +109,9 @@ mod tests {
         let nothing =
             row("multi".into(), "a".into(), Floor::default(), &[all(ms(1)), Latencies::new()]);
         assert_eq!(nothing[5], "-");
+        let mut lost = Latencies::new();
+        lost.record_unanswered(ms(900));
+        let lost = row("multi".into(), "a".into(), Floor::default(), &[all(ms(1)), lost]);
+        assert!(lost[4].starts_with('>') && lost[5] == "- !", "{lost:?}");
     }
 }

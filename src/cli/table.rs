@@ -2,11 +2,17 @@
 
 use comfy_table::{CellAlignment, Table};
 
+use crate::measure::Figure;
+use crate::time::Span;
+
 /// A line below the header and nothing else, in the order of comfy-table's presets.
 const HEADER_LINE: &str = "     ─             ";
 
 /// The width that running text is folded to.
 const TEXT_WIDTH: usize = 78;
+
+/// The width that a table should have at most.
+const TABLE_WIDTH: usize = 100;
 
 /// A table of these rows; columns in `right` hold numbers and stand to the right.
 pub(super) fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> Table {
@@ -20,13 +26,54 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> T
     table
 }
 
+/// Nanoseconds as milliseconds, with as many digits as tell one figure from the next.
+pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
+    match nanoseconds {
+        None => "-".into(),
+        Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
+        Some(ns) if ns < 1_000_000_000 => format!("{:.2}", ns as f64 / 1e6),
+        Some(ns) => format!("{:.0}", ns as f64 / 1e6),
+    }
+}
+
+/// A figure in milliseconds; `>` before one of which only that it is more is known.
+pub(super) fn figure(figure: Option<Figure>) -> String {
+    match figure {
+        None => "-".into(),
+        Some(Figure::Known(span)) => milliseconds(Some(span.0)),
+        Some(Figure::Above(span)) => format!(">{}", milliseconds(Some(span.0))),
+    }
+}
+
+/// How far a figure is above a floor, in milliseconds.
+pub(super) fn over(figure: Option<Figure>, floor: Span) -> String {
+    let signed = |span: Span| {
+        let ms = span.as_millis_f64() - floor.as_millis_f64();
+        if ms.abs() < 1000.0 { format!("{ms:+.2}") } else { format!("{ms:+.0}") }
+    };
+    match figure {
+        None => "-".into(),
+        Some(Figure::Known(span)) => signed(span),
+        Some(Figure::Above(span)) => format!(">{}", signed(span)),
+    }
+}
+
+/// What stands below a table, folded between words to the width that a table should have at most.
+pub(super) fn legend(text: &str) -> String {
+    fold_to(TABLE_WIDTH, text, 0)
+}
+
 /// Running text, folded between words; the lines after the first are indented like it.
 pub(super) fn fold(text: &str, indent: usize) -> String {
+    fold_to(TEXT_WIDTH, text, indent)
+}
+
+fn fold_to(most: usize, text: &str, indent: usize) -> String {
     let mut folded = String::new();
     let mut width = 0;
     for word in text.split_whitespace() {
         let letters = word.chars().count();
-        if width > 0 && width + 1 + letters > TEXT_WIDTH {
+        if width > 0 && width + 1 + letters > most {
             folded.push('\n');
             folded.extend(std::iter::repeat_n(' ', indent));
             width = 0;
@@ -56,6 +103,17 @@ mod tests {
         assert!(folded.lines().all(|line| line.trim_start().chars().count() <= TEXT_WIDTH));
         assert!(folded.lines().skip(1).all(|line| line.starts_with("    word")));
         assert_eq!(folded.split_whitespace().count(), 40);
+    }
+
+    #[test]
+    fn a_figure_says_whether_it_is_known() {
+        let ms = Span::from_millis;
+        let said = |latency| (figure(latency), over(latency, ms(20)));
+        let of = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        assert_eq!(said(None), of("-", "-"));
+        assert_eq!(said(Some(Figure::Known(ms(21)))), of("21.00", "+1.00"));
+        assert_eq!(said(Some(Figure::Known(ms(5)))), of("5.000", "-15.00"));
+        assert_eq!(said(Some(Figure::Above(ms(1040)))), of(">1040", ">+1020"));
     }
 
     #[test]

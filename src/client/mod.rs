@@ -241,9 +241,30 @@ impl Session {
     }
 
     /// The session is over: its report, without the recording, its latencies, and the end of its history.
-    pub fn finish(self) -> (Report, Recorder, Vec<u8>) {
+    pub fn finish(mut self, now: Time) -> (Report, Recorder, Vec<u8>) {
+        self.give_up(now);
         let report = Report { unknown_count: self.outstanding_count as u64, ..self.report };
         (report, self.recorder, self.history.finish())
+    }
+
+    /// Tells the recorder what was intended and has no answer: what is open, and what an open loop that
+    /// fell behind never came to issue.
+    ///
+    /// How long they were waited for is counted up to the end of the drain at most.
+    fn give_up(&mut self, now: Time) {
+        let Schedule { measure_until, drain_until, .. } = self.settings.schedule;
+        let (until, window) = (now.min(drain_until), self.settings.schedule.window());
+        for open in self.outstanding.iter().flatten() {
+            let waited = until.since(open.intended_at);
+            self.recorder.give_up(measured(open.kind), open.intended_at, waited);
+        }
+        let is_due = |arrival: &Time| *arrival < measure_until.min(now);
+        while let Some(arrival) = self.next_arrival.filter(is_due) {
+            let (kind, ..) = facts(&self.generator.next_operation());
+            self.recorder.give_up(measured(kind), arrival, until.since(arrival));
+            self.report.offered_count += u64::from(window.contains(arrival));
+            self.next_arrival = self.generator.next_gap().map(|gap| arrival + gap);
+        }
     }
 
     /// Whether it will issue no more, and has all answers or waits no longer.
@@ -298,11 +319,7 @@ impl Session {
                 let returned = Returned { sequence: request.sequence, at: now, slot, digest };
                 self.history.returned(&returned);
                 self.report.acknowledged_count += 1;
-                let operation = match done.kind {
-                    Kind::Write => OperationKind::Write,
-                    Kind::Read => OperationKind::Read,
-                };
-                self.recorder.record(operation, done.intended_at, now);
+                self.recorder.record(measured(done.kind), done.intended_at, now);
                 let schedule = &self.settings.schedule;
                 let is_measured = done.kind == Kind::Write && now >= schedule.measure_from;
                 self.measured_writes += u64::from(is_measured);
@@ -506,6 +523,14 @@ impl Session {
             }
         }
         self.turn_to(self.turn);
+    }
+}
+
+/// The kind of operation as it is measured.
+const fn measured(kind: Kind) -> OperationKind {
+    match kind {
+        Kind::Write => OperationKind::Write,
+        Kind::Read => OperationKind::Read,
     }
 }
 

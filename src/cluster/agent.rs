@@ -19,7 +19,7 @@ use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent
 use crate::causes::chain;
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
-use crate::measure::{Milestone, hlog};
+use crate::measure::{Milestone, write_log};
 use crate::paxos::Replica;
 use crate::quorum::NodeSet;
 use crate::runtime::alarm;
@@ -483,11 +483,10 @@ impl Agent {
     fn leave(&self, role: &RoleReport) {
         let RoleReport::Client(report) = role else { return };
         let series = self.member.to_string();
-        let lines = report.recording.lines(&series);
         let path = self.folder.join("partial.hlog");
         // It is the last thing this process does; a failure has nobody left to be told.
         if let Ok(file) = std::fs::File::create(path) {
-            let _ = hlog::write(file, Duration::ZERO, lines);
+            let _ = write_log(file, Duration::ZERO, &[(&series, &report.recording)]);
         }
     }
 

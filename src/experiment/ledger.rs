@@ -177,23 +177,23 @@ impl Ledger {
             ledger.parts.values().flat_map(|part| rows(&part.rows)).collect()
         }
         let store = &self.store;
-        store.write_csv("latency.csv", &all(self, |rows| &rows.latency))?;
-        store.write_csv("phases.csv", &all(self, |rows| &rows.phases))?;
-        store.write_csv("percentiles.csv", &all(self, |rows| &rows.percentiles))?;
-        store.write_csv("timeline.csv", &all(self, |rows| &rows.timeline))?;
-        store.write_csv("members.csv", &all(self, |rows| &rows.members))?;
+        store.write_csv("latency.csv", all(self, |rows| &rows.latency))?;
+        store.write_csv("phases.csv", all(self, |rows| &rows.phases))?;
+        store.write_csv("percentiles.csv", all(self, |rows| &rows.percentiles))?;
+        store.write_csv("timeline.csv", all(self, |rows| &rows.timeline))?;
+        store.write_csv("members.csv", all(self, |rows| &rows.members))?;
         let links = all(self, |rows| &rows.links);
         // A run that measured none has no such table.
         if !links.is_empty() {
-            store.write_csv("links.csv", &links)?;
+            store.write_csv("links.csv", links)?;
         }
         let recovery = all(self, |rows| &rows.recovery);
         // Nor a run without a fault this one.
         if !recovery.is_empty() {
-            store.write_csv("recovery.csv", &recovery)?;
+            store.write_csv("recovery.csv", recovery)?;
         }
         // Last: a trial that is in it has all its rows elsewhere.
-        store.write_csv("trials.csv", &all(self, |rows| std::slice::from_ref(&rows.trial)))?;
+        store.write_csv("trials.csv", all(self, |rows| std::slice::from_ref(&rows.trial)))?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ mod live;
 mod nearest;
 pub mod plan;
 pub mod provenance;
-mod recovery;
+pub mod recovery;
 pub mod residual;
 pub mod review;
 pub mod run;

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::Source;
 use crate::runtime::clock;
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// The version of this description; it moves when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -243,6 +243,14 @@ pub(super) fn now_utc() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
+/// The time of day, since 1970, of an instant of this machine's clock.
+#[expect(clippy::disallowed_types, reason = "a run is dated here and nowhere else")]
+pub(super) fn time_of_day(at: Time) -> Duration {
+    let ago = Duration::from(clock::now().since(at));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().saturating_sub(ago)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,6 +323,14 @@ mod tests {
         let provenance = Provenance::gather(&source(GOOD), 7);
         assert!(!provenance.folder_name().contains(':'));
         assert!(humantime::parse_rfc3339(&provenance.started_at).is_ok());
+    }
+
+    #[test]
+    fn an_instant_has_its_time_of_day() {
+        let now = clock::now();
+        let [early, late] = [Time(now.0 - 2_000_000_000), now].map(time_of_day);
+        let apart = late.saturating_sub(early).as_secs_f64();
+        assert!(late > Duration::from_secs(1_700_000_000) && (1.9..60.0).contains(&apart));
     }
 
     #[test]

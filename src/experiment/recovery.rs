@@ -18,15 +18,18 @@ use crate::client::Turns;
 use crate::cluster::Outcome;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
-use crate::measure::{Latencies, OperationKind, TimelinePoint, Window};
+use crate::measure::{Figure, OperationKind, TimelinePoint, Window, timeline};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
-use crate::topology::{Links, nearest_first, phase1_span_among};
+use crate::topology::{Links, Site, nearest_first, phase1_span_among, quorum_span_among};
 use succession::{Milestones, Succession, Successor};
 use view::{Before, Story, View, Write};
 
 /// The length of an interval of the timeline of a trial with a fault.
 const INTERVAL: Span = Span::from_millis(100);
+
+/// What the flag of a wait begins with that hides a recovery.
+pub const FLAG: &str = "client wait: ";
 
 /// After the last strike there is no next one.
 const NEVER: Time = Time(u64::MAX);
@@ -38,6 +41,8 @@ pub(super) struct Recovery {
     pub(super) rows: Vec<RecoveryRow>,
     /// The timeline, with its faults.
     pub(super) timeline: Vec<TimelineRow>,
+    /// Of each fault, where clients waited longer than the recovery took.
+    pub(super) flags: Vec<String>,
     /// What replicas and clients said and was not kept.
     pub(super) omitted_count: u64,
 }
@@ -52,13 +57,15 @@ pub(super) fn recovery(
     let first = outcome.struck.iter().map(|struck| struck.at).min()?;
     let (_, report) = outcome.clients().next()?;
     let window = report.recording.window;
+    let point = plan.point(trial);
     let aftermath = Aftermath {
         key,
-        links: &plan.point(trial).links,
+        links: &point.links,
         quorums: &plan.variant(trial).quorums,
         struck: &outcome.struck,
         milestones: milestones(outcome),
         window,
+        drain_until: window.to + point.drain,
     };
     let mut found = Recovery { omitted_count: omitted_count(outcome), ..Recovery::default() };
     let mut regions = Vec::new();
@@ -66,15 +73,37 @@ pub(super) fn recovery(
         let MemberName::Client(client) = member else { continue };
         // A history that cannot be read has made the trial invalid already.
         let Some(story) = story(outcome, member) else { continue };
-        let name = aftermath.links.client_regions[client.0 as usize].as_str();
+        let index = client.0 as usize;
+        let name = aftermath.links.client_regions[index].as_str();
         found.timeline.extend(aftermath.timeline(name, &story));
         let before = Before::of(&story.writes, window, first);
-        regions.push(Region { name, writes: story.writes, before, turns: &report.turns });
+        regions.push(Region { name, index, writes: story.writes, before, turns: &report.turns });
     }
     for struck in &outcome.struck {
-        found.rows.extend(aftermath.rows(struck, &regions));
+        let rows = aftermath.rows(struck, &regions);
+        found.flags.extend(worst_wait(&rows).map(wait_flag));
+        found.rows.extend(rows);
     }
     Some(found)
+}
+
+/// Of these rows the one whose clients waited longest, if they waited longer than the recovery took.
+pub fn worst_wait<'a>(rows: impl IntoIterator<Item = &'a RecoveryRow>) -> Option<&'a RecoveryRow> {
+    let hides = |row: &&RecoveryRow| row.client_wait_ns > row.protocol_ns.or(Some(u64::MAX));
+    rows.into_iter().filter(hides).max_by_key(|row| row.client_wait_ns)
+}
+
+fn wait_flag(row: &RecoveryRow) -> String {
+    let [wait, protocol] = [row.client_wait_ns, row.protocol_ns].map(Option::unwrap_or_default);
+    format!(
+        "{FLAG}after {} {} the clients in {} waited {} for a retry or a redirect, longer than the recovery \
+         took ({})",
+        row.harm,
+        row.target,
+        row.client_region,
+        Span(wait),
+        Span(protocol)
+    )
 }
 
 /// What replicas said, by their number, in the order in which they did: the last words of one that was
@@ -103,6 +132,7 @@ fn story(outcome: &Outcome, member: MemberName) -> Option<Story> {
 /// The clients of one region.
 struct Region<'a> {
     name: &'a str,
+    index: usize,
     writes: Vec<Write>,
     before: Before,
     turns: &'a Turns,
@@ -116,6 +146,7 @@ struct Aftermath<'a> {
     struck: &'a [Struck],
     milestones: Milestones,
     window: Window,
+    drain_until: Time,
 }
 
 impl Aftermath<'_> {
@@ -185,6 +216,37 @@ impl Aftermath<'_> {
         phase1_span_among(self.links, self.quorums, new.leader, reachable, announced.as_slice())
     }
 
+    fn reachable(&self, leader: NodeId, from: Time, to: Time) -> NodeSet {
+        let everybody: NodeSet = self.links.replicas().collect();
+        struck::reachable(leader, self.struck, everybody, from, to)
+    }
+
+    /// The time from the strike to the first acknowledgement in two parts: until the new leader could
+    /// answer these clients, and how long they were without an answer that it could have given by then.
+    ///
+    /// It could have answered a write that waited for it as it led: after a phase-2 quorum, or after all
+    /// that was open was executed, if that was later, and the way back; and a write that came only then,
+    /// after its way there. Links take their medians.
+    fn parts(
+        &self,
+        new: &Successor,
+        region: &Region<'_>,
+        strike: Time,
+        first_ack: Option<Span>,
+    ) -> Option<(Span, Option<Span>)> {
+        let (replica, client) = (Site::Replica(new.leader), Site::Client(region.index));
+        let [there, back] = [(client, replica), (replica, client)]
+            .map(|(from, to)| self.links.between(from, to).median());
+        let reachable = self.reachable(new.leader, new.led_at, new.led_at);
+        let vote = quorum_span_among(self.links, new.leader, self.quorums.phase2(), reachable)?;
+        let ready_at = new.led_at + vote.max(new.transfer.unwrap_or(Span::ZERO)) + back;
+        let after = region.writes.iter().map(|write| write.intended_at).filter(|at| *at >= strike);
+        let first_at = after.min()? + there + vote + back;
+        let protocol = ready_at.since(strike);
+        let wait = |ack: Span| (strike + ack).since(ready_at.max(first_at));
+        Some((first_ack.map_or(protocol, |ack| protocol.min(ack)), first_ack.map(wait)))
+    }
+
     fn with_view(
         &self,
         row: RecoveryRow,
@@ -192,21 +254,25 @@ impl Aftermath<'_> {
         reach: Window,
         successor: Option<&Successor>,
     ) -> RecoveryRow {
-        let Region { name, writes, before, turns } = region;
+        let Region { name, writes, before, turns, .. } = region;
         let view = View::of(writes, before, reach, self.window.to);
         let answer =
             |new: &Successor| Some(turns.first_answer(new.leader, new.led_at)?.since(new.led_at));
+        let parts = successor.and_then(|new| self.parts(new, region, reach.from, view.first_ack));
+        let percentile = |share| before.latencies.percentile(share).and_then(Figure::known);
         let is_any_after = writes.iter().any(|write| write.intended_at >= reach.from);
         RecoveryRow {
             client_region: (*name).to_owned(),
             redirect_ns: ns(successor.and_then(answer)),
             first_ack_ns: ns(view.first_ack),
+            protocol_ns: ns(parts.map(|(protocol, _)| protocol)),
+            client_wait_ns: ns(parts.and_then(|(_, wait)| wait)),
             recovered: is_any_after.then_some(view.first_ack.is_some()),
             unavailable_ns: ns(view.unavailable),
             usual_gap_ns: ns(before.gap),
-            before_ns_p50: ns(before.latencies.quantile(0.5)),
-            before_ns_p99: ns(before.latencies.quantile(0.99)),
-            delayed_above_ns: ns(before.delayed_above()),
+            before_ns_p50: ns(percentile(0.5)),
+            before_ns_p99: ns(percentile(0.99)),
+            delayed_above_ns: ns(before.delayed_above),
             delayed_count: view.delayed_count,
             unknown_count: Some(view.unknown_count),
             ..row
@@ -229,29 +295,35 @@ impl Aftermath<'_> {
         operation: OperationKind,
         all: &[Write],
     ) -> Vec<TimelineRow> {
-        let mut intervals: Vec<Vec<Span>> = Vec::new();
-        for write in all.iter().filter(|write| self.window.contains(write.intended_at)) {
-            let Some(at) = write.acknowledged_at else { continue };
-            let index = self.interval(at);
-            intervals.resize_with(intervals.len().max(index + 1), Vec::new);
-            intervals[index].push(at.since(write.intended_at));
-        }
-        if intervals.is_empty() {
+        if all.is_empty() {
             return Vec::new();
         }
-        let in_window = self.interval(Time(self.window.to.0.saturating_sub(1))) + 1;
-        intervals.resize_with(intervals.len().max(in_window), Vec::new);
-        let row = |(index, latencies): (usize, Vec<Span>)| {
-            let start = INTERVAL.times(index as u64);
-            let mut point = TimelinePoint { start, latencies: Latencies::new() };
-            for latency in latencies {
-                point.latencies.record(latency);
+        let mut bins: Vec<Bin> = Vec::new();
+        bins.resize_with(timeline(self.window, INTERVAL).count(), Bin::default);
+        for write in all {
+            let counts = self.window.contains(write.intended_at);
+            let at = write.acknowledged_at.unwrap_or(write.intended_at);
+            // What is answered in the drain is in no interval.
+            let Some(bin) = bins.get_mut(self.interval(at)).filter(|_| self.window.contains(at))
+            else {
+                continue;
+            };
+            bin.returned_count += u64::from(write.acknowledged_at.is_some());
+            match write.acknowledged_at {
+                Some(at) if counts => bin.latencies.push(at.since(write.intended_at)),
+                None => bin.waits.push(self.drain_until.since(write.intended_at)),
+                Some(_) => {}
             }
-            let mut row = TimelineRow::new(self.key, region, operation.name(), &point, INTERVAL);
+        }
+        let row = |(index, (bin, mut point)): (usize, (Bin, TimelinePoint))| {
+            point.returned_count = bin.returned_count;
+            bin.latencies.into_iter().for_each(|latency| point.latencies.record(latency));
+            bin.waits.into_iter().for_each(|waited| point.latencies.record_unanswered(waited));
+            let mut row = TimelineRow::new(self.key, region, operation.name(), &point);
             row.fault = self.faults_at(index);
             row
         };
-        intervals.into_iter().enumerate().map(row).collect()
+        bins.into_iter().zip(timeline(self.window, INTERVAL)).enumerate().map(row).collect()
     }
 
     /// The interval of the timeline that holds this instant.
@@ -276,6 +348,14 @@ impl Aftermath<'_> {
         let labels: Vec<String> = self.struck.iter().filter(lasts).map(label).collect();
         labels.join(";")
     }
+}
+
+/// What is in one interval of a timeline.
+#[derive(Default)]
+struct Bin {
+    returned_count: u64,
+    latencies: Vec<Span>,
+    waits: Vec<Span>,
 }
 
 fn ns(span: Option<Span>) -> Option<u64> {

@@ -22,7 +22,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
-use super::plan::{Plan, Trial};
+use super::plan::{Plan, Point, Trial};
 use super::tables::Rows;
 use crate::cluster::Probe;
 use crate::deployment::Durability;
@@ -31,6 +31,7 @@ use crate::measure::rows::LatencyRow;
 use crate::paxos::Mode;
 use crate::sim;
 use crate::time::Span;
+use crate::topology::Site;
 use crate::workload::Arrival;
 
 /// What the flag of a disagreement begins with.
@@ -80,6 +81,9 @@ pub struct LeftOut {
     pub race_lost_count: u64,
     /// Messages sent again after a time-out.
     pub retransmitted_count: u64,
+    /// Delays change faster than a link that keeps its order can deliver: messages wait for slower ones
+    /// that were sent before them.
+    pub waits_for_order: bool,
 }
 
 /// What to expect of a median.
@@ -106,6 +110,7 @@ pub(super) fn disagreements(
     let left_out = LeftOut {
         race_lost_count: count(rows.trial.race_lost_count),
         retransmitted_count: count(rows.trial.retransmitted_count),
+        waits_for_order: waits_for_order(plan.point(trial)),
     };
     let mut judged = BTreeSet::new();
     let of_writes_first = rows.latency.iter().filter(|row| judged.insert(&row.client_region));
@@ -117,6 +122,18 @@ pub(super) fn disagreements(
             Some(Disagreement { client_region, kind, residual_ns, left_out })
         })
         .collect()
+}
+
+/// Whether a link forgets its delay within less time than its delays differ by: then a message overtakes
+/// the one before, and has to wait for it.
+fn waits_for_order(point: &Point) -> bool {
+    let replicas = || point.links.replicas().map(Site::Replica);
+    let spreads =
+        replicas().flat_map(|from| replicas().map(move |to| (from, to))).map(|(from, to)| {
+            let delay = point.links.between(from, to);
+            delay.quantile(0.99) - delay.quantile(0.5)
+        });
+    spreads.max().is_some_and(|spread| point.network.correlation < spread)
 }
 
 /// What to expect of the medians of a trial; `None` where nothing is.
@@ -162,7 +179,8 @@ fn judge(row: &LatencyRow, rule: Rule, probe: &Probe) -> Option<Kind> {
     let [p50, floor] = [row.latency_ns_p50?, row.floor_ns_p50?].map(Span);
     // Where there are too few to bound the median, it lies between the least and the greatest.
     let low = Span(row.latency_ns_p50_low.or(row.latency_ns_min)?);
-    let high = Span(row.latency_ns_p50_high.or(row.latency_ns_max)?);
+    // And where the greatest is an operation without an answer, it has no upper end.
+    let high = Span(row.latency_ns_p50_high.or(row.latency_ns_max).unwrap_or(u64::MAX));
     if high + probe.tolerance_of(floor) < floor {
         return Some(Kind::Impossible);
     }
@@ -198,7 +216,7 @@ impl Disagreement {
 
     /// What its name means, and where to look next.
     pub fn advice(&self) -> &'static str {
-        let LeftOut { race_lost_count, retransmitted_count } = self.left_out;
+        let LeftOut { race_lost_count, retransmitted_count, waits_for_order } = self.left_out;
         match self.kind {
             Kind::Impossible => {
                 "impossible on the network asked for: compare the delays in links.csv"
@@ -208,6 +226,10 @@ impl Disagreement {
             }
             _ if retransmitted_count > 0 => {
                 "messages were sent again, which no floor counts: see link_drop_count"
+            }
+            Kind::NotTheFloor if waits_for_order => {
+                "not the floor, which draws each delay alone: with so short a `correlation` messages wait \
+                 for slower ones sent before them, as links keep their order; raise `correlation`"
             }
             Kind::NotTheFloor => {
                 "not the floor, though only the network takes time: try a lower rate, or `trace` it"
@@ -279,6 +301,34 @@ mod tests {
         };
         assert!(judges("") && judges("jitter = \"profile\"\ncorrelation = \"1ms\"\n"));
         assert!(!judges("jitter = \"profile\"\ncorrelation = \"1s\"\n"));
+    }
+
+    #[test]
+    fn messages_wait_for_order_where_delays_change_faster_than_they_differ() {
+        let waits = |topology: &str| {
+            let text = GOOD
+                .replace("aws-2025-07", "aws-2024-04")
+                .replace("[topology]\n", &format!("[topology]\n{topology}"));
+            let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+            waits_for_order(&plan.points[0])
+        };
+        assert!(waits("jitter = \"profile\"\ncorrelation = \"0s\"\n"));
+        assert!(!waits("jitter = \"profile\"\n") && !waits(""));
+    }
+
+    #[test]
+    fn a_median_with_unanswered_operations_is_judged_by_what_is_known() {
+        let with = |answered: u64, unanswered: u64| {
+            let mut latencies = Latencies::new();
+            (0..answered).for_each(|_| latencies.record(Span::from_millis(75)));
+            (0..unanswered).for_each(|_| latencies.record_unanswered(Span::from_millis(900)));
+            let floors = Some((FLOOR, FLOOR));
+            let row = LatencyRow::new(&TrialKey::default(), "a", "write", &latencies, floors);
+            judge(&row, Rule::Exactly, &Probe::default())
+        };
+        assert_eq!(with(80, 20), Some(Kind::NotTheFloor));
+        // Few samples do not bound it, and without a median there is nothing to judge.
+        assert_eq!((with(4, 1), with(20, 80)), (Some(Kind::NotTheFloor), None));
     }
 
     #[test]
@@ -376,8 +426,10 @@ mod tests {
         );
         let flag = found(Kind::Unexplained, 5_810_000, nothing).flag();
         assert_eq!(flag, "floor: us-east-1 5.81ms above, unexplained");
-        let races = LeftOut { race_lost_count: 12, retransmitted_count: 1 };
+        let races = LeftOut { race_lost_count: 12, retransmitted_count: 1, ..nothing };
         assert!(found(Kind::NotTheFloor, 1, races).advice().contains("races were lost"));
         assert!(found(Kind::NotTheFloor, 1, nothing).advice().contains("lower rate"));
+        let ordered = LeftOut { waits_for_order: true, ..nothing };
+        assert!(found(Kind::NotTheFloor, 1, ordered).advice().contains("raise `correlation`"));
     }
 }

@@ -20,6 +20,7 @@ use super::ledger::{Ledger, Part};
 use super::plan::{Plan, Trial};
 use super::provenance::{self, Provenance};
 use super::residual::Disagreement;
+pub use super::tables::Measured;
 use super::tables::{self, Rows};
 use super::verify::{self, Findings};
 use crate::calibration::Calibration;
@@ -27,7 +28,7 @@ use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, RecoveryRow, TrialRow};
-use crate::measure::{self, Latencies, hlog, store};
+use crate::measure::{self, Recording, store, write_log};
 use crate::sim::Service;
 
 /// Why a run ended before its last trial.
@@ -89,8 +90,8 @@ pub struct Finished {
     pub backend: Backend,
     /// Its row.
     pub row: TrialRow,
-    /// Latencies of writes, by client region; none if the trial is invalid.
-    pub writes: Vec<Latencies>,
+    /// What was measured, by client region; nothing if the trial is invalid.
+    pub measured: Vec<Measured>,
     /// Medians that are not where their floors say.
     pub disagreements: Vec<Disagreement>,
     /// What its faults cost, for each client region.
@@ -360,23 +361,33 @@ impl Work<'_> {
         if !findings.is_valid() {
             return Ok(());
         }
-        let mut text = Vec::new();
-        let lines = outcome.clients().flat_map(|(member, report)| {
-            let MemberName::Client(client) = member else { return Vec::new() };
-            let region = &self.plan.point(trial).links.client_regions[client.0 as usize];
-            report.recording.lines(region).collect::<Vec<_>>()
+        let regions = &self.plan.point(trial).links.client_regions;
+        let series = outcome.clients().filter_map(|(member, report)| match member {
+            MemberName::Client(id) => Some((regions[id.0 as usize].as_str(), &report.recording)),
+            MemberName::Replica(_) => None,
         });
-        hlog::write(&mut text, Duration::ZERO, lines)?;
+        let series: Vec<_> = series.collect();
+        let mut text = Vec::new();
+        write_log(&mut text, log_start(&series, backend), &series)?;
         store.write_bytes(&format!("{prefix}.hlog"), &text)?;
         Ok(())
+    }
+}
+
+/// When the interval log of a trial begins: with the window, that of a live one as a time of day.
+fn log_start(series: &[(&str, &Recording)], backend: Backend) -> Duration {
+    let window_from = series.iter().map(|(_, recording)| recording.window.from).next();
+    match (backend, window_from) {
+        (Backend::Live, Some(from)) => provenance::time_of_day(from),
+        _ => Duration::ZERO,
     }
 }
 
 impl Finished {
     fn of(part: &Part) -> Self {
         let Part { trial, backend, rows, violations, unfit } = part.clone();
-        let Rows { trial: row, writes, disagreements, recovery, probes, .. } = rows;
-        Self { trial, backend, row, writes, disagreements, recovery, probes, violations, unfit }
+        let Rows { trial: row, measured, disagreements, recovery, probes, .. } = rows;
+        Self { trial, backend, row, measured, disagreements, recovery, probes, violations, unfit }
     }
 }
 

@@ -1,17 +1,21 @@
-//! Whether the machine could keep up with a trial, and what shows that it could not.
+//! Whether a trial kept up with its load, and what shows that it did not.
 //!
 //! A trial that is saturated is valid: what happened was measured.
-//! But its latencies are those of this machine under too much work, and another quorum or another
-//! network would hardly change them.
+//! But its latencies are those of a queue, and another quorum would hardly change them.
+//! The machine is to blame where a member waited for it; where links lose or limit what is sent, or
+//! simulated work takes its time, because the experiment asks for that, the reason says so.
 //! A closed loop that is to find the highest throughput saturates the machine by design, and is
 //! marked all the same: that is what it found.
 //!
 //! A simulated machine keeps up with whatever it is told it can do; only its clients can offer it
 //! more than that.
 
+use super::backend::Backend;
+use super::plan::Point;
 use crate::cluster::{Outcome, Watched};
 use crate::deployment::MemberName;
 use crate::measure::is_saturated;
+use crate::sim::Service;
 
 /// A member whose threads waited for a processor for more than this share of the window.
 ///
@@ -28,18 +32,41 @@ pub(super) const LATE_SHARE_MAX: f64 = 0.01;
 /// or neighbours, there was nothing left.
 pub(super) const HOST_BUSY_SHARE_MAX: f64 = 0.95;
 
-/// What shows that the machine could not keep up; empty if it could.
+/// What an experiment asks for that keeps its trials from what they are offered, in words; nothing where
+/// only the machine can.
+pub(super) fn cause(point: &Point, backend: Backend) -> String {
+    let conditions = &point.network.conditions;
+    let has_wires =
+        conditions.bandwidth_bits_per_s.is_some() || point.network.uplink_bits_per_s.is_some();
+    let has_work = backend == Backend::Sim && point.sim.service != Service::default();
+    let asked: Vec<&str> = [
+        (conditions.loss > 0.0 || conditions.is_cut, "links that lose messages"),
+        (has_wires, "wires of limited bandwidth"),
+        (has_work, "simulated work that takes time"),
+    ]
+    .into_iter()
+    .filter_map(|(is_asked, word)| is_asked.then_some(word))
+    .collect();
+    match (asked.as_slice(), backend) {
+        ([], Backend::Live) => String::new(),
+        ([], Backend::Sim) => ", although only delays take time".to_owned(),
+        (asked, _) => format!(", with {} as asked for", asked.join(" and ")),
+    }
+}
+
+/// What shows that a trial did not keep up with its load; empty if it did. `cause` is [`cause`].
 ///
 /// Of several members that show the same, the worst is named.
 pub(super) fn reasons(
     outcome: &Outcome,
     offered_per_s: Option<f64>,
     achieved_per_s: f64,
+    cause: &str,
 ) -> Vec<String> {
     let mut reasons = Vec::new();
     // What is not achieved while nobody leads is the fault's doing.
     if outcome.struck.is_empty() && is_saturated(offered_per_s, achieved_per_s) {
-        reasons.push("achieved less than 99 % of what was offered".to_owned());
+        reasons.push(format!("achieved less than 99 % of what was offered{cause}"));
     }
     let waited = |watched: &Watched, _| run_queue_share(watched);
     if let Some((member, share)) = worst(outcome, waited, RUN_QUEUE_SHARE_MAX) {
@@ -97,6 +124,8 @@ fn percent(share: f64) -> String {
 mod tests {
     use super::*;
     use crate::cluster::{Report, RoleReport};
+    use crate::experiment::plan::{Plan, Size};
+    use crate::experiment::testing::{GOOD, source};
     use crate::quorum::NodeId;
     use crate::runtime::net::lateness::TOLERANCE;
     use crate::runtime::replica::Report as ReplicaReport;
@@ -134,13 +163,13 @@ mod tests {
 
     fn check(watched: Watched, expected: &[&str]) {
         let outcome = outcome(&[Some(quiet()), Some(watched), None]);
-        assert_eq!(reasons(&outcome, Some(100.0), 99.5), expected);
+        assert_eq!(reasons(&outcome, Some(100.0), 99.5, ""), expected);
     }
 
     #[test]
     fn a_machine_that_keeps_up_is_not_marked_even_at_the_limits() {
         check(quiet(), &[]);
-        assert!(reasons(&Outcome::default(), None, 0.0).is_empty());
+        assert!(reasons(&Outcome::default(), None, 0.0, "").is_empty());
         check(Watched::default(), &[]);
     }
 
@@ -160,10 +189,30 @@ mod tests {
             &["the processors were busy for 95 % of the window"],
         );
         assert_eq!(
-            reasons(&outcome(&[Some(quiet())]), Some(100.0), 98.0),
+            reasons(&outcome(&[Some(quiet())]), Some(100.0), 98.0, ""),
             ["achieved less than 99 % of what was offered"]
         );
         assert_eq!(TOLERANCE, Span::from_micros(300));
+    }
+
+    #[test]
+    fn a_trial_is_limited_by_what_its_experiment_asks_for() {
+        let cause_of = |asked: &str, backend| {
+            let text = GOOD.replace("[durability]", &format!("{asked}\n[durability]"));
+            let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+            cause(&plan.points[0], backend)
+        };
+        let lossy = "[network]\nloss = 0.1\nbandwidth_mbit_per_s = 10\n";
+        let words = ", with links that lose messages and wires of limited bandwidth as asked for";
+        assert_eq!(cause_of(lossy, Backend::Live), words);
+        // The machine alone.
+        assert_eq!(cause_of("", Backend::Live), "");
+        let work = "[service]\nsend = \"1us\"\n";
+        assert_eq!(cause_of(work, Backend::Live), "");
+        assert!(cause_of(work, Backend::Sim).contains("simulated work"));
+        assert_eq!(cause_of("", Backend::Sim), ", although only delays take time");
+        let said = reasons(&Outcome::default(), Some(100.0), 50.0, words);
+        assert_eq!(said, [format!("achieved less than 99 % of what was offered{words}")]);
     }
 
     #[test]
@@ -173,7 +222,10 @@ mod tests {
             Some(Watched { over, run_queue_delay: Some(Span::from_millis(waited)), ..quiet() })
         };
         let outcome = outcome(&[watched(10_000, 2_000), watched(1_000, 300), watched(10_000, 0)]);
-        assert_eq!(reasons(&outcome, None, 1.0), ["r1 waited 30 % of the window for a processor"]);
+        assert_eq!(
+            reasons(&outcome, None, 1.0, ""),
+            ["r1 waited 30 % of the window for a processor"]
+        );
     }
 
     #[test]

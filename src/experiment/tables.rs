@@ -16,7 +16,7 @@ use crate::measure::rows::{
     LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow, TrialKey,
     TrialRow,
 };
-use crate::measure::{Error, Latencies, OperationKind, Phase, timeline};
+use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::time::Span;
@@ -38,10 +38,19 @@ pub(super) struct Rows {
     pub(super) recovery: Vec<RecoveryRow>,
     /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
     pub(super) probes: Option<(u32, u32)>,
-    /// By client region: what was merged for the comparison.
-    pub(super) writes: Vec<Latencies>,
+    /// By client region: what is merged for the comparison.
+    pub(super) measured: Vec<Measured>,
     /// Medians that are not where their floors say.
     pub(super) disagreements: Vec<Disagreement>,
+}
+
+/// What the clients of one region measured in one trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// The kinds of operations that there were, each with its latencies.
+    pub latencies: Vec<(OperationKind, Latencies)>,
+    /// The pause of a closed loop that they do not show.
+    pub omission: Option<Omission>,
 }
 
 /// The rows of a trial; one whose findings are bad has no numbers.
@@ -69,6 +78,7 @@ pub(super) fn rows(
     if findings.is_valid() {
         client_rows(plan, trial, &key, outcome, &mut rows)?;
         rows.latency.iter_mut().for_each(|row| row.network = network.into());
+        flag_unanswered(&mut rows);
         phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
         count_attempts(plan.variant(trial).mode, &mut rows);
         recovery_rows(plan, trial, &key, outcome, &mut rows);
@@ -142,7 +152,8 @@ fn trial_row(
     }
     let mut flags = findings.flags.clone();
     let achieved_per_s = row.achieved_per_s.unwrap_or_default();
-    let reasons = saturation::reasons(outcome, row.offered_per_s, achieved_per_s);
+    let cause = saturation::cause(point, backend);
+    let reasons = saturation::reasons(outcome, row.offered_per_s, achieved_per_s, &cause);
     // Whether a simulated closed loop is saturated nobody can say.
     let is_watched = outcome.reports.values().any(|report| report.watched.is_some());
     row.saturated = (is_watched || row.offered_per_s.is_some()).then_some(!reasons.is_empty());
@@ -156,10 +167,6 @@ fn trial_row(
         flags.extend(faults.filter(|fault| !has_struck(*fault)).map(|fault| {
             format!("fault {} of {} never struck", fault + 1, plan.variant(trial).faults.len())
         }));
-    }
-    if let Some(unknown) = row.unknown_count.filter(|unknown| *unknown > 0) {
-        // Their latency is in no percentile, and would have been the longest.
-        flags.push(format!("unanswered: {unknown} operations, which no percentile holds"));
     }
     let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));
     flags.extend(behind(&executed.collect::<Vec<_>>()));
@@ -240,6 +247,17 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     row.link_late_ns_max = worst(|emulation| emulation.lateness_max);
 }
 
+/// Says how many operations have no answer: warm-up and drain are in one number, the window in the other.
+fn flag_unanswered(rows: &mut Rows) {
+    let ranked: u64 = rows.latency.iter().map(|row| row.unanswered_count).sum();
+    let issued = rows.trial.unknown_count.unwrap_or(0);
+    if ranked.max(issued) > 0 {
+        rows.trial.flag(&format!(
+            "unanswered: {issued} operations, {ranked} of them of the window, which rank as infinite"
+        ));
+    }
+}
+
 fn client_rows(
     plan: &Plan,
     trial: &Trial,
@@ -247,31 +265,52 @@ fn client_rows(
     outcome: &Outcome,
     rows: &mut Rows,
 ) -> Result<(), Error> {
-    let links = &plan.point(trial).links;
-    rows.writes = links.client_regions.iter().map(|_| Latencies::new()).collect();
+    let point = plan.point(trial);
+    let links = &point.links;
+    rows.measured = links.client_regions.iter().map(|_| Measured::default()).collect();
     for (member, report) in outcome.clients() {
         let MemberName::Client(client) = member else { continue };
         let index = client.0 as usize;
         let region = &links.client_regions[index];
         let floors = plan.variant(trial).floors.get(index).map(|floor| (floor.p50, floor.p99));
-        for operation in OperationKind::ALL {
-            let latencies = report.recording.total(operation)?;
-            if latencies.is_empty() {
-                continue;
-            }
+        let measured = measured(point, report)?;
+        if let Some(Omission { blocked, p99, .. }) = measured.omission {
+            let times = blocked.0 / p99.0.max(1);
+            rows.trial.flag(&format!(
+                "omits: the closed loop of {region} had no answer for {blocked}, {times} times its p99"
+            ));
+        }
+        for (operation, latencies) in &measured.latencies {
             let name = operation.name();
-            rows.latency.push(LatencyRow::new(key, region, name, &latencies, floors));
-            rows.percentiles.extend(PercentileRow::of(key, region, name, &latencies));
-            for point in timeline(&[&report.recording], operation)? {
-                let length = report.recording.length;
-                rows.timeline.push(TimelineRow::new(key, region, name, &point, length));
-            }
-            if operation == OperationKind::Write {
-                rows.writes[index] = latencies;
+            let row = LatencyRow::new(key, region, name, latencies, floors);
+            rows.latency.push(match measured.omission {
+                Some(omission) => row.with_omission(latencies, omission),
+                None => row,
+            });
+            rows.percentiles.extend(PercentileRow::of(key, region, name, latencies));
+            for point in report.recording.timeline(*operation) {
+                rows.timeline.push(TimelineRow::new(key, region, name, &point?));
             }
         }
+        rows.measured[index] = measured;
     }
     Ok(())
+}
+
+/// What one client measured.
+fn measured(point: &Point, report: &crate::client::Report) -> Result<Measured, Error> {
+    let mut measured = Measured::default();
+    for operation in OperationKind::ALL {
+        let latencies = report.recording.total(operation)?;
+        if !latencies.is_empty() {
+            measured.latencies.push((operation, latencies));
+        }
+    }
+    if let Arrival::Closed { .. } = point.workload.arrival {
+        let all: Latencies = measured.latencies.iter().map(|(_, latencies)| latencies).collect();
+        measured.omission = Omission::of(report.recording.longest_silence, &all);
+    }
+    Ok(measured)
 }
 
 fn phase_rows(
@@ -309,6 +348,7 @@ fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, 
     if !found.timeline.is_empty() {
         rows.timeline = found.timeline;
     }
+    found.flags.iter().for_each(|flag| rows.trial.flag(flag));
     if found.omitted_count > 0 {
         let count = found.omitted_count;
         rows.trial.flag(&format!("recovery: {count} changes of leadership or of replica not kept"));
@@ -413,8 +453,12 @@ mod tests {
         let length = Span::from_millis(1000);
         let mut recorder = Recorder::new(window, length);
         recorder.record(OperationKind::Write, Time(100), Time(70_000_100));
+        for millis in 0..unknown_count {
+            let waited = Span::from_millis(1500 - millis);
+            recorder.give_up(OperationKind::Write, Time(millis * 1_000_000), waited);
+        }
         let mut recording = Recording::new(window, length);
-        recorder.finish().iter().for_each(|interval| recording.add(interval));
+        recording.finish(recorder);
         let client = ClientReport {
             recording,
             issued_count: 1,
@@ -457,7 +501,49 @@ mod tests {
     fn operations_without_an_answer_are_said() {
         let plan = plan();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
-        assert!(rows.trial.valid && rows.trial.flags.contains("unanswered: 12 operations"));
+        let said = "unanswered: 12 operations, 12 of them of the window, which rank as infinite";
+        assert!(rows.trial.valid && rows.trial.flags.contains(said), "{}", rows.trial.flags);
+        let row = &rows.latency[0];
+        assert_eq!((row.count, row.unanswered_count), (1, 12));
+        // Of thirteen operations twelve took for ever.
+        assert_eq!((row.latency_ns_p50, row.latency_ns_max), (None, None));
+        assert_eq!((row.residual_ns_p50, row.latency_ns_mean), (None, None));
+        let ranked = rows.timeline.iter().map(|row| row.unanswered_count).collect::<Vec<_>>();
+        assert_eq!((ranked[0], rows.timeline[0].count), (12, 1));
+    }
+
+    #[test]
+    fn a_closed_loop_that_was_blocked_says_what_it_omits() {
+        let text =
+            GOOD.replace("{ poisson = { rate_per_s = 200 } }", "{ closed = { clients = 2 } }");
+        let closed = Plan::from_source(&source(&text), Size::default()).unwrap();
+        // A thousand quick writes, then nothing for most of a second.
+        let window = Window { from: Time(0), to: Time(1_000_000_000) };
+        let mut recorder = Recorder::new(window, Span::from_millis(1000));
+        for micros in 0..1000 {
+            let at = Time(micros * 100_000);
+            recorder.record(OperationKind::Write, at, at + Span::from_micros(100));
+        }
+        recorder.record(OperationKind::Write, Time(100_000_000), Time(900_000_000));
+        let mut blocked = outcome(0);
+        let member = MemberName::Client(ClientId(0));
+        if let RoleReport::Client(client) = &mut blocked.reports.get_mut(&member).unwrap().role {
+            client.recording.finish(recorder);
+        }
+        let of = |plan: &Plan| {
+            let trial = &plan.trials[0];
+            rows(plan, trial, Backend::Sim, &blocked, &findings()).unwrap()
+        };
+        let found = of(&closed);
+        let said = "omits: the closed loop of us-east-1 had no answer for 800.00ms";
+        assert!(found.trial.flags.contains(said), "{}", found.trial.flags);
+        let row = &found.latency[0];
+        assert!(row.latency_ns_p99 < Some(1_000_000), "{row:?}");
+        assert!(row.open_loop_ns_p99 > Some(700_000_000), "{row:?}");
+        // An open loop omits nothing.
+        let found = of(&plan());
+        assert!(!found.trial.flags.contains("omits"), "{}", found.trial.flags);
+        assert_eq!((found.latency[0].blocked_ns, found.latency[0].open_loop_ns_p99), (None, None));
     }
 
     #[test]
@@ -490,7 +576,7 @@ mod tests {
         assert_eq!(rows.latency[0].client_region, "us-east-1");
         assert!(rows.latency[0].latency_ns_p50 >= Some(70_000_000));
         assert!(!rows.percentiles.is_empty() && !rows.timeline.is_empty());
-        assert_eq!(rows.writes.len(), 2);
+        assert_eq!(rows.measured.len(), 2);
         let outcomes: Vec<&str> = rows.members.iter().map(|row| row.outcome.as_str()).collect();
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == "finished").count(), 1);
         assert_eq!(outcomes.len(), 7);
@@ -505,7 +591,7 @@ mod tests {
             assert!(!rows.trial.valid && rows.trial.flags.contains("INVALID"), "{:?}", rows.trial);
             assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
             assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
-            assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.writes.is_empty());
+            assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.measured.is_empty());
         }
     }
 

@@ -2,6 +2,20 @@
 //!
 //! Three significant figures, from 1 ns to one hour; a longer latency counts as one hour.
 //! The shape is fixed so that recording never allocates.
+//!
+//! # Operations without an answer
+//!
+//! An operation that was never answered has no latency, but it has a rank: behind every latency that is
+//! shorter than the time for which it was waited.
+//! So a histogram carries these operations too, each with the time it was waited for, and every
+//! percentile ranks them.
+//! Let them take at best the time they were waited for, and at worst for ever: where both give the same
+//! value, that is the percentile of all operations, however long one would have waited
+//! ([`Figure::Known`]). Where they differ, only the lower bound is known ([`Figure::Above`]).
+//! A longer wait turns some [`Figure::Above`] into [`Figure::Known`] and raises the others; it never
+//! changes what is known.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -12,10 +26,39 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use crate::time::Span;
 
-/// Latencies in nanoseconds.
+/// A percentile is not told with fewer samples than this beyond it: with none beyond it, a percentile is
+/// the maximum by another name, and with a few it is the chance of these few.
+/// So the 90th needs 100 samples, the 99th 1,000 and the 99.9th 10,000.
+/// The median is always told: its interval stands beside it.
+const SAMPLES_BEYOND: f64 = 10.0;
+
+/// A percentile, least or greatest of operations of which some may never have been answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// It is this, however long one would have waited for the others.
+    Known(Span),
+    /// It is more than this: it falls among operations that were waited for so long in vain.
+    Above(Span),
+}
+
+impl Figure {
+    /// The figure, unless only a lower bound of it is known.
+    pub const fn known(self) -> Option<Span> {
+        match self {
+            Self::Known(span) => Some(span),
+            Self::Above(_) => None,
+        }
+    }
+}
+
+/// Latencies in nanoseconds, and the operations that were never answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Bytes", try_from = "Bytes")]
-pub struct Latencies(Histogram<u64>);
+#[serde(into = "Encoded", try_from = "Encoded")]
+pub struct Latencies {
+    answered: Histogram<u64>,
+    /// How long those were waited for that were never answered; never empty.
+    unanswered: Option<Box<Histogram<u64>>>,
+}
 
 impl Latencies {
     /// The longest latency that is told from others: one hour.
@@ -23,80 +66,161 @@ impl Latencies {
 
     /// No latency.
     pub fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, Self::MAX.0, 3).expect("the bounds are constants"))
+        Self { answered: histogram(), unanswered: None }
     }
 
     /// Counts one latency.
     #[inline]
     pub fn record(&mut self, latency: Span) {
-        self.0.saturating_record(latency.0);
+        self.answered.saturating_record(latency.0);
     }
 
-    /// Adds all latencies of `other`.
+    /// Counts one operation that was waited for so long and never answered.
+    pub fn record_unanswered(&mut self, waited: Span) {
+        self.unanswered.get_or_insert_with(|| Box::new(histogram())).saturating_record(waited.0);
+    }
+
+    /// Adds all latencies and all unanswered operations of `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("all histograms have the same bounds");
+        const SAME: &str = "all histograms have the same bounds";
+        self.answered.add(&other.answered).expect(SAME);
+        if let Some(unanswered) = &other.unanswered {
+            let mine = self.unanswered.get_or_insert_with(|| Box::new(histogram()));
+            mine.add(unanswered.as_ref()).expect(SAME);
+        }
     }
 
-    /// Forgets all latencies and keeps the memory.
+    /// Adds the latencies of `waits` as the times for which operations were waited that have no answer.
+    pub(super) fn add_unanswered(&mut self, waits: &Self) {
+        let unanswered = self.unanswered.get_or_insert_with(|| Box::new(histogram()));
+        unanswered.add(&waits.answered).expect("all histograms have the same bounds");
+    }
+
+    /// Forgets everything and keeps the memory for latencies.
     pub fn clear(&mut self) {
-        self.0.reset();
+        self.answered.reset();
+        self.unanswered = None;
     }
 
-    /// How many latencies were counted.
+    /// How many latencies were counted: operations with an answer.
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.answered.len()
     }
 
-    /// Whether none was.
+    /// How many operations were never answered.
+    pub fn unanswered_count(&self) -> u64 {
+        self.unanswered.as_ref().map_or(0, |unanswered| unanswered.len())
+    }
+
+    /// How many operations percentiles rank: with and without an answer.
+    pub fn ranked_count(&self) -> u64 {
+        self.count() + self.unanswered_count()
+    }
+
+    /// Whether there is no operation, answered or not.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ranked_count() == 0
     }
 
-    /// The least latency; `None` without any.
+    /// The least latency; `None` without any, or where only a lower bound is known.
     pub fn min(&self) -> Option<Span> {
-        (!self.is_empty()).then(|| Span(self.0.min()))
+        if self.unanswered.is_some() {
+            return self.quantile(0.0);
+        }
+        (!self.is_empty()).then(|| Span(self.answered.min()))
     }
 
-    /// The greatest latency; `None` without any.
+    /// The greatest latency; `None` without any, or where an operation was never answered.
     pub fn max(&self) -> Option<Span> {
-        (!self.is_empty()).then(|| Span(self.0.max()))
+        (self.unanswered.is_none() && !self.is_empty()).then(|| Span(self.answered.max()))
     }
 
-    /// The mean, to the nanosecond; `None` without any latency.
+    /// The mean, to the nanosecond; `None` without any latency, or where an operation was never answered.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a mean of latencies up to one hour lies between 0 and one hour"
     )]
     pub fn mean(&self) -> Option<Span> {
-        (!self.is_empty()).then(|| Span(self.0.mean().round() as u64))
+        (self.unanswered.is_none() && !self.is_empty())
+            .then(|| Span(self.answered.mean().round() as u64))
     }
 
-    /// The latency that this share of all does not exceed; `None` without any.
+    /// The latency that this share of all does not exceed; `None` without any, or where only a lower
+    /// bound is known.
     pub fn quantile(&self, share: f64) -> Option<Span> {
-        (!self.is_empty()).then(|| Span(self.0.value_at_quantile(share)))
+        self.figure(share)?.known()
     }
 
-    /// The bounds of the bucket that holds the latency of this rank, from 1; `None` if there are
-    /// not as many.
+    /// The latency that this share of all operations does not exceed, or a lower bound of it; `None`
+    /// without any operation.
+    pub fn figure(&self, share: f64) -> Option<Figure> {
+        if self.is_empty() {
+            return None;
+        }
+        let whole = self.whole();
+        let value = whole.value_at_quantile(share);
+        if self.reaches(rank(share, whole.len()), value) {
+            return Some(Figure::Known(Span(value)));
+        }
+        Some(Figure::Above(Span(whole.lowest_equivalent(value))))
+    }
+
+    /// The same, but `None` too where fewer than ten operations lie beyond: what is told of a percentile.
+    pub fn percentile(&self, share: f64) -> Option<Figure> {
+        let is_told = share <= 0.5 || self.has_tail(share);
+        is_told.then(|| self.figure(share)).flatten()
+    }
+
+    /// Whether enough operations lie beyond this quantile; the tolerance is that of `1 - share` in binary.
+    pub(super) fn has_tail(&self, share: f64) -> bool {
+        self.ranked_count() as f64 * (1.0 - share) >= SAMPLES_BEYOND - 1e-6
+    }
+
+    /// The bounds of the bucket that holds the latency of this rank, from 1; `None` if there are not as
+    /// many operations, or it is one without an answer.
     pub fn at_rank(&self, rank: u64) -> Option<(Span, Span)> {
+        let whole = self.whole();
         let mut seen = 0;
-        self.0.iter_recorded().find_map(|step| {
+        let value = whole.iter_recorded().find_map(|step| {
             seen += step.count_since_last_iteration();
-            (rank > 0 && seen >= rank).then(|| {
-                let value = step.value_iterated_to();
-                (Span(self.0.lowest_equivalent(value)), Span(self.0.highest_equivalent(value)))
-            })
-        })
+            (rank > 0 && seen >= rank).then(|| step.value_iterated_to())
+        })?;
+        let (low, high) = (whole.lowest_equivalent(value), whole.highest_equivalent(value));
+        self.reaches(rank, high).then_some((Span(low), Span(high)))
     }
 
-    /// The bytes by which a histogram travels and is kept: `HdrHistogram` V2 with DEFLATE.
+    /// The latencies that an open loop would have measured, of clients that wait for an answer before
+    /// they ask again and usually ask once in each `interval`.
+    ///
+    /// `HdrHistogram`'s correction for coordinated omission: a latency of several intervals stands for
+    /// the operations that were not begun meanwhile, each of which would have waited one interval less.
+    #[must_use]
+    pub fn corrected(&self, interval: Span) -> Self {
+        let correct = |histogram: &Histogram<u64>| histogram.clone_correct(interval.0.max(1));
+        let unanswered = self.unanswered.as_ref().map(|unanswered| Box::new(correct(unanswered)));
+        Self { answered: correct(&self.answered), unanswered }
+    }
+
+    /// All operations, those without an answer with the time that they were waited for.
+    fn whole(&self) -> Cow<'_, Histogram<u64>> {
+        let Some(unanswered) = &self.unanswered else { return Cow::Borrowed(&self.answered) };
+        let mut whole = self.answered.clone();
+        whole.add(unanswered.as_ref()).expect("all histograms have the same bounds");
+        Cow::Owned(whole)
+    }
+
+    /// Whether so many operations were answered within `value`: then it is the latency of that rank even
+    /// if the others take for ever.
+    fn reaches(&self, rank: u64, value: u64) -> bool {
+        self.unanswered.is_none() || self.answered.count_between(0, value) >= rank
+    }
+
+    /// The latencies as they travel and are kept: `HdrHistogram` V2 with DEFLATE.
+    ///
+    /// That format cannot hold operations without an answer.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new()
-            .serialize(&self.0, &mut bytes)
-            .expect("a histogram of this size is written to memory");
-        bytes
+        encode(&self.answered)
     }
 
     /// Takes what [`Self::encode`], or another program, wrote.
@@ -109,28 +233,63 @@ impl Latencies {
         }
         let mut latencies = Self::new();
         latencies
-            .0
+            .answered
             .add(&found)
             .map_err(|_| Error::Range { max: found.max(), limit: Self::MAX.0 })?;
         Ok(latencies)
     }
 
     pub(super) const fn inner(&self) -> &Histogram<u64> {
-        &self.0
+        &self.answered
     }
 }
 
-impl From<Latencies> for Bytes {
+/// An empty histogram of the one shape.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, Latencies::MAX.0, 3).expect("the bounds are constants")
+}
+
+/// The rank, from 1, of this quantile of so many, as `HdrHistogram` has it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count lies between 0 and the count"
+)]
+fn rank(share: f64, count: u64) -> u64 {
+    ((share * count as f64).ceil() as u64).max(1)
+}
+
+fn encode(histogram: &Histogram<u64>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a histogram of this size is written to memory");
+    bytes
+}
+
+/// Latencies and operations without an answer, as they are kept together.
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    answered: Bytes,
+    unanswered: Option<Bytes>,
+}
+
+impl From<Latencies> for Encoded {
     fn from(latencies: Latencies) -> Self {
-        latencies.encode().into()
+        let unanswered = latencies.unanswered.as_ref().map(|unanswered| encode(unanswered).into());
+        Self { answered: latencies.encode().into(), unanswered }
     }
 }
 
-impl TryFrom<Bytes> for Latencies {
+impl TryFrom<Encoded> for Latencies {
     type Error = Error;
 
-    fn try_from(bytes: Bytes) -> Result<Self, Error> {
-        Self::decode(&bytes)
+    fn try_from(encoded: Encoded) -> Result<Self, Error> {
+        let mut latencies = Self::decode(&encoded.answered)?;
+        if let Some(unanswered) = encoded.unanswered {
+            latencies.unanswered = Some(Box::new(Self::decode(&unanswered)?.answered));
+        }
+        Ok(latencies)
     }
 }
 
@@ -223,5 +382,111 @@ mod tests {
             [10, 20, 20, 30].map(|value| Some((value, value)))
         );
         assert_eq!((at(0), at(5)), (None, None));
+    }
+
+    /// Some latencies and some waits in vain, in milliseconds.
+    fn with(answered: &[u64], waited: &[u64]) -> Latencies {
+        let mut latencies = of(answered.iter().map(|ms| ms * 1_000_000));
+        for ms in waited {
+            latencies.record_unanswered(Span::from_millis(*ms));
+        }
+        latencies
+    }
+
+    /// The figure in milliseconds: `20`, or `>20`.
+    fn told(figure: Option<Figure>) -> String {
+        match figure {
+            None => "-".into(),
+            Some(Figure::Known(span)) => format!("{:.0}", span.as_millis_f64()),
+            Some(Figure::Above(span)) => format!(">{:.0}", span.as_millis_f64()),
+        }
+    }
+
+    #[test]
+    fn an_unanswered_operation_ranks_behind_all_that_are_shorter() {
+        let latencies = with(&[20; 60], &[1000; 40]);
+        assert_eq!((latencies.count(), latencies.unanswered_count()), (60, 40));
+        let at = [0.0, 0.5, 0.6, 0.61, 1.0].map(|share| told(latencies.figure(share)));
+        assert_eq!(at, ["20", "20", "20", ">1000", ">1000"]);
+        assert_eq!(
+            (latencies.max(), latencies.mean(), latencies.quantile(0.9)),
+            (None, None, None)
+        );
+        assert!(latencies.min().is_some() && latencies.quantile(0.6).is_some());
+        assert!(latencies.at_rank(60).is_some() && latencies.at_rank(61).is_none());
+        // All of them were answered, or none was.
+        assert_eq!(told(with(&[20; 60], &[]).figure(1.0)), "20");
+        let none = with(&[], &[7]);
+        assert_eq!((told(none.figure(0.5)), none.min(), none.count()), (">7".into(), None, 0));
+        assert!(!none.is_empty());
+    }
+
+    #[test]
+    fn a_known_percentile_is_the_same_however_long_one_waits() {
+        // Ten operations, begun a second apart in a window of ten, with these latencies.
+        let took = [20_u64, 20, 9_500, 20, 4_000, 20, 20, 2_500, 20, 1_200];
+        let seen = |drain: u64| {
+            let mut latencies = Latencies::new();
+            for (took, waited) in took.iter().zip((1..=10).rev().map(|s| s * 1000 + drain)) {
+                if *took <= waited {
+                    latencies.record(Span::from_millis(*took));
+                } else {
+                    latencies.record_unanswered(Span::from_millis(waited));
+                }
+            }
+            latencies
+        };
+        let all = seen(20_000);
+        assert_eq!(all.unanswered_count(), 0);
+        for drain in (0..10_000).step_by(100) {
+            let cut = seen(drain);
+            for percent in (0..=100).map(f64::from) {
+                let (cut, all) = (cut.figure(percent / 100.0), all.figure(percent / 100.0));
+                match (cut, all) {
+                    (Some(Figure::Above(cut)), Some(Figure::Known(all))) => assert!(cut <= all),
+                    _ => assert_eq!(cut, all, "{percent} % with a drain of {drain} ms"),
+                }
+            }
+        }
+        // Without a drain the last two are unknown, and one of them may be among the quickest seven.
+        assert_eq!(told(seen(0).figure(0.7)), ">1000");
+        assert_eq!(told(seen(0).figure(0.6)), "20");
+    }
+
+    #[test]
+    fn merged_histograms_keep_the_unanswered_and_travel_with_them() {
+        let merged: Latencies =
+            [&with(&[1], &[5]), &with(&[2], &[]), &with(&[], &[6, 7])].into_iter().collect();
+        assert_eq!((merged.count(), merged.unanswered_count()), (2, 3));
+        let bytes = postcard::to_stdvec(&merged).unwrap();
+        assert_eq!(postcard::from_bytes::<Latencies>(&bytes).unwrap(), merged);
+        let mut cleared = merged;
+        cleared.clear();
+        assert_eq!(cleared, Latencies::new());
+    }
+
+    #[test]
+    fn a_percentile_is_told_with_ten_operations_beyond_it() {
+        let told_of = |count: usize, share| with(&vec![1; count], &[]).percentile(share).is_some();
+        assert_eq!((told_of(999, 0.99), told_of(1000, 0.99)), (false, true));
+        assert_eq!((told_of(99, 0.9), told_of(100, 0.9)), (false, true));
+        assert_eq!((told_of(0, 0.5), told_of(1, 0.5)), (false, true));
+        // Operations without an answer lie beyond too.
+        assert_eq!(told(with(&[1; 995], &[50; 5]).percentile(0.99)), "1");
+        assert_eq!(told(with(&[1; 985], &[50; 15]).percentile(0.99)), ">50");
+    }
+
+    #[test]
+    fn a_corrected_pause_counts_what_was_not_begun_in_it() {
+        let mut latencies = of(std::iter::repeat_n(2_000_000, 1000));
+        latencies.record(Span::from_millis(1000));
+        let corrected = latencies.corrected(Span::from_millis(2));
+        // 998, 996 and so on down to 2 ms.
+        assert_eq!(corrected.count(), 1000 + 500);
+        assert_eq!(told(latencies.figure(0.99)), "2");
+        assert_eq!(told(corrected.figure(0.9)), "700");
+        let mut never = of(std::iter::repeat_n(2_000_000, 1000));
+        never.record_unanswered(Span::from_millis(1000));
+        assert_eq!(never.corrected(Span::from_millis(2)).unanswered_count(), 500);
     }
 }

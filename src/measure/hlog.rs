@@ -4,6 +4,8 @@
 //! series (`us-east-1:write`), start and length in seconds, the maximum in milliseconds for the eye,
 //! and the histogram in V2 with DEFLATE and base64.
 //! Times in it have millisecond precision; the histograms lose nothing.
+//! Operations without an answer have no place in this format: a comment at the top counts those of each
+//! tag, and whoever computes percentiles ranks so many behind the rest.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -38,22 +40,35 @@ pub struct Line {
 /// Writes an interval log.
 ///
 /// `start` is the time of day of its start since 1970; zero in virtual time.
+/// `unanswered` are the tags of which operations were never answered, and how many.
+/// Lines go forward in time: a reader of a part of the time stops at the first that is beyond it.
 pub fn write(
     mut out: impl Write,
     start: Duration,
+    unanswered: &[(String, u64)],
     lines: impl IntoIterator<Item = Result<Line, Error>>,
 ) -> Result<(), Error> {
     let mut serializer = V2DeflateSerializer::new();
-    let mut log = IntervalLogWriterBuilder::new()
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder
         .add_comment("[Histogram log format version 1.3]")
-        .add_comment("[latencies in nanoseconds, from the intended start to the reply]")
+        .add_comment("[latencies in nanoseconds, from the intended start to the reply]");
+    for (tag, count) in unanswered {
+        builder.add_comment(&format!(
+            "[{tag}: {count} operations were never answered and are in no line; rank them last]"
+        ));
+    }
+    let mut log = builder
         .with_start_time(UNIX_EPOCH + start)
         .with_base_time(UNIX_EPOCH + start)
         .with_max_value_divisor(MAX_DIVISOR)
         .begin_log_with(&mut out, &mut serializer)
         .map_err(Error::Write)?;
+    let mut last = Span::ZERO;
     for line in lines {
         let line = line?;
+        assert!(last <= line.start, "an interval log goes back from {last} to {}", line.start);
+        last = line.start;
         let Some(tag) = Tag::new(&line.tag) else { return Err(Error::Tag { tag: line.tag }) };
         let (start, length) = (line.start.into(), line.length.into());
         log.write_histogram(line.latencies.inner(), start, length, Some(tag)).map_err(|error| {
@@ -112,7 +127,9 @@ mod tests {
 
     fn text(lines: Vec<Line>) -> Result<String, Error> {
         let mut out = Vec::new();
-        write(&mut out, Duration::from_millis(1_760_000_000_125), lines.into_iter().map(Ok))?;
+        let unanswered = [("eu-west-1:read".to_owned(), 7)];
+        let start = Duration::from_millis(1_760_000_000_125);
+        write(&mut out, start, &unanswered, lines.into_iter().map(Ok))?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -133,6 +150,7 @@ mod tests {
             [
                 "#[Histogram log format version 1.3]",
                 "#[latencies in nanoseconds, from the int",
+                "#[eu-west-1:read: 7 operations were neve",
                 "#[StartTime: 1760000000.125 (seconds sin",
                 "#[BaseTime: 1760000000.125 (seconds sinc",
                 "#[MaxValueDivisor: 1000000.000]",
@@ -141,7 +159,7 @@ mod tests {
                 "Tag=us-east-1:write,1.000,1.000,498.074,",
             ]
         );
-        assert!(text.lines().skip(5).all(|line| line.contains(",HISTFAAA")));
+        assert!(text.lines().skip(6).all(|line| line.contains(",HISTFAAA")));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! A latency runs from the intended start of an operation to its reply, so a load generator that
 //! falls behind cannot hide it (coordinated omission).
+//! An operation that is never answered ranks behind all others in every percentile, and whoever merges
+//! histograms merges these operations too.
 //! Percentiles are never averaged: histograms are kept whole and merged late.
 //! Every row of every CSV is a struct of [`rows`], and both backends write those.
 //!
@@ -11,6 +13,7 @@
 mod histogram;
 pub mod hlog;
 mod milestones;
+mod omission;
 mod phases;
 mod rank;
 mod recorder;
@@ -20,12 +23,13 @@ mod samples;
 pub mod store;
 mod summary;
 
-pub use histogram::Latencies;
+pub use histogram::{Figure, Latencies};
 pub use milestones::{Milestone, Step};
+pub use omission::Omission;
 pub use phases::{Phase, PhaseRecorder, PhaseRecording};
 pub use rank::confidence_ranks;
 pub use recorder::{Interval, OperationKind, Recorder, Window};
-pub use recording::{Recording, TimelinePoint, timeline};
+pub use recording::{Recording, TimelinePoint, log_lines, timeline, write_log};
 pub use store::Store;
 pub use summary::{Summary, ccdf, is_saturated};
 

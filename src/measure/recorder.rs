@@ -1,7 +1,11 @@
 //! The recorder of a load generator: one call an operation, a few nanoseconds, and no allocation but
 //! one in an interval.
 //!
-//! Only an operation whose *intended* start lies in the measured window counts.
+//! Only an operation whose *intended* start lies in the measured window has a latency that counts.
+//! An interval of the window ends with the window at the latest; what is answered later, in the drain,
+//! is in intervals of its own.
+//! An operation that is never answered returns in no interval: it is given up at the end, with the time
+//! that it was waited for ([`Recorder::give_up`]).
 //! Latencies go into the histogram of the current interval; when an interval is over, its histograms
 //! are put aside whole and empty ones take their place, so nothing is summed or encoded on the way.
 //! Who owns the recorder takes them and gives them to a [`super::Recording`], on another thread if
@@ -61,17 +65,36 @@ impl OperationKind {
 #[derive(Clone, Debug)]
 pub struct Interval {
     start: Time,
+    length: Span,
     samples: [Samples; 2],
+    /// Operations that returned in it and were intended before the window.
+    early: [u64; 2],
 }
 
 impl Interval {
     fn new() -> Self {
-        Self { start: Time::ZERO, samples: [Samples::new(), Samples::new()] }
+        Self {
+            start: Time::ZERO,
+            length: Span::ZERO,
+            samples: [Samples::new(), Samples::new()],
+            early: [0; 2],
+        }
     }
 
     /// When it began.
     pub const fn start(&self) -> Time {
         self.start
+    }
+
+    /// How long it is.
+    pub const fn length(&self) -> Span {
+        self.length
+    }
+
+    /// How many operations of one kind returned in it that were intended before the window: they count
+    /// for its rate, and their latencies for nothing.
+    pub(super) const fn early_count(&self, operation: OperationKind) -> u64 {
+        self.early[operation as usize]
     }
 
     /// The latencies of one kind of operation.
@@ -90,7 +113,16 @@ impl Interval {
     /// This may touch half a megabyte: do it on the thread that encoded the interval.
     pub fn clear(&mut self) {
         self.samples.iter_mut().for_each(Samples::clear);
+        self.early = [0; 2];
     }
+}
+
+/// An operation of the window that was never answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    pub(super) operation: OperationKind,
+    pub(super) intended_at: Time,
+    pub(super) waited: Span,
 }
 
 /// Records the latencies of one client.
@@ -104,6 +136,10 @@ pub struct Recorder {
     full: Vec<Interval>,
     spare: Vec<Interval>,
     returned_count: u64,
+    given_up: Vec<GivenUp>,
+    /// The last return in the window, or the start of the window.
+    heard_at: Time,
+    longest_silence: Span,
 }
 
 impl Recorder {
@@ -113,30 +149,55 @@ impl Recorder {
     /// If `length` is zero.
     pub fn new(window: Window, length: Span) -> Self {
         assert!(length > Span::ZERO, "an interval of no length");
-        let mut current = Interval::new();
-        current.start = window.from;
-        Self {
+        let mut recorder = Self {
             window,
             length,
-            current,
-            end: window.from + length,
+            current: Interval::new(),
+            end: window.from,
             full: Vec::new(),
             spare: vec![Interval::new()],
             returned_count: 0,
-        }
+            given_up: Vec::new(),
+            heard_at: window.from,
+            longest_silence: Span::ZERO,
+        };
+        recorder.current = recorder.begin(window.from);
+        recorder
     }
 
     /// An operation returned.
     #[inline]
     pub fn record(&mut self, operation: OperationKind, intended_at: Time, returned_at: Time) {
-        self.returned_count += u64::from(self.window.contains(returned_at));
-        if !self.window.contains(intended_at) {
+        let is_in_window = self.window.contains(returned_at);
+        self.returned_count += u64::from(is_in_window);
+        self.hear(returned_at);
+        let counts = self.window.contains(intended_at);
+        if !counts && !is_in_window {
             return;
         }
         if returned_at >= self.end {
             self.rotate(returned_at);
         }
-        self.current.samples[operation as usize].record(returned_at.since(intended_at));
+        if counts {
+            self.current.samples[operation as usize].record(returned_at.since(intended_at));
+        } else {
+            self.current.early[operation as usize] += 1;
+        }
+    }
+
+    /// An operation has no answer after this time, and is waited for no longer.
+    pub fn give_up(&mut self, operation: OperationKind, intended_at: Time, waited: Span) {
+        if self.window.contains(intended_at) {
+            self.given_up.push(GivenUp { operation, intended_at, waited });
+        }
+    }
+
+    /// Something returned, so the silence before is over; what lies outside of the window does not count.
+    #[inline]
+    fn hear(&mut self, at: Time) {
+        let until = at.min(self.window.to);
+        self.longest_silence = self.longest_silence.max(until.since(self.heard_at));
+        self.heard_at = self.heard_at.max(until);
     }
 
     /// It is `now`: closes the current interval if it is over although nothing returned since.
@@ -170,6 +231,16 @@ impl Recorder {
         self.returned_count
     }
 
+    /// The longest time within the window in which nothing returned.
+    pub fn longest_silence(&self) -> Span {
+        self.longest_silence.max(self.window.to.since(self.heard_at))
+    }
+
+    /// The operations that were given up, since the last call.
+    pub(super) fn take_given_up(&mut self) -> Vec<GivenUp> {
+        std::mem::take(&mut self.given_up)
+    }
+
     /// What is measured.
     pub const fn window(&self) -> Window {
         self.window
@@ -188,11 +259,22 @@ impl Recorder {
 
     #[cold]
     fn rotate(&mut self, now: Time) {
-        let mut next = self.spare.pop().unwrap_or_else(Interval::new);
-        let index = now.since(self.window.from).0 / self.length.0;
-        next.start = self.window.from + self.length.times(index);
-        self.end = next.start + self.length;
+        let next = self.begin(now);
         self.full.push(std::mem::replace(&mut self.current, next));
+    }
+
+    /// The interval that holds this instant; intervals of the drain are counted from the window's end.
+    fn begin(&mut self, now: Time) -> Interval {
+        let Window { from, to } = self.window;
+        let origin = if now < to { from } else { to };
+        let mut next = self.spare.pop().unwrap_or_else(Interval::new);
+        next.start = origin + self.length.times(now.since(origin).0 / self.length.0);
+        self.end = next.start + self.length;
+        if now < to {
+            self.end = self.end.min(to);
+        }
+        next.length = self.end.since(next.start);
+        next
     }
 }
 
@@ -234,6 +316,51 @@ mod tests {
         write(&mut recorder, 19 * SECOND, SECOND - 1);
         write(&mut recorder, 19 * SECOND, SECOND);
         assert_eq!(recorder.returned_count(), 2);
+        let early = |interval: &Interval| interval.early_count(OperationKind::Write);
+        assert_eq!(recorder.finish().iter().map(early).collect::<Vec<_>>(), [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn the_last_interval_ends_with_the_window_and_the_drain_follows() {
+        let window = Window { from: Time(0), to: Time(5 * SECOND / 2) };
+        let mut recorder = Recorder::new(window, Span(SECOND));
+        for returned_at in [10, 11, 24, 25, 26, 34, 35].map(|tenths| tenths * SECOND / 10) {
+            recorder.record(OperationKind::Write, Time(0), Time(returned_at));
+        }
+        let intervals = recorder.finish();
+        let tenths = |ns: u64| ns * 10 / SECOND;
+        let found: Vec<_> = intervals
+            .iter()
+            .map(|it| {
+                let count = it.latencies(OperationKind::Write).count();
+                (tenths(it.start().0), tenths(it.length().0), count)
+            })
+            .collect();
+        assert_eq!(found, [(0, 10, 0), (10, 10, 2), (20, 5, 1), (25, 10, 3), (35, 10, 1)]);
+    }
+
+    #[test]
+    fn the_longest_silence_is_that_within_the_window() {
+        let silence = |returned: &[u64]| {
+            let mut recorder = recorder();
+            for at in returned {
+                recorder.record(OperationKind::Write, Time(at * SECOND), Time(at * SECOND));
+            }
+            recorder.longest_silence().0 / SECOND
+        };
+        assert_eq!((silence(&[]), silence(&[9]), silence(&[30])), (10, 10, 10));
+        assert_eq!((silence(&[1, 12, 14, 19]), silence(&[11, 13, 25])), (5, 7));
+    }
+
+    #[test]
+    fn only_operations_of_the_window_are_given_up() {
+        let mut recorder = recorder();
+        for at in [9, 10, 19, 20] {
+            recorder.give_up(OperationKind::Read, Time(at * SECOND), Span(SECOND));
+        }
+        let given_up = recorder.take_given_up();
+        let starts: Vec<u64> = given_up.iter().map(|it| it.intended_at.0 / SECOND).collect();
+        assert_eq!((starts, recorder.take_given_up().len()), (vec![10, 19], 0));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The schema of every results CSV: one struct a table, one field a column, and nothing else is.
 //!
 //! A column is a plain number in the unit that its name ends with, the aggregate after the unit.
-//! `None` is written as nothing: it was not measured, which is not zero.
+//! `None` is written as nothing: it was not measured, or it falls among operations that were never
+//! answered, which is not zero.
 //! A change here is a change of [`SCHEMA_VERSION`]; the test below holds the headers.
 
 mod recovery;
@@ -9,11 +10,11 @@ pub use recovery::RecoveryRow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Latencies, Phase, Summary, TimelinePoint};
+use super::{Latencies, Omission, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,7 +66,8 @@ pub struct TrialRow {
     pub valid: bool,
     /// No member was lost that the experiment did not crash itself.
     pub complete: bool,
-    /// The machine could not keep up, as a flag says; empty for a closed loop in virtual time.
+    /// It did not keep up with its load, for the reason that a flag says; empty for a closed loop in virtual
+    /// time.
     pub saturated: Option<bool>,
     /// What else to know about the trial, separated by `;`.
     pub flags: String,
@@ -138,19 +140,21 @@ pub struct LatencyRow {
     pub client_region: String,
     /// `write` or `read`.
     pub operation: String,
-    /// How many operations.
+    /// How many operations were answered.
     pub count: u64,
+    /// How many were not. They rank as infinite: what falls among them is empty.
+    pub unanswered_count: u64,
     /// The least latency.
     pub latency_ns_min: Option<u64>,
     /// The mean.
     pub latency_ns_mean: Option<u64>,
     /// The median.
     pub latency_ns_p50: Option<u64>,
-    /// The 90th percentile.
+    /// The 90th percentile; empty below 100 operations.
     pub latency_ns_p90: Option<u64>,
-    /// The 95th percentile.
+    /// The 95th percentile; empty below 200 operations.
     pub latency_ns_p95: Option<u64>,
-    /// The 99th percentile.
+    /// The 99th percentile; empty below 1,000 operations.
     pub latency_ns_p99: Option<u64>,
     /// The 99.9th percentile; empty below 10,000 operations.
     pub latency_ns_p999: Option<u64>,
@@ -172,6 +176,12 @@ pub struct LatencyRow {
     pub latency_ns_p99_low: Option<u64>,
     /// Its upper end; empty when the sample is too small to bound it.
     pub latency_ns_p99_high: Option<u64>,
+    /// Of a closed loop that omits a pause: how long all its clients waited for an answer, at the longest.
+    pub blocked_ns: Option<u64>,
+    /// The median that an open loop would have measured, by the correction for coordinated omission.
+    pub open_loop_ns_p50: Option<u64>,
+    /// The 99th percentile that it would have.
+    pub open_loop_ns_p99: Option<u64>,
 }
 
 /// Where a commit's time went at one replica: a row of `phases.csv`.
@@ -197,11 +207,11 @@ pub struct PhaseRow {
     pub latency_ns_mean: Option<u64>,
     /// The median.
     pub latency_ns_p50: Option<u64>,
-    /// The 90th percentile.
+    /// The 90th percentile; empty below 100 operations.
     pub latency_ns_p90: Option<u64>,
-    /// The 95th percentile.
+    /// The 95th percentile; empty below 200 operations.
     pub latency_ns_p95: Option<u64>,
-    /// The 99th percentile.
+    /// The 99th percentile; empty below 1,000 operations.
     pub latency_ns_p99: Option<u64>,
     /// The 99.9th percentile; empty below 10,000 operations.
     pub latency_ns_p999: Option<u64>,
@@ -224,8 +234,8 @@ pub struct PercentileRow {
     pub operation: String,
     /// The share of operations that are not slower.
     pub quantile: f64,
-    /// What they do not exceed.
-    pub latency_ns: u64,
+    /// What they do not exceed; empty where that falls among operations without an answer.
+    pub latency_ns: Option<u64>,
 }
 
 /// One interval of a trial: a row of `timeline.csv`.
@@ -244,21 +254,23 @@ pub struct TimelineRow {
     /// The start of the interval, from the start of the window.
     #[serde(serialize_with = "thousandths")]
     pub second: f64,
-    /// Its length: 1, and in a trial with a fault 0.1.
+    /// Its length: 1, and in a trial with a fault 0.1; the last one ends with the window.
     #[serde(serialize_with = "thousandths")]
     pub interval_s: f64,
     /// The faults that strike or last in it, separated by `;`: `crash us-east-1`.
     pub fault: String,
-    /// Operations that returned in it.
+    /// Operations that returned in it, whenever they were intended.
     pub count: u64,
+    /// Operations that were intended in it and never answered: they rank as infinite.
+    pub unanswered_count: u64,
     /// The same, a second.
     #[serde(serialize_with = "thousandths")]
     pub throughput_per_s: f64,
-    /// Their median latency; empty where nothing returned.
+    /// The median latency of those that were intended in the window; empty where there are none.
     pub latency_ns_p50: Option<u64>,
-    /// Their 99th percentile.
+    /// Their 99th percentile; empty below 1,000 of them.
     pub latency_ns_p99: Option<u64>,
-    /// The greatest.
+    /// The greatest; empty if one of them was never answered.
     pub latency_ns_max: Option<u64>,
 }
 
@@ -438,6 +450,7 @@ impl LatencyRow {
             client_region: client_region.to_owned(),
             operation: operation.to_owned(),
             count: summary.count,
+            unanswered_count: summary.unanswered_count,
             latency_ns_min: summary.min,
             latency_ns_mean: summary.mean,
             latency_ns_p50: summary.p50,
@@ -454,6 +467,21 @@ impl LatencyRow {
             latency_ns_p50_high: summary.p50_high,
             latency_ns_p99_low: summary.p99_low,
             latency_ns_p99_high: summary.p99_high,
+            blocked_ns: None,
+            open_loop_ns_p50: None,
+            open_loop_ns_p99: None,
+        }
+    }
+
+    /// Adds what the closed loop that measured these `latencies` omits.
+    #[must_use]
+    pub fn with_omission(self, latencies: &Latencies, omission: Omission) -> Self {
+        let open_loop = Summary::of(&latencies.corrected(omission.interval));
+        Self {
+            blocked_ns: Some(omission.blocked.0),
+            open_loop_ns_p50: open_loop.p50,
+            open_loop_ns_p99: open_loop.p99,
+            ..self
         }
     }
 }
@@ -503,10 +531,10 @@ impl PercentileRow {
         operation: &str,
         latencies: &Latencies,
     ) -> Vec<Self> {
-        let row = |(quantile, latency): (f64, Span)| {
+        let row = |(quantile, latency): (f64, Option<Span>)| {
             let TrialKey { trial, variant, backend } = key.clone();
             let (client_region, operation) = (client_region.to_owned(), operation.to_owned());
-            let latency_ns = latency.0;
+            let latency_ns = latency.map(|latency| latency.0);
             Self { trial, variant, backend, client_region, operation, quantile, latency_ns }
         };
         super::ccdf(latencies).into_iter().map(row).collect()
@@ -514,27 +542,28 @@ impl PercentileRow {
 }
 
 impl TimelineRow {
-    /// The row of one interval of the given length.
+    /// The row of one interval.
     pub fn new(
         key: &TrialKey,
         client_region: &str,
         operation: &str,
         point: &TimelinePoint,
-        length: Span,
     ) -> Self {
         let TrialKey { trial, variant, backend } = key.clone();
         let summary = Summary::of(&point.latencies);
+        let seconds = |span: Span| span.0 as f64 / 1e9;
         Self {
             trial,
             variant,
             backend,
             client_region: client_region.to_owned(),
             operation: operation.to_owned(),
-            second: point.start.0 as f64 / 1e9,
-            interval_s: length.0 as f64 / 1e9,
+            second: seconds(point.start),
+            interval_s: seconds(point.length),
             fault: String::new(),
-            count: summary.count,
-            throughput_per_s: summary.count as f64 / (length.0 as f64 / 1e9),
+            count: point.returned_count,
+            unanswered_count: summary.unanswered_count,
+            throughput_per_s: point.returned_count as f64 / seconds(point.length),
             latency_ns_p50: summary.p50,
             latency_ns_p99: summary.p99,
             latency_ns_max: summary.max,

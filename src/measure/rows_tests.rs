@@ -38,10 +38,10 @@ fn the_headers_are_these() {
     );
     assert_eq!(
         header::<LatencyRow>(),
-        "trial,variant,backend,network,client_region,operation,count,latency_ns_min,latency_ns_mean,\
+        "trial,variant,backend,network,client_region,operation,count,unanswered_count,latency_ns_min,latency_ns_mean,\
          latency_ns_p50,latency_ns_p90,latency_ns_p95,latency_ns_p99,latency_ns_p999,\
          latency_ns_max,floor_ns_p50,floor_ns_p99,residual_ns_p50,residual_ns_p99,latency_ns_p50_low,latency_ns_p50_high,\
-         latency_ns_p99_low,latency_ns_p99_high"
+         latency_ns_p99_low,latency_ns_p99_high,blocked_ns,open_loop_ns_p50,open_loop_ns_p99"
     );
     assert_eq!(
         header::<PhaseRow>(),
@@ -55,7 +55,7 @@ fn the_headers_are_these() {
     );
     assert_eq!(
         header::<TimelineRow>(),
-        "trial,variant,backend,client_region,operation,second,interval_s,fault,count,throughput_per_s,\
+        "trial,variant,backend,client_region,operation,second,interval_s,fault,count,unanswered_count,throughput_per_s,\
          latency_ns_p50,latency_ns_p99,latency_ns_max"
     );
     assert_eq!(
@@ -78,7 +78,7 @@ fn the_headers_are_these() {
         "trial,variant,backend,fault,harm,target,struck_at_ns,ended_at_ns,leader,new_leader,\
          first_suspected_ns,detection_ns,election_ns,attempt_count,phase1_ns,floor_phase1_ns,\
          adopted_count,filled_count,leading_ns,transfer_ns,first_commit_ns,client_region,\
-         redirect_ns,first_ack_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\
+         redirect_ns,first_ack_ns,protocol_ns,client_wait_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\
          before_ns_p99,delayed_above_ns,delayed_count,unknown_count"
     );
 }
@@ -88,22 +88,49 @@ fn what_was_not_measured_is_empty() {
     let row = LatencyRow::new(&key(), "eu-west-1", "read", &Latencies::new(), None);
     assert_eq!(
         csv(&[row]).lines().nth(1).unwrap(),
-        "3,flex-4-2,live,,eu-west-1,read,0,,,,,,,,,,,,,,,,"
+        "3,flex-4-2,live,,eu-west-1,read,0,0,,,,,,,,,,,,,,,,,,,"
     );
 }
 
 #[test]
 fn a_latency_row_says_its_histogram_and_comes_back() {
     let floors = Some((Span(53), Span(70)));
-    let row = LatencyRow::new(&key(), "eu-west-1", "write", &latencies(100), floors);
+    let row = LatencyRow::new(&key(), "eu-west-1", "write", &latencies(1000), floors);
     let text = csv(std::slice::from_ref(&row));
     assert_eq!(
         text.lines().nth(1).unwrap(),
-        "3,flex-4-2,live,,eu-west-1,write,100,1,51,50,90,95,99,,100,53,70,-3,29,40,61,97,"
+        "3,flex-4-2,live,,eu-west-1,write,1000,0,1,501,500,900,950,990,,1000,53,70,447,920,469,532,983,997,,,"
     );
     let found: Vec<LatencyRow> =
         csv::Reader::from_reader(text.as_bytes()).into_deserialize().map(Result::unwrap).collect();
     assert_eq!(found, [row]);
+}
+
+#[test]
+fn an_unanswered_operation_empties_what_falls_among_them() {
+    let mut some = latencies(620);
+    (0..380).for_each(|_| some.record_unanswered(Span::from_millis(1)));
+    let row = LatencyRow::new(&key(), "eu-west-1", "write", &some, Some((Span(53), Span(70))));
+    assert_eq!(
+        csv(std::slice::from_ref(&row)).lines().nth(1).unwrap(),
+        "3,flex-4-2,live,,eu-west-1,write,620,380,1,,500,,,,,,53,70,447,,469,532,,,,,"
+    );
+    let steps = PercentileRow::of(&key(), "eu-west-1", "write", &some);
+    let known = steps.iter().filter(|step| step.latency_ns.is_some()).count();
+    assert_eq!((known, steps.last().and_then(|step| step.latency_ns)), (63, None));
+}
+
+#[test]
+fn a_closed_loop_that_omits_a_pause_has_its_open_loop_beside_it() {
+    let mut quick = latencies(0);
+    (0..1000).for_each(|_| quick.record(Span(100)));
+    quick.record(Span(100_000));
+    let omission = Omission::of(Span(100_000), &quick).unwrap();
+    let row = LatencyRow::new(&key(), "eu-west-1", "write", &quick, None);
+    let row = row.with_omission(&quick, omission);
+    assert_eq!((row.latency_ns_p50, row.latency_ns_p99), (Some(100), Some(100)));
+    assert_eq!((row.blocked_ns, row.open_loop_ns_p50), (Some(100_000), Some(100)));
+    assert!(row.open_loop_ns_p99 > Some(97_000), "{row:?}");
 }
 
 #[test]
@@ -152,11 +179,20 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
 
 #[test]
 fn an_interval_without_returns_has_no_latency_but_a_rate_of_zero() {
-    let point = TimelinePoint { start: Span::from_millis(2000), latencies: Latencies::new() };
-    let row = TimelineRow::new(&key(), "eu-west-1", "write", &point, Span::from_millis(500));
+    let (start, length) = (Span::from_millis(2000), Span::from_millis(500));
+    let mut point = TimelinePoint { start, length, ..TimelinePoint::default() };
+    let row = TimelineRow::new(&key(), "eu-west-1", "write", &point);
     assert_eq!(
         csv(&[row]).lines().nth(1).unwrap(),
-        "3,flex-4-2,live,eu-west-1,write,2.0,0.5,,0,0.0,,,"
+        "3,flex-4-2,live,eu-west-1,write,2.0,0.5,,0,0,0.0,,,"
+    );
+    // Five returned, two of them intended before the window, and one never did.
+    (point.latencies, point.returned_count) = (latencies(3), 5);
+    point.latencies.record_unanswered(Span::from_millis(9));
+    let row = TimelineRow::new(&key(), "eu-west-1", "write", &point);
+    assert_eq!(
+        csv(&[row]).lines().nth(1).unwrap(),
+        "3,flex-4-2,live,eu-west-1,write,2.0,0.5,,5,1,10.0,2,,"
     );
 }
 
@@ -164,11 +200,11 @@ fn an_interval_without_returns_has_no_latency_but_a_rate_of_zero() {
 fn percentile_and_phase_rows_follow_their_histogram() {
     let rows = PercentileRow::of(&key(), "eu-west-1", "write", &latencies(20));
     assert_eq!(rows.len(), 52);
-    assert_eq!((rows[50].quantile, rows[50].latency_ns), (0.5, 10));
-    assert_eq!((rows[51].quantile, rows[51].latency_ns), (1.0, 20));
+    assert_eq!((rows[50].quantile, rows[50].latency_ns), (0.5, Some(10)));
+    assert_eq!((rows[51].quantile, rows[51].latency_ns), (1.0, Some(20)));
     let row = PhaseRow::new(&key(), 1, "eu-west-1", Phase::Phase2, &latencies(20));
     assert_eq!(
         csv(&[row]).lines().nth(1).unwrap(),
-        "3,flex-4-2,live,1,eu-west-1,phase2,20,1,10,10,18,19,20,,20"
+        "3,flex-4-2,live,1,eu-west-1,phase2,20,1,10,10,,,,,20"
     );
 }

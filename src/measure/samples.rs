@@ -100,18 +100,42 @@ pub(super) enum Packed {
     Many(Bytes),
 }
 
+impl Default for Packed {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
 impl Packed {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Few(few) if few.is_empty())
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> Result<u64, Error> {
+        match self {
+            Self::Few(few) => Ok(few.len() as u64),
+            Self::Many(bytes) => Ok(Latencies::decode(bytes)?.count()),
+        }
+    }
+
     /// Adds them to `total`.
     pub(super) fn add_to(&self, total: &mut Latencies) -> Result<(), Error> {
         match self {
-            Self::Few(differences) => {
-                let mut latency = 0_u64;
-                for difference in differences {
-                    latency = latency.saturating_add(*difference);
-                    total.record(Span(latency));
-                }
-            }
+            Self::Few(differences) => few(differences).for_each(|latency| total.record(latency)),
             Self::Many(bytes) => total.merge(&Latencies::decode(bytes)?),
+        }
+        Ok(())
+    }
+
+    /// Adds them to `total` as the times for which operations were waited that have no answer.
+    pub(super) fn add_unanswered_to(&self, total: &mut Latencies) -> Result<(), Error> {
+        match self {
+            Self::Few(differences) => {
+                few(differences).for_each(|waited| total.record_unanswered(waited));
+            }
+            Self::Many(bytes) => total.add_unanswered(&Latencies::decode(bytes)?),
         }
         Ok(())
     }
@@ -125,6 +149,14 @@ impl Packed {
         self.add_to(&mut latencies)?;
         Ok(latencies)
     }
+}
+
+/// What was packed one by one.
+fn few(differences: &[u64]) -> impl Iterator<Item = Span> + '_ {
+    differences.iter().scan(0_u64, |latency, difference| {
+        *latency = latency.saturating_add(*difference);
+        Some(Span(*latency))
+    })
 }
 
 #[cfg(test)]
@@ -148,6 +180,9 @@ mod tests {
             let mut twice = expected.clone();
             packed.add_to(&mut twice).unwrap();
             assert_eq!(twice.count(), 2 * count);
+            packed.add_unanswered_to(&mut twice).unwrap();
+            assert_eq!((twice.count(), twice.unanswered_count()), (2 * count, count));
+            assert_eq!((packed.is_empty(), packed.count().unwrap()), (count == 0, count));
             let bytes = postcard::to_stdvec(&packed).unwrap();
             assert_eq!(postcard::from_bytes::<Packed>(&bytes).unwrap(), packed);
             assert!(bytes.len() < 3_000, "{} bytes", bytes.len());

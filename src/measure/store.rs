@@ -134,15 +134,24 @@ impl Store {
 
     /// Writes a table; an earlier one of that name is replaced.
     ///
-    /// The header comes from the rows, so a table without rows is an empty file.
-    pub fn write_csv<T: Serialize>(&self, name: &str, rows: &[T]) -> Result<PathBuf, Error> {
+    /// A table without rows has its header all the same.
+    pub fn write_csv<'a, T: Serialize + Default + 'a>(
+        &self,
+        name: &str,
+        rows: impl IntoIterator<Item = &'a T>,
+    ) -> Result<PathBuf, Error> {
         let path = self.path(name)?;
-        let mut writer = csv::Writer::from_writer(Vec::new());
         let encode = |source| Error::Encode { path: path.clone(), source };
-        rows.iter()
-            .try_for_each(|row| writer.serialize(row))
-            .map_err(|error| encode(error.into()))?;
-        let bytes = writer.into_inner().map_err(|error| encode(error.into_error()))?;
+        let mut rows = rows.into_iter().peekable();
+        let bytes = if rows.peek().is_some() {
+            csv_bytes(rows).map_err(encode)?
+        } else {
+            // The header comes with the first row.
+            let mut bytes = csv_bytes(std::iter::once(&T::default())).map_err(encode)?;
+            let header = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            bytes.truncate(header);
+            bytes
+        };
         publish(&path, &bytes)?;
         Ok(path)
     }
@@ -211,6 +220,13 @@ pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
         .into_deserialize()
         .collect::<Result<_, _>>()
         .map_err(failed)
+}
+
+/// Rows with their header.
+fn csv_bytes<'a, T: Serialize + 'a>(mut rows: impl Iterator<Item = &'a T>) -> io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    rows.try_for_each(|row| writer.serialize(row))?;
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 /// `NAME.tmp`, beside it.
@@ -284,7 +300,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
     struct Row {
         trial: u32,
         latency_ns_p50: Option<u64>,
@@ -317,6 +333,14 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "trial,latency_ns_p50\n0,7\n1,\n2,7\n");
         assert_eq!(read_csv::<Row>(&path).unwrap(), rows);
         assert_eq!(names(store.folder()), ["trials.csv"]);
+    }
+
+    #[test]
+    fn a_table_without_rows_has_its_header() {
+        let (_root, store) = store();
+        let path = store.write_csv::<Row>("latency.csv", []).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "trial,latency_ns_p50\n");
+        assert_eq!(read_csv::<Row>(&path).unwrap(), []);
     }
 
     #[test]

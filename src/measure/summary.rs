@@ -1,21 +1,20 @@
 //! What a row says of a histogram, and whether a trial kept up with its load.
 
+use super::histogram::Figure;
 use super::{Latencies, confidence_ranks};
 use crate::time::Span;
-
-/// The 99.9th percentile and the steps of a distribution are not told with fewer samples than this
-/// beyond them: with none beyond it, a percentile is the maximum by another name. So the 99.9th needs
-/// 10,000 samples. The 99th is always told, beside its interval.
-const SAMPLES_BEYOND: f64 = 10.0;
 
 /// A share of achieved to offered rate below which a trial measured its own queue.
 const KEEPS_UP: f64 = 0.99;
 
-/// A histogram in a few numbers, in nanoseconds; `None` is not measured.
+/// A histogram in a few numbers, in nanoseconds; `None` is not measured, or not known because it falls
+/// among operations without an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// How many latencies.
+    /// How many latencies: operations with an answer.
     pub count: u64,
+    /// How many operations without one; every figure ranks them.
+    pub unanswered_count: u64,
     /// The least.
     pub min: Option<u64>,
     /// The mean.
@@ -26,17 +25,17 @@ pub struct Summary {
     pub p50_low: Option<u64>,
     /// The upper end of its 95 % interval.
     pub p50_high: Option<u64>,
-    /// The 90th percentile.
+    /// The 90th percentile, from 100 operations on.
     pub p90: Option<u64>,
-    /// The 95th.
+    /// The 95th, from 200.
     pub p95: Option<u64>,
-    /// The 99th.
+    /// The 99th, from 1,000.
     pub p99: Option<u64>,
     /// The lower end of its 95 % interval.
     pub p99_low: Option<u64>,
     /// The upper end of its 95 % interval.
     pub p99_high: Option<u64>,
-    /// The 99.9th, from 10,000 samples on.
+    /// The 99.9th, from 10,000.
     pub p999: Option<u64>,
     /// The greatest.
     pub max: Option<u64>,
@@ -46,30 +45,32 @@ impl Summary {
     /// The summary of all that was recorded.
     pub fn of(latencies: &Latencies) -> Self {
         let ns = |span: Option<Span>| span.map(|span| span.0);
-        let quantile = |share| ns(latencies.quantile(share));
+        let percentile = |share| ns(latencies.percentile(share).and_then(Figure::known));
         let (p50_low, p50_high) = confidence(latencies, 0.5);
         let (p99_low, p99_high) = confidence(latencies, 0.99);
         Self {
             count: latencies.count(),
+            unanswered_count: latencies.unanswered_count(),
             min: ns(latencies.min()),
             mean: ns(latencies.mean()),
-            p50: quantile(0.5),
+            p50: percentile(0.5),
             p50_low,
             p50_high,
-            p90: quantile(0.9),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
+            p90: percentile(0.9),
+            p95: percentile(0.95),
+            p99: percentile(0.99),
             p99_low,
             p99_high,
-            p999: has_tail(latencies.count(), 0.999).then(|| quantile(0.999)).flatten(),
+            p999: percentile(0.999),
             max: ns(latencies.max()),
         }
     }
 }
 
 /// The steps of a complementary distribution: shares and what they do not exceed, up to the share
-/// that still has ten samples beyond it, then the maximum.
-pub fn ccdf(latencies: &Latencies) -> Vec<(f64, Span)> {
+/// that still has ten samples beyond it, then the maximum; `None` where that falls among operations
+/// without an answer.
+pub fn ccdf(latencies: &Latencies) -> Vec<(f64, Option<Span>)> {
     if latencies.is_empty() {
         return Vec::new();
     }
@@ -80,9 +81,9 @@ pub fn ccdf(latencies: &Latencies) -> Vec<(f64, Span)> {
         (0..9).map(move |step| (unit - 1.0 + f64::from(step) / 10.0) / unit)
     });
     body.chain(tail)
-        .take_while(|share| has_tail(latencies.count(), *share))
+        .take_while(|share| latencies.has_tail(*share))
         .chain([1.0])
-        .filter_map(|share| Some((share, latencies.quantile(share)?)))
+        .map(|share| (share, latencies.quantile(share)))
         .collect()
 }
 
@@ -95,13 +96,8 @@ pub fn is_saturated(offered_per_s: Option<f64>, achieved_per_s: f64) -> bool {
     offered_per_s.is_some_and(|offered| achieved_per_s < KEEPS_UP * offered)
 }
 
-/// Whether enough samples lie beyond the quantile; the tolerance is that of `1 - share` in binary.
-fn has_tail(count: u64, share: f64) -> bool {
-    count as f64 * (1.0 - share) >= SAMPLES_BEYOND - 1e-6
-}
-
 fn confidence(latencies: &Latencies, share: f64) -> (Option<u64>, Option<u64>) {
-    let (low, high) = confidence_ranks(latencies.count(), share);
+    let (low, high) = confidence_ranks(latencies.ranked_count(), share);
     let at = |rank: Option<u64>| rank.and_then(|rank| latencies.at_rank(rank));
     (at(low).map(|bucket| bucket.0.0), at(high).map(|bucket| bucket.1.0))
 }
@@ -133,7 +129,30 @@ mod tests {
         assert!(summary.p50_low < summary.p50 && summary.p50 < summary.p50_high);
         assert!(summary.p99_low < summary.p99 && summary.p99 < summary.p99_high);
         let few = Summary::of(&of(100));
-        assert_eq!((few.p99_high, few.p99_low.is_some()), (None, true));
+        assert_eq!((few.p99, few.p99_high, few.p99_low.is_some()), (None, None, true));
+        assert_eq!((Summary::of(&of(999)).p99, Summary::of(&of(1000)).p99.is_some()), (None, true));
+    }
+
+    #[test]
+    fn a_summary_ranks_the_unanswered_in_every_figure() {
+        // 620 answered, 380 not: the median and its interval are among the answered, the rest is not.
+        let mut latencies = of(620);
+        (0..380).for_each(|_| latencies.record_unanswered(Span::from_millis(1000)));
+        let found = Summary::of(&latencies);
+        assert_eq!((found.count, found.unanswered_count), (620, 380));
+        assert!(found.p50_low < found.p50 && found.p50 < found.p50_high, "{found:?}");
+        // The median of all is the 500th, not the 310th.
+        assert!(found.p50.unwrap().abs_diff(500_000) < 500, "{found:?}");
+        let unknown = [found.mean, found.p90, found.p95, found.p99, found.p99_low, found.max];
+        assert_eq!(unknown, [None; 6]);
+        // With some more of them the interval of the median ends among them.
+        (0..200).for_each(|_| latencies.record_unanswered(Span::from_millis(1000)));
+        let found = Summary::of(&latencies);
+        assert_eq!((found.p50.is_some(), found.p50_high), (true, None));
+        let steps = ccdf(&latencies);
+        let known = steps.iter().filter(|(_, latency)| latency.is_some()).count();
+        // Of 1,200 the shares 0 to 0.51 are known.
+        assert_eq!((known, steps.last().map(|step| step.1)), (52, Some(None)));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl ClientLoop {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        let (report, recorder, history) = self.session.finish();
+        let (report, recorder, history) = self.session.finish(clock::now());
         let recording = self.encoder.finish(recorder);
         self.spool.write(history);
         self.spool.finish()?;

@@ -36,13 +36,9 @@ impl Encoder {
 
     /// Everything recorded.
     pub(super) fn finish(self, recorder: Recorder) -> Recording {
-        let returned_count = recorder.returned_count();
-        for interval in recorder.finish() {
-            let _ = self.intervals.send(interval);
-        }
         drop(self.intervals);
         let mut recording = self.thread.join().expect("encoding a histogram does not panic");
-        recording.returned_count = returned_count;
+        recording.finish(recorder);
         recording
     }
 }

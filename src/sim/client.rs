@@ -91,12 +91,9 @@ impl Client {
     }
 
     /// What it has to say, and its history.
-    pub(super) fn finish(mut self) -> (Report, Vec<u8>) {
-        let (report, recorder, end) = self.session.finish();
-        self.recording.returned_count = recorder.returned_count();
-        for interval in recorder.finish() {
-            self.recording.add(&interval);
-        }
+    pub(super) fn finish(mut self, now: Time) -> (Report, Vec<u8>) {
+        let (report, recorder, end) = self.session.finish(now);
+        self.recording.finish(recorder);
         self.history.extend_from_slice(&end);
         (Report { recording: self.recording, ..report }, self.history)
     }

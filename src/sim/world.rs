@@ -230,7 +230,7 @@ impl<P: Protocol> World<P> {
             outcome.histories.insert(MemberName::Replica(id), segments);
         }
         for (id, client) in (0..).map(ClientId).zip(self.clients) {
-            let (report, history) = client.finish();
+            let (report, history) = client.finish(self.fabric.now);
             outcome.clients.insert(id, report);
             outcome.histories.insert(MemberName::Client(id), vec![history]);
         }

@@ -6,6 +6,7 @@ mod cli;
 mod fuzz;
 mod hlog;
 mod live;
+mod measured;
 mod program;
 mod scenarios;
 mod scripted;

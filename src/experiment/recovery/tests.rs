@@ -168,7 +168,7 @@ fn every_step_of_an_election_is_in_its_column() {
     // The old leader is down until a second after the strike, so all four others must promise.
     let links = &plan.points[0].links;
     let live = NodeSet::all(5).without(NodeId(0));
-    let floor = crate::topology::quorum_span_among(links, NodeId(2), &Family::Count(4), live);
+    let floor = quorum_span_among(links, NodeId(2), &Family::Count(4), live);
     assert_eq!(row.floor_phase1_ns, floor.map(|floor| floor.0));
     assert!(row.floor_phase1_ns > Some(quorum_span(links, NodeId(2), &Family::Count(4)).0));
 }

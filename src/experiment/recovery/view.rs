@@ -10,8 +10,8 @@
 //! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the strike and begin in the reach; after the last one, up to the end of the load |
 //! | usual | the longest between two that follow one another before the first fault: chance makes gaps too |
 //! | first ack | from the strike to the first acknowledgement of a write that was intended after it |
-//! | delayed | writes open in the reach that took longer than twice the 99th percentile of those before the first fault |
-//! | unknown | writes open in the reach that were never acknowledged |
+//! | delayed | writes open in the reach that took longer than twice the 99th percentile of those before the first fault, or for ever |
+//! | unknown | of these, those that were never acknowledged |
 //!
 //! Nothing is subtracted: what is usual stands beside what was seen.
 //! A write that is open in the reach of two faults counts for both.
@@ -81,8 +81,10 @@ impl Story {
 /// What was usual before the first fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Before {
-    /// The latencies of writes.
+    /// The latencies of writes; one that was lost before the strike has none, and ranks last.
     pub(super) latencies: Latencies,
+    /// A write that takes longer is delayed: twice the 99th percentile of those that were acknowledged.
+    pub(super) delayed_above: Option<Span>,
     /// The longest time between two acknowledgements.
     pub(super) gap: Option<Span>,
 }
@@ -91,7 +93,6 @@ impl Before {
     /// Of the writes that were acknowledged before `first`, the first strike: those of the window, or
     /// those of the warm-up where there is none.
     pub(super) fn of(writes: &[Write], window: Window, first: Time) -> Self {
-        let in_window = Window { from: window.from, to: first };
         let ended = |within: Window| {
             let is_of_it = move |write: &&Write| {
                 within.contains(write.intended_at)
@@ -99,22 +100,27 @@ impl Before {
             };
             writes.iter().filter(is_of_it).copied().collect::<Vec<Write>>()
         };
-        let mut usual = ended(in_window);
+        let mut within = Window { from: window.from, to: first };
+        let mut usual = ended(within);
         if usual.is_empty() {
-            usual = ended(Window { from: Time::ZERO, to: first });
+            within.from = Time::ZERO;
+            usual = ended(within);
         }
         let mut latencies = Latencies::new();
         for latency in usual.iter().filter_map(Write::latency) {
             latencies.record(latency);
         }
+        let delayed_above = latencies.quantile(0.99).map(|p99| p99.times(2));
+        // Of those still open some are usual, and are cut off by the strike; the others are lost.
+        let is_open = |write: &&Write| {
+            within.contains(write.intended_at) && write.acknowledged_at.is_none_or(|at| at >= first)
+        };
+        let waits = writes.iter().filter(is_open).map(|write| first.since(write.intended_at));
+        let lost = waits.filter(|waited| Some(*waited) > delayed_above);
+        lost.for_each(|waited| latencies.record_unanswered(waited));
         let acknowledged = acknowledgements(&usual);
         let gap = acknowledged.windows(2).map(|pair| pair[1].since(pair[0])).max();
-        Self { latencies, gap }
-    }
-
-    /// A write that took longer is delayed.
-    pub(super) fn delayed_above(&self) -> Option<Span> {
-        self.latencies.quantile(0.99).map(|p99| p99.times(2))
+        Self { latencies, delayed_above, gap }
     }
 }
 
@@ -135,11 +141,13 @@ impl View {
         let after = writes.iter().filter(|write| write.intended_at >= strike);
         let first_ack = after.filter_map(|write| write.acknowledged_at).min();
         let open = || writes.iter().filter(|write| write.is_open_in(reach));
-        let delayed = |above: Span| open().filter(|it| it.latency() > Some(above)).count() as u64;
+        let is_delayed =
+            |write: &&Write, above: Span| write.latency().is_none_or(|latency| latency > above);
+        let delayed = |above| open().filter(|write| is_delayed(write, above)).count() as u64;
         Self {
             unavailable: unavailable(writes, reach, load_until),
             first_ack: first_ack.map(|at| at.since(strike)),
-            delayed_count: before.delayed_above().map(delayed),
+            delayed_count: before.delayed_above.map(delayed),
             unknown_count: open().filter(|it| it.acknowledged_at.is_none()).count() as u64,
         }
     }
@@ -212,7 +220,7 @@ mod tests {
         let before = Before::of(&writes, WINDOW, ms(400));
         // Those of the window: from 100 up to 390.
         assert_eq!((before.latencies.count(), before.gap), (30, Some(span(10))));
-        let above = before.delayed_above().unwrap();
+        let above = before.delayed_above.unwrap();
         assert!(span(10) <= above && above < Span::from_micros(10_020), "{above}");
         let found = View::of(&writes, &before, REACH, ms(995));
         assert_eq!((found.unavailable, found.first_ack), (Some(span(10)), Some(span(5))));
@@ -220,11 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_lost_before_the_fault_ranks_last_in_what_was_usual() {
+        // One in ten is never answered, from 100 up to 390.
+        let lossy = writes(|at| (at % 100 == 50).then_some(None));
+        let before = Before::of(&lossy, WINDOW, ms(400));
+        assert_eq!((before.latencies.count(), before.latencies.unanswered_count()), (27, 3));
+        assert!(before.latencies.quantile(0.5).is_some());
+        assert_eq!((before.latencies.quantile(0.99), before.latencies.max()), (None, None));
+        assert!(before.delayed_above.is_some());
+        // What is on its way as the fault strikes is not lost.
+        let calm = Before::of(&writes(|_| None), WINDOW, ms(393));
+        assert_eq!((calm.latencies.count(), calm.latencies.unanswered_count()), (29, 0));
+    }
+
+    #[test]
     fn a_region_that_never_recovers_is_away_until_the_end_of_the_load() {
         let writes = writes(|at| (at >= 400).then_some(None));
         let found = view(&writes, REACH);
         assert_eq!((found.unavailable, found.first_ack), (Some(span(1000 - 395)), None));
-        assert_eq!((found.delayed_count, found.unknown_count), (Some(0), 60));
+        assert_eq!((found.delayed_count, found.unknown_count), (Some(60), 60));
     }
 
     #[test]
@@ -237,7 +259,7 @@ mod tests {
         let found = view(&writes, REACH);
         assert_eq!(found.unknown_count, 2);
         assert_eq!(found.first_ack, Some(span(25)));
-        assert_eq!(found.delayed_count, Some(2));
+        assert_eq!(found.delayed_count, Some(4));
     }
 
     #[test]
@@ -260,7 +282,7 @@ mod tests {
         let warm = Before::of(&writes, Window { from: ms(200), to: ms(1000) }, ms(200));
         assert_eq!(warm.latencies.count(), 20);
         let nothing = Before::of(&writes, WINDOW, ms(0));
-        assert_eq!((nothing.gap, nothing.delayed_above()), (None, None));
+        assert_eq!((nothing.gap, nothing.delayed_above), (None, None));
         let found = View::of(&writes, &nothing, REACH, WINDOW.to);
         assert_eq!((found.delayed_count, found.unknown_count), (None, 0));
         assert_eq!(View::of(&[], &nothing, REACH, WINDOW.to).unavailable, None);

@@ -58,6 +58,13 @@ pub struct RecoveryRow {
     pub redirect_ns: Option<u64>,
     /// From the strike to the first acknowledgement of a write that was intended after it.
     pub first_ack_ns: Option<u64>,
+    /// Of that the protocol's part: from the strike until the new leader could have answered this region.
+    /// That is its phase-1 quorum, then a phase-2 quorum, or all that was open executed if that was later,
+    /// and the way back; links take their medians.
+    pub protocol_ns: Option<u64>,
+    /// And the clients' part: from there, or from when a write begun after it could have been answered, to
+    /// the acknowledgement. It is what retry timers and redirects add.
+    pub client_wait_ns: Option<u64>,
     /// Whether there was one; empty if no write was intended after the strike.
     pub recovered: Option<bool>,
     /// The longest time without an acknowledged write that ends after the strike and begins before the
@@ -67,11 +74,12 @@ pub struct RecoveryRow {
     pub usual_gap_ns: Option<u64>,
     /// The median latency of writes before the first fault.
     pub before_ns_p50: Option<u64>,
-    /// Its 99th percentile.
+    /// Its 99th percentile; empty below 1,000 writes.
     pub before_ns_p99: Option<u64>,
-    /// A write that takes longer is delayed: twice that.
+    /// A write that takes longer is delayed: twice the 99th percentile of however many there were.
     pub delayed_above_ns: Option<u64>,
-    /// Writes that were on their way between the strike and the next one, and were delayed.
+    /// Writes that were on their way between the strike and the next one, and were delayed or never
+    /// acknowledged.
     pub delayed_count: Option<u64>,
     /// Of these, those that were never acknowledged.
     pub unknown_count: Option<u64>,
