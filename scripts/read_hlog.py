@@ -16,6 +16,7 @@ ranks them behind all others; the first knows nothing of them.
 import csv
 import math
 import sys
+from urllib.parse import unquote
 
 try:
     from hdrh.histogram import HdrHistogram
@@ -40,7 +41,7 @@ def merged(paths):
     for path in paths:
         log = HistogramLogReader(path, histogram())
         while (interval := log.get_next_interval_histogram()) is not None:
-            totals.setdefault(interval.get_tag() or "", histogram()).add(interval)
+            totals.setdefault(unquote(interval.get_tag() or ""), histogram()).add(interval)
         log.close()
     return totals
 

@@ -1,8 +1,10 @@
 //! `flexpaxos profiles`: the latency data sets.
 
+mod import;
+
 use std::io::Write;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::table::{fold, table};
 use super::{Exit, Failure};
@@ -14,15 +16,24 @@ use crate::topology::{Error, Misses, Profile};
 ///
 /// A profile is a table of round trips between regions, with its source and date.
 /// An experiment names one in `[topology] profile`.
+/// The row of a region with itself is the round trip between two nodes in it; in a region without such
+/// a row two nodes have no delay between them, and two replicas cannot be placed there.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
   flexpaxos profiles                                    all of them
   flexpaxos profiles aws-2025-07                        its source, its fit and its regions
   flexpaxos profiles aws-2025-07 --from us-east-1       round trips from there, nearest first
   flexpaxos profiles aws-2024-04 --from us-east-1 --to eu-west-1
                                                         one pair: percentiles published and fitted
-  flexpaxos profiles aws-2025-07 --csv > mine.csv       a copy to change; give its path as a profile")]
+  flexpaxos profiles aws-2025-07 --csv > mine.csv       a copy to change; give its path as a profile
+  flexpaxos profiles import pings.csv --out mine.csv    a profile of another table; see its --help"
+)]
 pub(super) struct Profiles {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The profile to show, or the path of a CSV file.
     name: Option<String>,
 
@@ -34,13 +45,21 @@ pub(super) struct Profiles {
     #[arg(long, value_name = "REGION", requires = "from", conflicts_with = "csv")]
     to: Option<String>,
 
-    /// Prints comma-separated values.
+    /// Prints comma-separated values: of a profile all its rows and columns, as a profile is read.
     #[arg(long)]
     csv: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::Import),
+}
+
 impl Profiles {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        if let Some(Command::Import(import)) = &self.command {
+            return import.run(out);
+        }
         let Some(name) = &self.name else {
             return self.list(out);
         };
@@ -48,7 +67,7 @@ impl Profiles {
         match (&self.from, &self.to) {
             (Some(from), Some(to)) => pair(&profile, from, to, out)?,
             (Some(from), None) => self.distances(&profile, from, out)?,
-            (None, _) if self.csv => pairs(&profile, &profile.regions(), out)?,
+            (None, _) if self.csv => rows(&profile, None, out)?,
             (None, _) => describe(&profile, out)?,
         }
         Ok(Exit::Done)
@@ -75,7 +94,9 @@ impl Profiles {
 
     fn distances(&self, profile: &Profile, from: &str, out: &mut dyn Write) -> Result<(), Failure> {
         if self.csv {
-            return pairs(profile, &[from], out);
+            // An unknown region is an error, and not an empty table.
+            profile.rtt(from, from).or_else(known).map_err(|error| refuse(&error))?;
+            return rows(profile, Some(from), out);
         }
         let mut found = Vec::new();
         for to in profile.regions() {
@@ -125,15 +146,19 @@ fn fit(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "links      half of that in each direction, always")?;
         return Ok(());
     }
-    let misses = Misses::of(&profile.fits());
+    let fits = profile.fits();
+    let misses = Misses::of(&fits);
     if misses.len() < 2 {
         let text = format!("{legs}; nothing is known of how it varies, so it does not");
         writeln!(out, "links      {}", fold(&text, 11))?;
         return Ok(());
     }
+    let empirical_count = fits.iter().filter(|pair| pair.fit.is_empirical()).count();
     let text = format!(
         "{legs}; with `jitter = \"profile\"` it varies such that two of them together have the \
-         published percentiles, as nearly as a thin tail can:"
+         published percentiles: by a Weibull distribution, or for {empirical_count} of the {} rows, \
+         which that would miss by more than 5 %, an empirical one:",
+        fits.len()
     );
     writeln!(out, "links      {}\n", fold(&text, 11))?;
     let rows: Vec<Vec<String>> = misses
@@ -214,28 +239,24 @@ fn milliseconds(span: Span) -> String {
     format!("{:.2}", span.as_millis_f64())
 }
 
-/// The rows of a profile from these regions, in the form in which a profile is read.
-fn pairs(profile: &Profile, from: &[&str], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut rows = Vec::new();
-    for from in from {
-        for to in profile.regions() {
-            match profile.rtt(from, to) {
-                Ok(rtt) => {
-                    let rtt = format!("{:.3}", rtt.as_millis_f64());
-                    rows.push(vec![(*from).to_owned(), to.to_owned(), rtt]);
-                }
-                Err(error @ Error::UnknownRegions { .. }) => return Err(refuse(&error)),
-                Err(_) => {}
-            }
-        }
-    }
-    if rows.is_empty() {
-        return Err(Failure::request(
+/// The rows of a profile, from one region alone if it is named, in the form in which a profile is read.
+fn rows(profile: &Profile, from: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = profile.to_csv(from).ok_or_else(|| {
+        Failure::request(
             format!("profile {} has no table of pairs", profile.name()),
             "it gives every pair the same round trip; leave out `--csv`",
-        ));
+        )
+    })?;
+    out.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// That a region has no round trip within it does not matter.
+fn known(error: Error) -> Result<Span, Error> {
+    match error {
+        Error::MissingPairs { .. } => Ok(Span::ZERO),
+        other => Err(other),
     }
-    write_csv(out, &["from", "to", "rtt_ms"], &rows)
 }
 
 fn write_csv(out: &mut dyn Write, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {

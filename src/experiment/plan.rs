@@ -12,6 +12,7 @@ pub use error::{Error, Refused};
 mod faults;
 mod idle;
 mod load;
+mod misses;
 mod network;
 mod outlook;
 mod places;
@@ -189,11 +190,14 @@ impl Plan {
         Some(Refused::new(simulated.at.clone(), Error::NotLive { what: simulated.what }))
     }
 
-    /// What the faults make impossible or do not do, and what the trials cannot keep up with, a sentence
-    /// each: it may be what the experiment is about.
+    /// What the faults make impossible or do not do, what the trials cannot keep up with, and what is not
+    /// emulated as published, a sentence each: it may be what the experiment is about.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for point in &self.points {
+            if !point.misses.is_empty() && !warnings.contains(&point.misses) {
+                warnings.push(point.misses.clone());
+            }
             for warning in point.warnings() {
                 let warning = match point.label.as_str() {
                     "" => warning,

@@ -141,6 +141,8 @@ struct Manifest<'a> {
     profiles: Vec<&'a str>,
     profile_files: Vec<ProfileFile>,
     identity: Identity,
+    /// What `plan` warns of.
+    warnings: Vec<String>,
     trials_planned: usize,
     trials_finished: usize,
     trials_valid: usize,
@@ -216,6 +218,7 @@ impl Run<'_> {
                 .map(|(file, _)| file)
                 .collect(),
             identity,
+            warnings: plan.warnings(),
             trials_planned: planned,
             trials_finished: finished.len(),
             trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),

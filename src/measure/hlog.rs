@@ -6,6 +6,11 @@
 //! Times in it have millisecond precision; the histograms lose nothing.
 //! Operations without an answer have no place in this format: a comment at the top counts those of each
 //! tag, and whoever computes percentiles ranks so many behind the rest.
+//!
+//! A tag ends at a comma, and readers in several languages split lines at white space too.
+//! So those and a few other characters are written as in a URL, `%20` for a space, of each byte in
+//! UTF-8; a `%` itself is `%25`.
+//! [`read`] undoes it; for a reader of another project the tag is the escaped one.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -27,7 +32,7 @@ const MAX_DIVISOR: f64 = 1_000_000.0;
 /// One line of an interval log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// The series; without commas, spaces and line breaks.
+    /// The series; not empty.
     pub tag: String,
     /// Its start, from the start of the log.
     pub start: Span,
@@ -55,7 +60,8 @@ pub fn write(
         .add_comment("[latencies in nanoseconds, from the intended start to the reply]");
     for (tag, count) in unanswered {
         builder.add_comment(&format!(
-            "[{tag}: {count} operations were never answered and are in no line; rank them last]"
+            "[{}: {count} operations were never answered and are in no line; rank them last]",
+            escaped(tag)
         ));
     }
     let mut log = builder
@@ -69,7 +75,9 @@ pub fn write(
         let line = line?;
         assert!(last <= line.start, "an interval log goes back from {last} to {}", line.start);
         last = line.start;
-        let Some(tag) = Tag::new(&line.tag) else { return Err(Error::Tag { tag: line.tag }) };
+        let text = escaped(&line.tag);
+        let tag = Tag::new(&text).filter(|_| !text.is_empty());
+        let Some(tag) = tag else { return Err(Error::Tag { tag: line.tag }) };
         let (start, length) = (line.start.into(), line.length.into());
         log.write_histogram(line.latencies.inner(), start, length, Some(tag)).map_err(|error| {
             match error {
@@ -99,7 +107,7 @@ pub fn read(text: &[u8]) -> Result<(Duration, Vec<Line>), Error> {
                     .decode(interval.encoded_histogram())
                     .map_err(|source| Error::Base64 { start_s, source })?;
                 lines.push(Line {
-                    tag: interval.tag().map(|tag| tag.to_string()).unwrap_or_default(),
+                    tag: interval.tag().map(|tag| unescaped(&tag)).unwrap_or_default(),
                     start: interval.start_timestamp().into(),
                     length: interval.duration().into(),
                     latencies: Latencies::decode(&bytes)?,
@@ -109,6 +117,38 @@ pub fn read(text: &[u8]) -> Result<(Duration, Vec<Line>), Error> {
         }
     }
     Ok((start, lines))
+}
+
+/// A tag without anything that ends it for some reader.
+fn escaped(tag: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for letter in tag.chars() {
+        if letter.is_control() || letter.is_whitespace() || "%,;=#\"'\\".contains(letter) {
+            let mut bytes = [0; 4];
+            for byte in letter.encode_utf8(&mut bytes).bytes() {
+                write!(text, "%{byte:02X}").expect("a string grows");
+            }
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+/// The tag that was escaped; as it stands if it never was.
+fn unescaped(tag: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = tag.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).filter(|_| *first == b'%');
+        let byte = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| tag.to_owned())
 }
 
 #[cfg(test)]
@@ -163,10 +203,39 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_would_break_its_line_is_refused() {
+    fn tags_with_any_character_come_back_and_keep_their_line() {
+        let tags = [
+            "Porto Alto:write",
+            "Saõ Novo:write",
+            "a,b:write",
+            "a\"b:read",
+            "Tag=x:read",
+            "#a:b:write",
+            "100%:write",
+            "%20:write",
+            "a\u{a0}b:write",
+            "a\nb\r\t\u{2028}:write",
+            "😀:write",
+        ];
+        let with = |tag: &&str| Line { tag: (*tag).to_owned(), ..lines().remove(0) };
+        let text = text(tags.iter().map(with).collect()).unwrap();
+        let (_, found) = read(text.as_bytes()).unwrap();
+        assert_eq!(found.iter().map(|line| line.tag.as_str()).collect::<Vec<_>>(), tags);
+        // Whoever splits at line breaks, commas and white space finds the same fields in each line.
+        let written: Vec<&str> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
+        assert_eq!(written.len(), tags.len());
+        for line in written {
+            assert_eq!(line.split(',').count(), 5, "{line}");
+            assert_eq!(line.split_whitespace().count(), 1, "{line}");
+        }
+        assert!(text.contains("Tag=Porto%20Alto:write,0.000,1.000,"), "{text}");
+    }
+
+    #[test]
+    fn a_tag_of_nothing_is_refused() {
         let mut lines = lines();
-        lines[0].tag = "us east".to_owned();
-        assert!(text(lines).unwrap_err().to_string().contains("\"us east\""));
+        lines[0].tag = String::new();
+        assert!(text(lines).unwrap_err().to_string().contains("\"\""));
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub enum Error {
         /// Its significant figures.
         found: u8,
     },
-    /// The name of a series in an interval log would break its lines.
-    #[error("the tag {tag:?} of an interval log holds a comma, a space or a line break")]
+    /// A series of an interval log has no name.
+    #[error("the tag {tag:?} cannot name a series of an interval log")]
     Tag {
         /// The name.
         tag: String,

@@ -152,7 +152,7 @@ impl Store {
             bytes.truncate(header);
             bytes
         };
-        publish(&path, &bytes)?;
+        publish(&path, &quoted(&bytes))?;
         Ok(path)
     }
 
@@ -227,6 +227,32 @@ fn csv_bytes<'a, T: Serialize + 'a>(mut rows: impl Iterator<Item = &'a T>) -> io
     let mut writer = csv::Writer::from_writer(Vec::new());
     rows.try_for_each(|row| writer.serialize(row))?;
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// A text that readers take for a missing value where it stands without quotes.
+///
+/// It may be a region (North America, Namibia); no other field of ours can be it.
+const MISSING: &[u8] = b"NA";
+
+/// The same table with quotes around each field that is [`MISSING`].
+fn quoted(bytes: &[u8]) -> Vec<u8> {
+    let mut table = Vec::with_capacity(bytes.len());
+    let mut is_quoted = false;
+    let mut start = 0;
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b',' | b'\n' if !is_quoted => {
+                let field = &bytes[start..place];
+                let quotes: &[u8] = if field == MISSING { b"\"" } else { b"" };
+                table.extend([quotes, field, quotes, &[*byte]].concat());
+                start = place + 1;
+            }
+            _ => {}
+        }
+    }
+    table.extend(&bytes[start..]);
+    table
 }
 
 /// `NAME.tmp`, beside it.
@@ -341,6 +367,19 @@ mod tests {
         let path = store.write_csv::<Row>("latency.csv", []).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "trial,latency_ns_p50\n");
         assert_eq!(read_csv::<Row>(&path).unwrap(), []);
+    }
+
+    #[test]
+    fn a_region_called_na_is_a_text_and_no_missing_value() {
+        let (_root, store) = store();
+        let rows = [("NA", "a,NA,b"), ("x\"y", "NA"), ("NAN", "")];
+        store.write_csv("regions.csv", &rows).unwrap();
+        let path = store.folder().join("regions.csv");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "\"NA\",\"a,NA,b\"\n\"x\"\"y\",\"NA\"\nNAN,\n");
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(&path).unwrap();
+        let found: Vec<(String, String)> = reader.deserialize().map(Result::unwrap).collect();
+        assert_eq!(found, rows.map(|(one, other)| (one.to_owned(), other.to_owned())));
     }
 
     #[test]

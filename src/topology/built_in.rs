@@ -3,7 +3,7 @@
 use crate::time::Span;
 
 use super::error::Error;
-use super::matrix::Matrix;
+use super::matrix::{MAX_MS, Matrix};
 use super::nearest::nearest;
 use super::profile::{Profile, Table};
 
@@ -13,8 +13,9 @@ struct Entry {
     source: &'static str,
     statistic: &'static str,
     measured: &'static str,
-    /// Whether the row of a region with itself is the round trip between two nodes in it.
-    is_diagonal_used: bool,
+    /// Whether the row of a region with itself is the round trip between two nodes in it; else the
+    /// profile leaves it out.
+    has_diagonal: bool,
     text: &'static str,
 }
 
@@ -39,7 +40,7 @@ const MEASURED: [Entry; 5] = [
         source: "cloudping.co, read from commonwarexyz/monorepo @ dc41a895",
         statistic: "TCP connect: median, p90; spread over days, not within a second",
         measured: "committed 2025-07-17",
-        is_diagonal_used: false,
+        has_diagonal: false,
         text: include_str!("data/aws_cloudping_2025-07_33regions_p50_p90.csv"),
     },
     Entry {
@@ -47,7 +48,7 @@ const MEASURED: [Entry; 5] = [
         source: "cloudping.co, read from rupc/aws-cross-region-latency @ 2deb93b2",
         statistic: "TCP connect: p10, p25, median, p75, p90, p99; spread over days, not within a second",
         measured: "2024-04-19",
-        is_diagonal_used: false,
+        has_diagonal: false,
         text: include_str!("data/aws_cloudping_2024-04-19_21regions_percentiles.csv"),
     },
     Entry {
@@ -55,7 +56,7 @@ const MEASURED: [Entry; 5] = [
         source: "fantoch's authors, vitorenesduarte/fantoch @ aea6e324",
         statistic: "ping between virtual machines over about 1 h: mean, min; no percentiles",
         measured: "committed 2019-09-18",
-        is_diagonal_used: true,
+        has_diagonal: true,
         text: include_str!("data/gcp_fantoch_20regions.csv"),
     },
     Entry {
@@ -63,7 +64,7 @@ const MEASURED: [Entry; 5] = [
         source: "Microsoft (CC-BY-4.0), MicrosoftDocs/azure-docs, azure-network-latency.md",
         statistic: "backbone probes each minute: median, p95, in whole milliseconds",
         measured: "30 days ending 2026-07-30",
-        is_diagonal_used: false,
+        has_diagonal: false,
         text: include_str!("data/azure_docs_2026-07-30_54regions_p50_p95.csv"),
     },
     Entry {
@@ -71,7 +72,7 @@ const MEASURED: [Entry; 5] = [
         source: "IBM, ibm-cloud-docs/vpc @ 3fdff6f6, network-latency.md",
         statistic: "TCP_RR between virtual machines: 30-day mean; zones of one region only",
         measured: "2026-07-18 to 2026-08-16",
-        is_diagonal_used: true,
+        has_diagonal: true,
         text: include_str!("data/ibm_vpc_2026-08-16_interzone_avg.csv"),
     },
 ];
@@ -84,9 +85,13 @@ pub(super) fn all() -> Vec<Profile> {
 /// The built-in profile of this name; `None` if there is none.
 pub(super) fn find(name: &str) -> Result<Option<Profile>, Error> {
     if let Some(span) = name.strip_prefix(UNIFORM) {
-        let rtt = humantime::parse_duration(span)
-            .map_err(|source| Error::Uniform { name: name.to_owned(), source })?;
-        return Ok(Some(uniform(name, rtt.into())));
+        let rtt: Span = humantime::parse_duration(span)
+            .map_err(|source| Error::Uniform { name: name.to_owned(), source })?
+            .into();
+        if rtt > Span::from_millis_f64(MAX_MS) {
+            return Err(Error::TooLong { name: name.to_owned() });
+        }
+        return Ok(Some(uniform(name, rtt)));
     }
     Ok(match name {
         LOOPBACK => Some(loopback()),
@@ -109,16 +114,15 @@ pub(super) fn unknown(name: &str) -> Error {
 }
 
 impl Entry {
-    fn profile(&self) -> Profile {
+    fn matrix(&self) -> Matrix {
         let matrix = Matrix::parse(self.name, self.text)
             .expect("the embedded tables are well formed: a test reads every one");
-        Profile::new(
-            self.name,
-            self.source,
-            self.statistic,
-            self.measured,
-            Table::Matrix { matrix, is_diagonal_used: self.is_diagonal_used },
-        )
+        if self.has_diagonal { matrix } else { matrix.without_diagonal() }
+    }
+
+    fn profile(&self) -> Profile {
+        let table = Table::Matrix(self.matrix());
+        Profile::new(self.name, self.source, self.statistic, self.measured, table)
     }
 }
 
@@ -146,11 +150,12 @@ fn uniform(name: &str, rtt: Span) -> Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::{Jitter, Links};
 
     /// Rows, regions, rows whose other direction differs.
     fn shape(name: &str) -> (usize, usize, usize) {
         let entry = MEASURED.iter().find(|entry| entry.name == name).unwrap();
-        let matrix = Matrix::parse(name, entry.text).unwrap();
+        let matrix = entry.matrix();
         let asymmetric = matrix
             .rows()
             .filter(|(from, to, row)| matrix.row(to, from).is_some_and(|back| back.rtt != row.rtt))
@@ -160,8 +165,8 @@ mod tests {
 
     #[test]
     fn every_table_is_complete_and_nothing_in_it_was_made_symmetric() {
-        assert_eq!(shape("aws-2025-07"), (33 * 33, 33, 1056));
-        assert_eq!(shape("aws-2024-04"), (21 * 21, 21, 418));
+        assert_eq!(shape("aws-2025-07"), (33 * 32, 33, 1056));
+        assert_eq!(shape("aws-2024-04"), (21 * 20, 21, 418));
         assert_eq!(shape("gcp-2019-09"), (20 * 20, 20, 370));
         assert_eq!(shape("azure-2026-07"), (54 * 53, 54, 1538));
         assert_eq!(shape("ibm-2026-08"), (124, 40, 0));
@@ -193,6 +198,33 @@ mod tests {
         assert_eq!(columns("gcp-2019-09"), "min_ms rtt_ms max_ms");
         assert_eq!(columns("azure-2026-07"), "rtt_ms p95_ms");
         assert_eq!(columns("ibm-2026-08"), "rtt_ms");
+    }
+
+    /// A copy has the same pairs, percentiles, links and fits, for every profile that has pairs.
+    #[test]
+    fn a_copy_of_every_table_is_the_same_profile() {
+        for entry in &MEASURED {
+            let profile = entry.profile();
+            let copy = Profile::from_csv("copy.csv", &profile.to_csv(None).unwrap()).unwrap();
+            assert_eq!(copy.table(), profile.table(), "{}", entry.name);
+            let regions: Vec<String> =
+                profile.regions().iter().take(3).map(ToString::to_string).collect();
+            for jitter in [Jitter::None, Jitter::Profile] {
+                // Two replicas in one region too, so that the diagonal counts where there is one.
+                let replicas = [&regions[..], &regions[..1]].concat();
+                let [mine, theirs] = [&copy, &profile]
+                    .map(|profile| Links::new(profile, &replicas, &regions, jitter));
+                match (mine, theirs) {
+                    (Ok(mine), Ok(theirs)) => assert_eq!(mine, theirs, "{}", entry.name),
+                    // IBM has pairs within a region only.
+                    (Err(_), Err(_)) => assert_eq!(entry.name, "ibm-2026-08"),
+                    different => panic!("{}: {different:?}", entry.name),
+                }
+            }
+        }
+        for made_up in [loopback(), lan(), example()] {
+            assert_eq!(made_up.to_csv(None), None);
+        }
     }
 
     #[test]

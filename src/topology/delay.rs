@@ -1,10 +1,14 @@
-//! The distribution of a link's one-way delay: a constant, or a shifted Weibull.
+//! The distribution of a link's one-way delay: a constant, a shifted Weibull, or an empirical one.
 //!
-//! Q(p) = shift + scale · (−ln(1−p))^(1/shape), with shape ≥ 1: what is above the least delay has a
-//! tail no heavier than an exponential one.
+//! A Weibull delay has Q(p) = shift + scale · (−ln(1−p))^(1/shape), with shape ≥ 1: above the least
+//! delay its tail is no heavier than an exponential one.
 //! Backbones of clouds are like that: the published p99 of a round trip is some 5 % above its median.
-//! Quantile and cumulative distribution are closed forms, so that a draw is cheap and a floor exact.
 //!
+//! An empirical delay serves where the tail is heavier: its quantile is a straight line between knots
+//! over the hazard −ln(1−p), so that between two knots the delay is exponential, each time with a mean
+//! of its own, and beyond the last knot it continues as before it.
+//!
+//! Quantile and cumulative distribution are closed forms, so that a draw is cheap and a floor exact.
 //! [`fit`](super::fit) finds the parameters from published percentiles.
 
 use std::fmt;
@@ -21,9 +25,55 @@ const PROBABILITY_MAX: f64 = 1.0 - f64::EPSILON / 2.0;
 pub struct Delay {
     /// The least delay.
     shift: Span,
-    /// In nanoseconds; zero if the delay is constant.
-    scale_ns: f64,
-    shape: f64,
+    above: Above,
+}
+
+/// The distribution of what a delay has above its least.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Above {
+    /// Nothing, always.
+    Nothing,
+    /// A Weibull distribution.
+    Weibull { scale_ns: f64, shape: f64 },
+    /// Straight lines over the hazard through these knots, both ascending; the first is (0, 0).
+    Empirical(Vec<Knot>),
+}
+
+/// A point of an empirical distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Knot {
+    /// −ln(1−p).
+    pub(super) hazard: f64,
+    /// The quantile of p, in nanoseconds.
+    pub(super) ns: f64,
+}
+
+impl Knot {
+    /// The quantile at a hazard between two knots, or beyond the last.
+    pub(super) fn quantile(knots: &[Self], hazard: f64) -> f64 {
+        let after = knots.partition_point(|knot| knot.hazard <= hazard);
+        let [low, high] = Self::around(knots, after);
+        low.ns + (hazard - low.hazard) * (high.ns - low.ns) / (high.hazard - low.hazard)
+    }
+
+    /// The hazard at a time, which is not before the first knot.
+    fn hazard(knots: &[Self], ns: f64) -> f64 {
+        let after = knots.partition_point(|knot| knot.ns <= ns);
+        let [low, high] = Self::around(knots, after);
+        let width = high.ns - low.ns;
+        // The last knots may be at one time: nothing is longer.
+        if width > 0.0 {
+            low.hazard + (ns - low.ns) * (high.hazard - low.hazard) / width
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// The two knots of the line before number `after`.
+    fn around(knots: &[Self], after: usize) -> [Self; 2] {
+        let after = after.clamp(1, knots.len() - 1);
+        [knots[after - 1], knots[after]]
+    }
 }
 
 impl Delay {
@@ -34,7 +84,7 @@ impl Delay {
 
     /// Always the same delay.
     pub const fn constant(delay: Span) -> Self {
-        Self { shift: delay, scale_ns: 0.0, shape: 1.0 }
+        Self { shift: delay, above: Above::Nothing }
     }
 
     /// At least `shift`, and above it a Weibull distribution of this scale and shape.
@@ -44,18 +94,40 @@ impl Delay {
     pub fn weibull(shift: Span, scale_ns: f64, shape: f64) -> Self {
         assert!(scale_ns >= 0.0 && scale_ns.is_finite(), "{scale_ns} ns is no scale");
         assert!(shape >= 1.0 && shape.is_finite(), "a tail of shape {shape} is not thin");
-        Self { shift, scale_ns, shape }
+        if scale_ns > 0.0 {
+            Self { shift, above: Above::Weibull { scale_ns, shape } }
+        } else {
+            Self::constant(shift)
+        }
+    }
+
+    /// Through these knots; the first has the hazard 0 and is the least delay.
+    ///
+    /// # Panics
+    /// If there are fewer than two knots, or they do not ascend.
+    pub(super) fn empirical(knots: &[Knot]) -> Self {
+        assert!(knots.len() >= 2 && knots[0].hazard <= 0.0, "{knots:?} are not a distribution");
+        let ascends = knots
+            .windows(2)
+            .all(|pair| pair[0].hazard < pair[1].hazard && pair[0].ns <= pair[1].ns);
+        assert!(ascends && knots[0].ns >= 0.0, "{knots:?} do not ascend");
+        let shift = nanoseconds(knots[0].ns);
+        let above = |knot: &Knot| Knot { ns: knot.ns - knots[0].ns, ..*knot };
+        Self { shift, above: Above::Empirical(knots.iter().map(above).collect()) }
     }
 
     /// The delay that is not exceeded with this probability; of 0 the least, and of 1 what is exceeded
     /// once in 2^53.
     #[inline]
     pub fn quantile(&self, probability: f64) -> Span {
-        if self.is_constant() {
-            return self.shift;
+        let hazard = || -(-probability.clamp(0.0, PROBABILITY_MAX)).ln_1p();
+        match &self.above {
+            Above::Nothing => self.shift,
+            Above::Weibull { scale_ns, shape } => {
+                self.shift + nanoseconds(scale_ns * hazard().powf(shape.recip()))
+            }
+            Above::Empirical(knots) => self.shift + nanoseconds(Knot::quantile(knots, hazard())),
         }
-        let hazard = -(-probability.clamp(0.0, PROBABILITY_MAX)).ln_1p();
-        self.shift + nanoseconds(self.scale_ns * hazard.powf(self.shape.recip()))
     }
 
     /// The probability that a delay is not longer than `delay`.
@@ -63,11 +135,12 @@ impl Delay {
         if delay < self.shift {
             return 0.0;
         }
-        if self.is_constant() {
-            return 1.0;
+        let above_ns = (delay - self.shift).0 as f64;
+        match &self.above {
+            Above::Nothing => 1.0,
+            Above::Weibull { scale_ns, shape } => -(-(above_ns / scale_ns).powf(*shape)).exp_m1(),
+            Above::Empirical(knots) => -(-Knot::hazard(knots, above_ns)).exp_m1(),
         }
-        let above = (delay - self.shift).0 as f64 / self.scale_ns;
-        -(-above.powf(self.shape)).exp_m1()
     }
 
     /// The median.
@@ -92,8 +165,8 @@ impl Delay {
     }
 
     /// Whether every draw is the same.
-    pub fn is_constant(&self) -> bool {
-        self.scale_ns <= 0.0
+    pub const fn is_constant(&self) -> bool {
+        matches!(self.above, Above::Nothing)
     }
 
     /// Whether every draw is zero: such a link need not be emulated.
@@ -104,12 +177,18 @@ impl Delay {
 
 impl fmt::Display for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_constant() {
-            return write!(f, "always {}", self.shift);
+        let shift = self.shift;
+        match &self.above {
+            Above::Nothing => write!(f, "always {shift}"),
+            Above::Weibull { scale_ns, shape } => {
+                let scale_ms = scale_ns / 1e6;
+                write!(f, "{shift} and a Weibull delay of scale {scale_ms:.3}ms and shape {shape}")
+            }
+            Above::Empirical(_) => {
+                let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| self.quantile(share));
+                write!(f, "an empirical delay of at least {shift}, p50 {p50}, p90 {p90}, p99 {p99}")
+            }
         }
-        let scale_ms = self.scale_ns / 1e6;
-        let (shift, shape) = (self.shift, self.shape);
-        write!(f, "{shift} and a Weibull delay of scale {scale_ms:.3}ms and shape {shape}")
     }
 }
 
@@ -167,6 +246,52 @@ mod tests {
                 assert!((found - probability).abs() < 1e-5, "{shape} {probability}: {found}");
             }
         }
+    }
+
+    /// A core of a millisecond around 25 ms, and one delay of a hundred near 500 ms.
+    fn heavy() -> Delay {
+        let knot =
+            |probability: f64, ms: f64| Knot { hazard: -(1.0 - probability).ln(), ns: ms * MS };
+        Delay::empirical(&[knot(0.0, 24.0), knot(0.5, 25.0), knot(0.98, 26.0), knot(0.99, 500.0)])
+    }
+
+    #[test]
+    fn an_empirical_delay_goes_through_its_knots() {
+        let delay = heavy();
+        assert_eq!(delay.least(), ms(24));
+        for (probability, expected) in [(0.0, 24), (0.5, 25), (0.98, 26), (0.99, 500)] {
+            let found = delay.quantile(probability);
+            assert!(found.0.abs_diff(ms(expected).0) <= 1, "{probability}: {found}");
+        }
+        // Half of the hazard between two knots is half of the way.
+        let middle = 1.0 - (0.02_f64 * 0.01).sqrt();
+        assert!(delay.quantile(middle).0.abs_diff(ms(263).0) <= 1);
+        // Beyond the last knot the line goes on: at half of its share as much again.
+        assert!(delay.quantile(0.995).0.abs_diff(ms(974).0) <= 1);
+        assert!(delay.cdf(ms(24) - Span(1)) <= 0.0 && !delay.is_constant());
+    }
+
+    #[test]
+    fn an_empirical_distribution_undoes_its_quantile() {
+        let delay = heavy();
+        for thousandth in 1..1000 {
+            let probability = f64::from(thousandth) / 1000.0;
+            let found = delay.cdf(delay.quantile(probability));
+            assert!((found - probability).abs() < 1e-5, "{probability}: {found}");
+        }
+        let bytes = postcard::to_stdvec(&delay).unwrap();
+        assert_eq!(postcard::from_bytes::<Delay>(&bytes).unwrap(), delay);
+        let (shorter, taken) = delay.shorter_by(ms(30));
+        assert_eq!((shorter.quantile(0.99) + taken, taken), (delay.quantile(0.99), ms(24)));
+    }
+
+    #[test]
+    fn knots_at_one_time_hold_what_lies_between_them() {
+        let knot = |hazard, ms| Knot { hazard, ns: ms * MS };
+        let delay = Delay::empirical(&[knot(0.0, 1.0), knot(1.0, 2.0), knot(2.0, 2.0)]);
+        assert!((delay.cdf(ms(2)) - 1.0).abs() < f64::EPSILON, "nothing is longer");
+        assert!((delay.cdf(ms(2) - Span(1)) - (1.0 - (-1.0_f64).exp())).abs() < 1e-5);
+        assert_eq!(delay.quantile(1.0), ms(2));
     }
 
     #[test]

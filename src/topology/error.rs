@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::region::NameProblem;
+
 /// Why there is no profile, or no delay.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,6 +28,22 @@ pub enum Error {
         /// What is wrong with the text after the colon.
         #[source]
         source: humantime::DurationError,
+    },
+    /// `uniform:` with a round trip that nobody has.
+    #[error("{name:?} is a round trip of more than an hour: write one like `uniform:20ms`")]
+    TooLong {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file is no text, or in an encoding that is not ours.
+    #[error(
+        "{path}:{line}: this is not UTF-8: save the file as UTF-8, or convert it, such as with `iconv -f latin1 -t utf-8`"
+    )]
+    Encoding {
+        /// Its path.
+        path: String,
+        /// The first line that cannot be read, from 1.
+        line: usize,
     },
     /// The file could not be read.
     #[error(
@@ -78,7 +96,9 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RowProblem {
     /// The first line is no header.
-    #[error("the header begins with {found:?}: it must begin with `from,to,rtt_ms`")]
+    #[error(
+        "the header begins with {found:?}: it must begin with `from,to,rtt_ms`; `flexpaxos profiles import --help` reads square matrices and other columns, units and delimiters"
+    )]
     Header {
         /// What it begins with.
         found: String,
@@ -86,6 +106,22 @@ pub enum RowProblem {
     /// There is a header and nothing else, or nothing at all.
     #[error("the file has no row: add one line `from,to,rtt_ms` for each direction of each pair")]
     NoRow,
+    /// A quote that does not end on its line.
+    #[error(
+        "a quote is not closed, or something follows it: a quote inside quotes is written twice"
+    )]
+    OpenQuote,
+    /// A column without a meaning.
+    #[error(
+        "column {column:?} is unknown{}: known are from, to, rtt_ms, min_ms, max_ms, percentiles such as p90_ms and p99.9_ms, and avg_ms and mdev_ms, which are not used; `flexpaxos profiles import` reads other names and units",
+        did_you_mean(near.as_slice())
+    )]
+    UnknownColumn {
+        /// Its name.
+        column: String,
+        /// What it may have meant.
+        near: Vec<String>,
+    },
     /// Two columns say the same thing.
     #[error("column {column:?} repeats an earlier column: remove one")]
     RepeatedColumn {
@@ -101,18 +137,24 @@ pub enum RowProblem {
         column: String,
     },
     /// Too few fields, or too many.
-    #[error("the row has {found} fields where the header has {expected}: give as many")]
+    #[error(
+        "the row has {found} fields where the header has {expected}: give as many, and write numbers with a point and without separators of thousands"
+    )]
     FieldCount {
         /// The fields of the row.
         found: usize,
         /// The fields of the header.
         expected: usize,
     },
-    /// A region without a name.
-    #[error("the region in column {column:?} is empty: name it")]
-    NoRegion {
+    /// A region whose name some table would lose.
+    #[error("the region {name:?} in column {column:?}: {problem}")]
+    Region {
         /// The column.
         column: &'static str,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: NameProblem,
     },
     /// Not a number, or none that a round trip can have.
     #[error(

@@ -1,27 +1,38 @@
-//! A table of round trips between regions, read from CSV.
+//! A table of round trips between regions, read from CSV and written as CSV.
 //!
 //! The header begins with `from,to,rtt_ms`.
 //! Further columns named `min_ms` or `p` and a number (`p90_ms`, `p99.9_ms`) are the distribution;
 //! `rtt_ms` is its median unless the row has a `p50_ms`.
 //! `max_ms` must ascend too but is never drawn: one outlier is no percentile.
-//! An empty field of those is "not measured"; all other columns, such as `avg_ms`, are not used.
-//! Blank lines and lines that begin with `#` are skipped, quotes around a field are taken off; a
-//! field cannot contain a comma.
+//! `avg_ms` and `mdev_ms`, which sources publish too, are not used.
+//! An empty field of those is "not measured"; any other column is an error, because whoever wrote it
+//! expected it to count.
+//! Blank lines and lines that begin with `#` are skipped; quotes and spaces around a field are taken off.
+//!
+//! The row of a region with itself is the round trip between two nodes in it.
+//! Where there is none, two nodes in that region have no delay between them.
 //!
 //! Every line is checked here, so a profile that exists is well formed.
 //! What is absent stays absent: no row is derived from another one.
+//! What is [written](Matrix::to_csv) is read as an equal table.
 
 use std::collections::BTreeMap;
 
 use crate::time::Span;
 
 use super::error::{Error, RowProblem};
+use super::fields::{Record, records, written};
+use super::nearest::nearest;
+use super::region::check_name;
 
 /// The median's place in a distribution.
 const MEDIAN: f64 = 0.5;
 
 /// The longest round trip accepted: beyond an hour the unit was another one.
-const MAX_MS: f64 = 3_600_000.0;
+pub(super) const MAX_MS: f64 = 3_600_000.0;
+
+/// Columns that sources publish and that say nothing of how delays are drawn.
+const UNUSED: [&str; 2] = ["avg_ms", "mdev_ms"];
 
 /// Round trips by (from, to), as indices into the sorted regions.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +40,11 @@ pub(super) struct Matrix {
     regions: Vec<String>,
     rows: BTreeMap<(usize, usize), Row>,
     columns: Vec<String>,
-    ignored: Vec<String>,
+    unused: Vec<String>,
 }
+
+/// (probability, round trip), ascending.
+type Quantiles = Vec<(f64, Span)>;
 
 /// One direction of one pair.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,15 +52,20 @@ pub(super) struct Row {
     /// The figure of `rtt_ms`.
     pub(super) rtt: Span,
     /// The distribution of the round trip: (probability, round trip), ascending, never empty.
-    pub(super) quantiles: Vec<(f64, Span)>,
+    pub(super) quantiles: Quantiles,
+    /// The figure of `max_ms`.
+    max: Option<Span>,
+    /// The figures of the columns that are not used.
+    unused: Vec<Option<Span>>,
 }
 
 /// What the header says of the columns after the first three.
-struct Header {
+pub(super) struct Header {
     field_count: usize,
     /// The columns of the distribution by ascending probability, `rtt_ms` among them.
     levels: Vec<Level>,
-    ignored: Vec<String>,
+    /// The places of the columns that are not used.
+    unused: Vec<(String, usize)>,
 }
 
 struct Level {
@@ -56,35 +75,65 @@ struct Level {
 }
 
 /// A row as it stands in the file.
-struct Line {
-    number: usize,
-    from: String,
-    to: String,
-    row: Row,
+pub(super) struct Line {
+    pub(super) number: usize,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) row: Row,
 }
 
 impl Matrix {
     /// Reads a table; `file` is for the messages.
     pub(super) fn parse(file: &str, text: &str) -> Result<Self, Error> {
-        let at = |line: usize| {
-            move |problem| Error::Row { file: file.to_owned(), line, problem: Box::new(problem) }
+        let read = || {
+            let records = records(text, ',')?;
+            let (first, rest) = records.split_first().ok_or((1, RowProblem::NoRow))?;
+            let header = Header::parse(&first.fields).map_err(|problem| (first.line, problem))?;
+            let line =
+                |record: &Record| header.row(record).map_err(|problem| (record.line, problem));
+            let lines: Vec<Line> = rest.iter().map(line).collect::<Result<_, _>>()?;
+            if lines.is_empty() {
+                return Err((first.line, RowProblem::NoRow));
+            }
+            Self::from_lines(&header, lines)
         };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
-            .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-        let (number, first) = lines.next().ok_or_else(|| at(1)(RowProblem::NoRow))?;
-        let header = Header::parse(&fields(first)).map_err(at(number))?;
-        let mut rows = Vec::new();
-        for (number, line) in lines {
-            rows.push(header.row(number, &fields(line)).map_err(at(number))?);
+        read().map_err(|(line, problem)| Error::Row {
+            file: file.to_owned(),
+            line,
+            problem: Box::new(problem),
+        })
+    }
+
+    /// The table as text that [`Self::parse`] reads; only the rows of one region if it is named.
+    pub(super) fn to_csv(&self, from: Option<&str>) -> String {
+        let has_median = self.rows.values().any(|row| row.quantile(MEDIAN) != Some(row.rtt));
+        let columns: Vec<(&str, f64)> = self
+            .columns
+            .iter()
+            .map(String::as_str)
+            .filter(|column| *column != "rtt_ms" && (has_median || !is_median(column)))
+            .filter_map(|column| Some((column, probability(column).ok()??)))
+            .collect();
+        let names: Vec<&str> = columns
+            .iter()
+            .map(|(column, _)| *column)
+            .chain(self.unused.iter().map(String::as_str))
+            .collect();
+        let mut text = [&["from", "to", "rtt_ms"], &names[..]].concat().join(",") + "\n";
+        for (origin, to, row) in self.rows() {
+            if from.is_some_and(|from| from != origin) {
+                continue;
+            }
+            let mut fields = vec![written(origin), written(to), milliseconds(row.rtt)];
+            let levels = columns.iter().map(|(_, probability)| {
+                if *probability < 1.0 { row.quantile(*probability) } else { row.max }
+            });
+            let figures = levels.chain(row.unused.iter().copied());
+            fields.extend(figures.map(|span| span.map(milliseconds).unwrap_or_default()));
+            text.push_str(&fields.join(","));
+            text.push('\n');
         }
-        if rows.is_empty() {
-            return Err(at(number)(RowProblem::NoRow));
-        }
-        Self::from_lines(&header, rows).map_err(|(line, problem)| at(line)(problem))
+        text
     }
 
     /// The row, or `None` if a region or the pair is absent.
@@ -106,9 +155,9 @@ impl Matrix {
         &self.columns
     }
 
-    /// The columns that were not used.
-    pub(super) fn ignored(&self) -> &[String] {
-        &self.ignored
+    /// The columns that are not used.
+    pub(super) fn unused(&self) -> &[String] {
+        &self.unused
     }
 
     /// Every row, by its regions.
@@ -117,18 +166,28 @@ impl Matrix {
         self.rows.iter().map(move |((from, to), row)| (name(*from), name(*to), row))
     }
 
+    /// Takes away the rows of regions with themselves.
+    pub(super) fn without_diagonal(mut self) -> Self {
+        self.rows.retain(|(from, to), _| from != to);
+        self
+    }
+
     fn index(&self, region: &str) -> Option<usize> {
         self.regions.binary_search_by(|known| known.as_str().cmp(region)).ok()
     }
 
-    fn from_lines(header: &Header, lines: Vec<Line>) -> Result<Self, (usize, RowProblem)> {
+    /// The table of these lines; with an error the number of the line.
+    pub(super) fn from_lines(
+        header: &Header,
+        lines: Vec<Line>,
+    ) -> Result<Self, (usize, RowProblem)> {
         let mut regions: Vec<String> =
             lines.iter().flat_map(|line| [line.from.clone(), line.to.clone()]).collect();
         regions.sort_unstable();
         regions.dedup();
         let columns = header.levels.iter().map(|level| level.column.clone()).collect();
-        let ignored = header.ignored.clone();
-        let mut matrix = Self { regions, rows: BTreeMap::new(), columns, ignored };
+        let unused = header.unused.iter().map(|(column, _)| column.clone()).collect();
+        let mut matrix = Self { regions, rows: BTreeMap::new(), columns, unused };
         let mut first_lines = BTreeMap::new();
         for Line { number, from, to, row } in lines {
             let known = "every region of a row was collected above";
@@ -142,17 +201,29 @@ impl Matrix {
     }
 }
 
+impl Row {
+    fn quantile(&self, probability: f64) -> Option<Span> {
+        self.quantiles.iter().find(|level| is(level.0, probability)).map(|level| level.1)
+    }
+}
+
 impl Header {
-    fn parse(names: &[&str]) -> Result<Self, RowProblem> {
+    pub(super) fn parse(names: &[String]) -> Result<Self, RowProblem> {
         if names.len() < 3 || names[..3] != ["from", "to", "rtt_ms"] {
             let found = names[..names.len().min(3)].join(",");
             return Err(RowProblem::Header { found });
         }
-        let mut header = Self { field_count: names.len(), levels: Vec::new(), ignored: Vec::new() };
+        let mut header = Self { field_count: names.len(), levels: Vec::new(), unused: Vec::new() };
         for (index, name) in names.iter().enumerate().skip(3) {
             match probability(name)? {
                 Some(probability) => header.add(probability, name, index)?,
-                None => header.ignored.push((*name).to_owned()),
+                None if names[..index].contains(name) => {
+                    return Err(RowProblem::RepeatedColumn { column: name.clone() });
+                }
+                None if UNUSED.contains(&name.as_str()) => {
+                    header.unused.push((name.clone(), index));
+                }
+                None => return Err(unknown(name)),
             }
         }
         if header.levels.iter().all(|level| !is(level.probability, MEDIAN)) {
@@ -171,28 +242,34 @@ impl Header {
         Ok(())
     }
 
-    fn row(&self, number: usize, fields: &[&str]) -> Result<Line, RowProblem> {
+    pub(super) fn row(&self, Record { line, fields }: &Record) -> Result<Line, RowProblem> {
         if fields.len() != self.field_count {
             let (found, expected) = (fields.len(), self.field_count);
             return Err(RowProblem::FieldCount { found, expected });
         }
-        for (column, index) in [("from", 0), ("to", 1)] {
-            if fields[index].is_empty() {
-                return Err(RowProblem::NoRegion { column });
-            }
+        for (column, name) in [("from", &fields[0]), ("to", &fields[1])] {
+            check_name(name).map_err(|problem| {
+                let name = name.clone();
+                RowProblem::Region { column, name, problem }
+            })?;
         }
-        let rtt = round_trip("rtt_ms", fields[2])?;
-        let quantiles = self.quantiles(fields)?;
-        let (from, to) = (fields[0].to_owned(), fields[1].to_owned());
-        Ok(Line { number, from, to, row: Row { rtt, quantiles } })
+        let unused = self.unused.iter().map(|(column, index)| match fields[*index].as_str() {
+            "" => Ok(None),
+            text => round_trip(column, text).map(Some),
+        });
+        let unused = unused.collect::<Result<_, _>>()?;
+        let rtt = round_trip("rtt_ms", &fields[2])?;
+        let (quantiles, max) = self.quantiles(fields)?;
+        let (from, to) = (fields[0].clone(), fields[1].clone());
+        Ok(Line { number: *line, from, to, row: Row { rtt, quantiles, max, unused } })
     }
 
-    fn quantiles(&self, fields: &[&str]) -> Result<Vec<(f64, Span)>, RowProblem> {
-        let mut quantiles = Vec::new();
+    fn quantiles(&self, fields: &[String]) -> Result<(Quantiles, Option<Span>), RowProblem> {
+        let (mut quantiles, mut max) = (Vec::new(), None);
         let mut below: Option<(&str, &str, Span)> = None;
         for level in &self.levels {
-            let (column, text) = match fields[level.index] {
-                "" if is(level.probability, MEDIAN) => ("rtt_ms", fields[2]),
+            let (column, text) = match fields[level.index].as_str() {
+                "" if is(level.probability, MEDIAN) => ("rtt_ms", fields[2].as_str()),
                 "" => continue,
                 text => (level.column.as_str(), text),
             };
@@ -210,13 +287,15 @@ impl Header {
             below = Some((column, text, span));
             if level.probability < 1.0 {
                 quantiles.push((level.probability, span));
+            } else {
+                max = Some(span);
             }
         }
-        Ok(quantiles)
+        Ok((quantiles, max))
     }
 }
 
-/// The place of a column in the distribution; `None` for a column that is not used.
+/// The place of a column in the distribution; `None` for a column that is not of it.
 fn probability(column: &str) -> Result<Option<f64>, RowProblem> {
     let percent: Option<f64> = match column {
         "min_ms" => return Ok(Some(0.0)),
@@ -233,6 +312,28 @@ fn probability(column: &str) -> Result<Option<f64>, RowProblem> {
     }
 }
 
+fn is_median(column: &str) -> bool {
+    probability(column).is_ok_and(|place| place.is_some_and(|place| is(place, MEDIAN)))
+}
+
+/// The error for a column that has no meaning, with those that it may have meant.
+fn unknown(column: &str) -> RowProblem {
+    let lower = column.to_lowercase();
+    let digits: String =
+        lower.trim_start_matches('p').chars().take_while(char::is_ascii_digit).collect();
+    let is_percentile = lower.starts_with('p') && !digits.is_empty();
+    let is_other_unit = ["_us", "_ns", "_s"].iter().any(|unit| lower.ends_with(unit));
+    let known = ["rtt_ms", "min_ms", "max_ms", "avg_ms", "mdev_ms", "p50_ms", "p90_ms", "p99_ms"];
+    let near = match () {
+        // Another unit is no slip: the figures would have to change too.
+        () if is_other_unit => Vec::new(),
+        () if known.contains(&lower.as_str()) => vec![lower],
+        () if is_percentile => vec![format!("p{digits}_ms")],
+        () => nearest(&lower, known),
+    };
+    RowProblem::UnknownColumn { column: column.to_owned(), near }
+}
+
 /// Whether two columns have the same place.
 fn is(a: f64, b: f64) -> bool {
     a.total_cmp(&b).is_eq()
@@ -245,14 +346,10 @@ fn round_trip(column: &str, text: &str) -> Result<Span, RowProblem> {
     }
 }
 
-fn fields(line: &str) -> Vec<&str> {
-    line.split(',').map(unquoted).collect()
-}
-
-/// Spreadsheets put quotes around names.
-fn unquoted(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
+/// To the nanosecond, with no digit more than that takes.
+pub(super) fn milliseconds(span: Span) -> String {
+    let text = format!("{}.{:06}", span.0 / 1_000_000, span.0 % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -302,7 +399,7 @@ mod tests {
         );
         let matrix = Matrix::parse("t.csv", text).unwrap();
         assert_eq!(matrix.columns().join(" "), "min_ms p10_ms rtt_ms p90_ms p99.5_ms");
-        assert_eq!(matrix.ignored(), ["avg_ms"]);
+        assert_eq!(matrix.unused(), ["avg_ms"]);
     }
 
     #[test]
@@ -334,7 +431,17 @@ mod tests {
             ("from,to\na,b\n", "t.csv:1: the header begins with \"from,to\""),
             ("from,to,rtt_ms\na,b\n", "t.csv:2: the row has 2 fields where the header has 3"),
             ("from,to,rtt_ms\na,b,1,2\n", "t.csv:2: the row has 4 fields"),
-            ("from,to,rtt_ms\na,,1\n", "t.csv:2: the region in column \"to\" is empty"),
+            (
+                "from,to,rtt_ms\na,,1\n",
+                "t.csv:2: the region \"\" in column \"to\": a region needs a name",
+            ),
+            (
+                "from,to,rtt_ms\n=1+1,b,1\n",
+                "t.csv:2: the region \"=1+1\" in column \"from\": it begins",
+            ),
+            ("from,to,rtt_ms\n\"a,b,1\n", "t.csv:2: a quote is not closed"),
+            ("from,to,rtt_ms,rtt_ms\na,b,1,1\n", "t.csv:1: column \"rtt_ms\" repeats"),
+            ("from,to,rtt_ms,avg_ms\na,b,1,x\n", "t.csv:2: avg_ms = \"x\""),
             ("from,to,rtt_ms\na,b,1\na,c,\n", "t.csv:3: rtt_ms = \"\" is no round trip"),
             ("from,to,rtt_ms\na,b,-1\n", "t.csv:2: rtt_ms = \"-1\""),
             ("from,to,rtt_ms\na,b,NaN\n", "t.csv:2: rtt_ms = \"NaN\""),
@@ -354,5 +461,51 @@ mod tests {
         for (text, expected) in cases {
             assert!(refused(text).starts_with(expected), "{text:?}: {}", refused(text));
         }
+    }
+
+    /// A column that would be read over in silence is a percentile that its writer expects to count.
+    #[test]
+    fn an_unknown_column_is_refused_with_the_known_ones() {
+        for (column, near) in [
+            ("p99", "did you mean p99_ms?"),
+            ("P99_ms", "did you mean p99_ms?"),
+            ("p50", "did you mean p50_ms?"),
+            ("Max_ms", "did you mean max_ms?"),
+            ("stddev_ms", "known are"),
+            ("p99_us", "known are"),
+        ] {
+            let message = refused(&format!("from,to,rtt_ms,{column}\na,b,1,2\n"));
+            assert!(message.starts_with(&format!("t.csv:1: column {column:?} is")), "{message}");
+            for phrase in [near, "min_ms, max_ms", "such as p90_ms", "`flexpaxos profiles import"] {
+                assert!(message.contains(phrase), "{phrase} in {message}");
+            }
+        }
+        assert!(!refused("from,to,rtt_ms,p99_us\na,b,1,2\n").contains("did you mean"));
+    }
+
+    #[test]
+    fn what_is_written_is_an_equal_table() {
+        for text in [
+            "from,to,rtt_ms\na,b,1.5\nb,a,0\na,a,0.000001\n",
+            "from,to,rtt_ms,mdev_ms,min_ms,p90_ms,max_ms\na,b,5,3,,8,\nb,a,5.125,,1,,70\n",
+            "from,to,rtt_ms,p50_ms,p99.9_ms\na,b,9,5,8\nb,a,7,,8\n",
+            "from,to,rtt_ms\n\"a, b\",NA,1\nNA,\"a, b\",2\n\"#x\",\"q\"\"q\",3\n",
+            "\u{feff}from, to, rtt_ms\r\"a\" , b, 1e3\r",
+        ] {
+            let table = Matrix::parse("t.csv", text).unwrap();
+            let again = Matrix::parse("t.csv", &table.to_csv(None)).unwrap();
+            assert_eq!(again, table, "{text}\n{}", table.to_csv(None));
+        }
+        let table = Matrix::parse("t.csv", "from,to,rtt_ms\na,b,1\nb,a,2\n").unwrap();
+        assert_eq!(table.to_csv(Some("b")), "from,to,rtt_ms\nb,a,2\n");
+    }
+
+    /// A control: three digits, as the profiles were once copied, are another table.
+    #[test]
+    fn a_rounded_copy_is_another_table() {
+        let table = Matrix::parse("t.csv", "from,to,rtt_ms,p90_ms\na,b,1.2345,2\n").unwrap();
+        let rounded = Matrix::parse("t.csv", "from,to,rtt_ms\na,b,1.234\n").unwrap();
+        assert_ne!(table, rounded);
+        assert_eq!(table.to_csv(None), "from,to,rtt_ms,p90_ms\na,b,1.2345,2\n");
     }
 }

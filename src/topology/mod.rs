@@ -17,10 +17,12 @@
 mod built_in;
 mod delay;
 pub use delay::Delay;
+mod empirical;
 mod error;
 pub use error::{Error, RowProblem, UnknownRegion};
+mod fields;
 mod fit;
-pub use fit::{Fit, SHAPE_DEFAULT};
+pub use fit::{Fit, MISS_MAX, SHAPE_DEFAULT};
 pub mod floor;
 pub use floor::medians::{
     best_leader, classic_floor, multi_floor, nearest_first, nearest_replica, phase1_span_among,
@@ -29,10 +31,16 @@ pub use floor::medians::{
 pub use floor::{Floor, floors};
 mod links;
 pub use links::{Links, Site};
+mod import;
+pub use import::{ImportError, Imported, Shape, Unit, import};
 mod matrix;
+mod misses;
+pub use misses::Miss;
 mod nearest;
 mod pair;
 pub use pair::{LevelError, Misses, Pair};
 mod profile;
 pub use profile::{Jitter, Profile};
+mod region;
+pub use region::{NAME_MAX, NameProblem, check_name};
 mod sum;

@@ -38,11 +38,7 @@ impl Pair {
 
     /// The error at each published percentile; none at the median.
     pub fn errors(&self) -> impl Iterator<Item = LevelError> {
-        self.published.iter().map(|(probability, published)| LevelError {
-            probability: *probability,
-            published: *published,
-            fitted: self.fit.round_trip(*probability),
-        })
+        self.fit.errors(&self.published)
     }
 }
 

@@ -1,5 +1,8 @@
 //! A latency profile: round trips between regions, and where they come from.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Span;
@@ -21,6 +24,8 @@ pub struct Profile {
     source: String,
     statistic: String,
     measured: String,
+    /// The file that it was read from.
+    path: Option<PathBuf>,
     table: Table,
 }
 
@@ -31,8 +36,7 @@ pub enum Jitter {
     /// Every packet of a link takes the same time: half of `rtt_ms`.
     #[default]
     None,
-    /// Delays are such that round trips have the profile's percentiles, as nearly as a thin-tailed
-    /// distribution can: see [`Fit`].
+    /// Delays are such that round trips have the profile's percentiles: see [`Fit`].
     ///
     /// A profile without percentiles has no jitter to follow.
     /// Where only a minimum and a mean are known (`gcp-2019-09`), the mean stands for the median, and
@@ -46,38 +50,51 @@ pub(super) enum Table {
     /// The same between any two different nodes, whatever their regions are called.
     Uniform(Span),
     /// One row a direction of a pair of regions.
-    Matrix {
-        /// The rows.
-        matrix: Matrix,
-        /// Whether the row of a region with itself is the round trip between two nodes in it.
-        is_diagonal_used: bool,
-    },
+    Matrix(Matrix),
 }
 
 impl Profile {
     /// The built-in profile of this name, or else the CSV file at this path.
     pub fn load(name_or_path: &str) -> Result<Self, Error> {
+        Self::load_beside(Path::new(""), name_or_path)
+    }
+
+    /// The built-in profile of this name, or else the CSV file at this path from `folder`, whatever its
+    /// name ends in.
+    ///
+    /// A built-in name wins over a file of that name.
+    pub fn load_beside(folder: &Path, name_or_path: &str) -> Result<Self, Error> {
         if let Some(profile) = built_in::find(name_or_path)? {
             return Ok(profile);
         }
-        match std::fs::read_to_string(name_or_path) {
-            Ok(text) => Self::from_csv(name_or_path, &text),
-            Err(_) if !looks_like_a_path(name_or_path) => Err(built_in::unknown(name_or_path)),
-            Err(source) => Err(Error::Unreadable { path: name_or_path.to_owned(), source }),
+        let path = folder.join(name_or_path);
+        let name = path.to_string_lossy().into_owned();
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let profile = Self::from_csv(&name, &utf8(&name, bytes)?)?;
+                Ok(Self { path: Some(path), ..profile })
+            }
+            Err(source)
+                if source.kind() == io::ErrorKind::NotFound && !looks_like_a_path(name_or_path) =>
+            {
+                Err(built_in::unknown(name_or_path))
+            }
+            Err(source) => Err(Error::Unreadable { path: name, source }),
         }
     }
 
     /// The profile in the text of a CSV file; `name` is its path, for messages.
-    ///
-    /// The row of a region with itself, where there is one, is the round trip between two nodes in it.
     pub fn from_csv(name: &str, text: &str) -> Result<Self, Error> {
-        let matrix = Matrix::parse(name, text)?;
+        Ok(Self::of_matrix(name, Matrix::parse(name, text)?))
+    }
+
+    /// The profile of a table that somebody gave.
+    pub(super) fn of_matrix(name: &str, matrix: Matrix) -> Self {
         let mut statistic = matrix.columns().join(", ");
-        if !matrix.ignored().is_empty() {
-            statistic = format!("{statistic}; not used: {}", matrix.ignored().join(", "));
+        if !matrix.unused().is_empty() {
+            statistic = format!("{statistic}; not used: {}", matrix.unused().join(", "));
         }
-        let table = Table::Matrix { matrix, is_diagonal_used: true };
-        Ok(Self::new(name, name, &statistic, "not stated", table))
+        Self::new(name, name, &statistic, "not stated", Table::Matrix(matrix))
     }
 
     /// Every profile that ships with flexpaxos, and `uniform:20ms` as the example of its kind.
@@ -97,6 +114,7 @@ impl Profile {
             source: source.to_owned(),
             statistic: statistic.to_owned(),
             measured: measured.to_owned(),
+            path: None,
             table,
         }
     }
@@ -104,6 +122,11 @@ impl Profile {
     /// The name that [`Self::load`] takes.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file that it was read from, if it was.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Who measured it, and where it was read.
@@ -125,7 +148,7 @@ impl Profile {
     pub fn regions(&self) -> Vec<&str> {
         match &self.table {
             Table::Uniform(_) => Vec::new(),
-            Table::Matrix { matrix, .. } => matrix.regions().iter().map(String::as_str).collect(),
+            Table::Matrix(matrix) => matrix.regions().iter().map(String::as_str).collect(),
         }
     }
 
@@ -138,16 +161,40 @@ impl Profile {
     pub fn has_region(&self, region: &str) -> bool {
         match &self.table {
             Table::Uniform(_) => true,
-            Table::Matrix { matrix, .. } => matrix.has_region(region),
+            Table::Matrix(matrix) => matrix.has_region(region),
         }
     }
 
-    /// The published round trip of the row (from, to), also where links do not use it.
+    /// The rows as the text of a CSV file, from one region alone if it is named; nothing where there is
+    /// no table.
+    ///
+    /// [`Self::from_csv`] reads it as an equal table.
+    pub fn to_csv(&self, from: Option<&str>) -> Option<String> {
+        match &self.table {
+            Table::Uniform(_) => None,
+            Table::Matrix(matrix) => Some(matrix.to_csv(from)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Whether two nodes may be in this region, with a round trip between them that is known.
+    pub fn has_round_trip_within(&self, region: &str) -> bool {
+        match &self.table {
+            Table::Uniform(_) => true,
+            Table::Matrix(matrix) => matrix.row(region, region).is_some(),
+        }
+    }
+
+    /// The published round trip of the row (from, to).
     pub fn rtt(&self, from: &str, to: &str) -> Result<Span, Error> {
         self.check_regions([from, to])?;
         match &self.table {
             Table::Uniform(rtt) => Ok(*rtt),
-            Table::Matrix { matrix, .. } => match matrix.row(from, to) {
+            Table::Matrix(matrix) => match matrix.row(from, to) {
                 Some(row) => Ok(row.rtt),
                 None => Err(self.missing(from, to)),
             },
@@ -156,9 +203,10 @@ impl Profile {
 
     /// The delay from a node in `from` to another node in `to`: half of the row (from, to).
     ///
-    /// Two nodes of one region use the row of the region with itself where that is a round trip
-    /// between nodes, else there is no delay between them: the AWS diagonal includes the service end
-    /// point, and Azure has none.
+    /// Two nodes of one region use the row of the region with itself where there is one, else there is
+    /// no delay between them.
+    /// The AWS profiles leave out the rows of their source, which include the service end point, and
+    /// Azure has none.
     pub fn one_way(&self, from: &str, to: &str, jitter: Jitter) -> Result<Delay, Error> {
         self.check_regions([from, to])?;
         self.delay(from, to, jitter).ok_or_else(|| self.missing(from, to))
@@ -166,34 +214,43 @@ impl Profile {
 
     /// As [`Self::one_way`], of known regions; `None` if the row is missing.
     pub(super) fn delay(&self, from: &str, to: &str, jitter: Jitter) -> Option<Delay> {
-        let (matrix, is_diagonal_used) = match &self.table {
+        let matrix = match &self.table {
             Table::Uniform(rtt) => return Some(Delay::constant(half(*rtt))),
-            Table::Matrix { matrix, is_diagonal_used } => (matrix, *is_diagonal_used),
+            Table::Matrix(matrix) => matrix,
         };
-        let row = matrix.row(from, to);
-        if from == to && (row.is_none() || !is_diagonal_used) {
-            return Some(Delay::zero());
-        }
-        let row = row?;
+        let Some(row) = matrix.row(from, to) else {
+            return (from == to).then(Delay::zero);
+        };
         Some(match jitter {
             Jitter::None => Delay::constant(half(row.rtt)),
             Jitter::Profile => Fit::of(&row.quantiles).leg(),
         })
     }
 
+    /// The published (probability, round trip) of the row (from, to), ascending; empty where there is
+    /// no such row.
+    pub(super) fn quantiles(&self, from: &str, to: &str) -> &[(f64, Span)] {
+        match &self.table {
+            Table::Uniform(_) => &[],
+            Table::Matrix(matrix) => {
+                matrix.row(from, to).map_or(&[], |row| row.quantiles.as_slice())
+            }
+        }
+    }
+
     /// The fit of every row between two regions; none where the same round trip is everywhere.
     pub fn fits(&self) -> Vec<Pair> {
-        let Table::Matrix { matrix, .. } = &self.table else { return Vec::new() };
+        let Table::Matrix(matrix) = &self.table else { return Vec::new() };
         let pairs = matrix.rows().filter(|(from, to, _)| from != to);
         pairs.map(|(from, to, row)| Pair::new(from, to, &row.quantiles)).collect()
     }
 
-    /// The fit of the row (from, to), also where links do not use it.
+    /// The fit of the row (from, to).
     pub fn fit(&self, from: &str, to: &str) -> Result<Pair, Error> {
         self.check_regions([from, to])?;
         match &self.table {
             Table::Uniform(rtt) => Ok(Pair::new(from, to, &[(0.5, *rtt)])),
-            Table::Matrix { matrix, .. } => match matrix.row(from, to) {
+            Table::Matrix(matrix) => match matrix.row(from, to) {
                 Some(row) => Ok(Pair::new(from, to, &row.quantiles)),
                 None => Err(self.missing(from, to)),
             },
@@ -229,10 +286,19 @@ impl Profile {
     }
 }
 
+/// The text of a file, with the place where it is none.
+pub(super) fn utf8(path: &str, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        Error::Encoding { path: path.to_owned(), line }
+    })
+}
+
 /// A word is meant as a name; anything with a separator or the ending of a file is meant as a path.
 fn looks_like_a_path(text: &str) -> bool {
     text.contains(std::path::is_separator)
-        || std::path::Path::new(text).extension().is_some_and(|extension| extension == "csv")
+        || Path::new(text).extension().is_some_and(|extension| extension == "csv")
 }
 
 /// Of an odd number of nanoseconds the last is dropped.
@@ -267,13 +333,16 @@ mod tests {
 
     #[test]
     fn two_nodes_of_one_region_use_the_diagonal_only_where_it_is_a_round_trip() {
-        assert_eq!(load("aws-2025-07").rtt("us-east-1", "us-east-1").unwrap(), Span(5_506_000));
+        assert!(refused(load("aws-2025-07").rtt("us-east-1", "us-east-1")).contains("no row"));
         assert_eq!(one_way("aws-2025-07", "us-east-1", "us-east-1"), Span::ZERO);
         assert_eq!(one_way("aws-2024-04", "us-east-1", "us-east-1"), Span::ZERO);
         assert_eq!(one_way("azure-2026-07", "eastus", "eastus"), Span::ZERO);
         assert_eq!(one_way("gcp-2019-09", "asia-east1", "asia-east1"), Span(169_000));
         assert_eq!(one_way("ibm-2026-08", "us-south-dal10-a", "us-south-dal10-a"), Span(40_000));
         let mine = Profile::from_csv("t.csv", "from,to,rtt_ms\na,a,1\na,b,9\nb,a,9\n").unwrap();
+        assert!(mine.has_round_trip_within("a") && !mine.has_round_trip_within("b"));
+        assert!(!load("aws-2025-07").has_round_trip_within("us-east-1"));
+        assert!(load("gcp-2019-09").has_round_trip_within("asia-east1"));
         let within = |region: &str| mine.one_way(region, region, Jitter::None).unwrap().median();
         assert_eq!((within("a"), within("b")), (Span::from_micros(500), Span::ZERO));
     }
@@ -328,6 +397,9 @@ mod tests {
         assert!(refused(Profile::load("uniform:fast")).contains("like `uniform:20ms`"));
         assert!(refused(Profile::load("absent/file.csv")).contains("cannot read"));
         assert!(refused(Profile::load("absent.csv")).contains("absent.csv"));
+        assert!(refused(Profile::load("src")).contains("cannot read"), "a folder is no word");
+        assert!(refused(Profile::load("uniform:500years")).contains("more than an hour"));
+        assert!(load("uniform:1h").accepts_any_region());
     }
 
     #[test]
@@ -358,6 +430,33 @@ mod tests {
         assert_eq!(profile.regions(), ["a", "b"]);
         std::fs::write(&path, "from,to,rtt_ms\na,b,far\n").unwrap();
         assert!(refused(Profile::load(path.to_str().unwrap())).contains("mine.csv:2: rtt_ms"));
+    }
+
+    #[test]
+    fn a_file_is_read_from_a_folder_whatever_its_name_ends_in() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["mine", "mine.txt", "mine.csv", "lan"] {
+            std::fs::write(folder.path().join(name), "from,to,rtt_ms\na,b,9\n").unwrap();
+        }
+        for name in ["mine", "mine.txt", "mine.csv"] {
+            let profile = Profile::load_beside(folder.path(), name).unwrap();
+            assert_eq!(profile.regions(), ["a", "b"], "{name}");
+            assert!(profile.name().ends_with(name));
+        }
+        let built_in = Profile::load_beside(folder.path(), "lan").unwrap();
+        assert!(built_in.accepts_any_region(), "a built-in name wins");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf_8_is_said_to_be_that() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["latin1", "latin1.csv"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, b"from,to,rtt_ms\nb,c,1\nS\xe3o Paulo,b,81.5\n").unwrap();
+            let message = refused(Profile::load_beside(folder.path(), name));
+            assert!(message.contains(&format!("{name}:3: this is not UTF-8")), "{message}");
+            assert!(message.contains("iconv"), "{message}");
+        }
     }
 
     #[test]

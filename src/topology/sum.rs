@@ -34,14 +34,29 @@ pub(super) fn quantile(shape: f64, probability: f64) -> f64 {
     if probability <= 0.0 {
         return 0.0;
     }
-    let above = |sum: f64| survival(shape, sum) - (1.0 - probability);
-    // The Illinois method: the secant, and an end that stays is given half its weight.
-    let (mut low, mut low_value) = (0.0, probability);
-    let (mut high, mut high_value) = (90.0, above(90.0));
+    zero((0.0, 90.0), (1e-13, 1e-13), |sum| survival(shape, sum) - (1.0 - probability))
+}
+
+/// Where a descending function crosses zero between these ends: its value is then within `close` of
+/// zero, or the place within `near` of it.
+///
+/// By the Illinois method, which is the secant, with half the weight for an end that stays.
+pub(super) fn zero(
+    (mut low, mut high): (f64, f64),
+    (close, near): (f64, f64),
+    of: impl Fn(f64) -> f64,
+) -> f64 {
+    let (mut low_value, mut high_value) = (of(low), of(high));
+    if low_value <= 0.0 {
+        return low;
+    }
+    if high_value >= 0.0 {
+        return high;
+    }
     for _ in 0..100 {
         let middle = (low * high_value - high * low_value) / (high_value - low_value);
-        let value = above(middle);
-        if value.abs() < 1e-13 || high - low < 1e-13 {
+        let value = of(middle);
+        if value.abs() < close || high - low < near {
             return middle;
         }
         if value > 0.0 {

@@ -15,7 +15,7 @@ use flexpaxos::experiment::plan::{Plan, Size};
 use flexpaxos::experiment::provenance::Provenance;
 use flexpaxos::experiment::run::{Event, Run, Summary};
 use flexpaxos::measure::rows::{LatencyRow, PhaseRow, RecoveryRow, TimelineRow, TrialRow};
-use flexpaxos::measure::{Store, store};
+use flexpaxos::measure::{Store, hlog, store};
 
 /// The file of an experiment of the project.
 fn experiment(name: &str) -> Source {
@@ -187,6 +187,74 @@ fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
         let [p50, p99] = [row.floor_ns_p50, row.floor_ns_p99].map(Option::unwrap);
         assert!(row.residual_ns_p50.unwrap().unsigned_abs() <= p50 / 100, "{row:?}");
         assert!(row.residual_ns_p99.unwrap().unsigned_abs() <= p99 / 50, "{row:?}");
+    }
+}
+
+/// A heavy tail is emulated as given: half of the round trips within 50 ms, a tenth beyond 60, and a
+/// hundredth beyond a second.
+#[test]
+fn a_simulated_heavy_tail_has_the_percentiles_of_its_profile() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = "from,to,rtt_ms,p90_ms,p99_ms\na,b,50,60,1000\nb,a,50,60,1000\n";
+    fs::write(root.path().join("cell"), rows).unwrap();
+    // Each write waits for both replicas, and meets links on which no message is any more.
+    let text = r#"
+        question = "q"
+        prediction = "p"
+        topology = { profile = "cell", replicas = ["a", "b"], clients = ["a"], jitter = "profile", correlation = "0s" }
+        workload = { arrival = { fixed = { rate_per_s = 0.5 } }, warmup = "0s", duration = "8000s" }
+        durability = { mode = "memory" }
+        [[variant]]
+        name = "multi"
+        protocol = { multi = { leader = "a" } }
+        quorums = { majority = {} }
+    "#;
+    let source = Source { path: root.path().join("heavy.toml"), text: text.to_owned() };
+    let plan = Plan::from_source(&source, Size::default()).unwrap();
+    assert_eq!(plan.warnings(), [""; 0]);
+    let folder = root.path().join("results");
+    let simulation = Simulation { source, plan };
+    let summary = simulation.run(simulation.begin(&folder), 1);
+    assert!(summary.error.is_none() && summary.finished[0].row.valid, "{:?}", summary.error);
+    let latencies: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv")).unwrap();
+    let row = &latencies[0];
+    for (found, published_ms) in [(row.latency_ns_p50, 50.0), (row.latency_ns_p90, 60.0)] {
+        let found_ms = found.unwrap() as f64 / 1e6;
+        assert!((found_ms / published_ms - 1.0).abs() < 0.05, "{found_ms} for {published_ms}");
+    }
+    // Forty of 4000 are beyond the p99: it is known as well as its interval says.
+    let interval = row.latency_ns_p99_low.unwrap()..row.latency_ns_p99_high.unwrap();
+    assert!(interval.contains(&1_000_000_000), "{interval:?}");
+    for (floor, published_ms) in [(row.floor_ns_p50, 50.0), (row.floor_ns_p99, 1000.0)] {
+        let floor_ms = floor.unwrap() as f64 / 1e6;
+        assert!((floor_ms / published_ms - 1.0).abs() < 0.01, "{floor_ms} for {published_ms}");
+    }
+}
+
+/// Names of places run as they are, and every file gives them back.
+#[test]
+fn regions_with_any_name_run_and_are_read_back() {
+    let names = ["Porto Alto", "a,b", "a\"b", "NA", "Tag=x", "#a", "../x", "a:b", "Saõ Novo 😀"];
+    for name in names {
+        let root = tempfile::tempdir().unwrap();
+        let source = experiment("quickstart");
+        let clients = "[\"us-east-1\", \"ca-central-1\"]";
+        assert_eq!(source.text.matches(clients).count(), 1);
+        let text = source
+            .text
+            .replace(clients, &format!("['{name}']"))
+            .replace("\"aws-2025-07\"", "\"uniform:20ms\"");
+        let simulation = Simulation::of(Source { text, ..source });
+        let folder = root.path().join("results");
+        let summary = simulation.run(simulation.begin(&folder), 2);
+        assert!(summary.error.is_none(), "{name}: {:?}", summary.error);
+        let latencies: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv")).unwrap();
+        assert!(latencies.iter().all(|row| row.client_region == name), "{latencies:?}");
+        let log = fs::read(folder.join("trial-000.sim.hlog")).unwrap();
+        let (_, lines) = hlog::read(&log).unwrap();
+        assert!(lines.iter().all(|line| line.tag == format!("{name}:write")), "{name}");
+        let csv = fs::read_to_string(folder.join("latency.csv")).unwrap();
+        assert_eq!(csv.contains("\"NA\""), name == "NA", "{csv}");
     }
 }
 

@@ -274,7 +274,7 @@ fn the_profiles_are_listed_and_shown() {
 
 #[test]
 fn the_profiles_say_how_near_the_fit_comes() {
-    let fit = ["percentile", "worst pair", "as nearly as a thin tail can"];
+    let fit = ["percentile", "worst pair", "a Weibull distribution"];
     check(&["profiles", "aws-2024-04"], &[&fit[..], &["p10 ", "p99 ", " to "]].concat());
     check(&["profiles", "gcp-2019-09"], &[&fit[..], &["min ", "p50 "]].concat());
     check(&["profiles", "ibm-2026-08"], &["so it does not"]);
@@ -283,15 +283,74 @@ fn the_profiles_say_how_near_the_fit_comes() {
     check(&["profiles", "lan", "--from", "a", "--to", "b"], &["each leg: always 0.10ms"]);
     let unknown = ["profiles", "aws-2024-04", "--from", "us-east-1", "--to", "mars"];
     check_refused(&unknown, &["no region \"mars\""]);
+    let heavy = ["profiles", "aws-2024-04", "--from", "eu-central-1", "--to", "us-east-1"];
+    check(&heavy, &["647.72", "an empirical delay of at least"]);
 }
 
 #[test]
 fn a_profile_as_csv_is_a_profile_again() {
-    let csv = check(&["profiles", "aws-2025-07", "--csv"], &["from,to,rtt_ms\n"]);
+    let header = "from,to,rtt_ms,p10_ms,p25_ms,p75_ms,p90_ms,p99_ms,avg_ms\n";
+    let csv = check(&["profiles", "aws-2024-04", "--csv"], &[header]);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.csv");
+    let path = folder.path().join("copy");
     std::fs::write(&path, &csv).unwrap();
-    assert_eq!(check(&["profiles", path.to_str().unwrap(), "--csv"], &[]), csv);
+    let path = path.to_str().unwrap();
+    assert_eq!(check(&["profiles", path, "--csv"], &[]), csv);
+    let part = check(&["profiles", path, "--from", "us-east-1", "--csv"], &[header]);
+    assert_eq!(part.lines().count(), 21, "a header and the other 20 regions: {part}");
+}
+
+/// Runs `profiles import` on this table, which must be understood: what it writes, and what it says.
+fn imported(table: &[u8], options: &[&str]) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    std::fs::write(&path, table).unwrap();
+    let arguments = [&["profiles", "import", path.to_str().unwrap()], options].concat();
+    let output = flexpaxos(&arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    (String::from_utf8(output.stdout).unwrap(), stderr)
+}
+
+#[test]
+fn an_import_writes_a_profile_and_says_what_it_understood() {
+    let square = b";a;b\na;0.2;81500\nb;82000;0.3\n";
+    let (profile, said) = imported(square, &["--square", "--unit", "us"]);
+    let expected = "from,to,rtt_ms\na,a,0.0002\na,b,81.5\nb,a,82\nb,b,0.0003\n";
+    assert_eq!(profile, expected);
+    for phrase in ["a square of 2 regions in us", "a semicolon", "2 regions, 4 rows"] {
+        assert!(said.contains(phrase), "{phrase:?} is missing in {said}");
+    }
+    let (_, said) = imported(b"from,to,rtt\na,b,5\nb,c,5\nc,a,5\n", &[]);
+    assert!(said.contains("warning: 3 pairs have no row: a -> c, b -> a, c -> b"), "{said}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("mine.csv");
+    let out = out.to_str().unwrap();
+    let (profile, said) = imported(b"from,to,rtt\na,b,5\nb,a,6\n", &["--out", out]);
+    assert_eq!((profile.as_str(), said.contains("written to")), ("", true), "{said}");
+    check(&["profiles", out, "--from", "a", "--to", "b"], &["5.00"]);
+    let table = folder.path().join("mine.csv");
+    let again = ["profiles", "import", table.to_str().unwrap(), "--out", out];
+    let output = flexpaxos(&again);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is not overwritten"));
+}
+
+#[test]
+fn an_import_of_nonsense_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let path = path.to_str().unwrap();
+    let refused = |table: &[u8], phrases: &[&str]| {
+        std::fs::write(path, table).unwrap();
+        check_refused(&["profiles", "import", path], phrases);
+    };
+    refused(b"from,to,rtt\na,b,1,234\n", &["table.csv:2", "thousands", "help:"]);
+    refused(b"from,to,rtt\nS\xe3o Paulo,b,1\n", &["table.csv:2", "not UTF-8", "iconv"]);
+    refused(b"from,to,rtt\na,b,1\na,b,2\n", &["a -> b (lines 2 and 3)"]);
+    check_refused(&["profiles", "import", "no/such.csv"], &["no/such.csv", "help:"]);
+    check_refused(&["profiles", "import"], &["<FILE>"]);
 }
 
 #[test]

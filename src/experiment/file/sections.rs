@@ -78,7 +78,7 @@ pub struct File {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
-    /// The latency data: the name of a profile, or a path to a CSV file.
+    /// The latency data: the name of a profile, or the path of a CSV file from the experiment's folder.
     pub profile: Spanned<String>,
     /// The region of every replica, in the order of their numbers.
     pub replicas: Spanned<Replicas>,
@@ -87,11 +87,15 @@ pub struct Topology {
     /// Where names are free, one with the name of exactly one replica stands beside it.
     pub clients: Spanned<Vec<Spanned<String>>>,
     /// Whether delays vary.
-    #[serde(default)]
-    pub jitter: Jitter,
+    #[serde(default = "no_jitter")]
+    pub jitter: Spanned<Jitter>,
     /// How long the delay of a link is remembered where delays vary; 1 s if absent, and with `0s` every
     /// message draws its own.
     pub correlation: Option<Spanned<Length>>,
+}
+
+fn no_jitter() -> Spanned<Jitter> {
+    Spanned::new(0..0, Jitter::None)
 }
 
 /// Where the replicas are.
@@ -110,7 +114,7 @@ pub enum Jitter {
     /// Every datagram takes half of the median round trip.
     #[default]
     None,
-    /// Round trips have the percentiles of the profile, as nearly as the fit can.
+    /// Round trips have the percentiles of the profile.
     Profile,
 }
 

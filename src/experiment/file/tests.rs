@@ -23,7 +23,7 @@ fn what_is_absent_takes_its_default() {
     assert_eq!((file.seed, file.trials.is_none()), (1, true));
     assert_eq!(file.durability.mode, crate::deployment::Durability::Fsync);
     assert!(file.transport.congestion.is_none());
-    assert_eq!(file.topology.jitter, Jitter::None);
+    assert_eq!(*file.topology.jitter.get_ref(), Jitter::None);
     assert_eq!(file.variants[0].send, Send::All);
 }
 

@@ -92,6 +92,20 @@ pub enum Error {
     /// A region that the profile does not have, or that has no row.
     #[error("{}", chain(.0))]
     Region(#[source] topology::Error),
+    /// A region whose name some table or program would lose.
+    #[error("the region {name:?} cannot be called that: {problem}")]
+    RegionName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: topology::NameProblem,
+    },
+    /// Delays that are to vary, of which nothing is known but one figure.
+    #[error("profile {profile} does not say how these delays vary: it has no percentiles for them")]
+    NoSpread {
+        /// The profile.
+        profile: String,
+    },
     /// Too many replicas.
     #[error("{count} replicas are more than the 64 that a set of replicas holds")]
     TooManyReplicas {
@@ -99,7 +113,7 @@ pub enum Error {
         count: usize,
     },
     /// Two replicas in a region between whose nodes no round trip was measured.
-    #[error("two replicas in {region}: profile {profile} has one place for each region")]
+    #[error("two replicas in {region}: profile {profile} has no round trip within it")]
     RegionTaken {
         /// The region.
         region: String,
@@ -340,8 +354,15 @@ impl Error {
             Self::Region(_) => "choose a region of the profile for it, or another profile",
             Self::Quorum(_) => "`flexpaxos quorums --help` shows how to try a quorum system",
             Self::TooManyReplicas { .. } => "leave some of them out",
-            Self::RegionTaken { .. } => {
-                "choose another region for one of them, or the profile `lan`, where names are free"
+            Self::RegionTaken { region, .. } => {
+                return format!(
+                    "choose another region for one of them, a profile with a row {region},{region}, \
+                     or `lan`, where names are free"
+                );
+            }
+            Self::RegionName { .. } => "give it another name, in the profile too if it is a file",
+            Self::NoSpread { .. } => {
+                "leave out `jitter`, or give the profile columns such as p90_ms and p99_ms"
             }
             Self::ClientTwice { .. } => {
                 "leave one out, and raise `rate_per_s` or `clients` for more load from there"

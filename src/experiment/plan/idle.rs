@@ -48,6 +48,7 @@ pub(super) fn first(idle: Vec<Idle>) -> Option<Refused> {
 /// What changes nothing at the point that a file means.
 pub(super) fn idle(file: &File, point: &Point) -> Vec<Idle> {
     let mut found = Found(Vec::new());
+    found.topology(file, point);
     found.election(file, point);
     found.durability(file, point);
     found.workload(file, point);
@@ -69,6 +70,14 @@ impl Found {
         let Some(at) = at else { return };
         let refused = Refused::new(at, Error::Idle { key, because, remedy });
         self.0.push(Idle { key, whose, refused });
+    }
+
+    fn topology(&mut self, file: &File, point: &Point) {
+        if !point.links.vary() {
+            let at = file.topology.correlation.as_ref().map(Spanned::span);
+            let why = ["no delay varies", "set `topology.jitter = \"profile\"`, or leave it out"];
+            self.add("topology.correlation", 0, at, why);
+        }
     }
 
     fn election(&mut self, file: &File, point: &Point) {

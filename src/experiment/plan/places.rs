@@ -11,9 +11,10 @@ use crate::deployment::Role;
 use crate::experiment::file::{self, Member};
 use crate::experiment::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
-use crate::topology::{Jitter, Links, Profile};
+use crate::topology::{Jitter, Links, NAME_MAX, Profile, check_name};
 
 use super::error::{Error, Refused};
+use super::misses;
 
 /// Instead of a leader: the replica with the least predicted latency.
 pub(super) const BEST: &str = "best";
@@ -29,6 +30,10 @@ pub(super) struct Places {
     pub(super) profile_file: Option<PathBuf>,
     /// The delays between all of them.
     pub(super) links: Links,
+    /// What emulated round trips miss of the published percentiles, as a sentence; empty if nothing.
+    pub(super) misses: String,
+    /// Whether names are free: then two replicas of one name are no neighbours.
+    are_names_free: bool,
 }
 
 impl Places {
@@ -44,20 +49,20 @@ impl Places {
             let error = Error::TooManyReplicas { count: replicas.len() };
             return Err(Refused { at: section.replicas.span(), error });
         }
-        if !profile.accepts_any_region()
-            && let file::Replicas::In(names) = section.replicas.get_ref()
-            && let Some((region, at)) = repeated(names)
+        if let file::Replicas::In(names) = section.replicas.get_ref()
+            && let Some((region, at)) =
+                repeated(names).find(|(region, _)| !profile.has_round_trip_within(region))
         {
             let profile = section.profile.get_ref().clone();
             return Err(Refused { at, error: Error::RegionTaken { region, profile } });
         }
-        if let Some((region, at)) = repeated(section.clients.get_ref()) {
+        if let Some((region, at)) = repeated(section.clients.get_ref()).next() {
             return Err(Refused { at, error: Error::ClientTwice { region } });
         }
         if let file::Replicas::In(names) = section.replicas.get_ref() {
             refuse_two_meanings(names, &replicas)?;
         }
-        let jitter = match section.jitter {
+        let jitter = match section.jitter.get_ref() {
             file::Jitter::None => Jitter::None,
             file::Jitter::Profile => Jitter::Profile,
         };
@@ -65,10 +70,19 @@ impl Places {
             at: section.replicas.span(),
             error: Error::Region(error),
         })?;
-        // The name of a profile that was read from a file is its path; names of others have no ending.
-        let profile_file = Some(PathBuf::from(profile.name()))
-            .filter(|path| path.extension().is_some() && path.is_file());
-        Ok(Self { profile: section.profile.get_ref().clone(), profile_file, links })
+        if jitter == Jitter::Profile && !links.vary() {
+            let profile = section.profile.get_ref().clone();
+            return Err(Refused { at: section.jitter.span(), error: Error::NoSpread { profile } });
+        }
+        let misses = misses::sentence(links.misses(profile));
+        let are_names_free = profile.accepts_any_region();
+        Ok(Self {
+            profile: section.profile.get_ref().clone(),
+            profile_file: profile.path().map(Path::to_owned),
+            links,
+            misses,
+            are_names_free,
+        })
     }
 
     /// The number of replicas.
@@ -109,6 +123,17 @@ impl Places {
                 let known = regions.clone();
                 Err(Refused { at, error: Error::NoReplica { what, name, near, known } })
             }
+        }
+    }
+
+    /// The leader in the region `name`: of several replicas in a measured region the one of the lowest
+    /// number, because all of them are as far from everybody.
+    pub(super) fn leader(&self, name: &str, at: Range<usize>) -> Result<NodeId, Refused> {
+        let regions = &self.links.replica_regions;
+        let first = self.links.replicas().find(|node| regions[usize::from(node.0)] == name);
+        match first.filter(|_| !self.are_names_free) {
+            Some(first) => Ok(first),
+            None => self.replica(name, "the leader", at),
         }
     }
 
@@ -176,17 +201,10 @@ impl<'a> Profiles<'a> {
     }
 }
 
-/// The profile of this name, or the CSV file at this path: from `folder`, else from where we are.
+/// The profile of this name, or else the CSV file at this path from `folder`.
 fn load(name: &Spanned<String>, folder: &Path) -> Result<Profile, Refused> {
-    let beside = folder.join(name.get_ref());
-    // A word is the name of a built-in profile, whatever files lie beside the experiment.
-    let is_path = beside.extension().is_some_and(|ending| ending == "csv");
-    let found = if is_path && beside.is_file() {
-        Profile::load(&beside.to_string_lossy())
-    } else {
-        Profile::load(name.get_ref())
-    };
-    found.map_err(|error| Refused { at: name.span(), error: Error::Profile(error) })
+    Profile::load_beside(folder, name.get_ref())
+        .map_err(|error| Refused { at: name.span(), error: Error::Profile(error) })
 }
 
 /// The regions of the replicas.
@@ -220,17 +238,22 @@ fn regions(
         return Err(Refused { at, error: Error::NoItem { key } });
     }
     let name = |region: &Spanned<String>| {
+        let refused = |error| Refused { at: region.span(), error };
+        let name = region.get_ref();
+        check_name(name).map_err(|problem| {
+            let name = name.chars().take(NAME_MAX).collect();
+            refused(Error::RegionName { name, problem })
+        })?;
         // A region has no delay to itself, so this fails only where the region is unknown.
-        let known = profile.one_way(region.get_ref(), region.get_ref(), Jitter::None);
-        let refused = |error| Refused { at: region.span(), error: Error::Region(error) };
-        known.map(|_| region.get_ref().clone()).map_err(refused)
+        let known = profile.one_way(name, name, Jitter::None);
+        known.map(|_| name.clone()).map_err(|error| refused(Error::Region(error)))
     };
     list.iter().map(name).collect()
 }
 
-/// The first name that stands in the list a second time, and where.
-fn repeated(names: &[Spanned<String>]) -> Option<(String, Range<usize>)> {
-    names.iter().enumerate().find_map(|(index, name)| {
+/// The names that stand in the list once more, and where.
+fn repeated(names: &[Spanned<String>]) -> impl Iterator<Item = (String, Range<usize>)> {
+    names.iter().enumerate().filter_map(|(index, name)| {
         let is_repeated = names[..index].iter().any(|other| other.get_ref() == name.get_ref());
         is_repeated.then(|| (name.get_ref().clone(), name.span()))
     })

@@ -41,6 +41,8 @@ pub struct Point {
     pub profile_file: Option<PathBuf>,
     /// The delays between replicas and clients, and their regions.
     pub links: Links,
+    /// What emulated round trips miss of the published percentiles, as a sentence; empty if nothing.
+    pub misses: String,
     /// How members send to one another; of this the simulator knows the streams, a window and a time-out.
     pub transport: Transport,
     /// How precisely live links delay.
@@ -132,6 +134,7 @@ impl Point {
             settings: Vec::new(),
             profile: places.profile,
             profile_file: places.profile_file,
+            misses: places.misses,
             links: places.links,
             sim: simulated::settings(file, &transport),
             transport,

@@ -8,10 +8,11 @@ use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
+use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
 use crate::runtime::net::Precision;
 use crate::sim::{Connection, Service};
-use crate::topology::Floor;
+use crate::topology::{Floor, Site};
 use crate::workload::Arrival;
 
 fn plan(source: &Source) -> Plan {
@@ -161,8 +162,102 @@ fn two_replicas_in_a_measured_region_are_refused() {
     check(
         "\"ap-southeast-2\"]",
         "\"us-east-1\"]",
-        &["two replicas in us-east-1", "profile aws-2025-07 has one place", ":8:70", "`lan`"],
+        &[
+            "two replicas in us-east-1",
+            "profile aws-2025-07 has no round trip within it",
+            ":8:70",
+            "a row us-east-1,us-east-1",
+            "`lan`",
+        ],
     );
+}
+
+/// A file with this table beside it, whose replicas and clients are in these regions.
+fn beside(table: &str, replicas: &str, more: &str) -> (tempfile::TempDir, Source) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), table).unwrap();
+    let text = GOOD.replace("aws-2025-07", "mine").replace(
+        "\"us-east-1\", \"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"",
+        replicas,
+    );
+    let text = text
+        .replace("clients = [\"us-east-1\", \"eu-west-1\"]", &format!("clients = [\"e\"]{more}"))
+        .replace("us-west-2", "e")
+        .replace("us-east-1", "e");
+    let text = text.split("[[fault]]").next().unwrap().to_owned();
+    let path = folder.path().join("experiment.toml");
+    (folder, Source { path, text })
+}
+
+#[test]
+fn replicas_share_a_region_whose_round_trip_is_known() {
+    let table = "from,to,rtt_ms\ne,e,0.4\nw,w,0.6\ne,w,60\nw,e,60\n";
+    let (_folder, source) = beside(table, "\"w\", \"e\", \"e\", \"e\", \"w\"", "");
+    let point = point(&source);
+    let flex = &point.variants[1];
+    // Of three alike the first leads, and its second vote is 0.4 ms away, as is the client.
+    assert_eq!(flex.mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(flex.floors, [Floor::constant(Span::from_micros(800))]);
+    let within = |a, b| {
+        let [a, b] = [a, b].map(|id| Site::Replica(NodeId(id)));
+        point.links.round_trip(a, b)
+    };
+    assert_eq!((within(0, 4), within(1, 2)), (Span::from_micros(600), Span::from_micros(400)));
+    assert_eq!((within(1, 1), within(0, 1)), (Span::ZERO, Span::from_millis(60)));
+
+    let table = table.replace("w,w,0.6\n", "");
+    let (_folder, source) = beside(&table, "\"w\", \"e\", \"e\", \"e\", \"w\"", "");
+    check_text(&source, &["two replicas in w", ":8:33", "no round trip within", "a row w,w"]);
+}
+
+#[test]
+fn jitter_that_nothing_is_known_of_is_refused() {
+    let table = "from,to,rtt_ms,p90_ms\ne,w,60,\nw,e,60,\ne,x,5,6\nx,e,5,6\nw,x,7,7\nx,w,7,7\n";
+    let jitter = "\njitter = \"profile\"";
+    let check = |replicas: &str| {
+        let (_folder, source) = beside(table, replicas, jitter);
+        let text = source.text.replace("counts = { phase1 = 4, phase2 = 2 }", "majority = {}");
+        Plan::from_source(&Source { text, ..source }, Size::default())
+    };
+    let refused = check("\"e\", \"w\"").unwrap_err();
+    assert!(refused.to_string().contains("does not say how these delays vary"), "{refused}");
+    let plan = check("\"e\", \"x\"").unwrap();
+    assert!(plan.points[0].links.vary() && plan.warnings().is_empty());
+    let uniform = GOOD.replace("[topology]\n", "[topology]\njitter = \"profile\"\n");
+    let uniform = source(&uniform.replace("aws-2025-07", "uniform:20ms"));
+    check_text(&uniform, &["profile uniform:20ms", ":7:10", "leave out `jitter`"]);
+}
+
+#[test]
+fn percentiles_that_are_not_emulated_are_warned_of() {
+    let table = "from,to,rtt_ms,p90_ms,p99_ms\ne,w,50,60,1000\nw,e,50,60,70\n";
+    let (_folder, source) = beside(table, "\"e\", \"w\"", "\njitter = \"profile\"");
+    let text = source.text.replace("counts = { phase1 = 4, phase2 = 2 }", "majority = {}");
+    let plan = |text: String| plan(&Source { text, ..source.clone() });
+    let [warning] = &plan(text.clone()).warnings()[..] else { panic!() };
+    assert!(warning.contains("in 2 of 2 rows: "), "{warning}");
+    assert!(warning.contains("the worst is the p99 from w to e"), "{warning}");
+    // The same tail in both directions is emulated as given.
+    let even = table.replace("60,70", "60,1000");
+    std::fs::write(source.path.parent().unwrap().join("mine"), even).unwrap();
+    assert_eq!(plan(text).warnings(), [""; 0]);
+}
+
+#[test]
+fn names_that_a_table_would_lose_are_refused() {
+    for (name, phrase) in [
+        ("", "needs a name"),
+        (" a", "white space at an end"),
+        ("a\\nb", "a line break"),
+        ("a\\tb", "a tab"),
+        ("a;b", "separates the names"),
+        ("=1+1", "a formula"),
+    ] {
+        let client = format!("\"a\", \"{name}\"");
+        let text = on_a_lan("\"a\", \"b\", \"c\"").text.replace("\"here\"", &client);
+        check_text(&source(&text), &["cannot be called that", phrase, "another name"]);
+        check_text(&on_a_lan(&client), &["cannot be called that", phrase]);
+    }
 }
 
 #[test]
@@ -949,6 +1044,19 @@ fn delays_that_vary_are_remembered_for_a_second_unless_told_otherwise() {
     assert_eq!(jitter("").network.correlation, Span::from_millis(1_000));
     assert_eq!(jitter("correlation = \"0s\"\n").network.correlation, Span::ZERO);
     assert_eq!(jitter("correlation = \"5ms\"\n").network.correlation, Span::from_millis(5));
+}
+
+#[test]
+fn a_correlation_of_delays_that_never_vary_is_refused() {
+    let text = GOOD.replace("[topology]\n", "[topology]\ncorrelation = \"5s\"\n");
+    check_text(&source(&text), &["no delay varies", ":7:15", "jitter = \"profile\""]);
+    // It counts at one point of the sweep.
+    let swept = text.clone() + "[sweep]\ntopology.jitter = [\"none\", \"profile\"]\n";
+    let varies: Vec<bool> =
+        plan(&source(&swept)).points.iter().map(|point| point.links.vary()).collect();
+    assert_eq!(varies, [false, true]);
+    let swept = text + "[sweep]\nworkload.reads = [0.0, 0.5]\n";
+    assert!(Plan::from_source(&source(&swept), Size::default()).is_err());
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn variant(
             Mode::Multi { leader: best_leader(&places.links, &quorums) }
         }
         file::Protocol::Multi { leader } => {
-            let leader = places.replica(leader.get_ref(), "the leader", leader.span())?;
+            let leader = places.leader(leader.get_ref(), leader.span())?;
             Mode::Multi { leader }
         }
     };

@@ -43,7 +43,7 @@ use super::links::{Links, Site};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::{Family, NodeId, QuorumSystem};
 use crate::time::Span;
-use distribution::Distribution;
+use distribution::{Distribution, UNCUT};
 use medians::nearest_replica;
 use wait::Wait;
 
@@ -77,48 +77,99 @@ pub fn floors(
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
-    let proposer = |client| match mode {
-        Mode::Classic => nearest_replica(links, client),
-        Mode::Multi { leader } => leader,
-    };
-    let families: &[&Family] = match mode {
-        Mode::Classic => &[quorums.phase1(), quorums.phase2()],
-        Mode::Multi { .. } => &[quorums.phase2()],
-    };
     // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
     let send = if quorums.is_per_ballot() { SendPolicy::Quorum } else { send };
-    let clients = 0..links.client_regions.len();
-    let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
-    for client in clients.clone() {
-        let from = proposer(client);
-        let phases =
-            || families.iter().map(|family| Wait::new(links, from, family, send)).collect();
-        waits.entry(from).or_insert_with(phases);
-    }
-    let delays = waits.values().flatten().flat_map(Wait::delays);
-    let of_clients = clients
-        .clone()
-        .flat_map(|client| wait::legs(links, proposer(client), Site::Client(client)));
-    let step = distribution::step(delays.chain(of_clients));
-    let phases: BTreeMap<NodeId, Distribution> = waits
-        .iter()
-        .map(|(from, waits)| {
-            let length = match &waits[..] {
-                [first, second] => twice::both(first, second, memory, step),
-                [only] => only.distribution(step),
-                _ => unreachable!("a command takes one phase or two"),
-            };
-            (*from, length)
-        })
-        .collect();
+    let commits = Commits { links, mode, quorums, send, memory };
+    let clients: Vec<usize> = (0..links.client_regions.len()).collect();
+    let latencies = commits.latencies(&clients, UNCUT);
     clients
-        .map(|client| {
-            let from = proposer(client);
-            let asked = wait::round_trip(links, from, Site::Client(client), step);
-            let latency = asked.plus(&phases[&from]);
-            Floor { p50: latency.quantile(0.5), p99: latency.quantile(0.99) }
+        .into_iter()
+        .zip(latencies)
+        .map(|(client, latency)| {
+            let of = |share| commits.percentile(client, share, latency.clone());
+            Floor { p50: of(0.5), p99: of(0.99) }
         })
         .collect()
+}
+
+/// So many steps a latency is off at most: see `distribution.rs`.
+const STEPS_OFF: u64 = 6;
+
+/// A step is fine where [`STEPS_OFF`] of them are this share of a percentile.
+const FINE: u64 = 200;
+
+/// The commits of a variant.
+struct Commits<'a> {
+    links: &'a Links,
+    mode: Mode,
+    quorums: &'a QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+}
+
+impl Commits<'_> {
+    /// A percentile of a client's latency, whose distribution was `found` on some points.
+    ///
+    /// A commit within a time has no leg that is longer, so delays may be cut there: the narrower what
+    /// is left, the finer are its points.
+    fn percentile(&self, client: usize, share: f64, mut found: Distribution) -> Span {
+        loop {
+            let (value, step) = (found.quantile(share), found.step());
+            let off = step.times(STEPS_OFF);
+            if off.times(FINE) <= value {
+                return value;
+            }
+            let finer = self.latencies(&[client], value + off).swap_remove(0);
+            // Where nothing more can be cut off, this is as fine as it gets.
+            if finer.step().times(4) > step.times(3) {
+                return finer.quantile(share);
+            }
+            found = finer;
+        }
+    }
+
+    /// The latency of these clients, exact below `cap`.
+    fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
+        let Self { links, mode, quorums, send, memory } = *self;
+        let proposer = |client| match mode {
+            Mode::Classic => nearest_replica(links, client),
+            Mode::Multi { leader } => leader,
+        };
+        let families: &[&Family] = match mode {
+            Mode::Classic => &[quorums.phase1(), quorums.phase2()],
+            Mode::Multi { .. } => &[quorums.phase2()],
+        };
+        let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
+        for client in clients {
+            let from = proposer(*client);
+            let phases = || {
+                families.iter().map(|family| Wait::new(links, from, family, send, cap)).collect()
+            };
+            waits.entry(from).or_insert_with(phases);
+        }
+        let delays = waits.values().flatten().flat_map(Wait::delays);
+        let of_clients = clients
+            .iter()
+            .flat_map(|client| wait::legs(links, proposer(*client), Site::Client(*client), cap));
+        let step = distribution::step(delays.chain(of_clients));
+        let phases: BTreeMap<NodeId, Distribution> = waits
+            .iter()
+            .map(|(from, waits)| {
+                let length = match &waits[..] {
+                    [first, second] => twice::both(first, second, memory, step),
+                    [only] => only.distribution(step),
+                    _ => unreachable!("a command takes one phase or two"),
+                };
+                (*from, length)
+            })
+            .collect();
+        let latency = |client: &usize| {
+            let from = proposer(*client);
+            let asked = wait::round_trip(links, from, Site::Client(*client), step, cap);
+            asked.plus(&phases[&from])
+        };
+        clients.iter().map(latency).collect()
+    }
 }
 
 #[cfg(test)]

@@ -266,3 +266,32 @@ fn a_link_that_cannot_matter_does_not_coarsen_the_others() {
     });
     assert_eq!(floors(&links, MULTI, &system, SendPolicy::All, MEMORY), before);
 }
+
+/// With a tail of a second on every link, p50 and p99 are those of drawn commands, and as near.
+#[test]
+fn floors_with_heavy_tails_are_the_percentiles_of_drawn_commands() {
+    let table = "from,to,rtt_ms,p90_ms,p99_ms\n";
+    let pairs = [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a"), ("b", "c"), ("c", "b")];
+    let rows = pairs.map(|(from, to)| format!("{from},{to},50,60,1000\n")).concat();
+    let profile = Profile::from_csv("t.csv", &format!("{table}{rows}")).unwrap();
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let [two, three] = [&["a", "b"][..], &["a", "b", "c"]]
+        .map(|replicas| Links::new(&profile, &names(replicas), &names(&["a"]), Jitter::Profile));
+    // Of two replicas both must answer: a commit is one round trip.
+    let (two, three) = (two.unwrap(), three.unwrap());
+    let [Floor { p50, p99 }] =
+        floors(&two, MULTI, &QuorumSystem::majority(2), SendPolicy::All, MEMORY)[..]
+    else {
+        panic!("there is one client")
+    };
+    assert!((p50.as_millis_f64() / 50.0 - 1.0).abs() < 0.005, "{p50}");
+    assert!((p99.as_millis_f64() / 1000.0 - 1.0).abs() < 0.01, "{p99}");
+    for send in [SendPolicy::All, SendPolicy::Quorum] {
+        let system = QuorumSystem::majority(3);
+        let Floor { p50, p99 } = floors(&three, MULTI, &system, send, MEMORY)[0];
+        let found = shares(&three, (MULTI, &system, send, 0), MEMORY, [p50, p99]);
+        for (share, found) in [0.5, 0.99].into_iter().zip(found) {
+            assert!((found - share).abs() <= reach(share), "{send:?}: {found} for {share}");
+        }
+    }
+}

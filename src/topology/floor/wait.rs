@@ -20,6 +20,8 @@ pub(super) struct Wait<'a> {
     links: &'a Links,
     from: NodeId,
     family: Family,
+    /// Longer than this is all one.
+    cap: Span,
     /// The least and the greatest round trip to each replica.
     round_trips: Vec<(Span, Span)>,
     /// The least and the greatest that the wait can be.
@@ -27,8 +29,14 @@ pub(super) struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    /// That of `from` for a quorum of `family`.
-    pub(super) fn new(links: &'a Links, from: NodeId, family: &Family, send: SendPolicy) -> Self {
+    /// That of `from` for a quorum of `family`, exact below `cap`.
+    pub(super) fn new(
+        links: &'a Links,
+        from: NodeId,
+        family: &Family,
+        send: SendPolicy,
+        cap: Span,
+    ) -> Self {
         let contacts = match send {
             SendPolicy::All => None,
             SendPolicy::Quorum => family.first_in(&nearest_first(links, from)),
@@ -36,7 +44,7 @@ impl<'a> Wait<'a> {
         let family =
             contacts.map_or_else(|| family.clone(), |contacts| Family::Sets(vec![contacts]));
         let round_trip = |to: NodeId| {
-            let [out, back] = legs(links, from, Site::Replica(to));
+            let [out, back] = legs(links, from, Site::Replica(to), cap);
             (out.0 + back.0, out.1 + back.1)
         };
         let round_trips: Vec<(Span, Span)> = links.replicas().map(round_trip).collect();
@@ -46,7 +54,7 @@ impl<'a> Wait<'a> {
                 .unwrap_or_else(|| panic!("no quorum of {family} among {} replicas", all.len()))
         };
         let range = (end(|ends| ends.0), end(|ends| ends.1));
-        Self { links, from, family, round_trips, range }
+        Self { links, from, family, cap, round_trips, range }
     }
 
     /// The delays that its length depends on, each as its least and its greatest.
@@ -56,7 +64,7 @@ impl<'a> Wait<'a> {
         let is_constant = self.range.0 == self.range.1;
         may_count
             .filter(move |_| !is_constant)
-            .flat_map(|node| legs(self.links, self.from, Site::Replica(node)))
+            .flat_map(|node| legs(self.links, self.from, Site::Replica(node), self.cap))
     }
 
     /// Its distribution, on points `step` apart.
@@ -82,7 +90,7 @@ impl<'a> Wait<'a> {
     fn round_trips(&self, step: Span) -> Vec<Option<Distribution>> {
         let round_trip = |node| {
             let to = Site::Replica(node);
-            self.may_count(node).then(|| round_trip(self.links, self.from, to, step))
+            self.may_count(node).then(|| round_trip(self.links, self.from, to, step, self.cap))
         };
         self.links.replicas().map(round_trip).collect()
     }
@@ -113,36 +121,42 @@ pub(super) fn first_quorum(
 }
 
 /// From a replica to a site and back: the sum of two independent legs.
-pub(super) fn round_trip(links: &Links, from: NodeId, to: Site, step: Span) -> Distribution {
+pub(super) fn round_trip(
+    links: &Links,
+    from: NodeId,
+    to: Site,
+    step: Span,
+    cap: Span,
+) -> Distribution {
     let site = Site::Replica(from);
     if site == to {
         return Distribution::constant(Span::ZERO);
     }
-    let leg = |a, b| Distribution::of(links.between(a, b), step);
+    let leg = |a, b| Distribution::of(links.between(a, b), step, cap);
     leg(site, to).plus(&leg(to, site))
 }
 
-/// The least and the greatest delay there and back.
-pub(super) fn legs(links: &Links, from: NodeId, to: Site) -> [(Span, Span); 2] {
+/// The least and the greatest delay there and back, those above `cap` cut to it.
+pub(super) fn legs(links: &Links, from: NodeId, to: Site, cap: Span) -> [(Span, Span); 2] {
     let site = Site::Replica(from);
     if site == to {
         return [(Span::ZERO, Span::ZERO); 2];
     }
-    [range(links.between(site, to)), range(links.between(to, site))]
+    [range(links.between(site, to), cap), range(links.between(to, site), cap)]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::distribution;
+    use super::super::distribution::{self, UNCUT};
     use super::*;
     use crate::topology::Delay;
 
     /// When `size` of `n` exponential delays with a mean of a millisecond are over, and its step.
     fn of_exponentials(size: usize, n: usize) -> (Distribution, Span) {
         let delay = Delay::weibull(Span::ZERO, 1e6, 1.0);
-        let range = range(&delay);
+        let range = range(&delay, UNCUT);
         let step = distribution::step([range].into_iter());
-        let answers = vec![Some(Distribution::of(&delay, step)); n];
+        let answers = vec![Some(Distribution::of(&delay, step, UNCUT)); n];
         (first_quorum(&Family::Count(size), &answers, range, step), step)
     }
 
@@ -185,9 +199,9 @@ mod tests {
     #[test]
     fn what_answers_too_late_changes_nothing() {
         let delay = Delay::weibull(Span::from_millis(5), 1e6, 2.0);
-        let range = range(&delay);
+        let range = range(&delay, UNCUT);
         let step = distribution::step([range].into_iter());
-        let near = Some(Distribution::of(&delay, step));
+        let near = Some(Distribution::of(&delay, step, UNCUT));
         let far = Some(Distribution::constant(Span::from_millis(500)));
         let with = |late| {
             let answers = [near.clone(), near.clone(), late];
