@@ -14,6 +14,7 @@ mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
 mod fuzz;
 mod history;
+mod judged;
 mod man;
 mod plan;
 mod profiles;

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::calibrate;
 use super::comparison::{comparison, disagreements, legend};
 use super::failover;
+use super::judged::judged;
 use super::progress::Teller;
 use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
@@ -25,6 +26,8 @@ use crate::experiment::provenance::Provenance;
 use crate::experiment::recovery;
 use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
+use crate::experiment::verify::INCOMPLETE;
+use crate::measure::rows::TrialRow;
 use crate::measure::{Store, store};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::storage::Break;
@@ -99,10 +102,13 @@ pub(super) struct Run {
     #[arg(long, value_name = "RULE", value_parser = rules())]
     break_network: Option<Rule>,
 
-    /// Breaks the disk of a replica on purpose, to see that it stops and says so: REPLICA:CALL:NUMBER.
+    /// Breaks the disk of a replica on purpose, to see that it stops and says so: REPLICA:CALL:NUMBER,
+    /// or to see that it forgets nothing: REPLICA:lose-unsynced.
     ///
     /// `r1:sync:20` lets the 20th sync of r1's log fail, `r1:write:20` and `r1:create:20` leave it no
-    /// space from the 20th such call on.
+    /// space from the 20th such call on. `r1:lose-unsynced` keeps what is not synced in the memory of
+    /// r1's process, so that a kill loses it as a power loss does, and `r1:ignore-syncs` does not even
+    /// sync. `all` stands for every replica.
     #[arg(long, value_name = "BREAK")]
     break_disk: Option<Break>,
 
@@ -337,7 +343,10 @@ fn conclude(
         for reason in &ended.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
-        let notes = notes(&ended.row.flags);
+        for gap in flags(&ended.row).filter_map(|flag| flag.strip_prefix(INCOMPLETE)) {
+            writeln!(out, "{name} INCOMPLETE: {gap}")?;
+        }
+        let notes = notes(&ended.row);
         if !notes.is_empty() && ended.row.valid {
             writeln!(out, "{name} note: {notes}")?;
         }
@@ -359,6 +368,9 @@ fn conclude(
             "{saturated} of {} trials saturated: they did not keep up with their load, see the notes",
             finished.len()
         )?;
+    }
+    if let Some(line) = judged(finished) {
+        writeln!(out, "{line}")?;
     }
     writeln!(out, "results in {}", summary.folder.display())?;
     out.flush()?;
@@ -386,11 +398,16 @@ fn probed(finished: &[Finished]) -> Option<String> {
     })
 }
 
-/// The flags of a trial but those about floors and waits, which are said for all trials at once.
-fn notes(flags: &str) -> String {
-    let is_said = |flag: &str| flag.starts_with(residual::FLAG) || flag.starts_with(recovery::FLAG);
-    let others: Vec<&str> = flags.split(';').filter(|flag| !is_said(flag)).collect();
-    others.join(";")
+/// The flags of a trial.
+fn flags(row: &TrialRow) -> impl Iterator<Item = &str> {
+    row.flags.split(';').filter(|flag| !flag.is_empty())
+}
+
+/// The flags of a trial that have no line of their own.
+fn notes(row: &TrialRow) -> String {
+    let with_line = [residual::FLAG, recovery::FLAG, INCOMPLETE];
+    let has_line = |flag: &&str| with_line.iter().any(|start| flag.starts_with(start));
+    flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join(";")
 }
 
 fn unusable(error: &ledger::Error) -> Failure {

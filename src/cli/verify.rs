@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, Failure};
+use crate::deployment::MemberName;
+use crate::experiment::evidence::Piece;
 use crate::experiment::review::{Error, Review, Reviewed};
-use crate::history::oracle;
+use crate::history::{Verdict, oracle};
 
 /// Checks the histories of a results folder again: the logs of replicas against what clients were told,
 /// and whether what clients saw is linearizable.
 ///
-/// It prints a line a trial, and what was found; it writes nothing. It ends with 5 if something was
-/// violated, and with 3 if something could not be known.
+/// It prints a line a trial with the verdicts of both judges, and what was found; it writes nothing.
+/// Histories that are missing, cut off or changed since the run make a trial INCOMPLETE, and so do
+/// acknowledged operations that are in no log. It ends with 5 if something was violated, and with 3 if
+/// something could not be known.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos verify results/quickstart/2026-01-01T00-00-00Z
@@ -53,8 +57,15 @@ fn print(reviewed: &Reviewed, out: &mut dyn Write) -> Result<Exit, Failure> {
         () if reviewed.is_partial() => (Exit::Partial, "INCOMPLETE"),
         () => (Exit::Done, "linearizable"),
     };
-    let seen = findings.seen.as_ref().map(counts).unwrap_or_default();
-    writeln!(out, "{name}: {word}{seen}")?;
+    let clients = findings.seen.as_ref().map(seen_counts).unwrap_or_default();
+    let logs = findings.verdict.as_ref().map(|verdict| log_counts(verdict, &findings.files));
+    writeln!(
+        out,
+        "{name}: {word}; clients: {}{clients}; logs: {}{}",
+        findings.clients_verdict(),
+        findings.logs_verdict(),
+        logs.unwrap_or_default()
+    )?;
     for violation in &findings.violations {
         writeln!(out, "{name} VIOLATION: {violation}")?;
     }
@@ -65,11 +76,14 @@ fn print(reviewed: &Reviewed, out: &mut dyn Write) -> Result<Exit, Failure> {
     for line in findings.unfit.iter().chain(&findings.flags) {
         writeln!(out, "{name} {line}")?;
     }
+    for gap in findings.gaps.iter() {
+        writeln!(out, "{name} INCOMPLETE: {gap}")?;
+    }
     Ok(exit)
 }
 
-/// What was looked at, and how.
-fn counts(seen: &oracle::Verdict) -> String {
+/// What clients saw, and how it was judged.
+fn seen_counts(seen: &oracle::Verdict) -> String {
     let oracle::Verdict { operation_count, unknown_count, key_count, .. } = seen;
     let mut text = format!(
         ", {operation_count} operations ({unknown_count} unknown) on {key_count} keys: {} by their slots, {} by \
@@ -84,6 +98,22 @@ fn counts(seen: &oracle::Verdict) -> String {
     ];
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         text = format!("{text}, {count} {what}");
+    }
+    text
+}
+
+/// What the logs of replicas hold.
+fn log_counts(verdict: &Verdict, files: &[Piece]) -> String {
+    let Verdict { slot_count, acknowledged_count, unlogged_count, .. } = verdict;
+    let logs = || files.iter().filter(|piece| matches!(piece.member, MemberName::Replica(_)));
+    let mut text = format!(
+        ", {} of {acknowledged_count} acknowledged operations in {slot_count} slots of {} logs",
+        acknowledged_count - unlogged_count,
+        logs().count()
+    );
+    let cut = logs().filter(|piece| !piece.is_whole).count();
+    if cut > 0 {
+        text = format!("{text}, {cut} of them cut off");
     }
     text
 }

@@ -114,10 +114,14 @@ fn open(files: &Files, member: MemberName) -> Result<Vec<Box<dyn Read>>, Unreada
 
 /// The name of a member's history in a results folder.
 pub(super) fn name(trial: usize, backend: Backend, member: MemberName, start: usize) -> String {
-    let prefix = backend.prefix(trial);
+    format!("{FOLDER}/{}/{}", backend.prefix(trial), base(member, start))
+}
+
+/// The name of a member's history in the folder of its trial.
+pub(super) fn base(member: MemberName, start: usize) -> String {
     match member {
-        MemberName::Client(_) => format!("{FOLDER}/{prefix}/history.{member}"),
-        MemberName::Replica(_) => format!("{FOLDER}/{prefix}/chosen.{member}.{start}"),
+        MemberName::Client(_) => format!("history.{member}"),
+        MemberName::Replica(_) => format!("chosen.{member}.{start}"),
     }
 }
 
@@ -160,6 +164,11 @@ pub fn of_all(results: &Path) -> io::Result<Vec<Kept>> {
     }
     found.sort_by_key(|kept| (kept.backend, kept.trial));
     Ok(found)
+}
+
+/// Of which start of its writer a file in a results folder is.
+pub(super) fn start_of(path: &Path) -> Option<usize> {
+    parse(path.file_name()?.to_str()?).map(|(_, start)| start)
 }
 
 /// Whose history a file is, and of which start of its writer.

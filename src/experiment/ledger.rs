@@ -182,6 +182,7 @@ impl Ledger {
         store.write_csv("percentiles.csv", all(self, |rows| &rows.percentiles))?;
         store.write_csv("timeline.csv", all(self, |rows| &rows.timeline))?;
         store.write_csv("members.csv", all(self, |rows| &rows.members))?;
+        store.write_csv("histories.csv", all(self, |rows| &rows.histories))?;
         let links = all(self, |rows| &rows.links);
         // A run that measured none has no such table.
         if !links.is_empty() {

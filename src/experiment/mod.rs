@@ -6,7 +6,8 @@
 //! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
 //! every row is made in `tables`, where `saturation` says whether the machine kept up; [`residual`] says
 //! where a median is not what its floor allows, `recovery` what a fault cost; [`ledger`] keeps what is
-//! finished, [`histories`] finds again what everybody wrote down, and [`review`] checks it again.
+//! finished, [`histories`] finds again what everybody wrote down, [`evidence`] says whether all of it is
+//! there, and [`review`] checks it again.
 //! [`diagram`] draws one write of a simulated trial.
 //! [`configuration`] is what a run was made of, and says whether another one is the same;
 //! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
@@ -14,6 +15,7 @@
 pub mod backend;
 pub mod configuration;
 pub mod diagram;
+pub mod evidence;
 pub mod file;
 pub mod histories;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backend::Backend;
+use super::evidence;
 use super::links::{self, Knowledge};
 use super::plan::{Plan, Point, Trial};
 use super::recovery;
@@ -13,8 +14,8 @@ use crate::cluster::{Network, Outcome, RoleReport, Watched};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
-    LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow, TrialKey,
-    TrialRow,
+    HistoryRow, LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow,
+    TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
@@ -38,6 +39,7 @@ pub(super) struct Rows {
     pub(super) recovery: Vec<RecoveryRow>,
     /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
     pub(super) probes: Option<(u32, u32)>,
+    pub(super) histories: Vec<HistoryRow>,
     /// By client region: what is merged for the comparison.
     pub(super) measured: Vec<Measured>,
     /// Medians that are not where their floors say.
@@ -69,6 +71,7 @@ pub(super) fn rows(
     let mut rows = Rows {
         trial: trial_row(plan, trial, backend, &key, outcome, findings),
         members: member_rows(plan.point(trial), &key, outcome),
+        histories: evidence::rows(&key, backend, &findings.files),
         links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
         probes: outcome.network.as_ref().and_then(Network::good_attempts),
         ..Rows::default()
@@ -140,7 +143,7 @@ fn trial_row(
         warmup_s: seconds(point.warmup),
         duration_s: seconds(point.duration),
         valid: true,
-        complete: outcome.is_complete(),
+        complete: outcome.is_complete() && findings.gaps.is_empty(),
         ..TrialRow::default()
     };
     count_operations(point, outcome, &mut row);
@@ -149,7 +152,10 @@ fn trial_row(
     row.violation_count = findings.violation_count();
     if let Some(verdict) = &findings.verdict {
         row.unverified_count = Some(verdict.unverified_count);
+        row.unlogged_count = Some(verdict.unlogged_count);
     }
+    row.logs_verdict = findings.logs_verdict().into();
+    row.clients_verdict = findings.clients_verdict().into();
     let mut flags = findings.flags.clone();
     let achieved_per_s = row.achieved_per_s.unwrap_or_default();
     let cause = saturation::cause(point, backend);

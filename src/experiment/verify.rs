@@ -1,5 +1,6 @@
 //! Whether a trial may have numbers at all: its history, and the network it was promised.
 
+use super::evidence::{self, Gaps, Piece};
 use super::histories::{self, Checked};
 use crate::cluster::{Network, Outcome};
 use crate::deployment::MemberName;
@@ -10,9 +11,14 @@ use crate::time::Span;
 /// A link that is later than this in the median did not have the latency that was asked for.
 const LATE_P50_MAX: Span = Span::from_millis(1);
 
+/// How a flag begins that says what nobody can know of a trial: its results are partial.
+pub const INCOMPLETE: &str = "incomplete: ";
+
 /// What was found out about a trial.
 #[derive(Debug, Default)]
 pub struct Findings {
+    /// The histories, as they lie on the disk.
+    pub files: Vec<Piece>,
     /// What the check of the histories counted; `None` if they could not be read.
     pub verdict: Option<Verdict>,
     /// What the oracle of what clients saw counted; `None` if that could not be read.
@@ -22,6 +28,8 @@ pub struct Findings {
     /// Other reasons why the numbers cannot be believed, as sentences: the injected network was not
     /// the one asked for, or a history could not be read.
     pub unfit: Vec<String>,
+    /// What the histories cannot show, because some of them are missing, cut off or changed.
+    pub gaps: Gaps,
     /// What else to know, as words.
     pub flags: Vec<String>,
 }
@@ -39,13 +47,45 @@ impl Findings {
         logs.map(|count| count + seen.unwrap_or(0)).or(seen)
     }
 
-    /// Adds what the histories say.
-    pub fn add_histories(&mut self, checked: Checked) {
+    /// What the logs of replicas say, as a word: `agree`, `violated`, `incomplete` or `unreadable`;
+    /// nothing if they were not checked.
+    pub fn logs_verdict(&self) -> &'static str {
+        match &self.verdict {
+            None if self.is_unchecked() => "",
+            None => "unreadable",
+            Some(verdict) if !verdict.is_valid() => "violated",
+            // They are compared with what clients were told.
+            Some(_) if !self.gaps.is_empty() => "incomplete",
+            Some(_) => "agree",
+        }
+    }
+
+    /// What clients saw, as a word: `linearizable`, `violated`, `undecided`, `incomplete` or
+    /// `unreadable`; nothing if it was not checked.
+    pub fn clients_verdict(&self) -> &'static str {
+        match &self.seen {
+            None if self.is_unchecked() => "",
+            None => "unreadable",
+            Some(seen) if !seen.is_valid() => "violated",
+            Some(seen) if seen.undecided_count > 0 => "undecided",
+            Some(seen) if seen.cut_count > 0 || !self.gaps.clients.is_empty() => "incomplete",
+            Some(_) => "linearizable",
+        }
+    }
+
+    /// Neither judge was asked: the trial did not run.
+    const fn is_unchecked(&self) -> bool {
+        self.verdict.is_none() && self.seen.is_none() && self.files.is_empty()
+    }
+
+    /// Adds what the histories say, which are these files.
+    pub fn add_histories(&mut self, checked: Checked, files: Vec<Piece>) {
         let Checked { logs, seen } = checked;
         let mut unreadable = Vec::new();
         match logs {
             Ok(verdict) => {
                 self.violations.extend(verdict.violations.iter().map(ToString::to_string));
+                self.gaps.logs.extend(evidence::unlogged(&verdict, &files));
                 self.verdict = Some(verdict);
             }
             Err(error) => unreadable.push(error),
@@ -53,7 +93,7 @@ impl Findings {
         match seen {
             Ok(verdict) => {
                 self.violations.extend(verdict.violations.iter().map(ToString::to_string));
-                self.flags.extend(verdict.undecided());
+                self.gaps.clients.extend(verdict.undecided());
                 self.seen = Some(verdict);
             }
             Err(error) => unreadable.push(error),
@@ -63,6 +103,7 @@ impl Findings {
         // Both read the histories of clients.
         unfit.dedup();
         self.unfit.extend(unfit);
+        self.files = files;
     }
 }
 
@@ -77,7 +118,9 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         findings.flags.push(refusal);
         return findings;
     }
-    findings.add_histories(histories::check(members, &outcome.files));
+    let files = evidence::read(&outcome.files);
+    findings.gaps = evidence::unfinished(members, outcome, &files);
+    findings.add_histories(histories::check(members, &outcome.files), files);
     check_network(outcome, &mut findings);
     findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
     findings.flags.extend(outcome.network.as_ref().and_then(Network::noisy));
@@ -95,6 +138,8 @@ pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     for (member, reason) in &outcome.lost {
         findings.flags.push(format!("lost {member} ({reason})"));
     }
+    let gaps = findings.gaps.iter().map(|gap| format!("{INCOMPLETE}{gap}"));
+    findings.flags.extend(gaps);
     findings
 }
 
@@ -145,6 +190,7 @@ mod tests {
     use crate::time::Time;
 
     const R0: MemberName = MemberName::Replica(NodeId(0));
+    const R1: MemberName = MemberName::Replica(NodeId(1));
     const C0: MemberName = MemberName::Client(crate::command::ClientId(0));
 
     /// A trial of one replica and one client in which nothing happened.
@@ -295,6 +341,62 @@ mod tests {
         let findings = quiet.verify();
         assert_eq!(findings.unfit.len(), 1, "{findings:?}");
         assert!(findings.unfit[0].contains("not a client history"), "{findings:?}");
+    }
+
+    /// A trial of two replicas of which r0 was killed, and a client that was told of one write.
+    fn acknowledged(log_of_r1: impl FnOnce(&mut ChosenWriter)) -> Quiet {
+        let mut quiet = Quiet::new();
+        let mut client = ClientWriter::new(crate::command::ClientId(0));
+        let (kind, digest) = (Kind::Write, 0xab);
+        client.invoke(&Issued { sequence: 0, intended_at: Time(1), kind, key: 1, digest });
+        client.returned(&Returned { sequence: 0, at: Time(2), slot: Slot(0), digest: None });
+        quiet.write(C0, &client.finish());
+        // What r0 executed was in the memory of its process.
+        quiet.write(R0, b"");
+        let mut log = ChosenWriter::new(NodeId(1), Slot::ZERO);
+        log_of_r1(&mut log);
+        quiet.write(R1, &log.finish());
+        quiet
+    }
+
+    /// The log entry of that write.
+    fn entry() -> crate::history::Entry {
+        let client = crate::command::ClientId(0);
+        let request = crate::command::RequestId { client, sequence: 0 };
+        let (kind, key, digest) = (Kind::Write, 1, 0xab);
+        let command = Some(crate::history::EntryCommand { request, kind, key, digest });
+        crate::history::Entry { slot: Slot::ZERO, command, applied: true }
+    }
+
+    #[test]
+    fn an_acknowledged_write_in_no_log_leaves_the_trial_incomplete() {
+        let verify = |quiet: &Quiet| verify(&[R0, R1, C0], &quiet.outcome);
+        let findings = verify(&acknowledged(|_| {}));
+        let said = "1 of 1 acknowledged operations are in no replica's log (cut off: chosen.r0.0)";
+        assert_eq!(findings.gaps.logs, [said]);
+        assert_eq!(findings.flags, [format!("{INCOMPLETE}{said}")]);
+        let words = (findings.clients_verdict(), findings.logs_verdict());
+        assert_eq!(words, ("linearizable", "incomplete"));
+        assert!(findings.is_valid());
+        // A log that was cut with its process is no gap where another one holds what it held.
+        let findings = verify(&acknowledged(|log| log.entry(&entry())));
+        assert!(findings.gaps.is_empty() && findings.flags.is_empty(), "{findings:?}");
+        assert_eq!(findings.logs_verdict(), "agree");
+    }
+
+    #[test]
+    fn a_member_that_ended_by_itself_must_have_finished_its_history() {
+        for history in [Some(b"".as_slice()), None] {
+            let mut quiet = Quiet::new().emulated(EmulationReport::default());
+            match history {
+                Some(history) => quiet.write(R0, history),
+                None => drop(quiet.outcome.files.remove(&R0)),
+            }
+            let findings = quiet.verify();
+            assert_eq!(findings.gaps.logs.len(), 1, "{findings:?}");
+            assert!(findings.flags[0].starts_with("incomplete: r0 "), "{findings:?}");
+            assert_eq!(findings.logs_verdict(), "incomplete");
+        }
     }
 
     /// The replica's log agrees with its client, and both are impossible.

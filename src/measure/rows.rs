@@ -5,6 +5,8 @@
 //! answered, which is not zero.
 //! A change here is a change of [`SCHEMA_VERSION`]; the test below holds the headers.
 
+mod history;
+pub use history::HistoryRow;
 mod recovery;
 pub use recovery::RecoveryRow;
 
@@ -64,7 +66,8 @@ pub struct TrialRow {
     pub duration_s: f64,
     /// The history passed, and nothing else makes the numbers unfit; without it there are none.
     pub valid: bool,
-    /// No member was lost that the experiment did not crash itself.
+    /// No member was lost that the experiment did not crash itself, and the histories show all that the
+    /// check needs; else a flag says what is missing.
     pub complete: bool,
     /// It did not keep up with its load, for the reason that a flag says; empty for a closed loop in virtual
     /// time.
@@ -87,6 +90,12 @@ pub struct TrialRow {
     pub violation_count: Option<u64>,
     /// What the check could not judge because a member was killed.
     pub unverified_count: Option<u64>,
+    /// Acknowledged operations that are in no replica's log.
+    pub unlogged_count: Option<u64>,
+    /// What the logs of replicas say: `agree`, `violated`, `incomplete` or `unreadable`.
+    pub logs_verdict: String,
+    /// What clients saw: `linearizable`, `violated`, `undecided`, `incomplete` or `unreadable`.
+    pub clients_verdict: String,
     /// Processor time of all members, clients too, for an operation, in microseconds.
     #[serde(serialize_with = "option_thousandths")]
     pub cpu_us_per_op: Option<f64>,

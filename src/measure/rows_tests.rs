@@ -31,10 +31,14 @@ fn the_headers_are_these() {
         "trial,variant,backend,network,point,protocol,n,q1,q2,send,durability,transport,arrival,clients,\
          replicas,leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
-         unverified_count,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
+         unverified_count,unlogged_count,logs_verdict,clients_verdict,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
          link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
          link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count,attempts_per_write"
+    );
+    assert_eq!(
+        header::<HistoryRow>(),
+        "trial,variant,backend,member,start,file,bytes,sha256,whole"
     );
     assert_eq!(
         header::<LatencyRow>(),

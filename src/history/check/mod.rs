@@ -66,8 +66,11 @@ pub struct Verdict {
     pub unknown_count: u64,
     /// Operations and commands that could not be judged because a history was cut off.
     pub unverified_count: u64,
-    /// Slots that are in no log, because logs were cut off.
+    /// Slots that are in no log although a later one is, because logs were cut off.
     pub uncovered_count: u64,
+    /// Acknowledged operations that are in no log, because logs were cut off: nothing but the client
+    /// says that they were executed.
+    pub unlogged_count: u64,
     /// Histories and logs that were cut off.
     pub cut_count: u64,
     /// How many violations there are.
@@ -165,6 +168,7 @@ impl<R: Read> Check<R> {
             unknown_count: issued_count - acknowledged_count,
             unverified_count: replay.unverified_count,
             uncovered_count,
+            unlogged_count: replay.unlogged_count,
             cut_count: self.operations.cut_count + self.logs.cut_count(),
             violation_count: self.violations.count,
             violations: self.violations.kept,

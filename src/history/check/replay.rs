@@ -24,8 +24,11 @@ pub(super) struct Replay {
     latest: BTreeMap<Option<ClientId>, Latest>,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
-    /// Executed commands whose clients' histories are cut off.
+    /// Operations, executed commands and installed states that cannot be judged, because a history was
+    /// cut off.
     pub(super) unverified_count: u64,
+    /// Those of them that were acknowledged and are in no log.
+    pub(super) unlogged_count: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,7 @@ impl Replay {
             latest: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             unverified_count: 0,
+            unlogged_count: 0,
         }
     }
 
@@ -111,6 +115,7 @@ impl Replay {
             }
             if is_excused(told) {
                 self.unverified_count += 1;
+                self.unlogged_count += 1;
             } else if let Some(executed) = elsewhere.get(&request) {
                 violations.push(Violation::WrongSlot { request, told, executed: *executed });
             } else {

@@ -192,6 +192,7 @@ fn a_clean_run_passes_and_is_counted() {
             unknown_count: 1,
             unverified_count: 0,
             uncovered_count: 0,
+            unlogged_count: 0,
             cut_count: 0,
             violation_count: 0,
             violations: Vec::new(),
