@@ -286,10 +286,7 @@ impl Agent {
             folder: self.folder.clone(),
             deployment: deployment.fingerprint(),
             has_run: self.has_run,
-            broken_disk: self
-                .broken_disk
-                .filter(|broken| broken.replica == id)
-                .map(|broken| broken.rule),
+            broken_disk: self.broken_disk.and_then(|broken| broken.of(id)),
             output: new_file(&self.folder)
                 .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
             retained_slots: deployment.retention.slots,

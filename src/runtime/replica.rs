@@ -70,7 +70,7 @@ pub struct Settings {
     /// It ran before, so its log must be there.
     pub has_run: bool,
     /// How its disk is broken on purpose.
-    pub broken_disk: Option<storage::Rule>,
+    pub broken_disk: Option<storage::Defect>,
     /// The file that takes the log of what it executed.
     pub output: PathBuf,
     /// So many executed slots it keeps for others, if it forgets any.
@@ -168,7 +168,7 @@ impl<P: Protocol> ReplicaLoop<P> {
     ) -> Result<(Self, Recovery), Error> {
         let id = settings.id;
         let owner = Owner { deployment: settings.deployment, replica: id.0.into() };
-        let disk = settings.broken_disk.map_or_else(Disk::default, Disk::breaking);
+        let disk = settings.broken_disk.map_or_else(Disk::default, Disk::with);
         let options = Options {
             owner: Some(owner),
             must_exist: settings.has_run,

@@ -14,7 +14,7 @@ use crate::paxos::{
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::net::{Authority, Endpoint, Layout, Transport, bind};
-use crate::runtime::storage::{Action, Failure, Operation as Call, Rule};
+use crate::runtime::storage::{Action, Defect, Failure, Operation as Call, Rule};
 
 /// Replica 0 of three, which does not campaign, and nobody else.
 struct Rig {
@@ -29,7 +29,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(broken_disk: Option<Rule>) -> Self {
+    fn new(broken_disk: Option<Defect>) -> Self {
         let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
         let server = endpoint(&authority, "r0");
         let (sender, attached) = unbounded_channel();
@@ -190,7 +190,7 @@ async fn messages_about_slots_far_away_cost_neither_time_nor_memory() {
 #[tokio::test]
 async fn after_a_failed_sync_no_vote_leaves_and_the_replica_stops_with_the_path_and_the_error() {
     let rule = Rule { operation: Call::Sync, nth: 4, failure: Failure::Once };
-    let mut rig = Rig::new(Some(rule));
+    let mut rig = Rig::new(Some(Defect::Fails(rule)));
     let (mut leader, _) = rig.dial("r1").await;
     let mut answers = 0;
     for slot in 0.. {

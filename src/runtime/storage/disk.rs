@@ -2,8 +2,9 @@
 //!
 //! A real disk fails when nobody looks, and a test cannot wait for it.
 //! So every call of the log that changes the disk goes through here, where a [`Rule`] may let it
-//! fail, and where a disk can be slowed down while it is used.
-//! Without a rule nothing is added to a call but a look at an option.
+//! fail, where a disk can be slowed down while it is used, and where what is not synced can be kept
+//! back, to be lost with the process ([`Defect::LosesUnsynced`]).
+//! Without a defect nothing is added to a call but a look at two options.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -11,11 +12,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::unsynced::Unsynced;
 use crate::quorum::NodeId;
 use crate::time::Span;
 
@@ -57,20 +59,41 @@ pub struct Rule {
     pub failure: Failure,
 }
 
-/// The disk of one replica broken on purpose, as `r1:sync:20`.
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Defect {
+    /// Some calls fail.
+    Fails(Rule),
+    /// It forgets what is not synced when its process ends, as a disk does at a power loss; what is
+    /// synced is there.
+    LosesUnsynced,
+    /// The same, and it answers syncs of the log without doing them: a log on it cannot keep its
+    /// promise, and whoever looks for lost writes must find some.
+    IgnoresSyncs,
+}
+
+/// The disk of one replica, or of all, broken on purpose, as `r1:sync:20` or `all:lose-unsynced`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Break {
-    /// Whose.
-    pub replica: NodeId,
+    /// Whose; `None` is everybody's.
+    pub replica: Option<NodeId>,
     /// How.
-    pub rule: Rule,
+    pub defect: Defect,
+}
+
+impl Break {
+    /// What is wrong with the disk of this replica.
+    pub fn of(&self, id: NodeId) -> Option<Defect> {
+        self.replica.is_none_or(|replica| replica == id).then_some(self.defect)
+    }
 }
 
 /// A word that breaks no disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{word:?} breaks no disk: give REPLICA:CALL:NUMBER, where the call is sync (it fails once), \
-     write or create (no space is left from there on), as in r1:sync:20"
+     write or create (no space is left from there on), as in r1:sync:20; or REPLICA:lose-unsynced, \
+     where what is not synced is lost with the process; `all` is every replica"
 )]
 pub struct NoBreak {
     word: String,
@@ -81,17 +104,26 @@ impl FromStr for Break {
 
     fn from_str(word: &str) -> Result<Self, NoBreak> {
         let parse = || {
-            let mut parts = word.split(':');
-            let replica = NodeId(parts.next()?.strip_prefix('r')?.parse().ok()?);
-            let (operation, failure) = match parts.next()? {
-                "sync" => (Operation::Sync, Failure::Once),
-                "write" => (Operation::Write, Failure::Full),
-                "create" => (Operation::Create, Failure::Full),
-                _ => return None,
+            let (replica, defect) = word.split_once(':')?;
+            let replica = match replica {
+                "all" => None,
+                name => Some(NodeId(name.strip_prefix('r')?.parse().ok()?)),
             };
-            let nth = parts.next()?.parse().ok().filter(|nth| *nth > 0)?;
-            let rule = Rule { operation, nth, failure };
-            parts.next().is_none().then_some(Self { replica, rule })
+            let (call, nth) = match defect.split_once(':') {
+                Some((call, nth)) => (call, nth.parse().ok().filter(|nth| *nth > 0)),
+                None => (defect, None),
+            };
+            let fails =
+                |operation, failure| Some(Defect::Fails(Rule { operation, nth: nth?, failure }));
+            let defect = match call {
+                "sync" => fails(Operation::Sync, Failure::Once),
+                "write" => fails(Operation::Write, Failure::Full),
+                "create" => fails(Operation::Create, Failure::Full),
+                "lose-unsynced" if call == defect => Some(Defect::LosesUnsynced),
+                "ignore-syncs" if call == defect => Some(Defect::IgnoresSyncs),
+                _ => None,
+            };
+            Some(Self { replica, defect: defect? })
         };
         parse().ok_or_else(|| NoBreak { word: word.into() })
     }
@@ -100,7 +132,24 @@ impl FromStr for Break {
 /// `sync 20 of r1's log fails`.
 impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replica, rule } = self;
+        let whose = |f: &mut fmt::Formatter<'_>| match self.replica {
+            Some(replica) => write!(f, "{replica}'s log"),
+            None => f.write_str("every log"),
+        };
+        let rule = match self.defect {
+            Defect::Fails(rule) => rule,
+            Defect::LosesUnsynced => {
+                f.write_str("what is not synced of ")?;
+                whose(f)?;
+                return f.write_str(" is lost with its process");
+            }
+            Defect::IgnoresSyncs => {
+                f.write_str("syncs of ")?;
+                whose(f)?;
+                return f
+                    .write_str(" are not done, and what is not synced is lost with its process");
+            }
+        };
         let call = match rule.operation {
             Operation::Write => "write",
             Operation::Sync => "sync",
@@ -109,11 +158,12 @@ impl fmt::Display for Break {
             Operation::Delete => "deletion",
             Operation::Mark => "mark",
         };
-        let end = match rule.failure {
-            Failure::Once => "fails",
-            Failure::Full => "finds no space",
-        };
-        write!(f, "{call} {} of {replica}'s log {end}", rule.nth)
+        write!(f, "{call} {} of ", rule.nth)?;
+        whose(f)?;
+        f.write_str(match rule.failure {
+            Failure::Once => " fails",
+            Failure::Full => " finds no space",
+        })
     }
 }
 
@@ -124,9 +174,28 @@ pub struct Disk {
     /// Calls that the rule is about, so far.
     count: Arc<AtomicU64>,
     slow_ns: Arc<AtomicU64>,
+    /// What is kept back until it is synced, if it is.
+    unsynced: Option<Arc<Mutex<Unsynced>>>,
+    ignores_syncs: bool,
 }
 
 impl Disk {
+    /// A disk with this defect.
+    #[must_use]
+    pub fn with(defect: Defect) -> Self {
+        let unsynced = Some(Arc::default());
+        match defect {
+            Defect::Fails(rule) => Self::breaking(rule),
+            Defect::LosesUnsynced => Self { unsynced, ..Self::default() },
+            Defect::IgnoresSyncs => Self { unsynced, ignores_syncs: true, ..Self::default() },
+        }
+    }
+
+    fn unsynced(&self) -> Option<MutexGuard<'_, Unsynced>> {
+        let unsynced = self.unsynced.as_ref();
+        unsynced.map(|unsynced| unsynced.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A disk that this rule breaks.
     #[must_use]
     pub fn breaking(rule: Rule) -> Self {
@@ -151,7 +220,10 @@ impl Disk {
 
     pub(super) fn create(&self, path: &Path) -> io::Result<File> {
         self.look(Operation::Create)?;
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.create(&file))?;
+        Ok(file)
     }
 
     pub(super) fn write(
@@ -166,24 +238,38 @@ impl Disk {
             file.write_all_at(&bytes[..bytes.len() / 2], at)?;
             return Err(failure);
         }
-        file.write_all_at(bytes, at)
+        match self.unsynced() {
+            Some(mut unsynced) => unsynced.write(file, bytes, at),
+            None => file.write_all_at(bytes, at),
+        }
     }
 
     /// A sync that is to fail is not done: whatever was written is in the page cache alone, where the
     /// next reader finds it whole.
     pub(super) fn sync(&self, operation: Operation, file: &File) -> io::Result<()> {
         self.look(operation)?;
+        if self.ignores_syncs && operation == Operation::Sync {
+            return Ok(());
+        }
+        self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.sync(file))?;
         file.sync_data()
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.look(Operation::Rename)?;
-        fs::rename(from, to)
+        match self.unsynced() {
+            Some(mut unsynced) => {
+                unsynced.rename(from, to);
+                Ok(())
+            }
+            None => fs::rename(from, to),
+        }
     }
 
     /// Makes the names in `folder` durable.
     pub(super) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.look(Operation::Rename)?;
+        self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.sync_folder(folder))?;
         File::open(folder)?.sync_all()
     }
 
@@ -212,14 +298,73 @@ mod tests {
 
     #[test]
     fn a_break_is_read_and_shown() {
-        let broken: Break = "r1:sync:20".parse().unwrap();
-        assert_eq!(broken.replica, NodeId(1));
-        assert_eq!(broken.to_string(), "sync 20 of r1's log fails");
-        let full: Break = "r0:create:1".parse().unwrap();
-        assert_eq!(full.to_string(), "creation 1 of r0's log finds no space");
-        for word in ["", "r1", "1:sync:2", "r1:sync", "r1:sync:0", "r1:rename:1", "r1:sync:1:2"] {
+        let shown = |word: &str| word.parse::<Break>().unwrap().to_string();
+        assert_eq!(shown("r1:sync:20"), "sync 20 of r1's log fails");
+        assert_eq!(shown("r0:create:1"), "creation 1 of r0's log finds no space");
+        assert_eq!(
+            shown("r2:lose-unsynced"),
+            "what is not synced of r2's log is lost with its process"
+        );
+        assert_eq!(
+            shown("all:ignore-syncs"),
+            "syncs of every log are not done, and what is not synced is lost with its process"
+        );
+        for word in [
+            "",
+            "r1",
+            "1:sync:2",
+            "r1:sync",
+            "r1:sync:0",
+            "r1:rename:1",
+            "r1:sync:1:2",
+            "r1:lose-unsynced:1",
+            "every:lose-unsynced",
+        ] {
             assert!(word.parse::<Break>().is_err(), "{word}");
         }
+        let one: Break = "r1:lose-unsynced".parse().unwrap();
+        assert_eq!(one.of(NodeId(1)), Some(Defect::LosesUnsynced));
+        assert_eq!(one.of(NodeId(2)), None);
+        let all: Break = "all:lose-unsynced".parse().unwrap();
+        assert_eq!(all.of(NodeId(2)), Some(Defect::LosesUnsynced));
+    }
+
+    #[test]
+    fn writes_and_names_are_kept_back_until_they_are_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (draft, path) = (folder.path().join("draft"), folder.path().join("final"));
+        let disk = Disk::with(Defect::LosesUnsynced);
+        let file = disk.create(&draft).unwrap();
+        let write = |bytes: &[u8], at| disk.write(Operation::Write, &file, bytes, at).unwrap();
+        write(b"one", 0);
+        assert_eq!(fs::read(&draft).unwrap(), b"");
+        write(b"two", 0);
+        write(b"!", 3);
+        disk.sync(Operation::Sync, &file).unwrap();
+        assert_eq!(fs::read(&draft).unwrap(), b"two!");
+        disk.rename(&draft, &path).unwrap();
+        assert!(!path.exists());
+        disk.sync_folder(folder.path()).unwrap();
+        write(b"lost", 0);
+        assert_eq!(fs::read(&path).unwrap(), b"two!");
+        // A file that is made anew takes nothing over from the one before.
+        disk.create(&path).unwrap();
+        disk.sync(Operation::Sync, &file).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_disk_that_ignores_syncs_keeps_its_log_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let disk = Disk::with(Defect::IgnoresSyncs);
+        let file = disk.create(&path).unwrap();
+        disk.write(Operation::Write, &file, b"frame", 0).unwrap();
+        disk.sync(Operation::Sync, &file).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        // Other syncs are done: without its zeros there would be no log at all.
+        disk.sync(Operation::Create, &file).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"frame");
     }
 
     #[test]

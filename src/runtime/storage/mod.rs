@@ -91,6 +91,7 @@ mod segment;
 mod stopwatch;
 #[cfg(test)]
 mod tests;
+mod unsynced;
 mod writer;
 
 use std::fs::{File, TryLockError};
@@ -103,7 +104,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use disk::{Break, Disk, Failure, NoBreak, Operation, Rule};
+pub use disk::{Break, Defect, Disk, Failure, NoBreak, Operation, Rule};
 pub use error::{Action, Damage, Error};
 pub use owner::Owner;
 

@@ -895,3 +895,31 @@ fn a_queue_that_is_half_full_asks_for_no_more() {
     queue.push(Kind::Groups, vec![0; 1].into());
     assert!(queue.is_congested() && queue.failure().is_none());
 }
+
+/// Appends groups on a disk with this defect, checkpoints and new segments in between; how many groups
+/// behind the last checkpoint were reported as durable.
+fn report_on(folder: &Path, defect: Defect) -> usize {
+    let options = Options { disk: Disk::with(defect), limits: SMALL, ..Options::default() };
+    let mut store = open_with(folder, options).unwrap().0;
+    for number in 0..30_u8 {
+        let is_checkpoint = number == 10;
+        let bytes = vec![number; 50];
+        let ticket = if is_checkpoint { store.checkpoint(bytes) } else { store.append(bytes) };
+        wait(&mut store, ticket).unwrap();
+    }
+    19
+}
+
+#[test]
+fn what_is_reported_survives_a_disk_that_loses_what_is_not_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let reported = report_on(folder.path(), Defect::LosesUnsynced);
+    let (_store, recovered) = open(folder.path()).unwrap();
+    assert_eq!(recovered.checkpoint, Some(vec![10; 50].into()));
+    assert_eq!((recovered.groups.len(), recovered.tail), (reported, Tail::Clean));
+    // The control: a log that does not sync is found out.
+    let folder = tempfile::tempdir().unwrap();
+    let reported = report_on(folder.path(), Defect::IgnoresSyncs);
+    let is_kept = open(folder.path()).is_ok_and(|(_, found)| found.groups.len() == reported);
+    assert!(!is_kept, "without a sync everything is there all the same");
+}

@@ -18,7 +18,8 @@ fn replicas_that_are_killed_at_any_instant_lose_nothing_that_was_acknowledged() 
 
 #[test]
 fn replicas_without_a_disk_that_are_killed_at_once_are_caught_by_the_check() {
-    kill_rounds(&["--control"]).check(0, &["exit code 5"]);
+    kill_rounds(&["--control"])
+        .check(0, &["nothing on disk: exit code 5", "disks that do not sync: exit code 5"]);
 }
 
 #[test]
