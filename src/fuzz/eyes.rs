@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::encoded::Encoded;
 use super::property::{Property, Violation};
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
@@ -98,7 +99,7 @@ impl Shared {
     }
 }
 
-impl Observer<Saboteur> for Shared {
+impl Observer<Encoded<Saboteur>> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.sent(sent));
@@ -166,17 +167,23 @@ impl Observer<Saboteur> for Shared {
         self.look(|eyes| eyes.trace(|trace| trace.noted(now, by, note)));
     }
 
-    fn crashed(&mut self, now: Time, replica: NodeId, _: &Saboteur) {
+    fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur>) {
         self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "CRASHES")));
     }
 
-    fn restarted(&mut self, now: Time, replica: NodeId, protocol: &Saboteur, records: usize) {
+    fn restarted(
+        &mut self,
+        now: Time,
+        replica: NodeId,
+        protocol: &Encoded<Saboteur>,
+        records: usize,
+    ) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| {
             trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
         });
         let executed_below = protocol.executed_below();
-        let acceptor = protocol.replica().acceptor();
+        let acceptor = protocol.inner().replica().acceptor();
         let verdict = eyes.watch.restarted(replica, acceptor, executed_below);
         eyes.judge(now, verdict);
     }

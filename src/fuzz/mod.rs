@@ -22,6 +22,7 @@
 mod case;
 pub use case::Case;
 mod dice;
+mod encoded;
 mod eyes;
 mod limits;
 pub use limits::{Limits, Protocol};

@@ -1,6 +1,7 @@
 //! One run of a case, to its end or to its first violation.
 
 use super::case::{Case, ms};
+use super::encoded::Encoded;
 use super::eyes::{Eyes, Shared};
 use super::property::{Property, Violation};
 use super::tally::Tally;
@@ -57,7 +58,7 @@ pub fn run_traced(case: &Case) -> Ran {
 
 struct Trial<'a> {
     case: &'a Case,
-    world: World<Saboteur>,
+    world: World<Encoded<Saboteur>>,
     eyes: Shared,
     /// When the first operation is issued.
     start: Time,
@@ -71,7 +72,7 @@ impl<'a> Trial<'a> {
     fn new(case: &'a Case, is_traced: bool) -> Self {
         let deployment = &case.deployment;
         let of = case.clone();
-        let make = move |id| Saboteur::new(of.config(id), of.rule);
+        let make = move |id| Encoded::new(Saboteur::new(of.config(id), of.rule));
         let mut world = World::new(deployment, &case.settings, make);
         world.set_checkpoint_records(case.checkpoint_records);
         let start = world.schedule().warmup_from;
@@ -190,7 +191,7 @@ impl<'a> Trial<'a> {
 
     fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur)> {
         let everybody = NodeSet::all(self.case.deployment.quorums.n());
-        everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?)))
+        everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
     }
 
     fn stalled(&self, is_answered: bool) -> Violation {

@@ -28,6 +28,8 @@ mod catch_up;
 mod classic;
 mod config;
 mod election;
+#[cfg(test)]
+mod encoding_tests;
 mod impossible;
 mod learner;
 mod message;
