@@ -1,5 +1,6 @@
 //! `flexpaxos history`: what the clients saw and the replicas executed in one trial, as lines.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,15 +10,17 @@ use clap::{Args, ValueEnum};
 use super::{Exit, Failure};
 use crate::deployment::MemberName;
 use crate::experiment::backend::Backend;
+use crate::experiment::evidence;
 use crate::experiment::histories::{self, Kept};
 use crate::history::json::{JsonError, write_client, write_cut, write_replica};
-use crate::history::{ChosenReader, ClientReader, Error, edn};
+use crate::history::{ChosenReader, ClientReader, Error, edn, operations};
 
 /// Prints what clients saw and replicas executed in a trial, one event a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 | head
-  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format edn > history.edn")]
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format edn --key 7 > history.edn
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format operations > history.json")]
 pub(super) struct History {
     /// The results folder.
     folder: PathBuf,
@@ -33,6 +36,10 @@ pub(super) struct History {
     /// How an event is written.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+
+    /// Only this key, in the forms that hold what clients saw.
+    #[arg(long, value_name = "KEY")]
+    key: Option<u64>,
 }
 
 /// How an event is written.
@@ -40,8 +47,15 @@ pub(super) struct History {
 enum Format {
     /// One JSON object a line: every client, then every replica.
     Json,
-    /// One EDN map a line, of clients alone, by time: a history of Jepsen.
+    /// What clients saw of one key, an EDN map a line, by time: a register, as Knossos takes it; -1 is a
+    /// key without a value.
     Edn,
+    /// What clients saw, an EDN map a line, by time: transactions of one step, as Elle takes them for
+    /// its rw-register.
+    Elle,
+    /// What clients saw, one JSON object an operation with its call and return, as Porcupine's models
+    /// take them; -1 is a key without a value.
+    Operations,
 }
 
 /// Where a trial ran.
@@ -66,11 +80,59 @@ impl History {
                         committed references come without histories";
             Failure::request(message, help)
         })?;
-        match self.format {
-            Format::Json => print_all(&kept, out)?,
-            Format::Edn => print_seen(&kept, out)?,
+        let gaps = evidence::gaps(&self.folder, &kept)
+            .map_err(|error| Failure::world(&error, "histories.csv must be as `run` left it"))?;
+        match (self.format, self.key) {
+            (Format::Json, None) => print_all(&kept, out)?,
+            (Format::Json, Some(_)) => {
+                let help = "leave out `--key`, or choose `--format operations`, `edn` or `elle`";
+                return Err(Failure::request("--key is for what clients saw alone", help));
+            }
+            _ => self.print_seen(&kept, out)?,
         }
-        Ok(Exit::Done)
+        out.flush()?;
+        for gap in gaps.iter() {
+            eprintln!("incomplete: {gap}");
+        }
+        Ok(if gaps.is_empty() { Exit::Done } else { Exit::Partial })
+    }
+
+    /// What all clients saw, as one history.
+    fn print_seen(&self, kept: &Kept, out: &mut dyn Write) -> Result<(), Failure> {
+        let clients: Vec<MemberName> = kept.files.keys().copied().collect();
+        let seen = histories::seen(&clients, &kept.files)
+            .map_err(|error| Failure::world(&error, "the file was changed after it was written"))?;
+        let keys = seen.keys();
+        if let Some(key) = self.key.filter(|key| !keys.contains_key(key)) {
+            let message = format!("no client used key {key}");
+            return Err(Failure::request(message, one_of(&keys)));
+        }
+        match self.format {
+            Format::Json => {}
+            Format::Edn => {
+                let only = keys.keys().next().filter(|_| keys.len() == 1);
+                let Some(key) = self.key.or(only.copied()) else {
+                    let count = keys.len();
+                    let message = format!("a register is one key, and clients used {count}");
+                    return Err(Failure::request(message, one_of(&keys)));
+                };
+                edn::write_register(&seen, key, &mut *out)?;
+            }
+            Format::Elle => {
+                edn::write_transactions(&seen, self.key, &mut *out)?;
+            }
+            Format::Operations => {
+                operations::write(&seen, self.key, &mut *out)?;
+            }
+        }
+        if seen.cut_count() > 0 {
+            // A comment in the text would be no history to a reader of lines.
+            eprintln!(
+                "{} histories of clients are cut off: what came after is not there",
+                seen.cut_count()
+            );
+        }
+        Ok(())
     }
 }
 
@@ -89,20 +151,14 @@ fn print_all(kept: &Kept, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What all clients saw, as one history.
-fn print_seen(kept: &Kept, out: &mut dyn Write) -> Result<(), Failure> {
-    let clients: Vec<MemberName> = kept.files.keys().copied().collect();
-    let seen = histories::seen(&clients, &kept.files)
-        .map_err(|error| Failure::world(&error, "the file was changed after it was written"))?;
-    edn::write(&seen, out)?;
-    if seen.cut_count() > 0 {
-        // A comment in the text would be no history to a reader of lines.
-        eprintln!(
-            "{} histories of clients are cut off: what came after is not there",
-            seen.cut_count()
-        );
+/// Which keys there are, for whoever has to name one.
+fn one_of(keys: &BTreeMap<u64, u64>) -> String {
+    match keys.iter().max_by_key(|(_, count)| **count) {
+        Some((key, count)) => {
+            format!("name one with `--key`; key {key} has the most operations, {count}")
+        }
+        None => "no client issued anything in this trial".to_owned(),
     }
-    Ok(())
 }
 
 /// Prints one history, whoever wrote it.

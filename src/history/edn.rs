@@ -1,8 +1,15 @@
-//! Histories in the form of Jepsen: what clients saw, as EDN maps, for Knossos, Elle and Porcupine.
+//! Histories in the forms that Jepsen's checkers read: what clients saw, as EDN maps, one a line, by time.
 //!
-//! One map a line, by time: `{:process 0, :type :invoke, :f :write, :value [7 170], :time 5, :index 0}`.
-//! A value is a key and what is under it, as in the tuples of `jepsen.independent`: the digest as an
-//! integer, `nil` for a key without a value, and `nil` where a read has not returned.
+//! Knossos judges one register, so [`write_register`] writes the operations of one key:
+//! `{:process 0, :type :invoke, :f :write, :value 170, :time 5, :index 0}`.
+//! A value is its digest, an integer. Knossos takes `nil` for a read that may have returned anything, so
+//! a read that found nothing has the value [`NOTHING`], and the register begins with it:
+//! `(knossos.model/register -1)`.
+//!
+//! Elle judges transactions, so [`write_transactions`] writes every operation of every key as one with
+//! a single step: `:f :txn, :value [[:w 7 170]]`, and `[[:r 7 nil]]` for a read that found nothing, which
+//! is how Elle writes the state before the first write. It is a history for `elle.rw-register`, which
+//! asks that no key is given a value twice.
 //!
 //! A process of Jepsen has one operation at a time, so a client with many outstanding is many processes.
 //! The least free one takes the next operation. One whose operation has an unknown outcome is never
@@ -18,6 +25,9 @@ use std::io::Write;
 use super::Kind;
 use super::seen::{Row, Seen};
 
+/// What a read of a register returned that found no value: no digest is negative.
+pub const NOTHING: i64 = -1;
+
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Type {
@@ -26,11 +36,76 @@ enum Type {
     Info,
 }
 
-/// Writes what all clients saw; gives the number of lines.
-///
-/// It takes 36 bytes an operation on top of what was seen.
-pub fn write(seen: &Seen, mut out: impl Write) -> std::io::Result<u64> {
-    let rows = seen.rows();
+/// One line, but for its number.
+struct Line<'a> {
+    at: u64,
+    of_type: Type,
+    process: u32,
+    row: &'a Row,
+}
+
+/// Writes what all clients saw of one key, as a history of a register; gives the number of lines.
+pub fn write_register(seen: &Seen, key: u64, out: impl Write) -> std::io::Result<u64> {
+    let rows = seen.rows().iter().filter(|row| row.key == key);
+    write(&rows.collect::<Vec<_>>(), out, |out, line| {
+        let function = match line.row.kind() {
+            Kind::Write => "write",
+            Kind::Read => "read",
+        };
+        write!(out, ":f :{function}, :value ")?;
+        match value(line) {
+            Some(digest) => write!(out, "{digest}"),
+            // A read that returned, and found nothing; before it returns it has no value.
+            None if line.of_type == Type::Ok => write!(out, "{NOTHING}"),
+            None => write!(out, "nil"),
+        }
+    })
+}
+
+/// Writes what all clients saw, each operation as a transaction; gives the number of lines.
+pub fn write_transactions(seen: &Seen, key: Option<u64>, out: impl Write) -> std::io::Result<u64> {
+    let rows = seen.rows().iter().filter(|row| key.is_none_or(|key| row.key == key));
+    write(&rows.collect::<Vec<_>>(), out, |out, line| {
+        let step = match line.row.kind() {
+            Kind::Write => ":w",
+            Kind::Read => ":r",
+        };
+        write!(out, ":f :txn, :value [[{step} {} ", line.row.key)?;
+        match value(line) {
+            Some(digest) => write!(out, "{digest}]]"),
+            None => write!(out, "nil]]"),
+        }
+    })
+}
+
+/// What a line knows of the value: a read knows it when it returns.
+fn value(line: &Line<'_>) -> Option<u32> {
+    let is_known = line.row.kind() == Kind::Write || line.of_type == Type::Ok;
+    line.row.value().filter(|_| is_known)
+}
+
+fn write<W: Write>(
+    rows: &[&Row],
+    mut out: W,
+    body: impl Fn(&mut W, &Line<'_>) -> std::io::Result<()>,
+) -> std::io::Result<u64> {
+    let lines = lines(rows);
+    for (index, line) in lines.iter().enumerate() {
+        let word = match line.of_type {
+            Type::Invoke => "invoke",
+            Type::Ok => "ok",
+            Type::Info => "info",
+        };
+        write!(out, "{{:process {}, :type :{word}, ", line.process)?;
+        body(&mut out, line)?;
+        writeln!(out, ", :time {}, :index {index}}}", line.at)?;
+    }
+    out.flush()?;
+    Ok(lines.len() as u64)
+}
+
+/// Every invocation and every end, by time, each with its process.
+fn lines<'a>(rows: &[&'a Row]) -> Vec<Line<'a>> {
     let mut events: Vec<(u64, Type, u32)> = Vec::with_capacity(2 * rows.len());
     for (index, row) in (0..).zip(rows) {
         events.push((row.invoked_at, Type::Invoke, index));
@@ -46,47 +121,21 @@ pub fn write(seen: &Seen, mut out: impl Write) -> std::io::Result<u64> {
     let mut processes = vec![0_u32; rows.len()];
     let mut free = BTreeSet::new();
     let mut process_count = 0;
-    for (line, (time, of_type, index)) in events.iter().enumerate() {
-        let index = *index as usize;
-        if *of_type == Type::Invoke {
+    let mut line = |(at, of_type, index): (u64, Type, u32)| {
+        let index = index as usize;
+        if of_type == Type::Invoke {
             processes[index] = free.pop_first().unwrap_or_else(|| {
                 process_count += 1;
                 process_count - 1
             });
         }
-        write_line(&mut out, line, *time, *of_type, processes[index], &rows[index])?;
-        if *of_type == Type::Ok {
-            free.insert(processes[index]);
+        let process = processes[index];
+        if of_type == Type::Ok {
+            free.insert(process);
         }
-    }
-    out.flush()?;
-    Ok(events.len() as u64)
-}
-
-fn write_line(
-    out: &mut impl Write,
-    line: usize,
-    time: u64,
-    of_type: Type,
-    process: u32,
-    row: &Row,
-) -> std::io::Result<()> {
-    let word = match of_type {
-        Type::Invoke => "invoke",
-        Type::Ok => "ok",
-        Type::Info => "info",
+        Line { at, of_type, process, row: rows[index] }
     };
-    let (function, value) = match row.kind() {
-        Kind::Write => ("write", row.value()),
-        Kind::Read if of_type == Type::Ok => ("read", row.value()),
-        Kind::Read => ("read", None),
-    };
-    write!(out, "{{:process {process}, :type :{word}, :f :{function}, :value [{} ", row.key)?;
-    match value {
-        Some(digest) => write!(out, "{digest}")?,
-        None => write!(out, "nil")?,
-    }
-    writeln!(out, "], :time {time}, :index {line}}}")
+    events.into_iter().map(&mut line).collect()
 }
 
 #[cfg(test)]
@@ -105,21 +154,9 @@ mod tests {
         Returned { sequence, at: Time(at), slot: Slot(sequence), digest }
     }
 
-    fn text(histories: &[Vec<u8>]) -> String {
-        let mut seen = Seen::new();
-        for history in histories {
-            seen.add_client(history.as_slice()).unwrap();
-        }
-        let mut text = Vec::new();
-        let lines = write(&seen, &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        assert_eq!(text.lines().count() as u64, lines);
-        text
-    }
-
-    /// Client 0 has two operations at a time, one of which is never answered; client 1 reads.
-    #[test]
-    fn every_operation_has_a_process_and_an_unknown_one_keeps_its_own_for_ever() {
+    /// Client 0 has two operations at a time, one of which is never answered; client 1 reads, and
+    /// writes another key.
+    fn seen() -> Seen {
         let mut first = ClientWriter::new(ClientId(0));
         first.invoke(&issued(0, 10, Kind::Write, 170));
         first.invoke(&issued(1, 20, Kind::Write, 187));
@@ -131,27 +168,63 @@ mod tests {
         let mut second = ClientWriter::new(ClientId(1));
         second.invoke(&issued(0, 5, Kind::Read, 0));
         second.returned(&returned(0, 15, None));
-        second.invoke(&issued(1, 50, Kind::Write, 204));
+        second.invoke(&Issued { key: 8, ..issued(1, 50, Kind::Write, 204) });
         second.returned(&returned(1, 90, None));
+        let mut seen = Seen::new();
+        seen.add_client(first.finish().as_slice()).unwrap();
+        seen.add_client(second.finish().as_slice()).unwrap();
+        seen
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<u64>) -> String {
+        let mut text = Vec::new();
+        let lines = write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text.lines().count() as u64, lines);
+        text
+    }
+
+    #[test]
+    fn a_register_has_one_key_and_a_value_for_nothing() {
         let expected = "\
-{:process 0, :type :invoke, :f :read, :value [7 nil], :time 5, :index 0}
-{:process 1, :type :invoke, :f :write, :value [7 170], :time 10, :index 1}
-{:process 0, :type :ok, :f :read, :value [7 nil], :time 15, :index 2}
-{:process 0, :type :invoke, :f :write, :value [7 187], :time 20, :index 3}
-{:process 1, :type :ok, :f :write, :value [7 170], :time 40, :index 4}
-{:process 1, :type :invoke, :f :read, :value [7 nil], :time 41, :index 5}
-{:process 2, :type :invoke, :f :write, :value [7 204], :time 50, :index 6}
-{:process 1, :type :ok, :f :read, :value [7 170], :time 60, :index 7}
-{:process 1, :type :invoke, :f :read, :value [7 nil], :time 70, :index 8}
-{:process 2, :type :ok, :f :write, :value [7 204], :time 90, :index 9}
-{:process 0, :type :info, :f :write, :value [7 187], :time 90, :index 10}
-{:process 1, :type :info, :f :read, :value [7 nil], :time 90, :index 11}
+{:process 0, :type :invoke, :f :read, :value nil, :time 5, :index 0}
+{:process 1, :type :invoke, :f :write, :value 170, :time 10, :index 1}
+{:process 0, :type :ok, :f :read, :value -1, :time 15, :index 2}
+{:process 0, :type :invoke, :f :write, :value 187, :time 20, :index 3}
+{:process 1, :type :ok, :f :write, :value 170, :time 40, :index 4}
+{:process 1, :type :invoke, :f :read, :value nil, :time 41, :index 5}
+{:process 1, :type :ok, :f :read, :value 170, :time 60, :index 6}
+{:process 1, :type :invoke, :f :read, :value nil, :time 70, :index 7}
+{:process 0, :type :info, :f :write, :value 187, :time 70, :index 8}
+{:process 1, :type :info, :f :read, :value nil, :time 70, :index 9}
 ";
-        assert_eq!(text(&[first.finish(), second.finish()]), expected);
+        assert_eq!(text(|out| write_register(&seen(), 7, out)), expected);
+    }
+
+    #[test]
+    fn a_transaction_has_one_step_and_nothing_is_nil() {
+        let expected = "\
+{:process 0, :type :invoke, :f :txn, :value [[:r 7 nil]], :time 5, :index 0}
+{:process 1, :type :invoke, :f :txn, :value [[:w 7 170]], :time 10, :index 1}
+{:process 0, :type :ok, :f :txn, :value [[:r 7 nil]], :time 15, :index 2}
+{:process 0, :type :invoke, :f :txn, :value [[:w 7 187]], :time 20, :index 3}
+{:process 1, :type :ok, :f :txn, :value [[:w 7 170]], :time 40, :index 4}
+{:process 1, :type :invoke, :f :txn, :value [[:r 7 nil]], :time 41, :index 5}
+{:process 2, :type :invoke, :f :txn, :value [[:w 8 204]], :time 50, :index 6}
+{:process 1, :type :ok, :f :txn, :value [[:r 7 170]], :time 60, :index 7}
+{:process 1, :type :invoke, :f :txn, :value [[:r 7 nil]], :time 70, :index 8}
+{:process 2, :type :ok, :f :txn, :value [[:w 8 204]], :time 90, :index 9}
+{:process 0, :type :info, :f :txn, :value [[:w 7 187]], :time 90, :index 10}
+{:process 1, :type :info, :f :txn, :value [[:r 7 nil]], :time 90, :index 11}
+";
+        assert_eq!(text(|out| write_transactions(&seen(), None, out)), expected);
+        let other = text(|out| write_transactions(&seen(), Some(8), out));
+        assert_eq!(other.lines().count(), 2);
     }
 
     #[test]
     fn nothing_is_no_line() {
-        assert_eq!(text(&[]), "");
+        assert_eq!(text(|out| write_register(&Seen::new(), 7, out)), "");
+        assert_eq!(text(|out| write_transactions(&Seen::new(), None, out)), "");
     }
 }

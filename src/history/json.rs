@@ -53,7 +53,7 @@ pub fn write_replica<R: Read>(reader: ChosenReader<R>, out: impl Write) -> Resul
 
 /// Writes that a history was cut off at this byte: one whose writer had not even begun has no reader.
 pub fn write_cut(offset: u64, mut out: impl Write) -> Result<(), JsonError> {
-    write_line(&CutLine { cut_at_byte: offset }, &mut out)
+    write_line(&CutLine { cut_at_byte: offset }, &mut out).map_err(JsonError::Write)
 }
 
 fn write_lines<T: Serialize>(
@@ -64,7 +64,7 @@ fn write_lines<T: Serialize>(
     for line in lines {
         match line {
             Ok(line) => {
-                write_line(&line, &mut out)?;
+                write_line(&line, &mut out).map_err(JsonError::Write)?;
                 count += 1;
             }
             Err(Error::Truncated { offset }) => {
@@ -77,9 +77,10 @@ fn write_lines<T: Serialize>(
     Ok(count)
 }
 
-fn write_line(line: &impl Serialize, out: &mut impl Write) -> Result<(), JsonError> {
-    serde_json::to_writer(&mut *out, line).map_err(|error| JsonError::Write(error.into()))?;
-    out.write_all(b"\n").map_err(JsonError::Write)
+/// Writes one object and the end of its line.
+pub(super) fn write_line(line: &impl Serialize, out: &mut impl Write) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! owns a writer takes the full blocks and puts them wherever it likes.
 //! [`Check`] reads all of them again, in one pass, and says whether the run was correct.
 //! [`oracle`] looks at what clients saw alone, with the slots they were told as a guess, and
-//! [`linearize`] searches where the guess fails; [`json`] and [`edn`] are for other programs.
+//! [`linearize`] searches where the guess fails; [`json`], [`edn`] and [`operations`] are for other
+//! programs.
 //!
 //! A history holds digests of values, never values.
 //! It knows nothing of files, ballots or messages, and it reads no clock.
@@ -18,6 +19,7 @@ mod codec;
 pub mod edn;
 pub mod json;
 pub mod linearize;
+pub mod operations;
 pub mod oracle;
 mod seen;
 

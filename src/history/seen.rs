@@ -7,6 +7,7 @@
 //!
 //! It judges nothing.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::{ClientReader, Error, Event, Issued, Kind, Returned, SessionOrder};
@@ -104,6 +105,15 @@ impl Seen {
     /// How many histories were cut off.
     pub const fn cut_count(&self) -> u64 {
         self.cut_count
+    }
+
+    /// Every key that clients used, and by how many operations.
+    pub fn keys(&self) -> BTreeMap<u64, u64> {
+        let mut keys = BTreeMap::new();
+        for row in &self.rows {
+            *keys.entry(row.key).or_default() += 1;
+        }
+        keys
     }
 
     pub(super) fn rows(&self) -> &[Row] {

@@ -514,23 +514,47 @@ fn a_simulated_run_prints_the_comparison_and_leaves_its_results() {
     assert!(!stdout.contains("INVALID"), "{stdout}");
     check(&["history", out, "--trial", "0", "--backend", "sim"], &["\"client\":0"]);
     check_refused(&["history", out, "--trial", "0"], &["no histories of trial 0 (live)"]);
-    let edn = ["history", out, "--trial", "0", "--backend", "sim", "--format", "edn"];
-    let edn = check(&edn, &[":type :ok, :f :write, :value ["]);
-    assert!(edn.starts_with("{:process 0, :type :invoke, :f :write, :value ["), "{edn}");
+    check_exports(&["history", out, "--trial", "0", "--backend", "sim"]);
     check_verify(out);
     let again = [&run[..], &["--resume", out]].concat();
     check_refused(&again, &["holds no run that was cut short", "leave --resume out"]);
     check_refused(&[&run[..], &["--out", out]].concat(), &["results are never overwritten"]);
 }
 
+/// What clients saw is written in the forms of other checkers.
+fn check_exports(history: &[&str]) {
+    let with = |more: &[&'static str]| [history, more].concat();
+    let elle = check(&with(&["--format", "elle"]), &[":type :ok, :f :txn, :value [[:w "]);
+    assert!(elle.starts_with("{:process 0, :type :invoke, :f :txn, :value [["), "{elle}");
+    let operations = check(&with(&["--format", "operations"]), &["\"kind\":\"write\",\"value\":"]);
+    assert_eq!(elle.lines().count(), 2 * operations.lines().count());
+    let key = operations.split("\"key\":").nth(1).unwrap().split(',').next().unwrap();
+    let edn = check(
+        &[history, &["--format", "edn", "--key", key]].concat(),
+        &[":type :ok, :f :write, :value "],
+    );
+    assert!(!edn.contains('['), "{edn}");
+    check_refused(&with(&["--format", "edn"]), &["a register is one key", "--key"]);
+    check_refused(
+        &with(&["--format", "edn", "--key", "18446744073709551615"]),
+        &["no client used"],
+    );
+    check_refused(&with(&["--key", "1"]), &["what clients saw", "--format operations"]);
+}
+
 /// A folder is found to be as good as it was, and a changed history is found out.
 fn check_verify(out: &str) {
     let all = check(
         &["verify", out],
-        &["trial 0 (sim) classic: linearizable, ", " by their slots, 0 by search"],
+        &[
+            "trial 0 (sim) classic: linearizable; clients: linearizable, ",
+            " by their slots, 0 by search; logs: agree, ",
+            " slots of 5 logs",
+        ],
     );
     assert_eq!(all.lines().count(), 3, "{all}");
     assert_eq!(check(&["verify", out, "--trial", "1"], &["trial 1 (sim)"]).lines().count(), 1);
+    check_gaps(out);
     check_refused(
         &["verify", out, "--trial", "9"],
         &["no histories of trial 9", "those of 0, 1, 2"],
@@ -562,6 +586,49 @@ fn check_verify(out: &str) {
     let line =
         "  client 0 request 0: read of 0000abcd, invoked at 5 ns, returned at 9 ns, slot 1048576";
     ends(5, &["trial 0 (sim) classic: VIOLATED", "key 1099511627776 is not linearizable", line]);
+}
+
+/// Logs that are emptied, deleted or cut, and a whole trial that is deleted, are found out.
+fn check_gaps(out: &str) {
+    let folder = Path::new(out).join("histories/trial-001.sim");
+    let incomplete = |phrases: &[&str]| {
+        for arguments in [vec!["verify", out], vec!["verify", out, "--trial", "1"]] {
+            let output = flexpaxos(&arguments);
+            let stdout = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(3), "{stdout}");
+            assert!(stdout.contains("trial 1 (sim) multi: INCOMPLETE; clients: "), "{stdout}");
+            for phrase in phrases {
+                assert!(stdout.contains(phrase), "{phrase:?} is missing in:\n{stdout}");
+            }
+        }
+    };
+    let logs: Vec<_> = (0..5).map(|id| folder.join(format!("chosen.r{id}.0"))).collect();
+    let whole: Vec<Vec<u8>> = logs.iter().map(|log| std::fs::read(log).unwrap()).collect();
+    for log in &logs {
+        std::fs::write(log, "").unwrap();
+    }
+    incomplete(&["acknowledged operations are in no replica's log", "chosen.r0.0 is cut: 0 of "]);
+    for log in &logs {
+        std::fs::remove_file(log).unwrap();
+    }
+    incomplete(&["logs: incomplete", "chosen.r0.0 is missing, ", " and 2 more"]);
+    logs.iter().zip(&whole).for_each(|(log, bytes)| std::fs::write(log, bytes).unwrap());
+    check(&["verify", out], &["trial 1 (sim) multi: linearizable"]);
+    // One log is enough for every operation, but it is not all that the run left.
+    std::fs::write(&logs[4], &whole[4][..whole[4].len() / 2]).unwrap();
+    incomplete(&["INCOMPLETE: chosen.r4.0 is cut: ", "1 of them cut off"]);
+    std::fs::write(&logs[4], &whole[4]).unwrap();
+    let aside = Path::new(out).join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    incomplete(&["INCOMPLETE: all 7 histories that histories.csv lists are missing"]);
+    std::fs::rename(&aside, &folder).unwrap();
+    let edn = ["history", out, "--trial", "1", "--backend", "sim"];
+    std::fs::remove_file(&logs[0]).unwrap();
+    let output = flexpaxos(&edn);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("chosen.r0.0 is missing"));
+    std::fs::write(&logs[0], &whole[0]).unwrap();
+    check(&edn, &["\"client\":0"]);
 }
 
 #[test]
