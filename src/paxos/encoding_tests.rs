@@ -3,6 +3,8 @@
 //! The kinds are listed by a macro whose `match` has no other arm: a new variant does not compile before
 //! it is listed, and a listed one without a strategy fails.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -247,10 +249,21 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
     let mut replica = Replica::new(config);
     let mut effects = Effects::default();
     replica.handle(Time::ZERO, Input::Start, &mut effects);
-    for (round, (slot, value, quorum)) in (1..).zip(inputs) {
+    // A slot has one value.
+    let mut slots = BTreeSet::new();
+    let new = inputs.into_iter().filter(|(slot, ..)| slots.insert(*slot));
+    for (round, (slot, value, quorum)) in (1..).zip(new) {
         let (slot, proposer) = (Slot(slot), NodeId(0));
         let ballot = Ballot { round, proposer };
         let scope = Scope::From(Slot::ZERO);
+        // As a client counts: outcomes are kept from the first open request on.
+        let request = RequestId { client: ClientId(0), sequence: round };
+        let value = match value {
+            Value::Command(command) => {
+                Value::Command(Command { request, settled_below: 0, ..command })
+            }
+            Value::Noop => Value::Noop,
+        };
         let chosen = Message::Chosen { ballot, first: slot, below: slot.next() };
         let proposal = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };
         for message in [Message::Phase1a { ballot, scope, quorum }, proposal, chosen] {
