@@ -20,12 +20,12 @@
 //!
 //! ```go
 //! porcupine.Model{
-//! 	Partition: byKey,
-//! 	Init:      func() interface{} { return int64(-1) },
-//! 	Step: func(state, input, output interface{}) (bool, interface{}) {
-//! 		o := input.(op)
-//! 		return o.Kind == "write" || o.Value == state.(int64), o.Value
-//! 	},
+//!     Partition: byKey,
+//!     Init:      func() interface{} { return int64(-1) },
+//!     Step: func(state, input, output interface{}) (bool, interface{}) {
+//!         o := input.(op)
+//!         return o.Kind == "write" || o.Value == state.(int64), o.Value
+//!     },
 //! }
 //! ```
 
