@@ -169,7 +169,7 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         attempts_per_write: Some(1.5),
         ..TrialRow::default()
     };
-    assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,0.5,"), "{}", csv(&[row]));
+    assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,,0.5,"), "{}", csv(&[row]));
     row.invalidate("history");
     let expected = TrialRow {
         variant: "multi".to_owned(),

@@ -5,7 +5,7 @@ use super::{Choice, Run};
 use crate::cli::{Exit, Failure};
 use crate::deployment::Durability;
 use crate::experiment::plan::{Plan, Point};
-use crate::runtime::storage::{self, Break};
+use crate::runtime::storage::{Break, Defect};
 
 impl Run {
     /// Refuses an option that no trial of this plan would heed.
@@ -59,9 +59,9 @@ impl Run {
     fn check_broken_disk(&self, point: &Point) -> Result<(), Failure> {
         let Some(broken) = self.break_disk else { return Ok(()) };
         let n = point.links.replica_regions.len();
-        if usize::from(broken.replica.0) >= n {
+        if let Some(replica) = broken.replica.filter(|replica| usize::from(replica.0) >= n) {
             let message =
-                format!("--break-disk names {}, which does not exist{}", broken.replica, at(point));
+                format!("--break-disk names {replica}, which does not exist{}", at(point));
             return Err(Failure::request(message, format!("the replicas are r0 to r{}", n - 1)));
         }
         if point.durability == Durability::Memory {
@@ -86,24 +86,20 @@ impl Run {
 
     /// Refuses a run that ended as if nothing had been broken, when a disk was to be broken.
     pub(super) fn check_disk_broke(&self, exit: Exit) -> Result<(), Failure> {
-        match self.break_disk {
-            Some(Break { replica, rule }) if exit == Exit::Done && is_sure(rule) => {
-                Err(Failure::request(
-                    format!(
-                        "--break-disk had no effect: {replica} never made call {} of that kind",
-                        rule.nth
-                    ),
-                    "lower the number, or let the trial last longer",
-                ))
-            }
-            _ => Ok(()),
+        let Some(Break { replica, defect: Defect::Fails(rule) }) = self.break_disk else {
+            // What is not synced is lost with every process that ends.
+            return Ok(());
+        };
+        if exit != Exit::Done {
+            return Ok(());
         }
+        let whose =
+            replica.map_or_else(|| "no replica ever".to_owned(), |it| format!("{it} never"));
+        Err(Failure::request(
+            format!("--break-disk had no effect: {whose} made call {} of that kind", rule.nth),
+            "lower the number, or let the trial last longer",
+        ))
     }
-}
-
-/// Whether a disk that this rule has broken stops its replica.
-const fn is_sure(rule: storage::Rule) -> bool {
-    matches!(rule.failure, storage::Failure::Once | storage::Failure::Full)
 }
 
 /// ` at clients=16`; nothing where nothing is swept.
