@@ -21,7 +21,8 @@ pub enum Claim {
     SamePrefix,
     /// The core's own assertions are not tripped.
     Assertions,
-    /// When nothing goes wrong any more, every request is answered.
+    /// When nothing goes wrong any more, every request is answered, and no acceptor goes on refusing the
+    /// leader.
     Progress,
 }
 

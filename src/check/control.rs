@@ -39,6 +39,8 @@ const fn controls(rule: Rule) -> &'static [&'static str] {
             "partial-promise",
         ],
         Rule::IgnoresAnnouncedQuorums => &["per-ballot"],
+        Rule::ForgetsAnnouncedEarly => &["settling"],
+        Rule::NeverRenews => &["refused", "hung-member"],
         Rule::CountsPartialPromise => &["partial-promise"],
         Rule::TrimmedSlotLostWrite => {
             &["duel", "flexible-four", "flex-3-of-4", "per-ballot", "snapshot"]

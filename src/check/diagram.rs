@@ -87,7 +87,10 @@ impl Drawing {
                 let kind = match record {
                     Record::Vote { .. } => MarkKind::Vote,
                     Record::Promise { .. } => MarkKind::Promise,
-                    Record::Rounds { .. } => MarkKind::Persist,
+                    Record::Rounds { .. }
+                    | Record::Learned { .. }
+                    | Record::Settled { .. }
+                    | Record::Forgotten { .. } => MarkKind::Persist,
                 };
                 self.mark(*replica, at, kind, &format!("{record} is durable"));
             }

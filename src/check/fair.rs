@@ -3,6 +3,8 @@
 //! From a state on, disks sync, the crashed restart (unless they stay down), all messages arrive,
 //! and then those they cause; timers run out when nothing is in flight, then a replica campaigns if
 //! nobody leads, and clients ask around.
+//! A leader must not be left with acceptors that refuse it, either, where it could do something about
+//! that: each of its writes would be slower for ever than the replicas that are up allow.
 //! That is one fair schedule of many, and the same each time; a request that it never answers is
 //! stuck.
 //! What follows from a situation is worked out once, however many states lead to it.
@@ -17,7 +19,7 @@ use super::state::{Action, Budgets, State};
 use super::step::Step;
 use crate::command::Command;
 use crate::protocol::TimerId;
-use crate::quorum::NodeId;
+use crate::quorum::{NodeId, NodeSet};
 
 /// So often nothing was in flight, and still a request is open: it is stuck.
 const PATIENCE: usize = 24;
@@ -52,7 +54,8 @@ impl Fair {
             let situation = run.situation();
             let good = || self.good.lock().unwrap_or_else(PoisonError::into_inner);
             let is_answered = world.open_requests(&run.step.state).next().is_none();
-            if is_answered || (!is_read && good().contains(&situation)) {
+            let is_over = is_answered && run.refusing().is_empty();
+            if is_over || (!is_read && good().contains(&situation)) {
                 good().extend(passed);
                 return None;
             }
@@ -107,7 +110,21 @@ impl<'a> Run<'a> {
         let open = open.map(|(_, command)| {
             format!("c{} waits for {command} for ever", command.request.client.0)
         });
-        open.collect::<Vec<_>>().join(", ")
+        let mut waiting = open.collect::<Vec<_>>();
+        let refusing = self.refusing();
+        if waiting.is_empty() && !refusing.is_empty() {
+            waiting.push(format!("{refusing} refuse the leader for ever"));
+        }
+        waiting.join(", ")
+    }
+
+    /// Those that are up and refuse the leader, where enough are up for another phase 1.
+    fn refusing(&self) -> NodeSet {
+        let live: NodeSet = self.live().into_iter().collect();
+        let leader = self.leader().and_then(|id| self.step.state.node(id).replica.as_ref());
+        let refused_by = leader.map_or(NodeSet::EMPTY, |it| it.replica().refused_by());
+        let can_renew = self.world.quorums().is_phase1(live);
+        if can_renew { refused_by.intersection(live) } else { NodeSet::EMPTY }
     }
 
     fn go_on(&mut self) {

@@ -12,10 +12,10 @@ use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
 use super::preset::{Prelude, ProgressFrom, Setup};
-use super::state::{Action, Client, Node, Shared, State, Waiting};
+use super::state::{Action, Client, Node, Packet, Shared, State, Waiting};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Capacity, Config, Mode, Timing};
+use crate::paxos::{Capacity, Config, Message, Mode, Timing};
 use crate::protocol::{Protocol, Slot};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -163,6 +163,21 @@ impl World {
         }
     }
 
+    /// The second replica runs phase 1 and leads; nothing else is delivered.
+    fn hand_over(&self, step: &mut Step<'_>) {
+        for successor in self.ids().skip(1).take(1) {
+            step.campaign(successor);
+            step.persist(successor);
+        }
+        let is_phase1 = |packet: &Arc<Packet>| {
+            matches!(packet.message, Message::Phase1a { .. } | Message::Phase1b { .. })
+        };
+        while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
+            step.state.network.remove(&packet);
+            step.receive(&packet);
+        }
+    }
+
     fn add_requests(&self, state: &State, actions: &mut Vec<Action>) {
         for (client, command) in self.open_requests(state) {
             let script = &self.setup.clients[command.request.client.0 as usize];
@@ -278,6 +293,7 @@ impl Model for World {
     /// Every replica is started and its first records are durable; what it sent is in flight, or has
     /// led to a leader already.
     fn init_states(&self) -> Vec<State> {
+        let ids: Vec<NodeId> = self.ids().collect();
         let state = State {
             nodes: self.ids().map(|_| Shared::new(Node::default())).collect(),
             network: BTreeSet::new(),
@@ -288,7 +304,8 @@ impl Model for World {
             seen: Sights::default(),
         };
         let mut step = Step::new(self, state, false);
-        for id in self.ids() {
+        // The first leader is started last: what is sent to one that is down may be lost for good.
+        for id in ids.into_iter().rev() {
             step.start(id);
             step.persist(id);
         }
@@ -297,7 +314,7 @@ impl Model for World {
         }
         if self.setup.prelude >= Prelude::Written {
             let first = ClientId(0);
-            let is_missed = self.setup.prelude == Prelude::Missed;
+            let is_missed = self.setup.prelude >= Prelude::Missed;
             let cut_off = self.ids().last().filter(|_| is_missed);
             step.ask(self.home(first), &Self::command(first, 0));
             self.deliver_all(&mut step, cut_off);
@@ -308,6 +325,9 @@ impl Model for World {
                 }
             }
             self.deliver_all(&mut step, cut_off);
+        }
+        if self.setup.prelude >= Prelude::Succeeded {
+            self.hand_over(&mut step);
         }
         let (mut state, _) = step.finish();
         state.seen = Sights::default();
@@ -372,8 +392,7 @@ impl Model for World {
 mod tests {
     use super::*;
     use crate::check::preset::Preset;
-    use crate::check::state::Packet;
-    use crate::paxos::{Ballot, Message, Value};
+    use crate::paxos::{Ballot, Value};
 
     fn world(preset: &str) -> World {
         World::new(Preset::named(preset).unwrap().setup, None, None)

@@ -1,5 +1,7 @@
 //! Small deployments whose every interleaving is worth seeing, by name.
 
+mod ballots;
+
 use super::claim::Sight;
 use super::state::Budgets;
 use crate::paxos::{Detector, Election, Mode, Retention, SendPolicy};
@@ -65,6 +67,8 @@ pub(super) enum Prelude {
     Written,
     /// The same, but the last replica has heard nothing of that write.
     Missed,
+    /// The same, and the second replica leads; what it sent since is in flight, or waits for its disk.
+    Succeeded,
 }
 
 /// The states from which progress is asked for.
@@ -98,9 +102,12 @@ impl Preset {
             retry(),
             trim(),
             election(),
-            per_ballot(),
+            ballots::per_ballot(),
             snapshot(),
             partial_promise(),
+            ballots::refused(),
+            ballots::hung_member(),
+            ballots::settling(),
         ]
     }
 
@@ -414,24 +421,6 @@ fn election() -> Preset {
             budgets: Budgets { timers: 1, ..Budgets::default() },
             prelude: Prelude::Led,
             progress: ProgressFrom::QuietStates,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
-            ..multi(3)
-        },
-    }
-}
-
-/// A majority of three is enough to learn what was announced, and r0 alone to vote: another one leads when
-/// it has heard of r0 itself.
-fn per_ballot() -> Preset {
-    Preset {
-        name: "per-ballot",
-        about: "each ballot has a phase-2 quorum of its own, of one replica, which a later phase 1 must meet",
-        setup: Setup {
-            quorums: QuorumSystem::per_ballot(3, 1).expect("one is of three"),
-            clients: vec![once(R0), once(R1)],
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
-            campaigners: NodeSet::only(R1),
-            prelude: Prelude::Led,
             sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
             ..multi(3)
         },

@@ -449,6 +449,11 @@ impl Session {
         true
     }
 
+    /// Issues one operation now that its plan does not have.
+    pub fn issue_another(&mut self, now: Time) {
+        self.begin(now, now);
+    }
+
     fn begin(&mut self, now: Time, intended_at: Time) {
         let operation = self.generator.next_operation();
         let sequence = self.settled_below + self.outstanding.len() as u64;

@@ -182,6 +182,8 @@ impl Watch {
             | Message::HeartbeatAck { .. }
             | Message::PreVote { .. }
             | Message::PreVoteGranted { .. }
+            | Message::Settle { .. }
+            | Message::Settled { .. }
             | Message::Reserved { .. } => false,
         }
     }
@@ -204,7 +206,10 @@ impl Watch {
                 let is_own = matches!(&vote.value, Value::Command(command) if self.is_own(command));
                 is_own || self.concerns_record(record)
             }
-            Record::Rounds { .. } => false,
+            Record::Learned { .. }
+            | Record::Rounds { .. }
+            | Record::Settled { .. }
+            | Record::Forgotten { .. } => false,
         }
     }
 
@@ -226,7 +231,8 @@ impl Watch {
                 self.slots.contains(slot)
             }
             Record::Promise { scope: Scope::From(_), .. } => true,
-            Record::Rounds { .. } => false,
+            Record::Learned { slot, .. } => self.slots.contains(slot),
+            Record::Rounds { .. } | Record::Settled { .. } | Record::Forgotten { .. } => false,
         }
     }
 

@@ -146,6 +146,24 @@ impl Case {
         Config { timing: self.timing, ..self.deployment.config(id) }
     }
 
+    /// Whether the least latency of an operation is known, and what it may take besides that: a leader
+    /// proposes, links are constant, and nothing is lost, late or in a queue.
+    pub(super) fn work(&self) -> Option<Span> {
+        let Deployment { mode, links, network, .. } = &self.deployment;
+        let Conditions { reordering, bandwidth_bits_per_s, .. } = network.conditions;
+        let is_known = matches!(mode, Mode::Multi { .. })
+            && !links.vary()
+            && !self.is_lossy()
+            && reordering == Span::ZERO
+            && bandwidth_bits_per_s.is_none();
+        let Service { receive, send, sync } = self.settings.service;
+        // A sync may wait for another one, here and there, and for a checkpoint; and every message of a
+        // heartbeat and of its answers for the processor.
+        let messages = 8 * self.deployment.quorums.n() as u64;
+        let work = Span::from_millis(1) + sync.times(4) + (receive + send).times(messages);
+        is_known.then_some(work)
+    }
+
     /// Whether messages get lost even when the faults are over.
     pub(super) fn is_lossy(&self) -> bool {
         self.deployment.network.conditions.loss > 0.0

@@ -25,6 +25,8 @@ pub(super) struct Eyes {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
     pub(super) violation: Option<Violation>,
+    /// When a client was answered last.
+    pub(super) answered_at: Time,
     sent_count: u64,
     /// Messages that arrive before one that was sent earlier on their link.
     pub(super) overtaken_count: u64,
@@ -40,7 +42,17 @@ pub(super) struct Shared(Rc<RefCell<Eyes>>);
 impl Eyes {
     pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
         let latest = vec![Time::ZERO; n * n];
-        Self { watch, trace, violation: None, sent_count: 0, overtaken_count: 0, latest, n }
+        let answered_at = Time::ZERO;
+        Self {
+            watch,
+            trace,
+            violation: None,
+            answered_at,
+            sent_count: 0,
+            overtaken_count: 0,
+            latest,
+            n,
+        }
     }
 
     /// A violation ends the run: the world stops at a panic, and keeps its message.
@@ -129,6 +141,9 @@ impl Observer<Encoded<Saboteur>> for Shared {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.told(now, from, reply));
         eyes.watch.answered(reply);
+        if matches!(reply, Reply::Executed { .. }) {
+            eyes.answered_at = now;
+        }
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {

@@ -4,6 +4,8 @@
 //! The case runs on the simulator; when its faults are over, whoever crashed starts again (but for a
 //! minority that may stay dead), somebody is told to lead if nobody does, and then everything that was
 //! asked must be answered.
+//! Then a client asks for more, one operation at a time: soon they must take as long as the links
+//! between the replicas that are up ask for, and no longer (`recovery.rs`).
 //! What every run must keep is a [`Property`], each with a name.
 //!
 //! # Seeds are addresses
@@ -29,6 +31,7 @@ pub use limits::{Limits, Protocol};
 mod places;
 mod property;
 pub use property::{Property, Violation};
+mod recovery;
 mod search;
 pub use search::{Error, Found, Search};
 mod system;

@@ -23,13 +23,16 @@ pub enum Property {
     ProposedOnce,
     /// Once faults end, everything that was asked is answered, and nobody stays behind.
     Progress,
+    /// Some time after the faults, an operation takes as long as the replicas that are up allow, and no
+    /// longer.
+    Recovery,
     /// The assertions of the core.
     Assertions,
 }
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Agreement,
         Self::Validity,
         Self::ExactlyOnce,
@@ -38,6 +41,7 @@ impl Property {
         Self::ChosenStaysChosen,
         Self::ProposedOnce,
         Self::Progress,
+        Self::Recovery,
         Self::Assertions,
     ];
 
@@ -52,6 +56,7 @@ impl Property {
             Self::ChosenStaysChosen => "chosen-stays-chosen",
             Self::ProposedOnce => "proposed-once",
             Self::Progress => "progress",
+            Self::Recovery => "recovery",
             Self::Assertions => "assertions",
         }
     }

@@ -18,7 +18,7 @@ use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
 
 /// After the faults, whether everything is answered and whether somebody leads is looked at so often.
-const LOOK_EVERY: Span = Span::from_millis(1_000);
+pub(super) const LOOK_EVERY: Span = Span::from_millis(1_000);
 
 /// While nobody leads, somebody is told to so often.
 ///
@@ -30,7 +30,7 @@ const CAMPAIGN_EVERY: Span = Span::from_millis(10_000);
 ///
 /// A client that asks in vain asks the next replica after two seconds, and rivals in classic Paxos that
 /// lost many races wait for seconds.
-const PATIENCE: Span = Span::from_millis(60_000);
+pub(super) const PATIENCE: Span = Span::from_millis(60_000);
 
 /// After the faults, everything is answered within this, however much is still going on.
 const LONGEST: Span = Span::from_millis(600_000);
@@ -56,10 +56,10 @@ pub fn run_traced(case: &Case) -> Ran {
     Trial::new(case, true).run()
 }
 
-struct Trial<'a> {
-    case: &'a Case,
-    world: World<Encoded<Saboteur>>,
-    eyes: Shared,
+pub(super) struct Trial<'a> {
+    pub(super) case: &'a Case,
+    pub(super) world: World<Encoded<Saboteur>>,
+    pub(super) eyes: Shared,
     /// When the first operation is issued.
     start: Time,
     /// When all faults are over.
@@ -131,7 +131,7 @@ impl<'a> Trial<'a> {
             let is_answered =
                 now >= asked_until && self.eyes.look(|eyes| eyes.watch.outstanding().is_empty());
             if is_answered && (!self.must_be_level() || self.is_level()) {
-                break;
+                return self.recover();
             }
             let advance = self.advance();
             if advance != state {
@@ -156,7 +156,7 @@ impl<'a> Trial<'a> {
     ///
     /// It is always the same one: with a quorum of each phase alive that is all that Paxos asks for.
     /// One that leads is left alone, however little comes of it.
-    fn supervise(&mut self) {
+    pub(super) fn supervise(&mut self) {
         let (deployment, now) = (&self.case.deployment, self.world.now());
         let is_time = self.told_at.is_none_or(|told_at| now >= told_at + CAMPAIGN_EVERY);
         if let (Mode::Multi { .. }, Election::Fixed) = (deployment.mode, deployment.election)
@@ -189,12 +189,12 @@ impl<'a> Trial<'a> {
         executed.all(|below| Some(below) == first)
     }
 
-    fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur)> {
+    pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur)> {
         let everybody = NodeSet::all(self.case.deployment.quorums.n());
         everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
     }
 
-    fn stalled(&self, is_answered: bool) -> Violation {
+    pub(super) fn stalled(&self, is_answered: bool) -> Violation {
         let executed: Vec<(NodeId, Slot)> =
             self.alive().map(|(id, it)| (id, it.executed_below())).collect();
         let ends: Vec<String> =

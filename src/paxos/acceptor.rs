@@ -6,10 +6,9 @@
 //! Its safety rests on one fact: a promise is never taken back, not even by a crash.
 //! So its state is exactly what must be durable, and it knows nothing of quorums, leaders or time.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::announced::Announced;
 use super::ballot::Ballot;
 use super::message::{Record, Scope, Value, Vote};
 use super::window::Window;
@@ -24,9 +23,10 @@ pub struct Acceptor {
     /// What was promised and voted in single slots.
     slots: Window<SlotState>,
     /// The phase-2 quorum of each ballot promised for all slots, where each has its own.
-    ///
-    /// They are kept: at worst a phase 1 must meet all of them, which is what one of counts always does.
-    quorums: BTreeMap<Ballot, NodeSet>,
+    announced: Announced,
+    /// The last ballot that it settled, and the slot below which it says nothing of slots since: they are
+    /// chosen, and it has durably executed them.
+    settled: (Ballot, Slot),
 }
 
 /// What an acceptor must not forget of one slot.
@@ -46,8 +46,8 @@ pub(super) struct Promise {
     pub(super) votes: Vec<(Slot, Vote)>,
     /// The slot after the last of them, if there are more than there was room for.
     pub(super) reported_below: Option<Slot>,
-    /// The phase-2 quorums announced at lower ballots, ascending.
-    pub(super) quorums: Vec<(Ballot, NodeSet)>,
+    /// The phase-2 quorums announced at lower ballots.
+    pub(super) announced: Announced,
 }
 
 /// A higher ballot is promised.
@@ -77,7 +77,8 @@ impl Acceptor {
                 let record = self.promise(ballot, scope, quorum);
                 let last = self.vote(slot).cloned();
                 let votes = last.map(|vote| (slot, vote)).into_iter().collect();
-                Ok(Promise { record, votes, reported_below: None, quorums: Vec::new() })
+                let announced = Announced::default();
+                Ok(Promise { record, votes, reported_below: None, announced })
             }
             Scope::From(from) => {
                 // A vote in one slot at a higher ballot is a higher promise in that slot.
@@ -88,7 +89,8 @@ impl Acceptor {
                 // An equal ballot is a retransmission: promising it again changes nothing.
                 let record = self.promise(ballot, scope, quorum);
                 let (votes, reported_below) = self.votes_from(from, room);
-                Ok(Promise { record, votes, reported_below, quorums: self.quorums_below(ballot) })
+                let announced = self.announced.below(ballot);
+                Ok(Promise { record, votes, reported_below, announced })
             }
         }
     }
@@ -156,9 +158,32 @@ impl Acceptor {
         (votes, None)
     }
 
-    /// The phase-2 quorums announced at ballots below this one.
-    pub(super) fn quorums_below(&self, ballot: Ballot) -> Vec<(Ballot, NodeSet)> {
-        self.quorums.range(..ballot).map(|(ballot, quorum)| (*ballot, *quorum)).collect()
+    /// The phase-2 quorums that ballots announced.
+    pub(super) const fn announced(&self) -> &Announced {
+        &self.announced
+    }
+
+    /// Settles `ballot`, whose leader has adopted nothing from `below` on; what must be durable for that.
+    pub(super) fn settle(&mut self, ballot: Ballot, below: Slot) -> Record {
+        assert!(ballot >= self.promised_highest(), "{ballot} is settled below a promise");
+        self.promised = ballot;
+        self.settled = (ballot, self.settled_below().max(below));
+        Record::Settled { ballot, below }
+    }
+
+    /// Whether this ballot is settled here.
+    pub(super) fn has_settled(&self, ballot: Ballot) -> bool {
+        self.settled.0 == ballot
+    }
+
+    /// Of the slots below this it says nothing but that they are chosen.
+    pub(super) const fn settled_below(&self) -> Slot {
+        self.settled.1
+    }
+
+    /// A phase-1 quorum has settled `ballot`; the record of that, if it is news.
+    pub(super) fn forget_announced(&mut self, ballot: Ballot) -> Option<Record> {
+        self.announced.forget_below(ballot).then_some(Record::Forgotten { below: ballot })
     }
 
     /// The highest ballot promised for all slots.
@@ -191,7 +216,15 @@ impl Acceptor {
             // One that is older than the checkpoint changes nothing.
             Record::Vote { slot, vote } if vote.ballot < self.promised(slot) => {}
             Record::Vote { slot, vote } => self.record_vote(slot, vote),
-            Record::Rounds { .. } => {}
+            Record::Settled { ballot, below } => {
+                self.promised = self.promised.max(ballot);
+                let before = self.settled;
+                self.settled = (before.0.max(ballot), before.1.max(below));
+            }
+            Record::Forgotten { below } => {
+                self.announced.forget_below(below);
+            }
+            Record::Learned { .. } | Record::Rounds { .. } => {}
         }
     }
 
@@ -204,7 +237,7 @@ impl Acceptor {
     fn promise(&mut self, ballot: Ballot, scope: Scope, quorum: Option<NodeSet>) -> Option<Record> {
         let record = Some(Record::Promise { ballot, scope, quorum });
         if let Some(quorum) = quorum {
-            self.quorums.insert(ballot, quorum);
+            self.announced.insert(ballot, quorum);
         }
         let promised = match scope {
             Scope::From(_) => &mut self.promised,

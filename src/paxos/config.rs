@@ -194,26 +194,32 @@ impl Config {
         self.contacts(self.quorums.phase2(), hopeful)
     }
 
-    /// The phase-2 quorum that a ballot announces, where each has its own: the nearest among `allies`.
+    /// The phase-2 quorum that a ballot announces, where each has its own: the nearest among `allies`;
+    /// where there is none, the nearest of all.
     pub(super) fn announced_quorum(&self, allies: NodeSet) -> Option<NodeSet> {
-        self.quorums.is_per_ballot().then(|| self.nearest(self.quorums.phase2(), allies))
+        let phase2 = self.quorums.phase2();
+        let nearest = || {
+            let among = self.nearest(phase2, allies);
+            among.or_else(|| self.nearest(phase2, self.everybody()))
+        };
+        self.quorums.is_per_ballot().then(|| nearest().unwrap_or_else(|| self.everybody()))
     }
 
+    /// Everybody, where no quorum is left among `hopeful`: to be thrifty would be to wait for it.
     fn contacts(&self, family: &Family, hopeful: NodeSet) -> NodeSet {
         match self.send {
             SendPolicy::All => self.everybody(),
-            SendPolicy::Quorum => self.nearest(family, hopeful),
+            SendPolicy::Quorum => self.nearest(family, hopeful).unwrap_or_else(|| self.everybody()),
         }
     }
 
-    /// The nearest quorum among `hopeful`; where there is none, the nearest of all.
-    fn nearest(&self, family: &Family, hopeful: NodeSet) -> NodeSet {
-        let nearest_of = |hopeful: NodeSet| {
-            let near = self.nearest_first.iter().copied();
-            family.first_in(&near.filter(|node| hopeful.contains(*node)).collect::<Vec<_>>())
-        };
-        // Every proposal of a thrifty leader comes here, and as a rule nobody is silent.
-        let among = if self.everybody().is_subset(hopeful) { None } else { nearest_of(hopeful) };
-        among.or_else(|| family.first_in(&self.nearest_first)).unwrap_or_else(|| self.everybody())
+    /// The nearest quorum among `hopeful`, if there is one.
+    fn nearest(&self, family: &Family, hopeful: NodeSet) -> Option<NodeSet> {
+        // Every proposal of a thrifty leader comes here, and as a rule everybody is hopeful.
+        if self.everybody().is_subset(hopeful) {
+            return family.first_in(&self.nearest_first);
+        }
+        let near = self.nearest_first.iter().copied();
+        family.first_in(&near.filter(|node| hopeful.contains(*node)).collect::<Vec<_>>())
     }
 }

@@ -10,13 +10,14 @@
 //! Where each ballot announces a phase-2 quorum of its own, those who grant report what was announced, and
 //! the pre-vote must meet that too.
 //! The other way round, a leader whom no phase-2 quorum answers resigns: it is heard, and of no use.
+//! A leader that would rather lead with a higher ballot asks in the same way (`multi/renewal.rs`), also
+//! where leaders are not elected; those who follow it grant that.
 //!
 //! None of this is needed for safety, which is phase 1's alone; it can be wrong about who is alive.
 //! A hand-over by command ([`crate::protocol::Input::Campaign`]) asks nobody.
 
-use std::collections::BTreeSet;
-
 use super::Effects;
+use super::announced::Announced;
 use super::ballot::Ballot;
 use super::config::{Detector, Election};
 use super::message::{Message, Scope};
@@ -34,7 +35,7 @@ pub(super) struct Watch {
     /// The leader it heard of last, until it suspects it.
     following: Option<NodeId>,
     /// Its own pre-vote.
-    canvass: Option<Canvass>,
+    pub(super) canvass: Option<Canvass>,
     /// It has said that it hears of no leader.
     is_suspecting: bool,
     /// Its own campaigns since it last heard of a leader.
@@ -46,12 +47,12 @@ pub(super) struct Watch {
 
 /// A pre-vote under way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Canvass {
+pub(super) struct Canvass {
     /// The ballot that would be promised.
     ballot: Ballot,
-    granted: NodeSet,
+    pub(super) granted: NodeSet,
     /// The phase-2 quorums of lower ballots that must be met, where each has its own.
-    announced: BTreeSet<NodeSet>,
+    announced: Announced,
 }
 
 /// The random wait stops doubling after so many campaigns that led to nothing.
@@ -136,21 +137,21 @@ impl Replica {
             Message::Phase1a { ballot, scope: Scope::From(_), .. } => (*ballot, false),
             _ => return,
         };
-        let is_rival = self.is_rival(ballot);
-        let Some(watch) = self.watch() else { return };
         if ballot < promised || ballot.proposer != from {
             return;
         }
-        watch.hear(now);
-        if !leads {
-            return;
+        let is_rival = self.is_rival(ballot);
+        if let Some(watch) = self.watch() {
+            watch.hear(now);
+            if leads {
+                (watch.is_suspecting, watch.campaign_count) = (false, 0);
+                if watch.following != Some(from) {
+                    watch.following = Some(from);
+                    effects.notes.push(Note::Following { leader: from });
+                }
+            }
         }
-        (watch.is_suspecting, watch.campaign_count) = (false, 0);
-        if watch.following != Some(from) {
-            watch.following = Some(from);
-            effects.notes.push(Note::Following { leader: from });
-        }
-        if is_rival {
+        if leads && is_rival {
             // It has the promises of a phase-1 quorum, so no phase-2 quorum is left for a lower ballot.
             self.give_up(now, effects);
         }
@@ -182,20 +183,27 @@ impl Replica {
         }
     }
 
+    fn pre_vote(&mut self) -> Option<&mut Option<Canvass>> {
+        match &mut self.proposer {
+            Proposer::Multi(multi) => multi.pre_vote(),
+            Proposer::Classic(_) => None,
+        }
+    }
+
     /// Asks who would promise.
-    fn canvass(&mut self, now: Time, effects: &mut Effects) {
+    pub(super) fn canvass(&mut self, now: Time, effects: &mut Effects) {
         let ballot = self.next_ballot();
         let granted = NodeSet::only(self.config.id);
         let prevote = Message::PreVote { ballot, executed_below: self.learner.executed_below() };
         effects.send(self.config.others(), prevote);
-        let announced = quorums_of(self.acceptor.quorums_below(ballot)).collect();
-        if let Some(watch) = self.watch() {
-            watch.canvass = Some(Canvass { ballot, granted, announced });
+        let announced = self.acceptor.announced().below(ballot);
+        if let Some(canvass) = self.pre_vote() {
+            *canvass = Some(Canvass { ballot, granted, announced });
         }
         self.count_grants(now, effects);
     }
 
-    /// Would this replica promise? Not while it hears of a leader, or leads.
+    /// Would this replica promise? Not while it hears of another leader, or leads.
     pub(super) fn handle_pre_vote(
         &mut self,
         now: Time,
@@ -206,9 +214,11 @@ impl Replica {
     ) {
         let promised = self.acceptor.promised_highest();
         let (is_leader, own_executed_below) = (self.is_leader(), self.learner.executed_below());
-        let quorums = self.acceptor.quorums_below(ballot);
-        let Some(watch) = self.watch() else { return };
-        if is_leader || watch.hears_a_leader(now) {
+        let announced = self.acceptor.announced().below(ballot);
+        let follows_another = self
+            .watch()
+            .is_some_and(|watch| watch.hears_a_leader(now) && watch.following != Some(from));
+        if is_leader || follows_another || !matches!(self.proposer, Proposer::Multi(_)) {
             return;
         }
         if ballot == promised {
@@ -221,7 +231,7 @@ impl Replica {
             self.handle_learn(from, executed_below, own_executed_below, effects);
             return;
         } else {
-            Message::PreVoteGranted { ballot, quorums }
+            Message::PreVoteGranted { ballot, announced }
         };
         effects.send(NodeSet::only(from), message);
     }
@@ -232,12 +242,12 @@ impl Replica {
         now: Time,
         from: NodeId,
         ballot: Ballot,
-        quorums: Vec<(Ballot, NodeSet)>,
+        announced: Announced,
         effects: &mut Effects,
     ) {
-        let Some(canvass) = self.watch().and_then(|watch| watch.canvass.as_mut()) else { return };
+        let Some(Some(canvass)) = self.pre_vote() else { return };
         if canvass.ballot == ballot && canvass.granted.insert(from) {
-            canvass.announced.extend(quorums_of(quorums));
+            canvass.announced.merge(announced);
             self.count_grants(now, effects);
         }
     }
@@ -249,16 +259,18 @@ impl Replica {
         ballot: Ballot,
         effects: &mut Effects,
     ) {
-        let canvass = self.watch().and_then(|watch| watch.canvass.as_ref());
-        if canvass.is_some_and(|canvass| canvass.ballot == ballot) && self.next_ballot() > ballot {
+        let Some(Some(canvass)) = self.pre_vote() else { return };
+        if canvass.ballot == ballot && self.next_ballot() > ballot {
             self.canvass(now, effects);
         }
     }
 
     fn count_grants(&mut self, now: Time, effects: &mut Effects) {
-        let canvass = self.watch().and_then(|watch| watch.canvass.as_ref());
-        let Some(Canvass { granted, announced, .. }) = canvass.cloned() else { return };
-        if self.is_idle() && self.config.quorums.is_phase1_over(granted, announced) {
+        let Some(Some(Canvass { granted, announced, .. })) = self.pre_vote().cloned() else {
+            return;
+        };
+        let is_called_for = self.is_idle() || self.is_worth_renewal(granted);
+        if is_called_for && self.config.quorums.is_phase1_over(granted, announced.quorums()) {
             self.campaign_with(now, granted, effects);
         }
     }
@@ -290,8 +302,10 @@ impl Replica {
             let answered = watch.answered.with(myself).difference(refused_by);
             (watch.answered, watch.answered_since) = (NodeSet::EMPTY, now);
             if !self.config.quorums.is_phase2_at(answered, quorum) {
-                if quorum.is_some() && self.config.quorums.is_phase2(answered) {
+                let voting = answered.intersection(self.well());
+                if quorum.is_some() && self.config.quorums.is_phase2(voting) {
                     // Enough others answer: a new ballot, with a phase-2 quorum among them.
+                    self.suspect_all_but(answered);
                     self.campaign_with(now, answered, effects);
                     return;
                 }
@@ -309,6 +323,7 @@ impl Replica {
         let (Some(ballot), Some(watch)) = (leading, self.watch()) else { return };
         let heartbeat = watch.detector.heartbeat;
         effects.send(others, Message::Heartbeat { ballot, chosen_below });
+        self.ask_to_settle(effects);
         effects.set_timer(TimerKind::Heartbeat.id(), heartbeat, Span::ZERO);
     }
 
@@ -339,8 +354,4 @@ impl Replica {
             watch.answered.insert(from);
         }
     }
-}
-
-fn quorums_of(announced: Vec<(Ballot, NodeSet)>) -> impl Iterator<Item = NodeSet> {
-    announced.into_iter().map(|(_, quorum)| quorum)
 }

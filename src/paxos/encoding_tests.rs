@@ -32,9 +32,12 @@ macro_rules! kinds {
 kinds!(
     MESSAGES, kind_of_message, Message:
     Phase1a, Phase1b, Phase2a, Phase2b, Refused, Chosen, Learn, Values, Trimmed, Fetch, Snapshot,
-    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Reserved
+    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Settle, Settled, Reserved
 );
-kinds!(RECORDS, kind_of_record, Record: Rounds, Promise, Vote);
+kinds!(
+    RECORDS, kind_of_record, Record:
+    Rounds, Promise, Vote, Learned, Settled, Forgotten
+);
 kinds!(REPLIES, kind_of_reply, Reply: Executed, NotLeader);
 
 /// Small numbers, and those at which an encoding changes its length.
@@ -88,8 +91,18 @@ fn vote() -> impl Strategy<Value = Vote> {
     (ballot(), value()).prop_map(|(ballot, value)| Vote { ballot, value })
 }
 
-fn quorums() -> impl Strategy<Value = Vec<(Ballot, NodeSet)>> {
-    prop::collection::vec((ballot(), nodes()), 0..3)
+fn announced() -> impl Strategy<Value = Announced> {
+    let quorums = prop::collection::vec((ballot(), nodes()), 0..3);
+    (quorums, prop::option::of(ballot())).prop_map(|(quorums, settled)| {
+        let mut announced = Announced::default();
+        for (ballot, quorum) in quorums {
+            announced.insert(ballot, quorum);
+        }
+        if let Some(settled) = settled {
+            announced.forget_below(settled);
+        }
+        announced
+    })
 }
 
 /// A part of a state in which some commands are executed.
@@ -111,13 +124,13 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
             .boxed(),
         "Phase1b" => {
             let votes = prop::collection::vec((slot(), vote()), 0..4);
-            (ballot(), scope(), votes, quorums(), slot(), prop::option::of(slot()))
-                .prop_map(|(ballot, scope, votes, quorums, trimmed_below, reported_below)| {
+            (ballot(), scope(), votes, announced(), slot(), prop::option::of(slot()))
+                .prop_map(|(ballot, scope, votes, announced, trimmed_below, reported_below)| {
                     Message::Phase1b {
                         ballot,
                         scope,
                         votes,
-                        quorums,
+                        announced,
                         trimmed_below,
                         reported_below,
                     }
@@ -185,9 +198,13 @@ fn leading(kind: &str) -> BoxedStrategy<Message> {
         "PreVote" => (ballot(), slot())
             .prop_map(|(ballot, executed_below)| Message::PreVote { ballot, executed_below })
             .boxed(),
-        "PreVoteGranted" => (ballot(), quorums())
-            .prop_map(|(ballot, quorums)| Message::PreVoteGranted { ballot, quorums })
+        "PreVoteGranted" => (ballot(), announced())
+            .prop_map(|(ballot, announced)| Message::PreVoteGranted { ballot, announced })
             .boxed(),
+        "Settle" => {
+            (ballot(), slot()).prop_map(|(ballot, below)| Message::Settle { ballot, below }).boxed()
+        }
+        "Settled" => ballot().prop_map(|ballot| Message::Settled { ballot }).boxed(),
         "Reserved" => number().prop_map(|below| Message::Reserved { below }).boxed(),
         _ => panic!("{kind} has no strategy: write one"),
     }
@@ -200,6 +217,13 @@ fn record(kind: &str) -> BoxedStrategy<Record> {
             .prop_map(|(ballot, scope, quorum)| Record::Promise { ballot, scope, quorum })
             .boxed(),
         "Vote" => (slot(), vote()).prop_map(|(slot, vote)| Record::Vote { slot, vote }).boxed(),
+        "Learned" => {
+            (slot(), value()).prop_map(|(slot, value)| Record::Learned { slot, value }).boxed()
+        }
+        "Settled" => {
+            (ballot(), slot()).prop_map(|(ballot, below)| Record::Settled { ballot, below }).boxed()
+        }
+        "Forgotten" => ballot().prop_map(|below| Record::Forgotten { below }).boxed(),
         _ => panic!("{kind} has no strategy: write one"),
     }
 }

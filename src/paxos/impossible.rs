@@ -11,7 +11,7 @@
 //! | message | holds for every honest one, because |
 //! |---|---|
 //! | any | its ballots are of replicas that exist and have a round above 0, which belongs to nobody; rounds and slots grow one by one, and 2^62 of either outlast any run |
-//! | `Phase1a`, `Phase2a`, `Chosen`, `Heartbeat`, `PreVote` | nobody speaks for another proposer: the ballot is the sender's own, of this life or an earlier one |
+//! | `Phase1a`, `Phase2a`, `Chosen`, `Heartbeat`, `PreVote`, `Settle` | nobody speaks for another proposer: the ballot is the sender's own, of this life or an earlier one |
 //! | `Phase1b`, `Phase2b`, `Refused`, `HeartbeatAck`, `PreVoteGranted` | they go to the proposer that asked, so the ballot is the receiver's own, of this life or an earlier one |
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
@@ -29,6 +29,7 @@
 //! What a liar may still do: outbid everybody, withhold votes, teach values that were never chosen.
 //! One that uses the last round makes honest proposers go beyond it; the first accused is the liar.
 
+use super::announced::Announced;
 use super::ballot::Ballot;
 use super::config::Config;
 use super::message::{Message, Scope, Value, Vote};
@@ -194,11 +195,11 @@ impl Message {
                 let (Scope::Only(slot) | Scope::From(slot)) = scope;
                 check_slot(*slot)
             }
-            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
+            Self::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
                 receivers(*ballot)?;
                 reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
                 check_slot(*trimmed_below)?;
-                check_announced(*ballot, quorums, n)?;
+                check_announced(*ballot, announced, n)?;
                 check_votes(*ballot, *scope, votes, n)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
@@ -255,10 +256,15 @@ impl Message {
                 senders(*ballot)?;
                 check_slot(*executed_below)
             }
-            Self::PreVoteGranted { ballot, quorums } => {
+            Self::PreVoteGranted { ballot, announced } => {
                 receivers(*ballot)?;
-                check_announced(*ballot, quorums, n)
+                check_announced(*ballot, announced, n)
             }
+            Self::Settle { ballot, below } => {
+                senders(*ballot)?;
+                check_slot(*below)
+            }
+            Self::Settled { ballot } => check_ballot(*ballot, n),
             Self::Reserved { .. } => Err(Impossible::Inward),
         }
     }
@@ -305,19 +311,18 @@ fn check_quorum(quorum: NodeSet, n: usize) -> Result<(), Impossible> {
     is_possible.then_some(()).ok_or(Impossible::Quorum { quorum, n })
 }
 
-fn check_announced(
-    promised: Ballot,
-    quorums: &[(Ballot, NodeSet)],
-    n: usize,
-) -> Result<(), Impossible> {
-    for (ballot, quorum) in quorums {
-        check_ballot(*ballot, n)?;
-        check_quorum(*quorum, n)?;
-        if *ballot >= promised {
-            return Err(Impossible::Announced { promised, ballot: *ballot });
+fn check_announced(promised: Ballot, announced: &Announced, n: usize) -> Result<(), Impossible> {
+    for (ballot, quorum) in announced.by_ballot() {
+        check_ballot(ballot, n)?;
+        check_quorum(quorum, n)?;
+        if ballot >= promised {
+            return Err(Impossible::Announced { promised, ballot });
         }
     }
-    Ok(())
+    match announced.forgotten_below() {
+        Ballot::NONE => Ok(()),
+        settled => check_ballot(settled, n),
+    }
 }
 
 /// A promise that reports the votes below `below` only, which are those of more than one slot.
@@ -426,7 +431,7 @@ mod tests {
             ballot: promised,
             scope,
             votes: votes.iter().map(vote).collect(),
-            quorums: Vec::new(),
+            announced: Announced::default(),
             trimmed_below: Slot(0),
             reported_below: None,
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::acceptor::Acceptor;
+use super::announced::Announced;
 use super::ballot::Ballot;
 use super::learner::Learner;
 use crate::command::{Command, Operation, Part};
@@ -83,8 +84,8 @@ pub enum Message {
         scope: Scope,
         /// The last vote in each slot, ascending.
         votes: Vec<(Slot, Vote)>,
-        /// Phase-2 quorums announced at lower ballots that a phase 1 must meet, ascending.
-        quorums: Vec<(Ballot, NodeSet)>,
+        /// Phase-2 quorums announced at lower ballots that a phase 1 must meet.
+        announced: Announced,
         /// Every slot below this is chosen, executed and forgotten here: nothing is reported of it, and
         /// nothing else may be proposed there.
         trimmed_below: Slot,
@@ -197,7 +198,19 @@ pub enum Message {
         /// The ballot asked for.
         ballot: Ballot,
         /// As in [`Message::Phase1b`].
-        quorums: Vec<(Ballot, NodeSet)>,
+        announced: Announced,
+    },
+    /// The sender leads with this ballot and has executed all that it adopted: settle it.
+    Settle {
+        /// The ballot.
+        ballot: Ballot,
+        /// Every slot below this is executed, and nothing that was adopted lies behind.
+        below: Slot,
+    },
+    /// The sender has settled this ballot: what it adopted is durably executed.
+    Settled {
+        /// The ballot.
+        ballot: Ballot,
     },
     /// To itself: the reservation of the rounds below this is durable.
     Reserved {
@@ -242,6 +255,26 @@ pub enum Record {
         slot: Slot,
         /// The vote.
         vote: Vote,
+    },
+    /// A chosen value that this replica has not voted for.
+    Learned {
+        /// The slot.
+        slot: Slot,
+        /// What is chosen there.
+        value: Value,
+    },
+    /// Every slot below is executed: its value is the one learned, if one was recorded, or the one voted for.
+    /// This promises the ballot too.
+    Settled {
+        /// The ballot that is settled by this.
+        ballot: Ballot,
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// The phase-2 quorums of the ballots below this one are forgotten.
+    Forgotten {
+        /// The ballot that a phase-1 quorum has settled.
+        below: Ballot,
     },
 }
 

@@ -22,6 +22,7 @@
 //!    leader's own vote. Kept by `a_promise_and_a_vote_wait_for_the_disk_and_a_phase2a_does_not`.
 //!
 mod acceptor;
+mod announced;
 mod ballot;
 mod capacity;
 mod catch_up;
@@ -36,6 +37,7 @@ mod message;
 mod multi;
 mod replica;
 mod requests;
+mod settle;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ mod window;
 mod words;
 
 pub use acceptor::Acceptor;
+pub use announced::Announced;
 pub use ballot::Ballot;
 pub use capacity::Capacity;
 pub use config::{Config, Detector, Election, Mode, Retention, SendPolicy, Timing};

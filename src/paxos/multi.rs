@@ -6,8 +6,10 @@
 //! one before.
 //! Here is what both phases share; who campaigns is not decided here, but in `election.rs`.
 
+mod health;
 mod phase1;
 mod phase2;
+mod renewal;
 mod resend;
 
 use std::collections::VecDeque;
@@ -15,7 +17,7 @@ use std::collections::VecDeque;
 use super::Effects;
 use super::ballot::Ballot;
 use super::config::Election;
-use super::election::Watch;
+use super::election::{Canvass, Watch};
 use super::replica::{Proposer, Replica, TimerKind};
 use super::requests::Place;
 use super::window::Window;
@@ -24,6 +26,7 @@ use crate::protocol::{Note, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
+use health::Health;
 use phase1::Preparing;
 pub(super) use phase1::Promised;
 use phase2::Proposal;
@@ -51,8 +54,8 @@ pub(super) struct Multi {
     is_retransmit_armed: bool,
     /// What is overdue and waits for room.
     resending: Resending,
-    /// Of a thrifty leader: those who let a proposal wait for a time-out, and were not heard of since.
-    silent: NodeSet,
+    /// Who votes, as far as its own proposals tell.
+    health: Health,
     /// Of what was adopted or filled when it began to lead: the end, and since when; until it is executed.
     recovering: Option<(Slot, Time)>,
     /// What it hears of leaders, where they are elected.
@@ -69,6 +72,12 @@ enum State {
         quorum: Option<NodeSet>,
         /// Acceptors that promised a higher ballot.
         refused_by: NodeSet,
+        /// Who would promise another ballot of this leader, while it asks.
+        renewal: Option<Canvass>,
+        is_renewal_armed: bool,
+        /// What it adopted or filled lies below this slot, if that must be settled.
+        settle_below: Option<Slot>,
+        is_settle_asked: bool,
     },
 }
 
@@ -87,7 +96,7 @@ impl Multi {
             is_announce_armed: false,
             is_retransmit_armed: false,
             resending: Resending::default(),
-            silent: NodeSet::EMPTY,
+            health: Health::default(),
             recovering: None,
             watch: Watch::new(election),
         }
@@ -95,6 +104,16 @@ impl Multi {
 
     pub(super) fn is_leading(&self) -> bool {
         matches!(self.state, State::Leading { .. })
+    }
+
+    /// The pre-vote under way: of a leader, or of one who hears of none.
+    pub(super) fn pre_vote(&mut self) -> Option<&mut Option<Canvass>> {
+        match &mut self.state {
+            State::Leading { renewal, .. } => Some(renewal),
+            State::Idle | State::Preparing(_) => {
+                self.watch.as_mut().map(|watch| &mut watch.canvass)
+            }
+        }
     }
 
     /// Whom clients that ask here are sent to; nobody, where leaders are elected and none is heard of.
@@ -149,7 +168,7 @@ impl Replica {
 
     /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
     /// promised another.
-    pub(super) fn refused_by(&self) -> NodeSet {
+    pub fn refused_by(&self) -> NodeSet {
         match &self.proposer {
             Proposer::Multi(Multi { state: State::Leading { refused_by, .. }, .. }) => *refused_by,
             _ => NodeSet::EMPTY,
@@ -174,9 +193,28 @@ impl Replica {
         !self.is_idle() && matches!(&self.proposer, Proposer::Multi(multi) if ballot > multi.last)
     }
 
-    /// Says once that everything adopted or filled is executed.
+    /// The ballot that it leads with and that is to be settled, and below which slot.
+    pub(super) fn ballot_to_settle(&mut self) -> Option<(Ballot, Slot)> {
+        match &mut self.proposer {
+            Proposer::Multi(Multi {
+                state: State::Leading { ballot, settle_below, is_settle_asked, .. },
+                ..
+            }) => {
+                *is_settle_asked |=
+                    settle_below.is_some_and(|below| self.learner.executed_below() >= below);
+                settle_below.filter(|_| *is_settle_asked).map(|below| (*ballot, below))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says once that everything adopted or filled is executed, and then asks everybody to settle that.
     pub(super) fn note_recovery(&mut self, now: Time, effects: &mut Effects) {
         let executed_below = self.learner.executed_below();
+        let Proposer::Multi(multi) = &mut self.proposer else { return };
+        if matches!(multi.state, State::Leading { is_settle_asked: false, .. }) {
+            self.ask_to_settle(effects);
+        }
         let Proposer::Multi(multi) = &mut self.proposer else { return };
         if let Some((end, since)) = multi.recovering
             && executed_below >= end
@@ -222,7 +260,12 @@ impl Replica {
     ) {
         let Proposer::Multi(multi) = &mut self.proposer else { return };
         let everybody = self.config.everybody();
-        if multi.state == State::Idle && multi.watch.is_some() {
+        let is_pre_vote = match &multi.state {
+            State::Idle => multi.watch.is_some(),
+            State::Preparing(_) => false,
+            State::Leading { ballot: own, .. } => ballot > *own,
+        };
+        if is_pre_vote {
             multi.rival = multi.rival.max(promised);
             self.handle_refused_pre_vote(now, ballot, effects);
             return;
@@ -231,10 +274,10 @@ impl Replica {
             State::Preparing(preparing) if preparing.ballot == ballot => {
                 preparing.refused_by.insert(from);
                 let willing = everybody.difference(preparing.refused_by);
-                let announced = preparing.announced.iter().copied();
+                let announced = preparing.announced.quorums();
                 !self.config.quorums.is_phase1_over(willing, announced)
             }
-            State::Leading { ballot: own, quorum, refused_by } if *own == ballot => {
+            State::Leading { ballot: own, quorum, refused_by, .. } if *own == ballot => {
                 refused_by.insert(from);
                 !self.config.quorums.is_phase2_at(everybody.difference(*refused_by), *quorum)
             }
@@ -243,6 +286,8 @@ impl Replica {
         multi.rival = multi.rival.max(promised);
         if is_over {
             self.give_up(now, effects);
+        } else {
+            self.review(now, effects);
         }
     }
 

@@ -16,6 +16,7 @@ use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::{Multi, Promised};
 use super::requests::Requests;
+use super::settle::Settling;
 use super::snapshot::{Fetching, Lent};
 use super::window::Window;
 use super::{Effects, Input};
@@ -54,8 +55,10 @@ pub struct Replica {
     pub(super) fetching: Fetching,
     /// The state that others are being sent.
     pub(super) lent: Option<Lent>,
+    /// The ballot that is being settled, where each has a phase-2 quorum of its own.
+    pub(super) settling: Settling,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
-    is_safe: bool,
+    pub(super) is_safe: bool,
     /// It was restarted and has not yet heard how far the others are.
     pub(super) is_rejoining: bool,
     /// It leads as soon as it has learned what it missed.
@@ -107,6 +110,8 @@ pub(super) enum TimerKind {
     Election,
     /// Where leaders are elected: a leader says that it is there.
     Heartbeat,
+    /// Multi-Paxos: a leader looks whether another ballot of its own would serve it better.
+    Renew,
     /// Classic: an attempt's time-out or back-off is over.
     Attempt(Slot),
 }
@@ -120,7 +125,8 @@ impl TimerKind {
             Self::Fill => 3,
             Self::Election => 4,
             Self::Heartbeat => 5,
-            Self::Attempt(slot) => 6 + slot.0,
+            Self::Renew => 6,
+            Self::Attempt(slot) => 7 + slot.0,
         })
     }
 
@@ -132,7 +138,8 @@ impl TimerKind {
             3 => Self::Fill,
             4 => Self::Election,
             5 => Self::Heartbeat,
-            other => Self::Attempt(Slot(other - 6)),
+            6 => Self::Renew,
+            other => Self::Attempt(Slot(other - 7)),
         }
     }
 }
@@ -161,6 +168,7 @@ impl Replica {
             taught_at: Time::ZERO,
             fetching: Fetching::default(),
             lent: None,
+            settling: Settling::default(),
             is_rejoining: false,
             is_to_campaign: false,
             forgettable_below: Slot::ZERO,
@@ -193,6 +201,8 @@ impl Replica {
             arm_catch_up(self.config.timing.retransmit_after, effects);
         }
         self.listen(now, effects);
+        // What was settled before a crash is known to be chosen.
+        self.execute(now, effects);
         if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
             // Who is behind would be told every vote since; it learns what is chosen first.
             // Where leaders are elected, another may lead by now: it listens first.
@@ -267,7 +277,6 @@ impl Replica {
     }
 
     fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
-        self.note_alive(from);
         self.listen_to(now, from, &message, effects);
         let horizon = self.horizon();
         match message {
@@ -282,11 +291,11 @@ impl Replica {
                 // is chosen in them, and will be asked for its promise again.
                 effects.send(NodeSet::only(from), self.everything_after_execution());
             }
-            Message::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
+            Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
                 match (&self.proposer, scope) {
                     (Proposer::Multi(_), Scope::From(first)) => {
                         let promised =
-                            Promised { first, votes, quorums, trimmed_below, reported_below };
+                            Promised { first, votes, announced, trimmed_below, reported_below };
                         self.handle_phase1b_all(now, from, ballot, promised, effects);
                     }
                     (Proposer::Classic(_), Scope::Only(slot)) => {
@@ -345,9 +354,11 @@ impl Replica {
             Message::PreVote { ballot, executed_below } => {
                 self.handle_pre_vote(now, from, ballot, executed_below, effects);
             }
-            Message::PreVoteGranted { ballot, quorums } => {
-                self.handle_pre_vote_granted(now, from, ballot, quorums, effects);
+            Message::PreVoteGranted { ballot, announced } => {
+                self.handle_pre_vote_granted(now, from, ballot, announced, effects);
             }
+            Message::Settle { ballot, below } => self.handle_settle(ballot, below, effects),
+            Message::Settled { ballot } => self.handle_settled(from, ballot, effects),
             Message::Reserved { below } => self.rounds.confirm(below),
         }
     }
@@ -386,13 +397,13 @@ impl Replica {
         match self.acceptor.handle_phase1a(ballot, scope, quorum, room) {
             Ok(promise) => {
                 effects.records.extend(promise.record);
-                let Promise { votes, quorums, reported_below, .. } = promise;
+                let Promise { votes, announced, reported_below, .. } = promise;
                 let trimmed_below = self.trimmed_below();
                 let message = Message::Phase1b {
                     ballot,
                     scope,
                     votes,
-                    quorums,
+                    announced,
                     trimmed_below,
                     reported_below,
                 };
@@ -484,6 +495,7 @@ impl Replica {
             Proposer::Multi(_) => {
                 self.lead_when_level(now, effects);
                 self.note_recovery(now, effects);
+                self.settle_when_level(effects);
                 if self.is_leader() {
                     // What let execution go on may have been taught by another: that is news as well.
                     self.arm_announce(effects);
@@ -506,6 +518,7 @@ impl Replica {
             TimerKind::CatchUp => self.catch_up_again(now, effects),
             TimerKind::Election => self.doubt(now, effects),
             TimerKind::Heartbeat => self.beat(now, effects),
+            TimerKind::Renew => self.renew(now, effects),
             TimerKind::Fill => self.fill_holes(now, effects),
             TimerKind::Attempt(slot) => self.attempt_again(now, slot, effects),
         }
@@ -559,6 +572,7 @@ impl Protocol for Replica {
             Input::Timer(timer) => self.handle_timer(now, timer, effects),
             Input::Checkpointed(below) => {
                 self.durable_below = self.durable_below.max(below);
+                self.settle_when_level(effects);
                 self.handle_executed(self.config.id, below);
                 effects.send(self.config.others(), Message::Executed { below });
             }
@@ -593,11 +607,16 @@ impl Protocol for Replica {
             self.learner = checkpoint.learner;
             self.durable_below = self.learner.executed_below();
         }
+        let mut learned = BTreeMap::new();
         for record in records {
-            if let Record::Rounds { below } = record {
-                rounds_below = rounds_below.max(below);
-            } else {
-                self.acceptor.recover(record);
+            match record {
+                Record::Rounds { below } => rounds_below = rounds_below.max(below),
+                Record::Learned { slot, value } => drop(learned.insert(slot, value)),
+                Record::Settled { below, .. } => {
+                    self.acceptor.recover(record);
+                    self.recover_settled(below, &learned);
+                }
+                _ => self.acceptor.recover(record),
             }
         }
         self.rounds = Rounds::after(rounds_below);

@@ -13,12 +13,15 @@
 //! 2. *An acceptor says and does nothing in a slot that it trimmed.* It neither promises nor votes
 //!    there, so it can take back nothing that it promised there and forgot; whoever asks is told that
 //!    the slot is trimmed.
-//! 3. *A promise for all slots says from where on it speaks* (`trimmed_below`). A new leader takes the
-//!    greatest T of its phase-1 quorum and proposes in no slot below it. In the slots from T on every
+//! 3. *A promise for all slots says from where on it speaks* (`trimmed_below`). A new leader needs a
+//!    phase-1 quorum of promises such that it has executed the slots below the greatest T among them,
+//!    and proposes in no slot below that. In the slots from T on every
 //!    member of the quorum has reported its vote, so the argument of Paxos holds as ever (P2c: a
 //!    value that was or may yet be chosen at a lower ballot was reported by a member of the quorum).
 //!    In a slot below T something is chosen, and P2c asks only that nothing else be proposed:
 //!    nothing at all is.
+//!    A promise with a T that it has not executed is not needed, if those of others are a phase-1
+//!    quorum: so it waits for no state that only a replica had which has died since.
 //!    A promise for one slot (classic Paxos) is given only where the slot is not trimmed, so all
 //!    promises of a quorum speak of it.
 //! 4. *The value of a trimmed slot is not lost*: whoever trimmed it has a durable state in which it
@@ -132,10 +135,12 @@ impl Replica {
         behind.min(self.durable_below)
     }
 
-    /// From where on a promise speaks of slots; from the first one, if only what everybody has durably
-    /// executed is forgotten, for nobody will propose there.
+    /// From where on a promise speaks of slots; from the first one that is not settled, if only what
+    /// everybody has durably executed is forgotten, for nobody will propose there.
     pub(super) fn trimmed_below(&self) -> Slot {
-        self.config.retention.slots.map_or(Slot::ZERO, |_| self.acceptor.first())
+        let trimmed_below =
+            self.config.retention.slots.map_or(Slot::ZERO, |_| self.acceptor.first());
+        trimmed_below.max(self.acceptor.settled_below())
     }
 
     /// Tells who asks for `slot` that what lies below `first` is forgotten; false if that is not so.

@@ -66,7 +66,7 @@ fn promise(ballot: Ballot, votes: Vec<(Slot, Vote)>) -> Message {
         ballot,
         scope: Scope::From(Slot(0)),
         votes,
-        quorums: Vec::new(),
+        announced: Announced::default(),
         trimmed_below: Slot(0),
         reported_below: None,
     }
@@ -330,7 +330,7 @@ fn a_promise_in_part_counts_when_the_rest_has_come() {
         ballot,
         scope: Scope::From(Slot(first)),
         votes: vec![(Slot(slot), Vote { ballot: old, value: value(slot) })],
-        quorums: Vec::new(),
+        announced: Announced::default(),
         trimmed_below: Slot(0),
         reported_below: below.map(Slot),
     };
@@ -452,4 +452,85 @@ fn a_replica_of_one_is_its_own_quorum() {
     assert!(effects.sends.is_empty() && effects.replies.is_empty());
     let effects = hear(&mut replica, 0, effects.durable_sends[0].message.clone());
     assert_eq!(effects.replies.len(), 1);
+}
+
+/// Of five, with phase 2 by any two: who the first proposals go to, and after a time-out without a vote.
+fn thrifty_leader() -> (Replica, Ballot) {
+    let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
+    let mut leader = Replica::new(config(0, quorums, MULTI, SendPolicy::Quorum));
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    for from in 0..4 {
+        hear(&mut leader, from, promise(ballot, Vec::new()));
+    }
+    (leader, ballot)
+}
+
+fn proposed_to(effects: &Effects) -> NodeSet {
+    let is_proposal =
+        |envelope: &&Envelope<Message>| matches!(envelope.message, Message::Phase2a { .. });
+    effects.sends.iter().find(is_proposal).expect("it proposes").to
+}
+
+fn nodes<const N: usize>(nodes: [u8; N]) -> NodeSet {
+    nodes.map(NodeId).into_iter().collect()
+}
+
+#[test]
+fn a_thrifty_leader_passes_over_who_does_not_vote() {
+    let (mut leader, ballot) = thrifty_leader();
+    let timeout = Timing::for_round_trip(Span::from_millis(10)).retransmit_after;
+    assert_eq!(proposed_to(&give(&mut leader, Input::Request(command(0)))), nodes([1]));
+    hear(&mut leader, 0, vote(ballot, 0));
+    let late = Time::ZERO + timeout;
+    give_at(late, &mut leader, Input::Timer(TimerId(0)));
+    // It is heard of, but not by votes: the next proposal goes past it, and is a probe of it as well.
+    hear(&mut leader, 1, Message::Executed { below: Slot(0) });
+    let mut asked =
+        |at, sequence| proposed_to(&give_at(at, &mut leader, Input::Request(command(sequence))));
+    assert_eq!(asked(late, 1), nodes([1, 2]));
+    assert_eq!(asked(late, 2), nodes([2]));
+    // A vote that was outstanding for long proves nothing; one for a probe that comes in time does.
+    let outstanding = Input::Message { from: NodeId(1), message: vote(ballot, 0) };
+    give_at(late, &mut leader, outstanding);
+    let mut asked =
+        |at, sequence| proposed_to(&give_at(at, &mut leader, Input::Request(command(sequence))));
+    let later = late + timeout;
+    assert_eq!(asked(later, 3), nodes([1, 2]));
+    let message = vote(ballot, 3);
+    give_at(later, &mut leader, Input::Message { from: NodeId(1), message });
+    assert_eq!(proposed_to(&give_at(later, &mut leader, Input::Request(command(4)))), nodes([1]));
+}
+
+#[test]
+fn a_thrifty_leader_passes_over_who_refuses() {
+    let (mut leader, own) = thrifty_leader();
+    give(&mut leader, Input::Request(command(0)));
+    let refused = Message::Refused { ballot: own, promised: ballot(9, 3), slot: Slot(0) };
+    hear(&mut leader, 1, refused);
+    assert_eq!(proposed_to(&give(&mut leader, Input::Request(command(1)))), nodes([2]));
+}
+
+#[test]
+fn a_refused_leader_asks_first_and_leads_on_meanwhile() {
+    let (mut leader, own) = thrifty_leader();
+    give(&mut leader, Input::Request(command(0)));
+    let refused = Message::Refused { ballot: own, promised: ballot(9, 3), slot: Slot(0) };
+    let timers = hear(&mut leader, 1, refused).timers;
+    let [renew] = timers[..] else { panic!("one timer is set: {timers:?}") };
+    // Rivals that are refused do not renew in step.
+    assert!(renew.after > Span::ZERO && renew.spread == renew.after);
+    let late = Time::ZERO + renew.after;
+    let asked = give_at(late, &mut leader, Input::Timer(renew.id));
+    let above = Ballot { round: 10, proposer: LEADER };
+    let pre_vote = Message::PreVote { ballot: above, executed_below: Slot(0) };
+    assert!(asked.sends.iter().any(|envelope| envelope.message == pre_vote), "{asked:?}");
+    assert!(leader.is_leader());
+    let granted = Message::PreVoteGranted { ballot: above, announced: Announced::default() };
+    hear(&mut leader, 2, granted.clone());
+    hear(&mut leader, 3, granted.clone());
+    assert!(leader.is_leader(), "three of five are no phase-1 quorum");
+    hear(&mut leader, 1, granted);
+    assert!(!leader.is_leader());
+    assert!(leader.acceptor().promised_highest() >= above);
 }

@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use super::ballot::Ballot;
+use super::announced::Announced;
 use super::message::{Message, Record, Scope, Value, Vote};
 use crate::protocol::Slot;
-use crate::quorum::NodeSet;
 
 impl Message {
     /// The name of the message by itself: `phase1a`.
@@ -27,6 +26,8 @@ impl Message {
             Self::HeartbeatAck { .. } => "heartbeat-ack",
             Self::PreVote { .. } => "pre-vote",
             Self::PreVoteGranted { .. } => "pre-vote-granted",
+            Self::Settle { .. } => "settle",
+            Self::Settled { .. } => "settled",
             Self::Reserved { .. } => "reserved",
         }
     }
@@ -41,7 +42,7 @@ impl Display for Message {
                 write!(f, "{ballot} {scope}")?;
                 quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
             }
-            Self::Phase1b { ballot, scope, votes, quorums, trimmed_below, reported_below } => {
+            Self::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
                 list(f, "nothing", votes.iter().map(vote))?;
@@ -51,7 +52,7 @@ impl Display for Message {
                 if let Some(below) = reported_below {
                     write!(f, "; only below {}", below.0)?;
                 }
-                meet(f, quorums)
+                meet(f, announced)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
                 write!(f, "{ballot} {slot}: {value}")?;
@@ -90,14 +91,15 @@ impl Display for Message {
             Self::Heartbeat { ballot, chosen_below } => {
                 write!(f, "{ballot}, chosen below {}", chosen_below.0)
             }
-            Self::HeartbeatAck { ballot } => ballot.fmt(f),
-            Self::PreVoteGranted { ballot, quorums } => {
+            Self::HeartbeatAck { ballot } | Self::Settled { ballot } => ballot.fmt(f),
+            Self::PreVoteGranted { ballot, announced } => {
                 write!(f, "{ballot}")?;
-                meet(f, quorums)
+                meet(f, announced)
             }
             Self::PreVote { ballot, executed_below } => {
                 write!(f, "{ballot}, executed below {}", executed_below.0)
             }
+            Self::Settle { ballot, below } => write!(f, "{ballot}, executed below {}", below.0),
             Self::Reserved { below } => write!(f, "below {below}"),
         }
     }
@@ -109,6 +111,11 @@ impl Display for Record {
             Self::Rounds { below } => write!(f, "rounds below {below}"),
             Self::Promise { ballot, scope, .. } => write!(f, "promise {ballot} {scope}"),
             Self::Vote { slot, vote } => write!(f, "vote {slot} {vote}"),
+            Self::Learned { slot, value } => write!(f, "chosen {slot}: {value}"),
+            Self::Settled { ballot, below } => {
+                write!(f, "settled {ballot}, executed below {}", below.0)
+            }
+            Self::Forgotten { below } => write!(f, "quorums of ballots below {below} forgotten"),
         }
     }
 }
@@ -155,10 +162,10 @@ fn list<T: Display>(
 }
 
 /// `, to meet {0, 1} {2, 3}`, if there is anything to meet.
-fn meet(f: &mut fmt::Formatter<'_>, quorums: &[(Ballot, NodeSet)]) -> fmt::Result {
-    if quorums.is_empty() {
+fn meet(f: &mut fmt::Formatter<'_>, announced: &Announced) -> fmt::Result {
+    if announced.is_empty() {
         return Ok(());
     }
     f.write_str(", to meet")?;
-    quorums.iter().try_for_each(|(_, quorum)| write!(f, " {quorum}"))
+    announced.quorums().try_for_each(|quorum| write!(f, " {quorum}"))
 }

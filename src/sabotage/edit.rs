@@ -16,11 +16,11 @@ pub(super) fn clear_reported(input: &mut Input) {
 /// A promise arrives as if no phase-2 quorum had been announced.
 pub(super) fn clear_announced(input: &mut Input) {
     if let Input::Message {
-        message: Message::Phase1b { quorums, .. } | Message::PreVoteGranted { quorums, .. },
+        message: Message::Phase1b { announced, .. } | Message::PreVoteGranted { announced, .. },
         ..
     } = input
     {
-        quorums.clear();
+        announced.clear();
     }
 }
 
@@ -94,4 +94,11 @@ pub(super) fn propose_once(
         _ => false,
     };
     effects.sends.extract_if(first.., is_kept_back).for_each(drop);
+}
+
+/// Of the sends from `first` on, no question who would promise another ballot leaves.
+pub(super) fn drop_pre_votes(effects: &mut Effects, first: usize) {
+    let is_pre_vote =
+        |envelope: &mut Envelope<Message>| matches!(envelope.message, Message::PreVote { .. });
+    effects.sends.extract_if(first.., is_pre_vote).for_each(drop);
 }

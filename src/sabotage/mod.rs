@@ -30,6 +30,8 @@ pub struct Saboteur {
     rule: Option<Rule>,
     /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
     prefix: NodeSet,
+    /// Of `forgets-announced-early`: everybody.
+    everybody: NodeSet,
     /// Of `hole-in-log`: the proposals that left already.
     proposed: BTreeSet<(Ballot, Slot)>,
 }
@@ -41,7 +43,9 @@ impl Saboteur {
     pub fn new(config: Config, rule: Option<Rule>) -> Self {
         let prefix = config.quorums.phase2().first_in(&config.nearest_first);
         let prefix = prefix.unwrap_or_else(|| config.everybody());
-        Self { replica: Replica::new(config), rule, prefix, proposed: BTreeSet::new() }
+        let everybody = config.everybody();
+        let replica = Replica::new(config);
+        Self { replica, rule, prefix, everybody, proposed: BTreeSet::new() }
     }
 
     /// The replica inside.
@@ -71,6 +75,10 @@ impl Protocol for Saboteur {
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
         let first_send = effects.sends.len();
+        let settled = match &input {
+            Input::Message { message: Message::Settle { ballot, .. }, .. } => Some(*ballot),
+            _ => None,
+        };
         self.replica.handle(now, input, effects);
         match self.rule {
             Some(Rule::VotesBeforePersist) => edit::hurry_votes(effects),
@@ -82,6 +90,17 @@ impl Protocol for Saboteur {
             Some(Rule::HoleInLog) => {
                 edit::propose_once(effects, first_send, &mut self.proposed);
             }
+            Some(Rule::NeverRenews) if self.replica.is_leader() => {
+                edit::drop_pre_votes(effects, first_send);
+            }
+            Some(Rule::ForgetsAnnouncedEarly) => {
+                if let Some(ballot) = settled {
+                    for from in self.everybody.iter() {
+                        let message = Message::Settled { ballot };
+                        self.replica.handle(now, Input::Message { from, message }, effects);
+                    }
+                }
+            }
             None
             | Some(
                 Rule::DisjointQuorums
@@ -89,6 +108,7 @@ impl Protocol for Saboteur {
                 | Rule::ForgetsVote
                 | Rule::SkipsAdoption
                 | Rule::IgnoresAnnouncedQuorums
+                | Rule::NeverRenews
                 | Rule::CountsPartialPromise
                 | Rule::ReusesTrimmedSlot,
             ) => {}

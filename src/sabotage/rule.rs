@@ -18,6 +18,8 @@ pub enum Rule {
     SkipsAdoption,
     /// A phase 1 meets the phase-2 quorums that lower ballots announced.
     IgnoresAnnouncedQuorums,
+    /// Announced quorums are forgotten when a phase-1 quorum has settled a later ballot.
+    ForgetsAnnouncedEarly,
     /// A promise counts when all its votes are reported.
     CountsPartialPromise,
     /// A vote leaves only when it is durable.
@@ -32,6 +34,8 @@ pub enum Rule {
     FixedPrefixThriftyStall,
     /// A lost proposal is sent again.
     HoleInLog,
+    /// A leader that is refused, or whose announced quorum does not vote, uses another ballot.
+    NeverRenews,
 }
 
 /// What a broken rule breaks.
@@ -53,12 +57,13 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
+        Self::ForgetsAnnouncedEarly,
         Self::CountsPartialPromise,
         Self::VotesBeforePersist,
         Self::TrimmedSlotLostWrite,
@@ -66,6 +71,7 @@ impl Rule {
         Self::OverstatesSnapshot,
         Self::FixedPrefixThriftyStall,
         Self::HoleInLog,
+        Self::NeverRenews,
     ];
 
     /// What it is called on the command line.
@@ -76,6 +82,7 @@ impl Rule {
             Self::ForgetsVote => "forgets-vote",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
+            Self::ForgetsAnnouncedEarly => "forgets-announced-early",
             Self::CountsPartialPromise => "counts-partial-promise",
             Self::VotesBeforePersist => "votes-before-persist",
             Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
@@ -83,6 +90,7 @@ impl Rule {
             Self::OverstatesSnapshot => "overstates-snapshot",
             Self::FixedPrefixThriftyStall => "fixed-prefix-thrifty-stall",
             Self::HoleInLog => "hole-in-log",
+            Self::NeverRenews => "never-renews",
         }
     }
 
@@ -108,6 +116,10 @@ impl Rule {
             Self::IgnoresAnnouncedQuorums => {
                 "Where each ballot announces its own phase-2 quorum, a new leader is content with any \
                  majority, and need not hear of what was chosen."
+            }
+            Self::ForgetsAnnouncedEarly => {
+                "An acceptor forgets the phase-2 quorums of lower ballots as soon as a leader asks it to \
+                 settle its ballot, so a later leader need not hear of what was chosen there."
             }
             Self::CountsPartialPromise => {
                 "A promise that reports its first votes only is counted as if there were no others, so \
@@ -137,13 +149,17 @@ impl Rule {
                 "A proposal is sent once and no hole is filled with a no-op: one lost message, and \
                  every later slot waits for ever."
             }
+            Self::NeverRenews => {
+                "A leader keeps its ballot whatever happens: an acceptor that promised a candidate which \
+                 then died refuses it for ever, and a member of its announced quorum that died stops it."
+            }
         }
     }
 
     /// What breaking it breaks.
     pub const fn breaks(self) -> Breaks {
         match self {
-            Self::FixedPrefixThriftyStall | Self::HoleInLog => Breaks::Progress,
+            Self::FixedPrefixThriftyStall | Self::HoleInLog | Self::NeverRenews => Breaks::Progress,
             _ => Breaks::Safety,
         }
     }

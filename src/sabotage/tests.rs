@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Election, Mode, Retention, Scope, SendPolicy, Timing, Value, Vote};
+use crate::paxos::{Announced, Election, Mode, Retention, Scope, SendPolicy, Timing, Value, Vote};
 use crate::protocol::Envelope;
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
@@ -51,12 +51,12 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
     let mut last = Effects::default();
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
-        let (votes, quorums, trimmed_below) = (votes.to_vec(), Vec::new(), Slot::ZERO);
+        let (votes, announced, trimmed_below) = (votes.to_vec(), Announced::default(), Slot::ZERO);
         let promise = Message::Phase1b {
             ballot: BALLOT,
             scope,
             votes,
-            quorums,
+            announced,
             trimmed_below,
             reported_below: None,
         };

@@ -59,6 +59,12 @@ impl Client {
         is_due
     }
 
+    /// It issues one operation that its plan does not have.
+    pub(super) fn issue_another<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
+        self.session.issue_another(fabric.now);
+        self.turn(fabric);
+    }
+
     /// Everything that can be done now is done.
     pub(super) fn turn<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
         self.is_dirty = false;

@@ -143,6 +143,14 @@ impl<P: Protocol> World<P> {
         });
     }
 
+    /// A client issues one operation now that its plan does not have.
+    pub fn issue_another(&mut self, client: ClientId) {
+        self.guarded(|world| {
+            world.clients[client.0 as usize].issue_another(&mut world.fabric);
+            world.settle();
+        });
+    }
+
     /// Every fault ends now, replicas that are down start again, and no planned fault comes any more.
     pub fn heal_all(&mut self) {
         self.guarded(|world| {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Operation};
-use crate::paxos::Vote;
+use crate::paxos::{Announced, Vote};
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
     Ballot { round, proposer: NodeId(proposer) }
@@ -26,7 +26,7 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
         ballot,
         scope,
         votes: Vec::new(),
-        quorums: Vec::new(),
+        announced: Announced::default(),
         trimmed_below: Slot::ZERO,
         reported_below: None,
     };

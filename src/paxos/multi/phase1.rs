@@ -1,10 +1,12 @@
 //! Phase 1: a ballot, promises for every slot, and what a new leader owes to earlier ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Multi, Resending, State};
 use crate::paxos::Effects;
+use crate::paxos::announced::Announced;
 use crate::paxos::ballot::Ballot;
+use crate::paxos::config::SendPolicy;
 use crate::paxos::message::{Scope, Value, Vote};
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::{Note, Slot};
@@ -19,15 +21,16 @@ pub(super) struct Preparing {
     /// The phase-2 quorum that it announces, where each ballot has its own.
     quorum: Option<NodeSet>,
     /// Those announced at lower ballots, as far as any promise reported them.
-    pub(super) announced: BTreeSet<NodeSet>,
+    pub(super) announced: Announced,
     pub(super) promises: NodeSet,
     /// Of promises that came in part: from where on their votes are still to be asked for.
     partial: BTreeMap<NodeId, Slot>,
     pub(super) refused_by: NodeSet,
     /// When the promises were those of a phase-1 quorum.
     granted_at: Option<Time>,
-    /// No promise says anything of the slots below this, which are chosen; and who says so.
-    trimmed: (Slot, NodeId),
+    /// A promise says nothing of the slots below this, which are chosen; of none below the first, where
+    /// it is not listed.
+    trimmed: BTreeMap<NodeId, Slot>,
     /// The vote of the highest ballot in each slot that any promise reported.
     reported: BTreeMap<Slot, Vote>,
     since: Time,
@@ -39,7 +42,7 @@ pub(super) struct Preparing {
 pub(in crate::paxos) struct Promised {
     pub(in crate::paxos) first: Slot,
     pub(in crate::paxos) votes: Vec<(Slot, Vote)>,
-    pub(in crate::paxos) quorums: Vec<(Ballot, NodeSet)>,
+    pub(in crate::paxos) announced: Announced,
     pub(in crate::paxos) trimmed_below: Slot,
     pub(in crate::paxos) reported_below: Option<Slot>,
 }
@@ -48,6 +51,11 @@ impl Preparing {
     /// From where on this replica is asked for its votes.
     fn asked_from(&self, node: NodeId) -> Slot {
         self.partial.get(&node).copied().unwrap_or(self.from)
+    }
+
+    /// Below which slot the promise of this replica says nothing.
+    fn trimmed_by(&self, node: NodeId) -> Slot {
+        self.trimmed.get(&node).copied().unwrap_or_default()
     }
 }
 
@@ -70,9 +78,10 @@ impl Replica {
         let seen = self.highest_ballot();
         let ballot = self.new_ballot(seen, effects);
         self.begin_campaign(now, effects);
+        self.begin_health(allies);
         let from = self.learner.executed_below();
         let myself = self.config.id;
-        let quorum = self.config.announced_quorum(allies);
+        let quorum = self.config.announced_quorum(allies.intersection(self.well()));
         let multi = self.multi();
         multi.hint = myself;
         multi.last = ballot;
@@ -80,17 +89,23 @@ impl Replica {
             ballot,
             from,
             quorum,
-            announced: BTreeSet::new(),
+            announced: Announced::default(),
             promises: NodeSet::EMPTY,
             partial: BTreeMap::new(),
             refused_by: NodeSet::EMPTY,
             granted_at: None,
-            trimmed: (Slot::ZERO, myself),
+            trimmed: BTreeMap::new(),
             reported: BTreeMap::new(),
             since: now,
             heard_at: now,
         });
-        let contacts = self.config.phase1_contacts(allies);
+        // Where quorums are announced, the nearest phase-1 quorum need not meet those of lower ballots.
+        let is_per_ballot = self.config.quorums.is_per_ballot();
+        let contacts = if is_per_ballot && self.config.send == SendPolicy::Quorum {
+            allies
+        } else {
+            self.config.phase1_contacts(allies)
+        };
         self.send_prepare(contacts, effects);
         // What an older timer was for is over.
         self.multi().is_retransmit_armed = false;
@@ -110,7 +125,7 @@ impl Replica {
         promised: Promised,
         effects: &mut Effects,
     ) {
-        let Promised { first, votes, quorums, trimmed_below, reported_below } = promised;
+        let Promised { first, votes, announced, trimmed_below, reported_below } = promised;
         let State::Preparing(preparing) = &mut self.multi().state else { return };
         // A late promise of an older ballot says nothing about this one.
         if ballot != preparing.ballot || preparing.promises.contains(from) {
@@ -127,8 +142,11 @@ impl Replica {
                 preparing.reported.insert(slot, vote);
             }
         }
-        preparing.announced.extend(quorums.into_iter().map(|(_, quorum)| quorum));
-        preparing.trimmed = preparing.trimmed.max((trimmed_below, from));
+        preparing.announced.merge(announced);
+        if trimmed_below > Slot::ZERO {
+            let known = preparing.trimmed.entry(from).or_default();
+            *known = trimmed_below.max(*known);
+        }
         if let Some(below) = reported_below {
             preparing.partial.insert(from, below);
             preparing.heard_at = now;
@@ -170,25 +188,48 @@ impl Replica {
         }
     }
 
-    /// With a phase-1 quorum it leads, as soon as it has executed every slot that one of them trimmed.
+    /// With a phase-1 quorum of promises it leads, as soon as it has executed every slot that these say
+    /// nothing of.
     ///
     /// Those slots are chosen and nobody reports with what, so nothing may be proposed there (why that
     /// is enough: `snapshot.rs`); it could not answer for later ones before it has executed them.
     pub(in crate::paxos) fn lead_when_level(&mut self, now: Time, effects: &mut Effects) {
+        let executed_below = self.learner.executed_below();
         let Proposer::Multi(Multi { state: State::Preparing(preparing), .. }) = &mut self.proposer
         else {
             return;
         };
-        let announced = preparing.announced.iter().copied();
-        if !self.config.quorums.is_phase1_over(preparing.promises, announced) {
+        let is_over = |promises: NodeSet| {
+            self.config.quorums.is_phase1_over(promises, preparing.announced.quorums())
+        };
+        let promises = preparing.promises;
+        if !is_over(promises) {
             return;
         }
         preparing.granted_at = preparing.granted_at.or(Some(now));
-        let (trimmed_below, trimmed_by) = preparing.trimmed;
-        if self.learner.executed_below() >= trimmed_below {
-            self.lead(now, effects);
-        } else {
-            self.handle_trimmed(now, trimmed_by, trimmed_below, effects);
+        // From the promise that says most to the one that says least.
+        let mut by_extent: Vec<(Slot, NodeId)> =
+            promises.iter().map(|node| (preparing.trimmed_by(node), node)).collect();
+        by_extent.sort_unstable();
+        let mut enough = NodeSet::EMPTY;
+        let last = by_extent.into_iter().find(|(_, node)| {
+            enough.insert(*node);
+            is_over(enough)
+        });
+        match last {
+            Some((trimmed_below, trimmed_by)) if executed_below < trimmed_below => {
+                self.learn_trimmed(now, trimmed_by, trimmed_below, effects);
+            }
+            _ => self.lead(now, effects),
+        }
+    }
+
+    /// What `from` says nothing of is learned: it teaches that itself, if it still remembers it.
+    fn learn_trimmed(&mut self, now: Time, from: NodeId, below: Slot, effects: &mut Effects) {
+        if self.config.retention.slots.is_some() {
+            self.handle_trimmed(now, from, below, effects);
+        } else if self.learning_below < below {
+            self.ask(now, from, self.learner.executed_below(), below, effects);
         }
     }
 
@@ -207,13 +248,25 @@ impl Replica {
         let State::Preparing(preparing) = std::mem::replace(&mut multi.state, State::Idle) else {
             unreachable!("only a proposer in phase 1 begins to lead")
         };
-        let Preparing { ballot, from, quorum, mut reported, since, granted_at, .. } = preparing;
-        multi.state = State::Leading { ballot, quorum, refused_by: NodeSet::EMPTY };
+        let Preparing { ballot, from, quorum, announced, mut reported, since, granted_at, .. } =
+            preparing;
+        multi.state = State::Leading {
+            ballot,
+            quorum,
+            refused_by: NodeSet::EMPTY,
+            renewal: None,
+            is_renewal_armed: false,
+            settle_below: None,
+            is_settle_asked: false,
+        };
         multi.resending = Resending::default();
         let mut own = std::mem::take(&mut multi.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
         let end = reported_end.max(learned_end).max(own.end()).max(executed_below);
         multi.next = end;
+        if let State::Leading { settle_below, .. } = &mut multi.state {
+            *settle_below = (!announced.is_empty()).then_some(end);
+        }
         multi.in_flight.forget_below(executed_below);
         multi.recovering = multi.watch.is_some().then_some((end, granted_at.unwrap_or(now)));
         let (mut adopted_count, mut filled_count) = (0, 0);

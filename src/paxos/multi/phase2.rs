@@ -37,20 +37,11 @@ impl Replica {
         self.propose(now, slot, Value::Command(command), submitted, effects);
     }
 
-    /// Whom a proposal goes to first: a thrifty leader passes over those who let a proposal wait.
+    /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
     pub(super) fn phase2_contacts(&mut self) -> NodeSet {
-        let (everybody, own_quorum) = (self.config.everybody(), self.own_quorum());
-        let hopeful = everybody.difference(self.multi().silent);
-        match (self.config.send, own_quorum) {
+        match (self.config.send, self.own_quorum()) {
             (SendPolicy::Quorum, Some(quorum)) => quorum,
-            _ => self.config.phase2_contacts(hopeful),
-        }
-    }
-
-    /// A replica is heard of: a thrifty leader may count on it again.
-    pub(in crate::paxos) fn note_alive(&mut self, from: NodeId) {
-        if let Proposer::Multi(multi) = &mut self.proposer {
-            multi.silent = multi.silent.without(from);
+            _ => self.config.phase2_contacts(self.well()),
         }
     }
 
@@ -65,7 +56,7 @@ impl Replica {
     ) {
         let chosen_below = self.learner.executed_below();
         let others = self.config.others();
-        let contacts = self.phase2_contacts();
+        let contacts = self.phase2_contacts().union(self.probed(now, slot));
         let is_thrifty = !others.is_subset(contacts);
         let sent = self.put_on_wire(now, &value, contacts);
         if let Value::Command(command) = &value {
@@ -105,6 +96,8 @@ impl Replica {
             State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
             _ => return,
         };
+        self.note_vote(now, from, last, effects);
+        let multi = self.multi();
         // What is not in flight needs no vote: it is not even looked at.
         let (first, end) = (first.max(multi.in_flight.first()), multi.in_flight.end());
         for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
@@ -225,5 +218,6 @@ impl Replica {
             multi.announced_below = below;
             effects.send(others, Message::Chosen { ballot, first: Slot::ZERO, below });
         }
+        self.ask_to_settle(effects);
     }
 }

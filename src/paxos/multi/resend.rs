@@ -13,7 +13,7 @@
 
 use super::{Multi, State};
 use crate::paxos::Effects;
-use crate::paxos::config::{SendPolicy, Timing};
+use crate::paxos::config::Timing;
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::{Note, Slot};
 use crate::quorum::NodeSet;
@@ -80,16 +80,15 @@ impl Replica {
         let credit = room.max(first_bytes);
         self.multi().resending = Resending { next, end, credit };
         self.send_again(now, effects);
+        self.review(now, effects);
         Some(timing.retransmit_after)
     }
 
     /// Proposes again what is overdue and finds room.
     pub(super) fn send_again(&mut self, now: Time, effects: &mut Effects) {
-        let (timing, everybody) = (self.config.timing, self.config.everybody());
-        let contacts = match self.config.send {
-            SendPolicy::All => NodeSet::EMPTY,
-            SendPolicy::Quorum => self.phase2_contacts(),
-        };
+        let timing = self.config.timing;
+        let willing = self.config.everybody().difference(self.refused_by());
+        let judged = if self.judges_health() { self.phase2_contacts() } else { NodeSet::EMPTY };
         loop {
             let Proposer::Multi(multi) = &mut self.proposer else { return };
             let Multi { state: State::Leading { ballot, .. }, in_flight, resending, .. } = multi
@@ -109,8 +108,8 @@ impl Replica {
             let Some(credit) = resending.credit.checked_sub(proposal.value.size()) else { return };
             (resending.next, resending.credit) = (slot.next(), credit);
             let (ballot, value) = (*ballot, proposal.value.clone());
-            let missing = everybody.difference(proposal.votes);
-            multi.silent = multi.silent.union(contacts.difference(proposal.votes));
+            let missing = willing.difference(proposal.votes);
+            multi.health.suspect_late(judged.difference(proposal.votes), proposal.sent);
             let sent = self.put_on_wire(now, &value, missing);
             if let Some(proposal) = self.multi().in_flight.get_mut(slot) {
                 proposal.sent = sent;

@@ -1,8 +1,8 @@
 //! What is forgotten, who is told, and when a state is taken, where a few lines say it better than a run.
 
 use super::super::{
-    Ballot, Config, Effects, Election, Input, Mode, Retention, Scope, SendPolicy, Timing, Value,
-    Vote,
+    Announced, Ballot, Config, Effects, Election, Input, Mode, Retention, Scope, SendPolicy,
+    Timing, Value, Vote,
 };
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
@@ -132,7 +132,7 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
             scope,
             votes,
             trimmed_below,
-            quorums: Vec::new(),
+            announced: Announced::default(),
             reported_below: None
         }]
     );
@@ -158,7 +158,7 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
         scope,
         votes,
         trimmed_below,
-        quorums: Vec::new(),
+        announced: Announced::default(),
         reported_below: None,
     };
     // Its own vote in slot 5 is adopted; slot 4 is a hole.
@@ -185,6 +185,29 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
     let expected =
         [(4, Value::Noop), (5, Value::Command(command(5))), (6, Value::Command(command(9)))];
     assert_eq!(slots.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_candidate_waits_for_no_state_that_it_does_not_need() {
+    let mut leader = replica(2, Some(0));
+    give(&mut leader, Input::Start);
+    give(&mut leader, Input::Campaign);
+    let ballot = leader.acceptor().promised_highest();
+    let promise = |trimmed_below| Message::Phase1b {
+        ballot,
+        scope: Scope::From(Slot::ZERO),
+        votes: Vec::new(),
+        trimmed_below: Slot(trimmed_below),
+        announced: Announced::default(),
+        reported_below: None,
+    };
+    hear(&mut leader, 2, promise(0));
+    // r1 alone has executed four slots, and dies after its promise: its state never comes.
+    hear(&mut leader, 1, promise(4));
+    assert!(!leader.is_leader());
+    // The promises of r0 and r2 are a phase-1 quorum without it, and speak of all slots.
+    let effects = hear(&mut leader, 0, promise(0));
+    assert!(leader.is_leader(), "{effects:?}");
 }
 
 #[test]
@@ -351,7 +374,7 @@ fn a_leader_that_passes_over_own_proposals_runs_phase_one_again() {
                 scope,
                 votes: Vec::new(),
                 trimmed_below,
-                quorums: Vec::new(),
+                announced: Announced::default(),
                 reported_below: None,
             },
         );

@@ -147,6 +147,9 @@ scripts! {
     one_vote_is_enough
     phase_one_may_be_the_smaller
     accept_quorum_leader_deposed
+    a_refused_leader_goes_above_the_promise
+    a_ballot_without_votes_is_replaced
+    announced_quorums_are_forgotten
     a_stale_leader_claims_nothing
     an_elected_leader_finishes_what_was_begun
     who_hears_no_leader_deposes_nobody

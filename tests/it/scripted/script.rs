@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -13,7 +13,7 @@
 //! | `crash r0`, `crash r0 after-persist` | what waits for the disk is lost, or only what waits for that |
 //! | `restart r0` | it starts with what is durable |
 //! | `campaign r0` | it runs phase 1 |
-//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `attempt 0` |
+//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `renew`, `attempt 0` |
 //! | `partition r0 r1 \| r2`, `heal` | messages between the groups are lost |
 //! | `state r0`, `state r0 slot 0` | what it knows |
 //! | `check` | what the oracle says |
@@ -208,7 +208,11 @@ fn cluster(options: &[&str]) -> World {
     let mut phase = |name, default: &Family| named.remove(name).map_or(default.clone(), family);
     let phase1 = phase("phase1", majority.phase1());
     let phase2 = phase("phase2", majority.phase2());
-    let quorums = QuorumSystem::new(n, phase1, phase2).expect("a quorum system");
+    let quorums = match named.remove("per-ballot").map(str::parse) {
+        Some(count) => QuorumSystem::per_ballot(n, count.expect("a number of replicas")),
+        None => QuorumSystem::new(n, phase1, phase2),
+    };
+    let quorums = quorums.expect("a quorum system");
     let is_unsafe = named.remove("unsafe").is_some();
     assert_eq!(quorums.disjoint().is_some(), is_unsafe, "say `unsafe` when quorums do not meet");
     let leader = named.remove("leader").map_or(NodeId(0), node);
@@ -285,7 +289,8 @@ fn timer(kind: &[&str]) -> TimerId {
         ["fill"] => 3,
         ["election"] => 4,
         ["heartbeat"] => 5,
-        ["attempt", slot] => 6 + slot.parse::<u64>().expect("a slot"),
+        ["renew"] => 6,
+        ["attempt", slot] => 7 + slot.parse::<u64>().expect("a slot"),
         _ => panic!("`{kind:?}` is no timer"),
     })
 }

@@ -1,0 +1,82 @@
+//! Presets about the ballot of a leader: one that is refused, and phase-2 quorums that it announces.
+
+use super::{Prelude, Preset, ProgressFrom, R0, R1, R2, R3, Setup, multi, once};
+use crate::check::claim::Sight;
+use crate::check::state::Budgets;
+use crate::paxos::SendPolicy;
+use crate::quorum::{NodeSet, QuorumSystem};
+
+/// A majority of three is enough to learn what was announced, and r0 alone to vote: another one leads when
+/// it has heard of r0 itself.
+pub(super) fn per_ballot() -> Preset {
+    Preset {
+        name: "per-ballot",
+        about: "each ballot has a phase-2 quorum of its own, of one replica, which a later phase 1 must meet",
+        setup: Setup {
+            quorums: QuorumSystem::per_ballot(3, 1).expect("one is of three"),
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            campaigners: NodeSet::only(R1),
+            prelude: Prelude::Led,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            ..multi(3)
+        },
+    }
+}
+
+/// r3 campaigns and dies, and one of those it asked is never reached: one acceptor may refuse r0 for ever.
+pub(super) fn refused() -> Preset {
+    Preset {
+        name: "refused",
+        about: "an acceptor has promised a candidate that dies: the leader must get its votes again",
+        setup: Setup {
+            quorums: QuorumSystem::counts(4, 3, 2).expect("3 and 2 are of 4"),
+            send: SendPolicy::Quorum,
+            budgets: Budgets { crashes: 1, campaigns: 1, drops: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R3),
+            is_restarted: false,
+            campaigners: NodeSet::only(R3),
+            prelude: Prelude::Led,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::Refused],
+            ..multi(4)
+        },
+    }
+}
+
+/// The ballot of r0 announced {r0, r1}, and nobody is told to lead instead.
+pub(super) fn hung_member() -> Preset {
+    Preset {
+        name: "hung-member",
+        about: "a member of the announced phase-2 quorum is down for good: the leader announces another",
+        setup: Setup {
+            quorums: QuorumSystem::per_ballot(3, 2).expect("two are of three"),
+            budgets: Budgets { crashes: 1, timers: 2, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            is_restarted: false,
+            prelude: Prelude::Led,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            ..multi(3)
+        },
+    }
+}
+
+/// r2 has heard nothing of the first write, which r0 alone has voted for. r1 leads, and has asked everybody
+/// to settle its ballot; r2 leads next.
+pub(super) fn settling() -> Preset {
+    Preset {
+        name: "settling",
+        about: "what an earlier ballot announced is forgotten, and the leader that settles may crash",
+        setup: Setup {
+            quorums: QuorumSystem::per_ballot(3, 1).expect("one is of three"),
+            send: SendPolicy::Quorum,
+            clients: vec![once(R0), once(R2)],
+            budgets: Budgets { campaigns: 1, crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R1),
+            campaigners: NodeSet::only(R2),
+            prelude: Prelude::Succeeded,
+            progress: ProgressFrom::QuietStates,
+            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Recovered],
+            ..multi(3)
+        },
+    }
+}
