@@ -7,8 +7,8 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
 use flexpaxos::paxos::{
-    Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Retention, Scope, SendPolicy,
-    Timing, Value,
+    Announced, Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Retention, Scope,
+    SendPolicy, Timing, Value,
 };
 use flexpaxos::protocol::{Protocol, Slot};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
@@ -57,7 +57,7 @@ fn leader() -> (Replica, Ballot) {
             ballot,
             scope: Scope::From(Slot(0)),
             votes: Vec::new(),
-            quorums: Vec::new(),
+            announced: Announced::default(),
             trimmed_below: Slot(0),
             reported_below: None,
         };
