@@ -176,7 +176,7 @@ fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
     let folder = root.path().join("results");
     let simulation = only_the_network(&[
         ("correlation = \"10ms\"", "correlation = \"1s\""),
-        ("duration = \"20s\"", "duration = \"1000s\""),
+        ("duration = \"20s\"", "duration = \"1200s\""),
         ("rate_per_s = 40", "rate_per_s = 2"),
     ]);
     let summary = simulation.run(simulation.begin(&folder), 2);
@@ -454,7 +454,8 @@ fn a_fault_has_a_row_for_every_trial_and_client_region_and_its_place_in_the_time
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("results");
     let source = Source { path: PathBuf::from("outage.toml"), text: OUTAGE.into() };
-    let simulation = Simulation::of(source);
+    let plan = Plan::from_source(&source, Size::default()).unwrap();
+    let simulation = Simulation { source, plan };
     let summary = simulation.run(simulation.begin(&folder), 2);
     assert!(summary.error.is_none(), "{:?}", summary.error);
     let rows: Vec<RecoveryRow> = store::read_csv(&folder.join("recovery.csv")).unwrap();
