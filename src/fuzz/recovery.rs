@@ -100,17 +100,20 @@ impl Trial<'_> {
 mod tests {
     use super::super::{Case, Limits, Protocol as Proposer, run};
     use super::*;
-    use crate::deployment::{Durability, Fault, Harm, Unsynced};
+    use crate::deployment::{Durability, Fault, Harm, Network, Unsynced};
     use crate::paxos::Mode;
     use crate::quorum::QuorumSystem;
     use crate::sabotage::Rule;
+    use crate::sim::Service;
 
-    /// Five replicas, led by r0, with phase 2 by any two: r4 is told to lead while it reaches r1 alone, and
+    /// Five replicas, led by r0, without cost or loss: r4 is told to lead while it reaches r1 alone, and
     /// crashes; so r1 has promised a candidate that came to nothing.
     fn refused(seed: u64, rule: Option<Rule>) -> Case {
         let (protocol, replicas) = (Some(Proposer::Multi), 5..6);
         let mut case = Case::draw(seed, &Limits { protocol, replicas, rule });
-        case.deployment.quorums = QuorumSystem::counts(5, 4, 2).expect("4 and 2 are of 5");
+        case.deployment.quorums = QuorumSystem::majority(5);
+        case.deployment.network = Network::default();
+        case.settings.service = Service::default();
         case.deployment.mode = Mode::Multi { leader: NodeId(0) };
         case.deployment.durability = Durability::Fsync;
         (case.dead, case.candidate) = (NodeSet::EMPTY, NodeId(0));

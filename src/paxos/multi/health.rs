@@ -8,6 +8,8 @@
 //! A suspect would then be asked for nothing and stay one; so once in a time-out a proposal goes to the
 //! suspects too, as a probe.
 //! Late votes prove nothing: a disk that takes a second for each sync answers every probe late.
+//! Only where those who are left are no phase-2 quorum does any vote end a suspicion: a leader that
+//! suspected all of them, itself included, would otherwise never find a quorum to go on with.
 //!
 //! Where everybody is asked and any quorum decides, nobody waits for a particular acceptor, and nobody
 //! is judged.
@@ -43,8 +45,16 @@ impl Health {
         self.suspects = self.suspects.union(late.collect());
     }
 
-    /// A vote for slots up to `last`: whether it ends a suspicion.
-    fn hear(&mut self, now: Time, from: NodeId, last: Slot, timeout: Span) -> bool {
+    /// A vote for slots up to `last`: whether it ends a suspicion. `has_quorum` says whether those who are
+    /// not suspected are enough for phase 2.
+    fn hear(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        last: Slot,
+        timeout: Span,
+        has_quorum: bool,
+    ) -> bool {
         let place = usize::from(from.0);
         if self.voted_at.len() <= place && now > Time::ZERO {
             self.voted_at.resize(place + 1, Time::ZERO);
@@ -53,7 +63,8 @@ impl Health {
             *voted_at = now;
         }
         let is_in_time = |(slot, sent): (Slot, Time)| slot <= last && now.since(sent) <= timeout;
-        let is_cleared = self.suspects.contains(from) && self.probe.is_some_and(is_in_time);
+        let is_proof = !has_quorum || self.probe.is_some_and(is_in_time);
+        let is_cleared = self.suspects.contains(from) && is_proof;
         if is_cleared {
             self.suspects = self.suspects.without(from);
         }
@@ -116,7 +127,11 @@ impl Replica {
     /// An acceptor voted at the ballot that it leads with, in slots up to `last`.
     pub(super) fn note_vote(&mut self, now: Time, from: NodeId, last: Slot, effects: &mut Effects) {
         let timeout = self.config.timing.retransmit_after;
-        if self.judges_health() && self.multi().health.hear(now, from, last, timeout) {
+        if !self.judges_health() {
+            return;
+        }
+        let has_quorum = self.config.quorums.is_phase2(self.well());
+        if self.multi().health.hear(now, from, last, timeout, has_quorum) {
             self.review(now, effects);
         }
     }
@@ -143,7 +158,7 @@ mod tests {
     #[test]
     fn one_lost_message_makes_no_suspect_of_who_votes() {
         let mut health = Health::default();
-        health.hear(at(50), R1, Slot(7), TIMEOUT);
+        health.hear(at(50), R1, Slot(7), TIMEOUT, true);
         health.suspect_late(NodeSet::only(R1), at(49));
         assert_eq!(health.suspects, NodeSet::EMPTY);
         health.suspect_late(NodeSet::only(R1), at(50));
@@ -154,12 +169,20 @@ mod tests {
     fn only_a_timely_vote_for_a_probe_ends_a_suspicion() {
         let mut health = suspected();
         // The vote that was outstanding comes at last, and then the one for a probe, too late.
-        assert!(!health.hear(at(2_000), R1, Slot(3), TIMEOUT));
+        assert!(!health.hear(at(2_000), R1, Slot(3), TIMEOUT, true));
         assert_eq!(health.probe(at(2_001), Slot(9), TIMEOUT), NodeSet::only(R1));
-        assert!(!health.hear(at(2_050), R1, Slot(8), TIMEOUT));
-        assert!(!health.hear(at(2_102), R1, Slot(9), TIMEOUT));
+        assert!(!health.hear(at(2_050), R1, Slot(8), TIMEOUT, true));
+        assert!(!health.hear(at(2_102), R1, Slot(9), TIMEOUT, true));
         assert_eq!(health.probe(at(2_102), Slot(12), TIMEOUT), NodeSet::only(R1));
-        assert!(health.hear(at(2_202), R1, Slot(12), TIMEOUT));
+        assert!(health.hear(at(2_202), R1, Slot(12), TIMEOUT, true));
+        assert_eq!(health.suspects, NodeSet::EMPTY);
+    }
+
+    #[test]
+    fn any_vote_ends_a_suspicion_where_no_quorum_is_left() {
+        let mut health = suspected();
+        assert!(!health.hear(at(2_000), R1, Slot(3), TIMEOUT, true));
+        assert!(health.hear(at(2_000), R1, Slot(3), TIMEOUT, false));
         assert_eq!(health.suspects, NodeSet::EMPTY);
     }
 

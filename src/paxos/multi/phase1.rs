@@ -81,7 +81,10 @@ impl Replica {
         self.begin_health(allies);
         let from = self.learner.executed_below();
         let myself = self.config.id;
-        let quorum = self.config.announced_quorum(allies.intersection(self.well()));
+        // Suspects that answer are better than nobody, where the others are too few for phase 2.
+        let voting = allies.intersection(self.well());
+        let has_quorum = self.config.quorums.is_phase2(voting);
+        let quorum = self.config.announced_quorum(if has_quorum { voting } else { allies });
         let multi = self.multi();
         multi.hint = myself;
         multi.last = ballot;

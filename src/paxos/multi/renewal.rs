@@ -34,7 +34,8 @@ impl Replica {
         let Proposer::Multi(Multi { state, .. }) = &self.proposer else { return false };
         let State::Leading { quorum, refused_by, .. } = state else { return false };
         let well = self.well();
-        let is_worse = |announced| self.best_quorum(well).is_some_and(|best| best != announced);
+        // Where too few are left to choose from, those who grant another ballot are asked for their votes.
+        let is_worse = |announced| self.best_quorum(well).is_none_or(|best| best != announced);
         !refused_by.is_empty() || quorum.is_some_and(is_worse)
     }
 

@@ -113,14 +113,18 @@ impl Site {
     /// measured, because most of these are about something else.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.probing_command(arguments);
-        command.arg("--no-probe");
+        if !is_simulated(arguments) {
+            command.arg("--no-probe");
+        }
         command
     }
 
     /// The same, with the links measured.
     fn probing_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.calibrating_command(arguments);
-        command.arg("--no-calibrate");
+        if !is_simulated(arguments) {
+            command.arg("--no-calibrate");
+        }
         command
     }
 
@@ -390,4 +394,9 @@ impl<L: Launcher> Launcher for Meddling<'_, L> {
     fn stop_all(&mut self) {
         self.launcher.stop_all();
     }
+}
+
+/// Whether these arguments ask for virtual time, where no link and no machine is measured.
+fn is_simulated(arguments: &[&str]) -> bool {
+    arguments.windows(2).any(|pair| pair == ["--backend", "sim"])
 }

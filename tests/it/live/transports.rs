@@ -60,7 +60,7 @@ transport.congestion = ["cubic", "new-reno", "bbr"]
 transport.ack_every = [10]
 "#;
     let site = site("uniform:4ms", tables);
-    site.run(&["--launcher", "in-process"]).check(0, &["6/6"]);
+    site.run(&["--launcher", "in-process"]).check(0, &["6 of 6"]);
     let transports = [
         "quic/datagrams/fixed",
         "quic/one/bbr",
