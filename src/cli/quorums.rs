@@ -246,7 +246,8 @@ fn per_ballot_verdict(system: &QuorumSystem) -> String {
     let safe = format!(
         "safe: the leader of a ballot announces its phase-2 quorum of {q2} with its phase 1, to {q1} \
          replicas at least. Since {q1} + {q1} > {n}, a later phase 1 hears of every quorum that was \
-         announced at a lower ballot, and it ends only when it has met each of them."
+         announced at a lower ballot, and it ends only when it has met each of them; one is forgotten \
+         when a later leader has brought a phase-1 quorum level."
     );
     let cost = format!(
         "cost: a phase 1 may need more than {q1} replicas, and while all {q2} members of an announced \

@@ -23,7 +23,7 @@ fn experiment(name: &str) -> Source {
     Source::read(&path).unwrap()
 }
 
-/// An experiment at the size of its `[smoke]` section, to be simulated.
+/// An experiment at the size of its `[smoke]` section, if it has one, to be simulated.
 struct Simulation {
     source: Source,
     plan: Plan,
@@ -31,7 +31,7 @@ struct Simulation {
 
 impl Simulation {
     fn of(source: Source) -> Self {
-        let size = Size { is_smoke: true, ..Size::default() };
+        let size = Size { is_smoke: source.text.contains("[smoke]"), ..Size::default() };
         let plan = Plan::from_source(&source, size).unwrap();
         Self { source, plan }
     }
