@@ -56,7 +56,7 @@ RANDOM=$((seed % 32768))
 # A number from 0 to before $1.
 draw() { drawn=$(((RANDOM * 32768 + RANDOM) % $1)); }
 
-# The head of an experiment: profile $1, $2 replicas, clients $3, durability $4.
+# The head of an experiment: profile $1, $2 replicas, clients $3, who ask again after $4 ms, durability $5.
 preamble() {
     local regions='"a", "b", "c"'
     if [ "$2" = 5 ]; then regions='"a", "b", "c", "d", "e"'; fi
@@ -77,11 +77,11 @@ duration = "${seconds}s"
 keys = { uniform = { count = 50 } }
 value_bytes = 32
 reads = 0.2
-retry_after = "100ms"
+retry_after = "$4ms"
 
 [durability]
-mode = "$4"
-unsafe_restarts = $(if [ "$4" = memory ]; then echo true; else echo false; fi)
+mode = "$5"
+unsafe_restarts = $(if [ "$5" = memory ]; then echo true; else echo false; fi)
 TOML
 }
 
@@ -93,7 +93,7 @@ variant() { printf '\n[[variant]]\nname = "multi"\nprotocol = { multi = { leader
 
 # An experiment of the kind random, but for its kills; $1 replicas, durability $2.
 experiment() {
-    preamble loopback "$1" '"a"' "$2"
+    preamble loopback "$1" '"a"' 100 "$2"
     elected 20 5
     variant 'majority = {}'
 }
@@ -148,7 +148,7 @@ crashes() {
 reservation() {
     local at jitter
     network > "$work/net.csv"
-    { preamble net.csv 5 '"a", "c"' fsync; variant 'majority = {}'; } > "$file"
+    { preamble net.csv 5 '"a", "c"' 300 fsync; variant 'majority = {}'; } > "$file"
     printf '\n[[fault]]\nat = "0ms"\nslow_disk = { replica = "a", by = "1s" }\n' >> "$file"
     planned=0
     for ((at = 1500; at + 3500 <= seconds * 1000; at += 3500)); do
@@ -164,7 +164,7 @@ reservation() {
 announced() {
     local at jitter
     network > "$work/net.csv"
-    { preamble net.csv 5 '"a", "c"' fsync; elected 50 6; variant 'per_ballot = { phase2 = 2 }'; } > "$file"
+    { preamble net.csv 5 '"a", "c"' 300 fsync; elected 50 6; variant 'per_ballot = { phase2 = 2 }'; } > "$file"
     planned=0
     for ((at = 500; at + 5500 <= seconds * 1000; at += 5500)); do
         draw 300
