@@ -140,10 +140,12 @@ impl Observer<Encoded<Saboteur>> for Shared {
     fn told(&mut self, now: Time, from: NodeId, _: ClientId, reply: &Reply) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.told(now, from, reply));
-        eyes.watch.answered(reply);
-        if matches!(reply, Reply::Executed { .. }) {
+        // A request that was asked again may be answered again.
+        let is_answer = matches!(reply, Reply::Executed { .. });
+        if is_answer && eyes.watch.outstanding().contains(&reply.request()) {
             eyes.answered_at = now;
         }
+        eyes.watch.answered(reply);
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {

@@ -48,7 +48,7 @@ const PINNED: [Pinned; 19] = [
     pinned("partial-promise", [2_335, 6_099, 20], (20, 2_335)),
     pinned("refused", [847, 2_455, 14], (14, 847)),
     pinned("hung-member", [0, 0, 0], (9, 1_895)),
-    pinned("settling", [0, 0, 0], (8, 2_835)),
+    pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
 ];
 
 fn search(preset: &str) -> Search {
