@@ -195,8 +195,10 @@ impl Plan {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for point in &self.points {
-            if !point.misses.is_empty() && !warnings.contains(&point.misses) {
-                warnings.push(point.misses.clone());
+            for text in [point.misses.clone(), network::hasty(&point.network, &point.links)] {
+                if !text.is_empty() && !warnings.contains(&text) {
+                    warnings.push(text);
+                }
             }
             for warning in point.warnings() {
                 let warning = match point.label.as_str() {

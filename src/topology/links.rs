@@ -125,6 +125,14 @@ impl Links {
         tables.into_iter().flatten().flatten().any(|delay| !delay.is_constant())
     }
 
+    /// How far a slow message is behind a usual one, on the link where that is most: the p99.5 of a
+    /// delay above its median, because the p99 of a round trip is that of one slow leg.
+    pub fn longest_tail(&self) -> Span {
+        let tables = [&self.between_replicas, &self.to_clients, &self.from_clients];
+        let tail = |delay: &Delay| delay.quantile(0.995) - delay.median();
+        tables.into_iter().flatten().flatten().map(tail).max().unwrap_or_default()
+    }
+
     /// Another delay for each link.
     #[cfg(test)]
     pub(super) fn map(&mut self, to: impl Fn(&Delay) -> Delay) {
@@ -247,5 +255,8 @@ mod tests {
         assert_eq!(postcard::from_bytes::<Links>(&bytes).unwrap(), links);
         let calm = Links::new(&profile, &regions, &regions, Jitter::None).unwrap();
         assert!(links.vary() && !calm.vary());
+        assert_eq!(calm.longest_tail(), Span::ZERO);
+        let tail = links.longest_tail();
+        assert!(tail > Span::from_millis(1) && tail < Span::from_millis(20), "{tail}");
     }
 }

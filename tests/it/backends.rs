@@ -190,18 +190,17 @@ fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
     }
 }
 
-/// A heavy tail is emulated as given: half of the round trips within 50 ms, a tenth beyond 60, and a
-/// hundredth beyond a second.
+/// A floor with a heavy tail is that of the profile, and so is a simulated median.
 #[test]
-fn the_floor_of_a_heavy_tail_has_the_percentiles_of_its_profile() {
+fn a_simulated_median_with_a_heavy_tail_is_its_floor() {
     let root = tempfile::tempdir().unwrap();
     let rows = "from,to,rtt_ms,p90_ms,p99_ms\na,b,50,60,1000\nb,a,50,60,1000\n";
     fs::write(root.path().join("cell"), rows).unwrap();
     let text = r#"
         question = "q"
         prediction = "p"
-        topology = { profile = "cell", replicas = ["a", "b"], clients = ["a"], jitter = "profile", correlation = "0s" }
-        workload = { arrival = { fixed = { rate_per_s = 0.5 } }, warmup = "0s", duration = "800s" }
+        topology = { profile = "cell", replicas = ["a", "b"], clients = ["a"], jitter = "profile" }
+        workload = { arrival = { fixed = { rate_per_s = 1 } }, warmup = "0s", duration = "2000s" }
         durability = { mode = "memory" }
         [[variant]]
         name = "multi"
@@ -210,16 +209,16 @@ fn the_floor_of_a_heavy_tail_has_the_percentiles_of_its_profile() {
     "#;
     let source = Source { path: root.path().join("heavy.toml"), text: text.to_owned() };
     let plan = Plan::from_source(&source, Size::default()).unwrap();
-    assert_eq!(plan.warnings(), [""; 0]);
     let folder = root.path().join("results");
     let simulation = Simulation { source, plan };
     let summary = simulation.run(simulation.begin(&folder), 1);
     assert!(summary.error.is_none() && summary.finished[0].row.valid, "{:?}", summary.error);
     let latencies: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv")).unwrap();
     let row = &latencies[0];
-    for (floor, published_ms) in [(row.floor_ns_p50, 50.0), (row.floor_ns_p99, 1000.0)] {
-        let floor_ms = floor.unwrap() as f64 / 1e6;
-        assert!((floor_ms / published_ms - 1.0).abs() < 0.01, "{floor_ms} for {published_ms}");
+    let found = [row.latency_ns_p50, row.floor_ns_p50, row.floor_ns_p99];
+    for (found, published_ms) in found.into_iter().zip([50.0, 50.0, 1000.0]) {
+        let found_ms = found.unwrap() as f64 / 1e6;
+        assert!((found_ms / published_ms - 1.0_f64).abs() < 0.05, "{found_ms} for {published_ms}");
     }
 }
 

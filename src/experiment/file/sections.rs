@@ -89,8 +89,8 @@ pub struct Topology {
     /// Whether delays vary.
     #[serde(default = "no_jitter")]
     pub jitter: Spanned<Jitter>,
-    /// How long the delay of a link is remembered where delays vary; 1 s if absent, and with `0s` every
-    /// message draws its own.
+    /// How long the delay of a link is remembered where delays vary; if absent 1 s, or ten times the
+    /// longest tail if that is more. With `0s` every message draws its own.
     pub correlation: Option<Spanned<Length>>,
 }
 

@@ -6,11 +6,18 @@ use crate::deployment::Network;
 use crate::experiment::file;
 use crate::link::{CORRELATION, Conditions};
 use crate::time::Span;
+use crate::topology::Links;
 
 use super::error::{Error, Refused};
 
-/// What `[network]` and the correlation in `[topology]` mean.
-pub(super) fn network(file: &file::File) -> Result<Network, Refused> {
+/// A link that remembers its delay for so many of its longest tails has the delays that were asked for.
+///
+/// Links keep their order, so what follows a slow message waits for it; with this memory that is rare
+/// beside the slow messages themselves, and a test holds the percentiles within 5 %.
+const TAILS: u64 = 10;
+
+/// What `[network]` and the correlation in `[topology]` mean on these links.
+pub(super) fn network(file: &file::File, links: &Links) -> Result<Network, Refused> {
     let typed = &file.network;
     let bandwidth_bits_per_s = typed.bandwidth_mbit_per_s.as_ref().map(bandwidth).transpose()?;
     let uplink_bits_per_s = typed.uplink_mbit_per_s.as_ref().map(bandwidth).transpose()?;
@@ -37,8 +44,33 @@ pub(super) fn network(file: &file::File) -> Result<Network, Refused> {
         ..Conditions::default()
     };
     let correlation = file.topology.correlation.as_ref();
-    let correlation = correlation.map_or(CORRELATION, |typed| typed.get_ref().0.into());
+    let correlation = correlation
+        .map_or_else(|| CORRELATION.max(memory(links)), |typed| typed.get_ref().0.into());
     Ok(Network { conditions, uplink_bits_per_s, correlation })
+}
+
+/// How long links must remember their delay to have the delays that were asked for, in whole tenths of a
+/// second.
+fn memory(links: &Links) -> Span {
+    let tenth = Span::from_millis(100);
+    tenth.times(links.longest_tail().times(TAILS).0.div_ceil(tenth.0))
+}
+
+/// That links remember their delay for less than they should; empty if not.
+pub(super) fn hasty(network: &Network, links: &Links) -> String {
+    let (memory, tail) = (memory(links), links.longest_tail());
+    if network.correlation >= memory {
+        return String::new();
+    }
+    let text = |span: Span| humantime::format_duration(span.into()).to_string();
+    format!(
+        "links keep their order, so messages wait for slower ones sent before them: delays are up to \
+         {:.1} ms above their median, and links remember them for {} only, so latencies are longer than \
+         the profile says; raise `topology.correlation` to {}, or leave it out",
+        tail.as_millis_f64(),
+        text(network.correlation),
+        text(memory),
+    )
 }
 
 /// A share from 0 to 1.

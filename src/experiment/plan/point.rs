@@ -110,7 +110,7 @@ impl Point {
             return Err(Refused::new(file.workload.duration.span(), error));
         }
         let places = Places::find(&file.topology, profiles)?;
-        let network = network::network(file)?;
+        let network = network::network(file, &places.links)?;
         let mut variants = variants::variants(file, &places, network.correlation)?;
         let workload = load::workload(&file.workload, places.links.client_regions.len())?;
         let others = places.links.replica_regions.len() - 1;

@@ -240,7 +240,14 @@ fn percentiles_that_are_not_emulated_are_warned_of() {
     // The same tail in both directions is emulated as given.
     let even = table.replace("60,70", "60,1000");
     std::fs::write(source.path.parent().unwrap().join("mine"), even).unwrap();
-    assert_eq!(plan(text).warnings(), [""; 0]);
+    let default = plan(text.clone());
+    assert_eq!(default.warnings(), [""; 0]);
+    // Links remember it for longer than they do without such a tail; or else it is said.
+    let correlation = default.points[0].network.correlation;
+    assert_eq!(correlation, Span::from_millis(9_400));
+    let hasty = text.replace("[topology]\n", "[topology]\ncorrelation = \"1s\"\n");
+    let [warning] = &plan(hasty).warnings()[..] else { panic!() };
+    assert!(warning.contains("for 1s only") && warning.contains("to 9s 400ms"), "{warning}");
 }
 
 #[test]
