@@ -89,7 +89,7 @@ pub struct Topology {
     /// Whether delays vary.
     #[serde(default = "no_jitter")]
     pub jitter: Spanned<Jitter>,
-    /// How long the delay of a link is remembered where delays vary; if absent 1 s, or ten times the
+    /// How long the delay of a link is remembered where delays vary; if absent 1 s, or thirty times the
     /// longest tail if that is more. With `0s` every message draws its own.
     pub correlation: Option<Spanned<Length>>,
 }

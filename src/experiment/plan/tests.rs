@@ -234,20 +234,23 @@ fn percentiles_that_are_not_emulated_are_warned_of() {
     let (_folder, source) = beside(table, "\"e\", \"w\"", "\njitter = \"profile\"");
     let text = source.text.replace("counts = { phase1 = 4, phase2 = 2 }", "majority = {}");
     let plan = |text: String| plan(&Source { text, ..source.clone() });
-    let [warning] = &plan(text.clone()).warnings()[..] else { panic!() };
+    let warning = &plan(text.clone()).warnings()[0];
     assert!(warning.contains("in 2 of 2 rows: "), "{warning}");
     assert!(warning.contains("the worst is the p99 from w to e"), "{warning}");
     // The same tail in both directions is emulated as given.
     let even = table.replace("60,70", "60,1000");
     std::fs::write(source.path.parent().unwrap().join("mine"), even).unwrap();
     let default = plan(text.clone());
-    assert_eq!(default.warnings(), [""; 0]);
     // Links remember it for longer than they do without such a tail; or else it is said.
     let correlation = default.points[0].network.correlation;
-    assert_eq!(correlation, Span::from_millis(9_400));
+    assert_eq!(correlation, Span::from_millis(28_100));
+    let [warning] = &default.warnings()[..] else { panic!() };
+    assert!(warning.contains("raise `workload.duration` to 46m 50s"), "{warning}");
+    let long = text.replace("duration = \"10s\"", "duration = \"47m\"");
+    assert_eq!(plan(long).warnings(), [""; 0]);
     let hasty = text.replace("[topology]\n", "[topology]\ncorrelation = \"1s\"\n");
     let [warning] = &plan(hasty).warnings()[..] else { panic!() };
-    assert!(warning.contains("for 1s only") && warning.contains("to 9s 400ms"), "{warning}");
+    assert!(warning.contains("for 1s only") && warning.contains("to 28s 100ms"), "{warning}");
 }
 
 #[test]
