@@ -50,7 +50,7 @@ pub(super) fn hung_member() -> Preset {
         about: "a member of the announced phase-2 quorum is down for good: the leader announces another",
         setup: Setup {
             quorums: QuorumSystem::per_ballot(3, 2).expect("two are of three"),
-            budgets: Budgets { crashes: 1, timers: 2, ..Budgets::default() },
+            budgets: Budgets { crashes: 1, timers: 1, ..Budgets::default() },
             crashable: NodeSet::only(R1),
             is_restarted: false,
             prelude: Prelude::Led,
