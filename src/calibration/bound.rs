@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_ends_when_the_user_wants_it_also_if_it_is_stuck() {
+    fn a_stuck_measurement_ends_when_the_user_wants_it() {
         let (interrupt, ask) = Interrupt::by_hand();
         // Asked for while it is under way.
         let refused = bounded(stuck, STAGE_MAX, &|_| ask(), &interrupt).unwrap_err();

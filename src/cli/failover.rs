@@ -89,8 +89,7 @@ pub(super) fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     }
     let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
         let worst = recovery::worst_wait(rows.iter().copied())?;
-        let [wait, protocol] =
-            [worst.client_wait_ns, worst.protocol_ns].map(|ns| milliseconds(ns.unwrap_or(0)));
+        let [wait, protocol] = [worst.client_wait_ns?, worst.protocol_ns?].map(milliseconds);
         Some(format!(
             "{} ({}): after {} {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
              the {protocol} ms of the recovery, which it hides: lower `retry_after`",

@@ -403,7 +403,7 @@ mod tests {
 
     /// Each link was as asked once, and never both at once.
     #[test]
-    fn attempts_are_judged_whole_and_no_link_is_picked_from_an_earlier_one() {
+    fn an_attempt_is_judged_whole_without_links_of_earlier_ones() {
         let good = || link(Some(heard(micros(20_000), micros(20_100))));
         let late = || link(Some(heard(micros(20_600), micros(20_700))));
         let attempts = vec![vec![good(), late()], vec![late(), good()]];

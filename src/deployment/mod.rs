@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_delay_nothing_is_emulated_and_patience_is_a_second() {
+    fn without_delay_nothing_is_emulated_and_patience_is_a_second() {
         let near = deployment(&Profile::load("loopback").unwrap(), Mode::Classic);
         assert!(!near.is_emulated() && apart(Mode::Classic).is_emulated());
         let conditions = Conditions { loss: 0.1, ..Conditions::default() };

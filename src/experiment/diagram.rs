@@ -483,7 +483,7 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
 
     /// Each of these went on for ever.
     #[test]
-    fn a_write_that_does_not_exist_or_is_never_answered_ends_with_the_trial() {
+    fn a_write_that_is_never_answered_ends_with_the_trial() {
         let region = || "c".to_owned();
         let absent = |count| Error::NoWrite { region: region(), count };
         let unanswered = |index| Error::NoAnswer { region: region(), index };

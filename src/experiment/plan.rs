@@ -195,7 +195,10 @@ impl Plan {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for point in &self.points {
-            for text in [point.misses.clone(), network::memory_misfit(&point.network, &point.links, point.duration)] {
+            for text in [
+                point.misses.clone(),
+                network::memory_misfit(&point.network, &point.links, point.duration),
+            ] {
                 if !text.is_empty() && !warnings.contains(&text) {
                     warnings.push(text);
                 }

@@ -256,12 +256,14 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
 /// Says how many operations have no answer: warm-up and drain are in one number, the window in the other.
 fn flag_unanswered(rows: &mut Rows) {
     let ranked: u64 = rows.latency.iter().map(|row| row.unanswered_count).sum();
-    let issued = rows.trial.unknown_count.unwrap_or(0);
-    if ranked.max(issued) > 0 {
-        rows.trial.flag(&format!(
-            "unanswered: {issued} operations, {ranked} of them of the window, which rank as infinite"
-        ));
-    }
+    let text = match rows.trial.unknown_count {
+        Some(issued) if ranked.max(issued) > 0 => {
+            format!("{issued} operations, {ranked} of them of the window, which rank as infinite")
+        }
+        None if ranked > 0 => format!("{ranked} operations of the window, which rank as infinite"),
+        _ => return,
+    };
+    rows.trial.flag(&format!("unanswered: {text}"));
 }
 
 fn client_rows(

@@ -327,7 +327,7 @@ impl Replica {
         multi.is_retransmit_armed = false;
         let after = match &multi.state {
             State::Idle => None,
-            State::Preparing(_) => Some(self.prepare_again(now, effects)),
+            State::Preparing(_) => self.prepare_again(now, effects),
             State::Leading { .. } => self.propose_overdue(now, effects),
         };
         if let Some(after) = after {

@@ -47,7 +47,7 @@ const PINNED: [Pinned; 19] = [
     pinned("snapshot", [108_776, 562_194, 22], (8, 1_324)),
     pinned("partial-promise", [2_335, 6_099, 20], (20, 2_335)),
     pinned("refused", [847, 2_455, 14], (14, 847)),
-    pinned("hung-member", [139_156, 873_135, 27], (12, 2_309)),
+    pinned("hung-member", [81_393, 530_071, 27], (12, 1_605)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
 ];
 

@@ -282,7 +282,7 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
 }
 
 #[test]
-fn a_region_that_is_called_like_something_else_is_refused_with_both() {
+fn a_region_with_the_name_of_something_else_is_refused() {
     let refused = |replicas: &str, phrases: &[&str]| check_text(&on_a_lan(replicas), phrases);
     refused(
         "\"r2\", \"r0\", \"r1\"",
@@ -782,7 +782,7 @@ fn a_fault_of_a_replica_that_is_down_already_is_announced() {
 
 /// us-west-2 leads with us-east-1, and both die: what was chosen last is on nobody else.
 #[test]
-fn an_announced_quorum_that_is_gone_is_announced_with_its_members() {
+fn a_lost_announced_quorum_is_told_with_its_members() {
     let per_ballot = "{ per_ballot = { phase2 = 2 } }";
     let second =
         |at: &str| format!("{LEADER_DIES}[[fault]]\nat = \"{at}\"\ncrash = \"us-east-1\"\n");

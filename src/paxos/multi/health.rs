@@ -3,6 +3,9 @@
 //! A replica whose disk hangs sends heartbeats and acknowledgements like any other, and no vote.
 //! So an acceptor is suspected when a vote of it is outstanding for a time-out in which it gave no other,
 //! and the suspicion ends with a vote that comes within a time-out.
+//! Where every disk takes longer than that, nobody is slow: the leader waits for twice as long as the
+//! fastest phase-2 quorum took that voted late.
+//! Otherwise it would suspect each quorum in turn, and never see the votes of any.
 //! A thrifty leader passes over suspects, and a ballot that announces its phase-2 quorum announces one
 //! without them.
 //! A suspect would then be asked for nothing and stay one; so once in a time-out a proposal goes to the
@@ -14,8 +17,11 @@
 //! Where everybody is asked and any quorum decides, nobody waits for a particular acceptor, and nobody
 //! is judged.
 
+use std::collections::BTreeMap;
+
 use super::State;
 use crate::paxos::Effects;
+use crate::paxos::ballot::Ballot;
 use crate::paxos::config::SendPolicy;
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::Slot;
@@ -31,18 +37,57 @@ pub(super) struct Health {
     voted_at: Vec<Time>,
     /// The last proposal that went to suspects as well, and when.
     probe: Option<(Slot, Time)>,
+    /// Of those who vote late, how long that took the last time, or since when they are waited for.
+    late: BTreeMap<NodeId, Late>,
+}
+
+/// An acceptor that voted late, or still has to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Late {
+    Asked(Time),
+    Took(Span),
 }
 
 impl Health {
-    /// Of those who have not voted for a proposal sent at `sent`, which is overdue: suspects those who have
-    /// voted for nothing since.
-    pub(super) fn suspect_late(&mut self, missing: NodeSet, sent: Time) {
-        let has_voted = |node: NodeId| {
+    /// Of those who have not voted for a proposal sent last at `sent`, which is overdue, and the moments
+    /// when each was asked: suspects those who have voted for nothing since.
+    pub(super) fn suspect_late(
+        &mut self,
+        missing: impl Iterator<Item = (NodeId, Time)>,
+        sent: Time,
+    ) {
+        for (node, asked_at) in missing {
             let voted_at = self.voted_at.get(usize::from(node.0));
-            voted_at.is_some_and(|voted_at| *voted_at > sent)
+            if voted_at.is_some_and(|voted_at| *voted_at > sent) {
+                continue;
+            }
+            let is_news = self.suspects.insert(node);
+            if is_news && asked_at > Time::ZERO {
+                self.late.insert(node, Late::Asked(asked_at));
+            }
+        }
+    }
+
+    /// How long the fastest phase-2 quorum takes, if it is late; where none is left, the slowest of those
+    /// that voted.
+    fn lateness(&self, is_phase2: impl Fn(NodeSet) -> bool, everybody: NodeSet) -> Span {
+        if self.late.is_empty() {
+            return Span::ZERO;
+        }
+        let took = |node: NodeId| match self.late.get(&node) {
+            None if self.suspects.contains(node) => None,
+            None => Some((Span::ZERO, node)),
+            Some(Late::Asked(_)) => None,
+            Some(Late::Took(span)) => Some((*span, node)),
         };
-        let late = missing.iter().filter(|node| !has_voted(*node));
-        self.suspects = self.suspects.union(late.collect());
+        let mut voting: Vec<(Span, NodeId)> = everybody.iter().filter_map(took).collect();
+        voting.sort_unstable();
+        let mut met = NodeSet::EMPTY;
+        let last = voting.iter().find(|(_, node)| {
+            met.insert(*node);
+            is_phase2(met)
+        });
+        last.or(voting.last()).map_or(Span::ZERO, |(took, _)| *took)
     }
 
     /// A vote for slots up to `last`: whether it ends a suspicion. `has_quorum` says whether those who are
@@ -62,13 +107,36 @@ impl Health {
         if let Some(voted_at) = self.voted_at.get_mut(place) {
             *voted_at = now;
         }
+        let took = self.measure(now, from);
         let is_in_time = |(slot, sent): (Slot, Time)| slot <= last && now.since(sent) <= timeout;
-        let is_proof = !has_quorum || self.probe.is_some_and(is_in_time);
+        let is_proof = !has_quorum
+            || took.is_some_and(|took| took <= timeout)
+            || self.probe.is_some_and(is_in_time);
         let is_cleared = self.suspects.contains(from) && is_proof;
         if is_cleared {
             self.suspects = self.suspects.without(from);
         }
         is_cleared
+    }
+
+    /// A vote of one who is waited for: how long it took.
+    fn measure(&mut self, now: Time, from: NodeId) -> Option<Span> {
+        let late = self.late.get_mut(&from)?;
+        let Late::Asked(asked_at) = *late else { return None };
+        let took = now.since(asked_at);
+        *late = Late::Took(took);
+        Some(took)
+    }
+
+    /// A vote that took so long: what was late may be in time again.
+    fn time(&mut self, from: NodeId, took: Span, timeout: Span) {
+        if let Some(late @ Late::Took(_)) = self.late.get_mut(&from) {
+            if took <= timeout {
+                self.late.remove(&from);
+            } else {
+                *late = Late::Took(took);
+            }
+        }
     }
 
     /// The suspects, if it is time to send them a proposal: the one for `slot`.
@@ -118,18 +186,39 @@ impl Replica {
         }
     }
 
+    /// How long a vote may be outstanding: a time-out, or twice as long as the fastest quorum takes.
+    pub(super) fn vote_timeout(&self) -> Span {
+        let timeout = self.config.timing.retransmit_after;
+        let Proposer::Multi(multi) = &self.proposer else { return timeout };
+        let is_phase2 = |nodes: NodeSet| self.config.quorums.is_phase2(nodes);
+        let late = multi.health.lateness(is_phase2, self.config.everybody());
+        timeout.max(late.times(2))
+    }
+
     /// The suspects that the proposal for `slot` goes to as well.
     pub(super) fn probed(&mut self, now: Time, slot: Slot) -> NodeSet {
-        let timeout = self.config.timing.retransmit_after;
+        let timeout = self.vote_timeout();
         self.multi().health.probe(now, slot, timeout)
+    }
+
+    /// An acceptor voted at a ballot that this replica led with before: that tells how late it is.
+    pub(super) fn note_late_vote(&mut self, now: Time, from: NodeId, ballot: Ballot) {
+        if ballot.proposer == self.config.id {
+            self.multi().health.measure(now, from);
+        }
     }
 
     /// An acceptor voted at the ballot that it leads with, in slots up to `last`.
     pub(super) fn note_vote(&mut self, now: Time, from: NodeId, last: Slot, effects: &mut Effects) {
-        let timeout = self.config.timing.retransmit_after;
         if !self.judges_health() {
             return;
         }
+        let timeout = self.config.timing.retransmit_after;
+        let multi = self.multi();
+        if let Some(proposal) = multi.in_flight.get(last) {
+            multi.health.time(from, now.since(proposal.asked_at(from)), timeout);
+        }
+        let timeout = self.vote_timeout();
         let has_quorum = self.config.quorums.is_phase2(self.well());
         if self.multi().health.hear(now, from, last, timeout, has_quorum) {
             self.review(now, effects);
@@ -150,7 +239,7 @@ mod tests {
 
     fn suspected() -> Health {
         let mut health = Health::default();
-        health.suspect_late(NodeSet::only(R1), at(10));
+        health.suspect_late([(R1, at(10))].into_iter(), at(10));
         assert_eq!(health.suspects, NodeSet::only(R1));
         health
     }
@@ -159,9 +248,9 @@ mod tests {
     fn one_lost_message_makes_no_suspect_of_who_votes() {
         let mut health = Health::default();
         health.hear(at(50), R1, Slot(7), TIMEOUT, true);
-        health.suspect_late(NodeSet::only(R1), at(49));
+        health.suspect_late([(R1, at(49))].into_iter(), at(49));
         assert_eq!(health.suspects, NodeSet::EMPTY);
-        health.suspect_late(NodeSet::only(R1), at(50));
+        health.suspect_late([(R1, at(50))].into_iter(), at(50));
         assert_eq!(health.suspects, NodeSet::only(R1));
     }
 
@@ -193,5 +282,45 @@ mod tests {
         assert_eq!(health.probe(at(299), Slot(5), TIMEOUT), NodeSet::EMPTY);
         assert_eq!(health.probe(at(300), Slot(6), TIMEOUT), NodeSet::only(R1));
         assert_eq!(Health::default().probe(at(200), Slot(4), TIMEOUT), NodeSet::EMPTY);
+    }
+
+    /// Phase 2 by any two of three.
+    fn lateness(health: &Health) -> Span {
+        health.lateness(|nodes| nodes.len() >= 2, NodeSet::all(3))
+    }
+
+    #[test]
+    fn where_a_quorum_is_late_its_time_counts_and_not_the_time_out() {
+        let mut health = Health::default();
+        health.suspect_late(NodeSet::all(3).iter().map(|node| (node, at(10))), at(60));
+        assert_eq!(lateness(&health), Span::ZERO, "nobody has voted");
+        assert!(health.hear(at(260), NodeId(0), Slot(3), TIMEOUT, false));
+        assert!(health.hear(at(310), R1, Slot(3), TIMEOUT, false));
+        assert_eq!(lateness(&health), Span::from_millis(300));
+        // What is late by the time-out is not by twice what the fastest quorum takes.
+        assert!(health.hear(at(400), NodeId(2), Slot(3), Span::from_millis(600), true));
+        assert_eq!(lateness(&health), Span::from_millis(300), "the two fastest");
+        // Two that are fast again make the third one late.
+        health.time(NodeId(0), Span::from_millis(101), TIMEOUT);
+        assert_eq!(lateness(&health), Span::from_millis(300));
+        health.time(NodeId(0), TIMEOUT, TIMEOUT);
+        health.time(R1, TIMEOUT, TIMEOUT);
+        assert_eq!(lateness(&health), Span::ZERO);
+    }
+
+    #[test]
+    fn a_vote_at_a_ballot_that_is_over_tells_how_late_its_acceptor_is() {
+        let mut health = suspected();
+        assert_eq!(health.measure(at(90), R1), Some(Span::from_millis(80)));
+        assert_eq!(health.suspects, NodeSet::only(R1));
+        assert_eq!(health.measure(at(95), R1), None, "it was told once");
+    }
+
+    #[test]
+    fn one_slow_disk_of_three_makes_no_quorum_late() {
+        let mut health = suspected();
+        assert!(!health.hear(at(2_000), R1, Slot(3), TIMEOUT, true));
+        assert_eq!(health.late[&R1], Late::Took(Span::from_millis(1_990)));
+        assert_eq!(lateness(&health), Span::ZERO);
     }
 }

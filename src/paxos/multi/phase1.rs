@@ -6,7 +6,7 @@ use super::{Multi, Resending, State};
 use crate::paxos::Effects;
 use crate::paxos::announced::Announced;
 use crate::paxos::ballot::Ballot;
-use crate::paxos::config::SendPolicy;
+use crate::paxos::config::{Election, SendPolicy};
 use crate::paxos::message::{Scope, Value, Vote};
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::{Note, Slot};
@@ -163,19 +163,27 @@ impl Replica {
 
     /// Phase 1a again, to everybody who has not promised, unless parts of promises are coming in; after how
     /// long to look again.
-    pub(super) fn prepare_again(&mut self, now: Time, effects: &mut Effects) -> Span {
+    ///
+    /// A candidate that was refused asks with the same ballot in vain, if those who might promise it are
+    /// down; where leaders are elected it gives up, and the next one is above what was promised.
+    pub(super) fn prepare_again(&mut self, now: Time, effects: &mut Effects) -> Option<Span> {
         let (timing, everybody) = (self.config.timing, self.config.everybody());
+        let is_elected = matches!(self.config.election, Election::Timeout(_));
         let State::Preparing(preparing) = &self.multi().state else {
             unreachable!("only a proposer in phase 1 prepares again")
         };
         let waited = now.since(preparing.heard_at);
         if waited < timing.retransmit_after {
-            return Span(timing.retransmit_after.0 - waited.0);
+            return Some(Span(timing.retransmit_after.0 - waited.0));
+        }
+        if is_elected && !preparing.refused_by.is_empty() && preparing.granted_at.is_none() {
+            self.give_up(now, effects);
+            return None;
         }
         let missing = everybody.difference(preparing.promises);
         effects.notes.push(Note::Retransmitted);
         self.send_prepare(missing, effects);
-        timing.patience(waited)
+        Some(timing.patience(waited))
     }
 
     /// Phase 1a of the ballot under way, to each of `to` from where on its votes are not known.

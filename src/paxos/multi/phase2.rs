@@ -21,6 +21,10 @@ pub(super) struct Proposal {
     pub(super) proposed: Time,
     /// When it has left, the last time that it was sent.
     pub(super) sent: Time,
+    /// Whom it was sent to first.
+    pub(super) contacts: NodeSet,
+    /// When it was sent again for the first time, to everybody who had not voted.
+    pub(super) sent_to_all: Option<Time>,
 }
 
 impl Replica {
@@ -72,6 +76,8 @@ impl Replica {
             submitted,
             proposed: now,
             sent,
+            contacts,
+            sent_to_all: None,
         };
         multi.in_flight.insert(slot, proposal);
         if !is_thrifty {
@@ -94,7 +100,10 @@ impl Replica {
         let multi = self.multi();
         let quorum = match &multi.state {
             State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
-            _ => return,
+            _ => {
+                self.note_late_vote(now, from, ballot);
+                return;
+            }
         };
         self.note_vote(now, from, last, effects);
         let multi = self.multi();

@@ -47,9 +47,18 @@ impl Replica {
     /// Of a leader that asked who would promise another ballot: whether those who would are worth it.
     ///
     /// The first to answer may be enough for phase 1 and not be those whose votes are wanted.
+    /// Where too few are known to vote, those who grant must be a phase-2 quorum, and another one than that
+    /// of this ballot unless somebody refuses it: the same members would only have to begin again.
     pub(in crate::paxos) fn is_worth_renewal(&self, granted: NodeSet) -> bool {
-        let best = self.best_quorum(self.well());
-        self.needs_renewal() && best.is_none_or(|best| best.is_subset(granted))
+        if !self.needs_renewal() {
+            return false;
+        }
+        let best = self.best_quorum(self.well()).or_else(|| self.best_quorum(granted));
+        let is_another = !self.refused_by().is_empty() || best != self.own_quorum();
+        match best {
+            Some(best) => best.is_subset(granted) && is_another,
+            None => !self.config.quorums.is_per_ballot(),
+        }
     }
 
     /// Of a leader: whether a member of the phase-2 quorum of its ballot does not vote.

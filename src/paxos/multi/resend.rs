@@ -16,7 +16,7 @@ use crate::paxos::Effects;
 use crate::paxos::config::Timing;
 use crate::paxos::replica::{Proposer, Replica};
 use crate::protocol::{Note, Slot};
-use crate::quorum::NodeSet;
+use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
 /// Overdue proposals that are still to be sent again.
@@ -51,6 +51,14 @@ impl super::Proposal {
     /// When it is to be sent again, should no quorum have voted.
     fn due(&self, timing: &Timing) -> Time {
         self.sent + timing.patience(self.sent.since(self.proposed))
+    }
+
+    /// When this acceptor was asked first.
+    pub(super) fn asked_at(&self, node: NodeId) -> Time {
+        match self.sent_to_all {
+            Some(sent) if !self.contacts.contains(node) => sent,
+            _ => self.proposed,
+        }
     }
 }
 
@@ -88,6 +96,7 @@ impl Replica {
     pub(super) fn send_again(&mut self, now: Time, effects: &mut Effects) {
         let timing = self.config.timing;
         let willing = self.config.everybody().difference(self.refused_by());
+        let vote_timeout = self.vote_timeout();
         let judged = if self.judges_health() { self.phase2_contacts() } else { NodeSet::EMPTY };
         loop {
             let Proposer::Multi(multi) = &mut self.proposer else { return };
@@ -109,10 +118,16 @@ impl Replica {
             (resending.next, resending.credit) = (slot.next(), credit);
             let (ballot, value) = (*ballot, proposal.value.clone());
             let missing = willing.difference(proposal.votes);
-            multi.health.suspect_late(judged.difference(proposal.votes), proposal.sent);
+            let unheard = judged.difference(proposal.votes);
+            let asked = unheard.iter().map(|node| (node, proposal.asked_at(node)));
+            let late = asked.filter(|(_, asked_at)| now.since(*asked_at) >= vote_timeout);
+            multi.health.suspect_late(late, proposal.sent);
             let sent = self.put_on_wire(now, &value, missing);
             if let Some(proposal) = self.multi().in_flight.get_mut(slot) {
                 proposal.sent = sent;
+                if sent > Time::ZERO {
+                    proposal.sent_to_all.get_or_insert(sent);
+                }
             }
             self.send_phase2a(missing, ballot, slot, value, effects);
             effects.notes.push(Note::Retransmitted);

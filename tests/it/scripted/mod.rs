@@ -147,6 +147,7 @@ scripts! {
     one_vote_is_enough
     phase_one_may_be_the_smaller
     accept_quorum_leader_deposed
+    a_refused_candidate_begins_anew
     a_refused_leader_goes_above_the_promise
     a_ballot_without_votes_is_replaced
     announced_quorums_are_forgotten
