@@ -177,7 +177,7 @@ fn a_simulated_p99_of_two_phases_over_one_link_is_its_floor() {
     let simulation = only_the_network(&[
         ("correlation = \"10ms\"", "correlation = \"1s\""),
         ("duration = \"20s\"", "duration = \"1200s\""),
-        ("rate_per_s = 40", "rate_per_s = 2"),
+        ("rate_per_s = 160", "rate_per_s = 2"),
     ]);
     let summary = simulation.run(simulation.begin(&folder), 2);
     assert!(summary.error.is_none(), "{:?}", summary.error);

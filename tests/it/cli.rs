@@ -144,7 +144,7 @@ fn the_plan_shows_the_floors_and_what_would_run() {
         &[
             "question",
             "refuted if",
-            "40 a second in total, Poisson",
+            "160 a second in total, Poisson",
             "retries     after 1s without an answer",
             "floor us-east-1 (ms)",
             "139.36",
