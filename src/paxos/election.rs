@@ -204,6 +204,8 @@ impl Replica {
     }
 
     /// Would this replica promise? Not while it hears of another leader, or leads.
+    ///
+    /// The answer waits for the disk as a promise would: whoever has a disk that hangs could not promise.
     pub(super) fn handle_pre_vote(
         &mut self,
         now: Time,
@@ -231,7 +233,9 @@ impl Replica {
             self.handle_learn(from, executed_below, own_executed_below, effects);
             return;
         } else {
-            Message::PreVoteGranted { ballot, announced }
+            let granted = Message::PreVoteGranted { ballot, announced };
+            effects.send_durable(NodeSet::only(from), granted, |_, _| false);
+            return;
         };
         effects.send(NodeSet::only(from), message);
     }

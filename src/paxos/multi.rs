@@ -250,6 +250,8 @@ impl Replica {
     ///
     /// With flexible quorums one refusal proves little: the leader may keep a phase-2 quorum that
     /// the refusing acceptor is not in.
+    /// A ballot with an announced quorum needs another ballot when one member refuses, which a renewal
+    /// finds; it is given up when those who refuse are enough for a rival to lead.
     pub(super) fn handle_refused_multi(
         &mut self,
         now: Time,
@@ -279,7 +281,10 @@ impl Replica {
             }
             State::Leading { ballot: own, quorum, refused_by, .. } if *own == ballot => {
                 refused_by.insert(from);
-                !self.config.quorums.is_phase2_at(everybody.difference(*refused_by), *quorum)
+                match quorum {
+                    Some(_) => self.config.quorums.is_phase1(*refused_by),
+                    None => !self.config.quorums.is_phase2(everybody.difference(*refused_by)),
+                }
             }
             _ => return,
         };

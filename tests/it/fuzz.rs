@@ -121,6 +121,12 @@ fn a_contacted_subset_that_is_fixed_stalls() {
 }
 
 #[test]
+fn a_leader_that_never_renews_stalls() {
+    // An acceptor that it needs has promised a candidate that came to nothing.
+    check_control_in(1142..1143, Rule::NeverRenews, Property::Progress);
+}
+
+#[test]
 fn a_proposal_that_is_sent_once_stalls() {
     check_control(Rule::HoleInLog, Property::Progress);
 }

@@ -49,6 +49,11 @@ enum Late {
 }
 
 impl Health {
+    /// Those that are not expected to vote.
+    pub(super) const fn suspects(&self) -> NodeSet {
+        self.suspects
+    }
+
     /// Of those who have not voted for a proposal sent last at `sent`, which is overdue, and the moments
     /// when each was asked: suspects those who have voted for nothing since.
     pub(super) fn suspect_late(
@@ -215,8 +220,8 @@ impl Replica {
         }
         let timeout = self.config.timing.retransmit_after;
         let multi = self.multi();
-        if let Some(proposal) = multi.in_flight.get(last) {
-            multi.health.time(from, now.since(proposal.asked_at(from)), timeout);
+        if let Some(asked_at) = multi.in_flight.get(last).and_then(|it| it.asked_at(from)) {
+            multi.health.time(from, now.since(asked_at), timeout);
         }
         let timeout = self.vote_timeout();
         let has_quorum = self.config.quorums.is_phase2(self.well());

@@ -165,7 +165,9 @@ impl Replica {
     /// long to look again.
     ///
     /// A candidate that was refused asks with the same ballot in vain, if those who might promise it are
-    /// down; where leaders are elected it gives up, and the next one is above what was promised.
+    /// down.
+    /// Where leaders are elected it gives up, and the next one is above what was promised; where it was told
+    /// to lead it goes above that itself.
     pub(super) fn prepare_again(&mut self, now: Time, effects: &mut Effects) -> Option<Span> {
         let (timing, everybody) = (self.config.timing, self.config.everybody());
         let is_elected = matches!(self.config.election, Election::Timeout(_));
@@ -176,8 +178,12 @@ impl Replica {
         if waited < timing.retransmit_after {
             return Some(Span(timing.retransmit_after.0 - waited.0));
         }
-        if is_elected && !preparing.refused_by.is_empty() && preparing.granted_at.is_none() {
-            self.give_up(now, effects);
+        if !preparing.refused_by.is_empty() && preparing.granted_at.is_none() {
+            if is_elected {
+                self.give_up(now, effects);
+            } else {
+                self.campaign(now, effects);
+            }
             return None;
         }
         let missing = everybody.difference(preparing.promises);

@@ -19,8 +19,9 @@
 //! succeeds is heard of meanwhile, and the leader gives up.
 //! One that does not succeed loses its promises to the renewed ballot, and campaigns again by command or
 //! by election only, where a pre-vote keeps it from deposing a leader that others hear.
-//! Two leaders do not renew in turns for ever: phase-1 quorums meet phase-2 quorums, so only one of them
-//! has a phase-2 quorum, and what it proposes or announces tells the other.
+//! Two leaders that hear each other do not renew in turns for ever: phase-1 quorums meet phase-2 quorums, so
+//! only one of them has a phase-2 quorum, and what it proposes or announces tells the other.
+//! Two that were both told to lead and do not hear each other may; an election leaves only one.
 
 use super::{Multi, State};
 use crate::paxos::Effects;

@@ -53,12 +53,9 @@ impl super::Proposal {
         self.sent + timing.patience(self.sent.since(self.proposed))
     }
 
-    /// When this acceptor was asked first.
-    pub(super) fn asked_at(&self, node: NodeId) -> Time {
-        match self.sent_to_all {
-            Some(sent) if !self.contacts.contains(node) => sent,
-            _ => self.proposed,
-        }
+    /// When this acceptor was asked first, if it was.
+    pub(super) fn asked_at(&self, node: NodeId) -> Option<Time> {
+        if self.contacts.contains(node) { Some(self.proposed) } else { self.sent_to_all }
     }
 }
 
@@ -117,9 +114,10 @@ impl Replica {
             let Some(credit) = resending.credit.checked_sub(proposal.value.size()) else { return };
             (resending.next, resending.credit) = (slot.next(), credit);
             let (ballot, value) = (*ballot, proposal.value.clone());
-            let missing = willing.difference(proposal.votes);
+            // A suspect that has voted for this is asked again: its vote ends the suspicion.
+            let missing = willing.difference(proposal.votes.difference(multi.health.suspects()));
             let unheard = judged.difference(proposal.votes);
-            let asked = unheard.iter().map(|node| (node, proposal.asked_at(node)));
+            let asked = unheard.iter().filter_map(|node| Some((node, proposal.asked_at(node)?)));
             let late = asked.filter(|(_, asked_at)| now.since(*asked_at) >= vote_timeout);
             multi.health.suspect_late(late, proposal.sent);
             let sent = self.put_on_wire(now, &value, missing);

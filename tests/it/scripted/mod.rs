@@ -148,8 +148,11 @@ scripts! {
     phase_one_may_be_the_smaller
     accept_quorum_leader_deposed
     a_refused_candidate_begins_anew
+    a_refused_candidate_goes_above_the_promise
     a_refused_leader_goes_above_the_promise
+    a_refusing_member_costs_a_ballot_and_no_leader
     a_ballot_without_votes_is_replaced
+    a_suspect_that_has_voted_is_asked_again
     announced_quorums_are_forgotten
     a_stale_leader_claims_nothing
     an_elected_leader_finishes_what_was_begun
