@@ -317,11 +317,11 @@ impl Replica {
         }
     }
 
-    fn arm_retransmit(&mut self, after: Span, effects: &mut Effects) {
+    fn arm_retransmit(&mut self, after: Span, spread: Span, effects: &mut Effects) {
         let multi = self.multi();
         if !multi.is_retransmit_armed {
             multi.is_retransmit_armed = true;
-            effects.set_timer(TimerKind::Retransmit.id(), after, Span::ZERO);
+            effects.set_timer(TimerKind::Retransmit.id(), after, spread);
         }
     }
 
@@ -336,7 +336,7 @@ impl Replica {
             State::Leading { .. } => self.propose_overdue(now, effects),
         };
         if let Some(after) = after {
-            self.arm_retransmit(after, effects);
+            self.arm_retransmit(after, Span::ZERO, effects);
         }
     }
 }

@@ -77,6 +77,8 @@ impl Replica {
     ) {
         let seen = self.highest_ballot();
         let ballot = self.new_ballot(seen, effects);
+        let was_refused = matches!(&self.multi().state,
+            State::Preparing(preparing) if !preparing.refused_by.is_empty());
         self.begin_campaign(now, effects);
         self.begin_health(allies);
         let from = self.learner.executed_below();
@@ -104,7 +106,9 @@ impl Replica {
         });
         // Where quorums are announced, the nearest phase-1 quorum need not meet those of lower ballots.
         let is_per_ballot = self.config.quorums.is_per_ballot();
-        let contacts = if is_per_ballot && self.config.send == SendPolicy::Quorum {
+        let contacts = if was_refused {
+            self.config.everybody()
+        } else if is_per_ballot && self.config.send == SendPolicy::Quorum {
             allies
         } else {
             self.config.phase1_contacts(allies)
@@ -112,7 +116,10 @@ impl Replica {
         self.send_prepare(contacts, effects);
         // What an older timer was for is over.
         self.multi().is_retransmit_armed = false;
-        self.arm_retransmit(self.config.timing.retransmit_after, effects);
+        let after = self.config.timing.retransmit_after;
+        // Two candidates that outbid each other must not do so in step.
+        let spread = if was_refused { after } else { Span::ZERO };
+        self.arm_retransmit(after, spread, effects);
     }
 
     /// A promise for all slots: with a phase-1 quorum of them the proposer leads.
@@ -167,7 +174,7 @@ impl Replica {
     /// A candidate that was refused asks with the same ballot in vain, if those who might promise it are
     /// down.
     /// Where leaders are elected it gives up, and the next one is above what was promised; where it was told
-    /// to lead it goes above that itself.
+    /// to lead it goes above that itself, asks everybody, and waits for a random time before it does so again.
     pub(super) fn prepare_again(&mut self, now: Time, effects: &mut Effects) -> Option<Span> {
         let (timing, everybody) = (self.config.timing, self.config.everybody());
         let is_elected = matches!(self.config.election, Election::Timeout(_));

@@ -84,7 +84,8 @@ impl Replica {
             multi.announced_below = multi.announced_below.max(chosen_below);
         }
         self.send_phase2a(contacts, ballot, slot, value, effects);
-        self.arm_retransmit(sent.since(now) + self.config.timing.retransmit_after, effects);
+        let after = sent.since(now) + self.config.timing.retransmit_after;
+        self.arm_retransmit(after, Span::ZERO, effects);
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
