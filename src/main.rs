@@ -4,12 +4,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use flexpaxos::cli::{self, Arguments, Failure};
+use flexpaxos::cli::{self, Arguments, Failure, Output};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     cli::draw_whole_words();
-    let mut out = std::io::stdout().lock();
+    let mut out = Output::new(std::io::stdout().lock());
     let ended = arguments.run(&mut out).and_then(|exit| {
         out.flush()?;
         Ok(exit)
@@ -17,10 +17,8 @@ fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(Failure { exit, report }) => {
-            if let Some(report) = report {
-                // A closed stderr must not turn a message into a panic.
-                let _ = writeln!(std::io::stderr(), "{report:?}");
-            }
+            // A closed stderr must not turn a message into a panic.
+            let _ = writeln!(std::io::stderr(), "{report:?}");
             exit.into()
         }
     }

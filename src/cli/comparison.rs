@@ -69,7 +69,7 @@ pub(super) fn legend(finished: &[Finished]) -> String {
         "{whose} in ms, from the intended start to the reply; floor: the network alone, at the median; \
          over: above the floor of the same percentile; spread: between the medians of the trials; \
          p99: - with fewer than 1,000 operations, of which ten lie beyond it; rate: offered/achieved; \
-         valid: of so many trials (*: one did not keep up with its load; ?: the network was not measured)"
+         valid: of so many trials (*: one is saturated; ?: the network was not measured)"
     );
     if latencies.any(|(_, latencies)| latencies.unanswered_count() > 0) {
         text.push_str(
@@ -80,7 +80,7 @@ pub(super) fn legend(finished: &[Finished]) -> String {
     if measured(finished).any(|measured| measured.omission.is_some()) {
         text.push_str(
             "; ~: what an open loop would have measured where all clients of the closed loop above were \
-             blocked for more than ten times its p99, by the correction for coordinated omission",
+             blocked for more than ten times its usual p99, by the correction for coordinated omission",
         );
     }
     table::legend(&text)
@@ -207,8 +207,7 @@ pub(super) fn merged<'a>(
     for measured in valid.filter_map(|ended| ended.measured.get(client)) {
         let of_kind = measured.latencies.iter().filter(|(kind, _)| *kind == operation);
         for (_, latencies) in of_kind {
-            let corrected = measured.omission.filter(|_| as_open_loop);
-            let corrected = corrected.map(|omission| latencies.corrected(omission.interval));
+            let corrected = measured.as_open_loop(latencies).filter(|_| as_open_loop);
             let latencies = corrected.as_ref().unwrap_or(latencies);
             merged.merge(latencies);
             medians.extend(latencies.figure(0.5));

@@ -37,14 +37,14 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What to print; nothing for a reader of stdout that went away.
-    pub report: Option<Report>,
+    /// What to print.
+    pub report: Report,
 }
 
 impl Failure {
     /// A failure with its own diagnostic.
     pub fn new(exit: Exit, diagnostic: impl Diagnostic + Send + Sync + 'static) -> Self {
-        Self { exit, report: Some(Report::new(diagnostic)) }
+        Self { exit, report: Report::new(diagnostic) }
     }
 
     /// The request made no sense; `help` says what to change.
@@ -62,10 +62,6 @@ impl Failure {
 /// Writing the answer failed.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        // `flexpaxos … | head` reads as much as it wants; that is no failure.
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { exit: Exit::Done, report: None };
-        }
         Self::world(&error, "the answer could not be written to stdout: give it another place")
     }
 }
@@ -103,13 +99,6 @@ pub fn draw_whole_words() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reader_that_went_away_is_no_failure() {
-        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(failure.exit, Exit::Done);
-        assert!(failure.report.is_none());
-    }
 
     #[test]
     fn a_full_disk_is_a_failure_of_the_world() {

@@ -29,9 +29,9 @@ pub(super) struct History {
     #[arg(long, value_name = "INDEX")]
     trial: usize,
 
-    /// Where it ran.
-    #[arg(long, value_enum, default_value_t = World::Live)]
-    backend: World,
+    /// Where it ran; if it ran in both worlds, live is the default.
+    #[arg(long, value_enum)]
+    backend: Option<World>,
 
     /// How an event is written.
     #[arg(long, value_enum, default_value_t = Format::Json)]
@@ -70,14 +70,15 @@ enum World {
 impl History {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let backend = match self.backend {
-            World::Live => Backend::Live,
-            World::Sim => Backend::Sim,
+            Some(World::Live) => Backend::Live,
+            Some(World::Sim) => Backend::Sim,
+            None => histories::backend_of(&self.folder, self.trial),
         };
         let kept = histories::of_trial(&self.folder, self.trial, backend).map_err(|error| {
             let (folder, trial, name) = (self.folder.display(), self.trial, backend.name());
             let message = format!("{folder} holds no histories of trial {trial} ({name}): {error}");
-            let help = "name a results folder with a `histories` folder, and one of its trials, and its --backend; \
-                        committed references come without histories";
+            let help = "name a results folder with a `histories` folder, and one of its trials; committed \
+                        references come without histories";
             Failure::request(message, help)
         })?;
         let gaps = evidence::gaps(&self.folder, &kept)

@@ -16,6 +16,8 @@ mod fuzz;
 mod history;
 mod judged;
 mod man;
+mod output;
+pub use output::Output;
 mod plan;
 mod profiles;
 mod progress;
@@ -59,11 +61,12 @@ Tables go to stdout, progress and logs to stderr, results to files.
 
 Exit codes:
   0  done
-  1  the world failed: a port, a disk, a process
+  1  the world failed: a port, a disk, the injected network
   2  the request made no sense
-  3  a member was lost, and the results are partial
+  3  the results are partial: a member was lost, you interrupted the run, or a
+     history is missing, cut or changed
   4  the members never all joined
-  5  a safety violation was found"
+  5  a safety violation was found, or quorums are unsafe"
 )]
 pub struct Arguments {
     #[command(subcommand)]

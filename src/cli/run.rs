@@ -365,7 +365,7 @@ fn conclude(
     if saturated > 0 {
         writeln!(
             out,
-            "{saturated} of {} trials saturated: they did not keep up with their load, see the notes",
+            "{saturated} of {} trials saturated: the machine or the load set the pace, see the notes",
             finished.len()
         )?;
     }
@@ -407,7 +407,7 @@ fn flags(row: &TrialRow) -> impl Iterator<Item = &str> {
 fn notes(row: &TrialRow) -> String {
     let with_line = [residual::FLAG, recovery::FLAG, INCOMPLETE];
     let has_line = |flag: &&str| with_line.iter().any(|start| flag.starts_with(start));
-    flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join(";")
+    flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join("; ")
 }
 
 fn unusable(error: &ledger::Error) -> Failure {
@@ -467,7 +467,7 @@ mod tests {
         let error =
             experiment::Error::Trial { trial: 1, variant: "multi".into(), source: source.into() };
         let failure = stopped(&error, 1, 3);
-        let report = format!("{:?}", failure.report.unwrap());
+        let report = format!("{:?}", failure.report);
         let said = report.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("trial 1 (multi)") && said.contains("1 of 3"), "{said}");
         failure.exit

@@ -64,7 +64,7 @@ impl Identity {
 
     /// The parts that are not the same, in words; none if it is the same run.
     pub(super) fn difference(&self, now: &Self) -> Option<String> {
-        let absent = String::new();
+        let absent = "absent".to_owned();
         let names: std::collections::BTreeSet<&String> =
             self.parts.keys().chain(now.parts.keys()).collect();
         let differing = names.into_iter().filter_map(|name| {
@@ -88,8 +88,7 @@ fn told(name: &str, then: &str, now: &str) -> String {
     if !is_shown(then) || !is_shown(now) {
         return name.to_owned();
     }
-    let word = |value: &str| if value.is_empty() { "absent".into() } else { value.to_owned() };
-    format!("{name} (it was {}, and is {})", word(then), word(now))
+    format!("{name} (it was {then}, and is {now})")
 }
 
 /// Which program: its sources tell it, committed or not.

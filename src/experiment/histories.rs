@@ -130,6 +130,12 @@ pub(super) fn folder(results: &Path, trial: usize, backend: Backend) -> PathBuf 
     results.join(FOLDER).join(backend.prefix(trial))
 }
 
+/// Where this trial ran, as far as its histories tell: live, unless only a simulated one has any.
+pub fn backend_of(results: &Path, trial: usize) -> Backend {
+    let ran = |backend: &Backend| folder(results, trial, *backend).is_dir();
+    [Backend::Live, Backend::Sim].into_iter().find(ran).unwrap_or(Backend::Live)
+}
+
 /// The histories of one trial.
 pub fn of_trial(results: &Path, trial: usize, backend: Backend) -> io::Result<Kept> {
     let mut files: BTreeMap<MemberName, Vec<(usize, PathBuf)>> = BTreeMap::new();

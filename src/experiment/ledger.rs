@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Backend, Worlds};
 use super::configuration::{self, Identity};
 use super::plan::{Plan, Trial};
-use super::provenance::Provenance;
+use super::provenance::{Provenance, sha256};
 use super::tables::Rows;
 use crate::calibration::Calibration;
 use crate::measure::{Store, store};
@@ -45,13 +45,11 @@ pub enum Error {
         /// What is not the same, in words.
         what: String,
     },
-    /// A finished trial cannot be read back.
-    #[error("the finished trial {} cannot be read: remove it, and it runs again", path.display())]
+    /// A finished trial cannot be read back: it is cut or changed.
+    #[error("the finished trial {} is damaged: remove it, and it runs again", path.display())]
     Part {
         /// Its file.
         path: PathBuf,
-        /// Why.
-        source: postcard::Error,
     },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
@@ -127,8 +125,7 @@ impl Ledger {
             for backend in worlds.backends() {
                 let path = folder.join(name(trial.index, backend));
                 if path.exists() {
-                    let part: Part = postcard::from_bytes(&read(&path)?)
-                        .map_err(|source| Error::Part { path, source })?;
+                    let part = unseal(&read(&path)?).ok_or(Error::Part { path })?;
                     parts.insert((trial.index, backend), part);
                 }
             }
@@ -165,8 +162,7 @@ impl Ledger {
 
     /// Keeps a finished trial.
     pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
-        let bytes = postcard::to_stdvec(&part).expect("rows are plain data");
-        self.store.write_bytes(&name(part.trial.index, part.backend), &bytes)?;
+        self.store.write_bytes(&name(part.trial.index, part.backend), &seal(&part))?;
         self.parts.insert((part.trial.index, part.backend), part);
         Ok(())
     }
@@ -203,6 +199,19 @@ impl Ledger {
         // Should it stay, it is only in the way.
         let _ = fs::remove_dir_all(self.store.folder().join(PARTS));
     }
+}
+
+/// A part as it is kept: the hash of what follows it, so that no changed number goes into a table.
+fn seal(part: &Part) -> Vec<u8> {
+    let bytes = postcard::to_stdvec(part).expect("rows are plain data");
+    [sha256(&bytes).as_bytes(), &bytes].concat()
+}
+
+/// The part; `None` if it is not as it was kept.
+fn unseal(sealed: &[u8]) -> Option<Part> {
+    let (hash, bytes) = sealed.split_at_checked(sha256(&[]).len())?;
+    let is_whole = sha256(bytes).as_bytes() == hash;
+    is_whole.then(|| postcard::from_bytes(bytes).ok()).flatten()
 }
 
 /// The file of one finished trial.

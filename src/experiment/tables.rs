@@ -55,6 +55,16 @@ pub struct Measured {
     pub omission: Option<Omission>,
 }
 
+impl Measured {
+    /// The latencies of one kind as an open loop would have measured them, if the closed loop omits a pause:
+    /// operations of all kinds waited for it.
+    pub fn as_open_loop(&self, of_kind: &Latencies) -> Option<Latencies> {
+        let omission = self.omission?;
+        let all: Latencies = self.latencies.iter().map(|(_, latencies)| latencies).collect();
+        Some(of_kind.corrected(&all, omission.interval))
+    }
+}
+
 /// The rows of a trial; one whose findings are bad has no numbers.
 pub(super) fn rows(
     plan: &Plan,
@@ -285,15 +295,15 @@ fn client_rows(
         if let Some(Omission { blocked, p99, .. }) = measured.omission {
             let times = blocked.0 / p99.0.max(1);
             rows.trial.flag(&format!(
-                "omits: the closed loop of {region} had no answer for {blocked}, {times} times its p99"
+                "omits: the closed loop of {region} had no answer for {blocked}, {times} times its usual p99"
             ));
         }
         for (operation, latencies) in &measured.latencies {
             let name = operation.name();
             let row = LatencyRow::new(key, region, name, latencies, floors);
-            rows.latency.push(match measured.omission {
-                Some(omission) => row.with_omission(latencies, omission),
-                None => row,
+            rows.latency.push(match (measured.omission, measured.as_open_loop(latencies)) {
+                (Some(omission), Some(open_loop)) => row.with_omission(&open_loop, omission),
+                _ => row,
             });
             rows.percentiles.extend(PercentileRow::of(key, region, name, latencies));
             for point in report.recording.timeline(*operation) {

@@ -195,11 +195,32 @@ impl Latencies {
     ///
     /// `HdrHistogram`'s correction for coordinated omission: a latency of several intervals stands for
     /// the operations that were not begun meanwhile, each of which would have waited one interval less.
+    /// They are of the kind of `self` in its share of `all` that these clients asked.
     #[must_use]
-    pub fn corrected(&self, interval: Span) -> Self {
-        let correct = |histogram: &Histogram<u64>| histogram.clone_correct(interval.0.max(1));
-        let unanswered = self.unanswered.as_ref().map(|unanswered| Box::new(correct(unanswered)));
-        Self { answered: correct(&self.answered), unanswered }
+    pub fn corrected(&self, all: &Self, interval: Span) -> Self {
+        let share = self.ranked_count() as f64 / all.ranked_count().max(1) as f64;
+        let mut corrected = self.clone();
+        add_omitted(&mut corrected.answered, &all.answered, share, interval);
+        if let Some(waiting) = &all.unanswered {
+            let own = corrected.unanswered.get_or_insert_with(|| Box::new(histogram()));
+            add_omitted(own, waiting, share, interval);
+            if own.is_empty() {
+                corrected.unanswered = None;
+            }
+        }
+        corrected
+    }
+
+    /// The quantile of the operations that were answered in less than `limit`; `None` without one.
+    pub fn quantile_below(&self, limit: Span, share: f64) -> Option<Span> {
+        let mut below = histogram();
+        for step in self.answered.iter_recorded() {
+            let value = step.value_iterated_to();
+            if self.answered.highest_equivalent(value) < limit.0 {
+                below.record_n(value, step.count_at_value()).expect("it was recorded before");
+            }
+        }
+        (!below.is_empty()).then(|| Span(below.value_at_quantile(share)))
     }
 
     /// All operations, those without an answer with the time that they were waited for.
@@ -241,6 +262,25 @@ impl Latencies {
 
     pub(super) const fn inner(&self) -> &Histogram<u64> {
         &self.answered
+    }
+}
+
+/// Adds this share of what `all` stands for besides itself.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count lies between 0 and the count"
+)]
+fn add_omitted(own: &mut Histogram<u64>, all: &Histogram<u64>, share: f64, interval: Span) {
+    let corrected = all.clone_correct(interval.0.max(1));
+    let mut rest = 0.0;
+    for step in corrected.iter_recorded() {
+        let value = step.value_iterated_to();
+        // What is left of a share goes to the next value, so that whole operations add up.
+        rest += (step.count_at_value() - all.count_at(value)) as f64 * share;
+        let count = (rest + 1e-9).floor();
+        rest -= count;
+        own.record_n(value, count as u64).expect("all histograms have the same bounds");
     }
 }
 
@@ -480,13 +520,34 @@ mod tests {
     fn a_corrected_pause_counts_what_was_not_begun_in_it() {
         let mut latencies = of(std::iter::repeat_n(2_000_000, 1000));
         latencies.record(Span::from_millis(1000));
-        let corrected = latencies.corrected(Span::from_millis(2));
+        let corrected = latencies.corrected(&latencies, Span::from_millis(2));
         // 998, 996 and so on down to 2 ms.
         assert_eq!(corrected.count(), 1000 + 500);
         assert_eq!(told(latencies.figure(0.99)), "2");
         assert_eq!(told(corrected.figure(0.9)), "700");
         let mut never = of(std::iter::repeat_n(2_000_000, 1000));
         never.record_unanswered(Span::from_millis(1000));
-        assert_eq!(never.corrected(Span::from_millis(2)).unanswered_count(), 500);
+        assert_eq!(never.corrected(&never, Span::from_millis(2)).unanswered_count(), 500);
+    }
+
+    /// Four fifths of what was not begun would have been reads, though it was a write that waited.
+    #[test]
+    fn a_corrected_pause_counts_each_kind_by_its_share() {
+        let reads = of(std::iter::repeat_n(2_000_000, 800));
+        let mut writes = of(std::iter::repeat_n(2_000_000, 199));
+        writes.record_unanswered(Span::from_millis(1000));
+        let all: Latencies = [&reads, &writes].into_iter().collect();
+        let corrected = |kind: &Latencies| kind.corrected(&all, Span::from_millis(2));
+        assert_eq!(corrected(&reads).unanswered_count(), 499 * 4 / 5);
+        assert_eq!(corrected(&writes).unanswered_count(), 1 + 99);
+        assert_eq!(told(corrected(&reads).figure(0.9)), ">700");
+    }
+
+    #[test]
+    fn a_quantile_of_those_below_a_limit_leaves_out_the_others() {
+        let latencies = with(&[1, 1, 1, 3, 50], &[70]);
+        let of = |limit_ms| latencies.quantile_below(Span::from_millis(limit_ms), 1.0);
+        assert_eq!(of(40).map(|span| span.as_millis_f64().round()), Some(3.0));
+        assert_eq!(of(1), None);
     }
 }

@@ -482,10 +482,10 @@ impl LatencyRow {
         }
     }
 
-    /// Adds what the closed loop that measured these `latencies` omits.
+    /// Adds what the closed loop omits: the latencies that an open loop would have measured.
     #[must_use]
-    pub fn with_omission(self, latencies: &Latencies, omission: Omission) -> Self {
-        let open_loop = Summary::of(&latencies.corrected(omission.interval));
+    pub fn with_omission(self, open_loop: &Latencies, omission: Omission) -> Self {
+        let open_loop = Summary::of(open_loop);
         Self {
             blocked_ns: Some(omission.blocked.0),
             open_loop_ns_p50: open_loop.p50,

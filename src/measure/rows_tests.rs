@@ -131,7 +131,7 @@ fn a_closed_loop_that_omits_a_pause_has_its_open_loop_beside_it() {
     quick.record(Span(100_000));
     let omission = Omission::of(Span(100_000), &quick).unwrap();
     let row = LatencyRow::new(&key(), "eu-west-1", "write", &quick, None);
-    let row = row.with_omission(&quick, omission);
+    let row = row.with_omission(&quick.corrected(&quick, omission.interval), omission);
     assert_eq!((row.latency_ns_p50, row.latency_ns_p99), (Some(100), Some(100)));
     assert_eq!((row.blocked_ns, row.open_loop_ns_p50), (Some(100_000), Some(100)));
     assert!(row.open_loop_ns_p99 > Some(97_000), "{row:?}");

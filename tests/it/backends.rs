@@ -356,6 +356,18 @@ fn a_run_that_is_cut_short_goes_on_and_leaves_the_same_bytes() {
     let said = "another run: the experiment file, the setting `seed` (it was 1, and is 2) differ";
     assert!(refused.ends_with(said), "{refused}");
 
+    // One bit of a finished trial is changed: it is not believed.
+    let part = cut.join("parts/trial-000.sim.part");
+    let kept = fs::read(&part).unwrap();
+    for place in [10, kept.len() / 2, kept.len() - 1] {
+        let mut damaged = kept.clone();
+        damaged[place] ^= 4;
+        fs::write(&part, damaged).unwrap();
+        let refused = simulation.resume(&cut).unwrap_err().to_string();
+        assert!(refused.contains("trial-000.sim.part is damaged: remove it"), "{refused}");
+    }
+    fs::write(&part, kept).unwrap();
+
     let mut ended_count = std::sync::atomic::AtomicUsize::new(0);
     let count = |event: &Event<'_>| {
         if let Event::Ended(_) = event {

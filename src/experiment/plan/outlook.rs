@@ -65,6 +65,8 @@ struct Outlook<'a> {
     leader: Option<NodeId>,
     /// Who led last.
     last: NodeId,
+    /// The configured leader crashed: it campaigns when it is started again.
+    campaigns_when_started: bool,
     /// The phase-2 quorum of the last ballot, where each has its own.
     announced: Option<NodeSet>,
     warnings: Vec<String>,
@@ -79,7 +81,18 @@ impl<'a> Outlook<'a> {
         let aim = Aim::new(&variant.quorums, &point.links);
         let (active, warnings) = (Vec::new(), Vec::new());
         let (leader, announced) = (Some(last), None);
-        let mut outlook = Self { point, variant, aim, active, leader, last, announced, warnings };
+        let campaigns_when_started = false;
+        let mut outlook = Self {
+            point,
+            variant,
+            aim,
+            active,
+            leader,
+            last,
+            campaigns_when_started,
+            announced,
+            warnings,
+        };
         outlook.install(last);
         outlook
     }
@@ -175,6 +188,8 @@ impl<'a> Outlook<'a> {
                         self.active.push(Active { harm, until, trigger: fault.trigger });
                     }
                     self.leader = self.leader.filter(|leader| *leader != replica);
+                    let is_configured = self.variant.mode == Mode::Multi { leader: replica };
+                    self.campaigns_when_started |= is_configured;
                 }
                 Harm::Campaign { replica } => {
                     if self.could_lead(replica) {
@@ -285,9 +300,12 @@ impl<'a> Outlook<'a> {
     fn candidate(&self) -> Option<NodeId> {
         let near = topology::nearest_first(&self.point.links, self.last);
         let mut candidates = near.into_iter().filter(|candidate| self.could_lead(*candidate));
-        // Without elections only the configured leader campaigns, whenever it is started.
+        // Without elections only the configured leader campaigns, whenever it is started: not where another
+        // one leads by command and is lost.
         match (self.detector(), self.variant.mode) {
-            (None, Mode::Multi { leader }) => candidates.find(|candidate| *candidate == leader),
+            (None, Mode::Multi { leader }) => {
+                candidates.find(|candidate| self.campaigns_when_started && *candidate == leader)
+            }
             _ => candidates.next(),
         }
     }

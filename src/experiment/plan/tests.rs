@@ -741,6 +741,12 @@ fn without_elections_a_leader_that_is_gone_for_good_is_announced() {
     assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", &back, TIMEOUT), [""; 0]);
     let paused = "[[fault]]\nat = \"5s\"\npause = \"leader\"\nlasts = \"2s\"\n";
     assert_eq!(warnings("{ phase1 = 4, phase2 = 2 }", paused, ""), [until]);
+    // One that leads by command does not lead again when it is started, and neither does the configured one.
+    let commanded = "[[fault]]\nat = \"1s\"\ncampaign = \"eu-west-1\"\n\
+                     [[fault]]\nat = \"3s\"\ncrash = \"eu-west-1\"\nrestart_after = \"100ms\"\n";
+    let said = warnings("{ phase1 = 3, phase2 = 3 }", commanded, "");
+    assert!(said[0].contains("from 3s on the leader is gone"), "{said:?}");
+    assert_eq!(warnings("{ phase1 = 3, phase2 = 3 }", commanded, TIMEOUT), [""; 0]);
 }
 
 #[test]
