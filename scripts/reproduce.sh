@@ -34,7 +34,7 @@ for name in "${names[@]}"; do
         --backend "$backend" ${live[@]+"${live[@]}"} --out "$new" | tee "/tmp/flexpaxos-$name.txt"
     rm -rf "$new/histories"
     # A reference is small: what figures draw of many short intervals is read compressed as well.
-    find "$new" -name '*.csv' -size +500k -exec gzip -9n {} +
+    find "$new" -name '*.csv' -size +150k -exec gzip -9n {} +
     mv "/tmp/flexpaxos-$name.txt" "$new/table.txt"
     rm -rf "$folder/reference"
     mv "$new" "$folder/reference"
