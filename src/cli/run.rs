@@ -365,7 +365,7 @@ fn conclude(
     if saturated > 0 {
         writeln!(
             out,
-            "{saturated} of {} trials saturated: the machine or the load set the pace, see the notes",
+            "{saturated} of {} trials saturated: a queue set the pace, see the notes",
             finished.len()
         )?;
     }
