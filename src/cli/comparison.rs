@@ -207,7 +207,7 @@ pub(super) fn merged<'a>(
     for measured in valid.filter_map(|ended| ended.measured.get(client)) {
         let of_kind = measured.latencies.iter().filter(|(kind, _)| *kind == operation);
         for (_, latencies) in of_kind {
-            let corrected = measured.as_open_loop(latencies).filter(|_| as_open_loop);
+            let corrected = as_open_loop.then(|| measured.as_open_loop(latencies)).flatten();
             let latencies = corrected.as_ref().unwrap_or(latencies);
             merged.merge(latencies);
             medians.extend(latencies.figure(0.5));

@@ -305,6 +305,22 @@ mod tests {
         assert!(!judges("jitter = \"profile\"\ncorrelation = \"1s\"\n"));
     }
 
+    /// It asks more often while its links are fast; where they are always as fast, it is judged.
+    #[test]
+    fn a_closed_loop_is_judged_only_where_links_do_not_vary() {
+        let judges = |topology: &str| {
+            let (calm, _) = GOOD.split_once("[[fault]]").unwrap();
+            let open = calm.lines().find(|line| line.starts_with("arrival")).unwrap();
+            let text = calm
+                .replace(open, "arrival = { closed = { clients = 2 } }")
+                .replace("aws-2025-07", "aws-2024-04")
+                .replace("[topology]\n", &format!("[topology]\n{topology}"));
+            let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+            rule(&plan, &plan.trials[0], Backend::Sim, &Rows::default()).is_some()
+        };
+        assert!(judges("") && !judges("jitter = \"profile\"\ncorrelation = \"1ms\"\n"));
+    }
+
     #[test]
     fn messages_wait_for_order_where_delays_change_faster_than_they_differ() {
         let waits = |topology: &str| {

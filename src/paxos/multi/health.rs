@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_at_a_ballot_that_is_over_tells_how_late_its_acceptor_is() {
+    fn a_vote_at_a_finished_ballot_tells_how_late_its_acceptor_is() {
         let mut health = suspected();
         assert_eq!(health.measure(at(90), R1), Some(Span::from_millis(80)));
         assert_eq!(health.suspects, NodeSet::only(R1));
