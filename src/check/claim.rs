@@ -17,6 +17,8 @@ pub enum Claim {
     AcknowledgedOnce,
     /// What an acceptor told in a Phase1b or Phase2b it still knows after a crash.
     PromisesKept,
+    /// A ballot is used in one life of its proposer: after a crash it sends no Phase1a of an earlier life.
+    BallotsUnique,
     /// Replicas execute the same log, in order and without a gap.
     SamePrefix,
     /// The core's own assertions are not tripped.
@@ -28,12 +30,13 @@ pub enum Claim {
 
 impl Claim {
     /// Every claim.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Agreement,
         Self::Validity,
         Self::ChosenStays,
         Self::AcknowledgedOnce,
         Self::PromisesKept,
+        Self::BallotsUnique,
         Self::SamePrefix,
         Self::Assertions,
         Self::Progress,
@@ -47,6 +50,7 @@ impl Claim {
             Self::ChosenStays => "chosen-stays-chosen",
             Self::AcknowledgedOnce => "acknowledged-once",
             Self::PromisesKept => "promises-kept",
+            Self::BallotsUnique => "ballots-unique",
             Self::SamePrefix => "same-prefix",
             Self::Assertions => "assertions",
             Self::Progress => "progress",
@@ -61,6 +65,7 @@ impl Claim {
             Self::ChosenStays => "a chosen value stays chosen",
             Self::AcknowledgedOnce => "an acknowledged write is in every later log, once",
             Self::PromisesKept => "what an acceptor told it keeps, also over a crash",
+            Self::BallotsUnique => "a ballot is used in one life of its proposer",
             Self::SamePrefix => "replicas execute the same prefix",
             Self::Assertions => "the core's own assertions hold",
             Self::Progress => "without further faults every request is answered",

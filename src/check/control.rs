@@ -28,6 +28,7 @@ const fn controls(rule: Rule) -> &'static [&'static str] {
         Rule::ForgetsPromise | Rule::ForgetsVote | Rule::VotesBeforePersist => {
             &["acceptor-crash", "leader-change", "two-writes-crash"]
         }
+        Rule::ForgetsReservation => &["reservation"],
         Rule::SkipsAdoption => &[
             "duel",
             "flexible-four",

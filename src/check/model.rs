@@ -169,13 +169,7 @@ impl World {
             step.campaign(successor);
             step.persist(successor);
         }
-        let is_phase1 = |packet: &Arc<Packet>| {
-            matches!(packet.message, Message::Phase1a { .. } | Message::Phase1b { .. })
-        };
-        while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
-            step.state.network.remove(&packet);
-            step.receive(&packet);
-        }
+        deliver_phase1(step);
     }
 
     fn add_requests(&self, state: &State, actions: &mut Vec<Action>) {
@@ -246,6 +240,17 @@ impl World {
     }
 }
 
+/// The messages of phase 1 arrive, and those they cause.
+fn deliver_phase1(step: &mut Step<'_>) {
+    let is_phase1 = |packet: &Arc<Packet>| {
+        matches!(packet.message, Message::Phase1a { .. } | Message::Phase1b { .. })
+    };
+    while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
+        step.state.network.remove(&packet);
+        step.receive(&packet);
+    }
+}
+
 /// An invariant is broken for the first time: only then is it false.
 fn always<const INDEX: usize>(world: &World, state: &State) -> bool {
     !world.is_first(INDEX, || !world.holds(Claim::ALL[INDEX], state))
@@ -267,6 +272,7 @@ const ALWAYS: [Condition; Claim::ALL.len()] = [
     always::<5>,
     always::<6>,
     always::<7>,
+    always::<8>,
 ];
 
 const SOMETIMES: [Condition; Sight::ALL.len()] = [
@@ -311,6 +317,12 @@ impl Model for World {
         }
         if self.setup.prelude >= Prelude::Led {
             self.deliver_all(&mut step, None);
+        }
+        if self.setup.prelude == Prelude::Renewed
+            && let Some(leader) = self.first_leader()
+        {
+            step.campaign(leader);
+            deliver_phase1(&mut step);
         }
         if self.setup.prelude >= Prelude::Written {
             let first = ClientId(0);

@@ -63,6 +63,8 @@ pub(super) enum Prelude {
     Started,
     /// The leader leads, too.
     Led,
+    /// It leads with its second ballot: the others have promised it, and its own promise waits for its disk.
+    Renewed,
     /// Every replica has executed the first write of the first client, too.
     Written,
     /// The same, but the last replica has heard nothing of that write.
@@ -108,6 +110,7 @@ impl Preset {
             ballots::refused(),
             ballots::hung_member(),
             ballots::settling(),
+            ballots::reservation(),
         ]
     }
 

@@ -36,7 +36,7 @@ pub(super) enum Waiting {
     Send(Envelope<Message>),
 }
 
-/// What an acceptor has told others: it may not forget it.
+/// What a replica has told others: it may not forget it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Told {
     /// The highest ballot promised for all slots.
@@ -45,6 +45,10 @@ pub(super) struct Told {
     pub(super) slots: BTreeMap<Slot, Ballot>,
     /// The ballot of the last vote.
     pub(super) votes: BTreeMap<Slot, Ballot>,
+    /// The highest ballot of its Phase1a.
+    pub(super) asked: Ballot,
+    /// The same before its last crash, until it has asked with a higher one.
+    pub(super) asked_before_crash: Ballot,
 }
 
 /// One replica, its disk and its timers.

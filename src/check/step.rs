@@ -13,7 +13,7 @@ use super::model::World;
 use super::spent::is_spent;
 use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
 use crate::command::{Command, RequestId};
-use crate::paxos::{Effects, Input, Message, Record, Scope, Value, Vote};
+use crate::paxos::{Ballot, Effects, Input, Message, Record, Scope, Value, Vote};
 use crate::protocol::{
     Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
 };
@@ -148,6 +148,7 @@ impl<'a> Step<'a> {
         }
         node.replica = None;
         node.timers.clear();
+        node.told.asked_before_crash = node.told.asked;
         self.state.set(id, node);
         self.prune(id);
         if self.state.left.crashes == 0 {
@@ -207,7 +208,8 @@ impl<'a> Step<'a> {
             // What can no longer be lost need not be remembered.
             node.records.clear();
             node.checkpoint = None;
-            node.told = Told::default();
+            let asked_before_crash = node.told.asked_before_crash;
+            node.told = Told { asked_before_crash, ..Told::default() };
         }
         self.state.set(id, node);
         self.prune(id);
@@ -308,8 +310,17 @@ impl<'a> Step<'a> {
     fn note_told(&mut self, id: NodeId, node: &mut Node, message: &Message) {
         let told = &mut node.told;
         match message {
-            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
-                self.ledger().announced(*ballot, *quorum);
+            Message::Phase1a { ballot, quorum, .. } => {
+                if *ballot <= told.asked_before_crash {
+                    let how = format!("{id} used {ballot} before it crashed, and asks with it again");
+                    self.note(Some((Claim::BallotsUnique, how)));
+                } else {
+                    told.asked_before_crash = Ballot::NONE;
+                }
+                told.asked = told.asked.max(*ballot);
+                if let Some(quorum) = quorum {
+                    self.ledger().announced(*ballot, *quorum);
+                }
             }
             Message::Phase1b { ballot, scope: Scope::From(_), reported_below, .. } => {
                 told.promised = told.promised.max(*ballot);

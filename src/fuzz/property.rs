@@ -17,6 +17,8 @@ pub enum Property {
     Linearizability,
     /// No acceptor takes back what it told, a promise or a vote, also over a crash.
     PromisesNeverFall,
+    /// A ballot is used in one life of its proposer: no Phase1a after a crash is at a ballot from before.
+    BallotsUnique,
     /// Once a phase-2 quorum has told its votes for a value, no other is chosen in that slot.
     ChosenStaysChosen,
     /// A leader proposes a request once: retries do not add to the load.
@@ -32,12 +34,13 @@ pub enum Property {
 
 impl Property {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Agreement,
         Self::Validity,
         Self::ExactlyOnce,
         Self::Linearizability,
         Self::PromisesNeverFall,
+        Self::BallotsUnique,
         Self::ChosenStaysChosen,
         Self::ProposedOnce,
         Self::Progress,
@@ -53,6 +56,7 @@ impl Property {
             Self::ExactlyOnce => "exactly-once",
             Self::Linearizability => "linearizability",
             Self::PromisesNeverFall => "promises-never-fall",
+            Self::BallotsUnique => "ballots-unique",
             Self::ChosenStaysChosen => "chosen-stays-chosen",
             Self::ProposedOnce => "proposed-once",
             Self::Progress => "progress",

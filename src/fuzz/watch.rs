@@ -33,6 +33,9 @@ pub(super) struct Watch {
     outstanding: BTreeSet<RequestId>,
     /// By client: how many requests it issued.
     issued: Vec<u64>,
+    /// By replica: the highest ballot of its Phase1a, in all its lives and in those before the last crash.
+    asked: Vec<Ballot>,
+    asked_before_crash: Vec<Ballot>,
     /// The phase-2 quorum of each ballot, where each has its own.
     announced: BTreeMap<Ballot, NodeSet>,
     /// When the last slot of all was chosen.
@@ -97,6 +100,8 @@ impl Watch {
             is_own_forgettable,
             outstanding: BTreeSet::new(),
             issued: vec![0; client_count],
+            asked: vec![Ballot::NONE; n],
+            asked_before_crash: vec![Ballot::NONE; n],
             announced: BTreeMap::new(),
             end_chosen_at: None,
             proposed: has_leaders.then(BTreeMap::new),
@@ -176,9 +181,11 @@ impl Watch {
         chosen: &mut Vec<Chosen>,
     ) -> Verdict {
         match message {
-            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
-                self.announced.insert(*ballot, *quorum);
-                Ok(())
+            Message::Phase1a { ballot, quorum, .. } => {
+                if let Some(quorum) = quorum {
+                    self.announced.insert(*ballot, *quorum);
+                }
+                self.check_ballot(by, *ballot)
             }
             Message::Phase1b { ballot, scope, .. } => {
                 self.told[usize::from(by.0)].promise(*ballot, *scope);
@@ -202,6 +209,17 @@ impl Watch {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A proposer asks for promises: never at a ballot that it may have used before a crash.
+    fn check_ballot(&mut self, by: NodeId, ballot: Ballot) -> Verdict {
+        let place = usize::from(by.0);
+        self.asked[place] = self.asked[place].max(ballot);
+        if ballot > self.asked_before_crash[place] {
+            return Ok(());
+        }
+        let sentence = format!("{by} used {ballot} before it crashed, and asks with it again");
+        Err(Violation { property: Property::BallotsUnique, sentence })
     }
 
     /// A leader proposes a value: a command that it did not adopt has one slot at its ballot, however
@@ -260,6 +278,7 @@ impl Watch {
         acceptor: &Acceptor,
         executed_below: Slot,
     ) -> Verdict {
+        self.asked_before_crash[usize::from(replica.0)] = self.asked[usize::from(replica.0)];
         // What every replica has durably executed may be forgotten; a single one tells nobody.
         let forgettable_below = if self.durable_below.len() == 1 {
             executed_below

@@ -106,6 +106,7 @@ impl Protocol for Saboteur {
                 Rule::DisjointQuorums
                 | Rule::ForgetsPromise
                 | Rule::ForgetsVote
+                | Rule::ForgetsReservation
                 | Rule::SkipsAdoption
                 | Rule::IgnoresAnnouncedQuorums
                 | Rule::NeverRenews
@@ -135,6 +136,9 @@ impl Protocol for Saboteur {
             }
             Some(Rule::ForgetsVote) => {
                 records.retain(|record| !matches!(record, Record::Vote { .. }));
+            }
+            Some(Rule::ForgetsReservation) => {
+                records.retain(|record| !matches!(record, Record::Rounds { .. }));
             }
             _ => {}
         }

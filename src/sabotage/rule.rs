@@ -14,6 +14,8 @@ pub enum Rule {
     ForgetsPromise,
     /// A vote survives a crash.
     ForgetsVote,
+    /// A round that a proposer may have used is not used again after a crash.
+    ForgetsReservation,
     /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
     SkipsAdoption,
     /// A phase 1 meets the phase-2 quorums that lower ballots announced.
@@ -57,10 +59,11 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
+        Self::ForgetsReservation,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
         Self::ForgetsAnnouncedEarly,
@@ -80,6 +83,7 @@ impl Rule {
             Self::DisjointQuorums => "disjoint-quorums",
             Self::ForgetsPromise => "forgets-promise",
             Self::ForgetsVote => "forgets-vote",
+            Self::ForgetsReservation => "forgets-reservation",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
             Self::ForgetsAnnouncedEarly => "forgets-announced-early",
@@ -108,6 +112,10 @@ impl Rule {
             Self::ForgetsVote => {
                 "An acceptor that restarts has forgotten its votes, and reports nothing where a value \
                  was chosen with its help."
+            }
+            Self::ForgetsReservation => {
+                "A proposer that restarts has forgotten which rounds it may have used, and proposes a \
+                 second value at a ballot that it has used before."
             }
             Self::SkipsAdoption => {
                 "A proposer ignores the votes that its phase 1 reports, and proposes its own value \
@@ -223,7 +231,7 @@ mod tests {
             assert!(rule.story().ends_with('.'), "{rule}");
         }
         let error = "forgets-votes".parse::<Rule>().unwrap_err();
-        assert!(error.to_string().contains("forgets-vote, skips-adoption"), "{error}");
+        assert!(error.to_string().contains("forgets-vote, forgets-reservation"), "{error}");
     }
 
     #[test]

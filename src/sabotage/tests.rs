@@ -118,6 +118,8 @@ fn a_promise_or_a_vote_is_forgotten_at_the_restart() {
     assert_eq!(recovered(None), (BALLOT, true));
     assert_eq!(recovered(Some(Rule::ForgetsPromise)), (Ballot::NONE, true));
     assert_eq!(recovered(Some(Rule::ForgetsVote)), (BALLOT, false));
+    // The reservation is no part of the acceptor.
+    assert_eq!(recovered(Some(Rule::ForgetsReservation)), (BALLOT, true));
 }
 
 #[test]

@@ -29,7 +29,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 19] = [
+const PINNED: [Pinned; 20] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -49,6 +49,7 @@ const PINNED: [Pinned; 19] = [
     pinned("refused", [847, 2_455, 14], (14, 847)),
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
+    pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
 ];
 
 fn search(preset: &str) -> Search {
@@ -124,6 +125,7 @@ presets! {
     refused
     hung_member
     settling
+    reservation
 }
 
 #[test]
@@ -199,6 +201,11 @@ fn an_ignored_announcement_is_found_out() {
 #[test]
 fn an_announcement_forgotten_early_is_found_out() {
     check_found("settling", Rule::ForgetsAnnouncedEarly, Claim::Agreement, 7);
+}
+
+#[test]
+fn a_ballot_that_is_used_twice_is_found_out() {
+    check_found("reservation", Rule::ForgetsReservation, Claim::BallotsUnique, 4);
 }
 
 #[test]

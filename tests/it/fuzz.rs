@@ -79,6 +79,11 @@ fn an_acceptor_that_forgets_its_vote_is_caught() {
 }
 
 #[test]
+fn a_proposer_that_uses_a_ballot_of_an_earlier_life_is_caught() {
+    check_control(Rule::ForgetsReservation, Property::BallotsUnique);
+}
+
+#[test]
 fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
     check_control(Rule::SkipsAdoption, Property::ChosenStaysChosen);
 }

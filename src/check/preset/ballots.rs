@@ -80,3 +80,20 @@ pub(super) fn settling() -> Preset {
         },
     }
 }
+
+/// r0 may crash before its own promise of its second ballot is durable, when others have voted at that.
+pub(super) fn reservation() -> Preset {
+    Preset {
+        name: "reservation",
+        about: "a leader loses its own promise in a crash: it must not use its ballot again; not to the end",
+        setup: Setup {
+            clients: vec![once(R0), once(R0)],
+            depth: Some(14),
+            budgets: Budgets { crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            prelude: Prelude::Renewed,
+            sights: &[Sight::Chosen, Sight::Answered, Sight::RecordLost, Sight::Recovered],
+            ..multi(3)
+        },
+    }
+}

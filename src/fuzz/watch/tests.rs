@@ -43,6 +43,24 @@ fn broken(verdict: Verdict) -> (Property, String) {
 }
 
 #[test]
+fn a_ballot_of_an_earlier_life_is_found() {
+    let mut watch = watch();
+    let ask = |watch: &mut Watch, round, proposer| {
+        let (ballot, scope) = (ballot(round, proposer), Scope::From(Slot::ZERO));
+        let message = Message::Phase1a { ballot, scope, quorum: None };
+        watch.told(Time::ZERO, NodeId(proposer), &message, &mut Vec::new())
+    };
+    for (round, proposer) in [(1, 0), (2, 0), (2, 0), (1, 1)] {
+        ask(&mut watch, round, proposer).unwrap();
+    }
+    watch.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO).unwrap();
+    ask(&mut watch, 1, 1).unwrap();
+    ask(&mut watch, 3, 0).unwrap();
+    let expected = "r0 used (2.r0) before it crashed, and asks with it again".to_owned();
+    assert_eq!(broken(ask(&mut watch, 2, 0)), (Property::BallotsUnique, expected));
+}
+
+#[test]
 fn a_second_value_in_a_chosen_slot_is_found() {
     let mut watch = watch();
     for by in [0, 1] {
