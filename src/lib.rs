@@ -9,10 +9,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`] |
-//! | L1 | [`paxos`] |
+//! | L1 | [`paxos`], [`driver`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`link`] |
-//! | L4 | [`deployment`], [`client`], [`timers`] |
+//! | L4 | [`deployment`], [`client`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
 //! | L6 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L7 | [`experiment`] |
@@ -26,6 +26,7 @@ pub mod quorum;
 pub mod seed;
 pub mod time;
 
+pub mod driver;
 pub mod paxos;
 
 pub mod history;
@@ -39,7 +40,6 @@ pub mod link;
 
 pub mod client;
 pub mod deployment;
-pub mod timers;
 
 pub mod check;
 pub mod runtime;
