@@ -312,7 +312,8 @@ impl<'a> Step<'a> {
         match message {
             Message::Phase1a { ballot, quorum, .. } => {
                 if *ballot <= told.asked_before_crash {
-                    let how = format!("{id} used {ballot} before it crashed, and asks with it again");
+                    let how =
+                        format!("{id} used {ballot} before it crashed, and asks with it again");
                     self.note(Some((Claim::BallotsUnique, how)));
                 } else {
                     told.asked_before_crash = Ballot::NONE;

@@ -29,8 +29,8 @@ use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::experiment::verify::INCOMPLETE;
 use crate::measure::rows::TrialRow;
 use crate::measure::{Store, store};
-use crate::runtime::net::sabotage::Rule;
 use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///

@@ -27,10 +27,11 @@ use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
 use crate::deployment::{Deployment, Harm, MemberName, Scheduled, Unsynced};
 use crate::runtime::clock;
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
+use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
 use crate::runtime::probe::Heard;
 use crate::runtime::storage::Break;
+use crate::runtime::wan::Precision;
+use crate::runtime::wan::sabotage::Rule;
 use crate::time::{Span, Time};
 use strikes::Faults;
 

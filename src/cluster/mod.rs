@@ -16,8 +16,6 @@ mod outcome;
 mod place;
 mod reception;
 mod settings;
-mod usage;
-mod watch;
 mod wire;
 
 pub use crate::runtime::interrupt::Interrupt;
@@ -28,6 +26,4 @@ pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
 pub use network::{Link, Network};
 pub use outcome::Outcome;
 pub use settings::{Probe, Progress, Settings, Timeouts};
-pub use usage::cpu_s;
-pub use watch::Watched;
-pub use wire::{Report, RoleReport, Usage};
+pub use wire::{Report, RoleReport};

@@ -8,9 +8,9 @@ use super::wire::{Report, RoleReport};
 use crate::client::Report as ClientReport;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::Milestone;
-use crate::runtime::net::sabotage::Rule;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
 
 /// What came of one trial.
 #[derive(Debug, Default)]

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{Precision, Transport};
+use crate::runtime::net::Transport;
 use crate::runtime::storage::Break;
+use crate::runtime::wan::Precision;
+use crate::runtime::wan::sabotage::Rule;
 use crate::time::Span;
 
 /// What the user is shown while a trial runs.

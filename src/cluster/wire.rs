@@ -7,17 +7,18 @@ use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::watch::Watched;
 use crate::client::{Report as ClientReport, Schedule};
 use crate::deployment::{Deployment, Harm, MemberName};
 use crate::measure::Milestone;
 use crate::quorum::NodeSet;
+use crate::runtime::machine::{Usage, Watched};
+use crate::runtime::net::Transport;
 use crate::runtime::net::frame::{self, Decoder};
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{EmulationReport, Precision, Transport};
 use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{Offence, Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
+use crate::runtime::wan::{EmulationReport, Precision};
 use crate::time::Span;
 
 /// From the coordinator to an agent.
@@ -157,15 +158,6 @@ pub enum RoleReport {
     Replica(ReplicaReport),
     /// Of a client region.
     Client(ClientReport),
-}
-
-/// What a member cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Processor time during the measurement, user and system, in seconds.
-    pub cpu_s: f64,
-    /// The most memory it ever had resident, in bytes.
-    pub memory_peak_bytes: u64,
 }
 
 /// Why a control stream is of no more use.

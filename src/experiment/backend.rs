@@ -13,9 +13,9 @@ use super::plan::{Plan, Trial};
 use super::{live, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
-use crate::runtime::net::sabotage::Rule;
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
 use crate::sim;
 
 /// A world.

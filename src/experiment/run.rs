@@ -29,6 +29,7 @@ use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, RecoveryRow, TrialRow};
 use crate::measure::{self, Recording, store, write_log};
+use crate::runtime::machine;
 use crate::sim::Service;
 
 /// Why a run ended before its last trial.
@@ -187,11 +188,11 @@ impl Run<'_> {
         let identity = Identity::of(plan, &provenance, &worlds);
         let command_count = AtomicU64::new(0);
         let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell, command_count };
-        let before = cluster::cpu_s();
+        let before = machine::cpu_s();
         let mut ended = worlds.sim.map_or(Ok(()), |threads| work.simulate(threads));
         let simulation = worlds.sim.map(|_| Simulation {
             command_count: work.command_count.load(Ordering::Relaxed),
-            cpu_s: before.zip(cluster::cpu_s()).map(|(before, after)| after - before),
+            cpu_s: before.zip(machine::cpu_s()).map(|(before, after)| after - before),
         });
         if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
             ended = work.deploy(live);

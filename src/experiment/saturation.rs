@@ -12,9 +12,10 @@
 
 use super::backend::Backend;
 use super::plan::Point;
-use crate::cluster::{Outcome, Watched};
+use crate::cluster::Outcome;
 use crate::deployment::MemberName;
 use crate::measure::is_saturated;
+use crate::runtime::machine::Watched;
 use crate::sim::Service;
 
 /// A member whose threads waited for a processor for more than this share of the window.
@@ -24,7 +25,7 @@ use crate::sim::Service;
 pub(super) const RUN_QUEUE_SHARE_MAX: f64 = 0.10;
 
 /// A member of whose datagrams more than this share left later than the tolerance of the link
-/// emulation ([`crate::runtime::net::lateness::TOLERANCE`]): its p99 is no more that of the network
+/// emulation ([`crate::runtime::wan::lateness::TOLERANCE`]): its p99 is no more that of the network
 /// asked for.
 pub(super) const LATE_SHARE_MAX: f64 = 0.01;
 
@@ -127,8 +128,8 @@ mod tests {
     use crate::experiment::plan::{Plan, Size};
     use crate::experiment::testing::{GOOD, source};
     use crate::quorum::NodeId;
-    use crate::runtime::net::lateness::TOLERANCE;
     use crate::runtime::replica::Report as ReplicaReport;
+    use crate::runtime::wan::lateness::TOLERANCE;
     use crate::time::Span;
 
     /// A machine with nothing to do, for ten seconds.

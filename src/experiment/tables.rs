@@ -10,7 +10,7 @@ use super::recovery;
 use super::residual::{self, Disagreement};
 use super::saturation;
 use super::verify::Findings;
-use crate::cluster::{Network, Outcome, RoleReport, Watched};
+use crate::cluster::{Network, Outcome, RoleReport};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
@@ -20,6 +20,7 @@ use crate::measure::rows::{
 use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
+use crate::runtime::machine::Watched;
 use crate::time::Span;
 use crate::workload::Arrival;
 
@@ -245,7 +246,7 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     if emulations().next().is_none() {
         return;
     }
-    let sum = |field: fn(&crate::runtime::net::EmulationReport) -> u64| {
+    let sum = |field: fn(&crate::runtime::wan::EmulationReport) -> u64| {
         Some(emulations().map(field).sum())
     };
     row.link_datagram_count = sum(|emulation| emulation.datagrams);
@@ -255,7 +256,7 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     row.link_duplicate_count = sum(|emulation| emulation.duplicated);
     row.link_reorder_count = sum(|emulation| emulation.reordered);
     // The worst member speaks for all: quantiles are not averaged.
-    let worst = |field: fn(&crate::runtime::net::EmulationReport) -> Option<Span>| {
+    let worst = |field: fn(&crate::runtime::wan::EmulationReport) -> Option<Span>| {
         emulations().filter_map(field).max().map(|late| late.0)
     };
     row.link_late_ns_p50 = worst(|emulation| emulation.lateness_p50);
@@ -453,12 +454,13 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use crate::client::Report as ClientReport;
-    use crate::cluster::{Report, Usage};
+    use crate::cluster::Report;
     use crate::command::ClientId;
     use crate::deployment::{Harm, Struck, Unsynced};
     use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};
     use crate::measure::{Recorder, Recording, Window};
+    use crate::runtime::machine::Usage;
     use crate::time::Time;
 
     fn plan() -> Plan {

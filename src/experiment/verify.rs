@@ -184,9 +184,9 @@ mod tests {
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
     use crate::protocol::Slot;
     use crate::quorum::NodeId;
-    use crate::runtime::net::EmulationReport;
-    use crate::runtime::net::sabotage::Rule;
     use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+    use crate::runtime::wan::EmulationReport;
+    use crate::runtime::wan::sabotage::Rule;
     use crate::time::Time;
 
     const R0: MemberName = MemberName::Replica(NodeId(0));

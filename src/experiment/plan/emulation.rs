@@ -1,7 +1,7 @@
 //! How precisely live links delay.
 
 use crate::experiment::file;
-use crate::runtime::net::Precision;
+use crate::runtime::wan::Precision;
 use crate::time::Span;
 
 use super::error::{Error, Refused};

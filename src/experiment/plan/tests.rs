@@ -10,7 +10,7 @@ use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
-use crate::runtime::net::Precision;
+use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Service};
 use crate::topology::{Floor, Site};
 use crate::workload::Arrival;

@@ -1,6 +1,16 @@
 //! What a process costs: processor time, and its peak memory.
 
 use nix::sys::resource::{UsageWho, getrusage};
+use serde::{Deserialize, Serialize};
+
+/// What a member cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time during the measurement, user and system, in seconds.
+    pub cpu_s: f64,
+    /// The most memory it ever had resident, in bytes.
+    pub memory_peak_bytes: u64,
+}
 
 /// The most memory that this process ever had resident, in bytes.
 pub(super) fn memory_peak_bytes() -> Option<u64> {

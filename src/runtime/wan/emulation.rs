@@ -8,7 +8,7 @@
 //! dropped by mistake.
 //!
 //! It knows of QUIC only the types of its UDP library, so the next version's socket trait concerns
-//! `socket.rs` alone.
+//! `net/socket.rs` alone.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,12 +146,12 @@ impl Emulation {
     }
 
     /// The sending side of a socket of this member.
-    pub(super) fn outlet(&self, socket: &UdpSocket) -> std::io::Result<Arc<Outlet>> {
+    pub(in crate::runtime) fn outlet(&self, socket: &UdpSocket) -> std::io::Result<Arc<Outlet>> {
         Outlet::new(socket, Arc::clone(&self.counters)).map(Arc::new)
     }
 
     /// Carries what QUIC wants to send; it never blocks, and what cannot be carried is counted.
-    pub(super) fn send(&self, outlet: &Arc<Outlet>, transmit: &Transmit<'_>) {
+    pub(in crate::runtime) fn send(&self, outlet: &Arc<Outlet>, transmit: &Transmit<'_>) {
         let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         let bypasses = self.links().bypasses(transmit.destination);
         // Should the socket be full, the releaser waits for it.

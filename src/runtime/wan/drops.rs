@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 const ATTEMPTS: usize = 4;
 
 /// The drops of the socket bound to this address; `None` where the kernel does not say.
-pub(super) fn of(address: SocketAddr) -> Option<u64> {
+pub(in crate::runtime) fn of(address: SocketAddr) -> Option<u64> {
     let table = match address.ip() {
         IpAddr::V4(_) => "/proc/self/net/udp",
         IpAddr::V6(_) => "/proc/self/net/udp6",

@@ -11,7 +11,7 @@ use super::lateness::Lateness;
 
 /// The sending side of a UDP socket.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(in crate::runtime) struct Outlet {
     socket: UdpSocket,
     state: UdpSocketState,
     counters: Arc<Counters>,
@@ -73,7 +73,7 @@ impl Outlet {
     }
 
     /// How many datagrams one send call may carry; 1 once the kernel has refused more.
-    pub(super) fn max_segments(&self) -> usize {
+    pub(in crate::runtime) fn max_segments(&self) -> usize {
         self.state.max_gso_segments()
     }
 

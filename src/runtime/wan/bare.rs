@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use quinn::udp::Transmit;
 
+use super::buffers;
 use super::emulation::Emulation;
-use super::endpoint::enlarge_buffers;
 use super::outlet::Outlet;
 use crate::time::Time;
 
@@ -49,7 +49,7 @@ impl Bare {
 /// Datagrams that were sent together may be received as one read, each behind the other.
 pub fn loopback() -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    enlarge_buffers(&socket, SOCKET_BUFFER_BYTES)?;
+    buffers::enlarge(&socket, SOCKET_BUFFER_BYTES)?;
     socket.set_nonblocking(false)?;
     Ok(socket)
 }
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
     use crate::runtime::clock;
-    use crate::runtime::net::{Links, Precision, Releaser};
+    use crate::runtime::wan::{Links, Precision, Releaser};
     use crate::time::Span;
     use crate::topology::Delay;
 

@@ -14,12 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::usage;
-use super::wire::Usage;
+use super::cores::{self, HostTimes};
+use super::usage::{self, Usage};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock;
-use crate::runtime::host::{self, HostTimes};
-use crate::runtime::net::{Emulation, Lateness};
+use crate::runtime::wan::{Emulation, Lateness};
 use crate::time::{Span, Time};
 
 /// From one look at the clock to the next.
@@ -51,7 +50,7 @@ pub struct Watched {
 
 /// Watches from one instant to another.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     seen: Arc<Seen>,
 }
 
@@ -69,14 +68,14 @@ struct Seen {
 struct Snapshot {
     at: Time,
     cpu_s: Option<f64>,
-    threads: Option<BTreeMap<u32, host::Thread>>,
+    threads: Option<BTreeMap<u32, cores::Thread>>,
     host: Option<HostTimes>,
     released_and_late: Option<(u64, u64)>,
 }
 
 impl Watch {
     /// Watches from one instant to another; to be called within the member's tokio runtime.
-    pub(super) fn start(
+    pub fn start(
         from: Time,
         until: Time,
         emulation: Option<Arc<Emulation>>,
@@ -105,13 +104,13 @@ impl Watch {
     }
 
     /// What was seen; until now, if the window has not ended, and nothing if it has not begun.
-    pub(super) fn watched(&self) -> Option<Watched> {
+    pub fn watched(&self) -> Option<Watched> {
         let [before, after] = self.ends()?;
         Some(between(&before, &after, &self.seen.slips))
     }
 
     /// What the member cost in the window; `None` where members share a process.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub fn usage(&self) -> Option<Usage> {
         if self.seen.shares_process {
             return None;
         }
@@ -139,7 +138,7 @@ impl Seen {
         Snapshot {
             at: clock::now(),
             cpu_s: own.then(usage::cpu_s).flatten(),
-            threads: own.then(host::threads).flatten(),
+            threads: own.then(cores::threads).flatten(),
             host: HostTimes::now(),
             released_and_late: self.emulation.as_ref().map(|links| links.released_and_late()),
         }
@@ -156,7 +155,7 @@ fn between(before: &Snapshot, after: &Snapshot, slips: &Lateness) -> Watched {
         timer_slip_p50: slips.quantile(0.5),
         timer_slip_p99: slips.quantile(0.99),
         timer_slip_max: slips.max(),
-        run_queue_delay: threads.map(|(before, after)| host::waited_between(before, after)),
+        run_queue_delay: threads.map(|(before, after)| cores::waited_between(before, after)),
         released_count: counts.map(|(before, after)| after.0.saturating_sub(before.0)),
         late_count: counts.map(|(before, after)| after.1.saturating_sub(before.1)),
         host_busy_share: shares.map(|shares| shares.busy),

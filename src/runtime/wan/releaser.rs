@@ -42,8 +42,8 @@ use thread_priority::{
 };
 
 use super::run::Run;
-use crate::runtime::awake::Awake;
 use crate::runtime::clock;
+use crate::runtime::machine::awake::Awake;
 use crate::time::{Span, Time};
 
 /// A real-time priority above that of ordinary threads, below that of the kernel's own (50).
