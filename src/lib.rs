@@ -14,9 +14,10 @@
 //! | L3 | [`link`] |
 //! | L4 | [`deployment`], [`client`], [`timers`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
-//! | L6 | [`cluster`], [`fuzz`], [`calibration`] |
-//! | L7 | [`experiment`] |
-//! | L8 | [`cli`] |
+//! | L6 | [`trial`] |
+//! | L7 | [`cluster`], [`fuzz`], [`calibration`] |
+//! | L8 | [`experiment`] |
+//! | L9 | [`cli`] |
 
 pub mod causes;
 pub mod command;
@@ -44,6 +45,8 @@ pub mod timers;
 pub mod check;
 pub mod runtime;
 pub mod sim;
+
+pub mod trial;
 
 pub mod calibration;
 pub mod cluster;

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Table;
 
 use super::table::{self, figure, milliseconds, over, table};
-use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::residual::Disagreement;
 use crate::experiment::run::{Finished, Measured};
 use crate::measure::{Figure, Latencies, OperationKind};
 use crate::quorum::Family;
+use crate::trial::Backend;
 
 /// The comparison of all finished trials.
 ///

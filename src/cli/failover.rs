@@ -10,11 +10,11 @@ use comfy_table::Table;
 
 use super::comparison::line_name;
 use super::table::{self, table};
-use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::recovery;
 use crate::experiment::run::Finished;
 use crate::measure::rows::RecoveryRow;
+use crate::trial::Backend;
 
 /// What the columns of the tables mean.
 pub(super) fn legend() -> String {

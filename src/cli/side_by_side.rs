@@ -4,11 +4,11 @@ use comfy_table::Table;
 
 use super::comparison::{has_reads, line_name, merged};
 use super::table::{figure, milliseconds, table};
-use crate::experiment::backend::Backend;
 use crate::experiment::plan::Plan;
 use crate::experiment::run::Finished;
 use crate::measure::{Figure, Latencies, OperationKind};
 use crate::topology::Floor;
+use crate::trial::Backend;
 
 /// A measured median that is farther from the simulated one than this is marked.
 const NEAR: f64 = 0.05;

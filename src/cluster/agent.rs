@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::{JoinError, JoinSet};
 
 use super::place::Place;
-use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use super::wire::{self, Baselines, Receiver, Status, ToAgent, ToCoordinator};
 use crate::causes::chain;
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
@@ -31,6 +31,7 @@ use crate::runtime::replica::{self, ReplicaLoop};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::Releaser;
 use crate::time::Span;
+use crate::trial::{Report, RoleReport};
 
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";

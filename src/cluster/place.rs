@@ -7,7 +7,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::agent;
-use super::network::directions;
 use super::wire::{Assignment, Baselines};
 use crate::deployment::{Deployment, Harm, MemberName, Network, site};
 use crate::link::streams;
@@ -21,6 +20,7 @@ use crate::runtime::wan::link::Links;
 use crate::runtime::wan::sabotage::Rule;
 use crate::runtime::wan::{Emulation, Releaser};
 use crate::time::Span;
+use crate::trial::probed::directions;
 
 /// The place of one member in a deployment.
 pub(super) struct Place {

@@ -7,41 +7,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::plan::{Plan, Trial};
 use super::{live, simulated};
 use crate::calibration::Calibration;
-use crate::cluster::{self, Interrupt, Launcher, Outcome, Progress, Settings, Timeouts};
+use crate::cluster::{self, Interrupt, Launcher, Progress, Settings, Timeouts};
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
 use crate::sim;
-
-/// A world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// Virtual time: repeatable to the bit from the seed.
-    Sim,
-    /// Real replicas over QUIC.
-    Live,
-}
-
-impl Backend {
-    /// The name in rows and names of files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sim => "sim",
-            Self::Live => "live",
-        }
-    }
-
-    /// How the files of a trial in this world begin: `trial-003.sim`.
-    pub fn prefix(self, trial: usize) -> String {
-        format!("trial-{trial:03}.{}", self.name())
-    }
-}
+use crate::trial::{Backend, Outcome};
 
 /// In which worlds a run happens; in both, the simulation comes first.
 pub struct Worlds<'a> {

@@ -13,10 +13,11 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Worlds};
+use super::backend::Worlds;
 use super::plan::{Plan, Point, Variant};
 use super::provenance::{Code, Provenance, sha256};
 use crate::measure::{Store, store};
+use crate::trial::Backend;
 
 /// The settings of all trials, as they take effect.
 pub(super) const CONFIGURATION: &str = "configuration.json";

@@ -16,13 +16,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::backend::Backend;
 use super::histories::{self, Files, Kept};
-use crate::cluster::Outcome;
 use crate::deployment::MemberName;
 use crate::history::{ChosenReader, ClientReader, Verdict};
 use crate::measure::rows::{HistoryRow, TrialKey};
 use crate::measure::store;
+use crate::trial::{Backend, Outcome};
 
 /// The table within a results folder.
 pub(super) const TABLE: &str = "histories.csv";

@@ -9,11 +9,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::backend::Backend;
 use crate::command::ClientId;
 use crate::deployment::MemberName;
 use crate::history::{Check, Options, Seen, Verdict, oracle};
 use crate::quorum::NodeId;
+use crate::trial::Backend;
 
 /// The folder of all histories within a results folder.
 const FOLDER: &str = "histories";

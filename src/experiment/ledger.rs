@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Backend, Worlds};
+use super::backend::Worlds;
 use super::configuration::{self, Identity};
 use super::plan::{Plan, Trial};
 use super::provenance::{Provenance, sha256};
 use super::tables::Rows;
 use crate::calibration::Calibration;
 use crate::measure::{Store, store};
+use crate::trial::Backend;
 
 /// The folder of finished trials within a results folder.
 const PARTS: &str = "parts";

@@ -1,10 +1,10 @@
 //! What the probe of a trial says, in rows and in words.
 
-use crate::cluster::{Link, Network, Outcome};
 use crate::measure::rows::{LinkRow, TrialKey};
 use crate::time::Span;
+use crate::trial::{Link, Network, Outcome};
 
-use super::backend::Backend;
+use crate::trial::Backend;
 
 /// How much is known of the network of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,13 +15,13 @@ use std::io::BufReader;
 
 use super::plan::{Plan, Trial};
 use crate::client::Turns;
-use crate::cluster::Outcome;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
 use crate::measure::{Figure, OperationKind, TimelinePoint, Window, timeline};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 use crate::topology::{Links, Site, nearest_first, phase1_span_among, quorum_span_among};
+use crate::trial::Outcome;
 use succession::{Milestones, Succession, Successor};
 use view::{Before, Story, View, Write};
 

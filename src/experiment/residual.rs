@@ -21,10 +21,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::Backend;
 use super::plan::{Plan, Point, Trial};
 use super::tables::Rows;
-use crate::cluster::Probe;
 use crate::deployment::Durability;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
@@ -32,6 +30,7 @@ use crate::paxos::Mode;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::Site;
+use crate::trial::{Backend, Probe};
 use crate::workload::Arrival;
 
 /// What the flag of a disagreement begins with.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::backend::Backend;
 use super::evidence::{self, Table};
 use super::histories::{self, Kept};
 use super::verify::Findings;
 use crate::measure::store;
+use crate::trial::Backend;
 
 /// Why nothing can be checked.
 #[derive(Debug, thiserror::Error)]

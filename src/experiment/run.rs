@@ -13,7 +13,7 @@ use std::time::Duration;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::backend::{self, Backend, Live, Unwritten, Worlds};
+use super::backend::{self, Live, Unwritten, Worlds};
 use super::configuration::{self, Identity, ProfileFile};
 use super::histories;
 use super::ledger::{Ledger, Part};
@@ -25,12 +25,13 @@ use super::tables::{self, Rows};
 use super::verify::{self, Findings};
 use crate::calibration::Calibration;
 use crate::causes::chain;
-use crate::cluster::{self, Interrupt, Outcome, Progress};
+use crate::cluster::{self, Interrupt, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, RecoveryRow, TrialRow};
 use crate::measure::{self, Recording, store, write_log};
 use crate::runtime::machine;
 use crate::sim::Service;
+use crate::trial::{Backend, Outcome};
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]

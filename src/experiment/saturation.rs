@@ -10,13 +10,12 @@
 //! A simulated machine keeps up with whatever it is told it can do; only its clients can offer it
 //! more than that.
 
-use super::backend::Backend;
 use super::plan::Point;
-use crate::cluster::Outcome;
 use crate::deployment::MemberName;
 use crate::measure::is_saturated;
 use crate::runtime::machine::Watched;
 use crate::sim::Service;
+use crate::trial::{Backend, Outcome};
 
 /// A member whose threads waited for a processor for more than this share of the window.
 ///
@@ -124,13 +123,13 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Report, RoleReport};
     use crate::experiment::plan::{Plan, Size};
     use crate::experiment::testing::{GOOD, source};
     use crate::quorum::NodeId;
     use crate::runtime::replica::Report as ReplicaReport;
     use crate::runtime::wan::lateness::TOLERANCE;
     use crate::time::Span;
+    use crate::trial::{Report, RoleReport};
 
     /// A machine with nothing to do, for ten seconds.
     fn quiet() -> Watched {

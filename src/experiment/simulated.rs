@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use super::backend::Unwritten;
-use crate::cluster::{Outcome, Report, RoleReport};
 use crate::deployment::MemberName;
 use crate::protocol::Slot;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Tail;
 use crate::sim;
+use crate::trial::{Outcome, Report, RoleReport};
 
 /// The outcome of a trial; its histories are written to the folder `work`.
 pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, Unwritten> {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::Backend;
 use super::evidence;
 use super::links::{self, Knowledge};
 use super::plan::{Plan, Point, Trial};
@@ -10,7 +9,6 @@ use super::recovery;
 use super::residual::{self, Disagreement};
 use super::saturation;
 use super::verify::Findings;
-use crate::cluster::{Network, Outcome, RoleReport};
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
 use crate::measure::rows::{
@@ -22,6 +20,7 @@ use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::runtime::machine::Watched;
 use crate::time::Span;
+use crate::trial::{Backend, Network, Outcome, RoleReport};
 use crate::workload::Arrival;
 
 /// The outcome of a member that ended without being told to.
@@ -454,7 +453,6 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use crate::client::Report as ClientReport;
-    use crate::cluster::Report;
     use crate::command::ClientId;
     use crate::deployment::{Harm, Struck, Unsynced};
     use crate::experiment::plan::Size;
@@ -462,6 +460,7 @@ mod tests {
     use crate::measure::{Recorder, Recording, Window};
     use crate::runtime::machine::Usage;
     use crate::time::Time;
+    use crate::trial::Report;
 
     fn plan() -> Plan {
         Plan::from_source(&source(GOOD), Size::default()).unwrap()

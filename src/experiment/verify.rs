@@ -2,11 +2,11 @@
 
 use super::evidence::{self, Gaps, Piece};
 use super::histories::{self, Checked};
-use crate::cluster::{Network, Outcome};
 use crate::deployment::MemberName;
 use crate::history::{Verdict, oracle};
 use crate::runtime::storage::Tail;
 use crate::time::Span;
+use crate::trial::{Network, Outcome};
 
 /// A link that is later than this in the median did not have the latency that was asked for.
 const LATE_P50_MAX: Span = Span::from_millis(1);
@@ -179,7 +179,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::cluster::{Link, Report, RoleReport};
     use crate::deployment::{Harm, Struck};
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
     use crate::protocol::Slot;
@@ -188,6 +187,7 @@ mod tests {
     use crate::runtime::wan::EmulationReport;
     use crate::runtime::wan::sabotage::Rule;
     use crate::time::Time;
+    use crate::trial::{Link, Report, RoleReport};
 
     const R0: MemberName = MemberName::Replica(NodeId(0));
     const R1: MemberName = MemberName::Replica(NodeId(1));

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use crate::cluster::Probe;
 use crate::deployment::{Durability, Network, Scheduled};
 use crate::experiment::file::{File, Length};
 use crate::paxos::{Election, Mode, Retention, SendPolicy};
@@ -14,6 +13,7 @@ use crate::runtime::wan::Precision;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::{Floor, Links};
+use crate::trial::Probe;
 use crate::workload::Workload;
 
 use super::error::{Error, Refused};

@@ -2,9 +2,9 @@
 
 use toml::Spanned;
 
-use crate::cluster::Probe;
 use crate::experiment::file;
 use crate::time::Span;
+use crate::trial::Probe;
 
 use super::error::{Error, Refused};
 use super::network::share as share_of;

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cluster::Probe;
 use crate::deployment::{Fault, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
@@ -13,6 +12,7 @@ use crate::quorum::QuorumSystem;
 use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Service};
 use crate::topology::{Floor, Site};
+use crate::trial::Probe;
 use crate::workload::Arrival;
 
 fn plan(source: &Source) -> Plan {

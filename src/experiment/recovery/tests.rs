@@ -1,6 +1,6 @@
 use super::*;
 use crate::cluster::Interrupt;
-use crate::experiment::backend::{self, Backend};
+use crate::experiment::backend;
 use crate::experiment::plan::Size;
 use crate::experiment::testing::source;
 use crate::experiment::{tables, verify};
@@ -8,6 +8,7 @@ use crate::measure::rows::TrialRow;
 use crate::measure::{Milestone, Step};
 use crate::quorum::Family;
 use crate::topology::quorum_span;
+use crate::trial::Backend;
 
 /// A leader under open-loop load; `tables` says what goes wrong.
 fn experiment(protocol: &str, tables: &str) -> String {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::network::Network;
-use super::wire::{Report, RoleReport};
+use super::{Network, Report, RoleReport};
 use crate::client::Report as ClientReport;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::measure::Milestone;

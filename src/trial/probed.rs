@@ -17,7 +17,7 @@
 //! Under load they are awake already, which is quicker, or busy, which is slower: neither belongs to
 //! the network, so it is not taken off the delay but stands in what a latency has beyond its floor.
 
-use super::settings::Probe;
+use super::Probe;
 use crate::deployment::{Deployment, MemberName, site};
 use crate::runtime::probe::Heard;
 use crate::time::Span;
@@ -75,14 +75,14 @@ pub struct Link {
 const RESOLUTION: f64 = 2.0 / 120.0;
 
 /// Every directed link of a deployment, in the order of its members.
-pub(super) fn directions(deployment: &Deployment) -> Vec<(MemberName, MemberName)> {
+pub fn directions(deployment: &Deployment) -> Vec<(MemberName, MemberName)> {
     let members = deployment.members().into_iter();
     members.flat_map(|from| deployment.peers(from).into_iter().map(move |to| (from, to))).collect()
 }
 
 impl Link {
     /// What is asked of the link between two members.
-    pub(super) fn asked(
+    pub fn asked(
         deployment: &Deployment,
         probe: &Probe,
         (from, to): (MemberName, MemberName),
@@ -106,7 +106,7 @@ impl Link {
     }
 
     /// What this path takes by itself, after a probe under the delay as asked.
-    pub(super) fn baseline_of(&self, heard: &Heard) -> Option<Span> {
+    pub fn baseline_of(&self, heard: &Heard) -> Option<Span> {
         heard.is_whole().then(|| (heard.p50 - self.asked_p50).min(BASELINE_MAX))
     }
 
@@ -216,7 +216,7 @@ impl Network {
 
     /// Whether no further attempt can be good: some link was [wrong](Link::is_wrong) in each of the first
     /// [`HOPELESS`].
-    pub(super) fn is_hopeless(&self) -> bool {
+    pub fn is_hopeless(&self) -> bool {
         let is_wrong = |index: usize| {
             self.attempts.iter().all(|links| links.get(index).is_some_and(Link::is_wrong))
         };
