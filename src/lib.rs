@@ -8,7 +8,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`] |
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
 //! | L1 | [`paxos`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`link`] |
@@ -17,10 +17,14 @@
 //! | L6 | [`trial`] |
 //! | L7 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L8 | [`experiment`] |
-//! | L9 | [`cli`] |
+//! | L9 | [`findings`] |
+//! | L10 | [`run`] |
+//! | L11 | [`report`] |
+//! | L12 | [`cli`] |
 
 pub mod causes;
 pub mod command;
+pub mod nearest;
 pub mod protocol;
 pub mod quiet;
 pub mod quorum;
@@ -53,5 +57,11 @@ pub mod cluster;
 pub mod fuzz;
 
 pub mod experiment;
+
+pub mod findings;
+
+pub mod run;
+
+pub mod report;
 
 pub mod cli;

@@ -6,9 +6,9 @@ use std::ops::Range;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::table::{counted, table};
 use super::{Exit, Failure};
 use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, Violation, run_traced};
+use crate::report::table::{counted, table};
 use crate::runtime::machine;
 use crate::sabotage::Rule;
 

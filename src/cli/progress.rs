@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cluster::Progress;
 use crate::experiment::plan::{Plan, Point};
-use crate::experiment::run::Event;
+use crate::run::Event;
 use crate::time::Span;
 use crate::trial::Backend;
 

@@ -16,12 +16,12 @@ use crate::topology::{Floor, Links};
 use crate::trial::Probe;
 use crate::workload::Workload;
 
-use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::load::Patient;
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
 use super::{election, emulation, load, network, outlook, probe, strain, transport, variants};
+use crate::experiment::refusal::{Error, Refused};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);

@@ -1,14 +1,18 @@
-use super::*;
+//! The rows that say what a fault cost, from simulated trials.
+
+use super::worlds;
 use crate::cluster::Interrupt;
-use crate::experiment::backend;
-use crate::experiment::plan::Size;
+use crate::deployment::MemberName;
+use crate::experiment::plan::{Plan, Size};
 use crate::experiment::testing::source;
-use crate::experiment::{tables, verify};
-use crate::measure::rows::TrialRow;
+use crate::findings::rows::Rows;
+use crate::findings::{tables, verify};
+use crate::measure::rows::{TimelineRow, TrialRow};
 use crate::measure::{Milestone, Step};
-use crate::quorum::Family;
-use crate::topology::quorum_span;
-use crate::trial::Backend;
+use crate::quorum::{Family, NodeId, NodeSet};
+use crate::time::Span;
+use crate::topology::{phase1_span_among, quorum_span, quorum_span_among};
+use crate::trial::{Backend, Outcome};
 
 /// A leader under open-loop load; `tables` says what goes wrong.
 fn experiment(protocol: &str, tables: &str) -> String {
@@ -43,12 +47,12 @@ const LED: &str = "{ multi = { leader = \"us-east-1\" } }";
 const CRASH: &str = "[[fault]]\nat = \"2s\"\ncrash = \"us-east-1\"\n";
 
 /// A simulated trial of it, and what else `change` makes of its outcome.
-fn simulated(text: &str, change: impl Fn(&mut Outcome)) -> (Plan, tables::Rows) {
+fn simulated(text: &str, change: impl Fn(&mut Outcome)) -> (Plan, Rows) {
     let plan = Plan::from_source(&source(text), Size::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let trial = plan.trials[0];
     let mut outcome =
-        backend::simulate(&plan, &trial, folder.path(), &Interrupt::never()).unwrap().unwrap();
+        worlds::simulate(&plan, &trial, folder.path(), &Interrupt::never()).unwrap().unwrap();
     change(&mut outcome);
     let members: Vec<MemberName> = outcome.files.keys().copied().collect();
     let findings = verify::verify(&members, &outcome);

@@ -108,7 +108,7 @@ impl Findings {
 }
 
 /// Checks what came of a trial.
-pub(super) fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
+pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     let mut findings = Findings { violations: outcome.violations.clone(), ..Findings::default() };
     findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
     findings.flags.extend(outcome.broken_disk.map(|rule| format!("broken on purpose: {rule}")));

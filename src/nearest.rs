@@ -1,13 +1,30 @@
-//! The name that a misspelt one may have meant.
+//! The known names that a misspelt one may have meant.
 
 /// The known name nearest to `name`, if one is near enough to be worth a question.
-pub(super) fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
+pub fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (distance(name, candidate.as_ref()), candidate.as_ref()))
         .filter(|(distance, candidate)| 3 * distance <= candidate.chars().count().max(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// At most three of `known` that resemble `word`, the nearest first.
+pub fn resembling<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let word = word.to_lowercase();
+    let mut found: Vec<(usize, &str)> = known
+        .into_iter()
+        .filter_map(|name| {
+            let distance = distance(&word, name);
+            // Two letters exchanged, or a third of them wrong, is a slip; more is another name.
+            let slip = distance <= (word.len() / 3).max(2) && distance < word.len();
+            let part = word.len() >= 3 && (name.contains(&word) || word.contains(name));
+            (slip || part).then_some((distance, name))
+        })
+        .collect();
+    found.sort_unstable();
+    found.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// The least number of letters to insert, delete, replace or swap with the next (Damerau 1964, no
@@ -57,7 +74,18 @@ mod tests {
     fn the_distance_counts_insertions_deletions_replacements_and_swaps() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("us-east-1", "us-west-1"), 2);
         assert_eq!(distance("same", "same"), 0);
         assert_eq!(distance("drian", "drain"), 1);
+    }
+
+    #[test]
+    fn a_slip_a_part_and_a_wrong_case_are_recognised_and_a_stranger_is_not() {
+        let known = ["eu-west-1", "us-east-1", "us-east-2", "sa-east-1"];
+        assert_eq!(resembling("us-eats-1", known)[0], "us-east-1");
+        assert_eq!(resembling("us-east", known)[..2], ["us-east-1", "us-east-2"]);
+        assert_eq!(resembling("US-East-1", known)[0], "us-east-1");
+        assert!(resembling("mars", known).is_empty());
+        assert!(resembling("", known).is_empty());
     }
 }

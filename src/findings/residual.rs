@@ -17,13 +17,11 @@
 //! At p99 a queue is always part of it, so there the residual stands in `latency.csv` without a verdict.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-use super::plan::{Plan, Point, Trial};
-use super::tables::Rows;
+use super::rows::{Disagreement, Kind, LeftOut, Rows};
 use crate::deployment::Durability;
+use crate::experiment::plan::{Plan, Point};
+use crate::experiment::trial::Trial;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
 use crate::paxos::Mode;
@@ -32,9 +30,6 @@ use crate::time::Span;
 use crate::topology::Site;
 use crate::trial::{Backend, Probe};
 use crate::workload::Arrival;
-
-/// What the flag of a disagreement begins with.
-pub const FLAG: &str = "floor: ";
 
 /// The share of a floor that a fit and a histogram may be off by.
 pub const SHARE: f64 = 0.01;
@@ -48,42 +43,6 @@ const MOMENTS_MIN: u64 = 400;
 
 /// The simulator's least delay, 100 ns on each hop, and a bucket of the histogram.
 const SIMULATED_LEAST: Span = Span::from_micros(10);
-
-/// A median that is not where its floor says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Disagreement {
-    /// Of the clients in which region.
-    pub client_region: String,
-    /// What is wrong; the gravest is the least.
-    pub kind: Kind,
-    /// The median less its floor.
-    pub residual_ns: i64,
-    /// What the trial counted that a floor leaves out.
-    pub left_out: LeftOut,
-}
-
-/// What is wrong with a median.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Kind {
-    /// It is faster than its network.
-    Impossible,
-    /// It is simulated without any cost, and not its floor.
-    NotTheFloor,
-    /// It is measured, and slower than the host explains.
-    Unexplained,
-}
-
-/// What a trial counted that a floor leaves out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// Slots that another proposer took.
-    pub race_lost_count: u64,
-    /// Messages sent again after a time-out.
-    pub retransmitted_count: u64,
-    /// Delays change faster than a link that keeps its order can deliver: messages wait for slower ones
-    /// that were sent before them.
-    pub waits_for_order: bool,
-}
 
 /// What to expect of a median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,62 +156,6 @@ fn judge(row: &LatencyRow, rule: Rule, probe: &Probe) -> Option<Kind> {
 
 fn share(of: Span) -> Span {
     Span::from_millis_f64(of.as_millis_f64() * SHARE)
-}
-
-impl Kind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Impossible => "impossible",
-            Self::NotTheFloor => "not the floor",
-            Self::Unexplained => "unexplained",
-        }
-    }
-}
-
-impl Disagreement {
-    /// It as a flag of its trial.
-    pub fn flag(&self) -> String {
-        format!("{FLAG}{} {}, {}", self.client_region, self.distance(), self.kind.name())
-    }
-
-    /// What its name means, and where to look next.
-    pub fn advice(&self) -> &'static str {
-        let LeftOut { race_lost_count, retransmitted_count, waits_for_order } = self.left_out;
-        match self.kind {
-            Kind::Impossible => {
-                "impossible on the network asked for: compare the delays in links.csv"
-            }
-            _ if race_lost_count > 0 => {
-                "races were lost, which no floor counts: see race_lost_count"
-            }
-            _ if retransmitted_count > 0 => {
-                "messages were sent again, which no floor counts: see link_drop_count"
-            }
-            Kind::NotTheFloor if waits_for_order => {
-                "not the floor, which draws each delay alone: with so short a `correlation` messages wait \
-                 for slower ones sent before them, as links keep their order; raise `correlation`"
-            }
-            Kind::NotTheFloor => {
-                "not the floor, though only the network takes time: try a lower rate, or `trace` it"
-            }
-            Kind::Unexplained => {
-                "unexplained by the host: see which phase took it in phases.csv, and link_late_ns"
-            }
-        }
-    }
-
-    /// `5.81ms above`.
-    fn distance(&self) -> String {
-        let side = if self.residual_ns < 0 { "below" } else { "above" };
-        format!("{} {side}", Span(self.residual_ns.unsigned_abs()))
-    }
-}
-
-/// What is wrong; [`Disagreement::advice`] says the rest.
-impl fmt::Display for Disagreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 {} its floor, {}", self.distance(), self.kind.name())
-    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::live;
-use super::plan::{Plan, Trial};
+use super::deploy;
 use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
 use crate::paxos::{Ballot, Message, Record, Replica, Scope, Value};
 use crate::protocol::{Envelope, Executed, Note, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -56,7 +57,7 @@ pub enum Error {
 
 /// The diagram of one write of a trial.
 pub fn diagram(plan: &Plan, trial: &Trial, write: Write) -> Result<Trace, Error> {
-    let deployment = live::deployment(plan, trial);
+    let deployment = deploy::deployment(plan, trial);
     let point = plan.point(trial);
     let of = deployment.clone();
     let mut world = World::new(&deployment, &point.sim, move |id| Replica::new(of.config(id)));

@@ -13,9 +13,9 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::backend::Worlds;
-use super::plan::{Plan, Point, Variant};
 use super::provenance::{Code, Provenance, sha256};
+use super::worlds::Worlds;
+use crate::experiment::plan::{Plan, Point, Variant};
 use crate::measure::{Store, store};
 use crate::trial::Backend;
 

@@ -1,9 +1,10 @@
 //! What is wrong with the meaning of an experiment file, where, and what to change.
 
+pub mod sweep;
+
 use std::ops::Range;
 
 use crate::causes::chain;
-use crate::experiment::sweep;
 use crate::quorum;
 use crate::runtime::net::transport;
 use crate::time::Span;

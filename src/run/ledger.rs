@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::backend::Worlds;
 use super::configuration::{self, Identity};
-use super::plan::{Plan, Trial};
 use super::provenance::{Provenance, sha256};
-use super::tables::Rows;
+use super::worlds::Worlds;
 use crate::calibration::Calibration;
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::rows::Rows;
 use crate::measure::{Store, store};
 use crate::trial::Backend;
 

@@ -10,14 +10,14 @@ use comfy_table::Table;
 
 use super::comparison::line_name;
 use super::table::{self, table};
-use crate::experiment::plan::{Plan, Trial};
-use crate::experiment::recovery;
-use crate::experiment::run::Finished;
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::{Finished, recovery};
 use crate::measure::rows::RecoveryRow;
 use crate::trial::Backend;
 
 /// What the columns of the tables mean.
-pub(super) fn legend() -> String {
+pub fn legend() -> String {
     table::legend(
         "medians over the trials in ms, with the least and the greatest; detect: strike to the new \
          leader's suspicion; elect: to its last campaign; phase 1: beside the least it can be (R_q1); \
@@ -38,7 +38,7 @@ type Lines<'a, K> = BTreeMap<K, Vec<&'a RecoveryRow>>;
 
 /// What replicas did, a line for every variant and fault, and what clients saw, a line for each of their
 /// regions too; `None` if no fault struck.
-pub(super) fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
+pub fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
     let mut clients: Lines<'_, (Group, Option<usize>)> = BTreeMap::new();
     let mut replicas: Lines<'_, Group> = BTreeMap::new();
     for (group, row) in rows(finished) {
@@ -82,7 +82,7 @@ pub(super) fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
 
 /// Where clients waited longer than the recovery took, a line for each variant and fault, about the region
 /// that waited longest.
-pub(super) fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     let mut groups: Lines<'_, Group> = BTreeMap::new();
     for (group, row) in rows(finished) {
         groups.entry(group).or_default().push(row);
@@ -104,7 +104,7 @@ pub(super) fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
 }
 
 /// What did not recover, a line for each variant and fault.
-pub(super) fn unrecovered(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn unrecovered(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     let mut trials: BTreeMap<Group, BTreeSet<u32>> = BTreeMap::new();
     let mut lost: BTreeMap<Group, Vec<&RecoveryRow>> = BTreeMap::new();
     for (group, row) in rows(finished) {

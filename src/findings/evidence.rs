@@ -98,7 +98,7 @@ fn named(sentences: &[&str]) -> Option<String> {
 }
 
 /// Reads every file through.
-pub(super) fn read(files: &Files) -> Vec<Piece> {
+pub fn read(files: &Files) -> Vec<Piece> {
     let starts = |(member, paths): (&MemberName, &Vec<PathBuf>)| {
         let member = *member;
         let piece = |(index, path): (usize, &PathBuf)| {
@@ -205,20 +205,21 @@ pub(super) fn unfinished(members: &[MemberName], outcome: &Outcome, files: &[Pie
 
 /// What `histories.csv` of a results folder says.
 #[derive(Debug)]
-pub(super) struct Table {
+pub struct Table {
     /// `None` if there is no such table.
     rows: Option<Vec<HistoryRow>>,
 }
 
 impl Table {
-    pub(super) fn open(results: &Path) -> Result<Self, store::Error> {
+    /// The table of a results folder.
+    pub fn open(results: &Path) -> Result<Self, store::Error> {
         let path = results.join(TABLE);
         let rows = path.exists().then(|| store::read_csv(&path)).transpose()?;
         Ok(Self { rows })
     }
 
     /// What differs between the files of a trial and what the run left.
-    pub(super) fn gaps(&self, kept: &Kept, files: &[Piece]) -> Gaps {
+    pub fn gaps(&self, kept: &Kept, files: &[Piece]) -> Gaps {
         let is_of = |row: &&HistoryRow| {
             row.trial as usize == kept.trial && row.backend == kept.backend.name()
         };

@@ -13,9 +13,10 @@ mod view;
 use std::fs::File;
 use std::io::BufReader;
 
-use super::plan::{Plan, Trial};
 use crate::client::Turns;
 use crate::deployment::{Harm, MemberName, Struck};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
 use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
 use crate::measure::{Figure, OperationKind, TimelinePoint, Window, timeline};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -361,6 +362,3 @@ struct Bin {
 fn ns(span: Option<Span>) -> Option<u64> {
     span.map(|span| span.0)
 }
-
-#[cfg(test)]
-mod tests;

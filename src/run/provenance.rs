@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::file::Source;
+use crate::experiment::file::Source;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
 

@@ -5,7 +5,7 @@ use comfy_table::Table;
 use super::comparison::{has_reads, line_name, merged};
 use super::table::{figure, milliseconds, table};
 use crate::experiment::plan::Plan;
-use crate::experiment::run::Finished;
+use crate::findings::Finished;
 use crate::measure::{Figure, Latencies, OperationKind};
 use crate::topology::Floor;
 use crate::trial::Backend;
@@ -14,7 +14,7 @@ use crate::trial::Backend;
 const NEAR: f64 = 0.05;
 
 /// One line for every point, variant, client region and kind of operation that ran in both worlds.
-pub(super) fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
+pub fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
     let kinds: &[OperationKind] =
         if has_reads(finished) { &OperationKind::ALL } else { &[OperationKind::Write] };
     let mut rows = Vec::new();

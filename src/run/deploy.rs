@@ -1,7 +1,8 @@
 //! From a trial of the plan to what the cluster deploys.
 
-use super::plan::{Plan, Trial};
 use crate::deployment::Deployment;
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
 
 /// What `trial` deploys.
 pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::experiment::run::Finished;
+use crate::findings::Finished;
 use crate::measure::rows::TrialRow;
 
 /// `histories of 3 trials: clients linearizable; logs agree 2, incomplete 1`; `None` if nothing was
 /// checked.
-pub(super) fn judged(finished: &[Finished]) -> Option<String> {
+pub fn judged(finished: &[Finished]) -> Option<String> {
     line(&finished.iter().map(|ended| &ended.row).collect::<Vec<_>>())
 }
 

@@ -1,15 +1,25 @@
 //! What came of a simulated trial, in the words of a live one.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::backend::Unwritten;
 use crate::deployment::MemberName;
 use crate::protocol::Slot;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Tail;
 use crate::sim;
 use crate::trial::{Outcome, Report, RoleReport};
+
+/// Why the outcome of a simulated trial could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct Unwritten {
+    /// Which file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
 
 /// The outcome of a trial; its histories are written to the folder `work`.
 pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, Unwritten> {

@@ -113,7 +113,7 @@ fn open(files: &Files, member: MemberName) -> Result<Vec<Box<dyn Read>>, Unreada
 }
 
 /// The name of a member's history in a results folder.
-pub(super) fn name(trial: usize, backend: Backend, member: MemberName, start: usize) -> String {
+pub fn name(trial: usize, backend: Backend, member: MemberName, start: usize) -> String {
     format!("{FOLDER}/{}/{}", backend.prefix(trial), base(member, start))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn base(member: MemberName, start: usize) -> String {
 }
 
 /// The folder of the histories of one trial.
-pub(super) fn folder(results: &Path, trial: usize, backend: Backend) -> PathBuf {
+pub fn folder(results: &Path, trial: usize, backend: Backend) -> PathBuf {
     results.join(FOLDER).join(backend.prefix(trial))
 }
 
@@ -200,7 +200,7 @@ impl Kept {
     }
 
     /// Every member of the trial: those that left a file, and so many replicas and clients at least.
-    pub(super) fn members(&self, replica_count: usize, client_count: usize) -> Vec<MemberName> {
+    pub fn members(&self, replica_count: usize, client_count: usize) -> Vec<MemberName> {
         let replicas = (0..=u8::MAX).take(replica_count).map(|id| MemberName::Replica(NodeId(id)));
         let clients = (0..=u32::MAX).take(client_count).map(|id| MemberName::Client(ClientId(id)));
         let mut members: Vec<MemberName> =

@@ -1,9 +1,29 @@
-//! The main job: every trial of a plan in each of its worlds, checked, and written down as it ends.
+//! A plan carried out: every trial in each of its worlds, checked, and written down as it ends.
 //!
 //! Simulated trials run side by side on as many threads as they are given; live ones one after the
 //! other, in the order of the plan, with the machine to themselves.
 //! Whatever ends the run early, the trials that finished are on disk, the manifest says how it ended,
 //! and the run can be resumed.
+//!
+//! | file | content |
+//! |---|---|
+//! | [`worlds`], `deploy`, [`simulated`] | runs one trial in virtual time or on real replicas |
+//! | [`ledger`] | keeps every trial that is finished |
+//! | [`configuration`] | what a run was made of, and whether another one is the same |
+//! | [`provenance`] | the code, the machine and the day, for whoever doubts the numbers |
+//! | [`review`] | checks the histories of a results folder again |
+//! | [`diagram`] | draws one write of a simulated trial |
+
+pub mod configuration;
+mod deploy;
+pub mod diagram;
+pub mod ledger;
+pub mod provenance;
+#[cfg(test)]
+mod recovery_tests;
+pub mod review;
+pub mod simulated;
+pub mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -13,25 +33,24 @@ use std::time::Duration;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use super::backend::{self, Live, Unwritten, Worlds};
-use super::configuration::{self, Identity, ProfileFile};
-use super::histories;
-use super::ledger::{Ledger, Part};
-use super::plan::{Plan, Trial};
-use super::provenance::{self, Provenance};
-use super::residual::Disagreement;
-pub use super::tables::Measured;
-use super::tables::{self, Rows};
-use super::verify::{self, Findings};
 use crate::calibration::Calibration;
 use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Progress};
 use crate::deployment::MemberName;
-use crate::measure::rows::{self, RecoveryRow, TrialRow};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::rows::Rows;
+use crate::findings::{Findings, Finished, histories, tables, verify};
+use crate::measure::rows;
 use crate::measure::{self, Recording, store, write_log};
 use crate::runtime::machine;
 use crate::sim::Service;
 use crate::trial::{Backend, Outcome};
+use configuration::{Identity, ProfileFile};
+use ledger::{Ledger, Part};
+use provenance::Provenance;
+use simulated::Unwritten;
+use worlds::{Live, Worlds};
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]
@@ -81,29 +100,6 @@ pub enum Event<'a> {
     Stage(&'a Trial, Progress),
     /// A trial ended.
     Ended(&'a Finished),
-}
-
-/// One finished trial, as the comparison wants it.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Which trial of the plan.
-    pub trial: Trial,
-    /// Where it ran.
-    pub backend: Backend,
-    /// Its row.
-    pub row: TrialRow,
-    /// What was measured, by client region; nothing if the trial is invalid.
-    pub measured: Vec<Measured>,
-    /// Medians that are not where their floors say.
-    pub disagreements: Vec<Disagreement>,
-    /// What its faults cost, for each client region.
-    pub recovery: Vec<RecoveryRow>,
-    /// Attempts of the probe that found every link as asked, and all of them; none without a probe.
-    pub probes: Option<(u32, u32)>,
-    /// Violations of safety, as sentences.
-    pub violations: Vec<String>,
-    /// Other reasons why the numbers cannot be believed, as sentences.
-    pub unfit: Vec<String>,
 }
 
 /// How a run ended.
@@ -272,7 +268,7 @@ impl Work<'_> {
             open.par_iter().try_for_each(|trial| {
                 self.check_interrupt(trial)?;
                 let folder = self.work_folder(trial, Backend::Sim);
-                let outcome = backend::simulate(self.plan, trial, &folder, &self.interrupt)?;
+                let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
                 let outcome =
                     outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
                 let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
@@ -449,7 +445,7 @@ fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
 
 /// Every member of a trial, replicas first.
 fn members(plan: &Plan, trial: &Trial) -> Vec<MemberName> {
-    super::live::deployment(plan, trial).members()
+    deploy::deployment(plan, trial).members()
 }
 
 /// Each once, in order.

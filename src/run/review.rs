@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::evidence::{self, Table};
-use super::histories::{self, Kept};
-use super::verify::Findings;
+use crate::findings::evidence::{self, Table};
+use crate::findings::histories::{self, Kept};
+use crate::findings::verify::Findings;
 use crate::measure::store;
 use crate::trial::Backend;
 

@@ -10,8 +10,8 @@
 //! A simulated machine keeps up with whatever it is told it can do; only its clients can offer it
 //! more than that.
 
-use super::plan::Point;
 use crate::deployment::MemberName;
+use crate::experiment::plan::Point;
 use crate::measure::is_saturated;
 use crate::runtime::machine::Watched;
 use crate::sim::Service;

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Table;
 
 use super::table::{self, figure, milliseconds, over, table};
-use crate::experiment::plan::{Plan, Trial};
-use crate::experiment::residual::Disagreement;
-use crate::experiment::run::{Finished, Measured};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::Finished;
+use crate::findings::rows::{Disagreement, Measured};
 use crate::measure::{Figure, Latencies, OperationKind};
 use crate::quorum::Family;
 use crate::trial::Backend;
@@ -17,7 +18,7 @@ use crate::trial::Backend;
 /// The comparison of all finished trials.
 ///
 /// Histograms of the repeats are merged; percentiles are never averaged.
-pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
+pub fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
     let mut groups: BTreeMap<_, Vec<&Finished>> = BTreeMap::new();
     for ended in finished {
         let Trial { point, variant, .. } = ended.trial;
@@ -52,7 +53,7 @@ pub(super) fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
 const OPERATION: usize = 3;
 
 /// Whether any trial read: else every latency is of a write.
-pub(super) fn has_reads(finished: &[Finished]) -> bool {
+pub fn has_reads(finished: &[Finished]) -> bool {
     let mut kinds = measured(finished).flat_map(|measured| &measured.latencies);
     kinds.any(|(operation, _)| *operation == OperationKind::Read)
 }
@@ -62,7 +63,7 @@ fn measured(finished: &[Finished]) -> impl Iterator<Item = &Measured> {
 }
 
 /// What the columns of the comparison mean, and the marks that are in it.
-pub(super) fn legend(finished: &[Finished]) -> String {
+pub fn legend(finished: &[Finished]) -> String {
     let mut latencies = measured(finished).flat_map(|measured| &measured.latencies);
     let whose = if has_reads(finished) { "latencies" } else { "latencies of writes" };
     let mut text = format!(
@@ -88,7 +89,7 @@ pub(super) fn legend(finished: &[Finished]) -> String {
 
 /// What disagrees with the floors: a line for each variant and client region, about the gravest of its
 /// trials, and then once what to make of it.
-pub(super) fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
     let mut trial_counts: BTreeMap<_, usize> = BTreeMap::new();
     let mut groups: BTreeMap<_, Vec<&Disagreement>> = BTreeMap::new();
     for ended in finished.iter().filter(|ended| ended.row.valid) {
@@ -197,7 +198,7 @@ fn validity(valid: &[&Finished], count: usize) -> String {
 /// The operations of one kind of one client in all these trials, and the median of each trial.
 ///
 /// As an open loop would have measured them, those that omit a pause are corrected.
-pub(super) fn merged<'a>(
+pub fn merged<'a>(
     valid: impl Iterator<Item = &'a Finished>,
     client: usize,
     operation: OperationKind,
@@ -217,7 +218,7 @@ pub(super) fn merged<'a>(
 }
 
 /// What a line is called: the variant, and the point if something is swept.
-pub(super) fn line_name(variant: &str, label: &str) -> String {
+pub fn line_name(variant: &str, label: &str) -> String {
     match label {
         "" => variant.to_owned(),
         label => format!("{variant} {label}"),
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
     use crate::experiment::file::Source;
     use crate::experiment::plan::Size;
-    use crate::experiment::residual::{Kind, LeftOut};
+    use crate::findings::rows::{Kind, LeftOut};
     use crate::measure::Omission;
     use crate::measure::rows::TrialRow;
     use crate::time::Span;

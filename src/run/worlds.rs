@@ -3,14 +3,15 @@
 //! Both answer with the same [`Outcome`], so the check, the rows and the tables know nothing of where
 //! a trial ran.
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::plan::{Plan, Trial};
-use super::{live, simulated};
+use super::simulated::Unwritten;
+use super::{deploy, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Progress, Settings, Timeouts};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
@@ -84,7 +85,7 @@ impl Live<'_> {
         interrupt: &Interrupt,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Outcome, cluster::Error> {
-        let deployment = live::deployment(plan, trial);
+        let deployment = deploy::deployment(plan, trial);
         let settings = Settings {
             listen: self.listen,
             folder: work,
@@ -104,16 +105,6 @@ pub fn check_host(plan: &Plan) -> Result<(), namespace::Error> {
     plan.points.iter().try_for_each(|point| carrier::check(&point.transport))
 }
 
-/// Why the outcome of a simulated trial could not be kept.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-pub struct Unwritten {
-    /// Which file.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
 /// Runs one trial in virtual time; its histories are written to `work`. Nothing came of it if the user
 /// wants no more.
 pub(super) fn simulate(
@@ -122,7 +113,7 @@ pub(super) fn simulate(
     work: &Path,
     interrupt: &Interrupt,
 ) -> Result<Option<Outcome>, Unwritten> {
-    let deployment = live::deployment(plan, trial);
+    let deployment = deploy::deployment(plan, trial);
     let settings = &plan.point(trial).sim;
     let ended = sim::run_trial_unless(&deployment, settings, &|| interrupt.is_asked());
     ended.map(|outcome| simulated::outcome(outcome, work)).transpose()

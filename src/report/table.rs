@@ -15,7 +15,7 @@ const TEXT_WIDTH: usize = 78;
 const TABLE_WIDTH: usize = 100;
 
 /// A table of these rows; columns in `right` hold numbers and stand to the right.
-pub(super) fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> Table {
+pub fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table.load_preset(HEADER_LINE).set_header(header).add_rows(rows);
     for column in right {
@@ -27,7 +27,7 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> T
 }
 
 /// Nanoseconds as milliseconds, with as many digits as tell one figure from the next.
-pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
+pub fn milliseconds(nanoseconds: Option<u64>) -> String {
     match nanoseconds {
         None => "-".into(),
         Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
@@ -37,7 +37,7 @@ pub(super) fn milliseconds(nanoseconds: Option<u64>) -> String {
 }
 
 /// A figure in milliseconds; `>` before one of which only that it is more is known.
-pub(super) fn figure(figure: Option<Figure>) -> String {
+pub fn figure(figure: Option<Figure>) -> String {
     match figure {
         None => "-".into(),
         Some(Figure::Known(span)) => milliseconds(Some(span.0)),
@@ -46,7 +46,7 @@ pub(super) fn figure(figure: Option<Figure>) -> String {
 }
 
 /// How far a figure is above a floor, in milliseconds.
-pub(super) fn over(figure: Option<Figure>, floor: Span) -> String {
+pub fn over(figure: Option<Figure>, floor: Span) -> String {
     let signed = |span: Span| {
         let ms = span.as_millis_f64() - floor.as_millis_f64();
         if ms.abs() < 1000.0 { format!("{ms:+.2}") } else { format!("{ms:+.0}") }
@@ -59,12 +59,12 @@ pub(super) fn over(figure: Option<Figure>, floor: Span) -> String {
 }
 
 /// What stands below a table, folded between words to the width that a table should have at most.
-pub(super) fn legend(text: &str) -> String {
+pub fn legend(text: &str) -> String {
     fold_to(TABLE_WIDTH, text, 0)
 }
 
 /// Running text, folded between words; the lines after the first are indented like it.
-pub(super) fn fold(text: &str, indent: usize) -> String {
+pub fn fold(text: &str, indent: usize) -> String {
     fold_to(TEXT_WIDTH, text, indent)
 }
 
@@ -88,7 +88,7 @@ fn fold_to(most: usize, text: &str, indent: usize) -> String {
 }
 
 /// `1 variant`, `3 variants`.
-pub(super) fn counted(count: usize, thing: &str) -> String {
+pub fn counted(count: usize, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }

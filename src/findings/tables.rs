@@ -1,19 +1,18 @@
 //! The rows of one trial, made from what its members reported.
 
-use serde::{Deserialize, Serialize};
-
 use super::evidence;
 use super::links::{self, Knowledge};
-use super::plan::{Plan, Point, Trial};
 use super::recovery;
-use super::residual::{self, Disagreement};
+use super::residual;
+use super::rows::{Measured, Rows};
 use super::saturation;
 use super::verify::Findings;
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
+use crate::experiment::plan::{Plan, Point};
+use crate::experiment::trial::Trial;
 use crate::measure::rows::{
-    HistoryRow, LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow,
-    TrialKey, TrialRow,
+    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
@@ -24,49 +23,10 @@ use crate::trial::{Backend, Network, Outcome, RoleReport};
 use crate::workload::Arrival;
 
 /// The outcome of a member that ended without being told to.
-pub(super) const LOST: &str = "lost";
-
-/// Every row of one trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Rows {
-    pub(super) trial: TrialRow,
-    pub(super) latency: Vec<LatencyRow>,
-    pub(super) phases: Vec<PhaseRow>,
-    pub(super) percentiles: Vec<PercentileRow>,
-    pub(super) timeline: Vec<TimelineRow>,
-    pub(super) members: Vec<MemberRow>,
-    pub(super) links: Vec<LinkRow>,
-    pub(super) recovery: Vec<RecoveryRow>,
-    /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
-    pub(super) probes: Option<(u32, u32)>,
-    pub(super) histories: Vec<HistoryRow>,
-    /// By client region: what is merged for the comparison.
-    pub(super) measured: Vec<Measured>,
-    /// Medians that are not where their floors say.
-    pub(super) disagreements: Vec<Disagreement>,
-}
-
-/// What the clients of one region measured in one trial.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Measured {
-    /// The kinds of operations that there were, each with its latencies.
-    pub latencies: Vec<(OperationKind, Latencies)>,
-    /// The pause of a closed loop that they do not show.
-    pub omission: Option<Omission>,
-}
-
-impl Measured {
-    /// The latencies of one kind as an open loop would have measured them, if the closed loop omits a pause:
-    /// operations of all kinds waited for it.
-    pub fn as_open_loop(&self, of_kind: &Latencies) -> Option<Latencies> {
-        let omission = self.omission?;
-        let all: Latencies = self.latencies.iter().map(|(_, latencies)| latencies).collect();
-        Some(of_kind.corrected(&all, omission.interval))
-    }
-}
+pub const LOST: &str = "lost";
 
 /// The rows of a trial; one whose findings are bad has no numbers.
-pub(super) fn rows(
+pub fn rows(
     plan: &Plan,
     trial: &Trial,
     backend: Backend,
