@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use flexpaxos::calibration::delay_line::{Exactness, Load, measure};
-use flexpaxos::runtime::host::HostTimes;
-use flexpaxos::runtime::net::Precision;
+use flexpaxos::runtime::machine::cores::HostTimes;
+use flexpaxos::runtime::wan::Precision;
 use flexpaxos::time::Span;
 
 struct Arguments {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use flexpaxos::runtime::net::{
-    Authority, Emulation, Endpoint, Links, Precision, Releaser, Transport, bind,
-};
+use flexpaxos::runtime::net::{Authority, Endpoint, Transport, bind};
+use flexpaxos::runtime::wan::{Emulation, Links, Precision, Releaser};
 use flexpaxos::time::Span;
 use flexpaxos::topology::Delay;
 use quinn::{Connection, RecvStream, SendStream};

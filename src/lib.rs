@@ -8,18 +8,23 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`] |
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
 //! | L1 | [`paxos`], [`driver`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`link`] |
 //! | L4 | [`deployment`], [`client`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
-//! | L6 | [`cluster`], [`fuzz`], [`calibration`] |
-//! | L7 | [`experiment`] |
-//! | L8 | [`cli`] |
+//! | L6 | [`trial`] |
+//! | L7 | [`cluster`], [`fuzz`], [`calibration`] |
+//! | L8 | [`experiment`] |
+//! | L9 | [`findings`] |
+//! | L10 | [`run`] |
+//! | L11 | [`report`] |
+//! | L12 | [`cli`] |
 
 pub mod causes;
 pub mod command;
+pub mod nearest;
 pub mod protocol;
 pub mod quiet;
 pub mod quorum;
@@ -45,10 +50,18 @@ pub mod check;
 pub mod runtime;
 pub mod sim;
 
+pub mod trial;
+
 pub mod calibration;
 pub mod cluster;
 pub mod fuzz;
 
 pub mod experiment;
+
+pub mod findings;
+
+pub mod run;
+
+pub mod report;
 
 pub mod cli;

@@ -14,8 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::measure::Latencies;
-use crate::runtime::net::{Bare, Emulation, EmulationReport, Links, Precision, Releaser, bare};
-use crate::runtime::{clock, host};
+use crate::runtime::clock;
+use crate::runtime::machine::cores;
+use crate::runtime::wan::{Bare, Emulation, EmulationReport, Links, Precision, Releaser, bare};
 use crate::time::{Span, Time};
 use crate::topology::Delay;
 
@@ -131,7 +132,7 @@ fn receive(socket: &UdpSocket, load: Load) -> Arrivals {
 
 /// How long releasing threads of this process have been on a processor.
 fn releasing_time() -> Option<Span> {
-    let threads = host::threads()?;
+    let threads = cores::threads()?;
     let releasers = threads.values().filter(|thread| thread.name == "link-releaser");
     Some(releasers.map(|thread| thread.ran).fold(Span::ZERO, |sum, ran| sum + ran))
 }

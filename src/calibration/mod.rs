@@ -28,9 +28,10 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::Latencies;
-use crate::runtime::awake::Awake;
+use crate::runtime::clock;
 use crate::runtime::interrupt::Interrupt;
-use crate::runtime::{clock, host};
+use crate::runtime::machine::awake::Awake;
+use crate::runtime::machine::cores;
 use crate::time::Span;
 use bound::{Begin, STAGE_MAX, bounded};
 
@@ -185,7 +186,7 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
     // As in a trial.
     let _awake = Awake::keep();
     let start = clock::now();
-    let (threads, host) = (host::threads(), host::HostTimes::now());
+    let (threads, host) = (cores::threads(), cores::HostTimes::now());
     begin.stage("timers")?;
     let (releaser, scheduling) = timers::releaser(length)?;
     let timers = Timers {
@@ -212,9 +213,10 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
     let (cipher, step_ns) = (processor::cipher(length), processor::arithmetic(length));
     begin.stage("noise")?;
     let gaps = processor::gaps(length);
-    let shares = host.zip(host::HostTimes::now()).and_then(|(before, now)| now.since(before));
-    let waited =
-        threads.zip(host::threads()).map(|(before, after)| host::waited_between(&before, &after).0);
+    let shares = host.zip(cores::HostTimes::now()).and_then(|(before, now)| now.since(before));
+    let waited = threads
+        .zip(cores::threads())
+        .map(|(before, after)| cores::waited_between(&before, &after).0);
     let noise = Noise {
         over_ns: clock::now().since(start).0,
         run_queue_ns: waited,

@@ -8,7 +8,7 @@ use super::{Error, Quantiles, event_loop};
 use crate::measure::Latencies;
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock;
-use crate::runtime::net::Precision;
+use crate::runtime::wan::Precision;
 use crate::time::Span;
 
 /// The distance of the instants waited for: far enough that a thread goes to sleep between.

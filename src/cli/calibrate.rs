@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::table::table;
 use super::{Exit, Failure};
 use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
 use crate::cluster::Interrupt;
+use crate::report::table::table;
 use crate::sim::Service;
 use crate::time::Span;
 

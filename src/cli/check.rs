@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::table::{counted, table};
 use super::{Exit, Failure};
 use crate::check::{Claim, Counterexample, Happening, Outcome, Preset, Search};
+use crate::report::table::{counted, table};
 use crate::sabotage::Rule;
 
 /// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
@@ -230,7 +230,7 @@ fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     writeln!(out, "\nrules to break:")?;
     for rule in Rule::ALL {
-        let story = super::table::fold(rule.story(), 30);
+        let story = crate::report::table::fold(rule.story(), 30);
         writeln!(out, "  {:<28}{story}", rule.name())?;
     }
     writeln!(out, "\nproperties:")?;

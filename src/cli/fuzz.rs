@@ -6,10 +6,10 @@ use std::ops::Range;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::table::{counted, table};
 use super::{Exit, Failure};
-use crate::cluster;
 use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, Violation, run_traced};
+use crate::report::table::{counted, table};
+use crate::runtime::machine;
 use crate::sabotage::Rule;
 
 /// So many violations are printed; all are counted.
@@ -78,7 +78,7 @@ impl Fuzz {
         }
         let interrupt = super::interrupt()?;
         let bar = self.bar();
-        let cpu_before = cluster::cpu_s();
+        let cpu_before = machine::cpu_s();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let search = Search {
             seeds: self.seeds.clone(),
@@ -90,7 +90,7 @@ impl Fuzz {
             bar.set_position(done_count);
             interrupt.is_asked()
         });
-        let cpu_s = cpu_before.zip(cluster::cpu_s()).map(|(before, after)| after - before);
+        let cpu_s = cpu_before.zip(machine::cpu_s()).map(|(before, after)| after - before);
         let wall_s = bar.elapsed().as_secs_f64();
         bar.finish_and_clear();
         let found =

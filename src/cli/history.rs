@@ -9,11 +9,11 @@ use clap::{Args, ValueEnum};
 
 use super::{Exit, Failure};
 use crate::deployment::MemberName;
-use crate::experiment::backend::Backend;
-use crate::experiment::evidence;
-use crate::experiment::histories::{self, Kept};
+use crate::findings::evidence;
+use crate::findings::histories::{self, Kept};
 use crate::history::json::{JsonError, write_client, write_cut, write_replica};
 use crate::history::{ChosenReader, ClientReader, Error, edn, operations};
+use crate::trial::Backend;
 
 /// Prints what clients saw and replicas executed in a trial, one event a line.
 #[derive(Debug, Args)]

@@ -7,14 +7,11 @@
 mod agent;
 mod calibrate;
 mod check;
-mod comparison;
 mod completions;
-mod failover;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
 mod fuzz;
 mod history;
-mod judged;
 mod man;
 mod output;
 pub use output::Output;
@@ -23,8 +20,6 @@ mod profiles;
 mod progress;
 mod quorums;
 mod run;
-mod side_by_side;
-mod table;
 mod trace;
 mod verify;
 
@@ -36,7 +31,7 @@ use clap::{Parser, Subcommand};
 use crate::cluster::Interrupt;
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, Size};
-use crate::experiment::provenance;
+use crate::run::provenance;
 
 /// A research benchmarking harness for Flexible Paxos.
 ///

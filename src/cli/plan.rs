@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::table::{counted, fold, table};
 use super::{Exit, Failure};
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::Family;
+use crate::report::table::{counted, fold, table};
 use crate::time::Span;
 use crate::topology::Floor;
 

@@ -6,9 +6,9 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::table::{fold, table};
 use super::{Exit, Failure};
 use crate::causes::chain;
+use crate::report::table::{fold, table};
 use crate::time::Span;
 use crate::topology::{Error, Misses, Profile};
 

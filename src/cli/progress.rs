@@ -8,10 +8,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cluster::Progress;
-use crate::experiment::backend::Backend;
 use crate::experiment::plan::{Plan, Point};
-use crate::experiment::run::Event;
+use crate::run::Event;
 use crate::time::Span;
+use crate::trial::Backend;
 
 /// Joining, connecting and collecting take about so long.
 const AROUND: Span = Span::from_millis(2_000);

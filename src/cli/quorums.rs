@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::table::{fold, table};
 use super::{Exit, Failure};
 use crate::experiment::plan::Plan;
 use crate::quorum::analysis::{ENUMERABLE, minimal_count, minimal_quorums, resilience};
 use crate::quorum::{Family, NodeSet, QuorumSystem};
+use crate::report::table::{fold, table};
 
 /// Judges quorum systems: their minimal quorums, whether they meet, what they survive.
 ///

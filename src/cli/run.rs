@@ -10,27 +10,26 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::calibrate;
-use super::comparison::{comparison, disagreements, legend};
-use super::failover;
-use super::judged::judged;
 use super::progress::Teller;
-use super::side_by_side::side_by_side;
 use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
-use crate::experiment::backend::{self, Live, Worlds};
 use crate::experiment::file::Source;
-use crate::experiment::ledger::{self, Ledger};
 use crate::experiment::plan::Plan;
-use crate::experiment::provenance::Provenance;
-use crate::experiment::recovery;
-use crate::experiment::residual;
-use crate::experiment::run::{self as experiment, Finished, Simulation};
-use crate::experiment::verify::INCOMPLETE;
+use crate::findings::verify::INCOMPLETE;
+use crate::findings::{Finished, recovery, rows};
 use crate::measure::rows::TrialRow;
 use crate::measure::{Store, store};
-use crate::runtime::net::sabotage::Rule;
+use crate::report::comparison::{comparison, disagreements, legend};
+use crate::report::failover;
+use crate::report::judged::judged;
+use crate::report::side_by_side::side_by_side;
+use crate::run::ledger::{self, Ledger};
+use crate::run::provenance::Provenance;
+use crate::run::worlds::{self, Live, Worlds};
+use crate::run::{self, Simulation};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///
@@ -157,7 +156,7 @@ impl Run {
         }
         if self.backend != Choice::Sim {
             let help = "nothing was started; `--backend sim` needs no network at all";
-            backend::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
+            worlds::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
         for warning in plan.warnings() {
             eprintln!("warning: {warning}");
@@ -191,7 +190,7 @@ impl Run {
             ledger.keep_calibration(calibration).map_err(|error| unusable(&error))?;
         }
         let teller = Teller::new(&plan, &backends, self.quiet);
-        let run = experiment::Run { plan: &plan, provenance, ledger, worlds, interrupt };
+        let run = run::Run { plan: &plan, provenance, ledger, worlds, interrupt };
         let summary = run.run(&|event| teller.tell(event));
         teller.finish();
         if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
@@ -312,7 +311,7 @@ fn simulated(simulation: Simulation) -> String {
 fn conclude(
     plan: &Plan,
     backend: Choice,
-    summary: experiment::Summary,
+    summary: run::Summary,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let finished = &summary.finished;
@@ -391,7 +390,7 @@ fn conclude(
 
 /// How often the probe found every link as asked; nothing where no link was probed.
 fn probed(finished: &[Finished]) -> Option<String> {
-    let (good, all) = experiment::probe_attempts(finished);
+    let (good, all) = run::probe_attempts(finished);
     let percent = f64::from(good) / f64::from(all.max(1)) * 100.0;
     (all > 0).then(|| {
         format!("probe: {good} of {all} attempts found all links as asked ({percent:.0} %)")
@@ -405,7 +404,7 @@ fn flags(row: &TrialRow) -> impl Iterator<Item = &str> {
 
 /// The flags of a trial that have no line of their own.
 fn notes(row: &TrialRow) -> String {
-    let with_line = [residual::FLAG, recovery::FLAG, INCOMPLETE];
+    let with_line = [rows::FLAG, recovery::FLAG, INCOMPLETE];
     let has_line = |flag: &&str| with_line.iter().any(|start| flag.starts_with(start));
     flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join("; ")
 }
@@ -429,10 +428,10 @@ fn unusable(error: &ledger::Error) -> Failure {
 }
 
 /// Why a run ended early, and what is left of it.
-fn stopped(error: &experiment::Error, finished: usize, planned: usize) -> Failure {
+fn stopped(error: &run::Error, finished: usize, planned: usize) -> Failure {
     let kept = format!("{finished} of {planned} trials are finished and on disk");
     let (exit, help) = match error {
-        experiment::Error::Trial { source, .. } => match **source {
+        run::Error::Trial { source, .. } => match **source {
             cluster::Error::NeverJoined { .. } => {
                 (Exit::NeverJoined, "agent.log in the folder of each that is named says why")
             }
@@ -449,7 +448,7 @@ fn stopped(error: &experiment::Error, finished: usize, planned: usize) -> Failur
             cluster::Error::File { .. } => (Exit::World, "then go on with --resume"),
             _ => (Exit::World, "go on with --resume when that is mended"),
         },
-        experiment::Error::Threads(_) => (Exit::World, "go on with --resume and fewer --threads"),
+        run::Error::Threads(_) => (Exit::World, "go on with --resume and fewer --threads"),
         _ => (Exit::World, "make room, then go on with --resume"),
     };
     Failure { exit, ..Failure::world(error, format!("{kept}; {help}")) }
@@ -464,8 +463,7 @@ mod tests {
     use crate::time::Span;
 
     fn exit(source: cluster::Error) -> Exit {
-        let error =
-            experiment::Error::Trial { trial: 1, variant: "multi".into(), source: source.into() };
+        let error = run::Error::Trial { trial: 1, variant: "multi".into(), source: source.into() };
         let failure = stopped(&error, 1, 3);
         let report = format!("{:?}", failure.report);
         let said = report.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, Failure};
-use crate::experiment::diagram::{self, diagram};
-use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::run::diagram::{self, diagram};
 
 /// Draws one write of an experiment, simulated: who sent what when, and when it was chosen.
 ///

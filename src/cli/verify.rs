@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{Exit, Failure};
 use crate::deployment::MemberName;
-use crate::experiment::evidence::Piece;
-use crate::experiment::review::{Error, Review, Reviewed};
+use crate::findings::evidence::Piece;
 use crate::history::{Verdict, oracle};
+use crate::run::review::{Error, Review, Reviewed};
 
 /// Checks the histories of a results folder again: the logs of replicas against what clients were told,
 /// and whether what clients saw is linearizable.

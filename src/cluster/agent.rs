@@ -14,8 +14,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::{JoinError, JoinSet};
 
 use super::place::Place;
-use super::watch::Watch;
-use super::wire::{self, Baselines, Receiver, Report, RoleReport, Status, ToAgent, ToCoordinator};
+use super::wire::{self, Baselines, Receiver, Status, ToAgent, ToCoordinator};
 use crate::causes::chain;
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
@@ -24,12 +23,15 @@ use crate::paxos::Replica;
 use crate::quorum::NodeSet;
 use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
+use crate::runtime::machine::watch::Watch;
 use crate::runtime::mesh::Attached;
-use crate::runtime::net::{Identity, Releaser, Transport, carrier, endpoint};
+use crate::runtime::net::{Identity, Transport, carrier, endpoint};
 use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica::{self, ReplicaLoop};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::Releaser;
 use crate::time::Span;
+use crate::trial::{Report, RoleReport};
 
 /// The coordinator's name in its certificate.
 pub const COORDINATOR: &str = "coordinator";

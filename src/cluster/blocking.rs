@@ -6,10 +6,10 @@ use super::agent::{self, Ticket};
 use super::coordinator;
 use super::error::Error;
 use super::launcher::Launcher;
-use super::outcome::Outcome;
 use super::settings::{Progress, Settings};
 use crate::deployment::Deployment;
 use crate::runtime::interrupt::Interrupt;
+use crate::trial::Outcome;
 
 /// Runs one trial to its end, or until the user has enough.
 pub fn run_trial(

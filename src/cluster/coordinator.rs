@@ -20,18 +20,19 @@ use super::agent::{self, COORDINATOR, control_transport};
 use super::error::Error;
 use super::launcher::{Launcher, Start};
 use super::member::{Member, Presence};
-use super::outcome::Outcome;
 use super::reception::{self, Event, Session, What};
-use super::settings::{Probe, Progress, Settings, Timeouts};
+use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
 use crate::deployment::{Deployment, Harm, MemberName, Scheduled, Unsynced};
 use crate::runtime::clock;
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{Authority, Endpoint, Identity, Precision, Transport, endpoint};
+use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
 use crate::runtime::probe::Heard;
 use crate::runtime::storage::Break;
+use crate::runtime::wan::Precision;
+use crate::runtime::wan::sabotage::Rule;
 use crate::time::{Span, Time};
+use crate::trial::{Outcome, Probe};
 use strikes::Faults;
 
 /// From the order to start to the first operation: the order must reach everybody.

@@ -20,7 +20,8 @@ use super::agent::{self, Ticket};
 use super::gate::Gate;
 use crate::causes::chain;
 use crate::deployment::MemberName;
-use crate::runtime::net::{Identity, Precision, Releaser, identity};
+use crate::runtime::net::{Identity, identity};
+use crate::runtime::wan::{Precision, Releaser};
 use crate::time::Span;
 
 /// Why an agent was not started.

@@ -7,19 +7,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::agent;
-use super::network::directions;
 use super::wire::{Assignment, Baselines};
 use crate::deployment::{Deployment, Harm, MemberName, Network, site};
 use crate::link::streams;
 use crate::quorum::NodeId;
 use crate::runtime::alarm;
-use crate::runtime::awake::Awake;
+use crate::runtime::machine::awake::Awake;
 use crate::runtime::mesh::{Attached, Mesh};
-use crate::runtime::net::link::Links;
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{Carrier, Emulation, Identity, Releaser};
+use crate::runtime::net::{Carrier, Identity};
 use crate::runtime::probe::{Order, Prober};
+use crate::runtime::wan::link::Links;
+use crate::runtime::wan::sabotage::Rule;
+use crate::runtime::wan::{Emulation, Releaser};
 use crate::time::Span;
+use crate::trial::probed::directions;
 
 /// The place of one member in a deployment.
 pub(super) struct Place {

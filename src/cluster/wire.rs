@@ -7,18 +7,19 @@ use quinn::{RecvStream, SendStream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::watch::Watched;
-use crate::client::{Report as ClientReport, Schedule};
+use crate::client::Schedule;
 use crate::deployment::{Deployment, Harm, MemberName};
 use crate::measure::Milestone;
 use crate::quorum::NodeSet;
+use crate::runtime::net::Transport;
 use crate::runtime::net::frame::{self, Decoder};
-use crate::runtime::net::sabotage::Rule;
-use crate::runtime::net::{EmulationReport, Precision, Transport};
 use crate::runtime::probe::{Heard, Order};
-use crate::runtime::replica::{Offence, Recovery, Report as ReplicaReport};
+use crate::runtime::replica::{Offence, Recovery};
 use crate::runtime::storage::Break;
+use crate::runtime::wan::Precision;
+use crate::runtime::wan::sabotage::Rule;
 use crate::time::Span;
+use crate::trial::Report;
 
 /// From the coordinator to an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,43 +130,6 @@ pub(super) struct Status {
     pub measured_writes: u64,
     /// Of a client: it issues no more, and has all answers or waits no longer.
     pub is_drained: bool,
-}
-
-/// What a member hands over at the end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// What its loop says.
-    pub role: RoleReport,
-    /// What its link emulation says, if it emulated.
-    pub emulation: Option<EmulationReport>,
-    /// Strangers that it refused.
-    pub refused_count: u64,
-    /// Datagrams that the kernel dropped for want of buffer.
-    pub kernel_drop_count: Option<u64>,
-    /// What it cost; `None` where members share a process.
-    pub usage: Option<Usage>,
-    /// What it saw of its machine; `None` if it saw nothing of the measurement window.
-    pub watched: Option<Watched>,
-    /// Files that follow, each on a stream of its own.
-    pub file_count: usize,
-}
-
-/// What a member's loop says at the end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum RoleReport {
-    /// Of a replica.
-    Replica(ReplicaReport),
-    /// Of a client region.
-    Client(ClientReport),
-}
-
-/// What a member cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Processor time during the measurement, user and system, in seconds.
-    pub cpu_s: f64,
-    /// The most memory it ever had resident, in bytes.
-    pub memory_peak_bytes: u64,
 }
 
 /// Why a control stream is of no more use.

@@ -1,38 +1,20 @@
-//! Experiments: the file as typed, the plan as meant, and where the numbers come from.
+//! An experiment: the file as typed, and the plan as meant.
 //!
-//! [`mod@file`] reads what a user typed and keeps the place of every value.
-//! [`plan`] turns it into what will run, with [`sweep`] for the order of the trials, and refuses what
-//! cannot mean anything.
-//! [`run`] runs it in the worlds of [`backend`], [`verify`] says whether a trial may have numbers, and
-//! every row is made in `tables`, where `saturation` says whether the machine kept up; [`residual`] says
-//! where a median is not what its floor allows, `recovery` what a fault cost; [`ledger`] keeps what is
-//! finished, [`histories`] finds again what everybody wrote down, [`evidence`] says whether all of it is
-//! there, and [`review`] checks it again.
-//! [`diagram`] draws one write of a simulated trial.
-//! [`configuration`] is what a run was made of, and says whether another one is the same;
-//! [`provenance`] describes the code, the machine and the day, for whoever doubts the numbers.
+//! Each of these files imports only from those above it.
+//!
+//! | file | content |
+//! |---|---|
+//! | [`refusal`] | everything that can be wrong with the meaning of a file, and what to change |
+//! | [`mod@file`] | the file as typed, with the place of every value in its text |
+//! | [`sweep`] | the combinations of settings that a file sweeps |
+//! | [`trial`] | the order in which the trials run |
+//! | [`plan`] | everything that a run needs, checked |
 
-pub mod backend;
-pub mod configuration;
-pub mod diagram;
-pub mod evidence;
 pub mod file;
-pub mod histories;
-pub mod ledger;
-mod links;
-mod live;
-mod nearest;
 pub mod plan;
-pub mod provenance;
-pub mod recovery;
-pub mod residual;
-pub mod review;
-pub mod run;
-mod saturation;
-mod simulated;
+pub mod refusal;
 pub mod sweep;
-mod tables;
-pub mod verify;
+pub mod trial;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -7,8 +7,6 @@
 
 mod election;
 mod emulation;
-mod error;
-pub use error::{Error, Refused};
 mod faults;
 mod idle;
 mod load;
@@ -26,11 +24,13 @@ mod variants;
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::file::{self, Document, File, Source};
-use super::sweep::{self, Sweep};
+use super::refusal::sweep;
+use super::refusal::{Error, Refused};
+use super::sweep::Sweep;
+use super::trial::{Trial, trials};
 use crate::quorum::NodeId;
 use crate::sim::Service;
 use crate::time::Span;
@@ -65,21 +65,6 @@ pub struct Size {
     pub trials: Option<u32>,
     /// Whether the file's `[smoke]` section gives the size.
     pub is_smoke: bool,
-}
-
-/// One run of one variant at one point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Its position in the order of the runs, from 0.
-    pub index: usize,
-    /// Which repeat it belongs to, from 0.
-    pub repeat: usize,
-    /// Its variant: a position in [`Point::variants`].
-    pub variant: usize,
-    /// Its settings: a position in [`Plan::points`].
-    pub point: usize,
-    /// Where its chance comes from; all trials of one repeat have the same.
-    pub seed: u64,
 }
 
 impl Plan {
@@ -123,7 +108,7 @@ impl Plan {
         // A sweep that is empty was refused.
         let mut plan = plan.expect("there is a point");
         let variants = plan.points[0].variants.len();
-        plan.trials = sweep::trials(plan.points.len(), variants, plan.repeats, plan.seed);
+        plan.trials = trials(plan.points.len(), variants, plan.repeats, plan.seed);
         Ok(plan)
     }
 

@@ -1,4 +1,4 @@
-//! What tests of this folder share: a good experiment file to spoil, and errors as a user sees them.
+//! What tests share: a good experiment file to spoil, and errors as a user sees them.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use super::file::{Error, Source};
 
 /// An experiment without a fault.
-pub(super) const GOOD: &str = r#"question = "What does it cost?"
+pub(crate) const GOOD: &str = r#"question = "What does it cost?"
 prediction = "What the closed form says."
 seed = 7
 trials = 2
@@ -45,18 +45,18 @@ restart_after = "2s"
 "#;
 
 /// The good file with one place changed.
-pub(super) fn spoil(from: &str, to: &str) -> Source {
+pub(crate) fn spoil(from: &str, to: &str) -> Source {
     assert_eq!(GOOD.matches(from).count(), 1, "{from:?} must occur once");
     source(&GOOD.replace(from, to))
 }
 
 /// A file of this text.
-pub(super) fn source(text: &str) -> Source {
+pub(crate) fn source(text: &str) -> Source {
     Source { path: PathBuf::from("experiments/test.toml"), text: text.to_owned() }
 }
 
 /// The error as a user sees it, on one line and without the drawing.
-pub(super) fn render(error: &Error) -> String {
+pub(crate) fn render(error: &Error) -> String {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none()).with_width(1000);
     let mut text = String::new();
     handler.render_report(&mut text, error).unwrap();
@@ -64,7 +64,7 @@ pub(super) fn render(error: &Error) -> String {
 }
 
 /// Asserts that the error says each of these.
-pub(super) fn assert_says(error: &Error, phrases: &[&str]) {
+pub(crate) fn assert_says(error: &Error, phrases: &[&str]) {
     let text = render(error);
     for phrase in phrases {
         assert!(text.contains(phrase), "{phrase:?} is missing in:\n{text}");

@@ -374,10 +374,9 @@ mod tests {
 
     use super::*;
     use crate::quorum::NodeId;
-    use crate::runtime::net::sabotage::Rule;
-    use crate::runtime::net::{
-        Authority, Emulation, Endpoint, Links, Precision, Releaser, Transport, bind,
-    };
+    use crate::runtime::net::{Authority, Endpoint, Transport, bind};
+    use crate::runtime::wan::sabotage::Rule;
+    use crate::runtime::wan::{Emulation, Links, Precision, Releaser};
     use crate::topology::Delay;
 
     const R0: MemberName = MemberName::Replica(NodeId(0));

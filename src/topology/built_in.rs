@@ -4,8 +4,8 @@ use crate::time::Span;
 
 use super::error::Error;
 use super::matrix::{MAX_MS, Matrix};
-use super::nearest::nearest;
 use super::profile::{Profile, Table};
+use crate::nearest::resembling;
 
 /// A measured profile.
 struct Entry {
@@ -105,7 +105,7 @@ pub(super) fn unknown(name: &str) -> Error {
     let names = || MEASURED.iter().map(|entry| entry.name).chain([LOOPBACK, LAN]);
     Error::UnknownProfile {
         name: name.to_owned(),
-        near: nearest(name, names().chain([UNIFORM_EXAMPLE])),
+        near: resembling(name, names().chain([UNIFORM_EXAMPLE])),
         known: format!(
             "{}, {UNIFORM_EXAMPLE} (any round trip)",
             names().collect::<Vec<_>>().join(", ")

@@ -8,14 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flexpaxos::cluster::Interrupt;
-use flexpaxos::experiment::backend::Worlds;
 use flexpaxos::experiment::file::Source;
-use flexpaxos::experiment::ledger::{self, Ledger};
 use flexpaxos::experiment::plan::{Plan, Size};
-use flexpaxos::experiment::provenance::Provenance;
-use flexpaxos::experiment::run::{Event, Run, Summary};
 use flexpaxos::measure::rows::{LatencyRow, PhaseRow, RecoveryRow, TimelineRow, TrialRow};
 use flexpaxos::measure::{Store, hlog, store};
+use flexpaxos::run::ledger::{self, Ledger};
+use flexpaxos::run::provenance::Provenance;
+use flexpaxos::run::worlds::Worlds;
+use flexpaxos::run::{Event, Run, Summary};
 
 /// The file of an experiment of the project.
 fn experiment(name: &str) -> Source {

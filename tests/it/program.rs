@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use flexpaxos::experiment::provenance::Code;
+use flexpaxos::run::provenance::Code;
 
 #[expect(dead_code, reason = "its parts are tested, and cargo runs the whole")]
 #[path = "../../build.rs"]

@@ -23,8 +23,8 @@ const BESIDE: &[(&str, &[&str])] = &[
 
 /// Modules that see less than the layers below them.
 const NARROWED: &[(&str, &[&str])] = &[
-    // It reads results folders; how they came to be is not its business.
-    ("report", &["time", "quorum", "measure", "topology"]),
+    // It draws rows; how they came to be is not its business.
+    ("report", &["time", "quorum", "measure", "topology", "trial", "experiment", "findings"]),
 ];
 
 /// Where a foreign name may be used: the beginning of a path below `src/`.
@@ -34,7 +34,8 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["nix", "thread_priority"], &["runtime/", "cluster/"]),
     (&["miette"], &["experiment/file.rs", "experiment/file/", "cli/", "main.rs"]),
     (&["clap", "clap_complete", "clap_mangen"], &["cli/", "main.rs"]),
-    (&["indicatif", "comfy_table"], &["cli/"]),
+    (&["indicatif"], &["cli/"]),
+    (&["comfy_table"], &["cli/", "report/"]),
     (&["hdrhistogram"], &["measure/"]),
     (&["csv"], &["measure/", "topology/", "cli/"]),
     (&["stateright"], &["check/"]),

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 use super::Coordinator;
 use crate::cluster::error::Error;
-use crate::cluster::network::{Link, Network, directions};
-use crate::cluster::settings::Probe;
 use crate::cluster::wire::{Baselines, ToAgent};
 use crate::deployment::{MemberName, site};
 use crate::runtime::clock;
 use crate::runtime::probe::{Heard, Order};
 use crate::time::Span;
+use crate::trial::probed::directions;
+use crate::trial::{Link, Network, Probe};
 
 /// How often the links are measured before a trial is refused: a noisy moment passes.
 ///

@@ -10,8 +10,8 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
 use super::{Error, File, Source};
-use crate::experiment::plan::Refused;
-use crate::experiment::sweep;
+use crate::experiment::refusal::Refused;
+use crate::experiment::refusal::sweep;
 
 /// A key, and where it stands.
 pub(in crate::experiment) type Key<'a> = Spanned<DeString<'a>>;

@@ -5,7 +5,7 @@ use crate::paxos::{Detector, Election};
 use crate::time::Span;
 use crate::topology::{Links, Site};
 
-use super::error::{Error, Refused};
+use crate::experiment::refusal::{Error, Refused};
 
 /// How often a leader is heard of in a file that does not say it: with [`MISSES`] a time-out of a
 /// second, which is the choice of etcd (its documentation, "Tuning").

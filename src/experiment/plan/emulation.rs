@@ -1,10 +1,10 @@
 //! How precisely live links delay.
 
 use crate::experiment::file;
-use crate::runtime::net::Precision;
+use crate::runtime::wan::Precision;
 use crate::time::Span;
 
-use super::error::{Error, Refused};
+use crate::experiment::refusal::{Error, Refused};
 
 /// A thread that spins longer than this takes more from the members than it gives to their links.
 pub(super) const SPIN_MAX: Span = Span::from_millis(1);

@@ -12,10 +12,10 @@ use crate::time::Span;
 use crate::workload::{Arrival, Workload};
 
 use super::Variant;
-use super::error::{Error, Refused};
 use super::network;
 use super::places::Places;
 use super::simulated::Simulated;
+use crate::experiment::refusal::{Error, Refused};
 
 /// What the faults of one variant are judged by.
 pub(super) struct Judge<'a> {

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::error::{Error, Refused};
 use super::{Point, Variant};
 use crate::deployment::{Durability, Harm, Scheduled};
 use crate::experiment::file::{Fault, File};
+use crate::experiment::refusal::{Error, Refused};
 use crate::paxos::{Election, Mode};
 
 /// A key that changes nothing at a point, and whose it is if there are several of that name.

@@ -12,7 +12,7 @@ use crate::topology::{Floor, Links, Site};
 use crate::workload::{self, Arrival, Keys, Workload};
 
 use super::Variant;
-use super::error::{Error, Refused};
+use crate::experiment::refusal::{Error, Refused};
 
 /// The keys of a file that names none.
 const KEY_COUNT: u64 = 1000;

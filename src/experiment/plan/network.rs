@@ -8,7 +8,7 @@ use crate::link::{CORRELATION, Conditions};
 use crate::time::Span;
 use crate::topology::Links;
 
-use super::error::{Error, Refused};
+use crate::experiment::refusal::{Error, Refused};
 
 /// A link that remembers its delay for so many of its longest tails has the delays that were asked for.
 ///

@@ -9,12 +9,12 @@ use toml::Spanned;
 
 use crate::deployment::Role;
 use crate::experiment::file::{self, Member};
-use crate::experiment::nearest::nearest;
+use crate::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
 use crate::topology::{Jitter, Links, NAME_MAX, Profile, check_name};
 
-use super::error::{Error, Refused};
 use super::misses;
+use crate::experiment::refusal::{Error, Refused};
 
 /// Instead of a leader: the replica with the least predicted latency.
 pub(super) const BEST: &str = "best";

@@ -4,23 +4,24 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use crate::cluster::Probe;
 use crate::deployment::{Durability, Network, Scheduled};
 use crate::experiment::file::{File, Length};
 use crate::paxos::{Election, Mode, Retention, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::runtime::net::{Precision, Transport};
+use crate::runtime::net::Transport;
+use crate::runtime::wan::Precision;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::{Floor, Links};
+use crate::trial::Probe;
 use crate::workload::Workload;
 
-use super::error::{Error, Refused};
 use super::faults::{self, Judge};
 use super::load::Patient;
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
 use super::{election, emulation, load, network, outlook, probe, strain, transport, variants};
+use crate::experiment::refusal::{Error, Refused};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
 const WARMUP: Span = Span::from_millis(2_000);

@@ -2,12 +2,12 @@
 
 use toml::Spanned;
 
-use crate::cluster::Probe;
 use crate::experiment::file;
 use crate::time::Span;
+use crate::trial::Probe;
 
-use super::error::{Error, Refused};
 use super::network::share as share_of;
+use crate::experiment::refusal::{Error, Refused};
 
 /// The `[probe]` section of a file.
 pub(super) fn probe(typed: &file::Probe) -> Result<Probe, Refused> {

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::cluster::Probe;
 use crate::deployment::{Fault, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
@@ -10,9 +9,10 @@ use crate::link::Conditions;
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
-use crate::runtime::net::Precision;
+use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Service};
 use crate::topology::{Floor, Site};
+use crate::trial::Probe;
 use crate::workload::Arrival;
 
 fn plan(source: &Source) -> Plan {

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::error::{Error, Refused};
 use crate::experiment::file::{self, Carrier, Length, Streams};
+use crate::experiment::refusal::{Error, Refused};
 use crate::runtime::net::{Congestion, Layout, Protocol, Transport};
 use crate::time::Span;
 

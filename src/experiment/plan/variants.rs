@@ -10,9 +10,9 @@ use crate::time::Span;
 use crate::topology::{best_leader, floors};
 
 use super::Variant;
-use super::error::{Error, Refused};
 use super::places::{BEST, Places};
 use super::point::is_set;
+use crate::experiment::refusal::{Error, Refused};
 use crate::paxos::{Mode, SendPolicy};
 
 /// The variants of an experiment, in the order of the file; links remember their delay for `memory`.

@@ -9,10 +9,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Error;
 use super::range;
 use crate::experiment::file::{Key, Source, Value, dotted};
-use crate::experiment::plan::Refused;
+use crate::experiment::refusal::Refused;
+use crate::experiment::refusal::sweep::Error;
 
 /// What is of the whole experiment, or no parameter at all.
 const WHOLE: [&str; 6] = ["question", "prediction", "seed", "trials", "sweep", "smoke"];

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::Error;
-use crate::experiment::plan::Refused;
+use crate::experiment::refusal::Refused;
+use crate::experiment::refusal::sweep::Error;
 
 /// The keys of a range.
 const KEYS: [&str; 3] = ["from", "to", "step"];

@@ -1,6 +1,3 @@
-use std::collections::BTreeSet;
-
-use super::*;
 use crate::deployment::Durability;
 use crate::experiment::plan::{Plan, Point, Size};
 use crate::experiment::testing::{GOOD, assert_says, source};
@@ -265,42 +262,4 @@ fn a_smoke_run_has_a_sweep_of_its_own_or_the_same() {
     assert_eq!(labels(&swept(sweep)).len(), 3);
     let own = swept(sweep) + "sweep = { workload.reads = [0.5] }\n";
     assert_eq!(labels(&own), ["reads=0.5"]);
-}
-
-#[test]
-fn every_repeat_runs_every_variant_at_every_point_once() {
-    let trials = trials(4, 3, 5, 9);
-    assert_eq!(trials.len(), 60);
-    for repeat in 0..5 {
-        let of_repeat: BTreeSet<(usize, usize)> = trials[repeat * 12..(repeat + 1) * 12]
-            .iter()
-            .map(|trial| {
-                assert_eq!(trial.repeat, repeat);
-                (trial.point, trial.variant)
-            })
-            .collect();
-        assert_eq!(of_repeat.len(), 12);
-    }
-    assert!(trials.iter().enumerate().all(|(index, trial)| trial.index == index));
-}
-
-#[test]
-fn each_variant_is_first_equally_often() {
-    let trials = trials(1, 3, 6, 1);
-    let firsts: Vec<usize> = trials.iter().step_by(3).map(|trial| trial.variant).collect();
-    assert_eq!(firsts, [0, 1, 2, 0, 1, 2]);
-}
-
-#[test]
-fn variants_of_one_repeat_face_the_same_chance_and_repeats_another() {
-    let trials = trials(2, 3, 4, 1);
-    let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
-    assert_eq!(seeds.len(), 4);
-    assert!(trials.chunks(6).all(|repeat| repeat.iter().all(|t| t.seed == repeat[0].seed)));
-}
-
-#[test]
-fn the_order_depends_on_the_seed_alone() {
-    assert_eq!(trials(5, 2, 3, 7), trials(5, 2, 3, 7));
-    assert_ne!(trials(5, 2, 3, 7), trials(5, 2, 3, 8));
 }

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::emulation::Emulation;
 use super::endpoint::{self, Endpoint};
 use super::identity::Identity;
 use super::namespace;
 use super::tcp::{self, TcpEndpoint};
 use super::transport::{Protocol, Transport};
+use crate::runtime::wan::emulation::Emulation;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]

@@ -6,23 +6,23 @@
 //! What is said on a connection is not decided here.
 
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::udp::UdpSocketState;
 use quinn::{
     AsyncUdpSocket, ClientConfig, ConnectError, Connection, ConnectionError, Incoming, Runtime,
     ServerConfig, TokioRuntime, VarInt,
 };
 use rustls::pki_types::CertificateDer;
 
-use super::emulation::Emulation;
 use super::identity::{self, Identity};
 use super::socket::EmulatedSocket;
 use super::transport::{self, Transport};
-use super::{drops, port, reset, tls};
+use super::{port, reset, tls};
+use crate::runtime::wan::emulation::Emulation;
+use crate::runtime::wan::{buffers, drops};
 use crate::time::Span;
 
 /// The protocol and its version, agreed upon in the handshake; to be raised when a frame changes.
@@ -157,7 +157,7 @@ fn bind_speaking(
     let socket = port::bind(address).map_err(unbound)?;
     let address = socket.local_addr().map_err(unbound)?;
     let receive_buffer_bytes =
-        enlarge_buffers(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
+        buffers::enlarge(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
     let socket: Arc<dyn AsyncUdpSocket> = match &emulation {
         Some(emulation) => {
             Arc::new(EmulatedSocket::new(socket, Arc::clone(emulation)).map_err(unbound)?)
@@ -177,14 +177,6 @@ fn bind_speaking(
     )
     .map_err(unbound)?;
     Ok(Endpoint { inner, shared: Arc::new(shared) })
-}
-
-/// Asks for large socket buffers, and says how large the receiving one became.
-pub(super) fn enlarge_buffers(socket: &UdpSocket, bytes: usize) -> std::io::Result<usize> {
-    let state = UdpSocketState::new(socket.into())?;
-    state.set_recv_buffer_size(socket.into(), bytes)?;
-    state.set_send_buffer_size(socket.into(), bytes)?;
-    state.recv_buffer_size(socket.into())
 }
 
 impl Endpoint {
@@ -332,16 +324,18 @@ fn peer_name(connection: &Connection) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use bytes::BytesMut;
     use quinn::RecvStream;
     use tokio::task::JoinHandle;
 
     use super::super::frame::{Decoder, encode};
     use super::super::identity::Authority;
-    use super::super::link::Links;
-    use super::super::releaser::{Precision, Releaser};
     use super::*;
     use crate::runtime::clock;
+    use crate::runtime::wan::link::Links;
+    use crate::runtime::wan::releaser::{Precision, Releaser};
     use crate::topology::Delay;
 
     fn host() -> SocketAddr {

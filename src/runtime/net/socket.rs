@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 
-use super::emulation::Emulation;
-use super::outlet::Outlet;
+use crate::runtime::wan::emulation::Emulation;
+use crate::runtime::wan::outlet::Outlet;
 
 /// A socket whose datagrams leave late.
 #[derive(Debug)]

@@ -26,13 +26,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::emulation::Emulation;
-use super::endpoint::{ALPN, enlarge_buffers};
+use super::endpoint::ALPN;
 use super::identity::{self, Identity};
 use super::namespace::{self, Namespace};
 use super::transport::{self, Transport};
 use super::tunnel::{Routes, Tunnel};
-use super::{drops, port, tls};
+use super::{port, tls};
+use crate::runtime::wan::emulation::Emulation;
+use crate::runtime::wan::{buffers, drops};
 use crate::time::Span;
 
 /// A connection to a member, with both certificates shown.
@@ -149,7 +150,7 @@ impl TcpEndpoint {
         let unbound = |source| Error::Bind { address, source };
         let socket = port::bind(address).map_err(unbound)?;
         let address = socket.local_addr().map_err(unbound)?;
-        enlarge_buffers(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
+        buffers::enlarge(&socket, transport.socket_buffer_bytes).map_err(unbound)?;
         let (namespace, device) = Namespace::open(inside, transport)?;
         let listening = TcpSocket::from_std_stream(namespace.socket(transport)?);
         listening.bind((inside, PORT).into()).map_err(Error::Listen)?;

@@ -23,8 +23,8 @@ use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::task::JoinSet;
 use tun_rs::{AsyncDevice, SyncDevice};
 
-use super::emulation::Emulation;
 use super::socket::EmulatedSocket;
+use crate::runtime::wan::emulation::Emulation;
 
 /// The longest IP packet, and the longest run that is received at once.
 const PACKET_BYTES_MAX: usize = 1 << 16;

@@ -6,7 +6,7 @@
 //! stay open, however slow the machine is.
 
 use flexpaxos::client::Report as ClientReport;
-use flexpaxos::cluster::{InProcess, Outcome, Processes, Progress, Settings, run_trial};
+use flexpaxos::cluster::{InProcess, Processes, Progress, Settings, run_trial};
 use flexpaxos::deployment::{
     Deployment, Durability, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced,
 };
@@ -14,9 +14,11 @@ use flexpaxos::history::{Check, ClientReader, Event as Logged, Options};
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
-use flexpaxos::runtime::net::{EmulationReport, Precision, Transport};
+use flexpaxos::runtime::net::Transport;
+use flexpaxos::runtime::wan::{EmulationReport, Precision};
 use flexpaxos::time::Time;
 use flexpaxos::topology::{Jitter, Links, Profile};
+use flexpaxos::trial::Outcome;
 use flexpaxos::workload::{Arrival, Keys, Workload};
 
 use super::*;

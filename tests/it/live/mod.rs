@@ -27,16 +27,16 @@ use std::time::Duration;
 
 use flexpaxos::cluster::{self, Interrupt, Launcher, Start, Timeouts};
 use flexpaxos::deployment::MemberName;
-use flexpaxos::experiment::backend::{Live, Worlds};
 use flexpaxos::experiment::file::Source;
-use flexpaxos::experiment::ledger::Ledger;
 use flexpaxos::experiment::plan::{Plan, Size};
-use flexpaxos::experiment::provenance::Provenance;
-use flexpaxos::experiment::run::{Event, Run, Summary};
 use flexpaxos::measure::rows::{
     LatencyRow, LinkRow, MemberRow, RecoveryRow, TimelineRow, TrialRow,
 };
 use flexpaxos::measure::{Store, store};
+use flexpaxos::run::ledger::Ledger;
+use flexpaxos::run::provenance::Provenance;
+use flexpaxos::run::worlds::{Live, Worlds};
+use flexpaxos::run::{Event, Run, Summary};
 use flexpaxos::runtime::clock;
 use flexpaxos::time::Span;
 use nix::sys::signal::{self, Signal};

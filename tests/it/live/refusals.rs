@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use flexpaxos::cluster::{Error, Processes, StartError};
-use flexpaxos::experiment::run;
+use flexpaxos::run;
 
 use super::*;
 

@@ -1,0 +1,455 @@
+//! What is wrong with the meaning of an experiment file, where, and what to change.
+
+pub mod sweep;
+
+use std::ops::Range;
+
+use crate::causes::chain;
+use crate::quorum;
+use crate::runtime::net::transport;
+use crate::time::Span;
+use crate::topology;
+use crate::workload;
+
+/// An error and its place in the text of the file.
+#[derive(Debug)]
+pub struct Refused {
+    /// The place, in bytes.
+    pub at: Range<usize>,
+    /// What is wrong there.
+    pub error: Error,
+}
+
+impl Refused {
+    /// An error at a place.
+    pub fn new(at: Range<usize>, error: Error) -> Self {
+        Self { at, error }
+    }
+}
+
+/// What is wrong with the meaning of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A text that must say something says nothing.
+    #[error("`{key}` is empty")]
+    Empty {
+        /// The key.
+        key: &'static str,
+    },
+    /// Nothing would run.
+    #[error("`{key}` is zero")]
+    Zero {
+        /// The key.
+        key: &'static str,
+    },
+    /// A tolerance that no link keeps.
+    #[error("`probe.tolerance` is zero")]
+    NoTolerance,
+    /// A time-out within which no follower can be heard.
+    #[error(
+        "a leader is suspected after {:.1} ms, but to hear from every replica takes it {:.1} ms",
+        timeout.as_millis_f64(),
+        least.as_millis_f64()
+    )]
+    Impatient {
+        /// The time-out.
+        timeout: Span,
+        /// The longest round trip, a heartbeat, and a value on its way to all others.
+        least: Span,
+    },
+    /// Phase-2 quorums that would be announced once, with nobody to announce another.
+    #[error("a phase-2 quorum per ballot needs Multi-Paxos with elections")]
+    NeverAnnouncedAgain,
+    /// A retry that comes before the answer can.
+    #[error(
+        "clients ask again after {:.1} ms, but an answer takes {:.1} ms",
+        after.as_millis_f64(),
+        least.as_millis_f64()
+    )]
+    Hasty {
+        /// When they ask again.
+        after: Span,
+        /// The longest of their round trips and least latencies.
+        least: Span,
+    },
+    /// A list without an item.
+    #[error("`{key}` has no item")]
+    NoItem {
+        /// The key.
+        key: &'static str,
+    },
+    /// A figure of the workload is none.
+    #[error(transparent)]
+    Workload(#[from] workload::Error),
+    /// Fewer closed clients than client regions.
+    #[error("these clients do not reach each of the {regions} client regions")]
+    IdleRegion {
+        /// The number of client regions.
+        regions: usize,
+    },
+    /// The profile cannot be used.
+    #[error("{}", chain(.0))]
+    Profile(#[source] topology::Error),
+    /// A region that the profile does not have, or that has no row.
+    #[error("{}", chain(.0))]
+    Region(#[source] topology::Error),
+    /// A region whose name some table or program would lose.
+    #[error("the region {name:?} cannot be called that: {problem}")]
+    RegionName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: topology::NameProblem,
+    },
+    /// Delays that are to vary, of which nothing is known but one figure.
+    #[error("profile {profile} does not say how these delays vary: it has no percentiles for them")]
+    NoSpread {
+        /// The profile.
+        profile: String,
+    },
+    /// Too many replicas.
+    #[error("{count} replicas are more than the 64 that a set of replicas holds")]
+    TooManyReplicas {
+        /// How many there are.
+        count: usize,
+    },
+    /// Two replicas in a region between whose nodes no round trip was measured.
+    #[error("two replicas in {region}: profile {profile} has no round trip within it")]
+    RegionTaken {
+        /// The region.
+        region: String,
+        /// The profile.
+        profile: String,
+    },
+    /// Two load generators whose rows could not be told apart.
+    #[error("two client regions are called {region}")]
+    ClientTwice {
+        /// The region.
+        region: String,
+    },
+    /// A name that no replica has.
+    #[error("{what} {name} is no replica's region")]
+    NoReplica {
+        /// What the name was given for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest region, if one is near.
+        near: Option<String>,
+        /// The regions of the replicas.
+        known: Vec<String>,
+    },
+    /// A name that several replicas have.
+    #[error("{what} {name} may be any of several replicas")]
+    Ambiguous {
+        /// What the name was given for.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A region whose name stands for something else as well.
+    #[error("the name {name} means two things: the region of replica {index}, and {other}")]
+    TwoMeanings {
+        /// The name.
+        name: String,
+        /// The replica in the region, from 0.
+        index: usize,
+        /// What else it means.
+        other: String,
+    },
+    /// A key that changes nothing at any point.
+    #[error("`{key}` has no effect: {because}")]
+    Idle {
+        /// The key.
+        key: &'static str,
+        /// Why it changes nothing.
+        because: &'static str,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// No quorum system at all.
+    #[error(transparent)]
+    Quorum(#[from] quorum::Error),
+    /// A quorum system that loses writes.
+    #[error("phase-1 quorum {phase1} and phase-2 quorum {phase2} have no replica in common")]
+    Disjoint {
+        /// The regions of the one.
+        phase1: String,
+        /// The regions of the other.
+        phase2: String,
+        /// What to change.
+        remedy: String,
+    },
+    /// Two variants that tables and figures could not tell apart.
+    #[error("two variants are called `{name}`")]
+    VariantTwice {
+        /// The name.
+        name: String,
+    },
+    /// A name that cannot be part of a file's name.
+    #[error("the variant name `{name}` has a character other than letters, digits and `-_.+`")]
+    VariantName {
+        /// The name.
+        name: String,
+    },
+    /// A sweep that cannot be run.
+    #[error(transparent)]
+    Sweep(#[from] sweep::Error),
+    /// A fault that would come too late to be seen.
+    #[error("the {what} at {at} is not within the {duration} that are measured")]
+    FaultTooLate {
+        /// The harm or the restart.
+        what: &'static str,
+        /// When, from the start of the measured time.
+        at: String,
+        /// The measured time.
+        duration: String,
+    },
+    /// A fault without a harm.
+    #[error("this fault does no harm")]
+    NoHarm,
+    /// A fault with more than one harm.
+    #[error("a fault has one harm, and this one has `{one}` and `{other}`")]
+    TwoHarms {
+        /// The one.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// A key that belongs to another harm.
+    #[error("`{key}` does not belong to `{harm}`")]
+    NotOfHarm {
+        /// The key.
+        key: &'static str,
+        /// The harm given.
+        harm: &'static str,
+    },
+    /// A fault that never strikes.
+    #[error("this fault has neither `at` nor `after_writes`")]
+    NoTrigger,
+    /// A fault that strikes twice.
+    #[error("a fault strikes once, and this one has both `at` and `after_writes`")]
+    TwoTriggers,
+    /// A fault that waits for more than is asked for.
+    #[error(
+        "{count} writes are not fewer than the {asked} that are asked for in the measured time"
+    )]
+    TooFewWrites {
+        /// What the fault waits for.
+        count: u64,
+        /// The writes of the measured time, in the mean.
+        asked: f64,
+    },
+    /// A part that nobody has.
+    #[error("in variant `{variant}` the leader alone is its phase-2 quorum: there is no follower")]
+    NoFollower {
+        /// The variant.
+        variant: String,
+    },
+    /// A disk that is not there.
+    #[error("with durability \"memory\" nothing is synced, and no disk is slow")]
+    NoDisk,
+    /// A fault of no replica.
+    #[error("this fault concerns no replica")]
+    Nobody,
+    /// A partition with nobody on the other side.
+    #[error("this partition has every replica on one side")]
+    Everybody,
+    /// A direction from a replica to itself.
+    #[error("a replica has no link to itself")]
+    NoLink,
+    /// A thread that would do nothing but spin.
+    #[error("`emulation.spin = \"{spin}\"` is more than a millisecond")]
+    Spin {
+        /// The value.
+        spin: String,
+    },
+    /// No share.
+    #[error("`{key} = {share}` is no share")]
+    Share {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        share: f64,
+    },
+    /// No bandwidth.
+    #[error("{mbit_per_s} Mbit/s is no bandwidth")]
+    Bandwidth {
+        /// The value.
+        mbit_per_s: f64,
+    },
+    /// No length of a run of losses.
+    #[error("`network.loss_burst = {burst}` is no length of a burst")]
+    Burst {
+        /// The value.
+        burst: f64,
+    },
+    /// Bursts of nothing.
+    #[error("`network.loss_burst` without `network.loss`: nothing is lost")]
+    NoLoss,
+    /// A queue for a wire that takes everything at once.
+    #[error("`network.queue_bytes` without a bandwidth: nothing waits")]
+    NoWire,
+    /// A setting of the transport makes no sense.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// A setting that the transport asked for does not have.
+    #[error("`{key}` does not go with `{with}`")]
+    NotOfTransport {
+        /// The key.
+        key: &'static str,
+        /// What it does not go with.
+        with: &'static str,
+    },
+    /// Something for the simulator alone.
+    #[error("the live backend cannot {what}")]
+    NotLive {
+        /// What it cannot do.
+        what: &'static str,
+    },
+    /// Replicas without names, where names say where they are.
+    #[error("{count} replicas have no regions, and profile {profile} has no distance without them")]
+    Nameless {
+        /// How many there are.
+        count: usize,
+        /// The profile.
+        profile: String,
+    },
+    /// A fault of the leader of a variant that has none.
+    #[error("the fault is about the leader, but variant `{variant}` has none")]
+    NoLeader {
+        /// The variant.
+        variant: String,
+    },
+    /// A replica that would come back without its promises.
+    #[error("a replica with durability \"memory\" has lost its promises and must not come back")]
+    Amnesia,
+}
+
+impl Error {
+    /// The line that says what to change.
+    #[expect(clippy::too_many_lines, reason = "an arm for each error, in their order")]
+    pub fn help(&self) -> String {
+        let text = match self {
+            Self::Empty { key: "prediction" } => {
+                "say what you expect and what would refute it: `flexpaxos plan` shows the closed form"
+            }
+            Self::Empty { .. } => "say it in a sentence",
+            Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
+            Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
+            Self::Impatient { .. } => "raise `election.misses` or `election.heartbeat`",
+            Self::NeverAnnouncedAgain => {
+                "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
+                 ballot announces another"
+            }
+            Self::Hasty { .. } => "raise `workload.retry_after`: every write would be sent twice",
+            Self::NoItem { .. } => "give at least one",
+            Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
+                "rates and clients are totals, shared equally by the client regions"
+            }
+            Self::Workload(_) => "`flexpaxos plan` reads the file again without starting anything",
+            Self::IdleRegion { regions } => {
+                return format!("they are shared out equally: give at least {regions}");
+            }
+            Self::Profile(_) => "`flexpaxos profiles` lists the profiles",
+            Self::Region(_) => "choose a region of the profile for it, or another profile",
+            Self::Quorum(_) => "`flexpaxos quorums --help` shows how to try a quorum system",
+            Self::TooManyReplicas { .. } => "leave some of them out",
+            Self::RegionTaken { region, .. } => {
+                return format!(
+                    "choose another region for one of them, a profile with a row {region},{region}, \
+                     or `lan`, where names are free"
+                );
+            }
+            Self::RegionName { .. } => "give it another name, in the profile too if it is a file",
+            Self::NoSpread { .. } => {
+                "leave out `jitter`, or give the profile columns such as p90_ms and p99_ms"
+            }
+            Self::ClientTwice { .. } => {
+                "leave one out, and raise `rate_per_s` or `clients` for more load from there"
+            }
+            Self::NoReplica { near, known, .. } => {
+                let guess = near.as_ref().map(|near| format!("did you mean {near}? "));
+                let guess = guess.unwrap_or_default();
+                let last = known.len().saturating_sub(1);
+                return format!(
+                    "{guess}the replicas are in {}; by number they are r0 to r{last}",
+                    known.join(", ")
+                );
+            }
+            Self::TwoMeanings { .. } => {
+                "give the region another name in the latency data; one that is called after a number, as \
+                 `r2`, may stand at that position of `topology.replicas`"
+            }
+            Self::Idle { remedy, .. } => remedy,
+            Self::Ambiguous { .. } => "give every replica a name of its own in `topology.replicas`",
+            Self::Disjoint { remedy, .. } => remedy,
+            Self::VariantTwice { .. } => "give every variant a name of its own",
+            Self::VariantName { .. } => "the name becomes part of file names: leave that out",
+            Self::Sweep(error) => return error.help(),
+            Self::FaultTooLate { .. } => {
+                "times of faults count from the end of the warm-up: lower them, or raise `duration`"
+            }
+            Self::NoTrigger | Self::TwoTriggers => {
+                "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
+            }
+            Self::TooFewWrites { .. } => "lower it, or raise the rate or `workload.duration`",
+            Self::NoFollower { .. } => {
+                "name `phase2-quorum` or a region, or leave out the variants with a quorum of one"
+            }
+            Self::NoDisk => "leave it out, or set `durability.mode = \"fsync\"`",
+            Self::NoHarm => {
+                "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
+                 `reorder`, `slow_disk` and `campaign`"
+            }
+            Self::TwoHarms { .. } => "write a second `[[fault]]` with the same `at`",
+            Self::NotOfHarm { key: "lasts", harm: "crash" } => {
+                "say when the replica comes back with `restart_after`"
+            }
+            Self::NotOfHarm { key: "lasts", .. } => "it happens at once: leave that out",
+            Self::NotOfHarm { key: "restart_after", .. } => "say how long it lasts with `lasts`",
+            Self::NotOfHarm { .. } => "only a crash loses records: leave that out",
+            Self::Nobody => {
+                "name at least one region, a replica such as `r2`, `leader`, `phase2-follower`, \
+                 `phase1-quorum` or `phase2-quorum`"
+            }
+            Self::Everybody => "name one side: the other replicas are the other side",
+            Self::NoLink => "name another replica as the receiver, or as the sender",
+            Self::Spin { .. } => {
+                "a wake-up takes 20 to 100 us, and longer spinning takes the processor from the members"
+            }
+            Self::Share { .. } => "give a number from 0, none, to 1, all",
+            Self::Bandwidth { .. } => "give a number above 0, or leave it out for no limit",
+            Self::Burst { .. } => {
+                "give how many are lost in a row in the mean, at least 1: then losses are independent"
+            }
+            Self::NoLoss => "add `loss`, the share that is lost, or leave that out",
+            Self::NoWire => "add `bandwidth_mbit_per_s` or `uplink_mbit_per_s`, or leave that out",
+            Self::Transport(transport::Error::NotOfTcp { setting: "congestion", .. }) => {
+                "the kernel has `cubic`, `new-reno` and `bbr`: name one, or leave it out for cubic"
+            }
+            Self::Transport(transport::Error::NotOfTcp { .. }) => {
+                "TCP is one stream: leave it out, or set `transport.protocol = \"quic\"`"
+            }
+            Self::Transport(transport::Error::KeepAlive { .. }) => {
+                "lower `keep_alive`, or raise `idle_timeout`: one lost word must not lose a peer"
+            }
+            Self::Transport(transport::Error::Range { .. }) => {
+                "leave it out for the default, which is for consensus over a wide area"
+            }
+            Self::NotOfTransport { .. } => "leave one of the two out",
+            Self::NotLive { .. } => "run with `--backend sim`, or leave it out",
+            Self::Nameless { .. } => {
+                "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"
+            }
+            Self::NoLeader { .. } => {
+                "name a region instead of `leader`, or leave out the variants of classic Paxos"
+            }
+            Self::Amnesia => {
+                "leave out `restart_after`, or set `durability.mode = \"fsync\"`; to see the check find \
+                 what is lost, set `durability.unsafe_restarts = true`"
+            }
+        };
+        text.to_owned()
+    }
+}

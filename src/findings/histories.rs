@@ -1,0 +1,252 @@
+//! Where the histories of a trial are kept in a results folder, and what they say.
+//!
+//! A run checks a trial from the files that its members left, and then moves them there; `verify` finds
+//! them again. Both come to [`check`], which asks two judges that share nothing: the logs of replicas
+//! against what clients were told, and what clients saw by itself.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::command::ClientId;
+use crate::deployment::MemberName;
+use crate::history::{Check, Options, Seen, Verdict, oracle};
+use crate::quorum::NodeId;
+use crate::trial::Backend;
+
+/// The folder of all histories within a results folder.
+const FOLDER: &str = "histories";
+
+/// The files of each member: the logs of a replica, one a start; the history of a client.
+pub type Files = BTreeMap<MemberName, Vec<PathBuf>>;
+
+/// Why a history was not checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What it holds cannot.
+    #[error("{history}")]
+    History {
+        /// Why; of a log, whose it is.
+        #[from]
+        history: crate::history::Error,
+    },
+}
+
+/// What the histories of a trial say.
+#[derive(Debug)]
+pub struct Checked {
+    /// The logs of replicas against what clients were told.
+    pub logs: Result<Verdict, Unreadable>,
+    /// What clients saw by itself.
+    pub seen: Result<oracle::Verdict, Unreadable>,
+}
+
+/// The files of one trial in a results folder.
+#[derive(Debug)]
+pub struct Kept {
+    /// Which trial, from 0.
+    pub trial: usize,
+    /// Where it ran.
+    pub backend: Backend,
+    /// Of whom.
+    pub files: Files,
+}
+
+/// Checks the histories of these members; one without a file was lost with all it had.
+pub fn check(members: &[MemberName], files: &Files) -> Checked {
+    Checked { logs: check_logs(members, files), seen: check_seen(members, files) }
+}
+
+fn check_logs(members: &[MemberName], files: &Files) -> Result<Verdict, Unreadable> {
+    let mut check = Check::new(Options::default());
+    for member in members {
+        for file in open(files, *member)? {
+            match member {
+                MemberName::Client(_) => check.add_client(file)?,
+                MemberName::Replica(_) => check.add_replica(file)?,
+            }
+        }
+    }
+    Ok(check.finish()?)
+}
+
+fn check_seen(members: &[MemberName], files: &Files) -> Result<oracle::Verdict, Unreadable> {
+    let seen = seen(members, files)?;
+    Ok(oracle::judge_all(seen, oracle::Options::default()))
+}
+
+/// What the clients among these members saw.
+pub fn seen(members: &[MemberName], files: &Files) -> Result<Seen, Unreadable> {
+    let mut seen = Seen::new();
+    for member in members {
+        if matches!(member, MemberName::Client(_)) {
+            for file in open(files, *member)? {
+                seen.add_client(file)?;
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// The files of a member; an empty one if it has none, so that it is known that something is missing.
+fn open(files: &Files, member: MemberName) -> Result<Vec<Box<dyn Read>>, Unreadable> {
+    let paths = files.get(&member).map_or(&[][..], Vec::as_slice);
+    let mut readers: Vec<Box<dyn Read>> = Vec::new();
+    for path in paths {
+        let file = File::open(path);
+        let file = file.map_err(|source| Unreadable::File { path: path.clone(), source })?;
+        readers.push(Box::new(BufReader::with_capacity(1 << 20, file)));
+    }
+    if readers.is_empty() {
+        readers.push(Box::new(io::empty()));
+    }
+    Ok(readers)
+}
+
+/// The name of a member's history in a results folder.
+pub fn name(trial: usize, backend: Backend, member: MemberName, start: usize) -> String {
+    format!("{FOLDER}/{}/{}", backend.prefix(trial), base(member, start))
+}
+
+/// The name of a member's history in the folder of its trial.
+pub(super) fn base(member: MemberName, start: usize) -> String {
+    match member {
+        MemberName::Client(_) => format!("history.{member}"),
+        MemberName::Replica(_) => format!("chosen.{member}.{start}"),
+    }
+}
+
+/// The folder of the histories of one trial.
+pub fn folder(results: &Path, trial: usize, backend: Backend) -> PathBuf {
+    results.join(FOLDER).join(backend.prefix(trial))
+}
+
+/// Where this trial ran, as far as its histories tell: live, unless only a simulated one has any.
+pub fn backend_of(results: &Path, trial: usize) -> Backend {
+    let ran = |backend: &Backend| folder(results, trial, *backend).is_dir();
+    [Backend::Live, Backend::Sim].into_iter().find(ran).unwrap_or(Backend::Live)
+}
+
+/// The histories of one trial.
+pub fn of_trial(results: &Path, trial: usize, backend: Backend) -> io::Result<Kept> {
+    let mut files: BTreeMap<MemberName, Vec<(usize, PathBuf)>> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder(results, trial, backend))? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        if let Some((member, start)) = name.as_deref().and_then(parse) {
+            files.entry(member).or_default().push((start, path));
+        }
+    }
+    let in_order = |mut starts: Vec<(usize, PathBuf)>| {
+        starts.sort();
+        starts.into_iter().map(|(_, path)| path).collect()
+    };
+    let files = files.into_iter().map(|(member, starts)| (member, in_order(starts))).collect();
+    Ok(Kept { trial, backend, files })
+}
+
+/// Every trial that has histories, in order.
+pub fn of_all(results: &Path) -> io::Result<Vec<Kept>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(results.join(FOLDER))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        for backend in [Backend::Sim, Backend::Live] {
+            let number = name.strip_prefix("trial-").and_then(|name| name.split('.').next());
+            if let Some(trial) = number.and_then(|number| number.parse().ok())
+                && backend.prefix(trial) == name
+            {
+                found.push(of_trial(results, trial, backend)?);
+            }
+        }
+    }
+    found.sort_by_key(|kept| (kept.backend, kept.trial));
+    Ok(found)
+}
+
+/// Of which start of its writer a file in a results folder is.
+pub(super) fn start_of(path: &Path) -> Option<usize> {
+    parse(path.file_name()?.to_str()?).map(|(_, start)| start)
+}
+
+/// Whose history a file is, and of which start of its writer.
+fn parse(name: &str) -> Option<(MemberName, usize)> {
+    let (member, start) = match name.split('.').collect::<Vec<_>>()[..] {
+        ["history", member] => (MemberName::parse(member)?, 0),
+        ["chosen", member, start] => (MemberName::parse(member)?, start.parse().ok()?),
+        _ => return None,
+    };
+    let is_client = matches!(member, MemberName::Client(_));
+    (is_client == name.starts_with("history")).then_some((member, start))
+}
+
+impl Kept {
+    /// The files, clients first.
+    pub fn paths(&self) -> impl Iterator<Item = (MemberName, &PathBuf)> {
+        let is_client = |member: &MemberName| matches!(member, MemberName::Client(_));
+        let of = move |clients: bool| {
+            let some = self.files.iter().filter(move |(member, _)| is_client(member) == clients);
+            some.flat_map(|(member, paths)| paths.iter().map(move |path| (*member, path)))
+        };
+        of(true).chain(of(false))
+    }
+
+    /// Every member of the trial: those that left a file, and so many replicas and clients at least.
+    pub fn members(&self, replica_count: usize, client_count: usize) -> Vec<MemberName> {
+        let replicas = (0..=u8::MAX).take(replica_count).map(|id| MemberName::Replica(NodeId(id)));
+        let clients = (0..=u32::MAX).take(client_count).map(|id| MemberName::Client(ClientId(id)));
+        let mut members: Vec<MemberName> =
+            self.files.keys().copied().chain(replicas).chain(clients).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_again_by_its_name_and_starts_are_in_order() {
+        let root = tempfile::tempdir().unwrap();
+        let r1 = MemberName::Replica(NodeId(1));
+        let c0 = MemberName::Client(ClientId(0));
+        let put = |name: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        };
+        for start in [10, 9, 0] {
+            put(&name(3, Backend::Live, r1, start));
+        }
+        put(&name(3, Backend::Live, c0, 0));
+        put(&name(0, Backend::Sim, c0, 0));
+        put("histories/trial-003.live/notes.txt");
+        put("histories/trial-003.live/history.r1");
+        put("histories/trial-3.live/history.c0");
+        put("histories/other/history.c0");
+        let all = of_all(root.path()).unwrap();
+        let found: Vec<_> = all.iter().map(|kept| (kept.trial, kept.backend)).collect();
+        assert_eq!(found, [(0, Backend::Sim), (3, Backend::Live)]);
+        let names: Vec<_> = all[1]
+            .paths()
+            .map(|(_, path)| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(names, ["history.c0", "chosen.r1.0", "chosen.r1.9", "chosen.r1.10"]);
+        // A member without a file is one all the same.
+        let members: Vec<_> = all[1].members(2, 1).iter().map(ToString::to_string).collect();
+        assert_eq!(members, ["r0", "r1", "c0"]);
+        assert_eq!(all[1].members(0, 0), [r1, c0]);
+        assert!(of_trial(root.path(), 1, Backend::Live).is_err());
+        assert!(of_all(&root.path().join("nowhere")).is_err());
+    }
+}

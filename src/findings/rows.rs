@@ -1,0 +1,155 @@
+//! The rows of one trial, and the medians in them that contradict their floors.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::rows::{
+    HistoryRow, LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow,
+    TrialRow,
+};
+use crate::measure::{Latencies, Omission, OperationKind};
+use crate::time::Span;
+
+/// What the flag of a disagreement begins with.
+pub const FLAG: &str = "floor: ";
+
+/// Every row of one trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Rows {
+    /// Of the trial itself.
+    pub trial: TrialRow,
+    /// For each client region and operation.
+    pub latency: Vec<LatencyRow>,
+    /// For each replica and phase.
+    pub phases: Vec<PhaseRow>,
+    /// Of each latency, its percentiles.
+    pub percentiles: Vec<PercentileRow>,
+    /// For each interval.
+    pub timeline: Vec<TimelineRow>,
+    /// For each member.
+    pub members: Vec<MemberRow>,
+    /// For each directed link.
+    pub links: Vec<LinkRow>,
+    /// For each fault and client region.
+    pub recovery: Vec<RecoveryRow>,
+    /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
+    pub probes: Option<(u32, u32)>,
+    /// For each history.
+    pub histories: Vec<HistoryRow>,
+    /// By client region: what is merged for the comparison.
+    pub measured: Vec<Measured>,
+    /// Medians that are not where their floors say.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// What the clients of one region measured in one trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// The kinds of operations that there were, each with its latencies.
+    pub latencies: Vec<(OperationKind, Latencies)>,
+    /// The pause of a closed loop that they do not show.
+    pub omission: Option<Omission>,
+}
+
+impl Measured {
+    /// The latencies of one kind as an open loop would have measured them, if the closed loop omits a pause:
+    /// operations of all kinds waited for it.
+    pub fn as_open_loop(&self, of_kind: &Latencies) -> Option<Latencies> {
+        let omission = self.omission?;
+        let all: Latencies = self.latencies.iter().map(|(_, latencies)| latencies).collect();
+        Some(of_kind.corrected(&all, omission.interval))
+    }
+}
+
+/// A median that is not where its floor says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// Of the clients in which region.
+    pub client_region: String,
+    /// What is wrong; the gravest is the least.
+    pub kind: Kind,
+    /// The median less its floor.
+    pub residual_ns: i64,
+    /// What the trial counted that a floor leaves out.
+    pub left_out: LeftOut,
+}
+
+/// What is wrong with a median.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// It is faster than its network.
+    Impossible,
+    /// It is simulated without any cost, and not its floor.
+    NotTheFloor,
+    /// It is measured, and slower than the host explains.
+    Unexplained,
+}
+
+/// What a trial counted that a floor leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Slots that another proposer took.
+    pub race_lost_count: u64,
+    /// Messages sent again after a time-out.
+    pub retransmitted_count: u64,
+    /// Delays change faster than a link that keeps its order can deliver: messages wait for slower ones
+    /// that were sent before them.
+    pub waits_for_order: bool,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Impossible => "impossible",
+            Self::NotTheFloor => "not the floor",
+            Self::Unexplained => "unexplained",
+        }
+    }
+}
+
+impl Disagreement {
+    /// It as a flag of its trial.
+    pub fn flag(&self) -> String {
+        format!("{FLAG}{} {}, {}", self.client_region, self.distance(), self.kind.name())
+    }
+
+    /// What its name means, and where to look next.
+    pub fn advice(&self) -> &'static str {
+        let LeftOut { race_lost_count, retransmitted_count, waits_for_order } = self.left_out;
+        match self.kind {
+            Kind::Impossible => {
+                "impossible on the network asked for: compare the delays in links.csv"
+            }
+            _ if race_lost_count > 0 => {
+                "races were lost, which no floor counts: see race_lost_count"
+            }
+            _ if retransmitted_count > 0 => {
+                "messages were sent again, which no floor counts: see link_drop_count"
+            }
+            Kind::NotTheFloor if waits_for_order => {
+                "not the floor, which draws each delay alone: with so short a `correlation` messages wait \
+                 for slower ones sent before them, as links keep their order; raise `correlation`"
+            }
+            Kind::NotTheFloor => {
+                "not the floor, though only the network takes time: try a lower rate, or `trace` it"
+            }
+            Kind::Unexplained => {
+                "unexplained by the host: see which phase took it in phases.csv, and link_late_ns"
+            }
+        }
+    }
+
+    /// `5.81ms above`.
+    fn distance(&self) -> String {
+        let side = if self.residual_ns < 0 { "below" } else { "above" };
+        format!("{} {side}", Span(self.residual_ns.unsigned_abs()))
+    }
+}
+
+/// What is wrong; [`Disagreement::advice`] says the rest.
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 {} its floor, {}", self.distance(), self.kind.name())
+    }
+}

@@ -1,0 +1,597 @@
+//! The rows of one trial, made from what its members reported.
+
+use super::evidence;
+use super::links::{self, Knowledge};
+use super::recovery;
+use super::residual;
+use super::rows::{Measured, Rows};
+use super::saturation;
+use super::verify::Findings;
+use crate::deployment::Durability;
+use crate::deployment::MemberName;
+use crate::experiment::plan::{Plan, Point};
+use crate::experiment::trial::Trial;
+use crate::measure::rows::{
+    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+};
+use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
+use crate::paxos::{Mode, SendPolicy};
+use crate::quorum::NodeId;
+use crate::runtime::machine::Watched;
+use crate::time::Span;
+use crate::trial::{Backend, Network, Outcome, RoleReport};
+use crate::workload::Arrival;
+
+/// The outcome of a member that ended without being told to.
+pub const LOST: &str = "lost";
+
+/// The rows of a trial; one whose findings are bad has no numbers.
+pub fn rows(
+    plan: &Plan,
+    trial: &Trial,
+    backend: Backend,
+    outcome: &Outcome,
+    findings: &Findings,
+) -> Result<Rows, Error> {
+    let key = TrialKey {
+        trial: u32::try_from(trial.index).unwrap_or(u32::MAX),
+        variant: plan.variant(trial).name.clone(),
+        backend: backend.name().into(),
+    };
+    let mut rows = Rows {
+        trial: trial_row(plan, trial, backend, &key, outcome, findings),
+        members: member_rows(plan.point(trial), &key, outcome),
+        histories: evidence::rows(&key, backend, &findings.files),
+        links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
+        probes: outcome.network.as_ref().and_then(Network::good_attempts),
+        ..Rows::default()
+    };
+    let network = Knowledge::of(backend, outcome).word();
+    rows.trial.network = network.into();
+    if findings.is_valid() {
+        client_rows(plan, trial, &key, outcome, &mut rows)?;
+        rows.latency.iter_mut().for_each(|row| row.network = network.into());
+        flag_unanswered(&mut rows);
+        phase_rows(plan.point(trial), &key, outcome, &mut rows)?;
+        count_attempts(plan.variant(trial).mode, &mut rows);
+        recovery_rows(plan, trial, &key, outcome, &mut rows);
+        rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
+        for found in &rows.disagreements {
+            rows.trial.flag(&found.flag());
+        }
+    } else {
+        rows.trial.invalidate("INVALID");
+    }
+    Ok(rows)
+}
+
+fn trial_row(
+    plan: &Plan,
+    trial: &Trial,
+    backend: Backend,
+    key: &TrialKey,
+    outcome: &Outcome,
+    findings: &Findings,
+) -> TrialRow {
+    let (variant, point) = (plan.variant(trial), plan.point(trial));
+    let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+    let (protocol, leader) = match variant.mode {
+        Mode::Classic => ("classic", String::new()),
+        Mode::Multi { leader } => ("multi", point.region(leader).to_owned()),
+    };
+    let mut row = TrialRow {
+        trial: key.trial,
+        variant: key.variant.clone(),
+        backend: key.backend.clone(),
+        point: point.label.clone(),
+        protocol: protocol.into(),
+        n: small(variant.quorums.n()),
+        q1: small(variant.quorums.phase1().min_size()),
+        q2: small(variant.quorums.phase2().min_size()),
+        send: match variant.send {
+            SendPolicy::All => "all".into(),
+            SendPolicy::Quorum => "quorum".into(),
+        },
+        durability: match point.durability {
+            Durability::Memory => "memory".into(),
+            Durability::Fsync => "fsync".into(),
+        },
+        transport: match backend {
+            Backend::Live => point.transport.label(),
+            Backend::Sim => String::new(),
+        },
+        arrival: match point.workload.arrival {
+            Arrival::Poisson { rate_per_s } => format!("poisson:{rate_per_s}"),
+            Arrival::Fixed { rate_per_s } => format!("fixed:{rate_per_s}"),
+            Arrival::Closed { clients } => format!("closed:{clients}"),
+        },
+        clients: point.links.client_regions.join(";"),
+        replicas: point.links.replica_regions.join(";"),
+        leader,
+        repeat: u32::try_from(trial.repeat).unwrap_or(u32::MAX),
+        seed: trial.seed,
+        warmup_s: seconds(point.warmup),
+        duration_s: seconds(point.duration),
+        valid: true,
+        complete: outcome.is_complete() && findings.gaps.is_empty(),
+        ..TrialRow::default()
+    };
+    count_operations(point, outcome, &mut row);
+    count_cost(point, outcome, &mut row);
+    count_network(outcome, &mut row);
+    row.violation_count = findings.violation_count();
+    if let Some(verdict) = &findings.verdict {
+        row.unverified_count = Some(verdict.unverified_count);
+        row.unlogged_count = Some(verdict.unlogged_count);
+    }
+    row.logs_verdict = findings.logs_verdict().into();
+    row.clients_verdict = findings.clients_verdict().into();
+    let mut flags = findings.flags.clone();
+    let achieved_per_s = row.achieved_per_s.unwrap_or_default();
+    let cause = saturation::cause(point, backend);
+    let reasons = saturation::reasons(outcome, row.offered_per_s, achieved_per_s, &cause);
+    // Whether a simulated closed loop is saturated nobody can say.
+    let is_watched = outcome.reports.values().any(|report| report.watched.is_some());
+    row.saturated = (is_watched || row.offered_per_s.is_some()).then_some(!reasons.is_empty());
+    if !reasons.is_empty() {
+        flags.push(format!("saturated: {}", reasons.join(", ")));
+    }
+    if outcome.refusal().is_none() {
+        let has_struck = |fault| outcome.struck.iter().any(|struck| struck.fault == fault);
+        let faults = 0..plan.variant(trial).faults.len();
+        // Its replica was down already, nobody led, or too little was written.
+        flags.extend(faults.filter(|fault| !has_struck(*fault)).map(|fault| {
+            format!("fault {} of {} never struck", fault + 1, plan.variant(trial).faults.len())
+        }));
+    }
+    let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));
+    flags.extend(behind(&executed.collect::<Vec<_>>()));
+    // The separator does not occur in a flag: it may quote the message of an error.
+    row.flags = flags.iter().map(|flag| flag.replace(';', ",")).collect::<Vec<_>>().join(";");
+    row
+}
+
+/// Says which replicas ended with fewer slots executed than another: nobody brought them level.
+fn behind(executed: &[(MemberName, u64)]) -> Option<String> {
+    let most = executed.iter().map(|(_, slots)| *slots).max()?;
+    let behind = executed.iter().filter(|(_, slots)| *slots < most);
+    let behind: Vec<String> = behind
+        .map(|(member, slots)| format!("{member} executed {slots} of {most} slots"))
+        .collect();
+    (!behind.is_empty()).then(|| format!("behind in the end: {}", behind.join(", ")))
+}
+
+fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
+    let sum = |field: fn(&crate::client::Report) -> u64| {
+        outcome.clients().map(|(_, report)| field(report)).sum::<u64>()
+    };
+    let duration_s = seconds(point.duration);
+    let achieved_per_s = sum(|report| report.achieved_count) as f64 / duration_s;
+    row.achieved_per_s = Some(achieved_per_s);
+    if !matches!(point.workload.arrival, Arrival::Closed { .. }) {
+        row.offered_per_s = Some(sum(|report| report.offered_count) as f64 / duration_s);
+    }
+    row.issued_count = Some(sum(|report| report.issued_count));
+    row.acknowledged_count = Some(sum(|report| report.acknowledged_count));
+    row.unknown_count = Some(sum(|report| report.unknown_count));
+}
+
+fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
+    let usages = || outcome.reports.values().filter_map(|report| report.usage);
+    if usages().next().is_none() {
+        return;
+    }
+    let cpu_s: f64 = usages().map(|usage| usage.cpu_s).sum();
+    let operations = row.achieved_per_s.unwrap_or_default() * seconds(point.duration);
+    row.cpu_us_per_op = (operations > 0.0).then(|| cpu_s * 1e6 / operations);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    row.cpu_utilisation = Some(cpu_s / seconds(point.duration) / cores as f64);
+    row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
+}
+
+fn count_network(outcome: &Outcome, row: &mut TrialRow) {
+    let replicas = || outcome.replicas().map(|(_, report)| report);
+    row.race_lost_count = Some(replicas().map(|report| report.phases.race_lost_count).sum());
+    row.retransmitted_count =
+        Some(replicas().map(|report| report.phases.retransmitted_count).sum());
+    let undecodable = outcome.reports.values().map(|report| match &report.role {
+        RoleReport::Replica(replica) => replica.undecodable_count,
+        RoleReport::Client(client) => client.undecodable_count,
+    });
+    let refused = outcome.reports.values().map(|report| report.refused_count);
+    let refused_count = refused.sum::<u64>() + outcome.refused_count;
+    row.refused_frame_count = Some(undecodable.sum::<u64>() + refused_count);
+    let emulations = || outcome.reports.values().filter_map(|report| report.emulation.as_ref());
+    if emulations().next().is_none() {
+        return;
+    }
+    let sum = |field: fn(&crate::runtime::wan::EmulationReport) -> u64| {
+        Some(emulations().map(field).sum())
+    };
+    row.link_datagram_count = sum(|emulation| emulation.datagrams);
+    row.link_drop_count = sum(|emulation| emulation.dropped);
+    row.link_lost_count = sum(|emulation| emulation.lost);
+    row.link_queue_drop_count = sum(|emulation| emulation.queue_dropped);
+    row.link_duplicate_count = sum(|emulation| emulation.duplicated);
+    row.link_reorder_count = sum(|emulation| emulation.reordered);
+    // The worst member speaks for all: quantiles are not averaged.
+    let worst = |field: fn(&crate::runtime::wan::EmulationReport) -> Option<Span>| {
+        emulations().filter_map(field).max().map(|late| late.0)
+    };
+    row.link_late_ns_p50 = worst(|emulation| emulation.lateness_p50);
+    row.link_late_ns_p99 = worst(|emulation| emulation.lateness_p99);
+    row.link_late_ns_max = worst(|emulation| emulation.lateness_max);
+}
+
+/// Says how many operations have no answer: warm-up and drain are in one number, the window in the other.
+fn flag_unanswered(rows: &mut Rows) {
+    let ranked: u64 = rows.latency.iter().map(|row| row.unanswered_count).sum();
+    let text = match rows.trial.unknown_count {
+        Some(issued) if ranked.max(issued) > 0 => {
+            format!("{issued} operations, {ranked} of them of the window, which rank as infinite")
+        }
+        None if ranked > 0 => format!("{ranked} operations of the window, which rank as infinite"),
+        _ => return,
+    };
+    rows.trial.flag(&format!("unanswered: {text}"));
+}
+
+fn client_rows(
+    plan: &Plan,
+    trial: &Trial,
+    key: &TrialKey,
+    outcome: &Outcome,
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    let point = plan.point(trial);
+    let links = &point.links;
+    rows.measured = links.client_regions.iter().map(|_| Measured::default()).collect();
+    for (member, report) in outcome.clients() {
+        let MemberName::Client(client) = member else { continue };
+        let index = client.0 as usize;
+        let region = &links.client_regions[index];
+        let floors = plan.variant(trial).floors.get(index).map(|floor| (floor.p50, floor.p99));
+        let measured = measured(point, report)?;
+        if let Some(Omission { blocked, p99, .. }) = measured.omission {
+            let times = blocked.0 / p99.0.max(1);
+            rows.trial.flag(&format!(
+                "omits: the closed loop of {region} had no answer for {blocked}, {times} times its usual p99"
+            ));
+        }
+        for (operation, latencies) in &measured.latencies {
+            let name = operation.name();
+            let row = LatencyRow::new(key, region, name, latencies, floors);
+            rows.latency.push(match (measured.omission, measured.as_open_loop(latencies)) {
+                (Some(omission), Some(open_loop)) => row.with_omission(&open_loop, omission),
+                _ => row,
+            });
+            rows.percentiles.extend(PercentileRow::of(key, region, name, latencies));
+            for point in report.recording.timeline(*operation) {
+                rows.timeline.push(TimelineRow::new(key, region, name, &point?));
+            }
+        }
+        rows.measured[index] = measured;
+    }
+    Ok(())
+}
+
+/// What one client measured.
+fn measured(point: &Point, report: &crate::client::Report) -> Result<Measured, Error> {
+    let mut measured = Measured::default();
+    for operation in OperationKind::ALL {
+        let latencies = report.recording.total(operation)?;
+        if !latencies.is_empty() {
+            measured.latencies.push((operation, latencies));
+        }
+    }
+    if let Arrival::Closed { .. } = point.workload.arrival {
+        let all: Latencies = measured.latencies.iter().map(|(_, latencies)| latencies).collect();
+        measured.omission = Omission::of(report.recording.longest_silence, &all);
+    }
+    Ok(measured)
+}
+
+fn phase_rows(
+    point: &Point,
+    key: &TrialKey,
+    outcome: &Outcome,
+    rows: &mut Rows,
+) -> Result<(), Error> {
+    for (member, report) in outcome.replicas() {
+        let MemberName::Replica(NodeId(id)) = member else { continue };
+        let region = point.region(NodeId(id));
+        for phase in Phase::ALL {
+            let spans = report.phases.latencies(phase)?;
+            if !spans.is_empty() {
+                rows.phases.push(PhaseRow::new(key, id, region, phase, &spans));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How often a write of classic Paxos was proposed, in the mean.
+fn count_attempts(mode: Mode, rows: &mut Rows) {
+    let Mode::Classic = mode else { return };
+    let phases = rows.phases.iter().filter(|row| row.phase == Phase::Phase2.name());
+    let chosen = phases.map(|row| row.count).sum::<u64>() as f64;
+    let lost = rows.trial.race_lost_count.unwrap_or_default() as f64;
+    rows.trial.attempts_per_write = (chosen > 0.0).then_some(1.0 + lost / chosen);
+}
+
+/// What faults did; the timeline of a trial with one is finer, and says when.
+fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, rows: &mut Rows) {
+    let Some(found) = recovery::recovery(plan, trial, key, outcome) else { return };
+    rows.recovery = found.rows;
+    if !found.timeline.is_empty() {
+        rows.timeline = found.timeline;
+    }
+    found.flags.iter().for_each(|flag| rows.trial.flag(flag));
+    if found.omitted_count > 0 {
+        let count = found.omitted_count;
+        rows.trial.flag(&format!("recovery: {count} changes of leadership or of replica not kept"));
+    }
+}
+
+fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
+    let replicas = point.links.replicas().map(MemberName::Replica);
+    let clients = (0u32..)
+        .zip(&point.links.client_regions)
+        .map(|(id, _)| MemberName::Client(crate::command::ClientId(id)));
+    replicas
+        .chain(clients)
+        .map(|member| {
+            let report = outcome.reports.get(&member);
+            let usage = report.and_then(|report| report.usage);
+            let watched = report.and_then(|report| report.watched);
+            let nanoseconds = |span: fn(&Watched) -> Option<Span>| {
+                watched.as_ref().and_then(span).map(|span| span.0)
+            };
+            let (role, region) = match member {
+                MemberName::Replica(id) => ("replica", point.region(id)),
+                MemberName::Client(id) => {
+                    ("client", point.links.client_regions[id.0 as usize].as_str())
+                }
+            };
+            MemberRow {
+                trial: key.trial,
+                variant: key.variant.clone(),
+                backend: key.backend.clone(),
+                member: member.to_string(),
+                region: region.into(),
+                role: role.into(),
+                outcome: match (report, outcome.lost.get(&member)) {
+                    (_, Some(_)) => LOST.into(),
+                    (Some(_), None) => "finished".into(),
+                    (None, None) if outcome.refusal().is_some() => "refused".into(),
+                    (None, None) => "crashed".into(),
+                },
+                cpu_s: usage.map(|usage| usage.cpu_s),
+                memory_peak_bytes: usage.map(|usage| usage.memory_peak_bytes),
+                executed_count: report.and_then(|report| match &report.role {
+                    RoleReport::Replica(replica) => Some(replica.executed_below),
+                    RoleReport::Client(_) => None,
+                }),
+                sync_count: report.and_then(|report| match &report.role {
+                    RoleReport::Replica(replica) => Some(replica.sync_count),
+                    RoleReport::Client(_) => None,
+                }),
+                start_count: match member {
+                    MemberName::Replica(_) => {
+                        Some(outcome.recoveries.get(&member).map_or(0, Vec::len) as u64)
+                    }
+                    MemberName::Client(_) => None,
+                },
+                recovered_group_count: outcome
+                    .recoveries
+                    .get(&member)
+                    .map(|starts| starts.iter().map(|start| start.group_count as u64).sum()),
+                scheduling: report
+                    .and_then(|report| report.emulation.as_ref())
+                    .map(|emulation| emulation.scheduling.clone())
+                    .unwrap_or_default(),
+                cpu_share: usage.map(|usage| usage.cpu_s / seconds(point.duration)),
+                run_queue_share: watched.as_ref().and_then(saturation::run_queue_share),
+                timer_slip_ns_p50: nanoseconds(|watched| watched.timer_slip_p50),
+                timer_slip_ns_p99: nanoseconds(|watched| watched.timer_slip_p99),
+                timer_slip_ns_max: nanoseconds(|watched| watched.timer_slip_max),
+                link_released_count: watched.and_then(|watched| watched.released_count),
+                link_late_count: watched.and_then(|watched| watched.late_count),
+                host_busy_share: watched.and_then(|watched| watched.host_busy_share),
+                host_stolen_share: watched.and_then(|watched| watched.host_stolen_share),
+                cause: outcome.lost.get(&member).cloned().unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Report as ClientReport;
+    use crate::command::ClientId;
+    use crate::deployment::{Harm, Struck, Unsynced};
+    use crate::experiment::plan::Size;
+    use crate::experiment::testing::{GOOD, source};
+    use crate::measure::{Recorder, Recording, Window};
+    use crate::runtime::machine::Usage;
+    use crate::time::Time;
+    use crate::trial::Report;
+
+    fn plan() -> Plan {
+        Plan::from_source(&source(GOOD), Size::default()).unwrap()
+    }
+
+    /// One client that wrote once, in 70 ms.
+    fn outcome(unknown_count: u64) -> Outcome {
+        let window = Window { from: Time(0), to: Time(1_000_000_000) };
+        let length = Span::from_millis(1000);
+        let mut recorder = Recorder::new(window, length);
+        recorder.record(OperationKind::Write, Time(100), Time(70_000_100));
+        for millis in 0..unknown_count {
+            let waited = Span::from_millis(1500 - millis);
+            recorder.give_up(OperationKind::Write, Time(millis * 1_000_000), waited);
+        }
+        let mut recording = Recording::new(window, length);
+        recording.finish(recorder);
+        let client = ClientReport {
+            recording,
+            issued_count: 1,
+            acknowledged_count: 1,
+            unknown_count,
+            offered_count: 1,
+            achieved_count: 1,
+            retried_count: 0,
+            redirected_count: 0,
+            turns: crate::client::Turns::default(),
+            undecodable_count: 2,
+        };
+        let report = Report {
+            role: RoleReport::Client(client),
+            emulation: None,
+            refused_count: 3,
+            kernel_drop_count: Some(0),
+            usage: Some(Usage { cpu_s: 0.5, memory_peak_bytes: 1 << 20 }),
+            watched: None,
+            file_count: 1,
+        };
+        let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
+        // As the plan has it.
+        let harm = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+        outcome.struck.push(Struck { fault: 0, harm, at: Time(5), ended_at: Some(Time(7)) });
+        outcome.reports.insert(MemberName::Client(ClientId(0)), report);
+        outcome
+    }
+
+    fn findings() -> Findings {
+        Findings::default()
+    }
+
+    fn rows_of(findings: &Findings) -> Rows {
+        let plan = plan();
+        rows(&plan, &plan.trials[0], Backend::Live, &outcome(0), findings).unwrap()
+    }
+
+    #[test]
+    fn operations_without_an_answer_are_said() {
+        let plan = plan();
+        let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
+        let said = "unanswered: 12 operations, 12 of them of the window, which rank as infinite";
+        assert!(rows.trial.valid && rows.trial.flags.contains(said), "{}", rows.trial.flags);
+        let row = &rows.latency[0];
+        assert_eq!((row.count, row.unanswered_count), (1, 12));
+        // Of thirteen operations twelve took for ever.
+        assert_eq!((row.latency_ns_p50, row.latency_ns_max), (None, None));
+        assert_eq!((row.residual_ns_p50, row.latency_ns_mean), (None, None));
+        let ranked = rows.timeline.iter().map(|row| row.unanswered_count).collect::<Vec<_>>();
+        assert_eq!((ranked[0], rows.timeline[0].count), (12, 1));
+    }
+
+    #[test]
+    fn a_closed_loop_that_was_blocked_says_what_it_omits() {
+        let text =
+            GOOD.replace("{ poisson = { rate_per_s = 200 } }", "{ closed = { clients = 2 } }");
+        let closed = Plan::from_source(&source(&text), Size::default()).unwrap();
+        // A thousand quick writes, then nothing for most of a second.
+        let window = Window { from: Time(0), to: Time(1_000_000_000) };
+        let mut recorder = Recorder::new(window, Span::from_millis(1000));
+        for micros in 0..1000 {
+            let at = Time(micros * 100_000);
+            recorder.record(OperationKind::Write, at, at + Span::from_micros(100));
+        }
+        recorder.record(OperationKind::Write, Time(100_000_000), Time(900_000_000));
+        let mut blocked = outcome(0);
+        let member = MemberName::Client(ClientId(0));
+        if let RoleReport::Client(client) = &mut blocked.reports.get_mut(&member).unwrap().role {
+            client.recording.finish(recorder);
+        }
+        let of = |plan: &Plan| {
+            let trial = &plan.trials[0];
+            rows(plan, trial, Backend::Sim, &blocked, &findings()).unwrap()
+        };
+        let found = of(&closed);
+        let said = "omits: the closed loop of us-east-1 had no answer for 800.00ms";
+        assert!(found.trial.flags.contains(said), "{}", found.trial.flags);
+        let row = &found.latency[0];
+        assert!(row.latency_ns_p99 < Some(1_000_000), "{row:?}");
+        assert!(row.open_loop_ns_p99 > Some(700_000_000), "{row:?}");
+        // An open loop omits nothing.
+        let found = of(&plan());
+        assert!(!found.trial.flags.contains("omits"), "{}", found.trial.flags);
+        assert_eq!((found.latency[0].blocked_ns, found.latency[0].open_loop_ns_p99), (None, None));
+    }
+
+    #[test]
+    fn replicas_that_are_not_brought_level_are_said() {
+        let executed = |slots: &[u64]| {
+            let replicas = (0..).map(|id| MemberName::Replica(NodeId(id)));
+            behind(&replicas.zip(slots.iter().copied()).collect::<Vec<_>>())
+        };
+        assert_eq!((executed(&[]), executed(&[7, 7, 7])), (None, None));
+        let said = "behind in the end: r0 executed 3 of 7 slots, r2 executed 0 of 7 slots";
+        assert_eq!(executed(&[3, 7, 0]).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn a_fault_that_never_struck_is_said() {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        outcome.struck.clear();
+        let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
+        assert!(rows.trial.flags.contains("fault 1 of 1 never struck"), "{}", rows.trial.flags);
+    }
+
+    #[test]
+    fn a_valid_trial_has_its_numbers() {
+        let rows = rows_of(&findings());
+        let trial = &rows.trial;
+        assert!(trial.valid && trial.complete && trial.flags.is_empty(), "{trial:?}");
+        assert_eq!((trial.offered_per_s, trial.achieved_per_s), (Some(0.1), Some(0.1)));
+        assert_eq!(trial.refused_frame_count, Some(2 + 3 + 4));
+        assert_eq!(rows.latency.len(), 1);
+        assert_eq!(rows.latency[0].client_region, "us-east-1");
+        assert!(rows.latency[0].latency_ns_p50 >= Some(70_000_000));
+        assert!(!rows.percentiles.is_empty() && !rows.timeline.is_empty());
+        assert_eq!(rows.measured.len(), 2);
+        let outcomes: Vec<&str> = rows.members.iter().map(|row| row.outcome.as_str()).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == "finished").count(), 1);
+        assert_eq!(outcomes.len(), 7);
+    }
+
+    #[test]
+    fn an_invalid_trial_has_no_numbers() {
+        let broken = Findings { violations: vec!["split".into()], ..findings() };
+        let unfit = Findings { unfit: vec!["dropped".into()], ..findings() };
+        for findings in [broken, unfit] {
+            let rows = rows_of(&findings);
+            assert!(!rows.trial.valid && rows.trial.flags.contains("INVALID"), "{:?}", rows.trial);
+            assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
+            assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
+            assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.measured.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_row_says_how_its_network_is_known() {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        let mut known = |backend| {
+            let rows = rows(&plan, &plan.trials[0], backend, &outcome, &findings()).unwrap();
+            outcome.network = Some(Network::default());
+            assert!(rows.latency.iter().all(|row| row.network == rows.trial.network));
+            rows.trial.network
+        };
+        assert_eq!(known(Backend::Live), "unverified");
+        assert_eq!(known(Backend::Live), "measured");
+        assert_eq!(known(Backend::Sim), "exact");
+    }
+
+    #[test]
+    fn a_flag_never_holds_what_separates_flags() {
+        let findings = Findings { flags: vec!["lost r1 (full; free some)".into()], ..findings() };
+        let flags = rows_of(&findings).trial.flags;
+        assert_eq!(flags.split(';').next(), Some("lost r1 (full, free some)"));
+    }
+}

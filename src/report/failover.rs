@@ -1,0 +1,365 @@
+//! The tables of a run with faults: beside the latency of a quorum choice, what it costs to lose a leader.
+//!
+//! One says what the replicas did, and the other what the clients of each region saw of it.
+//! A figure is the median over the trials, with the least and the greatest where they differ; percentiles
+//! of trials are never averaged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comfy_table::Table;
+
+use super::comparison::line_name;
+use super::table::{self, table};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::{Finished, recovery};
+use crate::measure::rows::RecoveryRow;
+use crate::trial::Backend;
+
+/// What the columns of the tables mean.
+pub fn legend() -> String {
+    table::legend(
+        "medians over the trials in ms, with the least and the greatest; detect: strike to the new \
+         leader's suspicion; elect: to its last campaign; phase 1: beside the least it can be (R_q1); \
+         transfer, commit: phase 1 to what was open executed, to the first new command; before: median \
+         commit latency of writes before the first fault; away: the longest time without an acknowledged \
+         write (>: up to the end); protocol: strike to when the new leader could have answered; wait: \
+         from there to the first acknowledgement of a write begun after the strike, which is what retry \
+         timers and redirects add; delayed: writes, in all trials, and unknown: of these, those never \
+         acknowledged",
+    )
+}
+
+/// The point, the variant, the world, and the fault.
+type Group = (usize, usize, Backend, u32);
+
+/// The rows of one line.
+type Lines<'a, K> = BTreeMap<K, Vec<&'a RecoveryRow>>;
+
+/// What replicas did, a line for every variant and fault, and what clients saw, a line for each of their
+/// regions too; `None` if no fault struck.
+pub fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
+    let mut clients: Lines<'_, (Group, Option<usize>)> = BTreeMap::new();
+    let mut replicas: Lines<'_, Group> = BTreeMap::new();
+    for (group, row) in rows(finished) {
+        // In the order of the file.
+        let regions = &plan.points[group.0].links.client_regions;
+        let client = regions.iter().position(|region| *region == row.client_region);
+        clients.entry((group, client)).or_default().push(row);
+        // What concerns the replicas is in the rows of all client regions.
+        let of_group = replicas.entry(group).or_default();
+        if of_group.last().is_none_or(|last| last.trial != row.trial) {
+            of_group.push(row);
+        }
+    }
+    if clients.is_empty() {
+        return None;
+    }
+    let backends: BTreeSet<Backend> = replicas.keys().map(|(_, _, backend, _)| *backend).collect();
+    let faults: BTreeSet<u32> = replicas.keys().map(|(_, _, _, fault)| *fault).collect();
+    let title = |group: Group, row: &RecoveryRow| {
+        let mut title = name(plan, group);
+        if backends.len() > 1 {
+            title = format!("{title} ({})", group.2.name());
+        }
+        if faults.len() > 1 {
+            title = format!("{title} #{} {} {}", group.3, row.harm, row.target);
+        }
+        title
+    };
+    let protocol = replicas.iter().map(|(group, rows)| {
+        let (point, variant, ..) = *group;
+        let quorums = &plan.points[point].variants[variant].quorums;
+        let sizes = format!("{}/{}", quorums.phase1().min_size(), quorums.phase2().min_size());
+        of_replicas(title(*group, rows[0]), sizes, rows)
+    });
+    let seen = clients.iter().map(|((group, _), rows)| of_clients(title(*group, rows[0]), rows));
+    let header = ["variant", "Q1/Q2", "detect", "elect", "phase 1", "R_q1", "transfer", "commit"];
+    let protocol = table(&header, &[1, 2, 3, 4, 5, 6, 7], &protocol.collect::<Vec<_>>());
+    let header = ["variant", "client", "before", "away", "protocol", "wait", "delayed", "unknown"];
+    Some([protocol, table(&header, &[2, 3, 4, 5, 6, 7], &seen.collect::<Vec<_>>())])
+}
+
+/// Where clients waited longer than the recovery took, a line for each variant and fault, about the region
+/// that waited longest.
+pub fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+    let mut groups: Lines<'_, Group> = BTreeMap::new();
+    for (group, row) in rows(finished) {
+        groups.entry(group).or_default().push(row);
+    }
+    let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
+        let worst = recovery::worst_wait(rows.iter().copied())?;
+        let [wait, protocol] = [worst.client_wait_ns?, worst.protocol_ns?].map(milliseconds);
+        Some(format!(
+            "{} ({}): after {} {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
+             the {protocol} ms of the recovery, which it hides: lower `retry_after`",
+            name(plan, *group),
+            group.2.name(),
+            worst.harm,
+            worst.target,
+            worst.client_region,
+        ))
+    };
+    groups.iter().filter_map(line).collect()
+}
+
+/// What did not recover, a line for each variant and fault.
+pub fn unrecovered(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+    let mut trials: BTreeMap<Group, BTreeSet<u32>> = BTreeMap::new();
+    let mut lost: BTreeMap<Group, Vec<&RecoveryRow>> = BTreeMap::new();
+    for (group, row) in rows(finished) {
+        trials.entry(group).or_default().insert(row.trial);
+        if row.recovered == Some(false) {
+            lost.entry(group).or_default().push(row);
+        }
+    }
+    let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
+        let in_trials: BTreeSet<u32> = rows.iter().map(|row| row.trial).collect();
+        let regions: BTreeSet<&str> = rows.iter().map(|row| row.client_region.as_str()).collect();
+        let is_leaderless = rows.iter().any(|row| row.new_leader.is_empty() && had_leader(row));
+        let what = if is_leaderless {
+            "no new leader within the trial".to_owned()
+        } else {
+            let regions = regions.into_iter().collect::<Vec<_>>().join(", ");
+            format!("no write from {regions} was acknowledged again")
+        };
+        format!(
+            "{} ({}): {what}, after {} {}, in {} of {} trials",
+            name(plan, *group),
+            group.2.name(),
+            rows[0].harm,
+            rows[0].target,
+            in_trials.len(),
+            trials[group].len()
+        )
+    };
+    lost.iter().map(line).collect()
+}
+
+/// Every row of every trial, with its group.
+fn rows(finished: &[Finished]) -> impl Iterator<Item = (Group, &RecoveryRow)> {
+    finished.iter().flat_map(|ended| {
+        let Trial { point, variant, .. } = ended.trial;
+        let group = move |row: &RecoveryRow| (point, variant, ended.backend, row.fault);
+        ended.recovery.iter().map(move |row| (group(row), row))
+    })
+}
+
+/// Whether the fault hit the leader.
+fn had_leader(row: &RecoveryRow) -> bool {
+    row.target.split('+').any(|region| region == row.leader)
+}
+
+fn name(plan: &Plan, (point, variant, ..): Group) -> String {
+    let point = &plan.points[point];
+    line_name(&point.variants[variant].name, &point.label)
+}
+
+fn of_replicas(title: String, sizes: String, rows: &[&RecoveryRow]) -> Vec<String> {
+    let over = |field| known(rows, field);
+    // That it differs between trials says who led, and that is in the other columns.
+    let floor = over(|row| row.floor_phase1_ns).split(' ').next().map(str::to_owned);
+    vec![
+        title,
+        sizes,
+        over(|row| row.detection_ns),
+        over(|row| row.election_ns),
+        over(|row| row.phase1_ns),
+        floor.unwrap_or_default(),
+        over(|row| row.transfer_ns),
+        over(|row| row.first_commit_ns),
+    ]
+}
+
+fn of_clients(title: String, rows: &[&RecoveryRow]) -> Vec<String> {
+    let count = |field: fn(&RecoveryRow) -> Option<u64>| {
+        let counts: Vec<u64> = rows.iter().filter_map(|row| field(row)).collect();
+        if counts.is_empty() { "-".into() } else { counts.iter().sum::<u64>().to_string() }
+    };
+    let away = |row: &&RecoveryRow| Some((row.recovered == Some(false), row.unavailable_ns?));
+    vec![
+        title,
+        rows[0].client_region.clone(),
+        known(rows, |row| row.before_ns_p50),
+        spread(rows.iter().filter_map(away).collect()),
+        known(rows, |row| row.protocol_ns),
+        known(rows, |row| row.client_wait_ns),
+        count(|row| row.delayed_count),
+        count(|row| row.unknown_count),
+    ]
+}
+
+/// The spread of a field that is known where it is there.
+fn known(rows: &[&RecoveryRow], field: fn(&RecoveryRow) -> Option<u64>) -> String {
+    spread(rows.iter().filter_map(|row| Some((false, field(row)?))).collect())
+}
+
+/// `210 (205-300)`: the median of these nanoseconds, of two in the middle the lower, and their ends
+/// where they differ from it; in milliseconds.
+///
+/// Each says first whether it is only a lower bound: that is printed as `>210` and ranks last.
+fn spread(mut figures: Vec<(bool, u64)>) -> String {
+    figures.sort_unstable();
+    let (Some(min), Some(max)) = (figures.first(), figures.last()) else {
+        return "-".into();
+    };
+    let middle = figures[(figures.len() - 1) / 2];
+    let [min, median, max] = [*min, middle, *max].map(|(is_bound, ns)| {
+        let sign = if is_bound { ">" } else { "" };
+        format!("{sign}{}", milliseconds(ns))
+    });
+    if min == max { median } else { format!("{median} ({min}-{max})") }
+}
+
+/// In milliseconds, with as many digits as tell one figure from the next.
+fn milliseconds(ns: u64) -> String {
+    let ms = ns as f64 / 1e6;
+    match ns {
+        0 => "0".into(),
+        1..10_000_000 => format!("{ms:.2}"),
+        10_000_000..100_000_000 => format!("{ms:.1}"),
+        _ => format!("{ms:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::experiment::file::Source;
+    use crate::experiment::plan::Size;
+    use crate::measure::rows::TrialRow;
+
+    const EXPERIMENT: &str = r#"
+question = "Which?"
+prediction = "That."
+trials = 3
+
+[topology]
+profile = "uniform:20ms"
+replicas = ["a", "b", "c"]
+clients = ["a"]
+
+[workload]
+arrival = { poisson = { rate_per_s = 100 } }
+duration = "1s"
+
+[[variant]]
+name = "multi"
+protocol = { multi = { leader = "a" } }
+quorums = { counts = { phase1 = 3, phase2 = 1 } }
+"#;
+
+    fn plan() -> Plan {
+        let source = Source { path: PathBuf::from("made-up.toml"), text: EXPERIMENT.into() };
+        Plan::from_source(&source, Size::default()).unwrap()
+    }
+
+    /// A trial in which the leader crashed and clients were away for so long.
+    fn finished(plan: &Plan, trial: usize, away_ms: u64) -> Finished {
+        let recovery = RecoveryRow {
+            trial: u32::try_from(trial).unwrap(),
+            harm: "crash".into(),
+            target: "a".into(),
+            leader: "a".into(),
+            new_leader: "b".into(),
+            client_region: "a".into(),
+            recovered: Some(true),
+            detection_ns: Some(1_050_000_000),
+            first_ack_ns: Some(away_ms * 1_000_000),
+            protocol_ns: Some(1_100_000_000),
+            client_wait_ns: Some(away_ms.saturating_sub(900) * 1_000_000),
+            phase1_ns: Some(20_000_000),
+            floor_phase1_ns: Some(20_000_000),
+            unavailable_ns: Some(away_ms * 1_000_000),
+            before_ns_p50: Some(20_040_000),
+            delayed_count: Some(100),
+            unknown_count: Some(1),
+            ..RecoveryRow::default()
+        };
+        Finished {
+            trial: plan.trials[trial],
+            backend: Backend::Live,
+            row: TrialRow { valid: true, ..TrialRow::default() },
+            measured: vec![],
+            disagreements: vec![],
+            recovery: vec![recovery],
+            probes: None,
+            violations: vec![],
+            unfit: vec![],
+        }
+    }
+
+    fn cells(table: &Table) -> Vec<String> {
+        let text = table.to_string();
+        text.lines()
+            .nth(2)
+            .unwrap()
+            .split("  ")
+            .map(|cell| cell.trim().to_owned())
+            .filter(|cell| !cell.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn three_trials_are_one_line_of_medians_with_their_ends() {
+        let plan = plan();
+        let trials = [1_210, 1_900, 1_300]
+            .into_iter()
+            .enumerate()
+            .map(|(trial, away)| finished(&plan, trial, away))
+            .collect::<Vec<_>>();
+        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        let expected = ["multi", "3/1", "1050", "-", "20.0", "20.0", "-", "-"];
+        assert_eq!(cells(&protocol), expected, "{protocol}");
+        let expected =
+            ["multi", "a", "20.0", "1300 (1210-1900)", "1100", "400 (310-1000)", "300", "3"];
+        assert_eq!(cells(&clients), expected, "{clients}");
+        assert_eq!(unrecovered(&plan, &trials), [""; 0]);
+    }
+
+    #[test]
+    fn a_variant_without_a_new_leader_is_said() {
+        let plan = plan();
+        let mut trials: Vec<Finished> = (0..3).map(|trial| finished(&plan, trial, 900)).collect();
+        for ended in &mut trials[..2] {
+            let row = &mut ended.recovery[0];
+            (row.new_leader, row.recovered) = (String::new(), Some(false));
+            (row.detection_ns, row.phase1_ns) = (None, None);
+        }
+        let said = unrecovered(&plan, &trials);
+        let expected =
+            "multi (live): no new leader within the trial, after crash a, in 2 of 3 trials";
+        assert_eq!(said, [expected]);
+        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        assert_eq!((cells(&protocol)[2].as_str(), cells(&protocol)[7].as_str()), ("1050", "-"));
+        // Two of them were away until the end.
+        assert_eq!(cells(&clients)[3], ">900 (900->900)");
+        // One led, but no region got through to it.
+        trials[0].recovery[0].new_leader = "b".into();
+        trials[1].recovery[0].recovered = Some(true);
+        let said = unrecovered(&plan, &trials);
+        assert!(said[0].contains("no write from a was acknowledged again"), "{said:?}");
+    }
+
+    #[test]
+    fn a_wait_that_hides_the_recovery_is_said_once() {
+        let plan = plan();
+        let trials = [1_900, 2_300, 2_100].into_iter().enumerate();
+        let trials: Vec<Finished> = trials.map(|(at, ms)| finished(&plan, at, ms)).collect();
+        assert_eq!(waits(&plan, &trials[..1]), [""; 0]);
+        let said = waits(&plan, &trials);
+        let begins =
+            "multi (live): after crash a, clients in a waited 1400 ms for a retry or a redirect";
+        assert!(said.len() == 1 && said[0].starts_with(begins), "{said:?}");
+        assert!(said[0].contains("longer than the 1100 ms"), "{said:?}");
+    }
+
+    #[test]
+    fn a_run_without_a_fault_has_no_such_table() {
+        let plan = plan();
+        let calm = Finished { recovery: vec![], ..finished(&plan, 0, 1) };
+        assert!(tables(&plan, &[calm]).is_none());
+    }
+}

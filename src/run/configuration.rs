@@ -1,0 +1,276 @@
+//! What a run was made of, whole: the settings that take effect, defaults included, and one identity.
+//!
+//! A run that is cut short goes on only as what it was: its finished trials and those to come stand in one
+//! table.
+//! So everything that a trial depends on is a part of its [`Identity`], each under the name by which a user
+//! knows it, and a run that is resumed with another one is told which parts differ.
+//! The settings are in the results folder as `configuration.json`, with the delays of all links as they are
+//! asked for; a latency profile that was a file is copied to `profiles/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::provenance::{Code, Provenance, sha256};
+use super::worlds::Worlds;
+use crate::experiment::plan::{Plan, Point, Variant};
+use crate::measure::{Store, store};
+use crate::trial::Backend;
+
+/// The settings of all trials, as they take effect.
+pub(super) const CONFIGURATION: &str = "configuration.json";
+
+/// Values that are longer than this are compared, and not shown.
+const SHOWN_MAX: usize = 60;
+
+/// Everything that a trial of a run depends on, by the names of its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity {
+    parts: BTreeMap<String, String>,
+}
+
+/// A latency profile that was a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct ProfileFile {
+    /// As the experiment names it.
+    name: String,
+    /// The hash of its text.
+    sha256: String,
+    /// The copy of it in the results folder.
+    copy: String,
+}
+
+impl Identity {
+    /// That of a run of this plan in these worlds, by this program.
+    pub fn of(plan: &Plan, provenance: &Provenance, worlds: &Worlds<'_>) -> Self {
+        let mut parts = BTreeMap::new();
+        parts.insert("the experiment file".into(), provenance.experiment.sha256.clone());
+        parts.insert("the program".into(), program(&provenance.code));
+        parts.extend(worlds.switches().into_iter().map(|(name, value)| (name.into(), value)));
+        for (name, links) in links_by_profile(plan) {
+            parts.insert(format!("the latency profile {name}"), hashed(&links));
+        }
+        for (key, value) in settings(plan) {
+            parts.insert(format!("the setting `{key}`"), value);
+        }
+        if worlds.backends().contains(&Backend::Sim) {
+            let services: Vec<_> = plan.points.iter().map(|point| point.sim.service).collect();
+            parts.insert("what simulated work costs".into(), hashed(&json!(services)));
+        }
+        Self { parts }
+    }
+
+    /// The parts that are not the same, in words; none if it is the same run.
+    pub(super) fn difference(&self, now: &Self) -> Option<String> {
+        let absent = "absent".to_owned();
+        let names: std::collections::BTreeSet<&String> =
+            self.parts.keys().chain(now.parts.keys()).collect();
+        let differing = names.into_iter().filter_map(|name| {
+            let [then, now] =
+                [self, now].map(|identity| identity.parts.get(name).unwrap_or(&absent));
+            (then != now).then(|| told(name, then, now))
+        });
+        let differing: Vec<String> = differing.collect();
+        match &differing[..] {
+            [] => None,
+            [one] => Some(format!("{one} differs")),
+            many => Some(format!("{} differ", many.join(", "))),
+        }
+    }
+}
+
+/// A part that differs, with its values where a reader can compare them.
+fn told(name: &str, then: &str, now: &str) -> String {
+    let is_hash = |value: &str| value.len() == 64 && !value.contains(' ');
+    let is_shown = |value: &str| value.len() <= SHOWN_MAX && !is_hash(value);
+    if !is_shown(then) || !is_shown(now) {
+        return name.to_owned();
+    }
+    format!("{name} (it was {then}, and is {now})")
+}
+
+/// Which program: its sources tell it, committed or not.
+fn program(code: &Code) -> String {
+    let build = if code.is_debug_build { "debug" } else { "release" };
+    let commit = code.commit.as_deref().map_or("unknown", |commit| &commit[..commit.len().min(12)]);
+    format!("{} {commit} {} {build}", code.version, code.source_hash)
+}
+
+/// The delays of all links under each latency profile.
+fn links_by_profile(plan: &Plan) -> BTreeMap<&str, Value> {
+    let mut found: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for point in &plan.points {
+        found.entry(&point.profile).or_default().push(json!(point.links));
+    }
+    found.into_iter().map(|(name, links)| (name, Value::Array(links))).collect()
+}
+
+/// Each setting at all points, but the links, which are a profile's.
+fn settings(plan: &Plan) -> BTreeMap<String, String> {
+    let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for point in &plan.points {
+        let Value::Object(keys) = of_point(point) else { continue };
+        for (key, value) in keys.into_iter().filter(|(key, _)| key != "links") {
+            found.entry(key).or_default().push(value);
+        }
+    }
+    let mut settings: BTreeMap<String, String> =
+        found.into_iter().map(|(key, values)| (key, shortened(&values))).collect();
+    settings.insert("trials".into(), plan.repeats.to_string());
+    settings.insert("seed".into(), plan.seed.to_string());
+    settings
+}
+
+/// The one value, if it is short; else a hash of all.
+fn shortened(values: &[Value]) -> String {
+    match values {
+        [one] if one.to_string().len() <= SHOWN_MAX => one.to_string(),
+        _ => hashed(&json!(values)),
+    }
+}
+
+fn hashed(value: &Value) -> String {
+    sha256(value.to_string().as_bytes())
+}
+
+/// All settings of a point that take effect; lengths of time are in nanoseconds.
+fn of_point(point: &Point) -> Value {
+    json!({
+        "label": point.label,
+        "profile": point.profile,
+        "links": point.links,
+        "transport": point.transport,
+        "precision": point.precision,
+        "probe": point.probe,
+        "variants": point.variants.iter().map(of_variant).collect::<Vec<_>>(),
+        "workload": point.workload,
+        "durability": point.durability,
+        "election": point.election,
+        "retention": point.retention,
+        "network": point.network,
+        "service": point.sim.service,
+        "warmup": point.warmup,
+        "duration": point.duration,
+        "drain": point.drain,
+        "retry_after": point.retry_after,
+    })
+}
+
+fn of_variant(variant: &Variant) -> Value {
+    json!({
+        "name": variant.name,
+        "mode": variant.mode,
+        "quorums": variant.quorums,
+        "send": variant.send,
+        "unsafe_quorums": variant.unsafe_quorums,
+        "faults": variant.faults,
+    })
+}
+
+/// Writes the settings and the profiles that were files into the folder of a run.
+pub(super) fn write(store: &Store, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), store::Error> {
+    let switches: BTreeMap<&str, String> = worlds.switches().into_iter().collect();
+    let whole = json!({
+        "seed": plan.seed,
+        "trials": plan.repeats,
+        "switches": switches,
+        "points": plan.points.iter().map(of_point).collect::<Vec<_>>(),
+    });
+    let mut text = whole.to_string().into_bytes();
+    text.push(b'\n');
+    store.write_bytes(CONFIGURATION, &text)?;
+    for (file, text) in profile_files(plan) {
+        store.write_bytes(&file.copy, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The latency profiles that are files, each with its text.
+pub(super) fn profile_files(plan: &Plan) -> Vec<(ProfileFile, String)> {
+    let mut found: BTreeMap<&str, (ProfileFile, String)> = BTreeMap::new();
+    for point in &plan.points {
+        let Some(path) = &point.profile_file else { continue };
+        // Its rows were read before, and are in the configuration.
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let number = found.len();
+        found.entry(&point.profile).or_insert_with(|| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            // Two folders may each have a file of this name.
+            let copy = match number {
+                0 => format!("profiles/{file}"),
+                _ => format!("profiles/{number}-{file}"),
+            };
+            let (name, sha256) = (point.profile.clone(), sha256(text.as_bytes()));
+            (ProfileFile { name, sha256, copy }, text)
+        });
+    }
+    found.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan::Size;
+    use crate::experiment::testing::{GOOD, source};
+    use crate::time::Span;
+
+    fn identity(change: impl Fn(&mut Plan, &mut Provenance)) -> Identity {
+        let source = source(GOOD);
+        let mut plan = Plan::from_source(&source, Size::default()).unwrap();
+        let mut provenance = Provenance::gather(&source, plan.seed);
+        change(&mut plan, &mut provenance);
+        Identity::of(&plan, &provenance, &Worlds { sim: Some(1), live: None })
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Plan, &mut Provenance), said: &str) {
+        let difference = identity(|_, _| {}).difference(&identity(change));
+        assert_eq!(difference.as_deref(), Some(said));
+    }
+
+    #[test]
+    fn the_same_run_has_the_same_identity() {
+        assert_eq!(identity(|_, _| {}).difference(&identity(|_, _| {})), None);
+    }
+
+    #[test]
+    fn every_part_that_differs_is_named() {
+        check(
+            |_, provenance| provenance.experiment.sha256 = sha256(b"other"),
+            "the experiment file differs",
+        );
+        check(
+            |plan, _| {
+                let links = &plan.points[0].links;
+                let mut slower = links.clone();
+                slower.replica_regions.rotate_left(1);
+                plan.points[0].links = slower;
+            },
+            "the latency profile aws-2025-07 differs",
+        );
+        check(|plan, _| plan.repeats = 9, "the setting `trials` (it was 2, and is 9) differs");
+        check(
+            |plan, _| plan.points[0].drain = Span(7),
+            "the setting `drain` (it was 5000000000, and is 7) differs",
+        );
+        check(
+            |plan, _| {
+                plan.points[0].warmup = Span(1);
+                plan.points[0].variants[0].unsafe_quorums = true;
+            },
+            "the setting `variants`, the setting `warmup` (it was 1000000000, and is 1) differ",
+        );
+        let source_hash = |provenance: &mut Provenance| provenance.code.source_hash = "0".into();
+        let said = identity(|_, _| {}).difference(&identity(|_, own| source_hash(own))).unwrap();
+        assert!(said.starts_with("the program (it was ") && said.ends_with("differs"), "{said}");
+        // What the simulator charges is named twice: it is a setting, or comes from a calibration.
+        let service = |plan: &mut Plan, _: &mut Provenance| {
+            plan.points[0].sim.service.sync = Span(1);
+        };
+        let said = identity(|_, _| {}).difference(&identity(service)).unwrap();
+        assert!(said.contains("what simulated work costs"), "{said}");
+    }
+}

@@ -1,0 +1,519 @@
+//! One write of a simulated trial as a space-time diagram.
+//!
+//! It watches the trial in virtual time from the moment the write is asked for until every replica
+//! that is up has executed it, or until the trial is over, and keeps what concerns its slot.
+//! So it ends when the trial does, and what it keeps does not grow with what other writes do.
+//! The moment of choice is not what a replica believes: it is when the last acceptor of some phase-2
+//! quorum had its vote at one ballot on stable storage (Paxos made simple, section 2.2).
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::deploy;
+use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::paxos::{Ballot, Message, Record, Replica, Scope, Value};
+use crate::protocol::{Envelope, Executed, Note, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::sim::{Observer, Sent, World};
+use crate::time::{Span, Time};
+use crate::trace::{Fate, MarkKind, PeriodKind, Scale, Trace};
+
+/// The kinds of messages in the order of their colours, the same in every figure.
+const KINDS: [&str; 8] =
+    ["request", "phase1a", "phase1b", "phase2a", "phase2b", "chosen", "reply", "refused"];
+
+/// Which write to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The index of its client region.
+    pub client: usize,
+    /// Its count among the writes of that region that are sent in the measured time, from 0.
+    pub index: u64,
+}
+
+/// Why there is nothing to draw.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// The trial has fewer writes.
+    #[error("the client in {region} sends {count} writes in the measured time")]
+    NoWrite {
+        /// Where.
+        region: String,
+        /// How many there are.
+        count: u64,
+    },
+    /// The write was never answered.
+    #[error("write {index} of the client in {region} is never answered")]
+    NoAnswer {
+        /// Which.
+        index: u64,
+        /// Where.
+        region: String,
+    },
+}
+
+/// The diagram of one write of a trial.
+pub fn diagram(plan: &Plan, trial: &Trial, write: Write) -> Result<Trace, Error> {
+    let deployment = deploy::deployment(plan, trial);
+    let point = plan.point(trial);
+    let of = deployment.clone();
+    let mut world = World::new(&deployment, &point.sim, move |id| Replica::new(of.config(id)));
+    let region = point.links.client_regions[write.client].clone();
+    let measured_from = world.schedule().measure_from;
+    let watch = Watch::new(write, measured_from, deployment.quorums.clone());
+    let watch = Rc::new(RefCell::new(watch));
+    world.observe = Some(Box::new(Shared(Rc::clone(&watch))));
+    let mut answered_at = None;
+    // A trial that is over answers no write any more.
+    while (answered_at.is_some() || !world.is_over()) && world.step() {
+        let watch = watch.borrow();
+        if let Some(at) = watch.answered_at {
+            // The others learn of it with the next proposal, or by a message of its own.
+            let patience = Span(10 * at.since(watch.asked_at.unwrap_or(at)).0);
+            let live = deployment.links.replicas().filter(|id| world.is_alive(*id));
+            let is_known = live.into_iter().all(|id| watch.executed.contains(id));
+            answered_at = Some(at);
+            if is_known || world.now() > at + patience {
+                break;
+            }
+        }
+    }
+    let watch = watch.borrow();
+    let Some(asked_at) = watch.asked_at else {
+        return Err(Error::NoWrite { region, count: watch.write_count });
+    };
+    let Some(answered_at) = answered_at else {
+        return Err(Error::NoAnswer { index: write.index, region });
+    };
+    let variant = plan.variant(trial);
+    let took = answered_at.since(asked_at);
+    let title = format!("{}: a write from {region}, answered after {took}", variant.name);
+    let mut trace = Trace::new(title, Scale::Milliseconds).since(asked_at).with_kinds(&KINDS);
+    let client_line = trace.line(format!("c{}", write.client), region);
+    for (id, region) in deployment.links.replicas().zip(&deployment.links.replica_regions) {
+        trace.line(id.to_string(), region.clone());
+    }
+    watch.draw(&mut trace, client_line);
+    Ok(trace)
+}
+
+/// What was seen, in the order in which it happened.
+enum Seen {
+    Request { to: NodeId, at: Time, arrives_at: Option<Time>, command: Command },
+    Message { from: NodeId, to: NodeId, at: Time, arrives_at: Option<Time>, message: Message },
+    Record { by: NodeId, at: Time, record: Record },
+    Synced { by: NodeId, at: Time },
+    Released { by: NodeId, at: Time, message: Message },
+    Executed { by: NodeId, at: Time, slot: Slot },
+    Led { by: NodeId, at: Time },
+    Crashed { by: NodeId, at: Time },
+    Restarted { by: NodeId, at: Time },
+    Campaigned { by: NodeId, at: Time },
+    Reply { from: NodeId, at: Time, arrives_at: Option<Time>, reply: Reply },
+    Told { at: Time },
+}
+
+/// The watch over one write.
+struct Watch {
+    write: Write,
+    measured_from: Time,
+    quorums: QuorumSystem,
+    write_count: u64,
+    request: Option<RequestId>,
+    asked_at: Option<Time>,
+    answered_at: Option<Time>,
+    /// Where it was proposed: more than one slot if it was proposed again elsewhere.
+    slots: Vec<Slot>,
+    executed: NodeSet,
+    /// Whose disks were given something that is kept, and have not synced it.
+    unsynced: NodeSet,
+    seen: Vec<Seen>,
+}
+
+impl Watch {
+    fn new(write: Write, measured_from: Time, quorums: QuorumSystem) -> Self {
+        Self {
+            write,
+            measured_from,
+            quorums,
+            write_count: 0,
+            request: None,
+            asked_at: None,
+            answered_at: None,
+            slots: Vec::new(),
+            executed: NodeSet::EMPTY,
+            unsynced: NodeSet::EMPTY,
+            seen: Vec::new(),
+        }
+    }
+
+    const fn is_watching(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
+    fn is_own(&self, command: &Command) -> bool {
+        self.request == Some(command.request)
+    }
+
+    /// Whether a message says something of the write's slot.
+    fn concerns(&self, message: &Message) -> bool {
+        let is_ours = |slot: &Slot| self.slots.contains(slot);
+        match message {
+            Message::Phase1a { scope, .. } | Message::Phase1b { scope, .. } => match scope {
+                Scope::Only(slot) => is_ours(slot),
+                Scope::From(_) => true,
+            },
+            Message::Phase2a { slot, .. } | Message::Refused { slot, .. } => is_ours(slot),
+            Message::Phase2b { first, last, .. } => {
+                self.slots.iter().any(|slot| (first..=last).contains(&slot))
+            }
+            Message::Chosen { first, below, .. } => {
+                self.slots.iter().any(|slot| (first..below).contains(&slot))
+            }
+            Message::Learn { .. }
+            | Message::Values { .. }
+            | Message::Trimmed { .. }
+            | Message::Fetch { .. }
+            | Message::Snapshot { .. }
+            | Message::Executed { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatAck { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteGranted { .. }
+            | Message::Settle { .. }
+            | Message::Settled { .. }
+            | Message::Reserved { .. } => false,
+        }
+    }
+
+    /// Whether a message may turn out to say something of the write's slot: a slot is known once the write
+    /// is proposed in it, and only phase 1 comes before that.
+    fn may_concern(&self, message: &Message) -> bool {
+        let is_phase1 = matches!(
+            message,
+            Message::Phase1a { .. } | Message::Phase1b { .. } | Message::Refused { .. }
+        );
+        is_phase1 || self.concerns(message)
+    }
+
+    /// The same for a record; the vote of a leader for its own proposal comes before that leaves.
+    fn may_concern_record(&self, record: &Record) -> bool {
+        match record {
+            Record::Promise { .. } => true,
+            Record::Vote { vote, .. } => {
+                let is_own = matches!(&vote.value, Value::Command(command) if self.is_own(command));
+                is_own || self.concerns_record(record)
+            }
+            Record::Learned { .. }
+            | Record::Rounds { .. }
+            | Record::Settled { .. }
+            | Record::Forgotten { .. } => false,
+        }
+    }
+
+    /// The phase-2 quorum of a ballot, where each has its own.
+    fn announced_quorum(&self, of: Ballot) -> Option<NodeSet> {
+        self.seen.iter().find_map(|seen| match seen {
+            Seen::Message { message: Message::Phase1a { ballot, quorum, .. }, .. }
+                if *ballot == of =>
+            {
+                *quorum
+            }
+            _ => None,
+        })
+    }
+
+    fn concerns_record(&self, record: &Record) -> bool {
+        match record {
+            Record::Vote { slot, .. } | Record::Promise { scope: Scope::Only(slot), .. } => {
+                self.slots.contains(slot)
+            }
+            Record::Promise { scope: Scope::From(_), .. } => true,
+            Record::Learned { slot, .. } => self.slots.contains(slot),
+            Record::Rounds { .. } | Record::Settled { .. } | Record::Forgotten { .. } => false,
+        }
+    }
+
+    fn draw(&self, trace: &mut Trace, client: usize) {
+        let line = |id: NodeId| usize::from(id.0) + 1;
+        let fate = |arrives_at: Option<Time>| arrives_at.map_or(Fate::Lost, Fate::Received);
+        let mut given: BTreeMap<NodeId, Vec<(Time, &Record)>> = BTreeMap::new();
+        let mut votes: BTreeMap<(Slot, Ballot), NodeSet> = BTreeMap::new();
+        let mut chosen = Vec::new();
+        let mut informed = NodeSet::EMPTY;
+        for seen in &self.seen {
+            match seen {
+                Seen::Request { to, at, arrives_at, command } => {
+                    let label = format!("request {command}");
+                    trace.message((client, line(*to)), *at, fate(*arrives_at), label);
+                }
+                Seen::Message { from, to, at, arrives_at, message } if self.concerns(message) => {
+                    // What is chosen is told again and again, for later slots; once is enough here.
+                    let is_news = matches!(message, Message::Chosen { .. });
+                    if is_news && arrives_at.is_some() && !informed.insert(*to) {
+                        continue;
+                    }
+                    let ends = (line(*from), line(*to));
+                    trace.message(ends, *at, fate(*arrives_at), message.to_string());
+                }
+                Seen::Record { by, at, record } if self.concerns_record(record) => {
+                    given.entry(*by).or_default().push((*at, record));
+                }
+                Seen::Synced { by, at } => {
+                    for (given_at, record) in given.remove(by).unwrap_or_default() {
+                        let kind = match record {
+                            Record::Vote { .. } => MarkKind::Vote,
+                            _ => MarkKind::Promise,
+                        };
+                        if given_at < *at {
+                            trace.period(line(*by), (given_at, *at), PeriodKind::Sync, "");
+                        }
+                        trace.mark(line(*by), *at, kind, format!("{record} is durable"));
+                    }
+                }
+                Seen::Released { by, at, message: Message::Phase2b { ballot, first, last } } => {
+                    for slot in self.slots.iter().filter(|slot| (first..=last).contains(slot)) {
+                        let votes = votes.entry((*slot, *ballot)).or_default();
+                        votes.insert(*by);
+                        let announced = self.announced_quorum(*ballot);
+                        if self.quorums.is_phase2_at(*votes, announced) && !chosen.contains(slot) {
+                            chosen.push(*slot);
+                            let names: Vec<String> =
+                                votes.iter().map(|id| id.to_string()).collect();
+                            let label = format!("{slot}, by the votes of {}", names.join(" "));
+                            trace.mark(None, *at, MarkKind::Chosen, label);
+                        }
+                    }
+                }
+                Seen::Executed { by, at, slot } if self.slots.contains(slot) => {
+                    trace.mark(line(*by), *at, MarkKind::Executed, format!("executes {slot}"));
+                }
+                Seen::Led { by, at } => {
+                    trace.mark(line(*by), *at, MarkKind::Other, "leads");
+                }
+                Seen::Crashed { by, at } => {
+                    trace.mark(line(*by), *at, MarkKind::Crash, "");
+                }
+                Seen::Restarted { by, at } => {
+                    trace.mark(line(*by), *at, MarkKind::Restart, "");
+                }
+                Seen::Campaigned { by, at } => {
+                    trace.mark(line(*by), *at, MarkKind::Campaign, "is told to lead");
+                }
+                Seen::Reply { from, at, arrives_at, reply } => {
+                    let label = format!("reply {reply}");
+                    trace.message((line(*from), client), *at, fate(*arrives_at), label);
+                }
+                Seen::Told { at } => {
+                    trace.mark(client, *at, MarkKind::Reply, "");
+                }
+                Seen::Message { .. }
+                | Seen::Record { .. }
+                | Seen::Released { .. }
+                | Seen::Executed { .. } => {}
+            }
+        }
+    }
+}
+
+/// The world holds one end of the watch, and the drawing the other.
+struct Shared(Rc<RefCell<Watch>>);
+
+impl Shared {
+    /// Notes something while the write is under way.
+    fn see(&self, seen: impl FnOnce() -> Seen) {
+        let mut watch = self.0.borrow_mut();
+        if watch.is_watching() {
+            let seen = seen();
+            watch.seen.push(seen);
+        }
+    }
+}
+
+impl Observer<Replica> for Shared {
+    fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
+        let mut watch = self.0.borrow_mut();
+        let is_write = matches!(sent.message.operation, Operation::Put { .. });
+        let is_client = sent.from.0 as usize == watch.write.client;
+        if is_client && is_write && sent.sent_at >= watch.measured_from && !watch.is_watching() {
+            if watch.write_count == watch.write.index {
+                watch.request = Some(sent.message.request);
+                watch.asked_at = Some(sent.sent_at);
+            }
+            watch.write_count += 1;
+        }
+        if watch.is_own(sent.message) {
+            let (to, at, arrives_at) = (sent.to, sent.sent_at, sent.arrives_at);
+            let command = sent.message.clone();
+            watch.seen.push(Seen::Request { to, at, arrives_at, command });
+        }
+    }
+
+    fn answered(&mut self, sent: &Sent<'_, NodeId, ClientId, Reply>) {
+        if self.0.borrow().request != Some(sent.message.request()) {
+            return;
+        }
+        let (from, at, arrives_at) = (sent.from, sent.sent_at, sent.arrives_at);
+        self.see(|| Seen::Reply { from, at, arrives_at, reply: sent.message.clone() });
+    }
+
+    fn told(&mut self, now: Time, _: NodeId, _: ClientId, reply: &Reply) {
+        let is_executed = matches!(reply, Reply::Executed { .. });
+        if is_executed && self.0.borrow().request == Some(reply.request()) {
+            self.see(|| Seen::Told { at: now });
+            self.0.borrow_mut().answered_at.get_or_insert(now);
+        }
+    }
+
+    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
+        if let Message::Phase2a { slot, value: Value::Command(command), .. } = sent.message {
+            let mut watch = self.0.borrow_mut();
+            if watch.is_own(command) && !watch.slots.contains(slot) {
+                watch.slots.push(*slot);
+            }
+        }
+        if !self.0.borrow().may_concern(sent.message) {
+            return;
+        }
+        let (from, to, at, arrives_at) = (sent.from, sent.to, sent.sent_at, sent.arrives_at);
+        self.see(|| Seen::Message { from, to, at, arrives_at, message: sent.message.clone() });
+    }
+
+    fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
+        for record in records {
+            if self.0.borrow().may_concern_record(record) {
+                self.see(|| Seen::Record { by, at: now, record: record.clone() });
+                self.0.borrow_mut().unsynced.insert(by);
+            }
+        }
+    }
+
+    fn synced(&mut self, now: Time, by: NodeId) {
+        let mut watch = self.0.borrow_mut();
+        let is_awaited = watch.unsynced.contains(by);
+        watch.unsynced = watch.unsynced.without(by);
+        drop(watch);
+        if is_awaited {
+            self.see(|| Seen::Synced { by, at: now });
+        }
+    }
+
+    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
+        if self.0.borrow().concerns(&envelope.message) {
+            self.see(|| Seen::Released { by, at: now, message: envelope.message.clone() });
+        }
+    }
+
+    fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
+        let mut watch = self.0.borrow_mut();
+        if executed.command.as_ref().is_some_and(|command| watch.is_own(command)) {
+            watch.executed.insert(by);
+            // A slot that was proposed by nobody but itself: one replica alone.
+            if !watch.slots.contains(&executed.slot) {
+                watch.slots.push(executed.slot);
+            }
+        }
+        let is_kept = watch.slots.contains(&executed.slot);
+        drop(watch);
+        if is_kept {
+            self.see(|| Seen::Executed { by, at: now, slot: executed.slot });
+        }
+    }
+
+    fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
+        if let Note::Leading { .. } = note {
+            self.see(|| Seen::Led { by, at: now });
+        }
+    }
+
+    fn crashed(&mut self, now: Time, replica: NodeId, _: &Replica) {
+        self.see(|| Seen::Crashed { by: replica, at: now });
+    }
+
+    fn restarted(&mut self, now: Time, replica: NodeId, _: &Replica, _: usize) {
+        self.see(|| Seen::Restarted { by: replica, at: now });
+    }
+
+    fn campaigned(&mut self, now: Time, replica: NodeId) {
+        self.see(|| Seen::Campaigned { by: replica, at: now });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::plan::Size;
+    use crate::experiment::testing::source;
+
+    /// Three replicas, one client, nothing but these changes.
+    fn refused(changes: &[(&str, &str)], write: u64) -> Error {
+        let text = r#"question = "q"
+prediction = "p"
+[topology]
+profile = "uniform:20ms"
+replicas = { count = 3 }
+clients = ["c"]
+[workload]
+arrival = { fixed = { rate_per_s = 50 } }
+warmup = "0s"
+duration = "1s"
+drain = "1s"
+retry_after = "200ms"
+reads = 0.0
+[durability]
+mode = "fsync"
+[network]
+loss = 0.0
+[election]
+mode = "fixed"
+[[variant]]
+name = "v"
+protocol = { multi = { leader = "r0" } }
+quorums = { counts = { phase1 = 3, phase2 = 1 } }
+"#;
+        let text = changes.iter().fold(text.to_owned(), |text, (from, to)| {
+            assert_eq!(text.matches(from).count(), 1, "{from:?} must occur once");
+            text.replace(from, to)
+        });
+        let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+        diagram(&plan, &plan.trials[0], Write { client: 0, index: write }).unwrap_err()
+    }
+
+    /// Each of these went on for ever.
+    #[test]
+    fn a_write_that_is_never_answered_ends_with_the_trial() {
+        let region = || "c".to_owned();
+        let absent = |count| Error::NoWrite { region: region(), count };
+        let unanswered = |index| Error::NoAnswer { region: region(), index };
+        assert_eq!(refused(&[], 100_000), absent(50));
+        assert_eq!(refused(&[("reads = 0.0", "reads = 1")], 0), absent(0));
+        assert_eq!(refused(&[("loss = 0.0", "loss = 1.0")], 0), unanswered(0));
+        let memory = [("loss = 0.0", "loss = 1.0"), ("\"fsync\"", "\"memory\"")];
+        assert_eq!(refused(&memory, 7), unanswered(7));
+        // Nobody can be elected: phase 1 takes all three.
+        let fault = "quorums = { counts = { phase1 = 3, phase2 = 1 } }\n[[fault]]\nat = \"500ms\"\n\
+                     crash = \"leader\"";
+        let nobody = [
+            ("\"fixed\"", "\"timeout\""),
+            ("quorums = { counts = { phase1 = 3, phase2 = 1 } }", fault),
+        ];
+        assert_eq!(refused(&nobody, 40), unanswered(40));
+    }
+
+    /// What is kept of one write does not grow with what the others do.
+    #[test]
+    fn messages_of_other_slots_are_not_kept() {
+        let mut watch =
+            Watch::new(Write { client: 0, index: 0 }, Time(0), QuorumSystem::majority(3));
+        watch.slots.push(Slot(7));
+        let chosen = |first, below| Message::Chosen {
+            ballot: Ballot::default(),
+            first: Slot(first),
+            below: Slot(below),
+        };
+        assert!(watch.may_concern(&chosen(5, 8)) && !watch.may_concern(&chosen(8, 9)));
+    }
+}

@@ -1,0 +1,226 @@
+//! The ledger of a run: what its finished trials came to, kept so that a run that is cut short goes on.
+//!
+//! Every finished trial is one file in `parts/`, whole or not there.
+//! The tables are made of them in the order of the plan, so they are the same bytes whatever the
+//! number of threads, and whether or not the run was ever interrupted.
+//! `parts/` goes when the last trial is in the tables: a folder that still has it can be resumed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::configuration::{self, Identity};
+use super::provenance::{Provenance, sha256};
+use super::worlds::Worlds;
+use crate::calibration::Calibration;
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::rows::Rows;
+use crate::measure::{Store, store};
+use crate::trial::Backend;
+
+/// The folder of finished trials within a results folder.
+const PARTS: &str = "parts";
+
+/// What a run is, for whoever resumes it; the first file of a run.
+const RUN: &str = "parts/run.json";
+
+/// What the machine adds by itself, as measured when the run began.
+const CALIBRATION: &str = "parts/calibration.json";
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing that could go on.
+    #[error("{} holds no run that was cut short", folder.display())]
+    Nothing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is another run.
+    #[error("{} holds another run: {what}", folder.display())]
+    Other {
+        /// The folder.
+        folder: PathBuf,
+        /// What is not the same, in words.
+        what: String,
+    },
+    /// A finished trial cannot be read back: it is cut or changed.
+    #[error("the finished trial {} is damaged: remove it, and it runs again", path.display())]
+    Part {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The results cannot be written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// One finished trial.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Which trial of the plan.
+    pub(super) trial: Trial,
+    /// Where it ran.
+    pub(super) backend: Backend,
+    /// Everything that goes into tables.
+    pub(super) rows: Rows,
+    /// Violations of safety, as sentences.
+    pub(super) violations: Vec<String>,
+    /// Other reasons why the numbers cannot be believed, as sentences.
+    pub(super) unfit: Vec<String>,
+}
+
+/// All finished trials of a run, and its folder.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    parts: BTreeMap<(usize, Backend), Part>,
+}
+
+impl Ledger {
+    /// A run that begins in the folder of `store`.
+    pub fn begin(
+        store: Store,
+        plan: &Plan,
+        provenance: &Provenance,
+        worlds: &Worlds<'_>,
+    ) -> Result<Self, Error> {
+        configuration::write(&store, plan, worlds)?;
+        let identity = Identity::of(plan, provenance, worlds);
+        let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
+        // Last: a run that has it can be resumed.
+        store.write_bytes(RUN, &text)?;
+        Ok(Self { store, parts: BTreeMap::new() })
+    }
+
+    /// The run that was cut short in `folder`, if it is the same one.
+    pub fn resume(
+        folder: &Path,
+        plan: &Plan,
+        provenance: &Provenance,
+        worlds: &Worlds<'_>,
+    ) -> Result<Self, Error> {
+        let Ok(text) = read(&folder.join(RUN)) else {
+            return Err(Error::Nothing { folder: folder.to_owned() });
+        };
+        let now = Identity::of(plan, provenance, worlds);
+        let what = match serde_json::from_slice::<Identity>(&text) {
+            Ok(then) => then.difference(&now),
+            Err(_) => Some("the program differs, and describes a run in another way".into()),
+        };
+        if let Some(what) = what {
+            return Err(Error::Other { folder: folder.to_owned(), what });
+        }
+        let mut parts = BTreeMap::new();
+        for trial in &plan.trials {
+            for backend in worlds.backends() {
+                let path = folder.join(name(trial.index, backend));
+                if path.exists() {
+                    let part = unseal(&read(&path)?).ok_or(Error::Part { path })?;
+                    parts.insert((trial.index, backend), part);
+                }
+            }
+        }
+        Ok(Self { store: Store::reopen(folder)?, parts })
+    }
+
+    /// Keeps what the machine adds by itself, for whoever resumes the run.
+    pub fn keep_calibration(&self, calibration: &Calibration) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(calibration).expect("a calibration is plain data");
+        self.store.write_bytes(CALIBRATION, &text)?;
+        Ok(())
+    }
+
+    /// What the machine added by itself when the run in this folder began, if that was measured.
+    pub fn calibration(folder: &Path) -> Option<Calibration> {
+        Calibration::read(&folder.join(CALIBRATION)).ok()
+    }
+
+    /// The folder of the results.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether this trial is finished.
+    pub(super) fn has(&self, trial: &Trial, backend: Backend) -> bool {
+        self.parts.contains_key(&(trial.index, backend))
+    }
+
+    /// The finished trials, in the order of the plan.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.values()
+    }
+
+    /// Keeps a finished trial.
+    pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
+        self.store.write_bytes(&name(part.trial.index, part.backend), &seal(&part))?;
+        self.parts.insert((part.trial.index, part.backend), part);
+        Ok(())
+    }
+
+    /// Writes the tables of all finished trials anew.
+    pub(super) fn write_tables(&self) -> Result<(), store::Error> {
+        fn all<T>(ledger: &Ledger, rows: fn(&Rows) -> &[T]) -> Vec<&T> {
+            ledger.parts.values().flat_map(|part| rows(&part.rows)).collect()
+        }
+        let store = &self.store;
+        store.write_csv("latency.csv", all(self, |rows| &rows.latency))?;
+        store.write_csv("phases.csv", all(self, |rows| &rows.phases))?;
+        store.write_csv("percentiles.csv", all(self, |rows| &rows.percentiles))?;
+        store.write_csv("timeline.csv", all(self, |rows| &rows.timeline))?;
+        store.write_csv("members.csv", all(self, |rows| &rows.members))?;
+        store.write_csv("histories.csv", all(self, |rows| &rows.histories))?;
+        let links = all(self, |rows| &rows.links);
+        // A run that measured none has no such table.
+        if !links.is_empty() {
+            store.write_csv("links.csv", links)?;
+        }
+        let recovery = all(self, |rows| &rows.recovery);
+        // Nor a run without a fault this one.
+        if !recovery.is_empty() {
+            store.write_csv("recovery.csv", recovery)?;
+        }
+        // Last: a trial that is in it has all its rows elsewhere.
+        store.write_csv("trials.csv", all(self, |rows| std::slice::from_ref(&rows.trial)))?;
+        Ok(())
+    }
+
+    /// The run is over: no trial is to be resumed any more.
+    pub(super) fn forget_parts(&self) {
+        // Should it stay, it is only in the way.
+        let _ = fs::remove_dir_all(self.store.folder().join(PARTS));
+    }
+}
+
+/// A part as it is kept: the hash of what follows it, so that no changed number goes into a table.
+fn seal(part: &Part) -> Vec<u8> {
+    let bytes = postcard::to_stdvec(part).expect("rows are plain data");
+    [sha256(&bytes).as_bytes(), &bytes].concat()
+}
+
+/// The part; `None` if it is not as it was kept.
+fn unseal(sealed: &[u8]) -> Option<Part> {
+    let (hash, bytes) = sealed.split_at_checked(sha256(&[]).len())?;
+    let is_whole = sha256(bytes).as_bytes() == hash;
+    is_whole.then(|| postcard::from_bytes(bytes).ok()).flatten()
+}
+
+/// The file of one finished trial.
+fn name(trial: usize, backend: Backend) -> String {
+    format!("{PARTS}/{}.part", backend.prefix(trial))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,457 @@
+//! A plan carried out: every trial in each of its worlds, checked, and written down as it ends.
+//!
+//! Simulated trials run side by side on as many threads as they are given; live ones one after the
+//! other, in the order of the plan, with the machine to themselves.
+//! Whatever ends the run early, the trials that finished are on disk, the manifest says how it ended,
+//! and the run can be resumed.
+//!
+//! | file | content |
+//! |---|---|
+//! | [`worlds`], `deploy`, [`simulated`] | runs one trial in virtual time or on real replicas |
+//! | [`ledger`] | keeps every trial that is finished |
+//! | [`configuration`] | what a run was made of, and whether another one is the same |
+//! | [`provenance`] | the code, the machine and the day, for whoever doubts the numbers |
+//! | [`review`] | checks the histories of a results folder again |
+//! | [`diagram`] | draws one write of a simulated trial |
+
+pub mod configuration;
+mod deploy;
+pub mod diagram;
+pub mod ledger;
+pub mod provenance;
+#[cfg(test)]
+mod recovery_tests;
+pub mod review;
+pub mod simulated;
+pub mod worlds;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::Serialize;
+
+use crate::calibration::Calibration;
+use crate::causes::chain;
+use crate::cluster::{self, Interrupt, Progress};
+use crate::deployment::MemberName;
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::findings::rows::Rows;
+use crate::findings::{Findings, Finished, histories, tables, verify};
+use crate::measure::rows;
+use crate::measure::{self, Recording, store, write_log};
+use crate::runtime::machine;
+use crate::sim::Service;
+use crate::trial::{Backend, Outcome};
+use configuration::{Identity, ProfileFile};
+use ledger::{Ledger, Part};
+use provenance::Provenance;
+use simulated::Unwritten;
+use worlds::{Live, Worlds};
+
+/// Why a run ended before its last trial.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A trial came to nothing.
+    #[error("trial {trial} ({variant}) came to nothing")]
+    Trial {
+        /// Which.
+        trial: usize,
+        /// Of which variant.
+        variant: String,
+        /// Why.
+        source: Box<cluster::Error>,
+    },
+    /// The results could not be written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The histories of a simulated trial could not be written.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
+    /// What a member recorded could not be read.
+    #[error("what a member recorded cannot be read")]
+    Recording(#[from] measure::Error),
+    /// The threads of the simulator could not be started.
+    #[error("cannot start the threads of the simulator: ask for fewer with --threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// What to run, and with what.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where the numbers come from, for the manifest.
+    pub provenance: Provenance,
+    /// The folder of the results, and what is finished.
+    pub ledger: Ledger,
+    /// Where it runs.
+    pub worlds: Worlds<'a>,
+    /// Whether the user wants the run to end.
+    pub interrupt: Interrupt,
+}
+
+/// What is told while it runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A live trial came to another stage.
+    Stage(&'a Trial, Progress),
+    /// A trial ended.
+    Ended(&'a Finished),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Summary {
+    /// The trials that finished, in the order of the plan.
+    pub finished: Vec<Finished>,
+    /// How many were planned, in all worlds.
+    pub planned: usize,
+    /// What the simulation took, if there was one.
+    pub simulation: Option<Simulation>,
+    /// The scheduling that link emulations obtained, each once.
+    pub link_scheduling: Vec<String>,
+    /// The folder of the results.
+    pub folder: PathBuf,
+    /// Why it ended before its last trial, if it did.
+    pub error: Option<Error>,
+}
+
+/// What simulating took, with checking and writing down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Simulation {
+    /// Commands that were answered, warm-up included, in the trials that ran now.
+    pub command_count: u64,
+    /// Processor time of all threads, in seconds; `None` where the system does not say.
+    pub cpu_s: Option<f64>,
+}
+
+/// `manifest.json`.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    #[serde(flatten)]
+    provenance: &'a Provenance,
+    table_schema_version: u32,
+    backends: Vec<&'static str>,
+    launcher: Option<&'static str>,
+    profiles: Vec<&'a str>,
+    profile_files: Vec<ProfileFile>,
+    identity: Identity,
+    /// What `plan` warns of.
+    warnings: Vec<String>,
+    trials_planned: usize,
+    trials_finished: usize,
+    trials_valid: usize,
+    trials_complete: usize,
+    ended: String,
+    ended_at: String,
+    members_lost: Vec<LostMember<'a>>,
+    link_scheduling: Vec<String>,
+    probe_attempts_good: u32,
+    probe_attempts: u32,
+    services: Vec<ServiceUsed<'a>>,
+    calibration: Option<&'a Calibration>,
+}
+
+/// A member that was lost without being told to.
+#[derive(Debug, Serialize)]
+struct LostMember<'a> {
+    trial: u32,
+    variant: &'a str,
+    backend: &'a str,
+    member: &'a str,
+    cause: &'a str,
+}
+
+/// What simulated work cost, and who said so.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct ServiceUsed<'a> {
+    receive_ns: u64,
+    send_ns: u64,
+    sync_ns: u64,
+    source: &'a str,
+}
+
+type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
+
+impl Run<'_> {
+    /// Runs every trial that is not finished; `tell` hears how it goes.
+    pub fn run(self, tell: Tell<'_>) -> Summary {
+        let Run { plan, provenance, ledger, mut worlds, interrupt } = self;
+        let backends = worlds.backends();
+        let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
+        let identity = Identity::of(plan, &provenance, &worlds);
+        let command_count = AtomicU64::new(0);
+        let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell, command_count };
+        let before = machine::cpu_s();
+        let mut ended = worlds.sim.map_or(Ok(()), |threads| work.simulate(threads));
+        let simulation = worlds.sim.map(|_| Simulation {
+            command_count: work.command_count.load(Ordering::Relaxed),
+            cpu_s: before.zip(machine::cpu_s()).map(|(before, after)| after - before),
+        });
+        if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
+            ended = work.deploy(live);
+        }
+        let ledger = work.ledger.into_inner().expect("no thread panics while it keeps a trial");
+        let written = ledger.write_tables().map_err(Error::from);
+        let mut error = ended.and(written).err();
+        let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
+        let folder = ledger.store().folder().to_path_buf();
+        let planned = plan.trials.len() * backends.len();
+        let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
+        let link_scheduling = sorted(ledger.parts().flat_map(|part| {
+            let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
+            obtained.filter(|scheduling| !scheduling.is_empty())
+        }));
+        let manifest = Manifest {
+            provenance: &provenance,
+            table_schema_version: rows::SCHEMA_VERSION,
+            backends: backends.iter().map(|backend| backend.name()).collect(),
+            launcher,
+            profiles: sorted(plan.points.iter().map(|point| point.profile.as_str())),
+            profile_files: configuration::profile_files(plan)
+                .into_iter()
+                .map(|(file, _)| file)
+                .collect(),
+            identity,
+            warnings: plan.warnings(),
+            trials_planned: planned,
+            trials_finished: finished.len(),
+            trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
+            trials_complete: finished.iter().filter(|ended| ended.row.complete).count(),
+            ended: ended_word(error.as_ref(), &finished),
+            ended_at: provenance::now_utc(),
+            members_lost: members_lost(&ledger),
+            link_scheduling: link_scheduling.clone(),
+            probe_attempts_good,
+            probe_attempts,
+            services: services(plan, &backends),
+            calibration: worlds.live.as_ref().and_then(|live| live.calibration.as_ref()),
+        };
+        if let Err(unwritten) = ledger.store().write_manifest(&manifest) {
+            error.get_or_insert(unwritten.into());
+        }
+        if error.is_none() {
+            ledger.forget_parts();
+        }
+        Summary { finished, planned, simulation, link_scheduling, folder, error }
+    }
+}
+
+/// A run under way.
+struct Work<'a> {
+    plan: &'a Plan,
+    interrupt: Interrupt,
+    ledger: Mutex<Ledger>,
+    tell: Tell<'a>,
+    /// Commands answered in simulated trials.
+    command_count: AtomicU64,
+}
+
+impl Work<'_> {
+    /// The trials that are not finished in this world.
+    fn open(&self, backend: Backend) -> Vec<&Trial> {
+        let ledger = self.ledger();
+        self.plan.trials.iter().filter(|trial| !ledger.has(trial, backend)).collect()
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no thread panics while it keeps a trial")
+    }
+
+    fn simulate(&self, threads: usize) -> Result<(), Error> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let open = self.open(Backend::Sim);
+        pool.install(|| {
+            open.par_iter().try_for_each(|trial| {
+                self.check_interrupt(trial)?;
+                let folder = self.work_folder(trial, Backend::Sim);
+                let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
+                let outcome =
+                    outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
+                let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
+                self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
+                self.conclude(trial, Backend::Sim, &outcome, &folder)
+            })
+        })
+    }
+
+    fn deploy(&self, live: &mut Live<'_>) -> Result<(), Error> {
+        for trial in self.open(Backend::Live) {
+            self.check_interrupt(trial)?;
+            let folder = self.work_folder(trial, Backend::Live);
+            let progress = |stage| (self.tell)(&Event::Stage(trial, stage));
+            let outcome = live.run(self.plan, trial, &folder, &self.interrupt, &progress).map_err(
+                |source| {
+                    if matches!(source, cluster::Error::Interrupted) {
+                        discard(&folder);
+                    }
+                    self.failed(trial, source)
+                },
+            )?;
+            self.conclude(trial, Backend::Live, &outcome, &folder)?;
+            // A live trial is worth more than the time that this takes.
+            self.ledger().write_tables()?;
+        }
+        Ok(())
+    }
+
+    fn check_interrupt(&self, trial: &Trial) -> Result<(), Error> {
+        if self.interrupt.is_asked() {
+            return Err(self.failed(trial, cluster::Error::Interrupted));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, trial: &Trial, source: cluster::Error) -> Error {
+        let variant = self.plan.variant(trial).name.clone();
+        Error::Trial { trial: trial.index, variant, source: Box::new(source) }
+    }
+
+    /// Where members keep their files, without what a run that was cut short left there.
+    fn work_folder(&self, trial: &Trial, backend: Backend) -> PathBuf {
+        let store = self.ledger().store().clone();
+        let prefix = backend.prefix(trial.index);
+        let folder = store.folder().join("work").join(&prefix);
+        let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(histories::folder(store.folder(), trial.index, backend));
+        let _ = std::fs::remove_file(store.folder().join(format!("{prefix}.hlog")));
+        folder
+    }
+
+    /// Checks a trial, makes its rows and keeps it.
+    fn conclude(
+        &self,
+        trial: &Trial,
+        backend: Backend,
+        outcome: &Outcome,
+        folder: &Path,
+    ) -> Result<(), Error> {
+        let findings = verify::verify(&members(self.plan, trial), outcome);
+        let rows = tables::rows(self.plan, trial, backend, outcome, &findings)?;
+        self.keep(trial, backend, outcome, &findings)?;
+        if outcome.is_complete() && (findings.is_valid() || outcome.refusal().is_some()) {
+            // Only what explains a failure is worth keeping.
+            discard(folder);
+        }
+        let Findings { violations, unfit, .. } = findings;
+        let part = Part { trial: *trial, backend, rows, violations, unfit };
+        let finished = Finished::of(&part);
+        self.ledger().keep(part)?;
+        (self.tell)(&Event::Ended(&finished));
+        Ok(())
+    }
+
+    /// Keeps the histories, and of a valid trial the histograms.
+    fn keep(
+        &self,
+        trial: &Trial,
+        backend: Backend,
+        outcome: &Outcome,
+        findings: &Findings,
+    ) -> Result<(), Error> {
+        let store = self.ledger().store().clone();
+        let prefix = backend.prefix(trial.index);
+        for (member, paths) in &outcome.files {
+            for (start, path) in paths.iter().enumerate() {
+                store.adopt(path, &histories::name(trial.index, backend, *member, start))?;
+            }
+        }
+        if !findings.is_valid() {
+            return Ok(());
+        }
+        let regions = &self.plan.point(trial).links.client_regions;
+        let series = outcome.clients().filter_map(|(member, report)| match member {
+            MemberName::Client(id) => Some((regions[id.0 as usize].as_str(), &report.recording)),
+            MemberName::Replica(_) => None,
+        });
+        let series: Vec<_> = series.collect();
+        let mut text = Vec::new();
+        write_log(&mut text, log_start(&series, backend), &series)?;
+        store.write_bytes(&format!("{prefix}.hlog"), &text)?;
+        Ok(())
+    }
+}
+
+/// When the interval log of a trial begins: with the window, that of a live one as a time of day.
+fn log_start(series: &[(&str, &Recording)], backend: Backend) -> Duration {
+    let window_from = series.iter().map(|(_, recording)| recording.window.from).next();
+    match (backend, window_from) {
+        (Backend::Live, Some(from)) => provenance::time_of_day(from),
+        _ => Duration::ZERO,
+    }
+}
+
+impl Finished {
+    fn of(part: &Part) -> Self {
+        let Part { trial, backend, rows, violations, unfit } = part.clone();
+        let Rows { trial: row, measured, disagreements, recovery, probes, .. } = rows;
+        Self { trial, backend, row, measured, disagreements, recovery, probes, violations, unfit }
+    }
+}
+
+/// How the run ended: `done` only if every trial ran and kept all its members.
+fn ended_word(error: Option<&Error>, finished: &[Finished]) -> String {
+    if let Some(error) = error {
+        return chain(error);
+    }
+    let incomplete = finished.iter().filter(|ended| !ended.row.complete);
+    let names: Vec<String> = incomplete
+        .map(|ended| format!("trial {} ({})", ended.trial.index, ended.row.variant))
+        .collect();
+    if names.is_empty() { "done".into() } else { format!("incomplete: {}", names.join(", ")) }
+}
+
+/// The members that were lost, in the order of the trials.
+fn members_lost(ledger: &Ledger) -> Vec<LostMember<'_>> {
+    let rows = ledger.parts().flat_map(|part| &part.rows.members);
+    let lost = rows.filter(|row| row.outcome == tables::LOST).map(|row| LostMember {
+        trial: row.trial,
+        variant: &row.variant,
+        backend: &row.backend,
+        member: &row.member,
+        cause: &row.cause,
+    });
+    lost.collect()
+}
+
+/// Attempts of all probes that found every link as asked, and all attempts.
+pub fn probe_attempts(finished: &[Finished]) -> (u32, u32) {
+    let probes = finished.iter().filter_map(|ended| ended.probes);
+    probes.fold((0, 0), |(good, all), (more_good, more)| (good + more_good, all + more))
+}
+
+/// Takes away what members kept while they ran; should it stay, it is only in the way.
+fn discard(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+    // The folder of all of them, once it is empty.
+    let _ = folder.parent().map(std::fs::remove_dir);
+}
+
+/// What work costs in the simulation, at all points; nothing if there is none.
+fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
+    if !backends.contains(&Backend::Sim) {
+        return Vec::new();
+    }
+    let elsewhere = plan.service_source.as_deref().unwrap_or("nobody: it costs nothing");
+    sorted(plan.points.iter().map(|point| {
+        let Service { receive, send, sync } = point.sim.service;
+        let source = if point.has_service { "the experiment file" } else { elsewhere };
+        ServiceUsed { receive_ns: receive.0, send_ns: send.0, sync_ns: sync.0, source }
+    }))
+}
+
+/// Every member of a trial, replicas first.
+fn members(plan: &Plan, trial: &Trial) -> Vec<MemberName> {
+    deploy::deployment(plan, trial).members()
+}
+
+/// Each once, in order.
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}

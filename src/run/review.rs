@@ -1,0 +1,154 @@
+//! A results folder checked again, from the histories that it keeps.
+//!
+//! It finds what histories can show. An assertion of the protocol that broke, and a network that was not
+//! the one asked for, are in the tables of the run alone.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::findings::evidence::{self, Table};
+use crate::findings::histories::{self, Kept};
+use crate::findings::verify::Findings;
+use crate::measure::store;
+use crate::trial::Backend;
+
+/// Why nothing can be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There are no histories.
+    #[error("{} holds no histories", folder.display())]
+    NoHistories {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There are, but not of this trial.
+    #[error("{} holds no histories of trial {trial}; it holds those of {held}", folder.display())]
+    NoTrial {
+        /// The folder.
+        folder: PathBuf,
+        /// Which was asked for.
+        trial: usize,
+        /// Which there are, in words.
+        held: String,
+    },
+    /// The folder cannot be read.
+    #[error("the histories of {} cannot be read", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The table of trials cannot be read.
+    #[error(transparent)]
+    Table(#[from] store::Error),
+}
+
+/// What a row of `trials.csv` says of who took part, whatever the version of the table.
+#[derive(Clone, Debug, Deserialize)]
+struct Row {
+    trial: usize,
+    variant: String,
+    backend: String,
+    replicas: String,
+    clients: String,
+}
+
+/// The trials of a results folder that can be checked again.
+#[derive(Debug)]
+pub struct Review {
+    kept: Vec<Kept>,
+    rows: Vec<Row>,
+    /// What the run left.
+    table: Table,
+}
+
+/// One trial, checked again.
+#[derive(Debug)]
+pub struct Reviewed {
+    /// Which trial, from 0.
+    pub trial: usize,
+    /// Where it ran.
+    pub backend: Backend,
+    /// Of which variant; `None` if the run was cut short before its row was written.
+    pub variant: Option<String>,
+    /// What its histories say.
+    pub findings: Findings,
+}
+
+impl Review {
+    /// All trials of `folder` that ran, or this one, in both worlds.
+    pub fn open(folder: &Path, trial: Option<usize>) -> Result<Self, Error> {
+        let mut all = histories::of_all(folder).map_err(|source| {
+            let folder = folder.to_owned();
+            match source.kind() {
+                std::io::ErrorKind::NotFound => Error::NoHistories { folder },
+                _ => Error::Folder { folder, source },
+            }
+        })?;
+        // A run that was cut short may have none: then whoever left a file took part.
+        let path = folder.join("trials.csv");
+        let rows: Vec<Row> = if path.exists() { store::read_csv(&path)? } else { Vec::new() };
+        all.extend(gone(&rows, &all));
+        all.sort_by_key(|kept| (kept.backend, kept.trial));
+        if all.is_empty() {
+            return Err(Error::NoHistories { folder: folder.to_owned() });
+        }
+        if let Some(trial) = trial.filter(|trial| !all.iter().any(|kept| kept.trial == *trial)) {
+            let mut trials: Vec<usize> = all.iter().map(|kept| kept.trial).collect();
+            trials.sort_unstable();
+            trials.dedup();
+            let names: Vec<String> = trials.iter().map(usize::to_string).collect();
+            let held = names.join(", ");
+            return Err(Error::NoTrial { folder: folder.to_owned(), trial, held });
+        }
+        let is_asked = |kept: &Kept| trial.is_none_or(|trial| trial == kept.trial);
+        let kept = all.into_iter().filter(is_asked).collect();
+        Ok(Self { kept, rows, table: Table::open(folder)? })
+    }
+
+    /// Checks the trials, one after the other.
+    pub fn trials(&self) -> impl Iterator<Item = Reviewed> {
+        self.kept.iter().map(|kept| {
+            let is_of = |row: &&Row| row.is_of(kept);
+            let row = self.rows.iter().find(is_of);
+            let count = |regions: &str| regions.split(';').filter(|name| !name.is_empty()).count();
+            let [replicas, clients] =
+                row.map_or([0; 2], |row| [count(&row.replicas), count(&row.clients)]);
+            let mut findings = Findings::default();
+            let members = kept.members(replicas, clients);
+            let files = evidence::read(&kept.files);
+            findings.gaps = self.table.gaps(kept, &files);
+            findings.add_histories(histories::check(&members, &kept.files), files);
+            let variant = row.map(|row| row.variant.clone());
+            Reviewed { trial: kept.trial, backend: kept.backend, variant, findings }
+        })
+    }
+}
+
+impl Row {
+    fn is_of(&self, kept: &Kept) -> bool {
+        self.trial == kept.trial && self.backend == kept.backend.name()
+    }
+}
+
+/// The trials that have a row and no folder of histories.
+fn gone(rows: &[Row], kept: &[Kept]) -> Vec<Kept> {
+    let gone = rows.iter().filter(|row| !kept.iter().any(|kept| row.is_of(kept)));
+    let without_files = |row: &Row| {
+        let backend =
+            [Backend::Sim, Backend::Live].into_iter().find(|it| it.name() == row.backend)?;
+        Some(Kept { trial: row.trial, backend, files: histories::Files::new() })
+    };
+    gone.filter_map(without_files).collect()
+}
+
+impl Reviewed {
+    /// Whether something could not be known: a search was given up, or a history is missing, cut off or
+    /// changed.
+    pub fn is_partial(&self) -> bool {
+        let is_cut = self.findings.seen.as_ref().is_some_and(|seen| seen.cut_count > 0);
+        is_cut || !self.findings.gaps.is_empty()
+    }
+}

@@ -1,0 +1,120 @@
+//! The two worlds in which a trial can run.
+//!
+//! Both answer with the same [`Outcome`], so the check, the rows and the tables know nothing of where
+//! a trial ran.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::simulated::Unwritten;
+use super::{deploy, simulated};
+use crate::calibration::Calibration;
+use crate::cluster::{self, Interrupt, Launcher, Progress, Settings, Timeouts};
+use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
+use crate::runtime::net::{carrier, namespace};
+use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
+use crate::sim;
+use crate::trial::{Backend, Outcome};
+
+/// In which worlds a run happens; in both, the simulation comes first.
+pub struct Worlds<'a> {
+    /// Virtual time, on so many threads.
+    pub sim: Option<usize>,
+    /// Real replicas.
+    pub live: Option<Live<'a>>,
+}
+
+impl Worlds<'_> {
+    /// The switches of the command line that a trial depends on, and how they are set.
+    pub fn switches(&self) -> Vec<(&'static str, String)> {
+        let names: Vec<&str> = self.backends().into_iter().map(Backend::name).collect();
+        let mut switches = vec![("--backend", names.join("+"))];
+        if let Some(live) = &self.live {
+            let given = |is_given: bool| if is_given { "given" } else { "absent" }.to_owned();
+            switches.extend([
+                ("--launcher", live.launcher.name().to_owned()),
+                ("--listen", live.listen.to_string()),
+                ("--no-probe", given(!live.probes)),
+                ("--break-network", word(live.broken.map(Rule::name))),
+                ("--break-disk", word(live.broken_disk)),
+            ]);
+        }
+        switches
+    }
+
+    /// Which they are.
+    pub fn backends(&self) -> Vec<Backend> {
+        let sim = self.sim.map(|_| Backend::Sim);
+        let live = self.live.as_ref().map(|_| Backend::Live);
+        sim.into_iter().chain(live).collect()
+    }
+}
+
+/// What is set, or that nothing is.
+fn word(set: Option<impl ToString>) -> String {
+    set.map_or_else(|| "absent".to_owned(), |set| set.to_string())
+}
+
+/// What real replicas need.
+pub struct Live<'a> {
+    /// Starts the members.
+    pub launcher: &'a mut dyn Launcher,
+    /// Where the coordinator listens.
+    pub listen: SocketAddr,
+    /// How long it waits for members.
+    pub timeouts: Timeouts,
+    /// What the machine adds by itself, for the manifest.
+    pub calibration: Option<Calibration>,
+    /// Whether the links are measured before each trial.
+    pub probes: bool,
+    /// What is wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
+    /// Whose disk is broken on purpose, and how.
+    pub broken_disk: Option<Break>,
+}
+
+impl Live<'_> {
+    /// Runs one trial; members keep their files in `work`.
+    pub(super) fn run(
+        &mut self,
+        plan: &Plan,
+        trial: &Trial,
+        work: &Path,
+        interrupt: &Interrupt,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Outcome, cluster::Error> {
+        let deployment = deploy::deployment(plan, trial);
+        let settings = Settings {
+            listen: self.listen,
+            folder: work,
+            timeouts: self.timeouts,
+            transport: plan.point(trial).transport.clone(),
+            precision: plan.point(trial).precision,
+            probe: self.probes.then_some(plan.point(trial).probe),
+            broken: self.broken,
+            broken_disk: self.broken_disk,
+        };
+        cluster::run_trial(&deployment, &settings, self.launcher, interrupt, progress)
+    }
+}
+
+/// Whether this host can carry what the plan's live trials ask of it; leaves nothing behind.
+pub fn check_host(plan: &Plan) -> Result<(), namespace::Error> {
+    plan.points.iter().try_for_each(|point| carrier::check(&point.transport))
+}
+
+/// Runs one trial in virtual time; its histories are written to `work`. Nothing came of it if the user
+/// wants no more.
+pub(super) fn simulate(
+    plan: &Plan,
+    trial: &Trial,
+    work: &Path,
+    interrupt: &Interrupt,
+) -> Result<Option<Outcome>, Unwritten> {
+    let deployment = deploy::deployment(plan, trial);
+    let settings = &plan.point(trial).sim;
+    let ended = sim::run_trial_unless(&deployment, settings, &|| interrupt.is_asked());
+    ended.map(|outcome| simulated::outcome(outcome, work)).transpose()
+}

@@ -1,0 +1,76 @@
+//! What came of one trial: every member's report, its files, and what went wrong.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Network, Report, RoleReport};
+use crate::client::Report as ClientReport;
+use crate::deployment::{Harm, MemberName, Struck};
+use crate::measure::Milestone;
+use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+use crate::runtime::storage::Break;
+use crate::runtime::wan::sabotage::Rule;
+
+/// What came of one trial.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The reports of the members that made one.
+    pub reports: BTreeMap<MemberName, Report>,
+    /// The files of each member: the logs of a replica, one a start; the history of a client.
+    /// Those of a member that was killed or lost are what it left behind, and may be cut off.
+    pub files: BTreeMap<MemberName, Vec<PathBuf>>,
+    /// What each replica found on its disk, at each start.
+    pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
+    /// Members that were lost without being told to, and what is known of the cause.
+    pub lost: BTreeMap<MemberName, String>,
+    /// What each replica said of leadership in all its starts, also those that were killed.
+    pub milestones: BTreeMap<MemberName, Vec<Milestone>>,
+    /// The faults that struck, in the order in which they did.
+    pub struck: Vec<Struck>,
+    /// Assertions of the protocol that broke.
+    pub violations: Vec<String>,
+    /// What the probe found; `None` where the links were not measured.
+    pub network: Option<Network>,
+    /// What was wrong with the link emulation on purpose.
+    pub broken: Option<Rule>,
+    /// Whose disk was broken on purpose, and how.
+    pub broken_disk: Option<Break>,
+    /// Strangers that the coordinator refused.
+    pub refused_count: u64,
+}
+
+impl Outcome {
+    /// Whether every member made its report.
+    pub fn is_complete(&self) -> bool {
+        self.lost.is_empty() && self.violations.is_empty()
+    }
+
+    /// Whether a fault let this member stand still: what it did not read meanwhile was its own doing.
+    pub fn was_paused(&self, member: MemberName) -> bool {
+        self.struck.iter().any(|struck| match struck.harm {
+            Harm::Pause { replica } => MemberName::Replica(replica) == member,
+            _ => false,
+        })
+    }
+
+    /// Why the trial did not run, if its links kept it from doing so.
+    pub fn refusal(&self) -> Option<String> {
+        self.network.as_ref().and_then(Network::refusal)
+    }
+
+    /// The reports of the replicas.
+    pub fn replicas(&self) -> impl Iterator<Item = (MemberName, &ReplicaReport)> {
+        self.reports.iter().filter_map(|(member, report)| match &report.role {
+            RoleReport::Replica(replica) => Some((*member, replica)),
+            RoleReport::Client(_) => None,
+        })
+    }
+
+    /// The reports of the client regions.
+    pub fn clients(&self) -> impl Iterator<Item = (MemberName, &ClientReport)> {
+        self.reports.iter().filter_map(|(member, report)| match &report.role {
+            RoleReport::Client(client) => Some((*member, client)),
+            RoleReport::Replica(_) => None,
+        })
+    }
+}
