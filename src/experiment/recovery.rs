@@ -206,12 +206,12 @@ impl Aftermath<'_> {
         let everybody: NodeSet = self.links.replicas().collect();
         let began_at = Time(new.led_at.0.saturating_sub(new.phase1.0));
         let reachable = struck::reachable(new.leader, self.struck, everybody, began_at, new.led_at);
-        let announced = old.filter(|_| self.quorums.is_per_ballot()).and_then(|old| {
+        let announced = old.and_then(|old| {
             let led_at = succession::led_since(&self.milestones, old, struck_at)?;
             let allies = struck::reachable(old, self.struck, everybody, led_at, led_at);
             let near = nearest_first(self.links, old).into_iter();
             let near: Vec<NodeId> = near.filter(|id| allies.contains(*id)).collect();
-            self.quorums.phase2().first_in(&near)
+            self.quorums.announced_in(&near)
         });
         phase1_span_among(self.links, self.quorums, new.leader, reachable, announced.as_slice())
     }
