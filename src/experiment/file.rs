@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
-use super::nearest::nearest;
 use super::plan::Refused;
+use crate::nearest::nearest;
 
 /// The text of an experiment file, and where it was read from.
 #[derive(Clone, Debug)]

@@ -21,7 +21,6 @@ pub mod histories;
 pub mod ledger;
 mod links;
 mod live;
-mod nearest;
 pub mod plan;
 pub mod provenance;
 pub mod recovery;

@@ -1,10 +1,10 @@
 //! The profiles that ship with flexpaxos; `data/SOURCES.md` says where the measured ones come from.
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::error::Error;
 use super::matrix::{MAX_MS, Matrix};
-use super::nearest::nearest;
 use super::profile::{Profile, Table};
 
 /// A measured profile.
@@ -105,7 +105,7 @@ pub(super) fn unknown(name: &str) -> Error {
     let names = || MEASURED.iter().map(|entry| entry.name).chain([LOOPBACK, LAN]);
     Error::UnknownProfile {
         name: name.to_owned(),
-        near: nearest(name, names().chain([UNIFORM_EXAMPLE])),
+        near: resembling(name, names().chain([UNIFORM_EXAMPLE])),
         known: format!(
             "{}, {UNIFORM_EXAMPLE} (any round trip)",
             names().collect::<Vec<_>>().join(", ")

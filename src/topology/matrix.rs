@@ -18,11 +18,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::error::{Error, RowProblem};
 use super::fields::{Record, records, written};
-use super::nearest::nearest;
 use super::region::check_name;
 
 /// The median's place in a distribution.
@@ -329,7 +329,7 @@ fn unknown(column: &str) -> RowProblem {
         () if is_other_unit => Vec::new(),
         () if known.contains(&lower.as_str()) => vec![lower],
         () if is_percentile => vec![format!("p{digits}_ms")],
-        () => nearest(&lower, known),
+        () => resembling(&lower, known),
     };
     RowProblem::UnknownColumn { column: column.to_owned(), near }
 }

@@ -36,7 +36,6 @@ pub use import::{ImportError, Imported, Shape, Unit, import};
 mod matrix;
 mod misses;
 pub use misses::Miss;
-mod nearest;
 mod pair;
 pub use pair::{LevelError, Misses, Pair};
 mod profile;

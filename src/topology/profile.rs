@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::built_in;
@@ -12,7 +13,6 @@ use super::delay::Delay;
 use super::error::{Error, UnknownRegion};
 use super::fit::Fit;
 use super::matrix::Matrix;
-use super::nearest::nearest;
 use super::pair::Pair;
 
 /// Round trips between regions, with their source.
@@ -266,7 +266,7 @@ impl Profile {
         for region in regions {
             let is_said = unknown.iter().any(|said| said.region == region);
             if !is_said && !self.has_region(region) {
-                let near = nearest(region, self.regions());
+                let near = resembling(region, self.regions());
                 unknown.push(UnknownRegion { region: region.to_owned(), near });
             }
         }

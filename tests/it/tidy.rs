@@ -38,6 +38,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["hdrhistogram"], &["measure/"]),
     (&["csv"], &["measure/", "topology/", "cli/"]),
     (&["stateright"], &["check/"]),
+    (&["strsim"], &["nearest.rs"]),
 ];
 
 /// What the core promises not to know.

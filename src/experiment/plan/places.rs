@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::deployment::Role;
 use crate::experiment::file::{self, Member};
-use crate::experiment::nearest::nearest;
+use crate::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
 use crate::topology::{Jitter, Links, NAME_MAX, Profile, check_name};
 
