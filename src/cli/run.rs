@@ -21,13 +21,11 @@ use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
 use crate::experiment::backend::{self, Live, Worlds};
 use crate::experiment::file::Source;
 use crate::experiment::ledger::{self, Ledger};
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, ServiceSource};
 use crate::experiment::provenance::Provenance;
-use crate::experiment::recovery;
-use crate::experiment::residual;
 use crate::experiment::run::{self as experiment, Finished, Simulation};
 use crate::experiment::verify::INCOMPLETE;
-use crate::measure::rows::TrialRow;
+use crate::measure::rows::{Flag, TrialRow};
 use crate::measure::{Store, store};
 use crate::runtime::net::sabotage::Rule;
 use crate::runtime::storage::Break;
@@ -266,10 +264,11 @@ impl Run {
     fn use_service(&self, plan: &mut Plan, asked: Option<Calibration>, own: Option<&Calibration>) {
         match (asked, &self.calibration, own) {
             (Some(asked), Some(path), _) => {
-                plan.use_service(asked.service(), path.display().to_string());
+                let source = ServiceSource::CalibrationFile(path.display().to_string());
+                plan.use_service(asked.service(), source);
             }
             (_, _, Some(own)) if self.backend == Choice::Both => {
-                plan.use_service(own.service(), "the calibration of this run");
+                plan.use_service(own.service(), ServiceSource::RunCalibration);
             }
             _ => {}
         }
@@ -343,8 +342,11 @@ fn conclude(
         for reason in &ended.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
-        for gap in flags(&ended.row).filter_map(|flag| flag.strip_prefix(INCOMPLETE)) {
-            writeln!(out, "{name} INCOMPLETE: {gap}")?;
+        for (flag, note) in ended.row.remarks() {
+            if flag == Flag::Incomplete {
+                let gap = note.strip_prefix(INCOMPLETE).unwrap_or(note);
+                writeln!(out, "{name} INCOMPLETE: {gap}")?;
+            }
         }
         let notes = notes(&ended.row);
         if !notes.is_empty() && ended.row.valid {
@@ -398,16 +400,11 @@ fn probed(finished: &[Finished]) -> Option<String> {
     })
 }
 
-/// The flags of a trial.
-fn flags(row: &TrialRow) -> impl Iterator<Item = &str> {
-    row.flags.split(';').filter(|flag| !flag.is_empty())
-}
-
-/// The flags of a trial that have no line of their own.
+/// The notes of a trial that have no line of their own.
 fn notes(row: &TrialRow) -> String {
-    let with_line = [residual::FLAG, recovery::FLAG, INCOMPLETE];
-    let has_line = |flag: &&str| with_line.iter().any(|start| flag.starts_with(start));
-    flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join("; ")
+    let with_line = [Flag::Floor, Flag::ClientWait, Flag::Incomplete];
+    let others = row.remarks().filter(|(flag, _)| !with_line.contains(flag));
+    others.map(|(_, note)| note).collect::<Vec<_>>().join("; ")
 }
 
 fn unusable(error: &ledger::Error) -> Failure {

@@ -17,7 +17,7 @@ use super::plan::{Plan, Trial};
 use crate::client::Turns;
 use crate::cluster::Outcome;
 use crate::deployment::{Harm, MemberName, Struck};
-use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
+use crate::measure::rows::{Flag, Note, RecoveryRow, TimelineRow, TrialKey};
 use crate::measure::{Figure, OperationKind, TimelinePoint, Window, timeline};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
@@ -27,9 +27,6 @@ use view::{Before, Story, View, Write};
 
 /// The length of an interval of the timeline of a trial with a fault.
 const INTERVAL: Span = Span::from_millis(100);
-
-/// What the flag of a wait begins with that hides a recovery.
-pub const FLAG: &str = "client wait: ";
 
 /// After the last strike there is no next one.
 const NEVER: Time = Time(u64::MAX);
@@ -42,7 +39,7 @@ pub(super) struct Recovery {
     /// The timeline, with its faults.
     pub(super) timeline: Vec<TimelineRow>,
     /// Of each fault, where clients waited longer than the recovery took.
-    pub(super) flags: Vec<String>,
+    pub(super) notes: Vec<Note>,
     /// What replicas and clients said and was not kept.
     pub(super) omitted_count: u64,
 }
@@ -81,7 +78,7 @@ pub(super) fn recovery(
     }
     for struck in &outcome.struck {
         let rows = aftermath.rows(struck, &regions);
-        found.flags.extend(worst_wait(&rows).map(wait_flag));
+        found.notes.extend(worst_wait(&rows).map(wait_note));
         found.rows.extend(rows);
     }
     Some(found)
@@ -93,17 +90,17 @@ pub fn worst_wait<'a>(rows: impl IntoIterator<Item = &'a RecoveryRow>) -> Option
     rows.into_iter().filter(hides).max_by_key(|row| row.client_wait_ns)
 }
 
-fn wait_flag(row: &RecoveryRow) -> String {
+fn wait_note(row: &RecoveryRow) -> Note {
     let [wait, protocol] = [row.client_wait_ns, row.protocol_ns].map(Option::unwrap_or_default);
-    format!(
-        "{FLAG}after {} {} the clients in {} waited {} for a retry or a redirect, longer than the recovery \
-         took ({})",
+    Flag::ClientWait.note(format!(
+        "client wait: after {} {} the clients in {} waited {} for a retry or a redirect, longer than the \
+         recovery took ({})",
         row.harm,
         row.target,
         row.client_region,
         Span(wait),
         Span(protocol)
-    )
+    ))
 }
 
 /// What replicas said, by their number, in the order in which they did: the last words of one that was

@@ -27,15 +27,12 @@ use super::tables::Rows;
 use crate::cluster::Probe;
 use crate::deployment::Durability;
 use crate::measure::Phase;
-use crate::measure::rows::LatencyRow;
+use crate::measure::rows::{Flag, LatencyRow, Note};
 use crate::paxos::Mode;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::Site;
 use crate::workload::Arrival;
-
-/// What the flag of a disagreement begins with.
-pub const FLAG: &str = "floor: ";
 
 /// The share of a floor that a fit and a histogram may be off by.
 pub const SHARE: f64 = 0.01;
@@ -211,9 +208,10 @@ impl Kind {
 }
 
 impl Disagreement {
-    /// It as a flag of its trial.
-    pub fn flag(&self) -> String {
-        format!("{FLAG}{} {}, {}", self.client_region, self.distance(), self.kind.name())
+    /// It as a note of its trial.
+    pub fn note(&self) -> Note {
+        let (region, distance, kind) = (&self.client_region, self.distance(), self.kind.name());
+        Flag::Floor.note(format!("floor: {region} {distance}, {kind}"))
     }
 
     /// What its name means, and where to look next.
@@ -442,7 +440,7 @@ mod tests {
         assert!(
             above.to_string().contains("5.81ms above") && above.advice().contains("phases.csv")
         );
-        let flag = found(Kind::Unexplained, 5_810_000, nothing).flag();
+        let flag = found(Kind::Unexplained, 5_810_000, nothing).note().text;
         assert_eq!(flag, "floor: us-east-1 5.81ms above, unexplained");
         let races = LeftOut { race_lost_count: 12, retransmitted_count: 1, ..nothing };
         assert!(found(Kind::NotTheFloor, 1, races).advice().contains("races were lost"));
