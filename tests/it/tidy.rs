@@ -32,7 +32,17 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["tokio", "quinn", "rustls", "rcgen"], &["runtime/", "cluster/", "calibration/", "main.rs"]),
     (&["tokio_rustls", "tun_rs"], &["runtime/net/"]),
     (&["nix", "thread_priority"], &["runtime/", "cluster/"]),
-    (&["miette"], &["experiment/file.rs", "experiment/file/", "cli/", "main.rs"]),
+    (
+        &["miette"],
+        &[
+            "experiment/file.rs",
+            "experiment/file/",
+            "experiment/plan/error.rs",
+            "experiment/sweep/error.rs",
+            "cli/",
+            "main.rs",
+        ],
+    ),
     (&["clap", "clap_complete", "clap_mangen"], &["cli/", "main.rs"]),
     (&["indicatif", "comfy_table"], &["cli/"]),
     (&["hdrhistogram"], &["measure/"]),
