@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::driver::Defect;
-use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::quorum::QuorumSystem;
 
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,30 +199,7 @@ impl Rule {
     /// A single replica has only one quorum, which meets itself.
     #[must_use]
     pub fn quorums(self, honest: &QuorumSystem) -> QuorumSystem {
-        let n = honest.n();
-        if self != Self::DisjointQuorums || n == 1 {
-            return honest.clone();
-        }
-        let all = NodeSet::all(n);
-        let last = NodeId(u8::try_from(n - 1).expect("there are at most 64 replicas"));
-        let most = all.without(last);
-        let mut phase2 = honest.phase2().clone();
-        if !phase2.contains(most) {
-            phase2 = Family::Count(most.len());
-        }
-        let phase1 = match (honest.phase1(), &phase2) {
-            (Family::Count(_), Family::Count(size)) => Family::Count(n - size),
-            (phase1, phase2) => {
-                let quorum = phase2.some_quorum_within(most).unwrap_or(most);
-                let mut sets = match phase1 {
-                    Family::Sets(sets) => sets.clone(),
-                    Family::Count(_) => Vec::new(),
-                };
-                sets.push(all.difference(quorum));
-                Family::Sets(sets)
-            }
-        };
-        QuorumSystem::new(n, phase1, phase2).expect("neither family is empty or of strangers")
+        if self == Self::DisjointQuorums { honest.split() } else { honest.clone() }
     }
 }
 
