@@ -10,7 +10,7 @@
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
 //! | L1 | [`paxos`], [`driver`] |
-//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
+//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`monitor`], [`trace`] |
 //! | L3 | [`link`] |
 //! | L4 | [`deployment`], [`client`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
@@ -36,6 +36,7 @@ pub mod paxos;
 
 pub mod history;
 pub mod measure;
+pub mod monitor;
 pub mod sabotage;
 pub mod topology;
 pub mod trace;

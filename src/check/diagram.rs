@@ -114,8 +114,8 @@ impl Drawing {
                 self.mark(*replica, at, MarkKind::Other, "leads");
             }
             Event::Noted { .. } => {}
-            Event::Violated { claim, how } => {
-                self.trace.mark(None, at, MarkKind::Violation, format!("{claim}: {how}"));
+            Event::Violated { invariant, how } => {
+                self.trace.mark(None, at, MarkKind::Violation, format!("{invariant}: {how}"));
             }
         }
     }

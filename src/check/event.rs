@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::claim::Claim;
 use super::state::Action;
 use crate::command::Command;
+use crate::monitor::Invariant;
 use crate::paxos::{Message, Record};
 use crate::protocol::{Executed, Installed, Note, Reply};
 use crate::quorum::{NodeId, NodeSet};
@@ -59,7 +59,7 @@ pub enum Event {
     /// Something turned out false.
     Violated {
         /// What should hold.
-        claim: Claim,
+        invariant: Invariant,
         /// How it does not.
         how: String,
     },
@@ -156,7 +156,7 @@ impl fmt::Display for Event {
                 Note::Retransmitted => write!(f, "{replica} has waited long enough"),
                 Note::Committed { .. } => write!(f, "{replica} committed a command of its own"),
             },
-            Self::Violated { claim, how } => write!(f, "VIOLATED {claim}: {how}"),
+            Self::Violated { invariant, how } => write!(f, "VIOLATED {invariant}: {how}"),
         }
     }
 }

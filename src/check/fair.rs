@@ -101,8 +101,8 @@ impl<'a> Run<'a> {
     }
 
     fn is_broken(&self) -> Option<String> {
-        let (claim, how) = self.step.state.broken.first_key_value()?;
-        Some(format!("{claim} is violated on the way: {how}"))
+        let (invariant, how) = self.step.state.broken.first_key_value()?;
+        Some(format!("{invariant} is violated on the way: {how}"))
     }
 
     fn waiting(&self) -> String {

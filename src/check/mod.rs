@@ -12,15 +12,15 @@
 //! disks sync at once where nobody may crash any more, for then to wait is only to be late;
 //! an answer that changes nothing when it could arrive is forgotten, for then it never will.
 //!
-//! Besides the claims about every state ([`Claim`]), what must be seen ([`Sight`]) shows that the
+//! Besides the invariants about every state ([`Invariant`]), what must be seen ([`Cover`]) shows that the
 //! check was not idle; and every rule that can be broken ([`Rule`](crate::sabotage::Rule)) is found
 //! out by some preset.
 //! Reads, time-outs of a certain length and deployments of a real size are not here.
 //!
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
-mod claim;
 mod control;
+mod cover;
 mod diagram;
 mod event;
 mod fair;
@@ -32,7 +32,7 @@ mod spent;
 mod state;
 mod step;
 
-pub use claim::{Claim, Sight, UnknownClaim};
+pub use cover::{Cover, INVARIANTS};
 pub use event::{Event, Happening};
 pub use preset::Preset;
 pub use search::{Counterexample, Outcome, Search};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use stateright::{Model, Property};
 
-use super::claim::{Claim, Sight, Sights};
+use super::cover::{Cover, Covers, INVARIANTS};
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
@@ -15,6 +15,7 @@ use super::preset::{Prelude, ProgressFrom, Setup};
 use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::monitor::Invariant;
 use crate::paxos::{Capacity, Config, Message, Mode, Timing};
 use crate::protocol::{Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, QuorumSystem};
@@ -26,18 +27,18 @@ use crate::time::Span;
 pub(super) struct World {
     setup: Setup,
     rule: Option<Rule>,
-    /// The only claim that is looked at; all, if `None`.
-    only: Option<Claim>,
+    /// The only invariant that is looked at; all, if `None`.
+    only: Option<Invariant>,
     /// Which properties have their example: stateright would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
     fair: Fair,
 }
 
-const PROPERTY_COUNT: usize = Claim::ALL.len() + Sight::ALL.len();
+const PROPERTY_COUNT: usize = INVARIANTS.len() + Cover::ALL.len();
 
 impl World {
-    /// The world of a preset, with replicas that break `rule`, looking at one claim or at all.
-    pub(super) fn new(mut setup: Setup, rule: Option<Rule>, only: Option<Claim>) -> Self {
+    /// The world of a preset, with replicas that break `rule`, looking at one invariant or at all.
+    pub(super) fn new(mut setup: Setup, rule: Option<Rule>, only: Option<Invariant>) -> Self {
         if let Some(rule) = rule {
             setup.quorums = rule.quorums(&setup.quorums);
         }
@@ -53,8 +54,8 @@ impl World {
         self.rule
     }
 
-    pub(super) fn watches(&self, claim: Claim) -> bool {
-        self.only.is_none_or(|only| only == claim)
+    pub(super) fn watches(&self, invariant: Invariant) -> bool {
+        self.only.is_none_or(|only| only == invariant)
     }
 
     pub(super) fn is_classic(&self) -> bool {
@@ -224,15 +225,15 @@ impl World {
         !is_found.load(Ordering::Relaxed) && is_example() && !is_found.swap(true, Ordering::Relaxed)
     }
 
-    fn holds(&self, claim: Claim, state: &State) -> bool {
-        if claim != Claim::Progress {
-            return !state.broken.contains_key(&claim);
+    fn holds(&self, invariant: Invariant, state: &State) -> bool {
+        if invariant != Invariant::Progress {
+            return !state.broken.contains_key(&invariant);
         }
         let is_looked_at = match self.setup.progress {
             ProgressFrom::EveryState => true,
             ProgressFrom::QuietStates => state.network.is_empty(),
         };
-        !self.watches(claim)
+        !self.watches(invariant)
             || !is_looked_at
             || !state.broken.is_empty()
             || self.fair.stall(self, state, false).is_none()
@@ -252,17 +253,17 @@ fn deliver_phase1(step: &mut Step<'_>) {
 
 /// An invariant is broken for the first time: only then is it false.
 fn always<const INDEX: usize>(world: &World, state: &State) -> bool {
-    !world.is_first(INDEX, || !world.holds(Claim::ALL[INDEX], state))
+    !world.is_first(INDEX, || !world.holds(INVARIANTS[INDEX], state))
 }
 
 fn sometimes<const INDEX: usize>(world: &World, state: &State) -> bool {
-    let index = Claim::ALL.len() + INDEX;
-    world.is_first(index, || state.seen.has(Sight::ALL[INDEX]))
+    let index = INVARIANTS.len() + INDEX;
+    world.is_first(index, || state.seen.has(Cover::ALL[INDEX]))
 }
 
 type Condition = fn(&World, &State) -> bool;
 
-const ALWAYS: [Condition; Claim::ALL.len()] = [
+const ALWAYS: [Condition; INVARIANTS.len()] = [
     always::<0>,
     always::<1>,
     always::<2>,
@@ -274,7 +275,7 @@ const ALWAYS: [Condition; Claim::ALL.len()] = [
     always::<8>,
 ];
 
-const SOMETIMES: [Condition; Sight::ALL.len()] = [
+const SOMETIMES: [Condition; Cover::ALL.len()] = [
     sometimes::<0>,
     sometimes::<1>,
     sometimes::<2>,
@@ -306,7 +307,7 @@ impl Model for World {
             left: self.setup.budgets,
             ledger: Shared::new(Ledger::default()),
             broken: std::collections::BTreeMap::new(),
-            seen: Sights::default(),
+            seen: Covers::default(),
         };
         let mut step = Step::new(self, state, false);
         // The first leader is started last: what is sent to one that is down may be lost for good.
@@ -341,7 +342,7 @@ impl Model for World {
             self.hand_over(&mut step);
         }
         let (mut state, _) = step.finish();
-        state.seen = Sights::default();
+        state.seen = Covers::default();
         vec![state]
     }
 
@@ -390,12 +391,13 @@ impl Model for World {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let claims = Claim::ALL.into_iter().zip(ALWAYS);
-        let claims = claims.map(|(claim, holds)| Property::always(claim.name(), holds));
-        let sights = Sight::ALL.into_iter().zip(SOMETIMES);
-        let sights = sights.filter(|(sight, _)| self.setup.sights.contains(sight));
-        let sights = sights.map(|(sight, is_seen)| Property::sometimes(sight.says(), is_seen));
-        claims.chain(sights).collect()
+        let invariants = INVARIANTS.into_iter().zip(ALWAYS);
+        let invariants =
+            invariants.map(|(invariant, holds)| Property::always(invariant.name(), holds));
+        let covers = Cover::ALL.into_iter().zip(SOMETIMES);
+        let covers = covers.filter(|(cover, _)| self.setup.covers.contains(cover));
+        let covers = covers.map(|(cover, is_seen)| Property::sometimes(cover.says(), is_seen));
+        invariants.chain(covers).collect()
     }
 }
 
@@ -422,7 +424,7 @@ mod tests {
             state.network.insert(Arc::clone(&packet));
             state = world.next_state(&state, Action::Deliver(packet)).unwrap();
         }
-        let how = &state.broken[&Claim::Assertions];
+        let how = &state.broken[&Invariant::Assertions];
         assert!(how.contains("two values at ballot (9.r0)"), "{how}");
         let mut actions = Vec::new();
         world.actions(&state, &mut actions);

@@ -2,7 +2,7 @@
 
 mod ballots;
 
-use super::claim::Sight;
+use super::cover::Cover;
 use super::state::Budgets;
 use crate::paxos::{Detector, Election, Mode, Retention, SendPolicy};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -42,7 +42,7 @@ pub(super) struct Setup {
     /// Where the exploration is cut off, if it does not go to the end.
     pub(super) depth: Option<usize>,
     /// What must be seen, or the check was idle.
-    pub(super) sights: &'static [Sight],
+    pub(super) covers: &'static [Cover],
 }
 
 /// What one client does.
@@ -181,7 +181,7 @@ fn multi(n: usize) -> Setup {
         prelude: Prelude::Started,
         progress: ProgressFrom::EveryState,
         depth: None,
-        sights: &[Sight::Chosen, Sight::Answered],
+        covers: &[Cover::Chosen, Cover::Answered],
     }
 }
 
@@ -193,13 +193,13 @@ fn duel() -> Preset {
             clients: vec![once(R0), once(R1)],
             budgets: Budgets { campaigns: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R1),
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::Refused,
-                Sight::RaceLost,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::Refused,
+                Cover::RaceLost,
             ],
             ..multi(3)
         },
@@ -218,7 +218,7 @@ fn flexible_four() -> Preset {
             budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R3),
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(4)
         },
     }
@@ -235,7 +235,7 @@ fn three_of_four() -> Preset {
             budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R3),
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(4)
         },
     }
@@ -250,13 +250,13 @@ fn leader_change() -> Preset {
             crashable: NodeSet::only(R0),
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::RecordLost,
-                Sight::Recovered,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::RecordLost,
+                Cover::Recovered,
             ],
             ..multi(3)
         },
@@ -272,13 +272,13 @@ fn acceptor_crash() -> Preset {
             crashable: NodeSet::only(R1),
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Led,
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::RecordLost,
-                Sight::Recovered,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::RecordLost,
+                Cover::Recovered,
             ],
             ..multi(3)
         },
@@ -296,13 +296,13 @@ fn two_writes_crash() -> Preset {
             crashable: NodeSet::only(R1),
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Led,
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::RecordLost,
-                Sight::Recovered,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::RecordLost,
+                Cover::Recovered,
             ],
             ..multi(3)
         },
@@ -318,13 +318,13 @@ fn classic_duel() -> Preset {
             send: SendPolicy::Quorum,
             clients: vec![once(R0), once(R1)],
             budgets: Budgets { timers: 1, ..Budgets::default() },
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::Adopted,
-                Sight::Refused,
-                Sight::RaceLost,
-                Sight::Retransmitted,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::Adopted,
+                Cover::Refused,
+                Cover::RaceLost,
+                Cover::Retransmitted,
             ],
             ..multi(3)
         },
@@ -339,7 +339,7 @@ fn classic_crowd() -> Preset {
             mode: Mode::Classic,
             clients: vec![once(R0), once(R1)],
             progress: ProgressFrom::QuietStates,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::Adopted, Sight::RaceLost],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Adopted, Cover::RaceLost],
             ..multi(3)
         },
     }
@@ -355,7 +355,7 @@ fn thrifty() -> Preset {
             crashable: NodeSet::only(R1),
             is_restarted: false,
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Retransmitted],
             ..multi(3)
         },
     }
@@ -369,7 +369,7 @@ fn lossy() -> Preset {
             clients: vec![once(R0), once(R0)],
             budgets: Budgets { drops: 2, duplicates: 1, timers: 1, ..Budgets::default() },
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Retransmitted],
             ..multi(3)
         },
     }
@@ -384,12 +384,12 @@ fn retry() -> Preset {
             budgets: Budgets { campaigns: 1, retries: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::Repeated,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::Repeated,
             ],
             ..multi(3)
         },
@@ -405,7 +405,7 @@ fn trim() -> Preset {
             budgets: Budgets { campaigns: 1, checkpoints: 3, ..Budgets::default() },
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Written,
-            sights: &[Sight::Answered, Sight::LeaderChanged],
+            covers: &[Cover::Answered, Cover::LeaderChanged],
             ..multi(3)
         },
     }
@@ -424,7 +424,7 @@ fn election() -> Preset {
             budgets: Budgets { timers: 1, ..Budgets::default() },
             prelude: Prelude::Led,
             progress: ProgressFrom::QuietStates,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(3)
         },
     }
@@ -440,7 +440,7 @@ fn snapshot() -> Preset {
             campaigners: NodeSet::only(R2),
             retention: Retention { slots: Some(0), ..Retention::ALL },
             prelude: Prelude::Missed,
-            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Adopted, Sight::Installed],
+            covers: &[Cover::Answered, Cover::LeaderChanged, Cover::Adopted, Cover::Installed],
             ..multi(3)
         },
     }
@@ -457,12 +457,12 @@ fn partial_promise() -> Preset {
             campaigners: NodeSet::only(R1),
             retention: Retention { part_bytes: 0, ..Retention::ALL },
             prelude: Prelude::Led,
-            sights: &[
-                Sight::Chosen,
-                Sight::Answered,
-                Sight::LeaderChanged,
-                Sight::Adopted,
-                Sight::ReportedInPart,
+            covers: &[
+                Cover::Chosen,
+                Cover::Answered,
+                Cover::LeaderChanged,
+                Cover::Adopted,
+                Cover::ReportedInPart,
             ],
             ..multi(3)
         },

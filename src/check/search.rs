@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
-use super::claim::{Claim, Sight};
+use super::cover::{Cover, INVARIANTS};
 use super::event::Happening;
 use super::model::World;
 use super::preset::Preset;
 use super::state::{Action, State};
+use crate::monitor::Invariant;
 use crate::sabotage::Rule;
 
 /// What to search, and how.
@@ -18,8 +19,8 @@ pub struct Search {
     pub preset: Preset,
     /// The rule that its replicas break.
     pub rule: Option<Rule>,
-    /// The only claim that is looked at; all, if `None`.
-    pub only: Option<Claim>,
+    /// The only invariant that is looked at; all, if `None`.
+    pub only: Option<Invariant>,
     /// The depth at which to cut the exploration off, if the preset does not do so sooner.
     pub depth: Option<usize>,
     /// With more than one, a counterexample need not be the shortest.
@@ -36,37 +37,38 @@ pub struct Outcome {
     /// The states on the longest of the shortest ways to a state, both ends included.
     pub depth: usize,
     /// What was claimed, and how it is false.
-    pub claims: Vec<(Claim, Option<Counterexample>)>,
+    pub invariants: Vec<(Invariant, Option<Counterexample>)>,
     /// What should be seen, and after how many actions it was.
-    pub sights: Vec<(Sight, Option<usize>)>,
+    pub covers: Vec<(Cover, Option<usize>)>,
 }
 
-/// A way to a state in which a claim is false.
+/// A way to a state in which a invariant is false.
 #[derive(Clone, Debug)]
 pub struct Counterexample {
     /// What is false there.
     pub how: String,
     /// The way, from the beginning.
     pub steps: Vec<Happening>,
-    /// What comes of it without further faults, for a claim about the future; the first rounds only.
+    /// What comes of it without further faults, for a invariant about the future; the first rounds only.
     pub future: Vec<Happening>,
 }
 
 impl Outcome {
-    /// The claim that is false, and how; of several, the one that is false soonest.
-    pub fn violation(&self) -> Option<(Claim, &Counterexample)> {
-        let found = self.claims.iter().filter_map(|(claim, how)| Some((*claim, how.as_ref()?)));
+    /// The invariant that is false, and how; of several, the one that is false soonest.
+    pub fn violation(&self) -> Option<(Invariant, &Counterexample)> {
+        let found =
+            self.invariants.iter().filter_map(|(invariant, how)| Some((*invariant, how.as_ref()?)));
         found.min_by_key(|(_, counterexample)| counterexample.steps.len())
     }
 
     /// Whether everything that should be seen was seen.
     pub fn is_lively(&self) -> bool {
-        self.sights.iter().all(|(_, found)| found.is_some())
+        self.covers.iter().all(|(_, found)| found.is_some())
     }
 }
 
 impl Search {
-    /// Looks at every state, nearest first, until a claim is false.
+    /// Looks at every state, nearest first, until a invariant is false.
     pub fn run(&self) -> Outcome {
         let checker = self.world().checker().threads(self.thread_count);
         let depth = [self.depth, self.preset.setup.depth].into_iter().flatten().min();
@@ -74,18 +76,18 @@ impl Search {
         let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let world = checker.model();
         let mut found = checker.discoveries();
-        let claims = Claim::ALL.into_iter().map(|claim| {
-            let path = found.remove(claim.name());
-            (claim, path.map(|path| counterexample(world, claim, path)))
+        let invariants = INVARIANTS.into_iter().map(|invariant| {
+            let path = found.remove(invariant.name());
+            (invariant, path.map(|path| counterexample(world, invariant, path)))
         });
-        let claims = claims.filter(|(claim, _)| world.watches(*claim)).collect();
-        let sights = self.preset.setup.sights.iter().map(|sight| {
-            let path = found.remove(sight.says());
-            (*sight, path.map(|path| path.into_vec().len() - 1))
+        let invariants = invariants.filter(|(invariant, _)| world.watches(*invariant)).collect();
+        let covers = self.preset.setup.covers.iter().map(|cover| {
+            let path = found.remove(cover.says());
+            (*cover, path.map(|path| path.into_vec().len() - 1))
         });
         Outcome {
-            claims,
-            sights: sights.collect(),
+            invariants,
+            covers: covers.collect(),
             unique_count: checker.unique_state_count(),
             generated_count: checker.state_count(),
             depth: checker.max_depth(),
@@ -102,7 +104,11 @@ impl Search {
     }
 }
 
-fn counterexample(world: &World, claim: Claim, path: Path<State, Action>) -> Counterexample {
+fn counterexample(
+    world: &World,
+    invariant: Invariant,
+    path: Path<State, Action>,
+) -> Counterexample {
     let mut steps = Vec::new();
     let mut last = None;
     for (state, action) in path.into_vec() {
@@ -112,7 +118,7 @@ fn counterexample(world: &World, claim: Claim, path: Path<State, Action>) -> Cou
         }
     }
     let last = last.expect("a path ends with a state");
-    let (how, future) = match last.broken.get(&claim) {
+    let (how, future) = match last.broken.get(&invariant) {
         Some(how) => (how.clone(), Vec::new()),
         None => world.stall(&last).unwrap_or_default(),
     };

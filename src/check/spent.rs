@@ -12,7 +12,7 @@ use crate::time::Time;
 /// Whether a message changes nothing now, and therefore never will.
 ///
 /// That follows for an answer: the attempt it answers is over, or has counted it, and its ballot
-/// is never used again, which [`Claim::BallotsUnique`](super::claim::Claim::BallotsUnique) watches.
+/// is never used again, which [`Invariant::BallotsUnique`](crate::monitor::Invariant::BallotsUnique) watches.
 /// For a question it follows if the answer changes nothing, and for news of chosen slots always,
 /// as long as the receiver does not crash.
 pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {

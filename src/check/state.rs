@@ -8,12 +8,13 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::claim::{Claim, Sights};
+use super::cover::Covers;
 use super::ledger::Ledger;
 use crate::command::Command;
 use crate::driver::Driver;
-use crate::paxos::{Ballot, Checkpoint, Message, Record};
-use crate::protocol::{Slot, TimerId};
+use crate::monitor::{Invariant, Told};
+use crate::paxos::{Checkpoint, Message, Record};
+use crate::protocol::TimerId;
 use crate::quorum::NodeId;
 use crate::sabotage::Saboteur;
 
@@ -36,21 +37,6 @@ pub(super) struct Disk {
     pub(super) records: Vec<Record>,
     /// Given and not durable yet, in order.
     pub(super) pending: Vec<Record>,
-}
-
-/// What a replica has told others: it may not forget it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Told {
-    /// The highest ballot promised for all slots.
-    pub(super) promised: Ballot,
-    /// The highest ballot promised in single slots, by a promise of its own or by a vote.
-    pub(super) slots: BTreeMap<Slot, Ballot>,
-    /// The ballot of the last vote.
-    pub(super) votes: BTreeMap<Slot, Ballot>,
-    /// The highest ballot of its Phase1a.
-    pub(super) asked: Ballot,
-    /// The same before its last crash, until it has asked with a higher one.
-    pub(super) asked_before_crash: Ballot,
 }
 
 /// One replica and its disk.
@@ -119,8 +105,8 @@ pub(super) struct State {
     pub(super) left: Budgets,
     pub(super) ledger: Shared<Ledger>,
     /// What turned out false, and how.
-    pub(super) broken: BTreeMap<Claim, String>,
-    pub(super) seen: Sights,
+    pub(super) broken: BTreeMap<Invariant, String>,
+    pub(super) seen: Covers,
 }
 
 impl State {
@@ -147,8 +133,8 @@ impl State {
 /// A few lines for the explorer, not the whole memory.
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (claim, how) in &self.broken {
-            writeln!(f, "VIOLATED {claim}: {how}")?;
+        for (invariant, how) in &self.broken {
+            writeln!(f, "VIOLATED {invariant}: {how}")?;
         }
         for id in self.ids() {
             let node = self.node(id);
@@ -170,7 +156,8 @@ impl fmt::Debug for State {
         for packet in &self.network {
             writeln!(f, "in flight {} -> {}  {}", packet.from, packet.to, packet.message)?;
         }
-        for (slot, value) in &self.ledger.get().chosen {
+        for (slot, value) in self.ledger.get().votes.all_chosen() {
+            let value = value.expect("the votes of a small deployment are known");
             writeln!(f, "chosen {slot}: {value}")?;
         }
         for (number, client) in self.clients.iter().enumerate() {

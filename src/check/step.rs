@@ -8,15 +8,16 @@ mod host;
 use std::fmt;
 use std::sync::Arc;
 
-use super::claim::{Claim, Sight};
+use super::cover::Cover;
 use super::event::Event;
-use super::ledger::{Finding, Ledger};
+use super::ledger::Ledger;
 use super::model::World;
 use super::spent::is_spent;
-use super::state::{Action, Disk, Node, Packet, Shared, State, Told};
+use super::state::{Action, Disk, Node, Packet, Shared, State};
 use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
-use crate::paxos::{Input, Record, Replica, Vote};
+use crate::monitor::{Finding, Invariant};
+use crate::paxos::{Input, Record, Vote};
 use crate::protocol::{Executed, Installed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
@@ -102,7 +103,7 @@ impl<'a> Step<'a> {
         // Everybody here follows the protocol, or breaks it in another way than this.
         if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(*from, message)) {
             let text = format!("{from} sent {to} `{message}`, which is called impossible: {why}");
-            self.note(Some((Claim::Assertions, text)));
+            self.note(Some(Finding::new(Invariant::Assertions, text)));
         }
         self.input(*to, Input::Message { from: *from, message: message.clone() });
     }
@@ -125,10 +126,11 @@ impl<'a> Step<'a> {
         let mut node = self.state.node(id).clone();
         let mut replica = Saboteur::new(self.world.config(id), self.world.rule());
         if node.disk.checkpoint.is_some() || !node.disk.records.is_empty() {
-            self.state.seen.note(Sight::Recovered);
+            self.state.seen.note(Cover::Recovered);
         }
         replica.recover(node.disk.checkpoint.clone(), node.disk.records.clone());
-        self.note(forgotten(id, replica.replica(), &node.told));
+        let (acceptor, executed_below) = (replica.replica().acceptor(), replica.executed_below());
+        self.note(node.told.check_kept(id, acceptor, executed_below).err());
         let defect = self.world.rule().and_then(Rule::driver_defect);
         let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
@@ -145,11 +147,11 @@ impl<'a> Step<'a> {
             if is_kept {
                 self.keep(id, &mut node.disk, record);
             } else {
-                self.state.seen.note(Sight::RecordLost);
+                self.state.seen.note(Cover::RecordLost);
             }
         }
         node.driver = None;
-        node.told.asked_before_crash = node.told.asked;
+        node.told.crash();
         self.state.set(id, node);
         self.prune(id);
         if self.state.left.crashes == 0 {
@@ -198,7 +200,7 @@ impl<'a> Step<'a> {
     /// An assertion of the core is tripped.
     fn die(&mut self, id: NodeId, text: &impl fmt::Display) {
         self.is_dead = true;
-        self.note(Some((Claim::Assertions, format!("{id}: {text}"))));
+        self.note(Some(Finding::new(Invariant::Assertions, format!("{id}: {text}"))));
     }
 
     /// Carries out the effects of a replica, and puts it back into the state.
@@ -217,8 +219,7 @@ impl<'a> Step<'a> {
             // What can no longer be lost need not be remembered.
             node.disk.records.clear();
             node.disk.checkpoint = None;
-            let asked_before_crash = node.told.asked_before_crash;
-            node.told = Told { asked_before_crash, ..Told::default() };
+            node.told = std::mem::take(&mut node.told).without_promises();
         }
         self.state.set(id, node);
         self.prune(id);
@@ -235,12 +236,12 @@ impl<'a> Step<'a> {
 
     fn vote(&mut self, id: NodeId, slot: Slot, vote: &Vote) {
         let quorums = self.world.quorums();
-        let ledger = self.ledger();
-        let finding = ledger.vote(quorums, id, slot, vote);
-        if ledger.chosen.contains_key(&slot) {
-            self.state.seen.note(Sight::Chosen);
+        let votes = &mut self.ledger().votes;
+        let result = votes.vote(quorums, id, (slot, vote.ballot), Some(&vote.value));
+        if votes.chosen(slot).is_some() {
+            self.state.seen.note(Cover::Chosen);
         }
-        self.note(finding);
+        self.note(result.err());
     }
 
     /// The ledger, to write to it.
@@ -253,14 +254,14 @@ impl<'a> Step<'a> {
         match note {
             Note::Leading { adopted_count, .. } => {
                 if Some(id) != self.world.first_leader() {
-                    self.state.seen.note(Sight::LeaderChanged);
+                    self.state.seen.note(Cover::LeaderChanged);
                 }
                 if adopted_count > 0 {
-                    self.state.seen.note(Sight::Adopted);
+                    self.state.seen.note(Cover::Adopted);
                 }
             }
-            Note::RaceLost => self.state.seen.note(Sight::RaceLost),
-            Note::Retransmitted => self.state.seen.note(Sight::Retransmitted),
+            Note::RaceLost => self.state.seen.note(Cover::RaceLost),
+            Note::Retransmitted => self.state.seen.note(Cover::Retransmitted),
             Note::Committed { .. }
             | Note::Suspected { .. }
             | Note::Campaigning
@@ -276,7 +277,7 @@ impl<'a> Step<'a> {
     fn execute(&mut self, id: NodeId, entry: Executed) {
         let is_asked = entry.command.as_ref().is_none_or(|command| self.is_asked(command));
         if entry.command.is_some() && !entry.applied {
-            self.state.seen.note(Sight::Repeated);
+            self.state.seen.note(Cover::Repeated);
         }
         for finding in self.ledger().executed(id, &entry, is_asked) {
             self.note(Some(finding));
@@ -285,7 +286,7 @@ impl<'a> Step<'a> {
     }
 
     fn install(&mut self, id: NodeId, state: Installed) {
-        self.state.seen.note(Sight::Installed);
+        self.state.seen.note(Cover::Installed);
         let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
         let finding = ledger.installed(id, &state);
         self.note(finding);
@@ -312,7 +313,7 @@ impl<'a> Step<'a> {
                 Reply::Executed { .. } => {
                     client.sequence += 1;
                     client.is_asked = false;
-                    self.state.seen.note(Sight::Answered);
+                    self.state.seen.note(Cover::Answered);
                 }
                 Reply::NotLeader { .. } => self.is_sent_on = true,
             }
@@ -325,17 +326,17 @@ impl<'a> Step<'a> {
         for slot in (0..SLOTS).map(Slot) {
             if let Some(value) = replica.replica().chosen(slot) {
                 let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
-                let finding = ledger.learned(id, slot, value);
+                let finding = ledger.votes.learned(id, slot, value).err();
                 self.note(finding);
             }
         }
     }
 
     fn note(&mut self, finding: Option<Finding>) {
-        let Some((claim, how)) = finding else { return };
-        if self.world.watches(claim) && !self.state.broken.contains_key(&claim) {
-            self.tell(|| Event::Violated { claim, how: how.clone() });
-            self.state.broken.insert(claim, how);
+        let Some(Finding { invariant, how }) = finding else { return };
+        if self.world.watches(invariant) && !self.state.broken.contains_key(&invariant) {
+            self.tell(|| Event::Violated { invariant, how: how.clone() });
+            self.state.broken.insert(invariant, how);
         }
     }
 
@@ -355,29 +356,4 @@ impl<'a> Step<'a> {
             self.state.network.remove(&packet);
         }
     }
-}
-
-/// What an acceptor told and no longer knows.
-fn forgotten(id: NodeId, replica: &Replica, told: &Told) -> Option<Finding> {
-    let acceptor = replica.acceptor();
-    let executed_below = replica.executed_below();
-    let promised = acceptor.promised(Slot(u64::MAX));
-    if promised < told.promised {
-        let how = format!("{id} told a promise of {}, and now knows {promised}", told.promised);
-        return Some((Claim::PromisesKept, how));
-    }
-    for (slot, told) in told.slots.range(executed_below..) {
-        let promised = acceptor.promised(*slot);
-        if promised < *told {
-            let how = format!("{id} told a promise of {told} in {slot}, and now knows {promised}");
-            return Some((Claim::PromisesKept, how));
-        }
-    }
-    for (slot, told) in told.votes.range(executed_below..) {
-        if acceptor.vote(*slot).is_none_or(|vote| vote.ballot < *told) {
-            let how = format!("{id} told a vote at {told} in {slot}, and knows it no more");
-            return Some((Claim::PromisesKept, how));
-        }
-    }
-    None
 }

@@ -9,7 +9,8 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::{Exit, Failure};
-use crate::check::{Claim, Counterexample, Happening, Outcome, Preset, Search};
+use crate::check::{Counterexample, Happening, INVARIANTS, Outcome, Preset, Search};
+use crate::monitor::Invariant;
 use crate::report::table::{counted, table};
 use crate::sabotage::Rule;
 
@@ -36,8 +37,8 @@ pub(super) struct Check {
     rule: Option<Rule>,
 
     /// Looks at this property only.
-    #[arg(long, value_name = "PROPERTY", value_parser = claims())]
-    only: Option<Claim>,
+    #[arg(long, value_name = "PROPERTY", value_parser = invariants())]
+    only: Option<Invariant>,
 
     /// Goes to this depth and no further.
     #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u16).range(1..))]
@@ -70,9 +71,10 @@ fn rules() -> impl clap::builder::TypedValueParser<Value = Rule> {
     PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
 }
 
-fn claims() -> impl clap::builder::TypedValueParser<Value = Claim> {
+fn invariants() -> impl clap::builder::TypedValueParser<Value = Invariant> {
     use clap::builder::TypedValueParser;
-    PossibleValuesParser::new(Claim::ALL.map(Claim::name)).try_map(|name| name.parse::<Claim>())
+    PossibleValuesParser::new(INVARIANTS.map(Invariant::name))
+        .try_map(|name| name.parse::<Invariant>())
 }
 
 impl Check {
@@ -98,8 +100,8 @@ impl Check {
         if let (Some(_), None) = (&self.svg, outcome.violation()) {
             writeln!(out, "\nnothing is drawn: no property is violated")?;
         }
-        if let (Some(path), Some((claim, found))) = (&self.svg, outcome.violation()) {
-            let trace = found.trace(format!("{}: {claim} is violated", search.preset.name));
+        if let (Some(path), Some((invariant, found))) = (&self.svg, outcome.violation()) {
+            let trace = found.trace(format!("{}: {invariant} is violated", search.preset.name));
             super::write_file(path, &trace.svg())?;
             writeln!(out, "\ndrawn in {}", path.display())?;
         }
@@ -154,8 +156,8 @@ impl Check {
 
 fn row(search: &Search, outcome: &Outcome, took: Duration) -> Vec<String> {
     let verdict = match outcome.violation() {
-        Some((claim, found)) => {
-            format!("VIOLATED {claim} in {}", counted(found.steps.len(), "step"))
+        Some((invariant, found)) => {
+            format!("VIOLATED {invariant} in {}", counted(found.steps.len(), "step"))
         }
         None if outcome.is_lively() => "holds".to_owned(),
         None => "holds, but idly".to_owned(),
@@ -177,36 +179,36 @@ fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration) -> io::Result<(
         "\n{unique_count} states ({generated_count} generated), depth {depth}, {:.1} s\n",
         took.as_secs_f64()
     )?;
-    let claims = outcome.claims.iter().map(|(claim, found)| {
+    let invariants = outcome.invariants.iter().map(|(invariant, found)| {
         let verdict = if found.is_some() { "VIOLATED" } else { "holds" };
         let verdict = match outcome.violation() {
             Some(_) if found.is_none() => "not yet violated",
             _ => verdict,
         };
-        vec![claim.name().to_owned(), claim.says().to_owned(), verdict.to_owned()]
+        vec![invariant.name().to_owned(), invariant.says().to_owned(), verdict.to_owned()]
     });
-    let sights = outcome.sights.iter().map(|(sight, found)| {
+    let covers = outcome.covers.iter().map(|(cover, found)| {
         let verdict = match found {
             Some(length) => format!("seen after {}", counted(*length, "step")),
             None if outcome.violation().is_some() => "not yet seen".to_owned(),
             None => "NEVER SEEN".to_owned(),
         };
-        vec!["sometimes".to_owned(), sight.says().to_owned(), verdict]
+        vec!["sometimes".to_owned(), cover.says().to_owned(), verdict]
     });
-    let rows: Vec<Vec<String>> = claims.chain(sights).collect();
+    let rows: Vec<Vec<String>> = invariants.chain(covers).collect();
     writeln!(out, "{}", table(&["property", "", "verdict"], &[], &rows))?;
-    if let Some((claim, found)) = outcome.violation() {
-        print_counterexample(out, claim, found)?;
+    if let Some((invariant, found)) = outcome.violation() {
+        print_counterexample(out, invariant, found)?;
     }
     Ok(())
 }
 
 fn print_counterexample(
     out: &mut dyn Write,
-    claim: Claim,
+    invariant: Invariant,
     found: &Counterexample,
 ) -> io::Result<()> {
-    writeln!(out, "\nVIOLATED {claim}: {}", found.how)?;
+    writeln!(out, "\nVIOLATED {invariant}: {}", found.how)?;
     let number = |out: &mut dyn Write, first: usize, steps: &[Happening]| {
         let mut lines = (first..).zip(steps);
         lines.try_for_each(|(number, step)| writeln!(out, "{number:>4}  {step}"))
@@ -234,8 +236,8 @@ fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
         writeln!(out, "  {:<28}{story}", rule.name())?;
     }
     writeln!(out, "\nproperties:")?;
-    for claim in Claim::ALL {
-        writeln!(out, "  {:<28}{}", claim.name(), claim.says())?;
+    for invariant in INVARIANTS {
+        writeln!(out, "  {:<28}{}", invariant.name(), invariant.says())?;
     }
     Ok(Exit::Done)
 }

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, Failure};
-use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, Violation, run_traced};
+use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, run_traced};
+use crate::monitor::Finding;
 use crate::report::table::{counted, table};
 use crate::runtime::machine;
 use crate::sabotage::Rule;
@@ -199,7 +200,7 @@ impl Fuzz {
     }
 }
 
-fn verdict(done_count: u64, violations: &[(u64, Violation)]) -> String {
+fn verdict(done_count: u64, violations: &[(u64, Finding)]) -> String {
     let seeds = if done_count == 1 { "1 seed".to_owned() } else { format!("{done_count} seeds") };
     match violations.len() {
         0 => format!("{seeds}, no violation"),

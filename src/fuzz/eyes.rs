@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::encoded::Encoded;
-use super::property::{Property, Violation};
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
+use crate::monitor::{Choice, Finding, Invariant};
 use crate::paxos::{Message, Record};
 use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply};
 use crate::quorum::NodeId;
@@ -24,7 +24,7 @@ const STORM_MESSAGES: u64 = 1_000_000;
 pub(super) struct Eyes {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
-    pub(super) violation: Option<Violation>,
+    pub(super) violation: Option<Finding>,
     /// When a client was answered last.
     pub(super) answered_at: Time,
     sent_count: u64,
@@ -72,14 +72,14 @@ impl Eyes {
     }
 
     fn tell(&mut self, now: Time, by: NodeId, message: &Message, is_released: bool) {
-        let mut chosen = Vec::new();
+        let mut chosen: Vec<Choice> = Vec::new();
         let verdict = if is_released {
             self.watch.released(now, by, message, &mut chosen)
         } else {
             self.watch.told(now, by, message, &mut chosen)
         };
-        for news in &chosen {
-            self.trace(|trace| trace.chosen(now, news));
+        for choice in &chosen {
+            self.trace(|trace| trace.chosen(now, choice));
         }
         self.judge(now, verdict);
     }
@@ -89,7 +89,7 @@ impl Eyes {
         self.sent_count += 1;
         if self.sent_count > STORM_MESSAGES {
             let sentence = format!("{STORM_MESSAGES} messages arrive, and there is no end of them");
-            self.judge(now, Err(Violation { property: Property::Progress, sentence }));
+            self.judge(now, Err(Finding::new(Invariant::Progress, sentence)));
         }
     }
 
@@ -151,7 +151,7 @@ impl Observer<Encoded<Saboteur>> for Shared {
     fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.recorded(now, by, records));
-        let verdict = eyes.watch.recorded(by, records);
+        let verdict = eyes.watch.recorded(records);
         eyes.judge(now, verdict);
     }
 

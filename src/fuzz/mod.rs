@@ -6,7 +6,7 @@
 //! asked must be answered.
 //! Then a client asks for more, one operation at a time: soon they must take as long as the links
 //! between the replicas that are up ask for, and no longer (`recovery.rs`).
-//! What every run must keep is a [`Property`], each with a name.
+//! Every run must keep the [invariants](crate::monitor::Invariant).
 //!
 //! # Seeds are addresses
 //!
@@ -29,8 +29,6 @@ mod eyes;
 mod limits;
 pub use limits::{Limits, Protocol};
 mod places;
-mod property;
-pub use property::{Property, Violation};
 mod recovery;
 mod search;
 pub use search::{Error, Found, Search};

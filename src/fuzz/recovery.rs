@@ -7,9 +7,9 @@
 //! The first ones may take longer: it is by them that a leader finds out who votes.
 
 use super::case::ms;
-use super::property::{Property, Violation};
 use super::trial::{LOOK_EVERY, PATIENCE, Trial};
 use crate::command::ClientId;
+use crate::monitor::{Finding, Invariant};
 use crate::protocol::Protocol;
 use crate::quorum::{NodeId, NodeSet};
 use crate::sabotage::Saboteur;
@@ -27,7 +27,7 @@ const CLIENT: ClientId = ClientId(0);
 
 impl Trial<'_> {
     /// Asks until operations are as fast as they can be.
-    pub(super) fn recover(&mut self) -> Result<(), Violation> {
+    pub(super) fn recover(&mut self) -> Result<(), Finding> {
         let Some(work) = self.case.work() else { return Ok(()) };
         let pause = LOOK_EVERY.max(self.case.timing.retransmit_after.times(2));
         let (mut in_a_row, mut last) = (0, String::new());
@@ -50,11 +50,11 @@ impl Trial<'_> {
             self.supervise();
         }
         let sentence = format!("the last of {OPERATIONS} operations after the faults took {last}");
-        Err(Violation { property: Property::Recovery, sentence })
+        Err(Finding::new(Invariant::Recovery, sentence))
     }
 
     /// How long one operation takes; `None` if an assertion breaks.
-    fn ask_another(&mut self) -> Result<Option<Span>, Violation> {
+    fn ask_another(&mut self) -> Result<Option<Span>, Finding> {
         let asked_at = self.world.now();
         self.world.issue_another(CLIENT);
         while self.world.violation().is_none() {
@@ -137,7 +137,7 @@ mod tests {
     fn a_leader_that_is_refused_for_ever_stays_slow_and_is_found() {
         let shows = |seed: &u64| {
             let violation = run(&refused(*seed, Some(Rule::NeverRenews))).violation;
-            violation.is_some_and(|violation| violation.property == Property::Recovery)
+            violation.is_some_and(|violation| violation.invariant == Invariant::Recovery)
         };
         let seeds: Vec<u64> = (0..60).filter(shows).collect();
         assert!(

@@ -6,9 +6,9 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::case::Case;
 use super::limits::Limits;
-use super::property::Violation;
 use super::tally::Tally;
 use super::trial;
+use crate::monitor::Finding;
 
 /// So many seeds are begun before anybody asks whether one of them failed: what a search does is the
 /// same whatever the number of threads.
@@ -33,7 +33,7 @@ pub struct Found {
     /// What happened in all runs.
     pub tally: Tally,
     /// The seeds that failed, ascending.
-    pub violations: Vec<(u64, Violation)>,
+    pub violations: Vec<(u64, Finding)>,
 }
 
 /// Why a search cannot be.

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::case::Case;
-use super::watch::{Chosen, named};
+use super::watch::named;
 use crate::command::{ClientId, Command};
+use crate::monitor::Choice;
 use crate::paxos::{Message, Record, Value};
 use crate::protocol::{Executed, Installed, Note, Reply};
 use crate::quorum::NodeId;
@@ -150,8 +151,8 @@ impl Trace {
         self.write(at, &format!("{:<16}{text}", by.to_string()));
     }
 
-    pub(super) fn chosen(&mut self, at: Time, chosen: &Chosen) {
-        let Chosen { slot, ballot, value, by } = chosen;
+    pub(super) fn chosen(&mut self, at: Time, chosen: &Choice) {
+        let Choice { slot, ballot, value, by } = chosen;
         let what = named(value.as_ref());
         self.write(at, &format!("{:<16}{slot} at {ballot} by {by}: {what}", "CHOSEN"));
     }

@@ -3,12 +3,12 @@
 use super::case::{Case, ms};
 use super::encoded::Encoded;
 use super::eyes::{Eyes, Shared};
-use super::property::{Property, Violation};
 use super::tally::Tally;
 use super::trace::Trace;
 use super::watch::Watch;
 use crate::deployment::{Harm, MemberName};
-use crate::history::{Check, Error, Options, Verdict, oracle};
+use crate::history::{self, Check, Error, Options, Verdict, oracle};
+use crate::monitor::{Finding, Invariant};
 use crate::paxos::{Election, Mode};
 use crate::protocol::{Protocol, Slot};
 use crate::quiet::quietly;
@@ -39,7 +39,7 @@ const LONGEST: Span = Span::from_millis(600_000);
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// The first thing that it should not have shown.
-    pub violation: Option<Violation>,
+    pub violation: Option<Finding>,
     /// What happened in it.
     pub tally: Tally,
     /// Everything that happened in it, if that was asked for.
@@ -120,7 +120,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Through the faults, and then until everything is answered.
-    fn go_on(&mut self) -> Result<(), Violation> {
+    fn go_on(&mut self) -> Result<(), Finding> {
         for fault in &self.case.faults {
             self.world.run_until(self.start + fault.at);
             self.world.inject(&fault.harm, fault.heals_after);
@@ -197,7 +197,7 @@ impl<'a> Trial<'a> {
         everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
     }
 
-    pub(super) fn stalled(&self, is_answered: bool) -> Violation {
+    pub(super) fn stalled(&self, is_answered: bool) -> Finding {
         let executed: Vec<(NodeId, Slot)> =
             self.alive().map(|(id, it)| (id, it.executed_below())).collect();
         let ends: Vec<String> =
@@ -215,16 +215,16 @@ impl<'a> Trial<'a> {
         };
         let waited = ms(self.world.now().since(self.calm_at));
         let sentence = format!("{waited} after the faults: {what}; executed: {}", ends.join(", "));
-        Violation { property: Property::Progress, sentence }
+        Finding::new(Invariant::Progress, sentence)
     }
 }
 
-fn broken(sentence: String) -> Violation {
-    Violation { property: Property::Assertions, sentence }
+fn broken(sentence: String) -> Finding {
+    Finding::new(Invariant::Assertions, sentence)
 }
 
 /// What the histories say: those of all members, and those of clients by themselves.
-fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Violation>), Error> {
+fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Finding>), Error> {
     let mut check = Check::new(Options::default());
     for (member, histories) in &outcome.histories {
         for history in histories {
@@ -241,15 +241,35 @@ fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Violation>), Error> {
     let clients = clients.flat_map(|(_, histories)| histories).map(Vec::as_slice);
     let seen = oracle::check(clients, oracle::Options::default())?;
     assert!(seen.undecided_count == 0, "{}", seen.undecided().unwrap_or_default());
-    let unlawful = verdict.violations.first().map(|unlawful| Violation {
-        property: Property::of(unlawful),
-        sentence: unlawful.to_string(),
-    });
-    let inexplicable = seen.violations.first().map(|inexplicable| Violation {
-        property: Property::Linearizability,
-        sentence: inexplicable.to_string(),
-    });
+    let unlawful = verdict.violations.first();
+    let unlawful = unlawful.map(|it| Finding::new(broken_by(it), it.to_string()));
+    let inexplicable = seen.violations.first();
+    let inexplicable =
+        inexplicable.map(|it| Finding::new(Invariant::Linearizability, it.to_string()));
     Ok((verdict, unlawful.or(inexplicable)))
+}
+
+/// The invariant that a finding of the history check breaks.
+const fn broken_by(violation: &history::Violation) -> Invariant {
+    use history::Violation as Of;
+    match violation {
+        Of::Disagreement { .. }
+        | Of::Rewritten { .. }
+        | Of::Order { .. }
+        | Of::StateDiffers { .. }
+        | Of::StateUnfounded { .. }
+        | Of::Missing { .. } => Invariant::Agreement,
+        Of::NotIssued { .. } | Of::Changed { .. } => Invariant::Validity,
+        Of::StaleRead { .. } | Of::RealTime { .. } => Invariant::Linearizability,
+        Of::AppliedTwice { .. }
+        | Of::AppliedLate { .. }
+        | Of::NotApplied { .. }
+        | Of::Lost { .. }
+        | Of::WrongSlot { .. }
+        | Of::IssuedTwice(_)
+        | Of::ReturnedTwice(_)
+        | Of::ReturnedUnissued(_) => Invariant::ExactlyOnce,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use super::deploy;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
-use crate::paxos::{Ballot, Message, Record, Replica, Scope, Value};
+use crate::monitor::{Memory, Votes};
+use crate::paxos::{Message, Record, Replica, Scope, Value};
 use crate::protocol::{Envelope, Executed, Note, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sim::{Observer, Sent, World};
@@ -214,18 +215,6 @@ impl Watch {
         }
     }
 
-    /// The phase-2 quorum of a ballot, where each has its own.
-    fn announced_quorum(&self, of: Ballot) -> Option<NodeSet> {
-        self.seen.iter().find_map(|seen| match seen {
-            Seen::Message { message: Message::Phase1a { ballot, quorum, .. }, .. }
-                if *ballot == of =>
-            {
-                *quorum
-            }
-            _ => None,
-        })
-    }
-
     fn concerns_record(&self, record: &Record) -> bool {
         match record {
             Record::Vote { slot, .. } | Record::Promise { scope: Scope::Only(slot), .. } => {
@@ -241,8 +230,7 @@ impl Watch {
         let line = |id: NodeId| usize::from(id.0) + 1;
         let fate = |arrives_at: Option<Time>| arrives_at.map_or(Fate::Lost, Fate::Received);
         let mut given: BTreeMap<NodeId, Vec<(Time, &Record)>> = BTreeMap::new();
-        let mut votes: BTreeMap<(Slot, Ballot), NodeSet> = BTreeMap::new();
-        let mut chosen = Vec::new();
+        let mut votes = Votes::new(Memory::Whole);
         let mut informed = NodeSet::EMPTY;
         for seen in &self.seen {
             match seen {
@@ -251,6 +239,9 @@ impl Watch {
                     trace.message((client, line(*to)), *at, fate(*arrives_at), label);
                 }
                 Seen::Message { from, to, at, arrives_at, message } if self.concerns(message) => {
+                    if let Message::Phase1a { ballot, quorum: Some(quorum), .. } = message {
+                        votes.announce(*ballot, *quorum);
+                    }
                     // What is chosen is told again and again, for later slots; once is enough here.
                     let is_news = matches!(message, Message::Chosen { .. });
                     if is_news && arrives_at.is_some() && !informed.insert(*to) {
@@ -276,13 +267,11 @@ impl Watch {
                 }
                 Seen::Released { by, at, message: Message::Phase2b { ballot, first, last } } => {
                     for slot in self.slots.iter().filter(|slot| (first..=last).contains(slot)) {
-                        let votes = votes.entry((*slot, *ballot)).or_default();
-                        votes.insert(*by);
-                        let announced = self.announced_quorum(*ballot);
-                        if self.quorums.is_phase2_at(*votes, announced) && !chosen.contains(slot) {
-                            chosen.push(*slot);
+                        let vote = votes.vote(&self.quorums, *by, (*slot, *ballot), None);
+                        // Votes without their values contradict nothing.
+                        if let Ok(Some(choice)) = vote {
                             let names: Vec<String> =
-                                votes.iter().map(|id| id.to_string()).collect();
+                                choice.by.iter().map(|id| id.to_string()).collect();
                             let label = format!("{slot}, by the votes of {}", names.join(" "));
                             trace.mark(None, *at, MarkKind::Chosen, label);
                         }
@@ -510,7 +499,7 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             Watch::new(Write { client: 0, index: 0 }, Time(0), QuorumSystem::majority(3));
         watch.slots.push(Slot(7));
         let chosen = |first, below| Message::Chosen {
-            ballot: Ballot::default(),
+            ballot: crate::paxos::Ballot::default(),
             first: Slot(first),
             below: Slot(below),
         };

@@ -8,7 +8,8 @@
 
 use std::process::{Command, Output};
 
-use flexpaxos::check::{Action, Claim, Event, Outcome, Preset, Search};
+use flexpaxos::check::{Action, Event, INVARIANTS, Outcome, Preset, Search};
+use flexpaxos::monitor::Invariant;
 use flexpaxos::sabotage::Rule;
 
 /// The states of a preset: all of them, and those to a depth.
@@ -66,15 +67,15 @@ fn check_preset(name: &str) {
         search.depth = Some(pinned.cut.0);
     }
     let outcome = search.run();
-    if let Some((claim, found)) = outcome.violation() {
-        panic!("{name}: {claim}: {}\n{}", found.how, transcript(&outcome));
+    if let Some((invariant, found)) = outcome.violation() {
+        panic!("{name}: {invariant}: {}\n{}", found.how, transcript(&outcome));
     }
-    assert_eq!(outcome.claims.len(), Claim::ALL.len());
+    assert_eq!(outcome.invariants.len(), INVARIANTS.len());
     if is_whole {
         let Outcome { unique_count, generated_count, depth, .. } = outcome;
         let expected = (pinned.unique, pinned.generated, pinned.depth);
         assert_eq!((unique_count, generated_count, depth), expected, "{name}");
-        assert!(outcome.is_lively(), "{name} is idle: {:?}", outcome.sights);
+        assert!(outcome.is_lively(), "{name} is idle: {:?}", outcome.covers);
     } else {
         assert_eq!(outcome.unique_count, pinned.cut.1, "{name}");
     }
@@ -135,37 +136,37 @@ fn two_threads_see_the_same_states() {
     assert_eq!((outcome.unique_count, outcome.generated_count), (2_335, 6_099));
 }
 
-/// Runs a preset with a broken rule, looking at one claim or at all; gives back how it was found out.
-fn find(preset: &str, rule: Rule, only: Option<Claim>) -> (Claim, usize, Outcome) {
+/// Runs a preset with a broken rule, looking at one invariant or at all; gives back how it was found out.
+fn find(preset: &str, rule: Rule, only: Option<Invariant>) -> (Invariant, usize, Outcome) {
     let search = Search { rule: Some(rule), only, ..search(preset) };
     let outcome = search.run();
-    let (claim, found) = outcome.violation().expect("the check finds out what is broken");
+    let (invariant, found) = outcome.violation().expect("the check finds out what is broken");
     let length = found.steps.len();
-    (claim, length, outcome)
+    (invariant, length, outcome)
 }
 
-fn check_found(preset: &str, rule: Rule, claim: Claim, length: usize) -> Outcome {
+fn check_found(preset: &str, rule: Rule, invariant: Invariant, length: usize) -> Outcome {
     let (found, found_length, outcome) = find(preset, rule, None);
-    assert_eq!((found, found_length), (claim, length), "{}", transcript(&outcome));
+    assert_eq!((found, found_length), (invariant, length), "{}", transcript(&outcome));
     outcome
 }
 
-/// That `claim` alone finds the rule out too, at this length.
-fn check_found_by(preset: &str, rule: Rule, claim: Claim, length: usize) {
-    let (found, found_length, outcome) = find(preset, rule, Some(claim));
-    assert_eq!((found, found_length), (claim, length), "{}", transcript(&outcome));
+/// That `invariant` alone finds the rule out too, at this length.
+fn check_found_by(preset: &str, rule: Rule, invariant: Invariant, length: usize) {
+    let (found, found_length, outcome) = find(preset, rule, Some(invariant));
+    assert_eq!((found, found_length), (invariant, length), "{}", transcript(&outcome));
 }
 
 #[test]
 fn disjoint_quorums_are_found_out() {
-    check_found("duel", Rule::DisjointQuorums, Claim::ChosenStays, 5);
-    check_found("flexible-four", Rule::DisjointQuorums, Claim::ChosenStays, 8);
-    check_found("flex-3-of-4", Rule::DisjointQuorums, Claim::ChosenStays, 8);
+    check_found("duel", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 5);
+    check_found("flexible-four", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
+    check_found("flex-3-of-4", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
 }
 
 #[test]
 fn a_skipped_adoption_is_found_out() {
-    let outcome = check_found("duel", Rule::SkipsAdoption, Claim::ChosenStays, 9);
+    let outcome = check_found("duel", Rule::SkipsAdoption, Invariant::ChosenStaysChosen, 9);
     let text = transcript(&outcome);
     let report = "r0 -> r1  phase1b (2.r1) from slot 0, voted slot 0 at (1.r0): x=1\n        \
                   r1 leads: 0 adopted";
@@ -180,74 +181,74 @@ fn a_skipped_adoption_is_found_out() {
 
 #[test]
 fn a_trimmed_slot_is_found_out() {
-    check_found("duel", Rule::TrimmedSlotLostWrite, Claim::ChosenStays, 10);
-    check_found("snapshot", Rule::TrimmedSlotLostWrite, Claim::ChosenStays, 5);
+    check_found("duel", Rule::TrimmedSlotLostWrite, Invariant::ChosenStaysChosen, 10);
+    check_found("snapshot", Rule::TrimmedSlotLostWrite, Invariant::ChosenStaysChosen, 5);
 }
 
 #[test]
 fn a_reused_trimmed_slot_is_found_out() {
-    check_found("snapshot", Rule::ReusesTrimmedSlot, Claim::ChosenStays, 6);
+    check_found("snapshot", Rule::ReusesTrimmedSlot, Invariant::ChosenStaysChosen, 6);
 }
 
 #[test]
 fn an_overstated_snapshot_is_found_out() {
-    check_found("snapshot", Rule::OverstatesSnapshot, Claim::SamePrefix, 6);
+    check_found("snapshot", Rule::OverstatesSnapshot, Invariant::SamePrefix, 6);
 }
 
 #[test]
 fn an_ignored_announcement_is_found_out() {
-    check_found("per-ballot", Rule::IgnoresAnnouncedQuorums, Claim::Agreement, 5);
+    check_found("per-ballot", Rule::IgnoresAnnouncedQuorums, Invariant::Agreement, 5);
 }
 
 #[test]
 fn an_announcement_forgotten_early_is_found_out() {
-    check_found("settling", Rule::ForgetsAnnouncedEarly, Claim::Agreement, 7);
+    check_found("settling", Rule::ForgetsAnnouncedEarly, Invariant::Agreement, 7);
 }
 
 #[test]
 fn a_ballot_that_is_used_twice_is_found_out() {
-    check_found("reservation", Rule::ForgetsReservation, Claim::BallotsUnique, 4);
+    check_found("reservation", Rule::ForgetsReservation, Invariant::BallotsUnique, 4);
 }
 
 #[test]
 fn a_driver_that_forgets_its_timers_is_found_out() {
-    check_found("thrifty", Rule::ForgetsTimers, Claim::Progress, 1);
-    check_found("lossy", Rule::ForgetsTimers, Claim::Progress, 3);
+    check_found("thrifty", Rule::ForgetsTimers, Invariant::Progress, 1);
+    check_found("lossy", Rule::ForgetsTimers, Invariant::Progress, 3);
 }
 
 #[test]
 fn a_leader_that_never_renews_is_found_out() {
-    let outcome = check_found("refused", Rule::NeverRenews, Claim::Progress, 2);
+    let outcome = check_found("refused", Rule::NeverRenews, Invariant::Progress, 2);
     let (_, found) = outcome.violation().unwrap();
     assert_eq!(found.how, "c0 waits for x=1 for ever");
-    let outcome = check_found("hung-member", Rule::NeverRenews, Claim::Progress, 1);
+    let outcome = check_found("hung-member", Rule::NeverRenews, Invariant::Progress, 1);
     let (_, found) = outcome.violation().unwrap();
     assert_eq!(found.how, "c0 waits for x=1 for ever");
 }
 
 #[test]
 fn a_promise_that_is_counted_in_part_is_found_out() {
-    check_found("partial-promise", Rule::CountsPartialPromise, Claim::ChosenStays, 9);
+    check_found("partial-promise", Rule::CountsPartialPromise, Invariant::ChosenStaysChosen, 9);
 }
 
 #[test]
 fn a_forgotten_promise_is_found_out() {
-    check_found("acceptor-crash", Rule::ForgetsPromise, Claim::PromisesKept, 2);
+    check_found("acceptor-crash", Rule::ForgetsPromise, Invariant::PromisesKept, 2);
 }
 
 #[test]
 fn a_forgotten_vote_is_found_out() {
-    check_found("acceptor-crash", Rule::ForgetsVote, Claim::PromisesKept, 5);
+    check_found("acceptor-crash", Rule::ForgetsVote, Invariant::PromisesKept, 5);
 }
 
 #[test]
 fn a_vote_before_its_persist_is_found_out() {
-    check_found("acceptor-crash", Rule::SendsBeforePersist, Claim::PromisesKept, 4);
+    check_found("acceptor-crash", Rule::SendsBeforePersist, Invariant::PromisesKept, 4);
 }
 
 #[test]
 fn a_fixed_prefix_is_found_out() {
-    let outcome = check_found("thrifty", Rule::FixedPrefixThriftyStall, Claim::Progress, 1);
+    let outcome = check_found("thrifty", Rule::FixedPrefixThriftyStall, Invariant::Progress, 1);
     let (_, found) = outcome.violation().unwrap();
     assert_eq!(found.how, "c0 waits for x=1 for ever");
     assert!(matches!(found.steps[0].action, Action::CrashLosing(_)));
@@ -263,7 +264,7 @@ fn a_fixed_prefix_is_found_out() {
 
 #[test]
 fn a_hole_in_the_log_is_found_out() {
-    let outcome = check_found("lossy", Rule::HoleInLog, Claim::Progress, 3);
+    let outcome = check_found("lossy", Rule::HoleInLog, Invariant::Progress, 3);
     let (_, found) = outcome.violation().unwrap();
     assert!(found.how.contains("c0 waits for x=1 for ever"), "{}", found.how);
 }
@@ -274,7 +275,7 @@ fn what_was_forgotten_costs_a_chosen_value() {
     if cfg!(debug_assertions) {
         return;
     }
-    let chosen = Claim::ChosenStays;
+    let chosen = Invariant::ChosenStaysChosen;
     check_found_by("two-writes-crash", Rule::ForgetsPromise, chosen, 10);
     check_found_by("two-writes-crash", Rule::ForgetsVote, chosen, 9);
     check_found_by("two-writes-crash", Rule::SendsBeforePersist, chosen, 9);
@@ -282,16 +283,16 @@ fn what_was_forgotten_costs_a_chosen_value() {
 
 #[test]
 fn what_is_chosen_twice_is_seen_by_every_claim_about_it() {
-    check_found_by("duel", Rule::DisjointQuorums, Claim::Agreement, 6);
-    check_found_by("duel", Rule::DisjointQuorums, Claim::AcknowledgedOnce, 6);
-    check_found_by("duel", Rule::DisjointQuorums, Claim::SamePrefix, 7);
+    check_found_by("duel", Rule::DisjointQuorums, Invariant::Agreement, 6);
+    check_found_by("duel", Rule::DisjointQuorums, Invariant::ExactlyOnce, 6);
+    check_found_by("duel", Rule::DisjointQuorums, Invariant::SamePrefix, 7);
 }
 
 #[test]
 fn every_rule_is_found_out_here() {
     let text = include_str!("check.rs");
     for rule in Rule::ALL {
-        assert!(text.contains(&format!("Rule::{rule:?}, Claim::")), "{rule} has no control");
+        assert!(text.contains(&format!("Rule::{rule:?}, Invariant::")), "{rule} has no control");
     }
 }
 
@@ -417,7 +418,7 @@ fn the_command_lists_what_there_is() {
     let (_, text) = flexpaxos(&["check", "--list"]);
     let names = Preset::all().iter().map(|preset| preset.name).collect::<Vec<_>>();
     let names =
-        names.into_iter().chain(Rule::ALL.map(Rule::name)).chain(Claim::ALL.map(Claim::name));
+        names.into_iter().chain(Rule::ALL.map(Rule::name)).chain(INVARIANTS.map(Invariant::name));
     for name in names {
         assert!(text.contains(name), "{name} is missing in:\n{text}");
     }

@@ -5,7 +5,8 @@
 use std::ops::Range;
 use std::process::{Command, Output};
 
-use flexpaxos::fuzz::{Case, Limits, Property, Search, run};
+use flexpaxos::fuzz::{Case, Limits, Search, run};
+use flexpaxos::monitor::Invariant;
 use flexpaxos::sabotage::Rule;
 
 /// Seeds for honest replicas, and the most within which a broken rule must show.
@@ -47,16 +48,16 @@ fn honest_replicas_keep_every_property_in_all_weathers() {
 }
 
 /// That a broken rule shows, first as this; honest replicas of the same seed keep every property.
-fn check_control(rule: Rule, property: Property) {
+fn check_control(rule: Rule, property: Invariant) {
     check_control_in(0..SEEDS, rule, property);
 }
 
-fn check_control_in(seeds: Range<u64>, rule: Rule, property: Property) {
+fn check_control_in(seeds: Range<u64>, rule: Rule, property: Invariant) {
     let limits = Limits { rule: Some(rule), ..Limits::default() };
     let show = |seed| Some((seed, run(&Case::draw(seed, &limits)).violation?));
     let first = seeds.clone().find_map(show);
     let Some((seed, violation)) = first else { panic!("{rule} did not show in {seeds:?}") };
-    assert_eq!(violation.property, property, "seed {seed}: {violation}");
+    assert_eq!(violation.invariant, property, "seed {seed}: {violation}");
     assert_eq!(run(&Case::draw(seed, &Limits::default())).violation, None, "seed {seed}");
     // The first seed that shows it is written down.
     let line = format!("--seeds {seed} --break {rule} breaks {property}");
@@ -65,80 +66,80 @@ fn check_control_in(seeds: Range<u64>, rule: Rule, property: Property) {
 
 #[test]
 fn quorums_that_do_not_meet_choose_twice() {
-    check_control(Rule::DisjointQuorums, Property::ChosenStaysChosen);
+    check_control(Rule::DisjointQuorums, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn an_acceptor_that_forgets_its_promise_is_caught() {
-    check_control(Rule::ForgetsPromise, Property::PromisesNeverFall);
+    check_control(Rule::ForgetsPromise, Invariant::PromisesKept);
 }
 
 #[test]
 fn an_acceptor_that_forgets_its_vote_is_caught() {
-    check_control(Rule::ForgetsVote, Property::PromisesNeverFall);
+    check_control(Rule::ForgetsVote, Invariant::PromisesKept);
 }
 
 #[test]
 fn a_proposer_that_uses_a_ballot_of_an_earlier_life_is_caught() {
-    check_control(Rule::ForgetsReservation, Property::BallotsUnique);
+    check_control(Rule::ForgetsReservation, Invariant::BallotsUnique);
 }
 
 #[test]
 fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
-    check_control(Rule::SkipsAdoption, Property::ChosenStaysChosen);
+    check_control(Rule::SkipsAdoption, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn a_leader_that_ignores_announced_quorums_is_caught() {
     // It takes a quorum of its own for a ballot, and one that misses it before anybody has told of it.
-    check_control_in(169..175, Rule::IgnoresAnnouncedQuorums, Property::ChosenStaysChosen);
+    check_control_in(169..175, Rule::IgnoresAnnouncedQuorums, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn a_leader_that_counts_a_promise_in_part_is_caught() {
-    check_control(Rule::CountsPartialPromise, Property::ChosenStaysChosen);
+    check_control(Rule::CountsPartialPromise, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn a_driver_that_does_not_wait_for_the_disk_is_caught() {
-    check_control(Rule::SendsBeforePersist, Property::PromisesNeverFall);
+    check_control(Rule::SendsBeforePersist, Invariant::PromisesKept);
 }
 
 #[test]
 fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
-    check_control(Rule::TrimmedSlotLostWrite, Property::ChosenStaysChosen);
+    check_control(Rule::TrimmedSlotLostWrite, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn a_leader_that_takes_a_trimmed_slot_for_an_empty_one_is_caught() {
     // It shows seldom: somebody must be told to lead between the checkpoints of two others.
-    check_control_in(2964..2965, Rule::ReusesTrimmedSlot, Property::ChosenStaysChosen);
+    check_control_in(2964..2965, Rule::ReusesTrimmedSlot, Invariant::ChosenStaysChosen);
 }
 
 #[test]
 fn a_state_that_holds_less_than_it_says_is_caught() {
-    check_control(Rule::OverstatesSnapshot, Property::Agreement);
+    check_control(Rule::OverstatesSnapshot, Invariant::Agreement);
 }
 
 #[test]
 fn a_contacted_subset_that_is_fixed_stalls() {
-    check_control(Rule::FixedPrefixThriftyStall, Property::Progress);
+    check_control(Rule::FixedPrefixThriftyStall, Invariant::Progress);
 }
 
 #[test]
 fn a_driver_that_forgets_its_timers_stalls() {
-    check_control(Rule::ForgetsTimers, Property::Progress);
+    check_control(Rule::ForgetsTimers, Invariant::Progress);
 }
 
 #[test]
 fn a_leader_that_never_renews_stalls() {
     // An acceptor that it needs has promised a candidate that came to nothing.
-    check_control_in(1142..1143, Rule::NeverRenews, Property::Progress);
+    check_control_in(1142..1143, Rule::NeverRenews, Invariant::Progress);
 }
 
 #[test]
 fn a_proposal_that_is_sent_once_stalls() {
-    check_control(Rule::HoleInLog, Property::Progress);
+    check_control(Rule::HoleInLog, Invariant::Progress);
 }
 
 #[test]

@@ -37,8 +37,8 @@ const FENCES: &[(&[&str], &[&str])] = &[
         &[
             "experiment/file.rs",
             "experiment/file/",
-            "experiment/plan/error.rs",
-            "experiment/sweep/error.rs",
+            "experiment/refusal.rs",
+            "experiment/refusal/",
             "cli/",
             "main.rs",
         ],

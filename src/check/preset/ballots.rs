@@ -1,7 +1,7 @@
 //! Presets about the ballot of a leader: one that is refused, and phase-2 quorums that it announces.
 
 use super::{Prelude, Preset, ProgressFrom, R0, R1, R2, R3, Setup, multi, once};
-use crate::check::claim::Sight;
+use crate::check::cover::Cover;
 use crate::check::state::Budgets;
 use crate::paxos::SendPolicy;
 use crate::quorum::{NodeSet, QuorumSystem};
@@ -18,7 +18,7 @@ pub(super) fn per_ballot() -> Preset {
             budgets: Budgets { campaigns: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::LeaderChanged, Sight::Adopted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(3)
         },
     }
@@ -37,7 +37,7 @@ pub(super) fn refused() -> Preset {
             is_restarted: false,
             campaigners: NodeSet::only(R3),
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::Refused],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Refused],
             ..multi(4)
         },
     }
@@ -54,7 +54,7 @@ pub(super) fn hung_member() -> Preset {
             crashable: NodeSet::only(R1),
             is_restarted: false,
             prelude: Prelude::Led,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::Retransmitted],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Retransmitted],
             ..multi(3)
         },
     }
@@ -75,7 +75,7 @@ pub(super) fn settling() -> Preset {
             campaigners: NodeSet::only(R2),
             prelude: Prelude::Succeeded,
             progress: ProgressFrom::QuietStates,
-            sights: &[Sight::Answered, Sight::LeaderChanged, Sight::Recovered],
+            covers: &[Cover::Answered, Cover::LeaderChanged, Cover::Recovered],
             ..multi(3)
         },
     }
@@ -92,7 +92,7 @@ pub(super) fn reservation() -> Preset {
             budgets: Budgets { crashes: 1, ..Budgets::default() },
             crashable: NodeSet::only(R0),
             prelude: Prelude::Renewed,
-            sights: &[Sight::Chosen, Sight::Answered, Sight::RecordLost, Sight::Recovered],
+            covers: &[Cover::Chosen, Cover::Answered, Cover::RecordLost, Cover::Recovered],
             ..multi(3)
         },
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::check::claim::{Claim, Sight};
+use crate::check::cover::Cover;
 use crate::check::event::Event;
 use crate::check::spent::is_spent;
-use crate::check::state::{Disk, Packet, Told};
+use crate::check::state::{Disk, Packet};
 use crate::driver::{Host, Ticket};
+use crate::monitor::Told;
 use crate::paxos::{Ballot, Message, Record, Scope, Value};
 use crate::protocol::{Advance, Envelope, Note, Protocol, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
@@ -34,50 +35,28 @@ impl<'s, 'w> CheckHost<'s, 'w> {
 
     /// What is told may not be forgotten, and a vote that is told counts.
     fn note_told(&mut self, message: &Message) {
-        let (id, told) = (self.id, &mut *self.told);
+        let result = self.told.tell(self.id, message);
+        self.step.note(result.err());
         let seen = &mut self.step.state.seen;
         match message {
-            Message::Phase1a { ballot, quorum, .. } => {
-                let is_used = *ballot <= told.asked_before_crash;
-                if !is_used {
-                    told.asked_before_crash = Ballot::NONE;
-                }
-                told.asked = told.asked.max(*ballot);
-                if let Some(quorum) = quorum {
-                    self.step.ledger().announced(*ballot, *quorum);
-                }
-                let how =
-                    || format!("{id} used {ballot} before it crashed, and asks with it again");
-                self.step.note(is_used.then(|| (Claim::BallotsUnique, how())));
+            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
+                self.step.ledger().votes.announce(*ballot, *quorum);
             }
-            Message::Phase1b { ballot, scope: Scope::From(_), reported_below, .. } => {
-                told.promised = told.promised.max(*ballot);
-                if reported_below.is_some() {
-                    seen.note(Sight::ReportedInPart);
-                }
-            }
-            Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => {
-                let known = told.slots.entry(*slot).or_default();
-                *known = (*known).max(*ballot);
+            Message::Phase1b { reported_below: Some(_), scope: Scope::From(_), .. } => {
+                seen.note(Cover::ReportedInPart);
             }
             Message::Phase2b { ballot, first, last } => {
-                for slot in (first.0..=last.0).map(Slot) {
-                    let known = told.slots.entry(slot).or_default();
-                    *known = (*known).max(*ballot);
-                    let known = told.votes.entry(slot).or_default();
-                    *known = (*known).max(*ballot);
-                }
                 self.count_pending_votes(*ballot, *first, *last);
             }
-            Message::Refused { .. } => seen.note(Sight::Refused),
-            Message::Values { values, .. } if !values.is_empty() => seen.note(Sight::Taught),
+            Message::Refused { .. } => seen.note(Cover::Refused),
+            Message::Values { values, .. } if !values.is_empty() => seen.note(Cover::Taught),
             Message::Phase2a { value: Value::Command(command), .. }
                 if self.step.world.is_classic()
-                    && self.step.world.home(command.request.client) != id =>
+                    && self.step.world.home(command.request.client) != self.id =>
             {
-                seen.note(Sight::Adopted);
+                seen.note(Cover::Adopted);
             }
-            Message::Phase2a { value: Value::Noop, .. } => seen.note(Sight::HoleFilled),
+            Message::Phase2a { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
             _ => {}
         }
     }

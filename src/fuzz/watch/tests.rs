@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Operation};
-use crate::paxos::{Announced, Vote};
+use crate::paxos::{Announced, Scope, Vote};
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
     Ballot { round, proposer: NodeId(proposer) }
@@ -16,7 +16,7 @@ fn command(key: u64) -> Command {
 fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Verdict {
     let value = Value::Command(command(key));
     let record = Record::Vote { slot: Slot(slot), vote: Vote { ballot, value } };
-    watch.recorded(NodeId(by), &[record])?;
+    watch.recorded(&[record])?;
     let message = Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) };
     watch.released(Time(u64::from(by)), NodeId(by), &message, &mut Vec::new())
 }
@@ -37,9 +37,9 @@ fn watch() -> Watch {
     Watch::new(&QuorumSystem::majority(3), 1, false, true)
 }
 
-fn broken(verdict: Verdict) -> (Property, String) {
-    let violation = verdict.expect_err("a violation");
-    (violation.property, violation.sentence)
+fn broken(verdict: Verdict) -> (Invariant, String) {
+    let finding = verdict.expect_err("a finding");
+    (finding.invariant, finding.how)
 }
 
 #[test]
@@ -57,35 +57,7 @@ fn a_ballot_of_an_earlier_life_is_found() {
     ask(&mut watch, 1, 1).unwrap();
     ask(&mut watch, 3, 0).unwrap();
     let expected = "r0 used (2.r0) before it crashed, and asks with it again".to_owned();
-    assert_eq!(broken(ask(&mut watch, 2, 0)), (Property::BallotsUnique, expected));
-}
-
-#[test]
-fn a_second_value_in_a_chosen_slot_is_found() {
-    let mut watch = watch();
-    for by in [0, 1] {
-        vote_of(by, ballot(1, 0), 4, 7, &mut watch).unwrap();
-    }
-    // The same value may be chosen again, and again.
-    for by in [1, 2] {
-        vote_of(by, ballot(2, 1), 4, 7, &mut watch).unwrap();
-    }
-    vote_of(0, ballot(3, 2), 4, 8, &mut watch).unwrap();
-    let (property, sentence) = broken(vote_of(2, ballot(3, 2), 4, 8, &mut watch));
-    assert_eq!(property, Property::ChosenStaysChosen);
-    assert_eq!(
-        sentence,
-        "slot 4: 7? (c0, request 7) was chosen at (1.r0), and 8? (c0, request 8) at (3.r2)"
-    );
-}
-
-#[test]
-fn two_values_at_one_ballot_are_found() {
-    let mut watch = watch();
-    vote_of(0, ballot(1, 0), 0, 7, &mut watch).unwrap();
-    let (property, sentence) = broken(vote_of(1, ballot(1, 0), 0, 8, &mut watch));
-    assert_eq!(property, Property::ChosenStaysChosen);
-    assert!(sentence.contains("two values at (1.r0)"), "{sentence}");
+    assert_eq!(broken(ask(&mut watch, 2, 0)), (Invariant::BallotsUnique, expected));
 }
 
 #[test]
@@ -106,14 +78,14 @@ fn a_lower_promise_or_vote_after_a_higher_one_is_found() {
     promise_of(0, ballot(3, 0), all, &mut watch).unwrap();
     promise_of(0, ballot(3, 0), all, &mut watch).unwrap();
     let (property, sentence) = broken(vote_of(0, ballot(2, 1), 5, 7, &mut watch));
-    assert_eq!(property, Property::PromisesNeverFall);
+    assert_eq!(property, Invariant::PromisesKept);
     assert_eq!(sentence, "r0 voted at (2.r1) in slot 5 after it told (3.r0)");
     vote_of(1, ballot(4, 1), 5, 7, &mut watch).unwrap();
     promise_of(1, ballot(2, 1), Scope::Only(Slot(4)), &mut watch).unwrap();
     promise_of(1, ballot(2, 1), Scope::From(Slot(6)), &mut watch).unwrap();
     for scope in [Scope::Only(Slot(5)), Scope::From(Slot(3))] {
         let (property, _) = broken(promise_of(1, ballot(3, 1), scope, &mut watch));
-        assert_eq!(property, Property::PromisesNeverFall);
+        assert_eq!(property, Invariant::PromisesKept);
     }
 }
 
@@ -137,7 +109,7 @@ fn an_acceptor_that_restarts_without_what_it_told_is_found() {
     let mut promised = watch();
     promise_of(0, ballot(3, 0), Scope::From(Slot::ZERO), &mut promised).unwrap();
     let (_, sentence) = broken(promised.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO));
-    assert!(sentence.contains("told that it promised (3.r0)"), "{sentence}");
+    assert!(sentence.contains("told a promise of (3.r0)"), "{sentence}");
     assert_eq!(promised.restarted(NodeId(1), &Acceptor::default(), Slot::ZERO), Ok(()));
     let mut voted = watch();
     vote_of(0, ballot(3, 0), 2, 7, &mut voted).unwrap();
@@ -192,7 +164,7 @@ fn a_request_that_a_leader_proposes_twice_is_found() {
     propose(&mut watch, 1, ballot(2, 1), 5, 7).unwrap();
     propose(&mut watch, 0, ballot(1, 0), 5, 8).unwrap();
     let (property, sentence) = broken(propose(&mut watch, 0, ballot(1, 0), 6, 7));
-    assert_eq!(property, Property::ProposedOnce);
+    assert_eq!(property, Invariant::ProposedOnce);
     assert_eq!(sentence, "r0 proposed 7? (c0, request 7) in slot 4 and again in slot 6, at (1.r0)");
     // Classic Paxos moves a command whose slot went to another.
     let mut watch = Watch::new(&QuorumSystem::majority(3), 1, false, false);

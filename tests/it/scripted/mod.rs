@@ -189,7 +189,7 @@ const CONTROLS: [&str; 3] =
 fn a_driver_that_sends_early_is_caught() {
     let script = run("a-driver-that-sends-early-is-caught");
     let violation = script.world().violation.clone();
-    assert!(violation.is_some_and(|text| text.contains("r1 forgot its promise")));
+    assert!(violation.is_some_and(|text| text.contains("r1 told a promise of (2.r0)")));
 }
 
 /// An honest driver sends the lost proposals again.

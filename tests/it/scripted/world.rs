@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flexpaxos::driver::{Defect, Driver, Host, Settings, Ticket};
+use flexpaxos::monitor::Told;
 use flexpaxos::paxos::{
-    Ballot, Checkpoint, Config, Election, Input, Message, Mode, Record, Replica, Retention, Scope,
-    SendPolicy, Timing,
+    Checkpoint, Config, Election, Input, Message, Mode, Record, Replica, Retention, SendPolicy,
+    Timing,
 };
 use flexpaxos::protocol::{
     Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
@@ -52,13 +53,6 @@ pub(crate) struct Packet {
 pub(crate) struct Segment {
     pub(crate) first: Slot,
     pub(crate) advances: Vec<Advance>,
-}
-
-/// What an acceptor has told others: it may not forget it.
-#[derive(Default)]
-struct Told {
-    promised: Ballot,
-    slots: BTreeMap<Slot, Ballot>,
 }
 
 /// One replica with its disk, and what it left in writing.
@@ -169,6 +163,7 @@ impl World {
         let node = self.node_mut(id);
         assert!(node.driver.take().is_some(), "{id} crashes while it is down");
         node.pending.clear();
+        node.told.crash();
     }
 
     /// Crashes a replica just after its records became durable: only what waited for them is lost.
@@ -274,16 +269,8 @@ impl World {
     }
 
     fn note_told(&mut self, from: NodeId, message: &Message) {
-        let told = &mut self.node_mut(from).told;
-        match *message {
-            Message::Phase1b { ballot, scope: Scope::From(_), .. } => {
-                told.promised = told.promised.max(ballot);
-            }
-            Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => told.slot(slot, ballot),
-            Message::Phase2b { ballot, first, last } => {
-                (first.0..=last.0).for_each(|slot| told.slot(Slot(slot), ballot));
-            }
-            _ => {}
+        if let Err(finding) = self.node_mut(from).told.tell(from, message) {
+            self.violate(finding.to_string());
         }
     }
 
@@ -294,15 +281,10 @@ impl World {
         let by_all = self.nodes.iter().map(executed).min().unwrap_or_default();
         let node = self.node(id);
         let is_own = node.config.retention.slots.is_some();
-        let trimmed_below = if is_own { executed(node) } else { by_all };
-        let acceptor = replica.acceptor();
-        let broken = node.told.slots.range(trimmed_below..).find(|(slot, ballot)| {
-            acceptor.promised(**slot) < **ballot || acceptor.promised(**slot) < node.told.promised
-        });
-        if let Some((slot, ballot)) = broken {
-            self.violate(format!("{id} forgot the ballot {ballot} that it had promised in {slot}"));
-        } else if acceptor.promised_highest() < node.told.promised {
-            self.violate(format!("{id} forgot its promise of {}", node.told.promised));
+        let forgettable_below = if is_own { executed(node) } else { by_all };
+        let kept = node.told.check_kept(id, replica.acceptor(), forgettable_below);
+        if let Err(finding) = kept {
+            self.violate(finding.to_string());
         }
     }
 
@@ -347,6 +329,9 @@ struct Hand<'a> {
 impl Host<Replica> for Hand<'_> {
     fn send(&mut self, to: NodeSet, message: Message) {
         let (world, from) = (&mut *self.world, self.id);
+        if let Message::Phase1a { .. } = message {
+            world.note_told(from, &message);
+        }
         let reached: NodeSet = to.iter().filter(|to| world.is_linked(from, *to)).collect();
         let lost = to.difference(reached);
         world.write(|| {
@@ -404,14 +389,9 @@ impl Host<Replica> for Hand<'_> {
     }
 
     fn released(&mut self, envelope: &Envelope<Message>) {
-        self.world.note_told(self.id, &envelope.message);
-    }
-}
-
-impl Told {
-    fn slot(&mut self, slot: Slot, ballot: Ballot) {
-        let known = self.slots.entry(slot).or_default();
-        *known = (*known).max(ballot);
+        if !matches!(envelope.message, Message::Phase1a { .. }) {
+            self.world.note_told(self.id, &envelope.message);
+        }
     }
 }
 
