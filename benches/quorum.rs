@@ -43,7 +43,7 @@ fn disjoint(criterion: &mut Criterion) {
     // Every pair of the 126 majorities of nine, listed.
     let sets: Vec<NodeSet> =
         (0..1 << 9).map(NodeSet::from_mask).filter(|set| set.len() == 5).collect();
-    let listed = QuorumSystem::new(9, Family::Sets(sets.clone()), Family::Sets(sets))
+    let listed = QuorumSystem::new(9, Family::of_sets(sets.clone()), Family::of_sets(sets))
         .expect("members within nine");
     group.bench_function("majority-listed", |bencher| {
         bencher.iter(|| black_box(&listed).disjoint());

@@ -193,7 +193,7 @@ run() {
     lost="$(grep -c 'VIOLATION: .* is in no replica' "$work/said.$runs" || true)"
     violations="$(grep -c 'VIOLATION: ' "$work/said.$runs" || true)"
     if [ -f "$out/trials.csv" ]; then
-        # Flags are words with commas, in quotes; nothing else here has any.
+        # Notes are sentences with commas, in quotes; nothing else here has any.
         sed 's/"[^"]*"/quoted/g' "$out/trials.csv" > "$out/short.csv"
         acknowledged="$(column acknowledged_count)"
         acknowledged="${acknowledged:-0}"

@@ -9,10 +9,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
-//! | L1 | [`paxos`] |
+//! | L1 | [`paxos`], [`driver`] |
 //! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`trace`] |
 //! | L3 | [`link`] |
-//! | L4 | [`deployment`], [`client`], [`timers`] |
+//! | L4 | [`deployment`], [`client`] |
 //! | L5 | [`runtime`], [`sim`], [`check`] |
 //! | L6 | [`trial`] |
 //! | L7 | [`cluster`], [`fuzz`], [`calibration`] |
@@ -31,6 +31,7 @@ pub mod quorum;
 pub mod seed;
 pub mod time;
 
+pub mod driver;
 pub mod paxos;
 
 pub mod history;
@@ -44,7 +45,6 @@ pub mod link;
 
 pub mod client;
 pub mod deployment;
-pub mod timers;
 
 pub mod check;
 pub mod runtime;

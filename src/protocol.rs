@@ -1,8 +1,8 @@
 //! What a driver and a replication protocol ask of each other.
 //!
 //! A protocol is a state machine: a driver gives it an [`Input`], it answers with [`Effects`].
-//! The drivers (QUIC, virtual time, the model checker) are written against [`Protocol`] alone, so
-//! another family is a new module beside `paxos/` and touches no driver.
+//! The [driver](crate::driver) is written against [`Protocol`] alone and is the same over QUIC, in virtual
+//! time and in the model checker.
 //!
 //! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
 //! only after every record given so far is on stable storage.
@@ -258,6 +258,17 @@ impl<M, R> Default for Effects<M, R> {
 }
 
 impl<M, R> Effects<M, R> {
+    /// Whether there is nothing to carry out.
+    pub const fn is_empty(&self) -> bool {
+        self.sends.is_empty()
+            && self.records.is_empty()
+            && self.durable_sends.is_empty()
+            && self.timers.is_empty()
+            && self.replies.is_empty()
+            && self.executed.is_empty()
+            && self.notes.is_empty()
+    }
+
     /// Sends at once; to nobody is nothing.
     pub fn send(&mut self, to: NodeSet, message: M) {
         if !to.is_empty() {

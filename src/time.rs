@@ -56,6 +56,28 @@ impl Span {
         self.0 as f64 / 1e6
     }
 
+    /// This span in milliseconds as text without the unit, with as many digits as tell one measurement from
+    /// the next.
+    pub fn milliseconds(self) -> String {
+        let ms = self.as_millis_f64();
+        match self.0 {
+            1..10_000_000 => format!("{ms:.3}"),
+            0..1_000_000_000 => format!("{ms:.2}"),
+            _ => format!("{ms:.0}"),
+        }
+    }
+
+    /// The same with three digits, for a cell that holds a median and its ends.
+    pub fn milliseconds_short(self) -> String {
+        let ms = self.as_millis_f64();
+        match self.0 {
+            0 => "0".to_owned(),
+            1..10_000_000 => format!("{ms:.2}"),
+            10_000_000..100_000_000 => format!("{ms:.1}"),
+            _ => format!("{ms:.0}"),
+        }
+    }
+
     /// This span multiplied, saturating.
     #[must_use]
     pub const fn times(self, factor: u64) -> Self {
@@ -106,5 +128,24 @@ impl Sub for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2}ms", self.as_millis_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_have_fewer_digits_the_longer_they_are() {
+        let of = |micros| Span::from_micros(micros).milliseconds();
+        assert_eq!(
+            [0, 1, 9_999, 10_000, 999_994, 1_000_000].map(of),
+            ["0.00", "0.001", "9.999", "10.00", "999.99", "1000"]
+        );
+        let short = |micros| Span::from_micros(micros).milliseconds_short();
+        assert_eq!(
+            [0, 10, 9_990, 10_000, 99_940, 100_000].map(short),
+            ["0", "0.01", "9.99", "10.0", "99.9", "100"]
+        );
     }
 }

@@ -25,7 +25,7 @@ const fn controls(rule: Rule) -> &'static [&'static str] {
             "per-ballot",
             "snapshot",
         ],
-        Rule::ForgetsPromise | Rule::ForgetsVote | Rule::VotesBeforePersist => {
+        Rule::ForgetsPromise | Rule::ForgetsVote | Rule::SendsBeforePersist => {
             &["acceptor-crash", "leader-change", "two-writes-crash"]
         }
         Rule::ForgetsReservation => &["reservation"],
@@ -48,6 +48,7 @@ const fn controls(rule: Rule) -> &'static [&'static str] {
         }
         Rule::ReusesTrimmedSlot | Rule::OverstatesSnapshot => &["snapshot"],
         Rule::FixedPrefixThriftyStall => &["thrifty"],
+        Rule::ForgetsTimers => &["thrifty", "lossy"],
         Rule::HoleInLog => &["thrifty", "lossy", "partial-promise"],
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
         let step = Step::new(world, state, is_read);
         let mut run = Self { world, step, quiet_count: 0, step_count: 0, told: Vec::new() };
         for id in ids {
-            if !run.step.state.node(id).waiting.is_empty() {
+            if run.step.state.node(id).is_waiting() {
                 run.step.persist(id);
                 run.tell(Action::Persist(id));
             }
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
     /// Those that are up and refuse the leader, where enough are up for another phase 1.
     fn refusing(&self) -> NodeSet {
         let live: NodeSet = self.live().into_iter().collect();
-        let leader = self.leader().and_then(|id| self.step.state.node(id).replica.as_ref());
+        let leader = self.leader().and_then(|id| self.step.state.node(id).replica());
         let refused_by = leader.map_or(NodeSet::EMPTY, |it| it.replica().refused_by());
         let can_renew = self.world.quorums().is_phase1(live);
         if can_renew { refused_by.intersection(live) } else { NodeSet::EMPTY }
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
     fn go_on(&mut self) {
         self.step_count += 1;
         for id in self.step.state.ids() {
-            if self.world.is_restarted() && self.step.state.node(id).replica.is_none() {
+            if self.world.is_restarted() && self.step.state.node(id).driver.is_none() {
                 self.step.start(id);
                 self.tell(Action::Restart(id));
             }
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         let timers: Vec<(NodeId, TimerId)> = self
             .live()
             .into_iter()
-            .flat_map(|id| self.step.state.node(id).timers.iter().map(move |timer| (id, *timer)))
+            .flat_map(|id| self.step.state.node(id).timers().map(move |timer| (id, timer)))
             .collect();
         for (id, timer) in timers {
             self.step.fire(id, timer);
@@ -198,12 +198,12 @@ impl<'a> Run<'a> {
 
     fn live(&self) -> Vec<NodeId> {
         let state = &self.step.state;
-        state.ids().filter(|id| state.node(*id).replica.is_some()).collect()
+        state.ids().filter(|id| state.node(*id).driver.is_some()).collect()
     }
 
     fn leader(&self) -> Option<NodeId> {
         let leads = |id: &NodeId| {
-            let replica = self.step.state.node(*id).replica.as_ref();
+            let replica = self.step.state.node(*id).replica();
             replica.is_some_and(|it| it.replica().is_leader())
         };
         self.live().into_iter().find(leads)

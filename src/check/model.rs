@@ -12,11 +12,11 @@ use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
 use super::preset::{Prelude, ProgressFrom, Setup};
-use super::state::{Action, Client, Node, Packet, Shared, State, Waiting};
+use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Capacity, Config, Message, Mode, Timing};
-use crate::protocol::{Protocol, Slot};
+use crate::protocol::{Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
@@ -189,14 +189,13 @@ impl World {
     fn add_faults(&self, state: &State, id: NodeId, actions: &mut Vec<Action>) {
         let node = state.node(id);
         let left = &state.left;
-        if node.replica.is_none() {
+        if node.driver.is_none() {
             if self.setup.is_restarted {
                 actions.push(Action::Restart(id));
             }
             return;
         }
-        let is_record = |waiting: &Waiting| matches!(waiting, Waiting::Record(_));
-        let is_syncing = node.waiting.iter().any(is_record);
+        let is_syncing = !node.disk.pending.is_empty();
         if is_syncing {
             actions.push(Action::Persist(id));
         }
@@ -206,14 +205,14 @@ impl World {
                 actions.push(Action::CrashKeeping(id));
             }
         }
-        let executed_below = node.replica.as_ref().map_or(Slot::ZERO, Saboteur::executed_below);
+        let executed_below = node.replica().map_or(Slot::ZERO, Saboteur::executed_below);
         if left.checkpoints > 0 && executed_below > Slot::ZERO {
             actions.push(Action::Checkpoint(id));
         }
         if left.timers > 0 {
-            actions.extend(node.timers.iter().map(|timer| Action::Timer(id, *timer)));
+            actions.extend(node.timers().map(|timer| Action::Timer(id, timer)));
         }
-        let leads = node.replica.as_ref().is_some_and(|it| it.replica().is_leader());
+        let leads = node.replica().is_some_and(|it| it.replica().is_leader());
         if left.campaigns > 0 && self.setup.campaigners.contains(id) && !leads {
             actions.push(Action::Campaign(id));
         }
@@ -331,7 +330,7 @@ impl Model for World {
             step.ask(self.home(first), &Self::command(first, 0));
             self.deliver_all(&mut step, cut_off);
             for id in self.ids() {
-                let timers = step.state.node(id).timers.clone();
+                let timers: Vec<TimerId> = step.state.node(id).timers().collect();
                 for timer in timers {
                     step.fire(id, timer);
                 }
@@ -351,7 +350,7 @@ impl Model for World {
             return;
         }
         for packet in &state.network {
-            let is_up = state.node(packet.to).replica.is_some();
+            let is_up = state.node(packet.to).driver.is_some();
             if is_up {
                 actions.push(Action::Deliver(Arc::clone(packet)));
             }
@@ -436,7 +435,7 @@ mod tests {
         let state = world.init_states().remove(0);
         let command = World::command(ClientId(0), 0);
         let asked = world.next_state(&state, Action::Ask(NodeId(0), command)).unwrap();
-        let retransmit = *asked.node(NodeId(0)).timers.first().unwrap();
+        let retransmit = asked.node(NodeId(0)).timers().next().unwrap();
         let again = world.next_state(&asked, Action::Timer(NodeId(0), retransmit)).unwrap();
         assert_eq!(again.network, asked.network);
     }

@@ -16,7 +16,7 @@ use crate::time::Time;
 /// For a question it follows if the answer changes nothing, and for news of chosen slots always,
 /// as long as the receiver does not crash.
 pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
-    let Some(replica) = &state.node(packet.to).replica else {
+    let Some(replica) = state.node(packet.to).replica() else {
         return is_answer(&packet.message) || !world.is_restarted();
     };
     let is_lasting = match &packet.message {

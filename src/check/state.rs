@@ -3,7 +3,7 @@
 //! States are compared by their hash millions of times, so a part that did not change is shared with
 //! the state before and not hashed again, and nothing is kept that can no longer matter.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use std::sync::Arc;
 use super::claim::{Claim, Sights};
 use super::ledger::Ledger;
 use crate::command::Command;
+use crate::driver::Driver;
 use crate::paxos::{Ballot, Checkpoint, Message, Record};
-use crate::protocol::{Envelope, Slot, TimerId};
+use crate::protocol::{Slot, TimerId};
 use crate::quorum::NodeId;
 use crate::sabotage::Saboteur;
 
@@ -27,13 +28,14 @@ pub struct Packet {
     pub message: Message,
 }
 
-/// What a replica gave its disk, and what waits for it, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Waiting {
-    /// To be made durable.
-    Record(Record),
-    /// Leaves when every record before it is durable.
-    Send(Envelope<Message>),
+/// The disk of one replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Disk {
+    /// The last checkpoint, and the durable records behind it.
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) records: Vec<Record>,
+    /// Given and not durable yet, in order.
+    pub(super) pending: Vec<Record>,
 }
 
 /// What a replica has told others: it may not forget it.
@@ -51,16 +53,30 @@ pub(super) struct Told {
     pub(super) asked_before_crash: Ballot,
 }
 
-/// One replica, its disk and its timers.
+/// One replica and its disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     /// `None` while it is down.
-    pub(super) replica: Option<Saboteur>,
-    pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) records: Vec<Record>,
-    pub(super) waiting: VecDeque<Waiting>,
-    pub(super) timers: BTreeSet<TimerId>,
+    pub(super) driver: Option<Driver<Saboteur>>,
+    pub(super) disk: Disk,
     pub(super) told: Told,
+}
+
+impl Node {
+    /// The replica, unless it is down.
+    pub(super) fn replica(&self) -> Option<&Saboteur> {
+        self.driver.as_ref().map(Driver::protocol)
+    }
+
+    /// The timers that are set.
+    pub(super) fn timers(&self) -> impl Iterator<Item = TimerId> {
+        self.driver.iter().flat_map(Driver::timers).map(|(timer, _)| timer)
+    }
+
+    /// Whether a record or a message waits for the disk.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.disk.pending.is_empty() || self.driver.as_ref().is_some_and(Driver::is_waiting)
+    }
 }
 
 /// A client that asks for one write after the other.
@@ -136,20 +152,19 @@ impl fmt::Debug for State {
         }
         for id in self.ids() {
             let node = self.node(id);
-            let Some(replica) = &node.replica else {
+            let Some(replica) = node.replica() else {
                 writeln!(f, "{id} is down")?;
                 continue;
             };
             let replica = replica.replica();
             let leads = if replica.is_leader() { ", leads" } else { "" };
-            let waits = node.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Record(_)));
             writeln!(
                 f,
                 "{id} promised {}, {} votes, executed below {}, {} records on their way{leads}",
                 replica.acceptor().promised_highest(),
                 replica.acceptor().vote_count(),
                 crate::protocol::Protocol::executed_below(replica).0,
-                waits.count()
+                node.disk.pending.len()
             )?;
         }
         for packet in &self.network {

@@ -1,9 +1,11 @@
 //! What an action does to a state.
 //!
-//! It is the driver of this world: it keeps the one obligation of a driver, and writes down what
-//! comes of an action when somebody reads along.
+//! It is the [host](crate::driver::Host) of every driver in a state, and writes down what comes of an
+//! action when somebody reads along.
 
-use std::collections::VecDeque;
+mod host;
+
+use std::fmt;
 use std::sync::Arc;
 
 use super::claim::{Claim, Sight};
@@ -11,16 +13,16 @@ use super::event::Event;
 use super::ledger::{Finding, Ledger};
 use super::model::World;
 use super::spent::is_spent;
-use super::state::{Action, Node, Packet, Shared, State, Told, Waiting};
+use super::state::{Action, Disk, Node, Packet, Shared, State, Told};
 use crate::command::{Command, RequestId};
-use crate::paxos::{Ballot, Effects, Input, Message, Record, Scope, Value, Vote};
-use crate::protocol::{
-    Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
-};
+use crate::driver::{self, Driver};
+use crate::paxos::{Input, Record, Replica, Vote};
+use crate::protocol::{Executed, Installed, Note, Protocol, Reply, Slot, TimerId};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
-use crate::sabotage::Saboteur;
+use crate::sabotage::{Rule, Saboteur};
 use crate::time::Time;
+use host::CheckHost;
 
 /// Slots beyond these are not looked at one by one: no preset comes so far.
 const SLOTS: u64 = 12;
@@ -96,7 +98,7 @@ impl<'a> Step<'a> {
     /// A message arrives; one that is down misses it.
     pub(super) fn receive(&mut self, packet: &Packet) {
         let Packet { from, to, message } = packet;
-        let receiver = self.state.node(*to).replica.as_ref();
+        let receiver = self.state.node(*to).replica();
         // Everybody here follows the protocol, or breaks it in another way than this.
         if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(*from, message)) {
             let text = format!("{from} sent {to} `{message}`, which is called impossible: {why}");
@@ -106,9 +108,9 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn fire(&mut self, id: NodeId, timer: TimerId) {
-        let mut node = self.state.node(id).clone();
-        node.timers.remove(&timer);
-        self.run(id, node, [Input::Timer(timer)].into());
+        self.act(id, |driver| {
+            driver.fire(Time::ZERO, timer);
+        });
     }
 
     pub(super) fn ask(&mut self, id: NodeId, command: &Command) {
@@ -122,32 +124,31 @@ impl<'a> Step<'a> {
     pub(super) fn start(&mut self, id: NodeId) {
         let mut node = self.state.node(id).clone();
         let mut replica = Saboteur::new(self.world.config(id), self.world.rule());
-        if node.checkpoint.is_some() || !node.records.is_empty() {
+        if node.disk.checkpoint.is_some() || !node.disk.records.is_empty() {
             self.state.seen.note(Sight::Recovered);
         }
-        replica.recover(node.checkpoint.clone(), node.records.clone());
-        node.replica = Some(replica);
-        self.note(forgotten(id, &node));
-        self.run(id, node, [Input::Start].into());
+        replica.recover(node.disk.checkpoint.clone(), node.disk.records.clone());
+        self.note(forgotten(id, replica.replica(), &node.told));
+        let defect = self.world.rule().and_then(Rule::driver_defect);
+        let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
+        match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
+            Ok(driver) => node.driver = Some(driver),
+            Err(text) => self.die(id, &text),
+        }
+        self.settle(id, node);
     }
 
     fn crash(&mut self, id: NodeId, is_kept: bool) {
         self.state.left.crashes -= 1;
         let mut node = self.state.node(id).clone();
-        let waiting = std::mem::take(&mut node.waiting);
-        let records = waiting.into_iter().filter_map(|waiting| match waiting {
-            Waiting::Record(record) => Some(record),
-            Waiting::Send(_) => None,
-        });
-        for record in records {
+        for record in std::mem::take(&mut node.disk.pending) {
             if is_kept {
-                self.keep(id, &mut node, record);
+                self.keep(id, &mut node.disk, record);
             } else {
                 self.state.seen.note(Sight::RecordLost);
             }
         }
-        node.replica = None;
-        node.timers.clear();
+        node.driver = None;
         node.told.asked_before_crash = node.told.asked;
         self.state.set(id, node);
         self.prune(id);
@@ -162,20 +163,18 @@ impl<'a> Step<'a> {
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     pub(super) fn persist(&mut self, id: NodeId) {
         let mut node = self.state.node(id).clone();
-        let mut inputs = VecDeque::new();
-        self.flush(id, &mut node, &mut inputs);
-        self.run(id, node, inputs);
+        for record in std::mem::take(&mut node.disk.pending) {
+            self.keep(id, &mut node.disk, record);
+        }
+        self.settle(id, node);
     }
 
     fn checkpoint(&mut self, id: NodeId) {
         self.persist(id);
         let mut node = self.state.node(id).clone();
-        let Some(replica) = &node.replica else { return };
-        let checkpoint = replica.checkpoint();
-        let below = checkpoint.executed_below();
-        node.checkpoint = Some(checkpoint);
-        node.records.clear();
-        self.run(id, node, [Input::Checkpointed(below)].into());
+        let Node { driver: Some(driver), disk, told } = &mut node else { return };
+        driver.checkpoint(&mut CheckHost::new(self, id, disk, told));
+        self.settle(id, node);
     }
 
     pub(super) fn campaign(&mut self, id: NodeId) {
@@ -183,31 +182,41 @@ impl<'a> Step<'a> {
     }
 
     fn input(&mut self, id: NodeId, input: Input) {
-        let node = self.state.node(id).clone();
-        if node.replica.is_some() {
-            self.run(id, node, [input].into());
-        }
+        self.act(id, |driver| driver.handle(Time::ZERO, input));
     }
 
-    /// Gives a replica its inputs, and then those that it sends to itself.
-    fn run(&mut self, id: NodeId, mut node: Node, mut inputs: VecDeque<Input>) {
-        while let (Some(input), Some(replica)) = (inputs.pop_front(), &mut node.replica) {
-            let mut effects = Effects::default();
-            let result = quietly(|| replica.handle(Time::ZERO, input, &mut effects));
-            if let Err(text) = result {
-                self.is_dead = true;
-                self.note(Some((Claim::Assertions, format!("{id}: {text}"))));
-                break;
-            }
-            self.apply(id, &mut node, effects, &mut inputs);
+    /// Does something to a replica, unless it is down, and carries out what comes of it.
+    fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Saboteur>)) {
+        let mut node = self.state.node(id).clone();
+        let Some(driver) = &mut node.driver else { return };
+        if let Err(text) = quietly(|| act(driver)) {
+            self.die(id, &text);
         }
-        if let Some(replica) = node.replica.as_ref().filter(|_| !self.is_dead) {
+        self.settle(id, node);
+    }
+
+    /// An assertion of the core is tripped.
+    fn die(&mut self, id: NodeId, text: &impl fmt::Display) {
+        self.is_dead = true;
+        self.note(Some((Claim::Assertions, format!("{id}: {text}"))));
+    }
+
+    /// Carries out the effects of a replica, and puts it back into the state.
+    fn settle(&mut self, id: NodeId, mut node: Node) {
+        let Node { driver, disk, told } = &mut node;
+        if let Some(driver) = driver.as_mut().filter(|_| !self.is_dead) {
+            let mut host = CheckHost::new(self, id, disk, told);
+            if let Err(text) = quietly(|| driver.settle(Time::ZERO, &mut host)) {
+                self.die(id, &text);
+            }
+        }
+        if let Some(replica) = node.replica().filter(|_| !self.is_dead) {
             self.look_at(id, replica);
         }
-        if !self.world.may_crash(&self.state, id) && node.replica.is_some() {
+        if !self.world.may_crash(&self.state, id) && node.driver.is_some() {
             // What can no longer be lost need not be remembered.
-            node.records.clear();
-            node.checkpoint = None;
+            node.disk.records.clear();
+            node.disk.checkpoint = None;
             let asked_before_crash = node.told.asked_before_crash;
             node.told = Told { asked_before_crash, ..Told::default() };
         }
@@ -215,54 +224,13 @@ impl<'a> Step<'a> {
         self.prune(id);
     }
 
-    fn apply(
-        &mut self,
-        id: NodeId,
-        node: &mut Node,
-        effects: Effects,
-        inputs: &mut VecDeque<Input>,
-    ) {
-        let Effects { sends, records, durable_sends, timers, replies, executed, notes } = effects;
-        for note in notes {
-            self.hear(id, note);
-        }
-        for envelope in sends {
-            self.transmit(id, node, envelope, inputs);
-        }
-        node.waiting.extend(records.into_iter().map(Waiting::Record));
-        node.waiting.extend(durable_sends.into_iter().map(Waiting::Send));
-        let is_record = |waiting: &Waiting| matches!(waiting, Waiting::Record(_));
-        if !self.world.may_crash(&self.state, id) || !node.waiting.iter().any(is_record) {
-            self.flush(id, node, inputs);
-        }
-        node.timers.extend(timers.into_iter().map(|timer| timer.id));
-        for advance in executed {
-            match advance {
-                Advance::Executed(entry) => self.execute(id, entry),
-                Advance::Installed(state) => self.install(id, state),
-            }
-        }
-        for reply in replies {
-            self.reply(id, reply);
-        }
-    }
-
-    fn flush(&mut self, id: NodeId, node: &mut Node, inputs: &mut VecDeque<Input>) {
-        for waiting in std::mem::take(&mut node.waiting) {
-            match waiting {
-                Waiting::Record(record) => self.keep(id, node, record),
-                Waiting::Send(envelope) => self.transmit(id, node, envelope, inputs),
-            }
-        }
-    }
-
     /// A record is durable.
-    fn keep(&mut self, id: NodeId, node: &mut Node, record: Record) {
+    fn keep(&mut self, id: NodeId, disk: &mut Disk, record: Record) {
         self.tell(|| Event::Durable { replica: id, record: record.clone() });
         if let Record::Vote { slot, vote } = &record {
             self.vote(id, *slot, vote);
         }
-        node.records.push(record);
+        disk.records.push(record);
     }
 
     fn vote(&mut self, id: NodeId, slot: Slot, vote: &Vote) {
@@ -279,85 +247,6 @@ impl<'a> Step<'a> {
     fn ledger(&mut self) -> &mut Ledger {
         let state = &self.state;
         self.ledger.get_or_insert_with(|| state.ledger.get().clone())
-    }
-
-    /// A message leaves.
-    fn transmit(
-        &mut self,
-        id: NodeId,
-        node: &mut Node,
-        envelope: Envelope<Message>,
-        inputs: &mut VecDeque<Input>,
-    ) {
-        let Envelope { to, message } = envelope;
-        self.note_told(id, node, &message);
-        let others = to.without(id);
-        if !others.is_empty() {
-            self.tell(|| Event::Sent { from: id, to: others, message: message.clone() });
-        }
-        for other in others.iter() {
-            let packet = Packet { from: id, to: other, message: message.clone() };
-            if !is_spent(self.world, &self.state, &packet) {
-                self.state.network.insert(Arc::new(packet));
-            }
-        }
-        if to.contains(id) {
-            inputs.push_back(Input::Message { from: id, message });
-        }
-    }
-
-    /// What is told may not be forgotten, and a vote that is told counts.
-    fn note_told(&mut self, id: NodeId, node: &mut Node, message: &Message) {
-        let told = &mut node.told;
-        match message {
-            Message::Phase1a { ballot, quorum, .. } => {
-                if *ballot <= told.asked_before_crash {
-                    let how =
-                        format!("{id} used {ballot} before it crashed, and asks with it again");
-                    self.note(Some((Claim::BallotsUnique, how)));
-                } else {
-                    told.asked_before_crash = Ballot::NONE;
-                }
-                told.asked = told.asked.max(*ballot);
-                if let Some(quorum) = quorum {
-                    self.ledger().announced(*ballot, *quorum);
-                }
-            }
-            Message::Phase1b { ballot, scope: Scope::From(_), reported_below, .. } => {
-                told.promised = told.promised.max(*ballot);
-                if reported_below.is_some() {
-                    self.state.seen.note(Sight::ReportedInPart);
-                }
-            }
-            Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => {
-                let known = told.slots.entry(*slot).or_default();
-                *known = (*known).max(*ballot);
-            }
-            Message::Phase2b { ballot, first, last } => {
-                for slot in (first.0..=last.0).map(Slot) {
-                    let known = told.slots.entry(slot).or_default();
-                    *known = (*known).max(*ballot);
-                    let known = told.votes.entry(slot).or_default();
-                    *known = (*known).max(*ballot);
-                    let vote =
-                        node.replica.as_ref().and_then(|it| it.replica().acceptor().vote(slot));
-                    if let Some(vote) = vote.filter(|vote| vote.ballot == *ballot) {
-                        self.vote(id, slot, &vote.clone());
-                    }
-                }
-            }
-            Message::Refused { .. } => self.state.seen.note(Sight::Refused),
-            Message::Values { values, .. } if !values.is_empty() => {
-                self.state.seen.note(Sight::Taught);
-            }
-            Message::Phase2a { value: Value::Command(command), .. }
-                if self.world.is_classic() && self.world.home(command.request.client) != id =>
-            {
-                self.state.seen.note(Sight::Adopted);
-            }
-            Message::Phase2a { value: Value::Noop, .. } => self.state.seen.note(Sight::HoleFilled),
-            _ => {}
-        }
     }
 
     fn hear(&mut self, id: NodeId, note: Note) {
@@ -469,24 +358,22 @@ impl<'a> Step<'a> {
 }
 
 /// What an acceptor told and no longer knows.
-fn forgotten(id: NodeId, node: &Node) -> Option<Finding> {
-    let replica = node.replica.as_ref()?.replica();
+fn forgotten(id: NodeId, replica: &Replica, told: &Told) -> Option<Finding> {
     let acceptor = replica.acceptor();
     let executed_below = replica.executed_below();
     let promised = acceptor.promised(Slot(u64::MAX));
-    if promised < node.told.promised {
-        let how =
-            format!("{id} told a promise of {}, and now knows {promised}", node.told.promised);
+    if promised < told.promised {
+        let how = format!("{id} told a promise of {}, and now knows {promised}", told.promised);
         return Some((Claim::PromisesKept, how));
     }
-    for (slot, told) in node.told.slots.range(executed_below..) {
+    for (slot, told) in told.slots.range(executed_below..) {
         let promised = acceptor.promised(*slot);
         if promised < *told {
             let how = format!("{id} told a promise of {told} in {slot}, and now knows {promised}");
             return Some((Claim::PromisesKept, how));
         }
     }
-    for (slot, told) in node.told.votes.range(executed_below..) {
+    for (slot, told) in told.votes.range(executed_below..) {
         if acceptor.vote(*slot).is_none_or(|vote| vote.ballot < *told) {
             let how = format!("{id} told a vote at {told} in {slot}, and knows it no more");
             return Some((Claim::PromisesKept, how));

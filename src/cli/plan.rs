@@ -212,14 +212,8 @@ fn percentiles(Floor { p50, p99 }: Floor) -> String {
 
 /// The size of a quorum; of listed ones the least and the greatest.
 fn size(family: &Family) -> String {
-    let least = family.min_size();
-    match family {
-        Family::Count(_) => least.to_string(),
-        Family::Sets(sets) => match sets.iter().map(|set| set.len()).max() {
-            Some(most) if most > least => format!("{least}-{most}"),
-            _ => least.to_string(),
-        },
-    }
+    let (least, most) = family.sizes().into_inner();
+    if most > least { format!("{least}-{most}") } else { least.to_string() }
 }
 
 fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {

@@ -114,7 +114,7 @@ impl Profiles {
         found.sort_unstable();
         let rows: Vec<Vec<String>> = found
             .into_iter()
-            .map(|(there, to, back)| vec![to.to_owned(), milliseconds(there), milliseconds(back)])
+            .map(|(there, to, back)| vec![to.to_owned(), there.milliseconds(), back.milliseconds()])
             .collect();
         let header = ["region", &format!("round trip from {from} (ms)"), "the other way (ms)"];
         writeln!(out, "{}", table(&header, &[1, 2], &rows))?;
@@ -201,8 +201,8 @@ fn pair(profile: &Profile, from: &str, to: &str, out: &mut dyn Write) -> Result<
         .map(|error| {
             vec![
                 percentile(error.probability),
-                milliseconds(error.published),
-                milliseconds(error.fitted),
+                error.published.milliseconds(),
+                error.fitted.milliseconds(),
                 format!("{:+.2}", error.difference_ms()),
                 format!("{:+.2}", error.relative() * 100.0),
             ]
@@ -233,10 +233,6 @@ fn percentile(probability: f64) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.2}", share * 100.0)
-}
-
-fn milliseconds(span: Span) -> String {
-    format!("{:.2}", span.as_millis_f64())
 }
 
 /// The rows of a profile, from one region alone if it is named, in the form in which a profile is read.

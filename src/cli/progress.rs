@@ -99,12 +99,12 @@ impl<'a> Teller<'a> {
                 self.bar.set_position(done_s);
                 let row = &ended.row;
                 let verdict = if row.valid { "valid" } else { "INVALID" };
-                let flags = match row.flags.as_str() {
+                let notes = match row.notes.as_str() {
                     "" => String::new(),
-                    flags => format!(" ({flags})"),
+                    notes => format!(" ({notes})"),
                 };
                 let line = format!(
-                    "trial {} ({}, {} of {}) {} {}: {verdict}{flags}",
+                    "trial {} ({}, {} of {}) {} {}: {verdict}{notes}",
                     ended.trial.index,
                     ended.backend.name(),
                     ended.trial.index + 1,

@@ -227,34 +227,11 @@ fn verdict(system: &QuorumSystem, regions: &[String]) -> String {
             named(disjoint.phase2),
         );
     }
-    if system.is_per_ballot() {
-        return per_ballot_verdict(system);
+    let proof = system.proof().expect("no two quorums of it are disjoint");
+    match proof.cost {
+        None => proof.safe,
+        Some(cost) => format!("{}\n{}", fold(&proof.safe, 6), fold(&cost, 6)),
     }
-    let proof = match (system.phase1(), system.phase2()) {
-        (Family::Count(q1), Family::Count(q2)) => format!("{q1} + {q2} > {}", system.n()),
-        (Family::Sets(sets), _) | (_, Family::Sets(sets)) => format!(
-            "none of the {} quorums listed for one phase leaves a quorum of the other beside it",
-            sets.len()
-        ),
-    };
-    format!("safe: every phase-1 quorum meets every phase-2 quorum, since {proof}")
-}
-
-/// The argument of section 7 of the paper, where a fixed phase-1 quorum need not meet every phase-2 quorum.
-fn per_ballot_verdict(system: &QuorumSystem) -> String {
-    let (n, q1, q2) = (system.n(), system.phase1().min_size(), system.phase2().min_size());
-    let safe = format!(
-        "safe: the leader of a ballot announces its phase-2 quorum of {q2} with its phase 1, to {q1} \
-         replicas at least. Since {q1} + {q1} > {n}, a later phase 1 hears of every quorum that was \
-         announced at a lower ballot, and it ends only when it has met each of them; one is forgotten \
-         when a later leader has brought a phase-1 quorum level."
-    );
-    let cost = format!(
-        "cost: a phase 1 may need more than {q1} replicas, and while all {q2} members of an announced \
-         quorum are down, no phase 1 ends. When one member is down, writes wait for a new ballot, which \
-         announces another quorum."
-    );
-    format!("{}\n{}", fold(&safe, 6), fold(&cost, 6))
 }
 
 fn parse_counts(text: &str) -> Result<(usize, usize), String> {

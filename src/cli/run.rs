@@ -15,10 +15,10 @@ use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
 use crate::experiment::file::Source;
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, ServiceSource};
+use crate::findings::Finished;
 use crate::findings::verify::INCOMPLETE;
-use crate::findings::{Finished, recovery, rows};
-use crate::measure::rows::TrialRow;
+use crate::measure::rows::{Flag, TrialRow};
 use crate::measure::{Store, store};
 use crate::report;
 use crate::report::comparison::disagreements;
@@ -265,10 +265,11 @@ impl Run {
     fn use_service(&self, plan: &mut Plan, asked: Option<Calibration>, own: Option<&Calibration>) {
         match (asked, &self.calibration, own) {
             (Some(asked), Some(path), _) => {
-                plan.use_service(asked.service(), path.display().to_string());
+                let source = ServiceSource::CalibrationFile(path.display().to_string());
+                plan.use_service(asked.service(), source);
             }
             (_, _, Some(own)) if self.backend == Choice::Both => {
-                plan.use_service(own.service(), "the calibration of this run");
+                plan.use_service(own.service(), ServiceSource::RunCalibration);
             }
             _ => {}
         }
@@ -328,8 +329,11 @@ fn conclude(
         for reason in &ended.unfit {
             writeln!(out, "{name} INVALID: {reason}")?;
         }
-        for gap in flags(&ended.row).filter_map(|flag| flag.strip_prefix(INCOMPLETE)) {
-            writeln!(out, "{name} INCOMPLETE: {gap}")?;
+        for (flag, note) in ended.row.remarks() {
+            if flag == Flag::Incomplete {
+                let gap = note.strip_prefix(INCOMPLETE).unwrap_or(note);
+                writeln!(out, "{name} INCOMPLETE: {gap}")?;
+            }
         }
         let notes = notes(&ended.row);
         if !notes.is_empty() && ended.row.valid {
@@ -383,16 +387,11 @@ fn probed(finished: &[Finished]) -> Option<String> {
     })
 }
 
-/// The flags of a trial.
-fn flags(row: &TrialRow) -> impl Iterator<Item = &str> {
-    row.flags.split(';').filter(|flag| !flag.is_empty())
-}
-
-/// The flags of a trial that have no line of their own.
+/// The notes of a trial that have no line of their own.
 fn notes(row: &TrialRow) -> String {
-    let with_line = [rows::FLAG, recovery::FLAG, INCOMPLETE];
-    let has_line = |flag: &&str| with_line.iter().any(|start| flag.starts_with(start));
-    flags(row).filter(|flag| !has_line(flag)).collect::<Vec<_>>().join("; ")
+    let with_line = [Flag::Floor, Flag::ClientWait, Flag::Incomplete];
+    let others = row.remarks().filter(|(flag, _)| !with_line.contains(flag));
+    others.map(|(_, note)| note).collect::<Vec<_>>().join("; ")
 }
 
 fn unusable(error: &ledger::Error) -> Failure {

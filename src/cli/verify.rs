@@ -73,7 +73,8 @@ fn print(reviewed: &Reviewed, out: &mut dyn Write) -> Result<Exit, Failure> {
     if let Some(count) = findings.violation_count().filter(|count| *count > kept) {
         writeln!(out, "{name} VIOLATION: and {} more", count - kept)?;
     }
-    for line in findings.unfit.iter().chain(&findings.flags) {
+    let notes = findings.notes.iter().map(|note| &note.text);
+    for line in findings.unfit.iter().chain(notes) {
         writeln!(out, "{name} {line}")?;
     }
     for gap in findings.gaps.iter() {

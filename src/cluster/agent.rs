@@ -289,6 +289,7 @@ impl Agent {
             deployment: deployment.fingerprint(),
             has_run: self.has_run,
             broken_disk: self.broken_disk.and_then(|broken| broken.of(id)),
+            broken_driver: None,
             output: new_file(&self.folder)
                 .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
             retained_slots: deployment.retention.slots,

@@ -14,6 +14,7 @@ mod target;
 pub use target::{Aim, Leader, Role, Target};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::command::ClientId;
 use crate::paxos::{Config, Election, Mode, Retention, SendPolicy, Timing};
@@ -210,11 +211,10 @@ impl Deployment {
     /// A number that tells this deployment from another: equal ones, as those of one trial, have the
     /// same, in every process.
     pub fn fingerprint(&self) -> u64 {
-        // FNV-1a (Fowler, Noll, Vo), which no version of a library changes.
-        let text = format!("{self:?}");
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        let bytes =
+            postcard::to_stdvec(self).expect("a deployment has nothing that does not encode");
+        let digest = Sha256::digest(bytes);
+        u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
     }
 
     /// Whether any link has a delay or does anything else, now or when a fault strikes: if none does,

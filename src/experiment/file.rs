@@ -107,7 +107,7 @@ impl Source {
     /// The error that shows what the plan refused.
     pub fn refused(&self, refused: &Refused) -> Error {
         let Refused { at, error } = refused;
-        self.wrong(at.clone(), error.to_string(), Some(error.help()))
+        self.wrong(at.clone(), error.to_string(), error.help().map(|help| help.to_string()))
     }
 
     /// The error that points at a place in this file.

@@ -55,7 +55,40 @@ pub struct Plan {
     /// All runs, in their order.
     pub trials: Vec<Trial>,
     /// Where the service times come from that the file does not say.
-    pub service_source: Option<String>,
+    pub service_source: ServiceSource,
+}
+
+/// Who says what simulated work costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceSource {
+    /// Nobody: it costs nothing.
+    None,
+    /// The experiment file.
+    Experiment,
+    /// The calibration of the same run.
+    RunCalibration,
+    /// The calibration in this file.
+    CalibrationFile(String),
+}
+
+impl ServiceSource {
+    /// Its code in the manifest.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Experiment => "experiment",
+            Self::RunCalibration => "run-calibration",
+            Self::CalibrationFile(_) => "calibration-file",
+        }
+    }
+
+    /// The file, if it is one that was named.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::CalibrationFile(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// The size at which a file is planned.
@@ -130,7 +163,7 @@ impl Plan {
             return Err(Refused::new(at, error.into()));
         }
         let (points, trials) = (Vec::new(), Vec::new());
-        let (seed, service_source) = (file.seed, None);
+        let (seed, service_source) = (file.seed, ServiceSource::None);
         Ok(Self { question, prediction, seed, points, repeats, trials, service_source })
     }
 
@@ -140,11 +173,11 @@ impl Plan {
     }
 
     /// Simulated work costs this wherever the file does not say it; `source` is for the record.
-    pub fn use_service(&mut self, service: Service, source: impl Into<String>) {
+    pub fn use_service(&mut self, service: Service, source: ServiceSource) {
         for point in self.points.iter_mut().filter(|point| !point.has_service) {
             point.sim.service = service;
         }
-        self.service_source = Some(source.into());
+        self.service_source = source;
     }
 
     /// The settings of a trial.

@@ -4,6 +4,8 @@ pub mod sweep;
 
 use std::ops::Range;
 
+use miette::Diagnostic;
+
 use crate::causes::chain;
 use crate::quorum;
 use crate::runtime::net::transport;
@@ -28,22 +30,25 @@ impl Refused {
 }
 
 /// What is wrong with the meaning of a file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
     /// A text that must say something says nothing.
     #[error("`{key}` is empty")]
+    #[diagnostic(help("{}", empty_help(.key)))]
     Empty {
         /// The key.
         key: &'static str,
     },
     /// Nothing would run.
     #[error("`{key}` is zero")]
+    #[diagnostic(help("nothing would run: give at least one, or a positive time"))]
     Zero {
         /// The key.
         key: &'static str,
     },
     /// A tolerance that no link keeps.
     #[error("`probe.tolerance` is zero")]
+    #[diagnostic(help("no link is exact to the nanosecond: say what it may be off by"))]
     NoTolerance,
     /// A time-out within which no follower can be heard.
     #[error(
@@ -51,6 +56,7 @@ pub enum Error {
         timeout.as_millis_f64(),
         least.as_millis_f64()
     )]
+    #[diagnostic(help("raise `election.misses` or `election.heartbeat`"))]
     Impatient {
         /// The time-out.
         timeout: Span,
@@ -59,6 +65,10 @@ pub enum Error {
     },
     /// Phase-2 quorums that would be announced once, with nobody to announce another.
     #[error("a phase-2 quorum per ballot needs Multi-Paxos with elections")]
+    #[diagnostic(help(
+        "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
+         ballot announces another"
+    ))]
     NeverAnnouncedAgain,
     /// A retry that comes before the answer can.
     #[error(
@@ -66,6 +76,7 @@ pub enum Error {
         after.as_millis_f64(),
         least.as_millis_f64()
     )]
+    #[diagnostic(help("raise `workload.retry_after`: every write would be sent twice"))]
     Hasty {
         /// When they ask again.
         after: Span,
@@ -74,27 +85,33 @@ pub enum Error {
     },
     /// A list without an item.
     #[error("`{key}` has no item")]
+    #[diagnostic(help("give at least one"))]
     NoItem {
         /// The key.
         key: &'static str,
     },
     /// A figure of the workload is none.
     #[error(transparent)]
+    #[diagnostic(help("{}", workload_help(.0)))]
     Workload(#[from] workload::Error),
     /// Fewer closed clients than client regions.
     #[error("these clients do not reach each of the {regions} client regions")]
+    #[diagnostic(help("they are shared out equally: give at least {regions}"))]
     IdleRegion {
         /// The number of client regions.
         regions: usize,
     },
     /// The profile cannot be used.
     #[error("{}", chain(.0))]
+    #[diagnostic(help("`flexpaxos profiles` lists the profiles"))]
     Profile(#[source] topology::Error),
     /// A region that the profile does not have, or that has no row.
     #[error("{}", chain(.0))]
+    #[diagnostic(help("choose a region of the profile for it, or another profile"))]
     Region(#[source] topology::Error),
     /// A region whose name some table or program would lose.
     #[error("the region {name:?} cannot be called that: {problem}")]
+    #[diagnostic(help("give it another name, in the profile too if it is a file"))]
     RegionName {
         /// The name.
         name: String,
@@ -103,18 +120,26 @@ pub enum Error {
     },
     /// Delays that are to vary, of which nothing is known but one figure.
     #[error("profile {profile} does not say how these delays vary: it has no percentiles for them")]
+    #[diagnostic(help(
+        "leave out `jitter`, or give the profile columns such as p90_ms and p99_ms"
+    ))]
     NoSpread {
         /// The profile.
         profile: String,
     },
     /// Too many replicas.
     #[error("{count} replicas are more than the 64 that a set of replicas holds")]
+    #[diagnostic(help("leave some of them out"))]
     TooManyReplicas {
         /// How many there are.
         count: usize,
     },
     /// Two replicas in a region between whose nodes no round trip was measured.
     #[error("two replicas in {region}: profile {profile} has no round trip within it")]
+    #[diagnostic(help(
+        "choose another region for one of them, a profile with a row {region},{region}, or \
+         `lan`, where names are free"
+    ))]
     RegionTaken {
         /// The region.
         region: String,
@@ -123,12 +148,16 @@ pub enum Error {
     },
     /// Two load generators whose rows could not be told apart.
     #[error("two client regions are called {region}")]
+    #[diagnostic(help(
+        "leave one out, and raise `rate_per_s` or `clients` for more load from there"
+    ))]
     ClientTwice {
         /// The region.
         region: String,
     },
     /// A name that no replica has.
     #[error("{what} {name} is no replica's region")]
+    #[diagnostic(help("{}", replicas_help(.near.as_deref(), .known)))]
     NoReplica {
         /// What the name was given for.
         what: &'static str,
@@ -141,6 +170,7 @@ pub enum Error {
     },
     /// A name that several replicas have.
     #[error("{what} {name} may be any of several replicas")]
+    #[diagnostic(help("give every replica a name of its own in `topology.replicas`"))]
     Ambiguous {
         /// What the name was given for.
         what: &'static str,
@@ -149,6 +179,10 @@ pub enum Error {
     },
     /// A region whose name stands for something else as well.
     #[error("the name {name} means two things: the region of replica {index}, and {other}")]
+    #[diagnostic(help(
+        "give the region another name in the latency data; one that is called after a number, as \
+         `r2`, may stand at that position of `topology.replicas`"
+    ))]
     TwoMeanings {
         /// The name.
         name: String,
@@ -165,10 +199,12 @@ pub enum Error {
         /// Why it changes nothing.
         because: &'static str,
         /// What to change.
+        #[help]
         remedy: &'static str,
     },
     /// No quorum system at all.
     #[error(transparent)]
+    #[diagnostic(help("`flexpaxos quorums --help` shows how to try a quorum system"))]
     Quorum(#[from] quorum::Error),
     /// A quorum system that loses writes.
     #[error("phase-1 quorum {phase1} and phase-2 quorum {phase2} have no replica in common")]
@@ -178,25 +214,32 @@ pub enum Error {
         /// The regions of the other.
         phase2: String,
         /// What to change.
+        #[help]
         remedy: String,
     },
     /// Two variants that tables and figures could not tell apart.
     #[error("two variants are called `{name}`")]
+    #[diagnostic(help("give every variant a name of its own"))]
     VariantTwice {
         /// The name.
         name: String,
     },
     /// A name that cannot be part of a file's name.
     #[error("the variant name `{name}` has a character other than letters, digits and `-_.+`")]
+    #[diagnostic(help("the name becomes part of file names: leave that out"))]
     VariantName {
         /// The name.
         name: String,
     },
     /// A sweep that cannot be run.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Sweep(#[from] sweep::Error),
     /// A fault that would come too late to be seen.
     #[error("the {what} at {at} is not within the {duration} that are measured")]
+    #[diagnostic(help(
+        "times of faults count from the end of the warm-up: lower them, or raise `duration`"
+    ))]
     FaultTooLate {
         /// The harm or the restart.
         what: &'static str,
@@ -207,9 +250,14 @@ pub enum Error {
     },
     /// A fault without a harm.
     #[error("this fault does no harm")]
+    #[diagnostic(help(
+        "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
+         `reorder`, `slow_disk` and `campaign`"
+    ))]
     NoHarm,
     /// A fault with more than one harm.
     #[error("a fault has one harm, and this one has `{one}` and `{other}`")]
+    #[diagnostic(help("write a second `[[fault]]` with the same `at`"))]
     TwoHarms {
         /// The one.
         one: &'static str,
@@ -218,6 +266,7 @@ pub enum Error {
     },
     /// A key that belongs to another harm.
     #[error("`{key}` does not belong to `{harm}`")]
+    #[diagnostic(help("{}", not_of_harm_help(.key, .harm)))]
     NotOfHarm {
         /// The key.
         key: &'static str,
@@ -226,14 +275,21 @@ pub enum Error {
     },
     /// A fault that never strikes.
     #[error("this fault has neither `at` nor `after_writes`")]
+    #[diagnostic(help(
+        "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
+    ))]
     NoTrigger,
     /// A fault that strikes twice.
     #[error("a fault strikes once, and this one has both `at` and `after_writes`")]
+    #[diagnostic(help(
+        "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
+    ))]
     TwoTriggers,
     /// A fault that waits for more than is asked for.
     #[error(
         "{count} writes are not fewer than the {asked} that are asked for in the measured time"
     )]
+    #[diagnostic(help("lower it, or raise the rate or `workload.duration`"))]
     TooFewWrites {
         /// What the fault waits for.
         count: u64,
@@ -242,30 +298,44 @@ pub enum Error {
     },
     /// A part that nobody has.
     #[error("in variant `{variant}` the leader alone is its phase-2 quorum: there is no follower")]
+    #[diagnostic(help(
+        "name `phase2-quorum` or a region, or leave out the variants with a quorum of one"
+    ))]
     NoFollower {
         /// The variant.
         variant: String,
     },
     /// A disk that is not there.
     #[error("with durability \"memory\" nothing is synced, and no disk is slow")]
+    #[diagnostic(help("leave it out, or set `durability.mode = \"fsync\"`"))]
     NoDisk,
     /// A fault of no replica.
     #[error("this fault concerns no replica")]
+    #[diagnostic(help(
+        "name at least one region, a replica such as `r2`, `leader`, `phase2-follower`, \
+         `phase1-quorum` or `phase2-quorum`"
+    ))]
     Nobody,
     /// A partition with nobody on the other side.
     #[error("this partition has every replica on one side")]
+    #[diagnostic(help("name one side: the other replicas are the other side"))]
     Everybody,
     /// A direction from a replica to itself.
     #[error("a replica has no link to itself")]
+    #[diagnostic(help("name another replica as the receiver, or as the sender"))]
     NoLink,
     /// A thread that would do nothing but spin.
     #[error("`emulation.spin = \"{spin}\"` is more than a millisecond")]
+    #[diagnostic(help(
+        "a wake-up takes 20 to 100 us, and longer spinning takes the processor from the members"
+    ))]
     Spin {
         /// The value.
         spin: String,
     },
     /// No share.
     #[error("`{key} = {share}` is no share")]
+    #[diagnostic(help("give a number from 0, none, to 1, all"))]
     Share {
         /// The key.
         key: &'static str,
@@ -274,27 +344,35 @@ pub enum Error {
     },
     /// No bandwidth.
     #[error("{mbit_per_s} Mbit/s is no bandwidth")]
+    #[diagnostic(help("give a number above 0, or leave it out for no limit"))]
     Bandwidth {
         /// The value.
         mbit_per_s: f64,
     },
     /// No length of a run of losses.
     #[error("`network.loss_burst = {burst}` is no length of a burst")]
+    #[diagnostic(help(
+        "give how many are lost in a row in the mean, at least 1: then losses are independent"
+    ))]
     Burst {
         /// The value.
         burst: f64,
     },
     /// Bursts of nothing.
     #[error("`network.loss_burst` without `network.loss`: nothing is lost")]
+    #[diagnostic(help("add `loss`, the share that is lost, or leave that out"))]
     NoLoss,
     /// A queue for a wire that takes everything at once.
     #[error("`network.queue_bytes` without a bandwidth: nothing waits")]
+    #[diagnostic(help("add `bandwidth_mbit_per_s` or `uplink_mbit_per_s`, or leave that out"))]
     NoWire,
     /// A setting of the transport makes no sense.
     #[error(transparent)]
+    #[diagnostic(help("{}", transport_help(.0)))]
     Transport(#[from] transport::Error),
     /// A setting that the transport asked for does not have.
     #[error("`{key}` does not go with `{with}`")]
+    #[diagnostic(help("leave one of the two out"))]
     NotOfTransport {
         /// The key.
         key: &'static str,
@@ -303,12 +381,16 @@ pub enum Error {
     },
     /// Something for the simulator alone.
     #[error("the live backend cannot {what}")]
+    #[diagnostic(help("run with `--backend sim`, or leave it out"))]
     NotLive {
         /// What it cannot do.
         what: &'static str,
     },
     /// Replicas without names, where names say where they are.
     #[error("{count} replicas have no regions, and profile {profile} has no distance without them")]
+    #[diagnostic(help(
+        "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"
+    ))]
     Nameless {
         /// How many there are.
         count: usize,
@@ -317,139 +399,68 @@ pub enum Error {
     },
     /// A fault of the leader of a variant that has none.
     #[error("the fault is about the leader, but variant `{variant}` has none")]
+    #[diagnostic(help(
+        "name a region instead of `leader`, or leave out the variants of classic Paxos"
+    ))]
     NoLeader {
         /// The variant.
         variant: String,
     },
     /// A replica that would come back without its promises.
     #[error("a replica with durability \"memory\" has lost its promises and must not come back")]
+    #[diagnostic(help(
+        "leave out `restart_after`, or set `durability.mode = \"fsync\"`; to see the check find \
+         what is lost, set `durability.unsafe_restarts = true`"
+    ))]
     Amnesia,
 }
 
-impl Error {
-    /// The line that says what to change.
-    #[expect(clippy::too_many_lines, reason = "an arm for each error, in their order")]
-    pub fn help(&self) -> String {
-        let text = match self {
-            Self::Empty { key: "prediction" } => {
-                "say what you expect and what would refute it: `flexpaxos plan` shows the closed form"
-            }
-            Self::Empty { .. } => "say it in a sentence",
-            Self::Zero { .. } => "nothing would run: give at least one, or a positive time",
-            Self::NoTolerance => "no link is exact to the nanosecond: say what it may be off by",
-            Self::Impatient { .. } => "raise `election.misses` or `election.heartbeat`",
-            Self::NeverAnnouncedAgain => {
-                "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
-                 ballot announces another"
-            }
-            Self::Hasty { .. } => "raise `workload.retry_after`: every write would be sent twice",
-            Self::NoItem { .. } => "give at least one",
-            Self::Workload(workload::Error::Rate { .. } | workload::Error::NoClient) => {
-                "rates and clients are totals, shared equally by the client regions"
-            }
-            Self::Workload(_) => "`flexpaxos plan` reads the file again without starting anything",
-            Self::IdleRegion { regions } => {
-                return format!("they are shared out equally: give at least {regions}");
-            }
-            Self::Profile(_) => "`flexpaxos profiles` lists the profiles",
-            Self::Region(_) => "choose a region of the profile for it, or another profile",
-            Self::Quorum(_) => "`flexpaxos quorums --help` shows how to try a quorum system",
-            Self::TooManyReplicas { .. } => "leave some of them out",
-            Self::RegionTaken { region, .. } => {
-                return format!(
-                    "choose another region for one of them, a profile with a row {region},{region}, \
-                     or `lan`, where names are free"
-                );
-            }
-            Self::RegionName { .. } => "give it another name, in the profile too if it is a file",
-            Self::NoSpread { .. } => {
-                "leave out `jitter`, or give the profile columns such as p90_ms and p99_ms"
-            }
-            Self::ClientTwice { .. } => {
-                "leave one out, and raise `rate_per_s` or `clients` for more load from there"
-            }
-            Self::NoReplica { near, known, .. } => {
-                let guess = near.as_ref().map(|near| format!("did you mean {near}? "));
-                let guess = guess.unwrap_or_default();
-                let last = known.len().saturating_sub(1);
-                return format!(
-                    "{guess}the replicas are in {}; by number they are r0 to r{last}",
-                    known.join(", ")
-                );
-            }
-            Self::TwoMeanings { .. } => {
-                "give the region another name in the latency data; one that is called after a number, as \
-                 `r2`, may stand at that position of `topology.replicas`"
-            }
-            Self::Idle { remedy, .. } => remedy,
-            Self::Ambiguous { .. } => "give every replica a name of its own in `topology.replicas`",
-            Self::Disjoint { remedy, .. } => remedy,
-            Self::VariantTwice { .. } => "give every variant a name of its own",
-            Self::VariantName { .. } => "the name becomes part of file names: leave that out",
-            Self::Sweep(error) => return error.help(),
-            Self::FaultTooLate { .. } => {
-                "times of faults count from the end of the warm-up: lower them, or raise `duration`"
-            }
-            Self::NoTrigger | Self::TwoTriggers => {
-                "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
-            }
-            Self::TooFewWrites { .. } => "lower it, or raise the rate or `workload.duration`",
-            Self::NoFollower { .. } => {
-                "name `phase2-quorum` or a region, or leave out the variants with a quorum of one"
-            }
-            Self::NoDisk => "leave it out, or set `durability.mode = \"fsync\"`",
-            Self::NoHarm => {
-                "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
-                 `reorder`, `slow_disk` and `campaign`"
-            }
-            Self::TwoHarms { .. } => "write a second `[[fault]]` with the same `at`",
-            Self::NotOfHarm { key: "lasts", harm: "crash" } => {
-                "say when the replica comes back with `restart_after`"
-            }
-            Self::NotOfHarm { key: "lasts", .. } => "it happens at once: leave that out",
-            Self::NotOfHarm { key: "restart_after", .. } => "say how long it lasts with `lasts`",
-            Self::NotOfHarm { .. } => "only a crash loses records: leave that out",
-            Self::Nobody => {
-                "name at least one region, a replica such as `r2`, `leader`, `phase2-follower`, \
-                 `phase1-quorum` or `phase2-quorum`"
-            }
-            Self::Everybody => "name one side: the other replicas are the other side",
-            Self::NoLink => "name another replica as the receiver, or as the sender",
-            Self::Spin { .. } => {
-                "a wake-up takes 20 to 100 us, and longer spinning takes the processor from the members"
-            }
-            Self::Share { .. } => "give a number from 0, none, to 1, all",
-            Self::Bandwidth { .. } => "give a number above 0, or leave it out for no limit",
-            Self::Burst { .. } => {
-                "give how many are lost in a row in the mean, at least 1: then losses are independent"
-            }
-            Self::NoLoss => "add `loss`, the share that is lost, or leave that out",
-            Self::NoWire => "add `bandwidth_mbit_per_s` or `uplink_mbit_per_s`, or leave that out",
-            Self::Transport(transport::Error::NotOfTcp { setting: "congestion", .. }) => {
-                "the kernel has `cubic`, `new-reno` and `bbr`: name one, or leave it out for cubic"
-            }
-            Self::Transport(transport::Error::NotOfTcp { .. }) => {
-                "TCP is one stream: leave it out, or set `transport.protocol = \"quic\"`"
-            }
-            Self::Transport(transport::Error::KeepAlive { .. }) => {
-                "lower `keep_alive`, or raise `idle_timeout`: one lost word must not lose a peer"
-            }
-            Self::Transport(transport::Error::Range { .. }) => {
-                "leave it out for the default, which is for consensus over a wide area"
-            }
-            Self::NotOfTransport { .. } => "leave one of the two out",
-            Self::NotLive { .. } => "run with `--backend sim`, or leave it out",
-            Self::Nameless { .. } => {
-                "list their regions, or take a profile where names are free: `uniform:20ms`, `lan`"
-            }
-            Self::NoLeader { .. } => {
-                "name a region instead of `leader`, or leave out the variants of classic Paxos"
-            }
-            Self::Amnesia => {
-                "leave out `restart_after`, or set `durability.mode = \"fsync\"`; to see the check find \
-                 what is lost, set `durability.unsafe_restarts = true`"
-            }
-        };
-        text.to_owned()
+fn empty_help(key: &str) -> &'static str {
+    match key {
+        "prediction" => {
+            "say what you expect and what would refute it: `flexpaxos plan` shows the closed form"
+        }
+        _ => "say it in a sentence",
+    }
+}
+
+fn workload_help(error: &workload::Error) -> &'static str {
+    match error {
+        workload::Error::Rate { .. } | workload::Error::NoClient => {
+            "rates and clients are totals, shared equally by the client regions"
+        }
+        _ => "`flexpaxos plan` reads the file again without starting anything",
+    }
+}
+
+fn replicas_help(near: Option<&str>, known: &[String]) -> String {
+    let guess = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+    let last = known.len().saturating_sub(1);
+    format!("{guess}the replicas are in {}; by number they are r0 to r{last}", known.join(", "))
+}
+
+fn not_of_harm_help(key: &str, harm: &str) -> &'static str {
+    match (key, harm) {
+        ("lasts", "crash") => "say when the replica comes back with `restart_after`",
+        ("lasts", _) => "it happens at once: leave that out",
+        ("restart_after", _) => "say how long it lasts with `lasts`",
+        _ => "only a crash loses records: leave that out",
+    }
+}
+
+fn transport_help(error: &transport::Error) -> &'static str {
+    match error {
+        transport::Error::NotOfTcp { setting: "congestion", .. } => {
+            "the kernel has `cubic`, `new-reno` and `bbr`: name one, or leave it out for cubic"
+        }
+        transport::Error::NotOfTcp { .. } => {
+            "TCP is one stream: leave it out, or set `transport.protocol = \"quic\"`"
+        }
+        transport::Error::KeepAlive { .. } => {
+            "lower `keep_alive`, or raise `idle_timeout`: one lost word must not lose a peer"
+        }
+        transport::Error::Range { .. } => {
+            "leave it out for the default, which is for consensus over a wide area"
+        }
     }
 }

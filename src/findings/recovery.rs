@@ -17,7 +17,7 @@ use crate::client::Turns;
 use crate::deployment::{Harm, MemberName, Struck};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
-use crate::measure::rows::{RecoveryRow, TimelineRow, TrialKey};
+use crate::measure::rows::{Flag, Note, RecoveryRow, TimelineRow, TrialKey};
 use crate::measure::{Figure, OperationKind, TimelinePoint, Window, timeline};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
@@ -28,9 +28,6 @@ use view::{Before, Story, View, Write};
 
 /// The length of an interval of the timeline of a trial with a fault.
 const INTERVAL: Span = Span::from_millis(100);
-
-/// What the flag of a wait begins with that hides a recovery.
-pub const FLAG: &str = "client wait: ";
 
 /// After the last strike there is no next one.
 const NEVER: Time = Time(u64::MAX);
@@ -43,7 +40,7 @@ pub(super) struct Recovery {
     /// The timeline, with its faults.
     pub(super) timeline: Vec<TimelineRow>,
     /// Of each fault, where clients waited longer than the recovery took.
-    pub(super) flags: Vec<String>,
+    pub(super) notes: Vec<Note>,
     /// What replicas and clients said and was not kept.
     pub(super) omitted_count: u64,
 }
@@ -82,7 +79,7 @@ pub(super) fn recovery(
     }
     for struck in &outcome.struck {
         let rows = aftermath.rows(struck, &regions);
-        found.flags.extend(worst_wait(&rows).map(wait_flag));
+        found.notes.extend(worst_wait(&rows).map(wait_note));
         found.rows.extend(rows);
     }
     Some(found)
@@ -94,17 +91,17 @@ pub fn worst_wait<'a>(rows: impl IntoIterator<Item = &'a RecoveryRow>) -> Option
     rows.into_iter().filter(hides).max_by_key(|row| row.client_wait_ns)
 }
 
-fn wait_flag(row: &RecoveryRow) -> String {
+fn wait_note(row: &RecoveryRow) -> Note {
     let [wait, protocol] = [row.client_wait_ns, row.protocol_ns].map(Option::unwrap_or_default);
-    format!(
-        "{FLAG}after {} {} the clients in {} waited {} for a retry or a redirect, longer than the recovery \
-         took ({})",
+    Flag::ClientWait.note(format!(
+        "client wait: after {} {} the clients in {} waited {} for a retry or a redirect, longer than the \
+         recovery took ({})",
         row.harm,
         row.target,
         row.client_region,
         Span(wait),
         Span(protocol)
-    )
+    ))
 }
 
 /// What replicas said, by their number, in the order in which they did: the last words of one that was
@@ -207,12 +204,12 @@ impl Aftermath<'_> {
         let everybody: NodeSet = self.links.replicas().collect();
         let began_at = Time(new.led_at.0.saturating_sub(new.phase1.0));
         let reachable = struck::reachable(new.leader, self.struck, everybody, began_at, new.led_at);
-        let announced = old.filter(|_| self.quorums.is_per_ballot()).and_then(|old| {
+        let announced = old.and_then(|old| {
             let led_at = succession::led_since(&self.milestones, old, struck_at)?;
             let allies = struck::reachable(old, self.struck, everybody, led_at, led_at);
             let near = nearest_first(self.links, old).into_iter();
             let near: Vec<NodeId> = near.filter(|id| allies.contains(*id)).collect();
-            self.quorums.phase2().first_in(&near)
+            self.quorums.announced_in(&near)
         });
         phase1_span_among(self.links, self.quorums, new.leader, reachable, announced.as_slice())
     }

@@ -344,7 +344,7 @@ mod tests {
         assert!(
             above.to_string().contains("5.81ms above") && above.advice().contains("phases.csv")
         );
-        let flag = found(Kind::Unexplained, 5_810_000, nothing).flag();
+        let flag = found(Kind::Unexplained, 5_810_000, nothing).note().text;
         assert_eq!(flag, "floor: us-east-1 5.81ms above, unexplained");
         let races = LeftOut { race_lost_count: 12, retransmitted_count: 1, ..nothing };
         assert!(found(Kind::NotTheFloor, 1, races).advice().contains("races were lost"));

@@ -5,14 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::rows::{
-    HistoryRow, LatencyRow, LinkRow, MemberRow, PercentileRow, PhaseRow, RecoveryRow, TimelineRow,
-    TrialRow,
+    Flag, HistoryRow, LatencyRow, LinkRow, MemberRow, Note, PercentileRow, PhaseRow, RecoveryRow,
+    TimelineRow, TrialRow,
 };
 use crate::measure::{Latencies, Omission, OperationKind};
 use crate::time::Span;
-
-/// What the flag of a disagreement begins with.
-pub const FLAG: &str = "floor: ";
 
 /// Every row of one trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -109,9 +106,10 @@ impl Kind {
 }
 
 impl Disagreement {
-    /// It as a flag of its trial.
-    pub fn flag(&self) -> String {
-        format!("{FLAG}{} {}, {}", self.client_region, self.distance(), self.kind.name())
+    /// It as a note of its trial.
+    pub fn note(&self) -> Note {
+        let (region, distance, kind) = (&self.client_region, self.distance(), self.kind.name());
+        Flag::Floor.note(format!("floor: {region} {distance}, {kind}"))
     }
 
     /// What its name means, and where to look next.

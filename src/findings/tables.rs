@@ -12,7 +12,7 @@ use crate::deployment::MemberName;
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::trial::Trial;
 use crate::measure::rows::{
-    LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
+    Flag, LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
@@ -57,10 +57,10 @@ pub fn rows(
         recovery_rows(plan, trial, &key, outcome, &mut rows);
         rows.disagreements = residual::disagreements(plan, trial, backend, &rows);
         for found in &rows.disagreements {
-            rows.trial.flag(&found.flag());
+            rows.trial.add(&found.note());
         }
     } else {
-        rows.trial.invalidate("INVALID");
+        rows.trial.invalidate();
     }
     Ok(rows)
 }
@@ -126,7 +126,7 @@ fn trial_row(
     }
     row.logs_verdict = findings.logs_verdict().into();
     row.clients_verdict = findings.clients_verdict().into();
-    let mut flags = findings.flags.clone();
+    findings.notes.iter().for_each(|note| row.add(note));
     let achieved_per_s = row.achieved_per_s.unwrap_or_default();
     let cause = saturation::cause(point, backend);
     let reasons = saturation::reasons(outcome, row.offered_per_s, achieved_per_s, &cause);
@@ -134,20 +134,21 @@ fn trial_row(
     let is_watched = outcome.reports.values().any(|report| report.watched.is_some());
     row.saturated = (is_watched || row.offered_per_s.is_some()).then_some(!reasons.is_empty());
     if !reasons.is_empty() {
-        flags.push(format!("saturated: {}", reasons.join(", ")));
+        row.add(&Flag::Saturated.note(format!("saturated: {}", reasons.join(", "))));
     }
     if outcome.refusal().is_none() {
         let has_struck = |fault| outcome.struck.iter().any(|struck| struck.fault == fault);
-        let faults = 0..plan.variant(trial).faults.len();
+        let count = variant.faults.len();
         // Its replica was down already, nobody led, or too little was written.
-        flags.extend(faults.filter(|fault| !has_struck(*fault)).map(|fault| {
-            format!("fault {} of {} never struck", fault + 1, plan.variant(trial).faults.len())
-        }));
+        for fault in (0..count).filter(|fault| !has_struck(*fault)) {
+            let text = format!("fault {} of {count} never struck", fault + 1);
+            row.add(&Flag::NeverStruck.note(text));
+        }
     }
     let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));
-    flags.extend(behind(&executed.collect::<Vec<_>>()));
-    // The separator does not occur in a flag: it may quote the message of an error.
-    row.flags = flags.iter().map(|flag| flag.replace(';', ",")).collect::<Vec<_>>().join(";");
+    if let Some(text) = behind(&executed.collect::<Vec<_>>()) {
+        row.add(&Flag::Behind.note(text));
+    }
     row
 }
 
@@ -233,7 +234,7 @@ fn flag_unanswered(rows: &mut Rows) {
         None if ranked > 0 => format!("{ranked} operations of the window, which rank as infinite"),
         _ => return,
     };
-    rows.trial.flag(&format!("unanswered: {text}"));
+    rows.trial.add(&Flag::Unanswered.note(format!("unanswered: {text}")));
 }
 
 fn client_rows(
@@ -254,9 +255,9 @@ fn client_rows(
         let measured = measured(point, report)?;
         if let Some(Omission { blocked, p99, .. }) = measured.omission {
             let times = blocked.0 / p99.0.max(1);
-            rows.trial.flag(&format!(
+            rows.trial.add(&Flag::Omits.note(format!(
                 "omits: the closed loop of {region} had no answer for {blocked}, {times} times its usual p99"
-            ));
+            )));
         }
         for (operation, latencies) in &measured.latencies {
             let name = operation.name();
@@ -326,10 +327,11 @@ fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, 
     if !found.timeline.is_empty() {
         rows.timeline = found.timeline;
     }
-    found.flags.iter().for_each(|flag| rows.trial.flag(flag));
+    found.notes.iter().for_each(|note| rows.trial.add(note));
     if found.omitted_count > 0 {
         let count = found.omitted_count;
-        rows.trial.flag(&format!("recovery: {count} changes of leadership or of replica not kept"));
+        let text = format!("recovery: {count} changes of leadership or of replica not kept");
+        rows.trial.add(&Flag::OmittedMilestones.note(text));
     }
 }
 
@@ -481,7 +483,7 @@ mod tests {
         let plan = plan();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
         let said = "unanswered: 12 operations, 12 of them of the window, which rank as infinite";
-        assert!(rows.trial.valid && rows.trial.flags.contains(said), "{}", rows.trial.flags);
+        assert!(rows.trial.valid && rows.trial.notes.contains(said), "{}", rows.trial.notes);
         let row = &rows.latency[0];
         assert_eq!((row.count, row.unanswered_count), (1, 12));
         // Of thirteen operations twelve took for ever.
@@ -515,13 +517,14 @@ mod tests {
         };
         let found = of(&closed);
         let said = "omits: the closed loop of us-east-1 had no answer for 800.00ms";
-        assert!(found.trial.flags.contains(said), "{}", found.trial.flags);
+        assert!(found.trial.notes.contains(said), "{}", found.trial.notes);
+        assert!(found.trial.has(Flag::Omits));
         let row = &found.latency[0];
         assert!(row.latency_ns_p99 < Some(1_000_000), "{row:?}");
         assert!(row.open_loop_ns_p99 > Some(700_000_000), "{row:?}");
         // An open loop omits nothing.
         let found = of(&plan());
-        assert!(!found.trial.flags.contains("omits"), "{}", found.trial.flags);
+        assert!(!found.trial.has(Flag::Omits), "{}", found.trial.notes);
         assert_eq!((found.latency[0].blocked_ns, found.latency[0].open_loop_ns_p99), (None, None));
     }
 
@@ -541,7 +544,8 @@ mod tests {
         let (plan, mut outcome) = (plan(), outcome(0));
         outcome.struck.clear();
         let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
-        assert!(rows.trial.flags.contains("fault 1 of 1 never struck"), "{}", rows.trial.flags);
+        assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flags);
+        assert_eq!(rows.trial.notes, "fault 1 of 1 never struck");
     }
 
     #[test]
@@ -567,7 +571,7 @@ mod tests {
         let unfit = Findings { unfit: vec!["dropped".into()], ..findings() };
         for findings in [broken, unfit] {
             let rows = rows_of(&findings);
-            assert!(!rows.trial.valid && rows.trial.flags.contains("INVALID"), "{:?}", rows.trial);
+            assert!(!rows.trial.valid && rows.trial.has(Flag::Invalid), "{:?}", rows.trial);
             assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
             assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
             assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.measured.is_empty());
@@ -586,12 +590,5 @@ mod tests {
         assert_eq!(known(Backend::Live), "unverified");
         assert_eq!(known(Backend::Live), "measured");
         assert_eq!(known(Backend::Sim), "exact");
-    }
-
-    #[test]
-    fn a_flag_never_holds_what_separates_flags() {
-        let findings = Findings { flags: vec!["lost r1 (full; free some)".into()], ..findings() };
-        let flags = rows_of(&findings).trial.flags;
-        assert_eq!(flags.split(';').next(), Some("lost r1 (full, free some)"));
     }
 }

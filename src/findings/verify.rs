@@ -4,6 +4,7 @@ use super::evidence::{self, Gaps, Piece};
 use super::histories::{self, Checked};
 use crate::deployment::MemberName;
 use crate::history::{Verdict, oracle};
+use crate::measure::rows::{Flag, Note};
 use crate::runtime::storage::Tail;
 use crate::time::Span;
 use crate::trial::{Network, Outcome};
@@ -11,7 +12,7 @@ use crate::trial::{Network, Outcome};
 /// A link that is later than this in the median did not have the latency that was asked for.
 const LATE_P50_MAX: Span = Span::from_millis(1);
 
-/// How a flag begins that says what nobody can know of a trial: its results are partial.
+/// How the note of [`Flag::Incomplete`] begins.
 pub const INCOMPLETE: &str = "incomplete: ";
 
 /// What was found out about a trial.
@@ -30,8 +31,8 @@ pub struct Findings {
     pub unfit: Vec<String>,
     /// What the histories cannot show, because some of them are missing, cut off or changed.
     pub gaps: Gaps,
-    /// What else to know, as words.
-    pub flags: Vec<String>,
+    /// What else to know.
+    pub notes: Vec<Note>,
 }
 
 impl Findings {
@@ -110,20 +111,25 @@ impl Findings {
 /// Checks what came of a trial.
 pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     let mut findings = Findings { violations: outcome.violations.clone(), ..Findings::default() };
-    findings.flags.extend(outcome.broken.map(|rule| format!("broken on purpose: {rule}")));
-    findings.flags.extend(outcome.broken_disk.map(|rule| format!("broken on purpose: {rule}")));
+    let broken = outcome.broken.map(|rule| rule.to_string());
+    let broken = broken.into_iter().chain(outcome.broken_disk.map(|rule| rule.to_string()));
+    let broken =
+        broken.map(|rule| Flag::BrokenOnPurpose.note(format!("broken on purpose: {rule}")));
+    findings.notes.extend(broken);
     if let Some(refusal) = outcome.refusal() {
         // It did not run: there is nothing else to check.
         findings.unfit.push(refusal.clone());
-        findings.flags.push(refusal);
+        findings.notes.push(Flag::Refused.note(refusal));
         return findings;
     }
     let files = evidence::read(&outcome.files);
     findings.gaps = evidence::unfinished(members, outcome, &files);
     findings.add_histories(histories::check(members, &outcome.files), files);
     check_network(outcome, &mut findings);
-    findings.flags.extend(outcome.network.as_ref().and_then(Network::floored));
-    findings.flags.extend(outcome.network.as_ref().and_then(Network::noisy));
+    let network = outcome.network.as_ref();
+    let floored = network.and_then(Network::floored).map(|text| Flag::FlooredLinks.note(text));
+    let noisy = network.and_then(Network::noisy).map(|text| Flag::NoisyLinks.note(text));
+    findings.notes.extend(floored.into_iter().chain(noisy));
     for (member, recoveries) in &outcome.recoveries {
         for recovery in recoveries {
             if let Tail::Torn { segment, offset, lost_bytes } = &recovery.tail {
@@ -131,15 +137,15 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
                 let text = format!(
                     "{member} cut a torn frame of {lost_bytes} bytes at {offset} of {segment}"
                 );
-                findings.flags.push(text);
+                findings.notes.push(Flag::TornFrame.note(text));
             }
         }
     }
     for (member, reason) in &outcome.lost {
-        findings.flags.push(format!("lost {member} ({reason})"));
+        findings.notes.push(Flag::LostMember.note(format!("lost {member} ({reason})")));
     }
-    let gaps = findings.gaps.iter().map(|gap| format!("{INCOMPLETE}{gap}"));
-    findings.flags.extend(gaps);
+    let incomplete = |gap| Flag::Incomplete.note(format!("{INCOMPLETE}{gap}"));
+    findings.notes.extend(findings.gaps.iter().map(incomplete));
     findings
 }
 
@@ -149,7 +155,8 @@ fn check_network(outcome: &Outcome, findings: &mut Findings) {
         if let Some(drops) = report.kernel_drop_count.filter(|drops| *drops > 0) {
             let text = format!("{member}: the kernel dropped {drops} datagrams for want of buffer");
             if outcome.was_paused(*member) {
-                findings.flags.push(format!("{text}: it was paused"));
+                let text = format!("{text}: it was paused");
+                findings.notes.push(Flag::KernelDrops.note(text));
             } else {
                 findings.unfit.push(text);
             }
@@ -166,7 +173,8 @@ fn check_network(outcome: &Outcome, findings: &mut Findings) {
         if emulation.unknown_destination > 0 {
             // Every member has a link to each of its peers, so this was a stranger.
             let count = emulation.unknown_destination;
-            findings.flags.push(format!("{member} left {count} datagrams to strangers unsent"));
+            let text = format!("{member} left {count} datagrams to strangers unsent");
+            findings.notes.push(Flag::Strangers.note(text));
         }
         if let Some(late) = emulation.lateness_p50.filter(|late| *late > LATE_P50_MAX) {
             findings.unfit.push(format!("{member}: half of its datagrams left {late} late"));
@@ -245,7 +253,7 @@ mod tests {
         };
         for emulation in [EmulationReport::default(), asked_for] {
             let findings = Quiet::new().emulated(emulation).verify();
-            assert!(findings.is_valid() && findings.flags.is_empty(), "{findings:?}");
+            assert!(findings.is_valid() && findings.notes.is_empty(), "{findings:?}");
         }
         let findings = Quiet::new().emulated(EmulationReport::default()).verify();
         assert_eq!(findings.verdict.unwrap().operation_count, 0);
@@ -274,7 +282,7 @@ mod tests {
         let struck = Struck { fault: 0, harm, at: Time(1), ended_at: None };
         paused.outcome.struck.push(struck);
         let findings = paused.verify();
-        assert!(findings.is_valid() && findings.flags[0].contains("paused"), "{findings:?}");
+        assert!(findings.is_valid() && findings.notes[0].text.contains("paused"), "{findings:?}");
         assert!(dropped.verify().unfit[0].contains("the kernel dropped 5 datagrams"));
     }
 
@@ -302,8 +310,8 @@ mod tests {
         assert!(!findings.is_valid() && findings.violations.is_empty());
         assert!(findings.verdict.is_none() && findings.violation_count().is_none());
         assert!(findings.unfit[0].contains("r0 (a) → c0 (b) was not measured"), "{findings:?}");
-        assert_eq!(findings.flags[0], "broken on purpose: delay-twice");
-        assert_eq!(findings.flags[1..], findings.unfit);
+        assert_eq!(findings.notes[0], Flag::BrokenOnPurpose.note("broken on purpose: delay-twice"));
+        assert_eq!(findings.notes[1..], [Flag::Refused.note(&findings.unfit[0])]);
     }
 
     #[test]
@@ -311,7 +319,7 @@ mod tests {
         let emulation = EmulationReport { unknown_destination: 4, ..Default::default() };
         let findings = Quiet::new().emulated(emulation).verify();
         assert!(findings.is_valid());
-        assert!(findings.flags[0].contains("4 datagrams to strangers"), "{findings:?}");
+        assert!(findings.notes[0].text.contains("4 datagrams to strangers"), "{findings:?}");
     }
 
     #[test]
@@ -322,8 +330,11 @@ mod tests {
             Recovery { group_count: 1, has_checkpoint: false, tail, executed_below: Slot::ZERO };
         quiet.outcome.recoveries.insert(R0, vec![recovery]);
         quiet.outcome.lost.insert(C0, "killed".into());
-        let flags = quiet.verify().flags;
-        assert_eq!(flags, ["r0 cut a torn frame of 7 bytes at 96 of 1.log", "lost c0 (killed)"]);
+        let expected = [
+            Flag::TornFrame.note("r0 cut a torn frame of 7 bytes at 96 of 1.log"),
+            Flag::LostMember.note("lost c0 (killed)"),
+        ];
+        assert_eq!(quiet.verify().notes, expected);
     }
 
     #[test]
@@ -374,13 +385,13 @@ mod tests {
         let findings = verify(&acknowledged(|_| {}));
         let said = "1 of 1 acknowledged operations are in no replica's log (cut off: chosen.r0.0)";
         assert_eq!(findings.gaps.logs, [said]);
-        assert_eq!(findings.flags, [format!("{INCOMPLETE}{said}")]);
+        assert_eq!(findings.notes, [Flag::Incomplete.note(format!("{INCOMPLETE}{said}"))]);
         let words = (findings.clients_verdict(), findings.logs_verdict());
         assert_eq!(words, ("linearizable", "incomplete"));
         assert!(findings.is_valid());
         // A log that was cut with its process is no gap where another one holds what it held.
         let findings = verify(&acknowledged(|log| log.entry(&entry())));
-        assert!(findings.gaps.is_empty() && findings.flags.is_empty(), "{findings:?}");
+        assert!(findings.gaps.is_empty() && findings.notes.is_empty(), "{findings:?}");
         assert_eq!(findings.logs_verdict(), "agree");
     }
 
@@ -394,7 +405,7 @@ mod tests {
             }
             let findings = quiet.verify();
             assert_eq!(findings.gaps.logs.len(), 1, "{findings:?}");
-            assert!(findings.flags[0].starts_with("incomplete: r0 "), "{findings:?}");
+            assert!(findings.notes[0].text.starts_with("incomplete: r0 "), "{findings:?}");
             assert_eq!(findings.logs_verdict(), "incomplete");
         }
     }

@@ -191,16 +191,10 @@ fn retention(seed: u64) -> (Retention, Option<u64>) {
 fn dead(dice: &mut Dice, quorums: &QuorumSystem, weather: Weather) -> NodeSet {
     let mut dead = NodeSet::EMPTY;
     let everybody = NodeSet::all(quorums.n());
-    // A phase-2 quorum of a ballot that is down as a whole may have been the only one to vote.
-    let is_enough = |alive: NodeSet| {
-        quorums.is_phase1(alive)
-            && quorums.is_phase2(alive)
-            && !(quorums.is_per_ballot() && quorums.is_phase2(everybody.difference(alive)))
-    };
     let tries = if dice.one_in(3) { dice.between(1, 6) } else { 0 };
     for _ in 0..tries {
         let more = dead.with(member(dice, everybody));
-        if is_enough(everybody.difference(more)) {
+        if quorums.survives(more) {
             dead = more;
         }
     }

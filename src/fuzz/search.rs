@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_found_does_not_depend_on_the_number_of_threads() {
-        let one = search(0..40, Some(Rule::VotesBeforePersist));
+        let one = search(0..40, Some(Rule::SendsBeforePersist));
         let two = Search { threads: 2, ..one.clone() };
         let (one, two) = (one.run(&|_| false).unwrap(), two.run(&|_| false).unwrap());
         assert_eq!(one.tally.histories, 40);

@@ -13,7 +13,7 @@ use crate::paxos::{Election, Mode};
 use crate::protocol::{Protocol, Slot};
 use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
-use crate::sabotage::Saboteur;
+use crate::sabotage::{Rule, Saboteur};
 use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
 
@@ -75,6 +75,9 @@ impl<'a> Trial<'a> {
         let make = move |id| Encoded::new(Saboteur::new(of.config(id), of.rule));
         let mut world = World::new(deployment, &case.settings, make);
         world.set_checkpoint_records(case.checkpoint_records);
+        if let Some(defect) = case.rule.and_then(Rule::driver_defect) {
+            world.set_broken_driver(defect);
+        }
         let start = world.schedule().warmup_from;
         let trace = is_traced.then(|| Trace::new(case, start));
         let clients = deployment.links.client_regions.len();

@@ -5,6 +5,8 @@
 //! answered, which is not zero.
 //! A change here is a change of [`SCHEMA_VERSION`]; the test below holds the headers.
 
+mod flag;
+pub use flag::{Flag, Note};
 mod history;
 pub use history::HistoryRow;
 mod recovery;
@@ -16,7 +18,7 @@ use super::{Latencies, Omission, Phase, Summary, TimelinePoint};
 use crate::time::Span;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// One trial: a row of `trials.csv`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -67,13 +69,15 @@ pub struct TrialRow {
     /// The history passed, and nothing else makes the numbers unfit; without it there are none.
     pub valid: bool,
     /// No member was lost that the experiment did not crash itself, and the histories show all that the
-    /// check needs; else a flag says what is missing.
+    /// check needs; else `notes` says what is missing.
     pub complete: bool,
-    /// It did not keep up with its load, for the reason that a flag says; empty for a closed loop in virtual
+    /// It did not keep up with its load, for the reason in `notes`; empty for a closed loop in virtual
     /// time.
     pub saturated: Option<bool>,
-    /// What else to know about the trial, separated by `;`.
+    /// What else to know about the trial: the codes of [`Flag`], separated by `;`.
     pub flags: String,
+    /// The same as sentences, one for each flag and in their order, separated by `;`.
+    pub notes: String,
     /// Operations intended in the window, a second; empty for a closed loop.
     #[serde(serialize_with = "option_thousandths")]
     pub offered_per_s: Option<f64>,
@@ -409,19 +413,33 @@ pub struct TrialKey {
 }
 
 impl TrialRow {
-    /// Adds a flag; what separates flags is taken out of it.
-    pub fn flag(&mut self, flag: &str) {
+    /// Adds a flag and its sentence; what separates sentences is taken out of it: it may quote the message
+    /// of an error.
+    pub fn add(&mut self, note: &Note) {
         if !self.flags.is_empty() {
             self.flags.push(';');
+            self.notes.push(';');
         }
-        self.flags.push_str(&flag.replace(';', ","));
+        self.flags.push_str(note.flag.code());
+        self.notes.push_str(&note.text.replace(';', ","));
+    }
+
+    /// Every flag with its sentence; codes of another version are passed over.
+    pub fn remarks(&self) -> impl Iterator<Item = (Flag, &str)> {
+        let pairs = self.flags.split(';').zip(self.notes.split(';'));
+        pairs.filter_map(|(code, text)| Some((Flag::from_code(code)?, text)))
+    }
+
+    /// Whether it has this flag.
+    pub fn has(&self, flag: Flag) -> bool {
+        self.remarks().any(|(found, _)| found == flag)
     }
 
     /// Takes the numbers away: a trial whose history fails has none.
     ///
     /// What the check counted stays, because it says why.
-    pub fn invalidate(&mut self, flag: &str) {
-        self.flag(flag);
+    pub fn invalidate(&mut self) {
+        self.add(&Flag::Invalid.note("INVALID"));
         let Self { saturated, offered_per_s, achieved_per_s, cpu_us_per_op, .. } = self;
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_us_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);

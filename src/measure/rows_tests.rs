@@ -29,7 +29,7 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<TrialRow>(),
         "trial,variant,backend,network,point,protocol,n,q1,q2,send,durability,transport,arrival,clients,\
-         replicas,leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,offered_per_s,\
+         replicas,leader,repeat,seed,warmup_s,duration_s,valid,complete,saturated,flags,notes,offered_per_s,\
          achieved_per_s,issued_count,acknowledged_count,unknown_count,violation_count,\
          unverified_count,unlogged_count,logs_verdict,clients_verdict,cpu_us_per_op,cpu_utilisation,memory_peak_bytes_max,\
          link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
@@ -144,7 +144,8 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         n: 5,
         valid: true,
         saturated: Some(false),
-        flags: "late links".to_owned(),
+        flags: "noisy-links".to_owned(),
+        notes: "noisy links: 2 of 30".to_owned(),
         offered_per_s: Some(200.04),
         achieved_per_s: Some(199.123_456),
         issued_count: Some(10),
@@ -170,15 +171,30 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         ..TrialRow::default()
     };
     assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,,0.5,"), "{}", csv(&[row]));
-    row.invalidate("history");
+    row.invalidate();
     let expected = TrialRow {
         variant: "multi".to_owned(),
         n: 5,
-        flags: "late links;history".to_owned(),
+        flags: "noisy-links;invalid".to_owned(),
+        notes: "noisy links: 2 of 30;INVALID".to_owned(),
         violation_count: Some(2),
         ..TrialRow::default()
     };
     assert_eq!(row, expected);
+}
+
+#[test]
+fn a_note_never_holds_what_separates_notes() {
+    let mut row = TrialRow::default();
+    assert_eq!(row.remarks().count(), 0);
+    row.add(&Flag::LostMember.note("lost r1 (full; free some)"));
+    row.add(&Flag::Behind.note("behind in the end"));
+    assert_eq!(row.flags, "lost-member;behind");
+    assert_eq!(row.notes, "lost r1 (full, free some);behind in the end");
+    let remarks: Vec<(Flag, &str)> = row.remarks().collect();
+    assert_eq!(remarks[0], (Flag::LostMember, "lost r1 (full, free some)"));
+    assert_eq!(remarks[1], (Flag::Behind, "behind in the end"));
+    assert!(row.has(Flag::Behind) && !row.has(Flag::Saturated));
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Config {
             let among = self.nearest(phase2, allies);
             among.or_else(|| self.nearest(phase2, self.everybody()))
         };
-        self.quorums.is_per_ballot().then(|| nearest().unwrap_or_else(|| self.everybody()))
+        self.quorums.announces().then(|| nearest().unwrap_or_else(|| self.everybody()))
     }
 
     /// Everybody, where no quorum is left among `hopeful`: to be thrifty would be to wait for it.

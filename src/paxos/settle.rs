@@ -53,7 +53,7 @@ impl Replica {
 
     /// The leader of `ballot` has executed every slot below `below`, and nothing it adopted lies behind.
     pub(super) fn handle_settle(&mut self, ballot: Ballot, below: Slot, effects: &mut Effects) {
-        if self.config.quorums.is_per_ballot() {
+        if self.config.quorums.announces() {
             self.settling.asked = self.settling.asked.max(Some((ballot, below)));
             self.settle_when_level(effects);
         }

@@ -4,6 +4,7 @@
 //! Sizes are answered in closed form; listed sets by trying all 2^n sets of crashed acceptors, which
 //! is exact and needs no thought up to [`ENUMERABLE`] acceptors.
 
+use super::family::Kind;
 use super::{Family, NodeId, NodeSet, QuorumSystem};
 
 /// The most acceptors whose 2^n sets are tried: a million sets take some milliseconds.
@@ -19,7 +20,7 @@ pub const ENUMERABLE: usize = 20;
 pub fn resilience(system: &QuorumSystem) -> [Option<usize>; 2] {
     let n = system.n();
     let of = |family| family_resilience(family, n);
-    if system.is_per_ballot() {
+    if system.announces() {
         let of_one_left = system.phase2().min_size() - 1;
         return [of(system.phase1()).map(|crashes| crashes.min(of_one_left)), Some(0)];
     }
@@ -27,10 +28,10 @@ pub fn resilience(system: &QuorumSystem) -> [Option<usize>; 2] {
 }
 
 fn family_resilience(family: &Family, n: usize) -> Option<usize> {
-    match family {
-        Family::Count(size) => Some(n - size),
-        Family::Sets(_) if n > ENUMERABLE => None,
-        Family::Sets(_) => {
+    match &family.0 {
+        Kind::Count(size) => Some(n - size),
+        Kind::Sets(_) if n > ENUMERABLE => None,
+        Kind::Sets(_) => {
             let all = NodeSet::all(n);
             // The phase stops when those that are left contain no quorum: then the crashed ones hit all.
             let fatal = (0..=all.mask())
@@ -46,17 +47,17 @@ fn family_resilience(family: &Family, n: usize) -> Option<usize> {
 
 /// How many minimal quorums there are; `u128` holds every binomial of 64.
 pub fn minimal_count(family: &Family, n: usize) -> u128 {
-    match family {
-        Family::Count(size) => binomial(n, *size),
-        Family::Sets(sets) => minimal_sets(sets).len() as u128,
+    match &family.0 {
+        Kind::Count(size) => binomial(n, *size),
+        Kind::Sets(sets) => minimal_sets(sets).len() as u128,
     }
 }
 
 /// The first `limit` minimal quorums: no member can be left out of them.
 pub fn minimal_quorums(family: &Family, n: usize, limit: usize) -> Vec<NodeSet> {
-    match family {
-        Family::Count(size) => combinations(n, *size).take(limit).collect(),
-        Family::Sets(sets) => minimal_sets(sets).into_iter().take(limit).collect(),
+    match &family.0 {
+        Kind::Count(size) => combinations(n, *size).take(limit).collect(),
+        Kind::Sets(sets) => minimal_sets(sets).into_iter().take(limit).collect(),
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
 
     /// The same family with its quorums listed, so that it takes the other path.
     fn listed(family: &Family, n: usize) -> Family {
-        Family::Sets(minimal_quorums(family, n, usize::MAX))
+        Family::of_sets(minimal_quorums(family, n, usize::MAX))
     }
 
     #[test]
@@ -144,10 +145,12 @@ mod tests {
                 let system = QuorumSystem::per_ballot(n, q2).unwrap();
                 let announced = minimal_quorums(system.phase2(), n, usize::MAX);
                 let survives = |crashes: usize| {
-                    minimal_quorums(&Family::Count(crashes), n, usize::MAX).into_iter().all(|set| {
-                        let up = all.difference(set);
-                        announced.iter().all(|quorum| system.is_phase1_over(up, [*quorum]))
-                    })
+                    minimal_quorums(&Family::of_size(crashes), n, usize::MAX).into_iter().all(
+                        |set| {
+                            let up = all.difference(set);
+                            announced.iter().all(|quorum| system.is_phase1_over(up, [*quorum]))
+                        },
+                    )
                 };
                 let most = (0..=n).rev().find(|crashes| survives(*crashes));
                 assert_eq!(resilience(&system), [most, Some(0)], "{q2} of {n}");
@@ -159,7 +162,7 @@ mod tests {
     fn the_closed_form_and_the_enumeration_agree() {
         for n in 1..=7 {
             for size in 1..=n {
-                let count = Family::Count(size);
+                let count = Family::of_size(size);
                 let by_trying = family_resilience(&listed(&count, n), n);
                 assert_eq!(family_resilience(&count, n), by_trying);
                 assert_eq!(minimal_count(&count, n), minimal_count(&listed(&count, n), n));
@@ -169,25 +172,25 @@ mod tests {
 
     #[test]
     fn listed_sets_of_too_many_acceptors_are_not_tried() {
-        let sets = Family::Sets(vec![NodeSet::all(3)]);
+        let sets = Family::of_sets(vec![NodeSet::all(3)]);
         assert_eq!(family_resilience(&sets, ENUMERABLE + 1), None);
-        assert_eq!(family_resilience(&Family::Count(3), 64), Some(61));
+        assert_eq!(family_resilience(&Family::of_size(3), 64), Some(61));
     }
 
     #[test]
     fn minimal_quorums_leave_out_supersets_and_repetitions() {
         let sets = [0b0011, 0b0111, 0b1100, 0b0011].map(NodeSet::from_mask).to_vec();
         let minimal = [0b0011, 0b1100].map(NodeSet::from_mask);
-        assert_eq!(minimal_quorums(&Family::Sets(sets), 4, 10), minimal);
+        assert_eq!(minimal_quorums(&Family::of_sets(sets), 4, 10), minimal);
     }
 
     #[test]
     fn minimal_quorums_of_a_size_are_all_sets_of_that_size_once() {
         let texts: Vec<String> =
-            minimal_quorums(&Family::Count(2), 3, 10).iter().map(ToString::to_string).collect();
+            minimal_quorums(&Family::of_size(2), 3, 10).iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["{0, 1}", "{0, 2}", "{1, 2}"]);
-        assert_eq!(minimal_quorums(&Family::Count(4), 9, 1000).len(), 126);
-        assert_eq!(minimal_quorums(&Family::Count(4), 64, 5).len(), 5);
-        assert_eq!(minimal_count(&Family::Count(32), 64), 1_832_624_140_942_590_534);
+        assert_eq!(minimal_quorums(&Family::of_size(4), 9, 1000).len(), 126);
+        assert_eq!(minimal_quorums(&Family::of_size(4), 64, 5).len(), 5);
+        assert_eq!(minimal_count(&Family::of_size(32), 64), 1_832_624_140_942_590_534);
     }
 }

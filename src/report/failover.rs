@@ -14,6 +14,7 @@ use super::table::{self, table};
 use crate::experiment::trial::Trial;
 use crate::findings::{Finished, recovery};
 use crate::measure::rows::RecoveryRow;
+use crate::time::Span;
 use crate::trial::Backend;
 
 /// What the columns of the tables mean.
@@ -89,7 +90,8 @@ pub fn waits(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     }
     let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
         let worst = recovery::worst_wait(rows.iter().copied())?;
-        let [wait, protocol] = [worst.client_wait_ns?, worst.protocol_ns?].map(milliseconds);
+        let [wait, protocol] =
+            [worst.client_wait_ns?, worst.protocol_ns?].map(|ns| Span(ns).milliseconds_short());
         Some(format!(
             "{} ({}): after {} {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
              the {protocol} ms of the recovery, which it hides: lower `retry_after`",
@@ -206,20 +208,9 @@ fn spread(mut figures: Vec<(bool, u64)>) -> String {
     let middle = figures[(figures.len() - 1) / 2];
     let [min, median, max] = [*min, middle, *max].map(|(is_bound, ns)| {
         let sign = if is_bound { ">" } else { "" };
-        format!("{sign}{}", milliseconds(ns))
+        format!("{sign}{}", Span(ns).milliseconds_short())
     });
     if min == max { median } else { format!("{median} ({min}-{max})") }
-}
-
-/// In milliseconds, with as many digits as tell one figure from the next.
-fn milliseconds(ns: u64) -> String {
-    let ms = ns as f64 / 1e6;
-    match ns {
-        0 => "0".into(),
-        1..10_000_000 => format!("{ms:.2}"),
-        10_000_000..100_000_000 => format!("{ms:.1}"),
-        _ => format!("{ms:.0}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is printed on stdout: plain columns that a person reads and `awk` splits, and folded text.
 
 use comfy_table::{CellAlignment, Table};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, wrap};
 
 use crate::measure::Figure;
 use crate::time::Span;
@@ -26,22 +27,17 @@ pub fn table(header: &[&str], right: &[usize], rows: &[Vec<String>]) -> Table {
     table
 }
 
-/// Nanoseconds as milliseconds, with as many digits as tell one figure from the next.
+/// Nanoseconds as milliseconds; `-` where there are none.
 pub fn milliseconds(nanoseconds: Option<u64>) -> String {
-    match nanoseconds {
-        None => "-".into(),
-        Some(ns) if ns != 0 && ns < 10_000_000 => format!("{:.3}", ns as f64 / 1e6),
-        Some(ns) if ns < 1_000_000_000 => format!("{:.2}", ns as f64 / 1e6),
-        Some(ns) => format!("{:.0}", ns as f64 / 1e6),
-    }
+    nanoseconds.map_or_else(|| "-".into(), |ns| Span(ns).milliseconds())
 }
 
 /// A figure in milliseconds; `>` before one of which only that it is more is known.
 pub fn figure(figure: Option<Figure>) -> String {
     match figure {
         None => "-".into(),
-        Some(Figure::Known(span)) => milliseconds(Some(span.0)),
-        Some(Figure::Above(span)) => format!(">{}", milliseconds(Some(span.0))),
+        Some(Figure::Known(span)) => span.milliseconds(),
+        Some(Figure::Above(span)) => format!(">{}", span.milliseconds()),
     }
 }
 
@@ -70,22 +66,13 @@ pub fn fold(text: &str, indent: usize) -> String {
 }
 
 fn fold_to(most: usize, text: &str, indent: usize) -> String {
-    let mut folded = String::new();
-    let mut width = 0;
-    for word in text.split_whitespace() {
-        let letters = word.chars().count();
-        if width > 0 && width + 1 + letters > most {
-            folded.push('\n');
-            folded.extend(std::iter::repeat_n(' ', indent));
-            width = 0;
-        } else if width > 0 {
-            folded.push(' ');
-            width += 1;
-        }
-        folded.push_str(word);
-        width += letters;
-    }
-    folded
+    let options = Options::new(most)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    wrap(&text, options).join(&format!("\n{:indent$}", ""))
 }
 
 /// `1 variant`, `3 variants`.

@@ -25,7 +25,7 @@ pub(super) const CONFIGURATION: &str = "configuration.json";
 /// Values that are longer than this are compared, and not shown.
 const SHOWN_MAX: usize = 60;
 
-/// Everything that a trial of a run depends on, by the names of its parts.
+/// Everything that a trial of a run depends on, by the codes of its parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity {
@@ -47,18 +47,18 @@ impl Identity {
     /// That of a run of this plan in these worlds, by this program.
     pub fn of(plan: &Plan, provenance: &Provenance, worlds: &Worlds<'_>) -> Self {
         let mut parts = BTreeMap::new();
-        parts.insert("the experiment file".into(), provenance.experiment.sha256.clone());
-        parts.insert("the program".into(), program(&provenance.code));
+        parts.insert("experiment".into(), provenance.experiment.sha256.clone());
+        parts.insert("program".into(), program(&provenance.code));
         parts.extend(worlds.switches().into_iter().map(|(name, value)| (name.into(), value)));
         for (name, links) in links_by_profile(plan) {
-            parts.insert(format!("the latency profile {name}"), hashed(&links));
+            parts.insert(format!("profile.{name}"), hashed(&links));
         }
         for (key, value) in settings(plan) {
-            parts.insert(format!("the setting `{key}`"), value);
+            parts.insert(format!("setting.{key}"), value);
         }
         if worlds.backends().contains(&Backend::Sim) {
             let services: Vec<_> = plan.points.iter().map(|point| point.sim.service).collect();
-            parts.insert("what simulated work costs".into(), hashed(&json!(services)));
+            parts.insert("service".into(), hashed(&json!(services)));
         }
         Self { parts }
     }
@@ -82,12 +82,25 @@ impl Identity {
     }
 }
 
+/// The name by which a user knows a part; that of an option is its code.
+fn words(code: &str) -> String {
+    match (code, code.split_once('.')) {
+        ("experiment", _) => "the experiment file".to_owned(),
+        ("program", _) => "the program".to_owned(),
+        ("service", _) => "what simulated work costs".to_owned(),
+        (_, Some(("profile", name))) => format!("the latency profile {name}"),
+        (_, Some(("setting", key))) => format!("the setting `{key}`"),
+        _ => code.to_owned(),
+    }
+}
+
 /// A part that differs, with its values where a reader can compare them.
-fn told(name: &str, then: &str, now: &str) -> String {
+fn told(code: &str, then: &str, now: &str) -> String {
+    let name = words(code);
     let is_hash = |value: &str| value.len() == 64 && !value.contains(' ');
     let is_shown = |value: &str| value.len() <= SHOWN_MAX && !is_hash(value);
     if !is_shown(then) || !is_shown(now) {
-        return name.to_owned();
+        return name;
     }
     format!("{name} (it was {then}, and is {now})")
 }

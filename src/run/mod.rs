@@ -37,7 +37,7 @@ use crate::calibration::Calibration;
 use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Progress};
 use crate::deployment::MemberName;
-use crate::experiment::plan::Plan;
+use crate::experiment::plan::{Plan, ServiceSource};
 use crate::experiment::trial::Trial;
 use crate::findings::rows::Rows;
 use crate::findings::{Findings, Finished, histories, tables, verify};
@@ -77,6 +77,13 @@ pub enum Error {
     /// The threads of the simulator could not be started.
     #[error("cannot start the threads of the simulator: ask for fewer with --threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl Error {
+    /// Whether the user ended the run.
+    const fn is_interrupt(&self) -> bool {
+        matches!(self, Self::Trial { source, .. } if matches!(**source, cluster::Error::Interrupted))
+    }
 }
 
 /// What to run, and with what.
@@ -145,7 +152,9 @@ struct Manifest<'a> {
     trials_finished: usize,
     trials_valid: usize,
     trials_complete: usize,
-    ended: String,
+    ended: Ended,
+    /// Which trials are incomplete, or the error.
+    ended_note: Option<String>,
     ended_at: String,
     members_lost: Vec<LostMember<'a>>,
     link_scheduling: Vec<String>,
@@ -165,13 +174,28 @@ struct LostMember<'a> {
     cause: &'a str,
 }
 
-/// What simulated work cost, and who said so.
+/// How a run ended, as a code in the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ended {
+    /// Every trial ran and is complete.
+    Done,
+    /// Every trial ran, and some are not complete.
+    Incomplete,
+    /// The user ended it.
+    Interrupted,
+    /// An error ended it.
+    Failed,
+}
+
+/// What simulated work cost, and who said so: the code of a [`ServiceSource`], and its file if it has one.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct ServiceUsed<'a> {
     receive_ns: u64,
     send_ns: u64,
     sync_ns: u64,
-    source: &'a str,
+    source: &'static str,
+    source_file: Option<&'a str>,
 }
 
 type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
@@ -205,6 +229,7 @@ impl Run<'_> {
             let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
             obtained.filter(|scheduling| !scheduling.is_empty())
         }));
+        let (ended, ended_note) = how_it_ended(error.as_ref(), &finished);
         let manifest = Manifest {
             provenance: &provenance,
             table_schema_version: rows::SCHEMA_VERSION,
@@ -221,7 +246,8 @@ impl Run<'_> {
             trials_finished: finished.len(),
             trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
             trials_complete: finished.iter().filter(|ended| ended.row.complete).count(),
-            ended: ended_word(error.as_ref(), &finished),
+            ended,
+            ended_note,
             ended_at: provenance::now_utc(),
             members_lost: members_lost(&ledger),
             link_scheduling: link_scheduling.clone(),
@@ -392,16 +418,20 @@ impl Finished {
     }
 }
 
-/// How the run ended: `done` only if every trial ran and kept all its members.
-fn ended_word(error: Option<&Error>, finished: &[Finished]) -> String {
+/// How the run ended, and why unless it is done, that is if every trial ran and kept all its members.
+fn how_it_ended(error: Option<&Error>, finished: &[Finished]) -> (Ended, Option<String>) {
     if let Some(error) = error {
-        return chain(error);
+        let ended = if error.is_interrupt() { Ended::Interrupted } else { Ended::Failed };
+        return (ended, Some(chain(error)));
     }
     let incomplete = finished.iter().filter(|ended| !ended.row.complete);
     let names: Vec<String> = incomplete
         .map(|ended| format!("trial {} ({})", ended.trial.index, ended.row.variant))
         .collect();
-    if names.is_empty() { "done".into() } else { format!("incomplete: {}", names.join(", ")) }
+    if names.is_empty() {
+        return (Ended::Done, None);
+    }
+    (Ended::Incomplete, Some(names.join(", ")))
 }
 
 /// The members that were lost, in the order of the trials.
@@ -435,11 +465,13 @@ fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
     if !backends.contains(&Backend::Sim) {
         return Vec::new();
     }
-    let elsewhere = plan.service_source.as_deref().unwrap_or("nobody: it costs nothing");
     sorted(plan.points.iter().map(|point| {
         let Service { receive, send, sync } = point.sim.service;
-        let source = if point.has_service { "the experiment file" } else { elsewhere };
-        ServiceUsed { receive_ns: receive.0, send_ns: send.0, sync_ns: sync.0, source }
+        let source =
+            if point.has_service { &ServiceSource::Experiment } else { &plan.service_source };
+        let (receive_ns, send_ns, sync_ns) = (receive.0, send.0, sync.0);
+        let (source, source_file) = (source.code(), source.file());
+        ServiceUsed { receive_ns, send_ns, sync_ns, source, source_file }
     }))
 }
 

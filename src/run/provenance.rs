@@ -19,7 +19,7 @@ use crate::runtime::clock;
 use crate::time::{Span, Time};
 
 /// The version of this description; it moves when a field changes its meaning.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// The version, and the commit that the program was built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLEXPAXOS_ORIGIN"), ")");

@@ -69,7 +69,7 @@ fn a_leader_that_comes_back_after_a_second_costs_that_second_and_a_phase_1() {
     let (plan, rows) = simulated(&text, |_| {});
     assert_eq!(rows.recovery.len(), 2);
     let links = &plan.points[0].links;
-    let r_q1 = quorum_span(links, NodeId(0), &Family::Count(4)).0;
+    let r_q1 = quorum_span(links, NodeId(0), &Family::of_size(4)).0;
     for row in &rows.recovery {
         assert_eq!((row.struck_at_ns, row.ended_at_ns), (2 * SECOND, Some(3 * SECOND)));
         assert_eq!((row.harm.as_str(), row.target.as_str()), ("crash", "us-east-1"));
@@ -173,9 +173,9 @@ fn every_step_of_an_election_is_in_its_column() {
     // The old leader is down until a second after the strike, so all four others must promise.
     let links = &plan.points[0].links;
     let live = NodeSet::all(5).without(NodeId(0));
-    let floor = quorum_span_among(links, NodeId(2), &Family::Count(4), live);
+    let floor = quorum_span_among(links, NodeId(2), &Family::of_size(4), live);
     assert_eq!(row.floor_phase1_ns, floor.map(|floor| floor.0));
-    assert!(row.floor_phase1_ns > Some(quorum_span(links, NodeId(2), &Family::Count(4)).0));
+    assert!(row.floor_phase1_ns > Some(quorum_span(links, NodeId(2), &Family::of_size(4)).0));
 }
 
 #[test]

@@ -1,54 +1,38 @@
-//! The event loop of one replica: the driver of a [`Protocol`] over QUIC and a disk.
+//! The event loop of one replica: the [host](crate::driver::Host) of a driver over QUIC and a disk.
 //!
-//! One task, no channel on the way of a message: drain what has arrived, handle each, one persist
-//! for the batch, send what waited for it; what need not wait goes at once.
-//! Its single obligation to the protocol is [`Effects::durable_sends`]: they are kept back until
-//! the store says that every record before them is durable.
+//! One task, no channel on the way of a message: take in what has arrived, let the driver carry out the
+//! effects of all of it, and flush the streams.
 
+mod io;
 mod report;
 pub use report::{Offence, Recovery, Report, Status};
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::alarm::{self, Alarm};
+use super::alarm;
 use super::clock;
 use super::mesh::Attached;
 use super::net::frame;
-use super::spool::{self, Spool};
-use super::storage::{self, Disk, Options, Owner, Store, Ticket};
+use super::spool;
+use super::storage::{self, Disk, Options, Owner, Store};
 use super::stream::{Closed, Stream};
-use crate::command::{ClientId, Command};
+use crate::command::Command;
 use crate::deployment::{Durability, MemberName};
-use crate::history::ChosenWriter;
+use crate::driver::{self, Driver};
 use crate::measure::{Milestone, PhaseRecorder, Window};
 use crate::paxos;
-use crate::protocol::{Advance, Effects, Envelope, Input, Protocol, Reply, Slot};
+use crate::protocol::{Input, Protocol};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::{Span, Time};
-use crate::timers::Timers;
 use crate::workload;
-
-/// A checkpoint is written when the log behind the last one has grown by this much.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
-
-/// A replica that keeps so many executed slots makes a checkpoint after ten times as many, at the latest:
-/// nothing is forgotten without one.
-const CHECKPOINT_RETENTIONS: u64 = 10;
-
-/// A replica without a disk tells the others this often how far it has executed.
-const PROGRESS_INTERVAL: Span = Span::from_millis(100);
+use io::Io;
 
 /// Messages of a burst that are handled before the next look at the disk and the connections.
 const BURST: usize = 4096;
@@ -71,6 +55,8 @@ pub struct Settings {
     pub has_run: bool,
     /// How its disk is broken on purpose.
     pub broken_disk: Option<storage::Defect>,
+    /// How its driver is broken on purpose.
+    pub broken_driver: Option<driver::Defect>,
     /// The file that takes the log of what it executed.
     pub output: PathBuf,
     /// So many executed slots it keeps for others, if it forgets any.
@@ -120,43 +106,19 @@ pub enum Error {
     },
 }
 
-/// One replica and everything it talks to.
+/// One replica and everything it talks to, before it runs.
 #[derive(Debug)]
 pub struct ReplicaLoop<P: Protocol> {
     protocol: P,
-    settings: Settings,
-    effects: Effects<P::Message, P::Record>,
-    /// Where streams come from, once it runs.
-    attached: Option<UnboundedReceiver<Attached>>,
-    replicas: BTreeMap<NodeId, Stream>,
-    clients: BTreeMap<ClientId, Stream>,
-    /// Members that sent something impossible: they are not listened to any more.
-    banned: BTreeSet<MemberName>,
-    store: Store,
-    /// Sends that wait for a ticket, in order.
-    waiting: VecDeque<(Ticket, Vec<Envelope<P::Message>>)>,
-    /// The ticket of the last group.
-    last_ticket: Ticket,
-    /// Checkpoints on their way to the disk, and what they hold executed.
-    checkpoints: VecDeque<(Ticket, Slot)>,
-    /// The next checkpoint is made when the slots below this are executed, if not sooner.
-    next_checkpoint: Option<Slot>,
-    /// Messages to itself.
-    loopback: VecDeque<P::Message>,
-    timers: Timers,
-    alarm: Alarm,
-    next_progress: Time,
-    random: Pcg64,
-    scratch: BytesMut,
-    chosen: ChosenWriter,
-    spool: Spool,
-    status: Arc<Status>,
-    phases: PhaseRecorder,
-    /// Who is told of each milestone at once.
-    milestones: Option<UnboundedSender<Milestone>>,
-    report: Report,
-    sync_spans: Vec<Span>,
-    failure: Option<Error>,
+    io: Io,
+}
+
+/// One replica that runs.
+struct Running<P: Protocol> {
+    driver: Driver<P>,
+    io: Io,
+    /// Where streams come from.
+    attached: UnboundedReceiver<Attached>,
 }
 
 impl<P: Protocol> ReplicaLoop<P> {
@@ -188,111 +150,61 @@ impl<P: Protocol> ReplicaLoop<P> {
         for group in &recovered.groups {
             records.extend(postcard::from_bytes::<Vec<P::Record>>(group).map_err(decode)?);
         }
-        let recovery = Recovery {
-            group_count: recovered.groups.len(),
-            has_checkpoint: checkpoint.is_some(),
-            tail: recovered.tail,
-            executed_below: Slot::ZERO,
-        };
+        let (group_count, has_checkpoint) = (recovered.groups.len(), checkpoint.is_some());
         protocol.recover(checkpoint, records);
-        let first = protocol.executed_below();
-        let recovery = Recovery { executed_below: first, ..recovery };
-        let last_ticket = store.durable();
-        let replica = Self {
-            protocol,
-            effects: Effects::default(),
-            attached: None,
-            replicas: BTreeMap::new(),
-            clients: BTreeMap::new(),
-            banned: BTreeSet::new(),
-            store,
-            waiting: VecDeque::new(),
-            last_ticket,
-            checkpoints: VecDeque::new(),
-            next_checkpoint: next_checkpoint(settings.retained_slots, first),
-            loopback: VecDeque::new(),
-            timers: Timers::default(),
-            alarm: Alarm::new()?,
-            next_progress: clock::now() + PROGRESS_INTERVAL,
-            random: Pcg64::seed_from_u64(settings.seed),
-            scratch: BytesMut::new(),
-            chosen: ChosenWriter::new(id, first),
-            spool: Spool::append(&settings.output)?,
-            status,
-            phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
-            milestones: None,
-            report: Report::default(),
-            sync_spans: Vec::new(),
-            failure: None,
-            settings,
-        };
-        Ok((replica, recovery))
+        let executed_below = protocol.executed_below();
+        let recovery =
+            Recovery { group_count, has_checkpoint, tail: recovered.tail, executed_below };
+        let io = Io::new(store, settings, status, executed_below)?;
+        Ok((Self { protocol, io }, recovery))
     }
 
     /// Tells `milestones` what it says of leadership as it does: a recording dies with its process.
     #[must_use]
     pub fn telling(mut self, milestones: UnboundedSender<Milestone>) -> Self {
-        self.milestones = Some(milestones);
+        self.io.milestones = Some(milestones);
         self
     }
 
     /// Runs with the streams that come through `attached` until it is asked to finish, or cannot go
     /// on; operations that arrive in `window` are measured.
     pub async fn run(
-        mut self,
+        self,
         window: Window,
         attached: UnboundedReceiver<Attached>,
     ) -> Result<Report, Error> {
-        self.attached = Some(attached);
-        self.phases = PhaseRecorder::new(window);
-        self.give(clock::now(), Input::Start);
-        poll_fn(|cx| self.turn(cx)).await;
-        if let Some(error) = self.failure.take() {
-            return Err(error);
-        }
-        self.report.sync_count = self.store.sync_count();
-        self.report.executed_below = self.protocol.executed_below().0;
-        let streams = self.replicas.values().chain(self.clients.values());
-        self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();
-        self.report.phases = self.phases.finish();
-        self.spool.write(self.chosen.finish());
-        self.spool.finish()?;
-        Ok(self.report)
+        let Self { protocol, mut io } = self;
+        io.phases = PhaseRecorder::new(window);
+        let settings = driver::Settings {
+            id: io.settings.id,
+            has_disk: io.settings.durability == Durability::Fsync,
+            retained_slots: io.settings.retained_slots,
+            defect: io.settings.broken_driver,
+        };
+        let driver = Driver::start(clock::now(), protocol, &settings);
+        let mut running = Running { driver, io, attached };
+        poll_fn(|cx| running.turn(cx)).await;
+        running.io.finish(running.driver.protocol().executed_below())
     }
+}
 
+impl<P: Protocol> Running<P> {
     /// One wake-up: everything that can be done now is done, and then the connections go on.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.status.waker.register(cx.waker());
-        if self.status.finish.load(Ordering::Acquire) {
+        self.io.status.waker.register(cx.waker());
+        if self.io.status.finish.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
         self.obey();
         self.take_attached(cx);
         let mut is_busy = self.receive(cx);
         let now = clock::now();
-        while let Some(timer) = self.timers.pop_due(now) {
-            self.give(now, Input::Timer(timer));
-        }
-        self.tell_progress(now);
-        // In memory a group is durable at once, and may release messages to itself.
-        loop {
-            self.carry_out(now);
-            self.release(cx);
-            if self.loopback.is_empty() {
-                break;
-            }
-            is_busy = true;
-            while let Some(message) = self.loopback.pop_front() {
-                self.give(now, Input::Message { from: self.settings.id, message });
-            }
-        }
-        self.flush(cx);
-        self.arm(cx);
-        self.status.executed_below.store(self.protocol.executed_below().0, Ordering::Relaxed);
-        self.status.leadership.store(self.protocol.leadership().unwrap_or(0), Ordering::Relaxed);
-        let announced = self.protocol.announced().map_or(0, NodeSet::mask);
-        self.status.announced.store(announced, Ordering::Relaxed);
-        if self.failure.is_some() {
+        self.driver.fire_due(now);
+        is_busy |= self.driver.settle(now, &mut self.io.host(now, cx));
+        self.io.flush(cx);
+        self.io.arm(self.driver.next_due(), cx);
+        self.report_status();
+        if self.io.failure.is_some() {
             return Poll::Ready(());
         }
         if is_busy {
@@ -302,35 +214,26 @@ impl<P: Protocol> ReplicaLoop<P> {
         Poll::Pending
     }
 
+    fn report_status(&self) {
+        let (protocol, status) = (self.driver.protocol(), &self.io.status);
+        status.executed_below.store(protocol.executed_below().0, Ordering::Relaxed);
+        status.leadership.store(protocol.leadership().unwrap_or(0), Ordering::Relaxed);
+        let announced = protocol.announced().map_or(0, NodeSet::mask);
+        status.announced.store(announced, Ordering::Relaxed);
+    }
+
     /// Takes what it is told from outside.
     fn obey(&mut self) {
-        if self.status.campaign.load(Ordering::Relaxed) {
-            self.status.campaign.store(false, Ordering::Relaxed);
-            self.give(clock::now(), Input::Campaign);
+        let campaign = &self.io.status.campaign;
+        if campaign.load(Ordering::Relaxed) {
+            campaign.store(false, Ordering::Relaxed);
+            self.driver.handle(clock::now(), Input::Campaign);
         }
     }
 
-    fn give(&mut self, now: Time, input: Input<P::Message>) {
-        self.protocol.handle(now, input, &mut self.effects);
-    }
-
     fn take_attached(&mut self, cx: &mut Context<'_>) {
-        while let Some(Poll::Ready(Some(Attached { member, stream }))) =
-            self.attached.as_mut().map(|attached| attached.poll_recv(cx))
-        {
-            match MemberName::parse(&member) {
-                // Dropping the stream ends the connection.
-                Some(name) if self.banned.contains(&name) => {}
-                Some(MemberName::Replica(id)) => {
-                    let before = self.replicas.insert(id, stream);
-                    self.lose(before, Closed::Gone);
-                }
-                Some(MemberName::Client(id)) => {
-                    let before = self.clients.insert(id, stream);
-                    self.lose(before, Closed::Gone);
-                }
-                None => {}
-            }
+        while let Poll::Ready(Some(Attached { member, stream })) = self.attached.poll_recv(cx) {
+            self.io.attach(&member, stream);
         }
     }
 
@@ -339,21 +242,21 @@ impl<P: Protocol> ReplicaLoop<P> {
     /// While too much waits for the disk nothing is taken in, so that a flood waits at its sender; the
     /// disk wakes the loop when it is ready for more.
     fn receive(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.store.is_congested() {
+        let Self { driver, io, .. } = self;
+        if io.store.is_congested() {
             return false;
         }
         let mut is_busy = false;
         let now = clock::now();
         let mut lost_replicas = Vec::new();
-        for (id, stream) in &mut self.replicas {
+        for (id, stream) in &mut io.replicas {
             let member = MemberName::Replica(*id);
-            self.status.handle(Some(member));
+            io.status.handle(Some(member));
             let handled = drain(stream, cx, |message: P::Message| {
-                if let Err(reason) = self.protocol.check_message(*id, &message) {
+                if let Err(reason) = driver.protocol().check_message(*id, &message) {
                     return Err(Offence::new(member, &message, reason));
                 }
-                let input = Input::Message { from: *id, message };
-                self.protocol.handle(now, input, &mut self.effects);
+                driver.handle(now, Input::Message { from: *id, message });
                 Ok(())
             });
             match handled {
@@ -362,14 +265,14 @@ impl<P: Protocol> ReplicaLoop<P> {
             }
         }
         let mut lost_clients = Vec::new();
-        for (id, stream) in &mut self.clients {
+        for (id, stream) in &mut io.clients {
             let member = MemberName::Client(*id);
-            self.status.handle(Some(member));
+            io.status.handle(Some(member));
             let handled = drain(stream, cx, |command: Command| {
-                if let Err(reason) = self.protocol.check_command(*id, &command) {
+                if let Err(reason) = driver.protocol().check_command(*id, &command) {
                     return Err(Offence::new(member, &command, reason));
                 }
-                self.protocol.handle(now, Input::Request(command), &mut self.effects);
+                driver.handle(now, Input::Request(command));
                 Ok(())
             });
             match handled {
@@ -377,211 +280,19 @@ impl<P: Protocol> ReplicaLoop<P> {
                 Err(lost) => lost_clients.push((*id, lost)),
             }
         }
-        self.status.handle(None);
+        io.status.handle(None);
         for (id, Lost { closed, offence }) in lost_replicas {
-            let stream = self.replicas.remove(&id);
-            self.lose(stream, closed);
-            self.ban(MemberName::Replica(id), offence);
+            let stream = io.replicas.remove(&id);
+            io.lose(stream, closed);
+            io.ban(MemberName::Replica(id), offence);
         }
         for (id, Lost { closed, offence }) in lost_clients {
-            let stream = self.clients.remove(&id);
-            self.lose(stream, closed);
-            self.ban(MemberName::Client(id), offence);
+            let stream = io.clients.remove(&id);
+            io.lose(stream, closed);
+            io.ban(MemberName::Client(id), offence);
         }
         is_busy
     }
-
-    /// Keeps the evidence against a member, and listens to it no more.
-    fn ban(&mut self, member: MemberName, offence: Option<Offence>) {
-        let Some(offence) = offence else { return };
-        self.banned.insert(member);
-        self.report.offence_count += 1;
-        self.status.offend(offence);
-    }
-
-    fn lose(&mut self, stream: Option<Stream>, closed: Closed) {
-        self.report.undecodable_count += u64::from(closed == Closed::Undecodable);
-        self.report.dropped_count += stream.map_or(0, |stream| stream.dropped_count());
-    }
-
-    /// Carries out the effects so far: one group of records for all of them.
-    fn carry_out(&mut self, now: Time) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for envelope in effects.sends.drain(..) {
-            self.send(envelope);
-        }
-        if !effects.records.is_empty() {
-            match self.settings.durability {
-                Durability::Memory => {}
-                Durability::Fsync => self.persist(&effects.records),
-            }
-            effects.records.clear();
-        }
-        if !effects.durable_sends.is_empty() {
-            let envelopes = std::mem::take(&mut effects.durable_sends);
-            self.waiting.push_back((self.last_ticket, envelopes));
-        }
-        for timer in effects.timers.drain(..) {
-            let spread = match timer.spread.0 {
-                0 => 0,
-                spread => self.random.random_range(0..=spread),
-            };
-            self.timers.set(timer.id, now + timer.after + Span(spread));
-        }
-        for reply in effects.replies.drain(..) {
-            self.answer(&reply);
-        }
-        let mut is_installed = false;
-        for advance in effects.executed.drain(..) {
-            is_installed |= matches!(advance, Advance::Installed(_));
-            self.write_down(&advance);
-        }
-        if is_installed && self.settings.durability == Durability::Fsync {
-            // Nothing waits for it; but a crash before the next one would have it sent again.
-            self.checkpoint();
-        }
-        for note in effects.notes.drain(..) {
-            if let Some(milestone) = self.phases.note(now, &note)
-                && let Some(milestones) = &self.milestones
-            {
-                // Whoever listened may be gone; the recording has it too.
-                let _ = milestones.send(milestone);
-            }
-        }
-        // Handed back empty, so that its buffers are used again.
-        self.effects = effects;
-    }
-
-    fn persist(&mut self, records: &[P::Record]) {
-        match postcard::to_stdvec(records) {
-            Ok(group) => self.last_ticket = self.store.append(group),
-            Err(source) => {
-                self.fail(Error::Record { id: self.settings.id, source });
-            }
-        }
-        let executed_below = self.protocol.executed_below();
-        let is_due = self.next_checkpoint.is_some_and(|slot| executed_below >= slot);
-        if is_due || self.store.bytes_since_checkpoint() > CHECKPOINT_BYTES {
-            self.checkpoint();
-        }
-    }
-
-    fn checkpoint(&mut self) {
-        match postcard::to_stdvec(&self.protocol.checkpoint()) {
-            Ok(state) => {
-                self.last_ticket = self.store.checkpoint(state);
-                let executed_below = self.protocol.executed_below();
-                self.next_checkpoint =
-                    next_checkpoint(self.settings.retained_slots, executed_below);
-                self.checkpoints.push_back((self.last_ticket, executed_below));
-            }
-            Err(source) => {
-                self.fail(Error::Record { id: self.settings.id, source });
-            }
-        }
-    }
-
-    /// Sends what waited for records that are durable now.
-    fn release(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(durable) = self.store.poll_durable(cx) {
-            if let Err(error) = durable {
-                self.fail(error.into());
-                return;
-            }
-        }
-        let durable = self.store.durable();
-        while self.waiting.front().is_some_and(|(ticket, _)| *ticket <= durable) {
-            let Some((_, envelopes)) = self.waiting.pop_front() else { break };
-            for envelope in envelopes {
-                self.send(envelope);
-            }
-        }
-        while self.checkpoints.front().is_some_and(|(ticket, _)| *ticket <= durable) {
-            let Some((_, executed_below)) = self.checkpoints.pop_front() else { break };
-            self.give(clock::now(), Input::Checkpointed(executed_below));
-        }
-        self.store.take_sync_spans(&mut self.sync_spans);
-        let now = clock::now();
-        for span in self.sync_spans.drain(..) {
-            self.phases.persisted(now, span);
-        }
-    }
-
-    /// Without a disk, what is executed is all there is to lose: it is told now and then.
-    fn tell_progress(&mut self, now: Time) {
-        if self.settings.durability == Durability::Memory && now >= self.next_progress {
-            self.next_progress = now + PROGRESS_INTERVAL;
-            let executed_below = self.protocol.executed_below();
-            self.give(now, Input::Checkpointed(executed_below));
-        }
-    }
-
-    /// Encodes once, and puts the frame behind the others for each receiver.
-    fn send(&mut self, envelope: Envelope<P::Message>) {
-        let Envelope { to, message } = envelope;
-        let others = to.without(self.settings.id);
-        if !others.is_empty() {
-            self.scratch.clear();
-            if let Err(source) = frame::encode(&mut self.scratch, &message) {
-                self.fail(Error::Encode { id: self.settings.id, source });
-                return;
-            }
-            for id in others.iter() {
-                // Without a stream the message is lost, which the protocol is made for.
-                if let Some(stream) = self.replicas.get_mut(&id) {
-                    stream.put(&self.scratch);
-                }
-            }
-        }
-        if to.contains(self.settings.id) {
-            self.loopback.push_back(message);
-        }
-    }
-
-    fn answer(&mut self, reply: &Reply) {
-        let Some(stream) = self.clients.get_mut(&reply.request().client) else { return };
-        if let Err(source) = stream.put_message(reply) {
-            self.fail(Error::Encode { id: self.settings.id, source });
-        }
-    }
-
-    fn write_down(&mut self, advance: &Advance) {
-        self.chosen.advance(advance);
-        if let Some(block) = self.chosen.take_block() {
-            self.spool.write(block);
-        }
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) {
-        // A stream that is lost here is found and dropped by the next read from it.
-        let streams = self.replicas.values_mut().chain(self.clients.values_mut());
-        for stream in streams {
-            let _ = stream.flush(cx);
-        }
-    }
-
-    /// Sees to it that the task wakes for the next timer.
-    fn arm(&mut self, cx: &mut Context<'_>) {
-        let progress = match self.settings.durability {
-            Durability::Memory => Some(self.next_progress),
-            Durability::Fsync => None,
-        };
-        let next = self.timers.next().into_iter().chain(progress).min();
-        self.alarm.set(next);
-        if self.alarm.poll_due(cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
-    }
-
-    fn fail(&mut self, error: Error) {
-        self.failure.get_or_insert(error);
-    }
-}
-
-/// When a replica that has executed the slots below `executed_below` makes its next checkpoint.
-fn next_checkpoint(retained_slots: Option<u64>, executed_below: Slot) -> Option<Slot> {
-    let more = retained_slots?.saturating_add(1).saturating_mul(CHECKPOINT_RETENTIONS);
-    Some(Slot(executed_below.0.saturating_add(more)))
 }
 
 /// A stream that is of no more use, and what its peer did to deserve it.

@@ -54,13 +54,6 @@ pub(super) fn overstate(effects: &mut Effects, first: usize) {
     }
 }
 
-/// Votes need not wait for the disk.
-pub(super) fn hurry_votes(effects: &mut Effects) {
-    let is_vote =
-        |envelope: &mut Envelope<Message>| matches!(envelope.message, Message::Phase2b { .. });
-    effects.sends.extend(effects.durable_sends.extract_if(.., is_vote));
-}
-
 /// Promises say nothing of slots that are executed, nor that they do not.
 pub(super) fn trim_reports(effects: &mut Effects, executed_below: Slot) {
     for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {

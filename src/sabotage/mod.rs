@@ -39,7 +39,8 @@ pub struct Saboteur {
 impl Saboteur {
     /// A replica that has never run and breaks `rule`, or none.
     ///
-    /// [`Rule::DisjointQuorums`] is broken by the configuration: give it [`Rule::quorums`].
+    /// [`Rule::DisjointQuorums`] is broken by the configuration: give it [`Rule::quorums`]. Rules with a
+    /// [`Rule::driver_defect`] are broken by the driver.
     pub fn new(config: Config, rule: Option<Rule>) -> Self {
         let prefix = config.quorums.phase2().first_in(&config.nearest_first);
         let prefix = prefix.unwrap_or_else(|| config.everybody());
@@ -81,7 +82,6 @@ impl Protocol for Saboteur {
         };
         self.replica.handle(now, input, effects);
         match self.rule {
-            Some(Rule::VotesBeforePersist) => edit::hurry_votes(effects),
             Some(Rule::TrimmedSlotLostWrite) => {
                 edit::trim_reports(effects, self.replica.executed_below());
             }
@@ -107,6 +107,8 @@ impl Protocol for Saboteur {
                 | Rule::ForgetsPromise
                 | Rule::ForgetsVote
                 | Rule::ForgetsReservation
+                | Rule::SendsBeforePersist
+                | Rule::ForgetsTimers
                 | Rule::SkipsAdoption
                 | Rule::IgnoresAnnouncedQuorums
                 | Rule::NeverRenews

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::driver::Defect;
+use crate::quorum::QuorumSystem;
 
 /// A rule to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,8 +25,10 @@ pub enum Rule {
     ForgetsAnnouncedEarly,
     /// A promise counts when all its votes are reported.
     CountsPartialPromise,
-    /// A vote leaves only when it is durable.
-    VotesBeforePersist,
+    /// A message that depends on a record leaves only when the record is durable: a rule of the driver.
+    SendsBeforePersist,
+    /// A timer that is set runs out: a rule of the driver.
+    ForgetsTimers,
     /// A promise reports executed slots too.
     TrimmedSlotLostWrite,
     /// Nothing is proposed in a slot that a promise says is trimmed.
@@ -59,7 +62,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -68,7 +71,8 @@ impl Rule {
         Self::IgnoresAnnouncedQuorums,
         Self::ForgetsAnnouncedEarly,
         Self::CountsPartialPromise,
-        Self::VotesBeforePersist,
+        Self::SendsBeforePersist,
+        Self::ForgetsTimers,
         Self::TrimmedSlotLostWrite,
         Self::ReusesTrimmedSlot,
         Self::OverstatesSnapshot,
@@ -88,7 +92,8 @@ impl Rule {
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
             Self::ForgetsAnnouncedEarly => "forgets-announced-early",
             Self::CountsPartialPromise => "counts-partial-promise",
-            Self::VotesBeforePersist => "votes-before-persist",
+            Self::SendsBeforePersist => "sends-before-persist",
+            Self::ForgetsTimers => "forgets-timers",
             Self::TrimmedSlotLostWrite => "trimmed-slot-lost-write",
             Self::ReusesTrimmedSlot => "reuses-trimmed-slot",
             Self::OverstatesSnapshot => "overstates-snapshot",
@@ -133,9 +138,13 @@ impl Rule {
                 "A promise that reports its first votes only is counted as if there were no others, so \
                  a new leader takes a slot that it was not told of for an empty one."
             }
-            Self::VotesBeforePersist => {
-                "A vote leaves before it is durable: a crash in between, and a chosen value was voted \
-                 for by nobody."
+            Self::SendsBeforePersist => {
+                "The driver sends a promise or a vote before it is durable: a crash in between, and a \
+                 chosen value was voted for by nobody."
+            }
+            Self::ForgetsTimers => {
+                "The driver sets no timer: a message that is lost is never sent again, and a dead leader \
+                 is never missed."
             }
             Self::TrimmedSlotLostWrite => {
                 "An acceptor that has executed a slot reports nothing for it, so a new leader uses the \
@@ -167,8 +176,20 @@ impl Rule {
     /// What breaking it breaks.
     pub const fn breaks(self) -> Breaks {
         match self {
-            Self::FixedPrefixThriftyStall | Self::HoleInLog | Self::NeverRenews => Breaks::Progress,
+            Self::ForgetsTimers
+            | Self::FixedPrefixThriftyStall
+            | Self::HoleInLog
+            | Self::NeverRenews => Breaks::Progress,
             _ => Breaks::Safety,
+        }
+    }
+
+    /// The defect of a driver that breaks this rule; `None` if a replica breaks it.
+    pub const fn driver_defect(self) -> Option<Defect> {
+        match self {
+            Self::SendsBeforePersist => Some(Defect::SendsBeforePersist),
+            Self::ForgetsTimers => Some(Defect::ForgetsTimers),
+            _ => None,
         }
     }
 
@@ -178,30 +199,7 @@ impl Rule {
     /// A single replica has only one quorum, which meets itself.
     #[must_use]
     pub fn quorums(self, honest: &QuorumSystem) -> QuorumSystem {
-        let n = honest.n();
-        if self != Self::DisjointQuorums || n == 1 {
-            return honest.clone();
-        }
-        let all = NodeSet::all(n);
-        let last = NodeId(u8::try_from(n - 1).expect("there are at most 64 replicas"));
-        let most = all.without(last);
-        let mut phase2 = honest.phase2().clone();
-        if !phase2.contains(most) {
-            phase2 = Family::Count(most.len());
-        }
-        let phase1 = match (honest.phase1(), &phase2) {
-            (Family::Count(_), Family::Count(size)) => Family::Count(n - size),
-            (phase1, phase2) => {
-                let quorum = phase2.some_quorum_within(most).unwrap_or(most);
-                let mut sets = match phase1 {
-                    Family::Sets(sets) => sets.clone(),
-                    Family::Count(_) => Vec::new(),
-                };
-                sets.push(all.difference(quorum));
-                Family::Sets(sets)
-            }
-        };
-        QuorumSystem::new(n, phase1, phase2).expect("neither family is empty or of strangers")
+        if self == Self::DisjointQuorums { honest.split() } else { honest.clone() }
     }
 }
 

@@ -86,19 +86,6 @@ fn an_honest_one_passes_everything_through() {
 }
 
 #[test]
-fn a_vote_leaves_before_it_is_durable() {
-    let me = NodeSet::only(NodeId(0));
-    let honest = give(&mut replica(1, None), 0, phase2a(0));
-    assert_eq!(
-        (kinds(&honest.sends), kinds(&honest.durable_sends)),
-        (vec![], vec![("phase2b", me)])
-    );
-    let hasty = give(&mut replica(1, Some(Rule::VotesBeforePersist)), 0, phase2a(0));
-    assert_eq!((kinds(&hasty.sends), kinds(&hasty.durable_sends)), (vec![("phase2b", me)], vec![]));
-    assert_eq!(hasty.records, honest.records);
-}
-
-#[test]
 fn a_promise_or_a_vote_is_forgotten_at_the_restart() {
     let records = || {
         let mut acceptor = replica(1, None);

@@ -5,18 +5,15 @@
 //! It keeps values, not bytes; what it would take to encode them is no part of virtual time.
 
 use crate::deployment::{Durability, Unsynced};
-use crate::protocol::Slot;
+use crate::driver::Ticket;
 use crate::time::{Span, Time};
-
-/// How many things were given to the disk: what waits for them all names this count.
-pub(super) type Ticket = u64;
 
 /// Something given to the disk.
 #[derive(Debug)]
 enum Item<R, C> {
     Record(R),
-    /// It takes the place of all that was given before it. The slots below are executed in it.
-    Checkpoint(Option<Box<C>>, Slot),
+    /// It takes the place of all that was given before it.
+    Checkpoint(Option<Box<C>>),
 }
 
 /// The disk of one replica.
@@ -29,8 +26,9 @@ pub(super) struct Disk<R, C> {
     records: Vec<R>,
     /// Given and not durable, the oldest first; nothing while it is write-only, but for checkpoints.
     pending: Vec<Item<R, C>>,
-    given: Ticket,
-    durable: Ticket,
+    /// How many things were given to the disk, and how many of them are durable.
+    given: u64,
+    durable: u64,
     /// The sync under way, if there is one.
     sync: Option<Sync>,
     since_checkpoint: u64,
@@ -42,7 +40,7 @@ pub(super) struct Disk<R, C> {
 struct Sync {
     began_at: Time,
     /// It covers what was given before.
-    covers: Ticket,
+    covers: u64,
     /// How much of `pending` that is.
     item_count: usize,
 }
@@ -98,12 +96,12 @@ impl<R: Clone, C: Clone> Disk<R, C> {
         }
     }
 
-    /// Takes a checkpoint in which all slots below `executed_below` are executed.
-    pub(super) fn give_checkpoint(&mut self, executed_below: Slot, checkpoint: impl FnOnce() -> C) {
+    /// Takes a checkpoint.
+    pub(super) fn give_checkpoint(&mut self, checkpoint: impl FnOnce() -> C) {
         self.given += 1;
         self.since_checkpoint = 0;
         let checkpoint = (!self.is_write_only).then(|| Box::new(checkpoint()));
-        self.pending.push(Item::Checkpoint(checkpoint, executed_below));
+        self.pending.push(Item::Checkpoint(checkpoint));
     }
 
     /// Records given since the last checkpoint.
@@ -113,12 +111,12 @@ impl<R: Clone, C: Clone> Disk<R, C> {
 
     /// What waits for all that was given so far waits for this.
     pub(super) const fn given(&self) -> Ticket {
-        self.given
+        Ticket(self.given)
     }
 
     /// What waits for this, or less, need not wait any more.
     pub(super) const fn durable(&self) -> Ticket {
-        self.durable
+        Ticket(self.durable)
     }
 
     /// Begins a sync, unless one is under way or there is nothing to do; whether it did.
@@ -131,32 +129,28 @@ impl<R: Clone, C: Clone> Disk<R, C> {
         true
     }
 
-    /// The sync is over: how long it took. The last checkpoint among what is durable now, if there is
-    /// one, has executed the slots below the second.
-    pub(super) fn finish(&mut self, now: Time) -> (Span, Option<Slot>) {
+    /// The sync is over: how long it took.
+    pub(super) fn finish(&mut self, now: Time) -> Span {
         let Some(Sync { began_at, covers, item_count }) = self.sync.take() else {
-            return (Span::ZERO, None);
+            return Span::ZERO;
         };
         self.durable = covers;
         self.sync_count += 1;
-        let checkpointed = self.keep(item_count);
-        (now.since(began_at), checkpointed)
+        self.keep(item_count);
+        now.since(began_at)
     }
 
     /// The oldest of what is pending is on the disk.
-    fn keep(&mut self, item_count: usize) -> Option<Slot> {
-        let mut checkpointed = None;
+    fn keep(&mut self, item_count: usize) {
         for item in self.pending.drain(..item_count) {
             match item {
                 Item::Record(record) => self.records.push(record),
-                Item::Checkpoint(checkpoint, executed_below) => {
+                Item::Checkpoint(checkpoint) => {
                     self.records.clear();
                     self.checkpoint = checkpoint;
-                    checkpointed = Some(executed_below);
                 }
             }
         }
-        checkpointed
     }
 
     /// The replica crashes.

@@ -32,22 +32,19 @@ pub(super) enum Kind {
     Processor,
     /// The disk of a replica has finished a sync.
     Disk,
-    /// A replica without a disk tells how far it is.
-    Progress,
     /// A client wants to issue or to ask again.
     Client,
     /// Something planned for the world: faults, and their end.
     Agenda,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 8] = [
     Kind::Link,
     Kind::Request,
     Kind::Reply,
     Kind::Timer,
     Kind::Processor,
     Kind::Disk,
-    Kind::Progress,
     Kind::Client,
     Kind::Agenda,
 ];

@@ -21,6 +21,7 @@ use super::settings::Settings;
 use crate::client::Schedule;
 use crate::command::ClientId;
 use crate::deployment::{Deployment, Harm, MemberName};
+use crate::driver::Defect;
 use crate::protocol::{Input, Protocol};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
@@ -75,6 +76,8 @@ impl<P: Protocol> World<P> {
             seed: deployment.seed,
             window: schedule.window(),
             checkpoint_records: CHECKPOINT_RECORDS,
+            retained_slots: deployment.retention.slots,
+            broken_driver: None,
         };
         let mut world = Self {
             observe: None,
@@ -162,6 +165,11 @@ impl<P: Protocol> World<P> {
     /// Replicas make a checkpoint after so many records.
     pub fn set_checkpoint_records(&mut self, records: u64) {
         self.nodes.iter_mut().for_each(|node| node.set_checkpoint_records(records));
+    }
+
+    /// From now on the drivers of replicas that start are broken on purpose.
+    pub fn set_broken_driver(&mut self, defect: Defect) {
+        self.nodes.iter_mut().for_each(|node| node.set_broken_driver(defect));
     }
 
     /// No replica is ever started again, so nothing that is given to a disk is kept; all else is as if it
@@ -338,7 +346,7 @@ impl<P: Protocol> World<P> {
             Kind::Link => self.deliver(index, event),
             Kind::Request => self.deliver_requests(index, event),
             Kind::Reply => self.deliver_replies(index, event),
-            Kind::Timer | Kind::Processor | Kind::Disk | Kind::Progress => {
+            Kind::Timer | Kind::Processor | Kind::Disk => {
                 self.fabric.queue.pop();
                 if self.nodes[index].wake(event, &mut self.fabric) {
                     self.mark(index);

@@ -1,11 +1,11 @@
 //! The profiles that ship with flexpaxos; `data/SOURCES.md` says where the measured ones come from.
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::error::Error;
 use super::matrix::{MAX_MS, Matrix};
 use super::profile::{Profile, Table};
-use crate::nearest::resembling;
 
 /// A measured profile.
 struct Entry {

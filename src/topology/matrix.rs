@@ -18,12 +18,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::error::{Error, RowProblem};
 use super::fields::{Record, records, written};
 use super::region::check_name;
-use crate::nearest::resembling;
 
 /// The median's place in a distribution.
 const MEDIAN: f64 = 0.5;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::resembling;
 use crate::time::Span;
 
 use super::built_in;
@@ -13,7 +14,6 @@ use super::error::{Error, UnknownRegion};
 use super::fit::Fit;
 use super::matrix::Matrix;
 use super::pair::Pair;
-use crate::nearest::resembling;
 
 /// Round trips between regions, with their source.
 ///

@@ -196,9 +196,9 @@ impl Link {
         };
         format!(
             "{link} took {} ms at {which} where {} was asked (tolerance {} ms)",
-            milliseconds(measured),
-            milliseconds(asked),
-            milliseconds(self.tolerance)
+            measured.milliseconds(),
+            asked.milliseconds(),
+            self.tolerance.milliseconds()
         )
     }
 }
@@ -278,7 +278,7 @@ impl Network {
             floored.len(),
             worst.from,
             worst.to,
-            milliseconds(most(&worst))
+            most(&worst).milliseconds()
         ))
     }
 }
@@ -291,12 +291,6 @@ fn is_good(links: &[Link]) -> bool {
 /// The share of a train that this count is.
 fn share(count: u32, heard: &Heard) -> f64 {
     f64::from(count) / f64::from(heard.train_count.max(1))
-}
-
-/// Milliseconds with what a reader needs of them.
-fn milliseconds(span: Span) -> String {
-    let millis = span.as_millis_f64();
-    if millis < 10.0 { format!("{millis:.3}") } else { format!("{millis:.2}") }
 }
 
 #[cfg(test)]

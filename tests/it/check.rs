@@ -44,7 +44,7 @@ const PINNED: [Pinned; 20] = [
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
     pinned("election", [5_606, 20_810, 19], (10, 1_084)),
     pinned("per-ballot", [87_967, 555_372, 29], (10, 4_994)),
-    pinned("snapshot", [108_776, 562_194, 22], (8, 1_324)),
+    pinned("snapshot", [211_792, 1_288_930, 23], (8, 1_326)),
     pinned("partial-promise", [2_335, 6_099, 20], (20, 2_335)),
     pinned("refused", [847, 2_455, 14], (14, 847)),
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
@@ -173,7 +173,8 @@ fn a_skipped_adoption_is_found_out() {
     assert!(text.ends_with(
         "r0 keeps vote slot 0 at (2.r1): y=1\n        \
          VIOLATED chosen-stays-chosen: slot 0 was chosen with x=1, and now at (2.r1) with y=1\n        \
-         r0 sends r1  phase2b (2.r1) slot 0"
+         r0 sends r1  phase2b (2.r1) slot 0\n        \
+         r0 loses a race"
     ), "{text}");
 }
 
@@ -209,6 +210,12 @@ fn a_ballot_that_is_used_twice_is_found_out() {
 }
 
 #[test]
+fn a_driver_that_forgets_its_timers_is_found_out() {
+    check_found("thrifty", Rule::ForgetsTimers, Claim::Progress, 1);
+    check_found("lossy", Rule::ForgetsTimers, Claim::Progress, 3);
+}
+
+#[test]
 fn a_leader_that_never_renews_is_found_out() {
     let outcome = check_found("refused", Rule::NeverRenews, Claim::Progress, 2);
     let (_, found) = outcome.violation().unwrap();
@@ -235,7 +242,7 @@ fn a_forgotten_vote_is_found_out() {
 
 #[test]
 fn a_vote_before_its_persist_is_found_out() {
-    check_found("acceptor-crash", Rule::VotesBeforePersist, Claim::PromisesKept, 4);
+    check_found("acceptor-crash", Rule::SendsBeforePersist, Claim::PromisesKept, 4);
 }
 
 #[test]
@@ -270,7 +277,7 @@ fn what_was_forgotten_costs_a_chosen_value() {
     let chosen = Claim::ChosenStays;
     check_found_by("two-writes-crash", Rule::ForgetsPromise, chosen, 10);
     check_found_by("two-writes-crash", Rule::ForgetsVote, chosen, 9);
-    check_found_by("two-writes-crash", Rule::VotesBeforePersist, chosen, 9);
+    check_found_by("two-writes-crash", Rule::SendsBeforePersist, chosen, 9);
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn a_leader_that_counts_a_promise_in_part_is_caught() {
 }
 
 #[test]
-fn a_vote_that_does_not_wait_for_the_disk_is_caught() {
-    check_control(Rule::VotesBeforePersist, Property::PromisesNeverFall);
+fn a_driver_that_does_not_wait_for_the_disk_is_caught() {
+    check_control(Rule::SendsBeforePersist, Property::PromisesNeverFall);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
 #[test]
 fn a_leader_that_takes_a_trimmed_slot_for_an_empty_one_is_caught() {
     // It shows seldom: somebody must be told to lead between the checkpoints of two others.
-    check_control_in(673..680, Rule::ReusesTrimmedSlot, Property::ChosenStaysChosen);
+    check_control_in(2964..2965, Rule::ReusesTrimmedSlot, Property::ChosenStaysChosen);
 }
 
 #[test]
@@ -123,6 +123,11 @@ fn a_state_that_holds_less_than_it_says_is_caught() {
 #[test]
 fn a_contacted_subset_that_is_fixed_stalls() {
     check_control(Rule::FixedPrefixThriftyStall, Property::Progress);
+}
+
+#[test]
+fn a_driver_that_forgets_its_timers_stalls() {
+    check_control(Rule::ForgetsTimers, Property::Progress);
 }
 
 #[test]

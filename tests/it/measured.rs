@@ -200,7 +200,7 @@ fn a_recovery_is_told_from_the_wait_of_the_clients() {
     assert!(long > 1_500_000_000 && short < 500_000_000, "{long} {short}");
     patient.line(&["CLIENT WAIT: majority (sim): after crash r0", "lower `retry_after`"]);
     let trials: Vec<TrialRow> = patient.rows("trials.csv");
-    assert!(trials[0].flags.contains("client wait: after crash r0"), "{}", trials[0].flags);
+    assert!(trials[0].notes.contains("client wait: after crash r0"), "{}", trials[0].notes);
     assert!(!impatient.stdout.contains("CLIENT WAIT"), "{}", impatient.stdout);
 }
 

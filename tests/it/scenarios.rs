@@ -44,7 +44,7 @@ impl Ran {
     /// Every trial is valid and whole, and everything was answered.
     fn assert_answered(&self) {
         for row in &self.trials {
-            let trial = format!("{} {}: {}", row.backend, row.variant, row.flags);
+            let trial = format!("{} {}: {}", row.backend, row.variant, row.notes);
             assert!(row.valid && row.complete, "{trial}");
             assert_eq!(row.unknown_count, Some(0), "{trial}");
             assert!(row.issued_count > Some(100), "{trial}");

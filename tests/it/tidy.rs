@@ -32,13 +32,24 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["tokio", "quinn", "rustls", "rcgen"], &["runtime/", "cluster/", "calibration/", "main.rs"]),
     (&["tokio_rustls", "tun_rs"], &["runtime/net/"]),
     (&["nix", "thread_priority"], &["runtime/", "cluster/"]),
-    (&["miette"], &["experiment/file.rs", "experiment/file/", "cli/", "main.rs"]),
+    (
+        &["miette"],
+        &[
+            "experiment/file.rs",
+            "experiment/file/",
+            "experiment/plan/error.rs",
+            "experiment/sweep/error.rs",
+            "cli/",
+            "main.rs",
+        ],
+    ),
     (&["clap", "clap_complete", "clap_mangen"], &["cli/", "main.rs"]),
     (&["indicatif"], &["cli/"]),
     (&["comfy_table"], &["cli/", "report/"]),
     (&["hdrhistogram"], &["measure/"]),
     (&["csv"], &["measure/", "topology/", "cli/"]),
     (&["stateright"], &["check/"]),
+    (&["strsim"], &["nearest.rs"]),
 ];
 
 /// What the core promises not to know.

@@ -100,12 +100,10 @@ impl<'a> Outlook<'a> {
     /// This replica leads now.
     fn install(&mut self, leader: NodeId) {
         (self.leader, self.last) = (Some(leader), leader);
-        if self.variant.quorums.is_per_ballot() {
-            let heard = self.heard_by(leader);
-            let near = topology::nearest_first(&self.point.links, leader);
-            let allies: Vec<NodeId> = near.into_iter().filter(|id| heard.contains(*id)).collect();
-            self.announced = self.variant.quorums.phase2().first_in(&allies);
-        }
+        let heard = self.heard_by(leader);
+        let near = topology::nearest_first(&self.point.links, leader);
+        let allies: Vec<NodeId> = near.into_iter().filter(|id| heard.contains(*id)).collect();
+        self.announced = self.variant.quorums.announced_in(&allies);
     }
 
     /// The faults that strike at a time of their own.
@@ -408,12 +406,9 @@ fn is_crash(active: &Active, id: NodeId) -> bool {
     matches!(active.harm, Harm::Crash { replica, .. } if replica == id)
 }
 
-/// ` of 5`, where all quorums have one size.
+/// ` of 5`, where every set of that size is a quorum.
 fn of_size(family: &Family) -> String {
-    match family {
-        Family::Count(size) => format!(" of {size}"),
-        Family::Sets(_) => String::new(),
-    }
+    family.threshold().map_or_else(String::new, |size| format!(" of {size}"))
 }
 
 fn text(span: Span) -> String {

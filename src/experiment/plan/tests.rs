@@ -1255,13 +1255,13 @@ fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
     let service = Service { receive: Span(3), send: Span(2), sync: Span(1) };
     let mut silent = plan(&source(GOOD));
     assert!(silent.wants_service());
-    silent.use_service(service, "machine.json");
+    silent.use_service(service, ServiceSource::CalibrationFile("machine.json".into()));
     assert_eq!(silent.points[0].sim.service, service);
-    assert_eq!(silent.service_source.as_deref(), Some("machine.json"));
+    assert_eq!(silent.service_source.file(), Some("machine.json"));
 
     let mut own = plan(&source(&(GOOD.to_owned() + "[service]\nsync = \"1ms\"\n")));
     assert!(!own.wants_service());
-    own.use_service(service, "machine.json");
+    own.use_service(service, ServiceSource::CalibrationFile("machine.json".into()));
     assert_eq!(own.points[0].sim.service.sync, Span::from_millis(1));
     assert_eq!(own.points[0].sim.service.receive, Span::ZERO);
 }

@@ -63,7 +63,7 @@ fn variant(
         }
     };
     let is_elected = file_election == ElectionMode::Timeout && mode != Mode::Classic;
-    if quorums.is_per_ballot() && !is_elected {
+    if quorums.announces() && !is_elected {
         return Err(Refused { at: typed.quorums.span(), error: Error::NeverAnnouncedAgain });
     }
     let send = match typed.send {

@@ -158,7 +158,7 @@ impl Health {
 impl Replica {
     /// Whether this proposer asks particular acceptors for their votes, so that it matters who votes.
     pub(super) fn judges_health(&self) -> bool {
-        self.config.send == SendPolicy::Quorum || self.config.quorums.is_per_ballot()
+        self.config.send == SendPolicy::Quorum || self.config.quorums.announces()
     }
 
     /// Acceptors that may be expected to vote at the ballot that it leads with, or campaigns for.

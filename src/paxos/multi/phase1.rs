@@ -105,10 +105,10 @@ impl Replica {
             heard_at: now,
         });
         // Where quorums are announced, the nearest phase-1 quorum need not meet those of lower ballots.
-        let is_per_ballot = self.config.quorums.is_per_ballot();
+        let announces = self.config.quorums.announces();
         let contacts = if was_refused {
             self.config.everybody()
-        } else if is_per_ballot && self.config.send == SendPolicy::Quorum {
+        } else if announces && self.config.send == SendPolicy::Quorum {
             allies
         } else {
             self.config.phase1_contacts(allies)

@@ -58,7 +58,7 @@ impl Replica {
         let is_another = !self.refused_by().is_empty() || best != self.own_quorum();
         match best {
             Some(best) => best.is_subset(granted) && is_another,
-            None => !self.config.quorums.is_per_ballot(),
+            None => !self.config.quorums.announces(),
         }
     }
 

@@ -7,14 +7,16 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::command::{Operation, RequestId};
+use crate::command::{ClientId, Operation, RequestId};
 use crate::paxos::{
     Ballot, Config, Election, Message, Mode, Replica, Retention, Scope, SendPolicy, Timing, Value,
 };
+use crate::protocol::Slot;
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::net::{Authority, Endpoint, Layout, Transport, bind};
 use crate::runtime::storage::{Action, Defect, Failure, Operation as Call, Rule};
+use crate::time::{Span, Time};
 
 /// Replica 0 of three, which does not campaign, and nobody else.
 struct Rig {
@@ -30,6 +32,10 @@ struct Rig {
 
 impl Rig {
     fn new(broken_disk: Option<Defect>) -> Self {
+        Self::broken(broken_disk, None)
+    }
+
+    fn broken(broken_disk: Option<Defect>, broken_driver: Option<driver::Defect>) -> Self {
         let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
         let server = endpoint(&authority, "r0");
         let (sender, attached) = unbounded_channel();
@@ -53,6 +59,7 @@ impl Rig {
             deployment: 7,
             has_run: false,
             broken_disk,
+            broken_driver,
             retained_slots: None,
             output: folder.path().join("written"),
             seed: 1,
@@ -211,4 +218,49 @@ async fn after_a_failed_sync_no_vote_leaves_and_the_replica_stops_with_the_path_
     };
     assert!(path.ends_with("acceptor/0000000000000001.log"), "{}", path.display());
     assert!(error.to_string().contains("cannot sync"), "{error}");
+}
+
+/// Whether a promise leaves while the sync of its record takes an hour: a second is long enough to see none.
+async fn tells_what_is_not_durable(broken_driver: Option<driver::Defect>) -> bool {
+    let mut rig = Rig::broken(None, broken_driver);
+    rig.status.set_slow(Span::from_millis(3_600_000));
+    let (mut candidate, _) = rig.dial("r1").await;
+    say(&mut candidate, &phase1a(5, 1)).await;
+    let told = answer(&mut candidate);
+    if broken_driver.is_some() {
+        return told.await.is_ok();
+    }
+    tokio::time::timeout(std::time::Duration::from_secs(1), told).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_live_driver_that_sends_before_it_persists_is_caught() {
+    assert!(!tells_what_is_not_durable(None).await);
+    assert!(tells_what_is_not_durable(Some(driver::Defect::SendsBeforePersist)).await);
+}
+
+/// Without timers the replica never asks again for what it missed.
+#[tokio::test]
+async fn a_live_driver_that_forgets_timers_never_asks_again() {
+    let (honest, broken) = (Rig::new(None), Rig::broken(None, Some(driver::Defect::ForgetsTimers)));
+    let asked_again = |rig: Rig| async move {
+        let mut rig = rig;
+        let (mut leader, _) = rig.dial("r1").await;
+        let ballot = Ballot { round: 5, proposer: NodeId(1) };
+        say(&mut leader, &phase1a(5, 1)).await;
+        say(&mut leader, &Message::Chosen { ballot, first: Slot(0), below: Slot(1) }).await;
+        let mut questions = 0;
+        let listen = async {
+            while questions < 2 {
+                match hear(&mut leader).await {
+                    Ok(Message::Learn { .. }) => questions += 1,
+                    Ok(_) => {}
+                    Err(closed) => panic!("{closed:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(3), listen).await.is_ok()
+    };
+    assert!(asked_again(honest).await);
+    assert!(!asked_again(broken).await);
 }

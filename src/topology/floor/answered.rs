@@ -4,8 +4,8 @@
 //! set and Π (1 − p) over the others: for counts the Poisson-binomial tail, for explicit sets a sum over
 //! masks.
 //! It is not summed set by set but one replica after the other: having answered or not leaves a smaller
-//! question about the rest, and equal questions are asked once, which makes a decision diagram (Bryant
-//! 1986).
+//! question about the rest ([`Question`]), and equal questions are asked once, which makes a decision
+//! diagram (Bryant 1986).
 //! For `k` of `n` that has at most `n · k` vertices; for explicit sets at most 2^n, and few where they are
 //! few.
 //!
@@ -14,7 +14,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::quorum::{Family, NodeId, NodeSet};
+use crate::quorum::analysis::minimal_quorums;
+use crate::quorum::{Family, NodeId, NodeSet, Question};
 
 /// The most vertices of a diagram: it is walked for every point of a distribution.
 const VERTICES_MAX: usize = 1 << 15;
@@ -52,19 +53,13 @@ impl Answered {
         let leaf = Vertex { node: 0, yes: NEVER, no: NEVER };
         let mut builder =
             Builder { n, vertices_max, vertices: vec![leaf; 2], known: BTreeMap::new() };
-        let rest = match family {
-            Family::Count(size) => Rest::Count(*size),
-            Family::Sets(sets) => Rest::sets(sets.iter().copied()),
-        };
-        match (builder.vertex(0, rest), family) {
-            (Some(root), _) => {
-                // The root may be a leaf, or older than what was built last.
-                builder.vertices.truncate(root + 1);
-                Self::Exactly(builder.vertices)
-            }
-            (None, Family::Sets(sets)) => Self::AtMost(sets.clone()),
-            (None, Family::Count(_)) => unreachable!("64 replicas have 4096 vertices"),
+        if let Some(root) = builder.vertex(0, Question::new(family)) {
+            // The root may be a leaf, or older than what was built last.
+            builder.vertices.truncate(root + 1);
+            return Self::Exactly(builder.vertices);
         }
+        // Only listed sets come here: of a count, 64 replicas have 4096 vertices.
+        Self::AtMost(minimal_quorums(family, n, usize::MAX))
     }
 
     /// The probability, when each replica has answered with the probability of its place.
@@ -143,64 +138,18 @@ impl Pairs<'_> {
     }
 }
 
-/// What is still asked of the replicas that come.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rest {
-    /// So many of them.
-    Count(usize),
-    /// All of one of these sets: minimal and in order, so that equal questions are equal.
-    Sets(Vec<NodeSet>),
-}
-
-impl Rest {
-    fn sets(sets: impl Iterator<Item = NodeSet>) -> Self {
-        let mut sets: Vec<NodeSet> = sets.collect();
-        sets.sort_unstable_by_key(|set| (set.len(), *set));
-        sets.dedup();
-        let mut minimal: Vec<NodeSet> = Vec::new();
-        for set in sets {
-            if !minimal.iter().any(|smaller| smaller.is_subset(set)) {
-                minimal.push(set);
-            }
-        }
-        Self::Sets(minimal)
-    }
-
-    /// What is left when this replica has answered.
-    fn with(&self, node: NodeId) -> Self {
-        match self {
-            Self::Count(size) => Self::Count(size - 1),
-            Self::Sets(sets) => Self::sets(sets.iter().map(|set| set.without(node))),
-        }
-    }
-
-    /// What is left when it has not.
-    fn without(&self, node: NodeId) -> Self {
-        match self {
-            Self::Count(size) => Self::Count(*size),
-            Self::Sets(sets) => {
-                Self::Sets(sets.iter().copied().filter(|set| !set.contains(node)).collect())
-            }
-        }
-    }
-}
-
 struct Builder {
     n: usize,
     vertices_max: usize,
     vertices: Vec<Vertex>,
-    known: BTreeMap<(usize, Rest), usize>,
+    known: BTreeMap<(usize, Question), usize>,
 }
 
 impl Builder {
     /// The vertex that asks `rest` of the replicas from `node` on; `None` if the diagram grows too large.
-    fn vertex(&mut self, node: usize, rest: Rest) -> Option<usize> {
-        match &rest {
-            Rest::Count(0) => return Some(ALWAYS),
-            Rest::Count(size) if *size > self.n - node => return Some(NEVER),
-            Rest::Sets(sets) if sets.is_empty() => return Some(NEVER),
-            Rest::Sets(sets) if sets[0].is_empty() => return Some(ALWAYS),
-            _ => {}
+    fn vertex(&mut self, node: usize, rest: Question) -> Option<usize> {
+        if let Some(is_there) = rest.answer(self.n - node) {
+            return Some(if is_there { ALWAYS } else { NEVER });
         }
         let key = (node, rest);
         if let Some(vertex) = self.known.get(&key) {
@@ -250,7 +199,7 @@ mod tests {
     #[test]
     fn counts_are_the_sum_over_all_masks() {
         for n in 1..=7 {
-            (1..=n).for_each(|size| assert_exact(n, &Family::Count(size)));
+            (1..=n).for_each(|size| assert_exact(n, &Family::of_size(size)));
         }
     }
 
@@ -259,13 +208,13 @@ mod tests {
         for one in 1..32 {
             for other in (1..32).step_by(3) {
                 let sets = [one, other, 0b10110].map(NodeSet::from_mask).to_vec();
-                assert_exact(5, &Family::Sets(sets));
+                assert_exact(5, &Family::of_sets(sets));
             }
         }
         // The rows of two by three, and one of each column.
-        assert_exact(6, &Family::Sets([0b111, 0b111_000].map(NodeSet::from_mask).to_vec()));
+        assert_exact(6, &Family::of_sets([0b111, 0b111_000].map(NodeSet::from_mask).to_vec()));
         let columns = (0..9).map(|pick| NodeSet::from_mask(1 << (pick % 3) | 8 << (pick / 3)));
-        assert_exact(6, &Family::Sets(columns.collect()));
+        assert_exact(6, &Family::of_sets(columns.collect()));
     }
 
     /// The definition: the sum over all pairs of masks that hold a quorum of each.
@@ -276,8 +225,8 @@ mod tests {
             .zip([0.7, 0.6, 0.1, 0.3, 1.0])
             .map(|(p, q): (f64, f64)| [p, q, p * q + 0.8 * (p.min(q) - p * q)])
             .collect();
-        let sets = Family::Sets([0b00011, 0b10100, 0b01110].map(NodeSet::from_mask).to_vec());
-        let families = [Family::Count(2), Family::Count(4), sets];
+        let sets = Family::of_sets([0b00011, 0b10100, 0b01110].map(NodeSet::from_mask).to_vec());
+        let families = [Family::of_size(2), Family::of_size(4), sets];
         for (one, other) in families.iter().flat_map(|one| families.iter().map(move |it| (one, it)))
         {
             let found = Answered::new(5, one).both(&Answered::new(5, other), &joint).unwrap();
@@ -303,13 +252,13 @@ mod tests {
 
     #[test]
     fn a_family_that_needs_nobody_has_its_quorum() {
-        assert_exact(3, &Family::Sets(vec![NodeSet::EMPTY]));
-        assert_exact(7, &Family::Sets(vec![NodeSet::from_mask(1 << 6)]));
+        assert_exact(3, &Family::of_sets(vec![NodeSet::EMPTY]));
+        assert_exact(7, &Family::of_sets(vec![NodeSet::from_mask(1 << 6)]));
     }
 
     #[test]
     fn the_diagram_of_a_count_is_small_for_any_number_of_replicas() {
-        let Answered::Exactly(vertices) = Answered::new(64, &Family::Count(33)) else {
+        let Answered::Exactly(vertices) = Answered::new(64, &Family::of_size(33)) else {
             panic!("a count is exact")
         };
         assert!(vertices.len() <= 2 + 64 * 33, "{}", vertices.len());
@@ -323,7 +272,7 @@ mod tests {
     fn a_diagram_that_is_too_large_gives_an_upper_bound() {
         let sets: Vec<NodeSet> =
             [0b0_0111, 0b0_1011, 0b1_1100, 0b1_0101].map(NodeSet::from_mask).to_vec();
-        let family = Family::Sets(sets);
+        let family = Family::of_sets(sets);
         let bound = Answered::within(5, &family, 3);
         assert!(matches!(bound, Answered::AtMost(_)));
         for shift in 0..5 {

@@ -32,28 +32,7 @@ pub fn quorum_span_among(
     live: NodeSet,
 ) -> Option<Span> {
     let to = |node: NodeId| links.round_trip(Site::Replica(from), Site::Replica(node));
-    span(family, live, to)
-}
-
-/// The least time until a quorum of `family` has answered, if the replicas in `live` do so after these
-/// times; `None` if they hold no quorum.
-pub(super) fn span(
-    family: &Family,
-    live: NodeSet,
-    answer: impl Fn(NodeId) -> Span,
-) -> Option<Span> {
-    match family {
-        Family::Count(size) => {
-            let mut spans: Vec<Span> = live.iter().map(answer).collect();
-            spans.sort_unstable();
-            spans.get(size.checked_sub(1)?).copied()
-        }
-        Family::Sets(sets) => sets
-            .iter()
-            .filter(|set| set.is_subset(live))
-            .filter_map(|set| set.iter().map(&answer).max())
-            .min(),
-    }
+    family.complete_at(live, to)
 }
 
 /// The replica with the least round trip from a client; of equals the lowest number.
@@ -155,7 +134,7 @@ mod tests {
     /// The order statistics of round trips from `node`, in microseconds.
     fn spans_us(links: &Links, node: u8) -> Vec<u64> {
         (1..=links.replica_regions.len())
-            .map(|k| quorum_span(links, NodeId(node), &Family::Count(k)).0 / 1_000)
+            .map(|k| quorum_span(links, NodeId(node), &Family::of_size(k)).0 / 1_000)
             .collect()
     }
 
@@ -186,7 +165,7 @@ mod tests {
         let links = aws(&[]);
         assert_eq!(spans_us(&links, 0), [0, 64_225, 69_679, 149_610, 199_744]);
         assert_eq!(
-            quorum_span(&links, NodeId(0), &Family::Count(4)),
+            quorum_span(&links, NodeId(0), &Family::of_size(4)),
             Span(149_610_500),
             "to the nanosecond"
         );
@@ -195,11 +174,11 @@ mod tests {
     #[test]
     fn the_span_of_a_family_is_when_its_answers_have_arrived() {
         let links = aws(&[]);
-        let mut families: Vec<Family> = (1..=5).map(Family::Count).collect();
+        let mut families: Vec<Family> = (1..=5).map(Family::of_size).collect();
         // Every pair of sets over five replicas, with and without the proposer.
         for a in 1..32 {
             for b in 1..32 {
-                families.push(Family::Sets(vec![NodeSet::from_mask(a), NodeSet::from_mask(b)]));
+                families.push(Family::of_sets(vec![NodeSet::from_mask(a), NodeSet::from_mask(b)]));
             }
         }
         for family in &families {
@@ -215,11 +194,11 @@ mod tests {
         let links = aws(&[]);
         let live = NodeSet::all(5).without(NodeId(1));
         let among = |family: &Family| quorum_span_among(&links, NodeId(0), family, live);
-        assert_eq!(among(&Family::Count(2)), Some(Span(69_679_000)));
-        assert_eq!(among(&Family::Count(5)), None);
-        let pairs = Family::Sets(vec![NodeSet::from_mask(0b00011), NodeSet::from_mask(0b01001)]);
+        assert_eq!(among(&Family::of_size(2)), Some(Span(69_679_000)));
+        assert_eq!(among(&Family::of_size(5)), None);
+        let pairs = Family::of_sets(vec![NodeSet::from_mask(0b00011), NodeSet::from_mask(0b01001)]);
         assert_eq!(among(&pairs), Some(Span(149_610_500)));
-        assert_eq!(among(&Family::Sets(vec![NodeSet::from_mask(0b00010)])), None);
+        assert_eq!(among(&Family::of_sets(vec![NodeSet::from_mask(0b00010)])), None);
     }
 
     #[test]
@@ -232,7 +211,7 @@ mod tests {
                 announced.iter().copied().map(NodeSet::from_mask).collect();
             phase1_span_among(&links, &system, NodeId(1), live, &announced)
         };
-        let of_three = quorum_span_among(&links, NodeId(1), &Family::Count(3), live);
+        let of_three = quorum_span_among(&links, NodeId(1), &Family::of_size(3), live);
         assert_eq!(span(&[]), of_three);
         // The proposer itself was in the quorum, and then the farthest replica alone.
         assert_eq!(span(&[0b00011]), of_three);

@@ -78,7 +78,7 @@ pub fn floors(
     memory: Span,
 ) -> Vec<Floor> {
     // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
-    let send = if quorums.is_per_ballot() { SendPolicy::Quorum } else { send };
+    let send = if quorums.announces() { SendPolicy::Quorum } else { send };
     let commits = Commits { links, mode, quorums, send, memory };
     let clients: Vec<usize> = (0..links.client_regions.len()).collect();
     let latencies = commits.latencies(&clients, UNCUT);

@@ -31,7 +31,7 @@ fn links(jitter: Jitter, replicas: &[&str]) -> Links {
 }
 
 fn sets(masks: &[u64]) -> Family {
-    Family::Sets(masks.iter().copied().map(NodeSet::from_mask).collect())
+    Family::of_sets(masks.iter().copied().map(NodeSet::from_mask).collect())
 }
 
 fn systems() -> Vec<QuorumSystem> {
@@ -229,7 +229,7 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
 fn a_quorum_per_ballot_has_the_floor_of_the_announced_set() {
     let links = links(Jitter::Profile, &FIVE);
     let per_ballot = QuorumSystem::per_ballot(5, 3).unwrap();
-    let fixed = QuorumSystem::new(5, Family::Count(3), sets(&[0b00111])).unwrap();
+    let fixed = QuorumSystem::new(5, Family::of_size(3), sets(&[0b00111])).unwrap();
     let expected = floors(&links, MULTI, &fixed, SendPolicy::All, MEMORY);
     for send in [SendPolicy::All, SendPolicy::Quorum] {
         assert_eq!(floors(&links, MULTI, &per_ballot, send, MEMORY), expected);

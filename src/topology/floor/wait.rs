@@ -9,7 +9,7 @@
 use super::super::links::{Links, Site};
 use super::answered::Answered;
 use super::distribution::{Distribution, range};
-use super::medians::{nearest_first, span};
+use super::medians::nearest_first;
 use crate::paxos::SendPolicy;
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
@@ -42,7 +42,7 @@ impl<'a> Wait<'a> {
             SendPolicy::Quorum => family.first_in(&nearest_first(links, from)),
         };
         let family =
-            contacts.map_or_else(|| family.clone(), |contacts| Family::Sets(vec![contacts]));
+            contacts.map_or_else(|| family.clone(), |contacts| Family::of_sets(vec![contacts]));
         let round_trip = |to: NodeId| {
             let [out, back] = legs(links, from, Site::Replica(to), cap);
             (out.0 + back.0, out.1 + back.1)
@@ -50,7 +50,8 @@ impl<'a> Wait<'a> {
         let round_trips: Vec<(Span, Span)> = links.replicas().map(round_trip).collect();
         let all: NodeSet = links.replicas().collect();
         let end = |of: fn(&(Span, Span)) -> Span| {
-            span(&family, all, |node| of(&round_trips[usize::from(node.0)]))
+            family
+                .complete_at(all, |node| of(&round_trips[usize::from(node.0)]))
                 .unwrap_or_else(|| panic!("no quorum of {family} among {} replicas", all.len()))
         };
         let range = (end(|ends| ends.0), end(|ends| ends.1));
@@ -157,7 +158,7 @@ mod tests {
         let range = range(&delay, UNCUT);
         let step = distribution::step([range].into_iter());
         let answers = vec![Some(Distribution::of(&delay, step, UNCUT)); n];
-        (first_quorum(&Family::Count(size), &answers, range, step), step)
+        (first_quorum(&Family::of_size(size), &answers, range, step), step)
     }
 
     /// P(at least `size` of `n` are over at t), each with 1 - e^-t.
@@ -205,7 +206,7 @@ mod tests {
         let far = Some(Distribution::constant(Span::from_millis(500)));
         let with = |late| {
             let answers = [near.clone(), near.clone(), late];
-            first_quorum(&Family::Count(2), &answers, range, step)
+            first_quorum(&Family::of_size(2), &answers, range, step)
         };
         assert_eq!(with(far), with(None));
     }

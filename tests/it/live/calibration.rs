@@ -34,7 +34,8 @@ fn a_run_in_both_worlds_is_calibrated_watched_and_simulated_on_what_was_measured
         "receive_ns": service.receive.0,
         "send_ns": service.send.0,
         "sync_ns": service.sync.0,
-        "source": "the calibration of this run",
+        "source": "run-calibration",
+        "source_file": null,
     }]);
     assert_eq!(manifest["services"], services);
     assert_eq!(files(&site.out()).iter().filter(|name| name.contains("calibration")).count(), 0);
@@ -61,7 +62,8 @@ fn a_simulation_takes_what_work_costs_from_a_file_and_is_repeatable() {
     site.run(&["--backend", "sim", "--calibration", path]).check(0, &["multi"]);
     let used = &site.manifest()["services"][0];
     assert_eq!((&used["receive_ns"], &used["send_ns"]), (&1_000_000.into(), &500_000.into()));
-    assert_eq!((&used["sync_ns"], &used["source"]), (&3_000_000.into(), &path.into()));
+    assert_eq!(used["sync_ns"], 3_000_000);
+    assert_eq!((&used["source"], &used["source_file"]), (&"calibration-file".into(), &path.into()));
     assert!(site.manifest()["calibration"].is_null(), "nothing was measured");
     // Without a network, what is left is the work: the leader's vote waits for its disk.
     let least = site.latencies().iter().filter_map(|row| row.latency_ns_min).min().unwrap();

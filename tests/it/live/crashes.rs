@@ -21,7 +21,7 @@ fn check_complete(site: &Site) {
     assert_eq!(trial.violation_count, Some(0));
     // A peer that is dialled in vain while it is away is no stranger, and neither is one that returns.
     assert_eq!(trial.refused_frame_count, Some(0));
-    assert!(!trial.flags.contains("strangers"), "{}", trial.flags);
+    assert!(!trial.notes.contains("strangers"), "{}", trial.notes);
     assert_eq!(trial.issued_count, trial.acknowledged_count, "{trial:?}");
 }
 
@@ -155,7 +155,7 @@ fn a_replica_that_somebody_else_kills_makes_the_results_partial() {
     let said: Vec<(bool, bool)> =
         trials.iter().map(|trial| (trial.valid, trial.complete)).collect();
     assert_eq!(said, [(true, true), (true, false)]);
-    assert!(trials[1].flags.contains("lost r1"), "{}", trials[1].flags);
+    assert!(trials[1].notes.contains("lost r1"), "{}", trials[1].notes);
     assert_eq!(site.members(1)["r1"].outcome, "lost");
     assert_eq!(site.agents(), [0; 0]);
 }

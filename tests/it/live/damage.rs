@@ -42,7 +42,7 @@ fn a_log_that_no_crash_explains_keeps_its_replica_out() {
     let trial = &site.trials()[1];
     assert!(trial.valid && !trial.complete, "{trial:?}");
     for phrase in ["lost r1", "0000000000000001.log is damaged at byte", "delete the folder"] {
-        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+        assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
     let members = site.members(1);
     assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("lost", Some(1)));
@@ -61,7 +61,7 @@ fn a_torn_tail_is_cut_and_said_and_the_run_is_valid() {
     });
     let trial = &site.trials()[1];
     assert!(trial.valid && trial.complete, "{trial:?}");
-    assert!(trial.flags.contains("r1 cut a torn frame of"), "{}", trial.flags);
+    assert!(trial.notes.contains("r1 cut a torn frame of"), "{}", trial.notes);
     let members = site.members(1);
     assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("finished", Some(2)));
     assert_eq!(members["r1"].executed_count, members["r0"].executed_count);
@@ -77,7 +77,7 @@ fn a_flipped_bit_in_the_last_frame_keeps_its_replica_out_too() {
     let trial = &site.trials()[1];
     assert!(trial.valid && !trial.complete, "{trial:?}");
     for phrase in ["lost r1", "0000000000000001.log is damaged at byte", "had been durable"] {
-        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+        assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
 }
 
@@ -101,7 +101,7 @@ fn a_replica_that_lost_its_folder_is_refused_and_not_started_for_ever() {
     let trial = &site.trials()[0];
     assert!(trial.valid && !trial.complete, "{trial:?}");
     for phrase in ["lost r1", "held the log of this replica", "must not rejoin"] {
-        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+        assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
     assert_eq!(starts.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
@@ -115,7 +115,7 @@ fn check_broken_disk(rule: &str, said: &[&str]) {
     let trial = &site.trials()[0];
     assert!(trial.valid && !trial.complete, "{trial:?}");
     for phrase in said.iter().chain(&["broken on purpose", "0000000000000001.log"]) {
-        assert!(trial.flags.contains(phrase), "{phrase:?} is missing in {}", trial.flags);
+        assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
     assert_eq!(trial.issued_count, trial.acknowledged_count);
     let members = site.members(0);
@@ -125,7 +125,8 @@ fn check_broken_disk(rule: &str, said: &[&str]) {
     );
     assert!(members["r1"].cause.contains(said[0]) && members["r0"].cause.is_empty());
     let manifest = site.manifest();
-    assert_eq!(manifest["ended"], "incomplete: trial 0 (multi)");
+    assert_eq!(manifest["ended"], "incomplete");
+    assert_eq!(manifest["ended_note"], "trial 0 (multi)");
     assert_eq!(
         (&manifest["trials_finished"], &manifest["trials_complete"]),
         (&1.into(), &0.into())

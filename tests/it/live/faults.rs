@@ -391,7 +391,7 @@ campaign = "b"
     for trial in trials {
         assert!(trial.valid && trial.complete, "{trial:?}");
         assert_eq!(trial.unknown_count, Some(0), "{trial:?}");
-        assert!(!trial.flags.contains("never struck"), "{}", trial.flags);
+        assert!(!trial.notes.contains("never struck"), "{}", trial.notes);
     }
 }
 

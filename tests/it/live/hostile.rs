@@ -54,7 +54,7 @@ fn a_member_that_says_the_impossible_is_dropped_with_the_evidence_and_the_others
     }
     // Whoever lied once may have lied before: such a trial has no numbers.
     let trial = &site.trials()[0];
-    assert!(!trial.valid && trial.flags.contains("INVALID"), "{trial:?}");
+    assert!(!trial.valid && trial.notes.contains("INVALID"), "{trial:?}");
     let members = site.members(0);
     assert!(members.values().all(|member| member.outcome == "finished"), "{members:?}");
     // r2 hears of what is chosen through r0 alone now, and is level with it.

@@ -32,9 +32,9 @@ fn refused(rule: &str) -> (Site, String) {
     assert!(!trial.valid && trial.complete, "{trial:?}");
     assert_eq!((trial.network.as_str(), trial.issued_count), ("measured", None));
     let broken = format!("broken on purpose: {rule}");
-    assert!(trial.flags.contains(&broken), "{}", trial.flags);
-    let flags = trial.flags.clone();
-    (site, flags)
+    assert!(trial.notes.contains(&broken), "{}", trial.notes);
+    let notes = trial.notes.clone();
+    (site, notes)
 }
 
 /// Asserts that exactly these links are found wrong, by their members.
@@ -82,8 +82,8 @@ fn members_in_processes_of_their_own_are_measured_too() {
 /// A link that carries one datagram at a time falls behind.
 #[test]
 fn delay_line_as_pipe() {
-    let (site, flags) = refused("delay-line-as-pipe");
-    assert!(flags.contains("took") || flags.contains("in time"), "{flags}");
+    let (site, notes) = refused("delay-line-as-pipe");
+    assert!(notes.contains("took") || notes.contains("in time"), "{notes}");
     // A link without delay is a pipe that holds nothing up.
     check_wrong(&site, |link| link.asked_ns_p50 > 0);
 }
@@ -91,16 +91,16 @@ fn delay_line_as_pipe() {
 /// One sleep a datagram: its delay is right, and its place is not.
 #[test]
 fn delay_reorders() {
-    let (site, flags) = refused("delay-reorders");
-    assert!(flags.contains("after one that was sent later"), "{flags}");
+    let (site, notes) = refused("delay-reorders");
+    assert!(notes.contains("after one that was sent later"), "{notes}");
     check_wrong(&site, |link| link.asked_ns_p50 > 0);
     assert!(site.links().iter().any(|link| link.overtaken_count > Some(0)));
 }
 
 #[test]
 fn delay_one_way_only() {
-    let (site, flags) = refused("delay-one-way-only");
-    assert!(flags.contains("where 200.00 was asked"), "{flags}");
+    let (site, notes) = refused("delay-one-way-only");
+    assert!(notes.contains("where 200.00 was asked"), "{notes}");
     // Of two replicas the lower number dials, and a client dials every replica.
     let is_answer = |link: &LinkRow| link.to == "c0" || link.from > link.to && link.from != "c0";
     check_wrong(&site, |link| link.asked_ns_p50 > 0 && is_answer(link));
@@ -108,15 +108,15 @@ fn delay_one_way_only() {
 
 #[test]
 fn delay_twice() {
-    let (site, flags) = refused("delay-twice");
-    assert!(flags.contains("where 200.00 was asked"), "{flags}");
+    let (site, notes) = refused("delay-twice");
+    assert!(notes.contains("where 200.00 was asked"), "{notes}");
     check_wrong(&site, |link| link.asked_ns_p50 > 0);
 }
 
 #[test]
 fn delay_silently_off() {
-    let (site, flags) = refused("delay-silently-off");
-    assert!(flags.contains("where 200.00 was asked"), "{flags}");
+    let (site, notes) = refused("delay-silently-off");
+    assert!(notes.contains("where 200.00 was asked"), "{notes}");
     check_wrong(&site, |link| link.asked_ns_p50 > 0);
 }
 
@@ -128,7 +128,7 @@ fn a_refused_trial_has_no_numbers_and_the_run_goes_on() {
     let trials = site.trials();
     assert_eq!(trials.len(), 2);
     for trial in &trials {
-        assert!(!trial.valid && trial.flags.contains("refused: "), "{trial:?}");
+        assert!(!trial.valid && trial.notes.contains("refused: "), "{trial:?}");
         assert_eq!((trial.offered_per_s, trial.achieved_per_s), (None, None));
     }
     assert!(site.latencies().is_empty());

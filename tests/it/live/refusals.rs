@@ -14,7 +14,8 @@ fn a_taken_port_is_named_with_what_to_change() {
     let site = Site::new(&small("memory", MULTI));
     let ended = site.run(&["--listen", &taken]);
     ended.check(1, &["the coordinator cannot listen", &taken, "--listen", "0 of 1 trials"]);
-    let why = site.manifest()["ended"].as_str().unwrap().to_owned();
+    assert_eq!(site.manifest()["ended"], "failed");
+    let why = site.manifest()["ended_note"].as_str().unwrap().to_owned();
     assert!(why.contains(&taken), "{why}");
     assert_eq!(site.agents(), [0; 0]);
 }
@@ -125,7 +126,7 @@ fn check_never_joined(launcher: &mut dyn Launcher, timeouts: Timeouts, end: Opti
     assert!(said.contains("never joined") && said.contains("their logs are in"), "{said}");
     assert!(end.is_none_or(|end| said.contains(end)), "{said}");
     assert!(summary.finished.is_empty());
-    assert!(site.manifest()["ended"].as_str().unwrap().contains("never joined"));
+    assert!(site.manifest()["ended_note"].as_str().unwrap().contains("never joined"));
 }
 
 #[test]
@@ -149,6 +150,6 @@ fn a_program_that_is_not_there_is_named() {
     let summary = site.run_with(&mut launcher, Timeouts::default(), &|_| {});
     let said = format!("{:?}", summary.error);
     assert!(said.contains("nonexistent"), "{said}");
-    let ended = site.manifest()["ended"].as_str().unwrap().to_owned();
+    let ended = site.manifest()["ended_note"].as_str().unwrap().to_owned();
     assert!(ended.contains("cannot run /nonexistent/flexpaxos as r0"), "{ended}");
 }

@@ -103,5 +103,5 @@ fn a_stranger_beyond_the_emulated_links_is_left_unanswered() {
     assert!(summary.error.is_none(), "{:?}", summary.error);
     let trial = &site.trials()[0];
     assert!(trial.valid && trial.complete, "{trial:?}");
-    assert!(trial.flags.contains("datagrams to strangers unsent"), "{trial:?}");
+    assert!(trial.notes.contains("datagrams to strangers unsent"), "{trial:?}");
 }

@@ -2,11 +2,9 @@
 //!
 //! A script is a file of blocks: commands, a line `----`, what came of them, an empty line.
 //! `UPDATE=1 cargo test` writes what came of them; without it, a difference fails the test.
-//! The commands are in `script.rs`; [`world`] is what they act on, and `random.rs` acts on the
-//! same world with dice.
+//! The commands are in `script.rs`; [`world`] is what they act on.
 
 mod clients;
-mod random;
 mod script;
 mod words;
 mod world;
@@ -14,6 +12,7 @@ mod world;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use flexpaxos::quorum::NodeId;
 use script::Script;
 
 const RULE: &str = "----";
@@ -122,7 +121,7 @@ macro_rules! scripts {
 
         #[test]
         fn every_script_has_its_test() {
-            let mut named = vec!["unsafe-accepted".to_owned()];
+            let mut named: Vec<String> = CONTROLS.map(str::to_owned).into();
             $(named.push(stringify!($name).replace('_', "-"));)*
             named.sort();
             let mut found: Vec<String> = std::fs::read_dir(folder())
@@ -179,6 +178,26 @@ scripts! {
     a_dead_replica_holds_no_log_back
     trimmed_slot_is_not_reused
     classic_proposer_learns_that_a_slot_is_trimmed
+}
+
+/// Scripts in which something is broken on purpose.
+const CONTROLS: [&str; 3] =
+    ["unsafe-accepted", "a-driver-that-sends-early-is-caught", "a-driver-without-timers-is-caught"];
+
+/// A negative control of the world: a promise that was told is forgotten.
+#[test]
+fn a_driver_that_sends_early_is_caught() {
+    let script = run("a-driver-that-sends-early-is-caught");
+    let violation = script.world().violation.clone();
+    assert!(violation.is_some_and(|text| text.contains("r1 forgot its promise")));
+}
+
+/// An honest driver sends the lost proposals again.
+#[test]
+fn a_driver_without_timers_is_caught() {
+    let script = run("a-driver-without-timers-is-caught");
+    assert!(script.world().timers(NodeId(0)).is_empty());
+    assert_eq!(script.world().verdict().acknowledged_count, 0);
 }
 
 /// The negative control of the oracle: quorums that do not meet choose two values.

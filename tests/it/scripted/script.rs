@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe`, `driver=sends-before-persist` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -14,6 +14,7 @@
 //! | `restart r0` | it starts with what is durable |
 //! | `campaign r0` | it runs phase 1 |
 //! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `renew`, `attempt 0` |
+//! | `timers r0` | how many timers are set |
 //! | `partition r0 r1 \| r2`, `heal` | messages between the groups are lost |
 //! | `state r0`, `state r0 slot 0` | what it knows |
 //! | `check` | what the oracle says |
@@ -25,9 +26,10 @@ use flexpaxos::command::{ClientId, Command, Operation};
 use flexpaxos::paxos::{Detector, Election, Input, Mode, Retention, SendPolicy};
 use flexpaxos::protocol::{Protocol, Slot, TimerId};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use flexpaxos::sabotage::Rule;
 use flexpaxos::time::Span;
 
-use super::world::{Deployment, Driver, Persist, World};
+use super::world::{Deployment, Persist, World};
 
 /// A script being run.
 #[derive(Default)]
@@ -94,7 +96,7 @@ impl Script {
                 self.world_mut().deliver(index);
             }
             ["stabilize"] => self.stabilize(),
-            ["persist", replica] => self.world_mut().persist(node(replica), usize::MAX),
+            ["persist", replica] => self.world_mut().persist(node(replica)),
             ["checkpoint", replica] => self.world_mut().checkpoint(node(replica)),
             ["crash", replica] => self.world_mut().crash(node(replica)),
             ["crash", replica, "after-persist"] => {
@@ -107,6 +109,10 @@ impl Script {
                 let is_set = self.world().timers(replica).contains_key(&timer);
                 assert!(is_set, "`{typed}`: that timer is not set");
                 self.world_mut().fire(replica, timer);
+            }
+            ["timers", replica] => {
+                let count = self.world().timers(node(replica)).len();
+                self.world_mut().transcript.push(format!("{replica} has {count} timers"));
             }
             ["partition", groups @ ..] => {
                 let groups = groups.split(|word| *word == "|");
@@ -153,8 +159,8 @@ impl Script {
         for _ in 0..10_000 {
             if !world.packets.is_empty() {
                 world.deliver(0);
-            } else if let Some(id) = world.live().iter().find(|id| world.waiting_count(*id) > 0) {
-                world.persist(id, usize::MAX);
+            } else if let Some(id) = world.live().iter().find(|id| world.is_waiting(*id)) {
+                world.persist(id);
             } else {
                 return;
             }
@@ -236,13 +242,17 @@ fn cluster(options: &[&str]) -> World {
         Some("at-once") | None => Persist::AtOnce,
         Some(other) => panic!("`{other}` is no time to persist"),
     };
+    let defect = named.remove("driver").map(|rule| {
+        let rule: Rule = rule.parse().expect("a rule of the driver");
+        rule.driver_defect().expect("a rule of the driver")
+    });
     let slots = named.remove("retain").map(|slots| slots.parse().expect("a number of slots"));
     let part = named.remove("part").map(|bytes| bytes.parse().expect("a number of bytes"));
     let part_bytes = part.unwrap_or(Retention::ALL.part_bytes);
     let retention = Retention { slots, part_bytes };
     assert!(named.is_empty(), "unknown options: {named:?}");
-    let deployment = Deployment { quorums, mode, election, send, retention };
-    let mut world = World::new(&deployment, Driver::Honest);
+    let deployment = Deployment { quorums, mode, election, send, retention, defect };
+    let mut world = World::new(&deployment);
     world.is_written = false;
     world.everybody().iter().for_each(|id| world.start(id));
     while !world.packets.is_empty() {

@@ -1,34 +1,23 @@
 //! The smallest world a replica can live in: memory for a disk, a bag of messages for a network.
 //!
-//! It drives [`Replica`] through the public contract of `flexpaxos::protocol` and keeps the
-//! driver's one obligation, unless it is told to break it.
-//! It decides nothing: what is delivered, lost, persisted or crashed, and when, is for a script or
-//! a seed to say.
+//! It is a host of the driver that runs live.
+//! It decides nothing: a script says what is delivered, lost, persisted or crashed, and when.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use flexpaxos::driver::{Defect, Driver, Host, Settings, Ticket};
 use flexpaxos::paxos::{
-    Ballot, Checkpoint, Config, Effects, Election, Input, Message, Mode, Record, Replica,
-    Retention, Scope, SendPolicy, Timing,
+    Ballot, Checkpoint, Config, Election, Input, Message, Mode, Record, Replica, Retention, Scope,
+    SendPolicy, Timing,
 };
-use flexpaxos::protocol::{Advance, Envelope, Executed, Installed, Note, Protocol, Slot, TimerId};
+use flexpaxos::protocol::{
+    Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
+};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::time::{Span, Time};
 
 use super::clients::Clients;
 use super::words;
-
-/// How a driver is made to break its word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Driver {
-    /// It keeps it.
-    #[default]
-    Honest,
-    /// What must wait for the disk leaves at once.
-    Hasty,
-    /// The disk is empty after a crash.
-    Forgetful,
-}
 
 /// When records become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +36,8 @@ pub(crate) struct Deployment {
     pub(crate) election: Election,
     pub(crate) send: SendPolicy,
     pub(crate) retention: Retention,
+    /// How every driver is broken on purpose.
+    pub(crate) defect: Option<Defect>,
 }
 
 /// A message on its way.
@@ -55,12 +46,6 @@ pub(crate) struct Packet {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
     pub(crate) message: Message,
-}
-
-/// What a replica gave its driver to persist, and what waits for it, in order.
-enum Waiting {
-    Record(Record),
-    Send(Envelope<Message>),
 }
 
 /// What a replica executed between two starts.
@@ -76,14 +61,14 @@ struct Told {
     slots: BTreeMap<Slot, Ballot>,
 }
 
-/// One replica with its disk, its timers, and what it left in writing.
+/// One replica with its disk, and what it left in writing.
 struct Node {
     config: Config,
-    replica: Option<Replica>,
+    driver: Option<Driver<Replica>>,
     checkpoint: Option<Checkpoint>,
     records: Vec<Record>,
-    waiting: VecDeque<Waiting>,
-    timers: BTreeMap<TimerId, Time>,
+    /// Given to the disk and not durable yet.
+    pending: Vec<Record>,
     segments: Vec<Segment>,
     told: Told,
 }
@@ -94,8 +79,6 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     pub(crate) packets: Vec<Packet>,
     pub(crate) persist: Persist,
-    /// Whether what a replica sends to itself arrives before anything else happens.
-    pub(crate) is_loopback_at_once: bool,
     /// What was written down, while [`Self::is_written`].
     pub(crate) transcript: Vec<String>,
     pub(crate) is_written: bool,
@@ -103,22 +86,21 @@ pub(crate) struct World {
     pub(crate) violation: Option<String>,
     nodes: Vec<Node>,
     groups: Vec<NodeSet>,
-    driver: Driver,
+    defect: Option<Defect>,
     agreed: BTreeMap<Slot, Executed>,
     applied: BTreeSet<flexpaxos::command::RequestId>,
 }
 
 impl World {
     /// Replicas that have not been started.
-    pub(crate) fn new(deployment: &Deployment, driver: Driver) -> Self {
+    pub(crate) fn new(deployment: &Deployment) -> Self {
         let n = deployment.quorums.n();
         let node = |index: usize| Node {
             config: config(deployment, index),
-            replica: None,
+            driver: None,
             checkpoint: None,
             records: Vec::new(),
-            waiting: VecDeque::new(),
-            timers: BTreeMap::new(),
+            pending: Vec::new(),
             segments: Vec::new(),
             told: Told::default(),
         };
@@ -127,13 +109,12 @@ impl World {
             clients: Clients::default(),
             packets: Vec::new(),
             persist: Persist::AtOnce,
-            is_loopback_at_once: true,
             transcript: Vec::new(),
             is_written: true,
             violation: None,
             nodes: (0..n).map(node).collect(),
             groups: Vec::new(),
-            driver,
+            defect: deployment.defect,
             agreed: BTreeMap::new(),
             applied: BTreeSet::new(),
         }
@@ -144,12 +125,12 @@ impl World {
     }
 
     pub(crate) fn live(&self) -> NodeSet {
-        self.everybody().iter().filter(|id| self.node(*id).replica.is_some()).collect()
+        self.everybody().iter().filter(|id| self.node(*id).driver.is_some()).collect()
     }
 
     /// The replica, unless it is down.
     pub(crate) fn replica(&self, id: NodeId) -> Option<&Replica> {
-        self.node(id).replica.as_ref()
+        self.node(id).driver.as_ref().map(Driver::protocol)
     }
 
     pub(crate) fn segments(&self, id: NodeId) -> &[Segment] {
@@ -157,89 +138,71 @@ impl World {
     }
 
     /// Timers that are set, and when they run out.
-    pub(crate) fn timers(&self, id: NodeId) -> &BTreeMap<TimerId, Time> {
-        &self.node(id).timers
+    pub(crate) fn timers(&self, id: NodeId) -> BTreeMap<TimerId, Time> {
+        self.node(id).driver.iter().flat_map(Driver::timers).collect()
     }
 
-    /// How many records and messages wait for the disk.
-    pub(crate) fn waiting_count(&self, id: NodeId) -> usize {
-        self.node(id).waiting.len()
+    /// Whether records or messages wait for the disk.
+    pub(crate) fn is_waiting(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        !node.pending.is_empty() || node.driver.as_ref().is_some_and(Driver::is_waiting)
     }
 
     /// Starts a replica for the first time or again, with what its disk holds.
     pub(crate) fn start(&mut self, id: NodeId) {
-        let node = &mut self.nodes[usize::from(id.0)];
-        assert!(node.replica.is_none(), "{id} is started while it runs");
-        if self.driver == Driver::Forgetful {
-            node.records.clear();
-            node.checkpoint = None;
-        }
+        self.now.0 += 1;
+        let (now, defect) = (self.now, self.defect);
+        let node = self.node_mut(id);
+        assert!(node.driver.is_none(), "{id} is started while it runs");
         let mut replica = Replica::new(node.config.clone());
         replica.recover(node.checkpoint.clone(), node.records.clone());
         let first = replica.executed_below();
         node.segments.push(Segment { first, advances: Vec::new() });
-        node.replica = Some(replica);
-        if self.driver == Driver::Honest {
-            self.check_told(id);
-        }
-        self.handle(id, Input::Start);
+        self.check_told(id, &replica);
+        let settings = Settings { id, has_disk: true, retained_slots: None, defect };
+        self.node_mut(id).driver = Some(Driver::start(now, replica, &settings));
+        self.settle(id);
     }
 
     /// Crashes a replica: what is not durable is lost, and so is what waited for it.
     pub(crate) fn crash(&mut self, id: NodeId) {
-        let node = &mut self.nodes[usize::from(id.0)];
-        assert!(node.replica.take().is_some(), "{id} crashes while it is down");
-        node.waiting.clear();
-        node.timers.clear();
-        self.packets.retain(|packet| packet.from != id || packet.to != id);
+        let node = self.node_mut(id);
+        assert!(node.driver.take().is_some(), "{id} crashes while it is down");
+        node.pending.clear();
     }
 
     /// Crashes a replica just after its records became durable: only what waited for them is lost.
     pub(crate) fn crash_after_persist(&mut self, id: NodeId) {
-        let node = &mut self.nodes[usize::from(id.0)];
-        for waiting in node.waiting.drain(..) {
-            if let Waiting::Record(record) = waiting {
-                node.records.push(record);
-            }
-        }
+        let node = self.node_mut(id);
+        node.records.append(&mut node.pending);
         self.crash(id);
     }
 
-    /// The first `count` of what waits: records become durable, messages leave.
-    pub(crate) fn persist(&mut self, id: NodeId, count: usize) {
-        for _ in 0..count {
-            let node = &mut self.nodes[usize::from(id.0)];
-            match node.waiting.pop_front() {
-                Some(Waiting::Record(record)) => node.records.push(record),
-                Some(Waiting::Send(envelope)) => self.transmit(id, &envelope),
-                None => break,
-            }
-        }
-        self.loop_back(id);
+    /// What waits for the disk becomes durable.
+    pub(crate) fn persist(&mut self, id: NodeId) {
+        let node = self.node_mut(id);
+        node.records.append(&mut node.pending);
+        self.settle(id);
     }
 
     /// Makes a checkpoint durable, and everything given before it.
     pub(crate) fn checkpoint(&mut self, id: NodeId) {
-        self.persist(id, usize::MAX);
-        let node = &mut self.nodes[usize::from(id.0)];
-        let Some(replica) = &node.replica else { return };
-        let checkpoint = replica.checkpoint();
-        let below = checkpoint.executed_below();
-        node.checkpoint = Some(checkpoint);
-        node.records.clear();
-        self.handle(id, Input::Checkpointed(below));
+        self.persist(id);
+        self.drive(id, |driver, host| driver.checkpoint(host));
+        self.persist(id);
     }
 
     /// Runs phase 1 at a replica.
     pub(crate) fn campaign(&mut self, id: NodeId) {
-        self.step(id, Replica::campaign);
+        self.handle(id, Input::Campaign);
     }
 
     /// Lets a timer run out; the clock moves to it.
     pub(crate) fn fire(&mut self, id: NodeId, timer: TimerId) {
-        let due = self.nodes[usize::from(id.0)].timers.remove(&timer).expect("the timer is set");
-        self.now = self.now.max(due);
-        self.handle(id, Input::Timer(timer));
+        let due = *self.timers(id).get(&timer).expect("the timer is set");
+        self.now = Time(self.now.0.max(due.0) + 1);
+        let now = self.now;
+        self.drive(id, |driver, _| assert!(driver.fire(now, timer)));
     }
 
     /// Messages between different groups are lost from now on.
@@ -250,8 +213,7 @@ impl World {
     /// Takes a message off the network and gives it to its receiver; one that is down misses it.
     pub(crate) fn deliver(&mut self, index: usize) {
         let Packet { from, to, message } = self.packets.remove(index);
-        let receiver = self.nodes[usize::from(to.0)].replica.as_ref().filter(|_| from != to);
-        if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(from, &message)) {
+        if let Some(Err(why)) = self.replica(to).map(|it| it.check_message(from, &message)) {
             panic!("{from} sent {to} `{message}`, which is called impossible: {why}");
         }
         self.handle(to, Input::Message { from, message });
@@ -259,85 +221,23 @@ impl World {
 
     /// Gives a replica an input; one that is down misses it.
     pub(crate) fn handle(&mut self, id: NodeId, input: Input) {
-        self.step(id, |replica, now, effects| replica.handle(now, input, effects));
-    }
-
-    fn step(&mut self, id: NodeId, change: impl FnOnce(&mut Replica, Time, &mut Effects)) {
         self.now.0 += 1;
-        let mut effects = Effects::default();
-        let Some(replica) = &mut self.nodes[usize::from(id.0)].replica else { return };
-        change(replica, self.now, &mut effects);
-        self.take(id, effects);
-        self.loop_back(id);
-    }
-
-    /// Delivers what a replica sent to itself.
-    fn loop_back(&mut self, id: NodeId) {
-        while self.is_loopback_at_once
-            && let Some(index) =
-                self.packets.iter().position(|packet| packet.from == id && packet.to == id)
-        {
-            self.deliver(index);
-        }
-    }
-
-    fn take(&mut self, id: NodeId, effects: Effects) {
-        let Effects { sends, records, durable_sends, timers, replies, executed, notes } = effects;
-        for note in &notes {
-            self.write_note(id, note);
-        }
-        for advance in executed {
-            match &advance {
-                Advance::Executed(entry) => self.observe(id, entry),
-                Advance::Installed(state) => self.observe_installed(id, *state),
-            }
-            let node = &mut self.nodes[usize::from(id.0)];
-            node.segments
-                .last_mut()
-                .expect("a replica that runs was started")
-                .advances
-                .push(advance);
-        }
         let now = self.now;
-        let node = &mut self.nodes[usize::from(id.0)];
-        for timer in timers {
-            // Chance is the driver's; these worlds have their own ways to be unfair.
-            node.timers.insert(timer.id, now + timer.after);
-        }
-        node.waiting.extend(records.into_iter().map(Waiting::Record));
-        let (at_once, later) = match self.driver {
-            Driver::Hasty => (durable_sends, Vec::new()),
-            Driver::Honest | Driver::Forgetful => (Vec::new(), durable_sends),
-        };
-        node.waiting.extend(later.into_iter().map(Waiting::Send));
-        for envelope in sends.iter().chain(&at_once) {
-            self.transmit(id, envelope);
-        }
-        for reply in replies {
-            self.write(|| format!("{id} => client  {reply}"));
-            self.clients.told(now, &reply);
-        }
-        match self.persist {
-            Persist::AtOnce => self.persist(id, usize::MAX),
-            Persist::WhenTold => {}
-        }
+        self.drive(id, |driver, _| driver.handle(now, input));
     }
 
-    fn transmit(&mut self, from: NodeId, envelope: &Envelope<Message>) {
-        let others = envelope.to.without(from);
-        self.note_told(from, envelope);
-        let reached: NodeSet = others.iter().filter(|to| self.is_linked(from, *to)).collect();
-        if !others.is_empty() {
-            let lost = others.difference(reached);
-            self.write(|| {
-                let message = &envelope.message;
-                let lost = if lost.is_empty() { String::new() } else { format!(" (lost: {lost})") };
-                format!("{from} -> {}  {message}{lost}", words::nodes(others))
-            });
-        }
-        for to in envelope.to.iter().filter(|to| *to == from || reached.contains(*to)) {
-            self.packets.push(Packet { from, to, message: envelope.message.clone() });
-        }
+    fn settle(&mut self, id: NodeId) {
+        self.drive(id, |_, _| {});
+    }
+
+    /// Does something with the driver of a replica, unless it is down, and carries out what comes of it.
+    fn drive(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Replica>, &mut Hand<'_>)) {
+        let Some(mut driver) = self.node_mut(id).driver.take() else { return };
+        let now = self.now;
+        let mut hand = Hand { world: self, id };
+        act(&mut driver, &mut hand);
+        driver.settle(now, &mut hand);
+        self.node_mut(id).driver = Some(driver);
     }
 
     fn is_linked(&self, one: NodeId, other: NodeId) -> bool {
@@ -373,9 +273,9 @@ impl World {
         self.violation.get_or_insert(text);
     }
 
-    fn note_told(&mut self, from: NodeId, envelope: &Envelope<Message>) {
-        let told = &mut self.nodes[usize::from(from.0)].told;
-        match envelope.message {
+    fn note_told(&mut self, from: NodeId, message: &Message) {
+        let told = &mut self.node_mut(from).told;
+        match *message {
             Message::Phase1b { ballot, scope: Scope::From(_), .. } => {
                 told.promised = told.promised.max(ballot);
             }
@@ -388,14 +288,13 @@ impl World {
     }
 
     /// A promise or a vote that was told survives every crash.
-    fn check_told(&mut self, id: NodeId) {
+    fn check_told(&mut self, id: NodeId, replica: &Replica) {
         let executed =
             |node: &Node| node.checkpoint.as_ref().map_or(Slot::ZERO, Checkpoint::executed_below);
         let by_all = self.nodes.iter().map(executed).min().unwrap_or_default();
         let node = self.node(id);
         let is_own = node.config.retention.slots.is_some();
         let trimmed_below = if is_own { executed(node) } else { by_all };
-        let Some(replica) = &node.replica else { return };
         let acceptor = replica.acceptor();
         let broken = node.told.slots.range(trimmed_below..).find(|(slot, ballot)| {
             acceptor.promised(**slot) < **ballot || acceptor.promised(**slot) < node.told.promised
@@ -432,6 +331,80 @@ impl World {
 
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[usize::from(id.0)]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[usize::from(id.0)]
+    }
+}
+
+/// The world in the hand of one replica.
+struct Hand<'a> {
+    world: &'a mut World,
+    id: NodeId,
+}
+
+impl Host<Replica> for Hand<'_> {
+    fn send(&mut self, to: NodeSet, message: Message) {
+        let (world, from) = (&mut *self.world, self.id);
+        let reached: NodeSet = to.iter().filter(|to| world.is_linked(from, *to)).collect();
+        let lost = to.difference(reached);
+        world.write(|| {
+            let lost = if lost.is_empty() { String::new() } else { format!(" (lost: {lost})") };
+            format!("{from} -> {}  {message}{lost}", words::nodes(to))
+        });
+        for to in reached.iter() {
+            world.packets.push(Packet { from, to, message: message.clone() });
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let (id, now) = (self.id, self.world.now);
+        self.world.write(|| format!("{id} => client  {reply}"));
+        self.world.clients.told(now, &reply);
+    }
+
+    fn persist(&mut self, records: &mut Vec<Record>) -> Ticket {
+        let persist = self.world.persist;
+        let node = self.world.node_mut(self.id);
+        match persist {
+            Persist::AtOnce => node.records.append(records),
+            Persist::WhenTold => node.pending.append(records),
+        }
+        Ticket(node.pending.len() as u64)
+    }
+
+    fn checkpoint(&mut self, replica: &Replica) -> Ticket {
+        let node = self.world.node_mut(self.id);
+        node.checkpoint = Some(replica.checkpoint());
+        node.records.clear();
+        Ticket(node.pending.len() as u64)
+    }
+
+    fn durable(&mut self) -> Ticket {
+        Ticket(if self.world.node(self.id).pending.is_empty() { u64::MAX } else { 0 })
+    }
+
+    /// Nothing here is left to chance.
+    fn draw(&mut self, _: Span) -> Span {
+        Span::ZERO
+    }
+
+    fn advance(&mut self, advance: Advance) {
+        match &advance {
+            Advance::Executed(entry) => self.world.observe(self.id, entry),
+            Advance::Installed(state) => self.world.observe_installed(self.id, *state),
+        }
+        let segment = self.world.node_mut(self.id).segments.last_mut();
+        segment.expect("a replica that runs was started").advances.push(advance);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.world.write_note(self.id, &note);
+    }
+
+    fn released(&mut self, envelope: &Envelope<Message>) {
+        self.world.note_told(self.id, &envelope.message);
     }
 }
 

@@ -1,6 +1,4 @@
 //! The timers of one replica: which is due next, and which are due now.
-//!
-//! Both drivers keep them alike; what a timer means is the protocol's own business.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +6,15 @@ use crate::protocol::TimerId;
 use crate::time::Time;
 
 /// Timers by instant and by name.
-#[derive(Clone, Debug, Default)]
-pub struct Timers {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Timers {
     due: BTreeSet<(Time, TimerId)>,
     by_id: BTreeMap<TimerId, Time>,
 }
 
 impl Timers {
     /// Sets a timer, in place of an earlier setting.
-    pub fn set(&mut self, id: TimerId, at: Time) {
+    pub(super) fn set(&mut self, id: TimerId, at: Time) {
         if let Some(before) = self.by_id.insert(id, at) {
             self.due.remove(&(before, id));
         }
@@ -24,12 +22,12 @@ impl Timers {
     }
 
     /// The instant of the next one.
-    pub fn next(&self) -> Option<Time> {
+    pub(super) fn next(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Takes one that is due at `now`, the earliest first.
-    pub fn pop_due(&mut self, now: Time) -> Option<TimerId> {
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerId> {
         let (at, id) = *self.due.first()?;
         if at > now {
             return None;
@@ -39,10 +37,15 @@ impl Timers {
         Some(id)
     }
 
-    /// Forgets all of them.
-    pub fn clear(&mut self) {
-        self.due.clear();
-        self.by_id.clear();
+    /// Forgets a timer; false if it is not set.
+    pub(super) fn remove(&mut self, id: TimerId) -> bool {
+        let at = self.by_id.remove(&id);
+        at.is_some_and(|at| self.due.remove(&(at, id)))
+    }
+
+    /// Every timer and its instant, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TimerId, Time)> {
+        self.by_id.iter().map(|(id, at)| (*id, *at))
     }
 }
 
@@ -61,5 +64,9 @@ mod tests {
         assert_eq!(timers.pop_due(Time(40)), Some(TimerId(1)));
         assert_eq!(timers.pop_due(Time(40)), Some(TimerId(2)));
         assert_eq!(timers.pop_due(Time(40)), None);
+        timers.set(TimerId(3), Time(50));
+        assert_eq!(timers.iter().collect::<Vec<_>>(), [(TimerId(3), Time(50))]);
+        assert!(timers.remove(TimerId(3)) && !timers.remove(TimerId(3)));
+        assert_eq!(timers.next(), None);
     }
 }

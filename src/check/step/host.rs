@@ -1,0 +1,157 @@
+//! What a driver does in a state: its messages are in flight, its records wait for a choice.
+
+use std::sync::Arc;
+
+use super::Step;
+use crate::check::claim::{Claim, Sight};
+use crate::check::event::Event;
+use crate::check::spent::is_spent;
+use crate::check::state::{Disk, Packet, Told};
+use crate::driver::{Host, Ticket};
+use crate::paxos::{Ballot, Message, Record, Scope, Value};
+use crate::protocol::{Advance, Envelope, Note, Protocol, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::sabotage::Saboteur;
+use crate::time::Span;
+
+/// One replica during one action.
+pub(super) struct CheckHost<'s, 'w> {
+    step: &'s mut Step<'w>,
+    id: NodeId,
+    disk: &'s mut Disk,
+    told: &'s mut Told,
+}
+
+impl<'s, 'w> CheckHost<'s, 'w> {
+    pub(super) const fn new(
+        step: &'s mut Step<'w>,
+        id: NodeId,
+        disk: &'s mut Disk,
+        told: &'s mut Told,
+    ) -> Self {
+        Self { step, id, disk, told }
+    }
+
+    /// What is told may not be forgotten, and a vote that is told counts.
+    fn note_told(&mut self, message: &Message) {
+        let (id, told) = (self.id, &mut *self.told);
+        let seen = &mut self.step.state.seen;
+        match message {
+            Message::Phase1a { ballot, quorum, .. } => {
+                let is_used = *ballot <= told.asked_before_crash;
+                if !is_used {
+                    told.asked_before_crash = Ballot::NONE;
+                }
+                told.asked = told.asked.max(*ballot);
+                if let Some(quorum) = quorum {
+                    self.step.ledger().announced(*ballot, *quorum);
+                }
+                let how =
+                    || format!("{id} used {ballot} before it crashed, and asks with it again");
+                self.step.note(is_used.then(|| (Claim::BallotsUnique, how())));
+            }
+            Message::Phase1b { ballot, scope: Scope::From(_), reported_below, .. } => {
+                told.promised = told.promised.max(*ballot);
+                if reported_below.is_some() {
+                    seen.note(Sight::ReportedInPart);
+                }
+            }
+            Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => {
+                let known = told.slots.entry(*slot).or_default();
+                *known = (*known).max(*ballot);
+            }
+            Message::Phase2b { ballot, first, last } => {
+                for slot in (first.0..=last.0).map(Slot) {
+                    let known = told.slots.entry(slot).or_default();
+                    *known = (*known).max(*ballot);
+                    let known = told.votes.entry(slot).or_default();
+                    *known = (*known).max(*ballot);
+                }
+                self.count_pending_votes(*ballot, *first, *last);
+            }
+            Message::Refused { .. } => seen.note(Sight::Refused),
+            Message::Values { values, .. } if !values.is_empty() => seen.note(Sight::Taught),
+            Message::Phase2a { value: Value::Command(command), .. }
+                if self.step.world.is_classic()
+                    && self.step.world.home(command.request.client) != id =>
+            {
+                seen.note(Sight::Adopted);
+            }
+            Message::Phase2a { value: Value::Noop, .. } => seen.note(Sight::HoleFilled),
+            _ => {}
+        }
+    }
+
+    /// Votes that are told before they are durable; durable ones count already.
+    fn count_pending_votes(&mut self, told: Ballot, first: Slot, last: Slot) {
+        for record in &self.disk.pending {
+            if let Record::Vote { slot, vote } = record
+                && (first..=last).contains(slot)
+                && vote.ballot == told
+            {
+                self.step.vote(self.id, *slot, vote);
+            }
+        }
+    }
+}
+
+impl Host<Saboteur> for CheckHost<'_, '_> {
+    fn send(&mut self, to: NodeSet, message: Message) {
+        let from = self.id;
+        self.note_told(&message);
+        self.step.tell(|| Event::Sent { from, to, message: message.clone() });
+        for to in to.iter() {
+            let packet = Packet { from, to, message: message.clone() };
+            if !is_spent(self.step.world, &self.step.state, &packet) {
+                self.step.state.network.insert(Arc::new(packet));
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.step.reply(self.id, reply);
+    }
+
+    /// Where a replica cannot crash, what it gives its disk is durable at once.
+    fn persist(&mut self, records: &mut Vec<Record>) -> Ticket {
+        if self.step.world.may_crash(&self.step.state, self.id) {
+            self.disk.pending.append(records);
+        } else {
+            for record in records.drain(..) {
+                self.step.keep(self.id, self.disk, record);
+            }
+        }
+        Ticket(self.disk.pending.len() as u64)
+    }
+
+    fn checkpoint(&mut self, replica: &Saboteur) -> Ticket {
+        self.disk.checkpoint = Some(replica.checkpoint());
+        self.disk.records.clear();
+        Ticket(self.disk.pending.len() as u64)
+    }
+
+    /// All that is pending becomes durable together.
+    fn durable(&mut self) -> Ticket {
+        Ticket(if self.disk.pending.is_empty() { u64::MAX } else { 0 })
+    }
+
+    /// Time stands still: every timer is due at once, and which one runs out is a choice.
+    fn draw(&mut self, _: Span) -> Span {
+        Span::ZERO
+    }
+
+    fn advance(&mut self, advance: Advance) {
+        match advance {
+            Advance::Executed(entry) => self.step.execute(self.id, entry),
+            Advance::Installed(state) => self.step.install(self.id, state),
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        self.step.hear(self.id, note);
+    }
+
+    fn released(&mut self, envelope: &Envelope<Message>) {
+        self.note_told(&envelope.message);
+    }
+}

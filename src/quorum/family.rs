@@ -1,0 +1,218 @@
+//! A family of quorums: every superset of a quorum is a quorum.
+//!
+//! There are two kinds, all sets of a size and the supersets of listed sets.
+//! Only this folder knows the kinds: everybody else asks a family what it contains, how large its
+//! quorums are, and which of them comes first.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, NodeId, NodeSet};
+
+/// A monotone family of sets: a superset of a quorum is a quorum.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Family(pub(super) Kind);
+
+/// What tells the quorums of a family from other sets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// Every set of at least this many acceptors.
+    Count(usize),
+    /// Every superset of one of these sets.
+    Sets(Vec<NodeSet>),
+}
+
+impl Family {
+    /// Every set of at least `size` acceptors.
+    pub const fn of_size(size: usize) -> Self {
+        Self(Kind::Count(size))
+    }
+
+    /// Every superset of one of these sets.
+    pub const fn of_sets(sets: Vec<NodeSet>) -> Self {
+        Self(Kind::Sets(sets))
+    }
+
+    /// Whether `nodes` contains a quorum of this family.
+    pub fn contains(&self, nodes: NodeSet) -> bool {
+        match &self.0 {
+            Kind::Count(size) => nodes.len() >= *size,
+            Kind::Sets(sets) => sets.iter().any(|set| set.is_subset(nodes)),
+        }
+    }
+
+    /// The size from which on every set is a quorum, where nothing but its size makes a set one.
+    pub const fn threshold(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Count(size) => Some(*size),
+            Kind::Sets(_) => None,
+        }
+    }
+
+    /// The least number of acceptors in a quorum.
+    pub fn min_size(&self) -> usize {
+        *self.sizes().start()
+    }
+
+    /// The sizes of the quorums that the family was made of, from the least to the greatest.
+    pub fn sizes(&self) -> RangeInclusive<usize> {
+        match &self.0 {
+            Kind::Count(size) => *size..=*size,
+            Kind::Sets(sets) => {
+                let sizes = || sets.iter().map(|set| set.len());
+                sizes().min().unwrap_or(0)..=sizes().max().unwrap_or(0)
+            }
+        }
+    }
+
+    /// The members first met when `order` is walked until they contain a quorum; `None` if they never do.
+    ///
+    /// This is how a thrifty proposer picks the replicas it contacts: nearest first.
+    /// For explicit sets it is the quorum whose last member comes first in `order`.
+    pub fn first_in(&self, order: &[NodeId]) -> Option<NodeSet> {
+        let mut met = NodeSet::EMPTY;
+        for node in order {
+            met.insert(*node);
+            if self.contains(met) {
+                return self.some_quorum_within(met);
+            }
+        }
+        None
+    }
+
+    /// A minimal quorum among `nodes`, if there is one.
+    pub fn some_quorum_within(&self, nodes: NodeSet) -> Option<NodeSet> {
+        match &self.0 {
+            Kind::Count(size) => (nodes.len() >= *size).then(|| nodes.iter().take(*size).collect()),
+            Kind::Sets(sets) => {
+                sets.iter().filter(|set| set.is_subset(nodes)).min_by_key(|set| set.len()).copied()
+            }
+        }
+    }
+
+    /// When the first quorum among `nodes` is complete, if each of them joins it `at` a time of its own;
+    /// `None` if they hold no quorum.
+    ///
+    /// For counts that is an order statistic; for explicit sets the minimum over the sets of the maximum
+    /// over their members.
+    pub fn complete_at<T: Ord>(&self, nodes: NodeSet, at: impl Fn(NodeId) -> T) -> Option<T> {
+        match &self.0 {
+            Kind::Count(size) => {
+                let mut times: Vec<T> = nodes.iter().map(at).collect();
+                times.sort_unstable();
+                times.into_iter().nth(size.checked_sub(1)?)
+            }
+            Kind::Sets(sets) => sets
+                .iter()
+                .filter(|set| set.is_subset(nodes))
+                .filter_map(|set| set.iter().map(&at).max())
+                .min(),
+        }
+    }
+
+    /// Whether this is a family over `n` acceptors; `phase` is what an error calls it.
+    pub(super) fn validate(&self, phase: &'static str, n: usize) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Count(count) if !(1..=n).contains(count) => {
+                Err(Error::Count { phase, count: *count, n })
+            }
+            Kind::Sets(sets) if sets.is_empty() => Err(Error::NoSet { phase }),
+            Kind::Sets(sets) if sets.iter().any(|set| set.is_empty()) => {
+                Err(Error::EmptySet { phase })
+            }
+            Kind::Sets(sets) => {
+                let strangers =
+                    sets.iter().flat_map(|set| set.difference(NodeSet::all(n)).iter()).next();
+                strangers.map_or(Ok(()), |node| {
+                    Err(Error::Member { phase, node: usize::from(node.0), n })
+                })
+            }
+            Kind::Count(_) => Ok(()),
+        }
+    }
+}
+
+/// Names of constructors that callers in the tests still use.
+#[expect(non_snake_case, reason = "they were variants")]
+impl Family {
+    /// [`Self::of_size`].
+    #[doc(hidden)]
+    pub const fn Count(size: usize) -> Self {
+        Self::of_size(size)
+    }
+
+    /// [`Self::of_sets`].
+    #[doc(hidden)]
+    pub const fn Sets(sets: Vec<NodeSet>) -> Self {
+        Self::of_sets(sets)
+    }
+}
+
+/// `3`, or `{0, 1} {2, 3}`.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Count(size) => write!(f, "{size}"),
+            Kind::Sets(sets) => {
+                let texts: Vec<String> = sets.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(" "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_masks(masks: &[u64]) -> Family {
+        Family::of_sets(masks.iter().copied().map(NodeSet::from_mask).collect())
+    }
+
+    #[test]
+    fn the_first_quorum_in_an_order_is_the_nearest() {
+        let order = [3, 1, 0, 2].map(NodeId);
+        assert_eq!(
+            Family::of_size(2).first_in(&order),
+            Some([3, 1].map(NodeId).into_iter().collect())
+        );
+        let sets = of_masks(&[0b0101, 0b0011]);
+        assert_eq!(sets.first_in(&order), Some(NodeSet::from_mask(0b0011)));
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_sets_that_a_family_was_made_of() {
+        assert_eq!(Family::of_size(3).sizes(), 3..=3);
+        assert_eq!(of_masks(&[0b0111, 0b1100]).sizes(), 2..=3);
+        assert_eq!(of_masks(&[0b0111, 0b1100]).min_size(), 2);
+        assert_eq!(Family::of_size(3).threshold(), Some(3));
+        assert_eq!(of_masks(&[0b0011]).threshold(), None);
+    }
+
+    /// The definition: walk the acceptors in the order of their times until they contain a quorum.
+    #[test]
+    fn a_quorum_is_complete_when_its_last_member_has_joined() {
+        let times = [30, 10, 40, 20];
+        let at = |node: NodeId| times[usize::from(node.0)];
+        let families = [
+            Family::of_size(1),
+            Family::of_size(3),
+            of_masks(&[0b0101, 0b1001]),
+            of_masks(&[0b1111]),
+        ];
+        for family in families {
+            for nodes in (0..16).map(NodeSet::from_mask) {
+                let mut order: Vec<NodeId> = nodes.iter().collect();
+                order.sort_by_key(|node| at(*node));
+                let mut met = NodeSet::EMPTY;
+                let last = order.into_iter().find(|node| {
+                    met.insert(*node);
+                    family.contains(met)
+                });
+                assert_eq!(family.complete_at(nodes, at), last.map(at), "{family} in {nodes}");
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The streams, the disk and the log files of one replica: what its driver acts on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{Error, Offence, Report, Settings, Status};
+use crate::command::ClientId;
+use crate::deployment::{Durability, MemberName};
+use crate::driver::{Host, Ticket};
+use crate::history::ChosenWriter;
+use crate::measure::{Milestone, PhaseRecorder, Window};
+use crate::protocol::{Advance, Note, Protocol, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::runtime::alarm::Alarm;
+use crate::runtime::net::frame;
+use crate::runtime::spool::Spool;
+use crate::runtime::storage::Store;
+use crate::runtime::stream::{Closed, Stream};
+use crate::time::{Span, Time};
+
+/// A checkpoint is written when the log behind the last one has grown by this much.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+
+/// Of what never becomes durable.
+const NEVER: Ticket = Ticket(u64::MAX);
+
+/// Everything that one replica talks to.
+#[derive(Debug)]
+pub(super) struct Io {
+    pub(super) settings: Settings,
+    pub(super) replicas: BTreeMap<NodeId, Stream>,
+    pub(super) clients: BTreeMap<ClientId, Stream>,
+    /// Members that sent something impossible: the loop takes nothing from them any more.
+    banned: BTreeSet<MemberName>,
+    pub(super) store: Store,
+    alarm: Alarm,
+    random: Pcg64,
+    scratch: BytesMut,
+    chosen: ChosenWriter,
+    spool: Spool,
+    pub(super) status: Arc<Status>,
+    pub(super) phases: PhaseRecorder,
+    /// Where each milestone is reported at once.
+    pub(super) milestones: Option<UnboundedSender<Milestone>>,
+    report: Report,
+    sync_spans: Vec<Span>,
+    pub(super) failure: Option<Error>,
+}
+
+/// The same during one wake-up.
+pub(super) struct LiveHost<'a, 'cx> {
+    io: &'a mut Io,
+    now: Time,
+    cx: &'a mut Context<'cx>,
+}
+
+impl Io {
+    /// Without streams; the replica has executed all slots below `first`.
+    pub(super) fn new(
+        store: Store,
+        settings: Settings,
+        status: Arc<Status>,
+        first: Slot,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            replicas: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            store,
+            alarm: Alarm::new()?,
+            random: Pcg64::seed_from_u64(settings.seed),
+            scratch: BytesMut::new(),
+            chosen: ChosenWriter::new(settings.id, first),
+            spool: Spool::append(&settings.output)?,
+            status,
+            phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
+            milestones: None,
+            report: Report::default(),
+            sync_spans: Vec::new(),
+            failure: None,
+            settings,
+        })
+    }
+
+    /// The host of the driver in a wake-up at `now`.
+    pub(super) const fn host<'a, 'cx>(
+        &'a mut self,
+        now: Time,
+        cx: &'a mut Context<'cx>,
+    ) -> LiveHost<'a, 'cx> {
+        LiveHost { io: self, now, cx }
+    }
+
+    /// A member has dialled.
+    pub(super) fn attach(&mut self, member: &str, stream: Stream) {
+        match MemberName::parse(member) {
+            // Dropping the stream ends the connection.
+            Some(name) if self.banned.contains(&name) => {}
+            Some(MemberName::Replica(id)) => {
+                let before = self.replicas.insert(id, stream);
+                self.lose(before, Closed::Gone);
+            }
+            Some(MemberName::Client(id)) => {
+                let before = self.clients.insert(id, stream);
+                self.lose(before, Closed::Gone);
+            }
+            None => {}
+        }
+    }
+
+    /// Keeps the evidence against a member, and listens to it no more.
+    pub(super) fn ban(&mut self, member: MemberName, offence: Option<Offence>) {
+        let Some(offence) = offence else { return };
+        self.banned.insert(member);
+        self.report.offence_count += 1;
+        self.status.offend(offence);
+    }
+
+    pub(super) fn lose(&mut self, stream: Option<Stream>, closed: Closed) {
+        self.report.undecodable_count += u64::from(closed == Closed::Undecodable);
+        self.report.dropped_count += stream.map_or(0, |stream| stream.dropped_count());
+    }
+
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        // A stream that is lost here is found and dropped by the next read from it.
+        let streams = self.replicas.values_mut().chain(self.clients.values_mut());
+        for stream in streams {
+            let _ = stream.flush(cx);
+        }
+    }
+
+    /// Wakes the task when the driver has something to do next.
+    pub(super) fn arm(&mut self, next: Option<Time>, cx: &mut Context<'_>) {
+        self.alarm.set(next);
+        if self.alarm.poll_due(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// The report, once the loop has ended; the replica has executed all slots below `executed_below`.
+    pub(super) fn finish(mut self, executed_below: Slot) -> Result<Report, Error> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        self.report.sync_count = self.store.sync_count();
+        self.report.executed_below = executed_below.0;
+        let streams = self.replicas.values().chain(self.clients.values());
+        self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();
+        self.report.phases = self.phases.finish();
+        self.spool.write(self.chosen.finish());
+        self.spool.finish()?;
+        Ok(self.report)
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+    }
+}
+
+impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
+    /// Encodes once, and puts the frame behind the others for each receiver.
+    fn send(&mut self, to: NodeSet, message: P::Message) {
+        let io = &mut *self.io;
+        io.scratch.clear();
+        if let Err(source) = frame::encode(&mut io.scratch, &message) {
+            io.fail(Error::Encode { id: io.settings.id, source });
+            return;
+        }
+        for id in to.iter() {
+            // Without a stream the message is lost, which the protocol is made for.
+            if let Some(stream) = io.replicas.get_mut(&id) {
+                stream.put(&io.scratch);
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        let io = &mut *self.io;
+        let Some(stream) = io.clients.get_mut(&reply.request().client) else { return };
+        if let Err(source) = stream.put_message(&reply) {
+            io.fail(Error::Encode { id: io.settings.id, source });
+        }
+    }
+
+    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
+        let io = &mut *self.io;
+        let mut ticket = Ticket::default();
+        if io.settings.durability == Durability::Fsync {
+            match postcard::to_stdvec(records) {
+                Ok(group) => ticket = Ticket(io.store.append(group).0),
+                Err(source) => {
+                    io.fail(Error::Record { id: io.settings.id, source });
+                    ticket = NEVER;
+                }
+            }
+        }
+        records.clear();
+        ticket
+    }
+
+    fn checkpoint(&mut self, replica: &P) -> Ticket {
+        let io = &mut *self.io;
+        match postcard::to_stdvec(&replica.checkpoint()) {
+            Ok(state) => Ticket(io.store.checkpoint(state).0),
+            Err(source) => {
+                io.fail(Error::Record { id: io.settings.id, source });
+                NEVER
+            }
+        }
+    }
+
+    fn durable(&mut self) -> Ticket {
+        let io = &mut *self.io;
+        while let Poll::Ready(durable) = io.store.poll_durable(self.cx) {
+            if let Err(error) = durable {
+                // Nothing that is not known to be durable may leave.
+                io.fail(error.into());
+                return Ticket::default();
+            }
+        }
+        io.store.take_sync_spans(&mut io.sync_spans);
+        for span in io.sync_spans.drain(..) {
+            io.phases.persisted(self.now, span);
+        }
+        Ticket(io.store.durable().0)
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.io.store.bytes_since_checkpoint() > CHECKPOINT_BYTES
+    }
+
+    fn draw(&mut self, longest: Span) -> Span {
+        Span(self.io.random.random_range(0..=longest.0))
+    }
+
+    fn advance(&mut self, advance: Advance) {
+        self.io.chosen.advance(&advance);
+        if let Some(block) = self.io.chosen.take_block() {
+            self.io.spool.write(block);
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        if let Some(milestone) = self.io.phases.note(self.now, &note)
+            && let Some(milestones) = &self.io.milestones
+        {
+            // Whoever listened may be gone; the recording has it too.
+            let _ = milestones.send(milestone);
+        }
+    }
+}

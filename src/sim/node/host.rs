@@ -1,0 +1,139 @@
+//! What a driver does in virtual time: messages leave one after the other, and a disk takes its time.
+
+use rand::RngExt;
+
+use super::Body;
+use crate::deployment::Durability;
+use crate::driver::{Host, Ticket};
+use crate::protocol::{Advance, Envelope, Note, Protocol, Reply};
+use crate::quorum::NodeSet;
+use crate::sim::fabric::Fabric;
+use crate::time::{Span, Time};
+
+/// One replica during one turn.
+pub(super) struct SimHost<'a, P: Protocol> {
+    body: &'a mut Body<P>,
+    fabric: &'a mut Fabric<P>,
+    /// When the processor has put the last message so far on the wire.
+    pub(super) leaves_at: Time,
+}
+
+impl<'a, P: Protocol> SimHost<'a, P> {
+    pub(super) const fn new(body: &'a mut Body<P>, fabric: &'a mut Fabric<P>) -> Self {
+        let leaves_at = fabric.now;
+        Self { body, fabric, leaves_at }
+    }
+
+    /// The processor puts one more message on the wire.
+    #[inline]
+    fn depart(&mut self) {
+        if self.fabric.service.send > Span::ZERO {
+            self.leaves_at = self.leaves_at + self.fabric.service.send;
+            self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
+        }
+    }
+}
+
+impl<P: Protocol> Host<P> for SimHost<'_, P> {
+    /// One clone for each receiver but the last, which takes the message itself.
+    #[inline]
+    fn send(&mut self, to: NodeSet, message: P::Message) {
+        let id = self.body.settings.id;
+        let mut receivers = to.iter();
+        let mut next = receivers.next();
+        while let Some(receiver) = next {
+            next = receivers.next();
+            self.depart();
+            if next.is_some() {
+                self.fabric.send(id, receiver, self.leaves_at, message.clone());
+            } else {
+                self.fabric.send(id, receiver, self.leaves_at, message);
+                return;
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.depart();
+        self.fabric.answer(self.body.settings.id, self.leaves_at, reply);
+    }
+
+    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
+        if let Some(observer) = &mut self.fabric.observer {
+            observer.recorded(self.fabric.now, self.body.settings.id, records);
+        }
+        self.body.disk.give(records);
+        self.body.disk.given()
+    }
+
+    fn checkpoint(&mut self, replica: &P) -> Ticket {
+        self.body.disk.give_checkpoint(|| replica.checkpoint());
+        self.body.disk.given()
+    }
+
+    fn flush(&mut self) {
+        self.body.begin_sync(self.fabric);
+    }
+
+    fn durable(&mut self) -> Ticket {
+        self.body.disk.durable()
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.body.disk.since_checkpoint() >= self.body.settings.checkpoint_records
+    }
+
+    fn draw(&mut self, longest: Span) -> Span {
+        Span(self.body.random.random_range(0..=longest.0))
+    }
+
+    fn advance(&mut self, advance: Advance) {
+        let (now, id) = (self.fabric.now, self.body.settings.id);
+        if let Some(observer) = &mut self.fabric.observer {
+            match &advance {
+                Advance::Executed(executed) => observer.executed(now, id, executed),
+                Advance::Installed(installed) => observer.installed(now, id, installed),
+            }
+        }
+        self.body.log.write(&advance);
+    }
+
+    fn note(&mut self, note: Note) {
+        let (now, counts) = (self.fabric.now, &mut self.fabric.counts);
+        match note {
+            Note::Committed { .. }
+            | Note::Suspected { .. }
+            | Note::Campaigning
+            | Note::Following { .. }
+            | Note::Recovered { .. }
+            | Note::Resigned => {}
+            Note::Leading { .. } => counts.leaderships += 1,
+            Note::SnapshotSent { .. } => counts.snapshots_sent += 1,
+            Note::SnapshotInstalled { .. } => counts.snapshots_installed += 1,
+            Note::RaceLost => counts.races_lost += 1,
+            Note::Retransmitted => counts.retransmissions += 1,
+        }
+        if let Some(observer) = &mut self.fabric.observer {
+            observer.noted(now, self.body.settings.id, &note);
+        }
+        let _ = self.body.phases.note(now, &note);
+    }
+
+    fn released(&mut self, envelope: &Envelope<P::Message>) {
+        if let Some(observer) = &mut self.fabric.observer {
+            observer.released(self.fabric.now, self.body.settings.id, envelope);
+        }
+    }
+}
+
+impl<P: Protocol> Body<P> {
+    /// What the driver is told about itself.
+    pub(super) fn driver_settings(&self) -> crate::driver::Settings {
+        crate::driver::Settings {
+            id: self.settings.id,
+            has_disk: self.settings.durability == Durability::Fsync,
+            retained_slots: self.settings.retained_slots,
+            defect: self.settings.broken_driver,
+        }
+    }
+}
