@@ -20,6 +20,7 @@ mod profiles;
 mod progress;
 mod quorums;
 mod run;
+mod show;
 mod trace;
 mod verify;
 
@@ -78,6 +79,7 @@ enum Command {
     Quorums(quorums::Quorums),
     Check(check::Check),
     Fuzz(fuzz::Fuzz),
+    Show(show::Show),
     Verify(verify::Verify),
     History(history::History),
     Completions(completions::Completions),
@@ -97,6 +99,7 @@ impl Arguments {
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),
             Command::Fuzz(fuzz) => fuzz.run(out),
+            Command::Show(show) => show.run(out),
             Command::Verify(verify) => verify.run(out),
             Command::History(history) => history.run(out),
             Command::Completions(completions) => completions.run(out),

@@ -20,10 +20,10 @@ use crate::findings::Finished;
 use crate::findings::verify::INCOMPLETE;
 use crate::measure::rows::{Flag, TrialRow};
 use crate::measure::{Store, store};
-use crate::report::comparison::{comparison, disagreements, legend};
-use crate::report::failover;
+use crate::report;
+use crate::report::comparison::disagreements;
 use crate::report::judged::judged;
-use crate::report::side_by_side::side_by_side;
+use crate::report::outline::Outline;
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
 use crate::run::worlds::{self, Live, Worlds};
@@ -316,23 +316,9 @@ fn conclude(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let finished = &summary.finished;
-    if !finished.is_empty() {
-        if backend == Choice::Both {
-            writeln!(out, "{}\n", side_by_side(plan, finished))?;
-        }
-        writeln!(out, "{}", comparison(plan, finished))?;
-        writeln!(out, "\n{}", legend(finished))?;
-        if let Some([protocol, clients]) = failover::tables(plan, finished) {
-            writeln!(out, "\n{protocol}\n\n{clients}\n\n{}", failover::legend())?;
-        }
-    }
-    for line in failover::unrecovered(plan, finished) {
-        writeln!(out, "NOT RECOVERED: {line}")?;
-    }
-    for line in failover::waits(plan, finished) {
-        writeln!(out, "CLIENT WAIT: {line}")?;
-    }
-    for line in disagreements(plan, finished) {
+    let outline = Outline::from(plan);
+    report::write_tables(&outline, finished, backend == Choice::Both, out)?;
+    for line in disagreements(&outline, finished) {
         writeln!(out, "FLOOR: {line}")?;
     }
     for ended in finished {

@@ -95,8 +95,16 @@ pub fn write(
 ///
 /// A line without a tag has an empty one.
 pub fn read(text: &[u8]) -> Result<(Duration, Vec<Line>), Error> {
-    let mut start = Duration::ZERO;
     let mut lines = Vec::new();
+    let start = for_each(text, |line| lines.push(line))?;
+    Ok((start, lines))
+}
+
+/// Reads an interval log, one line at a time: a histogram is a third of a megabyte.
+///
+/// It returns the start of the log since 1970.
+pub fn for_each(text: &[u8], mut take: impl FnMut(Line)) -> Result<Duration, Error> {
+    let mut start = Duration::ZERO;
     for entry in IntervalLogIterator::new(text) {
         match entry {
             Ok(LogEntry::StartTime(at)) => start = at,
@@ -106,7 +114,7 @@ pub fn read(text: &[u8]) -> Result<(Duration, Vec<Line>), Error> {
                 let bytes = STANDARD
                     .decode(interval.encoded_histogram())
                     .map_err(|source| Error::Base64 { start_s, source })?;
-                lines.push(Line {
+                take(Line {
                     tag: interval.tag().map(|tag| unescaped(&tag)).unwrap_or_default(),
                     start: interval.start_timestamp().into(),
                     length: interval.duration().into(),
@@ -116,7 +124,7 @@ pub fn read(text: &[u8]) -> Result<(Duration, Vec<Line>), Error> {
             Err(LogIteratorError::ParseError { offset }) => return Err(Error::Line { offset }),
         }
     }
-    Ok((start, lines))
+    Ok(start)
 }
 
 /// A tag without anything that ends it for some reader.

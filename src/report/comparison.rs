@@ -6,19 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::Table;
 
+use super::outline::Outline;
 use super::table::{self, figure, milliseconds, over, table};
-use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::findings::rows::{Disagreement, Measured};
 use crate::measure::{Figure, Latencies, OperationKind};
-use crate::quorum::Family;
 use crate::trial::Backend;
 
 /// The comparison of all finished trials.
 ///
 /// Histograms of the repeats are merged; percentiles are never averaged.
-pub fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
+pub fn comparison(plan: &Outline, finished: &[Finished]) -> Table {
     let mut groups: BTreeMap<_, Vec<&Finished>> = BTreeMap::new();
     for ended in finished {
         let Trial { point, variant, .. } = ended.trial;
@@ -27,7 +26,7 @@ pub fn comparison(plan: &Plan, finished: &[Finished]) -> Table {
     let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
     let mut rows = Vec::new();
     for trials in groups.values() {
-        for client in 0..plan.point(&trials[0].trial).links.client_regions.len() {
+        for client in 0..plan.point(&trials[0].trial).client_regions.len() {
             let line = Line { plan, trials, client, is_of_many: backends.len() > 1 };
             rows.extend(line.rows());
         }
@@ -89,7 +88,7 @@ pub fn legend(finished: &[Finished]) -> String {
 
 /// What disagrees with the floors: a line for each variant and client region, about the gravest of its
 /// trials, and then once what to make of it.
-pub fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn disagreements(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     let mut trial_counts: BTreeMap<_, usize> = BTreeMap::new();
     let mut groups: BTreeMap<_, Vec<&Disagreement>> = BTreeMap::new();
     for ended in finished.iter().filter(|ended| ended.row.valid) {
@@ -117,7 +116,7 @@ pub fn disagreements(plan: &Plan, finished: &[Finished]) -> Vec<String> {
 
 /// The trials of one variant at one point in one world, and one of its client regions.
 struct Line<'a> {
-    plan: &'a Plan,
+    plan: &'a Outline,
     trials: &'a [&'a Finished],
     client: usize,
     /// Another world has such a line too.
@@ -164,19 +163,18 @@ impl Line<'_> {
         if as_open_loop {
             name.push_str(" ~");
         }
-        let [q1, q2] = [variant.quorums.phase1(), variant.quorums.phase2()].map(Family::min_size);
         vec![
             name,
-            format!("{q1}/{q2}"),
-            point.links.client_regions[self.client].clone(),
+            format!("{}/{}", variant.q1, variant.q2),
+            point.client_regions[self.client].clone(),
             operation.name().to_owned(),
             if as_open_loop { "-".into() } else { rates(&valid) },
-            milliseconds(Some(floor.p50.0)),
+            milliseconds(floor.map(|floor| floor.p50.0)),
             figure(p50),
-            over(p50, floor.p50),
+            over(p50, floor.map(|floor| floor.p50)),
             spread(&medians),
             figure(p99),
-            over(p99, floor.p99),
+            over(p99, floor.map(|floor| floor.p99)),
             validity(&valid, self.trials.len()),
         ]
     }
@@ -258,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::experiment::file::Source;
-    use crate::experiment::plan::Size;
+    use crate::experiment::plan::{Plan, Size};
     use crate::findings::rows::{Kind, LeftOut};
     use crate::measure::Omission;
     use crate::measure::rows::TrialRow;
@@ -330,7 +328,7 @@ quorums = { majority = {} }
             finished(&plan, 0, [ms(21), ms(45)], true),
             finished(&plan, 1, [ms(23), ms(45)], true),
         ];
-        let table = comparison(&plan, &finished);
+        let table = comparison(&Outline::from(&plan), &finished);
         let lines = cells(&table);
         assert_eq!(lines.len(), 2, "{table}");
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
@@ -348,7 +346,7 @@ quorums = { majority = {} }
         let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
         let (_, latencies) = &mut trials[1].measured[0].latencies[0];
         (0..600).for_each(|_| latencies.record_unanswered(ms(900)));
-        let table = comparison(&plan, &trials);
+        let table = comparison(&Outline::from(&plan), &trials);
         let lines = cells(&table);
         // Of 1,600 the median is known, of the 1,100 of the second trial it is not.
         let expected = ["20.00", "21.00", "+1.00", ">879.00", ">900.00", ">+880.00", "2/2"];
@@ -368,7 +366,7 @@ quorums = { majority = {} }
         let mut reads = Latencies::new();
         reads.record(ms(7));
         trials[0].measured[1].latencies.push((OperationKind::Read, reads));
-        let lines = cells(&comparison(&plan, &trials));
+        let lines = cells(&comparison(&Outline::from(&plan), &trials));
         let of: Vec<_> = lines.iter().map(|line| (line[2].as_str(), line[3].as_str())).collect();
         assert_eq!(of, [("a", "write"), ("elsewhere", "write"), ("elsewhere", "read")]);
         assert_eq!((lines[1][6].as_str(), lines[2][6].as_str()), ("45.02", "7.000"));
@@ -385,7 +383,7 @@ quorums = { majority = {} }
         (0..600).for_each(|_| latencies.record(ms(21)));
         latencies.record(ms(21_000));
         measured.omission = Omission::of(ms(21_000), latencies);
-        let table = comparison(&plan, &trials);
+        let table = comparison(&Outline::from(&plan), &trials);
         let lines = cells(&table);
         assert_eq!((lines[0][8].as_str(), lines[1][1].as_str()), ("21.00", "~"), "{table}");
         // About a thousand writes were not begun, the first of which would have waited for 21 s.
@@ -400,10 +398,10 @@ quorums = { majority = {} }
         let ms = Span::from_millis;
         let mut trials = [0, 1].map(|trial| finished(&plan, trial, [ms(21), ms(45)], true));
         trials[1].row.saturated = Some(true);
-        let text = comparison(&plan, &trials).to_string();
+        let text = comparison(&Outline::from(&plan), &trials).to_string();
         assert!(text.contains("2/2*"), "{text}");
         trials[1].row.saturated = Some(false);
-        assert!(!comparison(&plan, &trials).to_string().contains("2/2*"));
+        assert!(!comparison(&Outline::from(&plan), &trials).to_string().contains("2/2*"));
     }
 
     #[test]
@@ -412,12 +410,12 @@ quorums = { majority = {} }
         let ms = Span::from_millis;
         let valid = finished(&plan, 0, [ms(21), ms(45)], true);
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
-        let lines = cells(&comparison(&plan, &[valid, invalid]));
+        let lines = cells(&comparison(&Outline::from(&plan), &[valid, invalid]));
         assert_eq!((lines[0][10].as_str(), lines[0][5].as_str()), ("1/2", "21.00"));
         // The 99th percentile needs more than 500 writes.
         assert_eq!((lines[0][8].as_str(), lines[0][9].as_str()), ("-", "-"));
         let invalid = finished(&plan, 1, [ms(1), ms(1)], false);
-        let lines = cells(&comparison(&plan, &[invalid]));
+        let lines = cells(&comparison(&Outline::from(&plan), &[invalid]));
         assert_eq!(lines[0][3..], ["-/-", "20.00", "-", "-", "-", "-", "-", "0/1"]);
     }
 
@@ -427,7 +425,7 @@ quorums = { majority = {} }
         let ms = Span::from_millis;
         let mut trials: Vec<Finished> =
             (0..2).map(|trial| finished(&plan, trial, [ms(21), ms(45)], true)).collect();
-        assert_eq!(disagreements(&plan, &trials), [""; 0]);
+        assert_eq!(disagreements(&Outline::from(&plan), &trials), [""; 0]);
         for (trial, kind, residual_ns) in
             [(0, Kind::Unexplained, 9_000_000), (1, Kind::Impossible, -2_000_000)]
         {
@@ -436,14 +434,14 @@ quorums = { majority = {} }
             trials[trial].disagreements =
                 vec![Disagreement { client_region, kind, residual_ns, left_out }];
         }
-        let lines = disagreements(&plan, &trials);
+        let lines = disagreements(&Outline::from(&plan), &trials);
         // Two kinds are advised on, in one line each.
         assert_eq!(lines.len(), 3, "{lines:?}");
         let begins = "multi, elsewhere (live, 2 of 2 trials): p50 2.00ms below its floor";
         assert!(lines[0].starts_with(begins), "{lines:?}");
         assert!(lines[1].starts_with("impossible on") && lines[2].starts_with("unexplained"));
         trials[1].disagreements[0].client_region = "a".to_owned();
-        let lines = disagreements(&plan, &trials);
+        let lines = disagreements(&Outline::from(&plan), &trials);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[1].contains("(live, 1 of 2 trials): p50 9.00ms above"), "{lines:?}");
     }

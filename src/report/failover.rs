@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::Table;
 
 use super::comparison::line_name;
+use super::outline::Outline;
 use super::table::{self, table};
-use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::findings::{Finished, recovery};
 use crate::measure::rows::RecoveryRow;
@@ -39,12 +39,12 @@ type Lines<'a, K> = BTreeMap<K, Vec<&'a RecoveryRow>>;
 
 /// What replicas did, a line for every variant and fault, and what clients saw, a line for each of their
 /// regions too; `None` if no fault struck.
-pub fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
+pub fn tables(plan: &Outline, finished: &[Finished]) -> Option<[Table; 2]> {
     let mut clients: Lines<'_, (Group, Option<usize>)> = BTreeMap::new();
     let mut replicas: Lines<'_, Group> = BTreeMap::new();
     for (group, row) in rows(finished) {
         // In the order of the file.
-        let regions = &plan.points[group.0].links.client_regions;
+        let regions = &plan.points[group.0].client_regions;
         let client = regions.iter().position(|region| *region == row.client_region);
         clients.entry((group, client)).or_default().push(row);
         // What concerns the replicas is in the rows of all client regions.
@@ -70,8 +70,8 @@ pub fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
     };
     let protocol = replicas.iter().map(|(group, rows)| {
         let (point, variant, ..) = *group;
-        let quorums = &plan.points[point].variants[variant].quorums;
-        let sizes = format!("{}/{}", quorums.phase1().min_size(), quorums.phase2().min_size());
+        let variant = &plan.points[point].variants[variant];
+        let sizes = format!("{}/{}", variant.q1, variant.q2);
         of_replicas(title(*group, rows[0]), sizes, rows)
     });
     let seen = clients.iter().map(|((group, _), rows)| of_clients(title(*group, rows[0]), rows));
@@ -83,7 +83,7 @@ pub fn tables(plan: &Plan, finished: &[Finished]) -> Option<[Table; 2]> {
 
 /// Where clients waited longer than the recovery took, a line for each variant and fault, about the region
 /// that waited longest.
-pub fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn waits(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     let mut groups: Lines<'_, Group> = BTreeMap::new();
     for (group, row) in rows(finished) {
         groups.entry(group).or_default().push(row);
@@ -106,7 +106,7 @@ pub fn waits(plan: &Plan, finished: &[Finished]) -> Vec<String> {
 }
 
 /// What did not recover, a line for each variant and fault.
-pub fn unrecovered(plan: &Plan, finished: &[Finished]) -> Vec<String> {
+pub fn unrecovered(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     let mut trials: BTreeMap<Group, BTreeSet<u32>> = BTreeMap::new();
     let mut lost: BTreeMap<Group, Vec<&RecoveryRow>> = BTreeMap::new();
     for (group, row) in rows(finished) {
@@ -152,7 +152,7 @@ fn had_leader(row: &RecoveryRow) -> bool {
     row.target.split('+').any(|region| region == row.leader)
 }
 
-fn name(plan: &Plan, (point, variant, ..): Group) -> String {
+fn name(plan: &Outline, (point, variant, ..): Group) -> String {
     let point = &plan.points[point];
     line_name(&point.variants[variant].name, &point.label)
 }
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::experiment::file::Source;
-    use crate::experiment::plan::Size;
+    use crate::experiment::plan::{Plan, Size};
     use crate::measure::rows::TrialRow;
 
     const EXPERIMENT: &str = r#"
@@ -301,13 +301,13 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             .enumerate()
             .map(|(trial, away)| finished(&plan, trial, away))
             .collect::<Vec<_>>();
-        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        let [protocol, clients] = tables(&Outline::from(&plan), &trials).unwrap();
         let expected = ["multi", "3/1", "1050", "-", "20.0", "20.0", "-", "-"];
         assert_eq!(cells(&protocol), expected, "{protocol}");
         let expected =
             ["multi", "a", "20.0", "1300 (1210-1900)", "1100", "400 (310-1000)", "300", "3"];
         assert_eq!(cells(&clients), expected, "{clients}");
-        assert_eq!(unrecovered(&plan, &trials), [""; 0]);
+        assert_eq!(unrecovered(&Outline::from(&plan), &trials), [""; 0]);
     }
 
     #[test]
@@ -319,18 +319,18 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             (row.new_leader, row.recovered) = (String::new(), Some(false));
             (row.detection_ns, row.phase1_ns) = (None, None);
         }
-        let said = unrecovered(&plan, &trials);
+        let said = unrecovered(&Outline::from(&plan), &trials);
         let expected =
             "multi (live): no new leader within the trial, after crash a, in 2 of 3 trials";
         assert_eq!(said, [expected]);
-        let [protocol, clients] = tables(&plan, &trials).unwrap();
+        let [protocol, clients] = tables(&Outline::from(&plan), &trials).unwrap();
         assert_eq!((cells(&protocol)[2].as_str(), cells(&protocol)[7].as_str()), ("1050", "-"));
         // Two of them were away until the end.
         assert_eq!(cells(&clients)[3], ">900 (900->900)");
         // One led, but no region got through to it.
         trials[0].recovery[0].new_leader = "b".into();
         trials[1].recovery[0].recovered = Some(true);
-        let said = unrecovered(&plan, &trials);
+        let said = unrecovered(&Outline::from(&plan), &trials);
         assert!(said[0].contains("no write from a was acknowledged again"), "{said:?}");
     }
 
@@ -339,8 +339,8 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         let plan = plan();
         let trials = [1_900, 2_300, 2_100].into_iter().enumerate();
         let trials: Vec<Finished> = trials.map(|(at, ms)| finished(&plan, at, ms)).collect();
-        assert_eq!(waits(&plan, &trials[..1]), [""; 0]);
-        let said = waits(&plan, &trials);
+        assert_eq!(waits(&Outline::from(&plan), &trials[..1]), [""; 0]);
+        let said = waits(&Outline::from(&plan), &trials);
         let begins =
             "multi (live): after crash a, clients in a waited 1400 ms for a retry or a redirect";
         assert!(said.len() == 1 && said[0].starts_with(begins), "{said:?}");
@@ -351,6 +351,6 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
     fn a_run_without_a_fault_has_no_such_table() {
         let plan = plan();
         let calm = Finished { recovery: vec![], ..finished(&plan, 0, 1) };
-        assert!(tables(&plan, &[calm]).is_none());
+        assert!(tables(&Outline::from(&plan), &[calm]).is_none());
     }
 }

@@ -3,8 +3,8 @@
 use comfy_table::Table;
 
 use super::comparison::{has_reads, line_name, merged};
+use super::outline::Outline;
 use super::table::{figure, milliseconds, table};
-use crate::experiment::plan::Plan;
 use crate::findings::Finished;
 use crate::measure::{Figure, Latencies, OperationKind};
 use crate::topology::Floor;
@@ -14,13 +14,13 @@ use crate::trial::Backend;
 const NEAR: f64 = 0.05;
 
 /// One line for every point, variant, client region and kind of operation that ran in both worlds.
-pub fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
+pub fn side_by_side(plan: &Outline, finished: &[Finished]) -> Table {
     let kinds: &[OperationKind] =
         if has_reads(finished) { &OperationKind::ALL } else { &[OperationKind::Write] };
     let mut rows = Vec::new();
     for (point_index, point) in plan.points.iter().enumerate() {
         for (variant_index, variant) in point.variants.iter().enumerate() {
-            for (client, region) in point.links.client_regions.iter().enumerate() {
+            for (client, region) in point.client_regions.iter().enumerate() {
                 for operation in kinds {
                     let of_world = |backend| {
                         let is_of = |ended: &&Finished| {
@@ -55,17 +55,17 @@ pub fn side_by_side(plan: &Plan, finished: &[Finished]) -> Table {
     table(&header, &[2, 3, 4, 5, 6, 7, 8], &rows)
 }
 
-fn row(name: String, region: String, floor: Floor, worlds: &[Latencies; 2]) -> Vec<String> {
+fn row(name: String, region: String, floor: Option<Floor>, worlds: &[Latencies; 2]) -> Vec<String> {
     let [sim50, live50] = worlds.each_ref().map(|latencies| latencies.percentile(0.5));
     let [sim99, live99] = worlds.each_ref().map(|latencies| latencies.percentile(0.99));
     vec![
         name,
         region,
-        milliseconds(Some(floor.p50.0)),
+        milliseconds(floor.map(|floor| floor.p50.0)),
         figure(sim50),
         figure(live50),
         difference(sim50, live50),
-        milliseconds(Some(floor.p99.0)),
+        milliseconds(floor.map(|floor| floor.p99.0)),
         figure(sim99),
         figure(live99),
     ]
@@ -100,18 +100,23 @@ mod tests {
     fn a_median_that_is_far_from_the_simulated_one_is_marked() {
         let ms = Span::from_millis;
         let difference = |sim, live| {
-            row("multi".into(), "a".into(), Floor::default(), &[all(ms(sim)), all(ms(live))])[5]
-                .clone()
+            row("multi".into(), "a".into(), Some(Floor::default()), &[all(ms(sim)), all(ms(live))])
+                [5]
+            .clone()
         };
         assert!(difference(100, 102).starts_with("+2.0"), "{}", difference(100, 102));
         assert!(!difference(100, 102).contains('!'));
         assert!(difference(100, 106).ends_with('!') && difference(100, 90).ends_with('!'));
-        let nothing =
-            row("multi".into(), "a".into(), Floor::default(), &[all(ms(1)), Latencies::new()]);
+        let nothing = row(
+            "multi".into(),
+            "a".into(),
+            Some(Floor::default()),
+            &[all(ms(1)), Latencies::new()],
+        );
         assert_eq!(nothing[5], "-");
         let mut lost = Latencies::new();
         lost.record_unanswered(ms(900));
-        let lost = row("multi".into(), "a".into(), Floor::default(), &[all(ms(1)), lost]);
+        let lost = row("multi".into(), "a".into(), Some(Floor::default()), &[all(ms(1)), lost]);
         assert!(lost[4].starts_with('>') && lost[5] == "- !", "{lost:?}");
     }
 }

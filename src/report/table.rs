@@ -42,7 +42,8 @@ pub fn figure(figure: Option<Figure>) -> String {
 }
 
 /// How far a figure is above a floor, in milliseconds.
-pub fn over(figure: Option<Figure>, floor: Span) -> String {
+pub fn over(figure: Option<Figure>, floor: Option<Span>) -> String {
+    let Some(floor) = floor else { return "-".into() };
     let signed = |span: Span| {
         let ms = span.as_millis_f64() - floor.as_millis_f64();
         if ms.abs() < 1000.0 { format!("{ms:+.2}") } else { format!("{ms:+.0}") }
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_figure_says_whether_it_is_known() {
         let ms = Span::from_millis;
-        let said = |latency| (figure(latency), over(latency, ms(20)));
+        let said = |latency| (figure(latency), over(latency, Some(ms(20))));
         let of = |one: &str, other: &str| (one.to_owned(), other.to_owned());
         assert_eq!(said(None), of("-", "-"));
         assert_eq!(said(Some(Figure::Known(ms(21)))), of("21.00", "+1.00"));

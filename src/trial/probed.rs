@@ -214,8 +214,7 @@ impl Network {
         !self.is_emulated || is_good(self.links())
     }
 
-    /// Whether no further attempt can be good: some link was [wrong](Link::is_wrong) in each of the first
-    /// [`HOPELESS`].
+    /// Whether no further attempt can be good: some link was wrong in each of at least three.
     pub fn is_hopeless(&self) -> bool {
         let is_wrong = |index: usize| {
             self.attempts.iter().all(|links| links.get(index).is_some_and(Link::is_wrong))

@@ -90,6 +90,7 @@ fn the_help_of_a_newcomer_says_where_to_start() {
         "profiles",
         "calibrate",
         "quorums",
+        "show",
         "history",
         "completions",
         "man",
@@ -512,6 +513,28 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!(stderr, "", "{arguments:?}");
         assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
     }
+}
+
+/// What `run` says of its trials beside the tables is not all in the folder.
+#[test]
+fn show_prints_the_tables_of_a_run_again() {
+    for (experiment, table) in [("quickstart", "flex-4-2"), ("thrifty-follower", "protocol")] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("results");
+        let out = out.to_str().unwrap();
+        let file = format!("experiments/{experiment}.toml");
+        let run = ["run", &file, "--backend", "sim", "--smoke", "--quiet", "--out", out];
+        let printed = check(&run, &[table, "results in"]);
+        let only_run = |line: &&str| {
+            ["trial ", "FLOOR: ", "results in"].iter().any(|start| line.starts_with(start))
+        };
+        let printed: Vec<&str> = printed.lines().filter(|line| !only_run(line)).collect();
+        let shown = check(&["show", out], &[table, "histories of"]);
+        assert_eq!(shown.lines().collect::<Vec<_>>(), printed, "{experiment}");
+        std::fs::remove_file(folder.path().join("results/trial-000.sim.hlog")).unwrap();
+        check_refused(&["show", out], &["trial-000.sim.hlog cannot be read", "interval logs"]);
+    }
+    check_refused(&["show", "src"], &["trials.csv cannot be read", "results folder"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! thread that is ready and has no processor, a datagram that leaves after it was due.
 //! What is seen goes into the member's report; what it means is decided elsewhere.
 //!
-//! An alarm every [`TICK`] is a thousand looks in ten seconds, and few beside the wake-ups of the
+//! An alarm every 10 ms is a thousand looks in ten seconds, and few beside the wake-ups of the
 //! member's own work.
 //! Ticks that were missed count with all of their lateness, as intended starts do.
 

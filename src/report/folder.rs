@@ -1,0 +1,246 @@
+//! A results folder, read back for the tables.
+//!
+//! | of the tables | from |
+//! |---|---|
+//! | the order of points and variants | `configuration.json` |
+//! | validity, rates, quorum sizes | `trials.csv` |
+//! | floors, operations without an answer, pauses of a closed loop | `latency.csv` |
+//! | percentiles of all repeats together | the interval log of each trial |
+//! | faults | `recovery.csv` |
+//!
+//! The folder does not say how long an operation without an answer was waited for.
+//! It is ranked as if for [`Latencies::MAX`], which changes no percentile that is known
+//! ([`crate::measure::Figure`]).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::outline::{Outline, Point, Variant};
+use crate::experiment::trial::Trial;
+use crate::findings::Finished;
+use crate::findings::rows::Measured;
+use crate::measure::rows::{LatencyRow, RecoveryRow, TrialRow};
+use crate::measure::{self, Latencies, Omission, OperationKind, hlog, store};
+use crate::time::Span;
+use crate::topology::Floor;
+use crate::trial::Backend;
+
+/// Why a folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A table cannot.
+    #[error(transparent)]
+    Table(#[from] store::Error),
+    /// Another file cannot.
+    #[error("{} cannot be read", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The settings are not those of a run.
+    #[error("{} is no configuration of a run", path.display())]
+    Configuration {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// An interval log is damaged.
+    #[error("{} is no interval log", path.display())]
+    Log {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: measure::Error,
+    },
+    /// A row of `trials.csv` is of a variant, a point or a backend that the configuration does not have.
+    #[error("trial {trial} of trials.csv is not in configuration.json")]
+    Stranger {
+        /// Which trial.
+        trial: u32,
+    },
+}
+
+/// What the tables are made of.
+#[derive(Debug)]
+pub struct Results {
+    /// The lines.
+    pub outline: Outline,
+    /// The trials that finished, without what only the run knew: violations, reasons of invalidity, and
+    /// disagreements with the floors.
+    pub finished: Vec<Finished>,
+}
+
+/// The settings of a run, as far as the tables need them.
+#[derive(Debug, Deserialize)]
+struct Configuration {
+    points: Vec<ConfiguredPoint>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ConfiguredPoint {
+    label: String,
+    links: ConfiguredLinks,
+    variants: Vec<ConfiguredVariant>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ConfiguredLinks {
+    client_regions: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ConfiguredVariant {
+    name: String,
+}
+
+/// The rows of each trial, by its number and its backend.
+type Rows<T> = BTreeMap<(u32, String), Vec<T>>;
+
+impl Results {
+    /// Reads a results folder.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let trials: Vec<TrialRow> = store::read_csv(&folder.join("trials.csv"))?;
+        let latency: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv"))?;
+        let latency = by_trial(latency, |row| (row.trial, row.backend.clone()));
+        // A run without a fault has no such table.
+        let recovery = folder.join("recovery.csv");
+        let recovery: Vec<RecoveryRow> =
+            if recovery.exists() { store::read_csv(&recovery)? } else { Vec::new() };
+        let mut recovery = by_trial(recovery, |row| (row.trial, row.backend.clone()));
+        let mut outline = outline(folder)?;
+        let mut finished = Vec::new();
+        for row in trials {
+            let key = (row.trial, row.backend.clone());
+            let (trial, backend) =
+                place(&outline, &row).ok_or(Error::Stranger { trial: row.trial })?;
+            let latency = latency.get(&key).map_or(&[][..], Vec::as_slice);
+            note(&mut outline.points[trial.point], trial.variant, &row, latency);
+            let measured = if row.valid {
+                let path = folder.join(format!("{}.hlog", backend.prefix(trial.index)));
+                measured(&path, outline.point(&trial), latency)?
+            } else {
+                Vec::new()
+            };
+            finished.push(Finished {
+                trial,
+                backend,
+                row,
+                measured,
+                disagreements: Vec::new(),
+                recovery: recovery.remove(&key).unwrap_or_default(),
+                probes: None,
+                violations: Vec::new(),
+                unfit: Vec::new(),
+            });
+        }
+        Ok(Self { outline, finished })
+    }
+
+    /// Whether trials ran both in virtual time and on real replicas.
+    pub fn is_of_both(&self) -> bool {
+        let has = |backend| self.finished.iter().any(|ended| ended.backend == backend);
+        has(Backend::Sim) && has(Backend::Live)
+    }
+
+    /// How many operations were never answered.
+    pub fn unanswered_count(&self) -> u64 {
+        let measured = self.finished.iter().flat_map(|ended| &ended.measured);
+        let latencies = measured.flat_map(|measured| &measured.latencies);
+        latencies.map(|(_, latencies)| latencies.unanswered_count()).sum()
+    }
+}
+
+fn by_trial<T>(rows: Vec<T>, key: impl Fn(&T) -> (u32, String)) -> Rows<T> {
+    let mut found: Rows<T> = BTreeMap::new();
+    for row in rows {
+        found.entry(key(&row)).or_default().push(row);
+    }
+    found
+}
+
+/// The lines without quorum sizes and floors.
+fn outline(folder: &Path) -> Result<Outline, Error> {
+    let path = folder.join("configuration.json");
+    let text = read(&path)?;
+    let configuration: Configuration =
+        serde_json::from_slice(&text).map_err(|source| Error::Configuration { path, source })?;
+    let point = |point: ConfiguredPoint| {
+        let client_regions = point.links.client_regions;
+        let variant = |variant: ConfiguredVariant| Variant {
+            name: variant.name,
+            floors: vec![None; client_regions.len()],
+            ..Variant::default()
+        };
+        let variants = point.variants.into_iter().map(variant).collect();
+        Point { label: point.label, client_regions, variants }
+    };
+    Ok(Outline { points: configuration.points.into_iter().map(point).collect() })
+}
+
+/// Which trial this is the row of.
+fn place(outline: &Outline, row: &TrialRow) -> Option<(Trial, Backend)> {
+    let point = outline.points.iter().position(|point| point.label == row.point)?;
+    let mut variants = outline.points[point].variants.iter();
+    let variant = variants.position(|variant| variant.name == row.variant)?;
+    let backend =
+        [Backend::Sim, Backend::Live].into_iter().find(|world| world.name() == row.backend)?;
+    let (index, repeat) = (row.trial as usize, row.repeat as usize);
+    Some((Trial { index, repeat, variant, point, seed: row.seed }, backend))
+}
+
+/// Notes what the rows of a trial say of its variant.
+fn note(point: &mut Point, variant: usize, trial: &TrialRow, latency: &[LatencyRow]) {
+    let variant = &mut point.variants[variant];
+    (variant.q1, variant.q2) = (trial.q1.into(), trial.q2.into());
+    for (region, floor) in point.client_regions.iter().zip(&mut variant.floors) {
+        let row = latency.iter().find(|row| row.client_region == *region);
+        let known = row.and_then(|row| {
+            Some(Floor { p50: Span(row.floor_ns_p50?), p99: Span(row.floor_ns_p99?) })
+        });
+        *floor = floor.or(known);
+    }
+}
+
+/// What the clients of a valid trial measured, by client region.
+fn measured(path: &Path, point: &Point, rows: &[LatencyRow]) -> Result<Vec<Measured>, Error> {
+    let failed = |source| Error::Log { path: path.to_owned(), source };
+    let mut totals: BTreeMap<String, Latencies> = BTreeMap::new();
+    hlog::for_each(&read(path)?, |line| {
+        totals.entry(line.tag).or_default().merge(&line.latencies);
+    })
+    .map_err(failed)?;
+    let of_region = |region: &String| {
+        let mut measured = Measured::default();
+        for operation in OperationKind::ALL {
+            let tag = format!("{region}:{}", operation.name());
+            let mut latencies = totals.remove(&tag).unwrap_or_default();
+            let of_kind = |row: &&LatencyRow| {
+                row.client_region == *region && row.operation == operation.name()
+            };
+            let unanswered = rows.iter().find(of_kind).map_or(0, |row| row.unanswered_count);
+            (0..unanswered).for_each(|_| latencies.record_unanswered(Latencies::MAX));
+            if !latencies.is_empty() {
+                measured.latencies.push((operation, latencies));
+            }
+        }
+        let mut rows = rows.iter().filter(|row| row.client_region == *region);
+        if let Some(blocked) = rows.find_map(|row| row.blocked_ns) {
+            let all: Latencies =
+                measured.latencies.iter().map(|(_, latencies)| latencies).collect();
+            measured.omission = Omission::of(Span(blocked), &all);
+        }
+        measured
+    };
+    Ok(point.client_regions.iter().map(of_region).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
