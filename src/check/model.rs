@@ -16,7 +16,7 @@ use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::paxos::{Capacity, Config, Message, Mode, Timing};
+use crate::paxos::{Capacity, Config, Message, Timing};
 use crate::protocol::{Protocol, Slot, TimerId};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
@@ -59,14 +59,11 @@ impl World {
     }
 
     pub(super) fn is_classic(&self) -> bool {
-        self.setup.mode == Mode::Classic
+        self.setup.mode.leader().is_none()
     }
 
     pub(super) const fn first_leader(&self) -> Option<NodeId> {
-        match self.setup.mode {
-            Mode::Classic => None,
-            Mode::Multi { leader } => Some(leader),
-        }
+        self.setup.mode.leader()
     }
 
     /// Whether crashed replicas are started again.

@@ -122,10 +122,6 @@ impl Preset {
     /// The deployment, in words.
     pub fn describe(&self) -> String {
         let Setup { quorums, mode, send, clients, budgets, .. } = &self.setup;
-        let mode = match mode {
-            Mode::Classic => "classic Paxos".to_owned(),
-            Mode::Multi { leader } => format!("Multi-Paxos led by {leader}"),
-        };
         let send = match send {
             SendPolicy::All => "",
             SendPolicy::Quorum => ", thrifty",

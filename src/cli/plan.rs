@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{Exit, Failure};
 use crate::experiment::plan::{Plan, Point, Variant};
-use crate::paxos::{Mode, SendPolicy};
+use crate::paxos::SendPolicy;
 use crate::quorum::Family;
 use crate::report::table::{counted, fold, table};
 use crate::time::Span;
@@ -181,17 +181,14 @@ fn unsafe_quorums(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 
 /// The cells of a variant; its floors for the clients in these regions.
 fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
-    let (protocol, leader) = match variant.mode {
-        Mode::Classic => ("classic", "whoever is asked"),
-        Mode::Multi { leader } => ("multi", point.region(leader)),
-    };
+    let leader = variant.mode.leader().map_or("whoever is asked", |leader| point.region(leader));
     let send = match variant.send {
         SendPolicy::All => "all",
         SendPolicy::Quorum => "quorum",
     };
     let mut row = vec![
         variant.name.clone(),
-        protocol.to_owned(),
+        variant.mode.name().to_owned(),
         size(variant.quorums.phase1()),
         size(variant.quorums.phase2()),
         send.to_owned(),

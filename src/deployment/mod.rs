@@ -151,8 +151,9 @@ impl Deployment {
         let site = Site::Client(client.0 as usize);
         let distance = |id: &NodeId| self.links.round_trip(site, Site::Replica(*id));
         let mut targets: Vec<NodeId> = self.links.replicas().collect();
-        targets.sort_by_key(|id| match self.mode {
-            Mode::Multi { leader } if leader == *id => (false, Span::ZERO, *id),
+        let leader = self.mode.leader();
+        targets.sort_by_key(|id| match leader {
+            Some(leader) if leader == *id => (false, Span::ZERO, *id),
             _ => (true, distance(id), *id),
         });
         targets
@@ -164,11 +165,9 @@ impl Deployment {
     /// [`topology::floors`].
     pub fn floor(&self, client: ClientId) -> Span {
         let index = client.0 as usize;
-        match self.mode {
-            Mode::Classic => topology::classic_floor(&self.links, &self.quorums, index),
-            Mode::Multi { leader } => {
-                topology::multi_floor(&self.links, &self.quorums, leader, index)
-            }
+        match self.mode.leader() {
+            None => topology::classic_floor(&self.links, &self.quorums, index),
+            Some(leader) => topology::multi_floor(&self.links, &self.quorums, leader, index),
         }
     }
 

@@ -24,7 +24,6 @@ use crate::experiment::plan::{Plan, Point};
 use crate::experiment::trial::Trial;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
-use crate::paxos::Mode;
 use crate::sim;
 use crate::time::Span;
 use crate::topology::Site;
@@ -115,10 +114,7 @@ fn rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rul
             Rule::Exactly
         }
         Backend::Live if links_only_delay && !is_queueing => {
-            let phase_count = match variant.mode {
-                Mode::Classic => 2,
-                Mode::Multi { .. } => 1,
-            };
+            let phase_count = variant.mode.phases(&variant.quorums).len() as u64;
             let sync = match point.durability {
                 Durability::Memory => Span::ZERO,
                 Durability::Fsync => slowest_sync(rows),

@@ -75,16 +75,13 @@ fn trial_row(
 ) -> TrialRow {
     let (variant, point) = (plan.variant(trial), plan.point(trial));
     let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-    let (protocol, leader) = match variant.mode {
-        Mode::Classic => ("classic", String::new()),
-        Mode::Multi { leader } => ("multi", point.region(leader).to_owned()),
-    };
+    let leader = variant.mode.leader().map_or("", |leader| point.region(leader));
     let mut row = TrialRow {
         trial: key.trial,
         variant: key.variant.clone(),
         backend: key.backend.clone(),
         point: point.label.clone(),
-        protocol: protocol.into(),
+        protocol: variant.mode.name().into(),
         n: small(variant.quorums.n()),
         q1: small(variant.quorums.phase1().min_size()),
         q2: small(variant.quorums.phase2().min_size()),
@@ -107,7 +104,7 @@ fn trial_row(
         },
         clients: point.links.client_regions.join(";"),
         replicas: point.links.replica_regions.join(";"),
-        leader,
+        leader: leader.to_owned(),
         repeat: u32::try_from(trial.repeat).unwrap_or(u32::MAX),
         seed: trial.seed,
         warmup_s: seconds(point.warmup),
@@ -313,7 +310,9 @@ fn phase_rows(
 
 /// How often a write of classic Paxos was proposed, in the mean.
 fn count_attempts(mode: Mode, rows: &mut Rows) {
-    let Mode::Classic = mode else { return };
+    if mode.leader().is_some() {
+        return;
+    }
     let phases = rows.phases.iter().filter(|row| row.phase == Phase::Phase2.name());
     let chosen = phases.map(|row| row.count).sum::<u64>() as f64;
     let lost = rows.trial.race_lost_count.unwrap_or_default() as f64;

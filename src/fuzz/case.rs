@@ -9,7 +9,7 @@ use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::paxos::{Capacity, Config, Election, Mode, Retention, Timing};
+use crate::paxos::{Capacity, Config, Election, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::sim::{Connection, Service, Settings};
@@ -83,8 +83,8 @@ impl Case {
         let busy = Span::from_millis(if patience > Span::ZERO { 50 } else { 10 });
         let hasty = (round_trip + network.conditions.reordering + service.sync).times(2) + busy;
         let election = system::election(seed, answer, timing);
-        let quorums = match (mode, election) {
-            (Mode::Multi { .. }, Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
+        let quorums = match (mode.leader(), election) {
+            (Some(_), Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
             _ => quorums,
         };
         let mut kinds = Dice::new(seed, Purpose::Weather);
@@ -151,7 +151,7 @@ impl Case {
     pub(super) fn work(&self) -> Option<Span> {
         let Deployment { mode, links, network, .. } = &self.deployment;
         let Conditions { reordering, bandwidth_bits_per_s, .. } = network.conditions;
-        let is_known = matches!(mode, Mode::Multi { .. })
+        let is_known = mode.leader().is_some()
             && !links.vary()
             && !self.is_lossy()
             && reordering == Span::ZERO
@@ -277,10 +277,6 @@ impl fmt::Display for Case {
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;
         let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;
-        let mode_name = match mode {
-            Mode::Classic => "classic".to_owned(),
-            Mode::Multi { leader } => format!("multi, led by {leader}"),
-        };
         let rule = self.rule.map_or_else(String::new, |rule| format!(", breaking {rule}"));
         let longest = places::longest_round_trip(links);
         writeln!(f, "seed {}: {}{rule}", self.seed, self.weather)?;
@@ -292,7 +288,7 @@ impl fmt::Display for Case {
             quorums.phase2()
         )?;
         let election = match election {
-            Election::Timeout(detector) if *mode != Mode::Classic => format!(
+            Election::Timeout(detector) if mode.leader().is_some() => format!(
                 ", elected by a heartbeat every {}, {} missed, and {} of chance",
                 ms(detector.heartbeat),
                 detector.misses,
@@ -300,7 +296,7 @@ impl fmt::Display for Case {
             ),
             _ => String::new(),
         };
-        writeln!(f, "{mode_name}{election}, send {send:?}, {durability:?}")?;
+        writeln!(f, "{mode}{election}, send {send:?}, {durability:?}")?;
         writeln!(
             f,
             "{} client regions, {workload:?} for {}; longest round trip {}",
@@ -373,7 +369,7 @@ mod tests {
         let weathers: BTreeSet<Weather> = cases(300).map(|case| case.weather).collect();
         assert_eq!(weathers.len(), 11, "{weathers:?}");
         let count = |is: fn(&Case) -> bool| cases(300).filter(is).count();
-        assert!(count(|case| case.deployment.mode == Mode::Classic) > 60);
+        assert!(count(|case| case.deployment.mode.leader().is_none()) > 60);
         assert!(count(|case| case.deployment.durability == Durability::Memory) > 20);
         assert!(count(|case| !case.dead.is_empty()) > 15);
         let is_short = |case: &Case| case.deployment.retention.slots.is_some();

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use crate::deployment::{Harm, MemberName};
 use crate::history::{self, Check, Error, Options, Verdict, oracle};
 use crate::monitor::{Finding, Invariant};
-use crate::paxos::{Election, Mode};
+use crate::paxos::Election;
 use crate::protocol::{Protocol, Slot};
 use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
@@ -82,7 +82,7 @@ impl<'a> Trial<'a> {
         let trace = is_traced.then(|| Trace::new(case, start));
         let clients = deployment.links.client_regions.len();
         let is_own = deployment.retention.slots.is_some();
-        let has_leaders = deployment.mode != Mode::Classic;
+        let has_leaders = deployment.mode.leader().is_some();
         let watch = Watch::new(&deployment.quorums, clients, is_own, has_leaders);
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
@@ -162,7 +162,7 @@ impl<'a> Trial<'a> {
     pub(super) fn supervise(&mut self) {
         let (deployment, now) = (&self.case.deployment, self.world.now());
         let is_time = self.told_at.is_none_or(|told_at| now >= told_at + CAMPAIGN_EVERY);
-        if let (Mode::Multi { .. }, Election::Fixed) = (deployment.mode, deployment.election)
+        if let (Some(_), Election::Fixed) = (deployment.mode.leader(), deployment.election)
             && is_time
             && !self.is_led()
         {

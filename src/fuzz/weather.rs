@@ -149,7 +149,7 @@ pub(super) fn faults(dice: &mut Dice, weather: Weather, scene: &Scene) -> Vec<Fa
         .collect();
     // Without a change of leader much cannot go wrong.
     let campaign_count = if dice.one_in(2) { 0 } else { 1 + dice.below(6) };
-    if weather != Weather::Calm && matches!(scene.mode, Mode::Multi { .. }) {
+    if weather != Weather::Calm && scene.mode.leader().is_some() {
         faults.extend((0..campaign_count).map(|_| fault(dice, Kind::Campaign, scene)));
     }
     // A replica that dies is not paused or crashed as well: it would be started again.
@@ -216,8 +216,8 @@ fn harm(dice: &mut Dice, kind: Kind, scene: &Scene) -> Harm {
 /// Any replica, and the one that leads at first more often than the others.
 fn replica(dice: &mut Dice, scene: &Scene) -> NodeId {
     let any = member(dice, NodeSet::all(scene.n));
-    match scene.mode {
-        Mode::Multi { leader } if dice.one_in(4) => leader,
+    match scene.mode.leader() {
+        Some(leader) if dice.one_in(4) => leader,
         _ => any,
     }
 }

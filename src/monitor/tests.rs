@@ -19,13 +19,13 @@ fn value(client: u32) -> Value {
 /// A vote in slot 0; what came of it.
 fn vote(
     votes: &mut Votes,
-    voter: u8,
+    acceptor: u8,
     ballot: Ballot,
     client: u32,
 ) -> Result<Option<Choice>, Invariant> {
-    let at = (Slot::ZERO, ballot);
-    let voted = votes.vote(&QuorumSystem::majority(3), NodeId(voter), at, Some(&value(client)));
-    voted.map_err(|finding| finding.invariant)
+    let (at, majority) = ((Slot::ZERO, ballot), QuorumSystem::majority(3));
+    let result = votes.vote(&majority, NodeId(acceptor), at, Some(&value(client)));
+    result.map_err(|finding| finding.invariant)
 }
 
 /// Slot 0 is chosen with the command of client 0.

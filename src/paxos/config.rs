@@ -1,5 +1,7 @@
 //! What every replica of a deployment is told alike, and the one thing each is told for itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::capacity::Capacity;
@@ -16,6 +18,42 @@ pub enum Mode {
         /// The replica that campaigns when it starts.
         leader: NodeId,
     },
+}
+
+impl Mode {
+    /// The name in experiment files and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Multi { .. } => "multi",
+        }
+    }
+
+    /// The replica that campaigns when it starts; `None` where no replica leads.
+    pub const fn leader(self) -> Option<NodeId> {
+        match self {
+            Self::Classic => None,
+            Self::Multi { leader } => Some(leader),
+        }
+    }
+
+    /// The quorums that answer each write, phase by phase: a leader ran phase 1 before.
+    pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+        match self {
+            Self::Classic => vec![quorums.phase1(), quorums.phase2()],
+            Self::Multi { .. } => vec![quorums.phase2()],
+        }
+    }
+}
+
+/// `classic Paxos`, `Multi-Paxos led by r0`.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classic => f.write_str("classic Paxos"),
+            Self::Multi { leader } => write!(f, "Multi-Paxos led by {leader}"),
+        }
+    }
 }
 
 /// Whom a proposer contacts first.

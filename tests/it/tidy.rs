@@ -71,6 +71,15 @@ const CORE_WORDS: &[&str] = &[
 ];
 const CORE_STD: &[&str] = &["env", "fs", "io", "net", "process", "sync", "thread"];
 
+/// Where a mode of Paxos may be named: the protocol itself, and the files that choose one.
+const MODES: &[&str] = &[
+    "src/paxos/",
+    "src/experiment/plan/variants.rs",
+    "src/fuzz/system.rs",
+    "src/check/preset.rs",
+    "src/check/preset/",
+];
+
 /// The one file in which a number of nodes is halved.
 const MAJORITY: &str = "src/quorum/majority.rs";
 
@@ -97,6 +106,11 @@ fn the_core_does_no_io_and_reads_no_clock() {
 #[test]
 fn quorums_are_asked_and_not_counted() {
     report(&rust_files().iter().flat_map(majorities).collect::<Findings>());
+}
+
+#[test]
+fn modes_of_a_protocol_are_asked_and_not_matched() {
+    report(&rust_files().iter().flat_map(modes).collect::<Findings>());
 }
 
 #[test]
@@ -198,6 +212,18 @@ fn majorities(source: &Source) -> Findings {
     });
     let what = format!("a majority is counted outside {MAJORITY}; ask the quorum system");
     halved.map(|(_, line)| source.finding(line, &what)).collect()
+}
+
+fn modes(source: &Source) -> Findings {
+    if MODES.iter().any(|home| source.path.starts_with(home)) {
+        return Vec::new();
+    }
+    let is_named = |line: &str| ["Mode::Classic", "Mode::Multi"].iter().any(|it| line.contains(it));
+    let named = source.code.lines().zip(1..);
+    let named = named.filter(|(line, number)| is_named(line) && source.is_product(*number));
+    named
+        .map(|(_, line)| source.finding(line, "a mode is named; ask it (`leader`, `phases`)"))
+        .collect()
 }
 
 fn words(source: &Source) -> Findings {
@@ -359,6 +385,16 @@ fn impurity_in_the_core_is_found() {
     check(core, "src/paxos/log.rs", "let log = self.log;\nstruct Log;\n// async println!", &[]);
     check(core, "src/paxos/log.rs", "#[cfg(test)]\nmod tests {\nuse rand_pcg::Pcg64;\n}", &[]);
     check(core, "src/runtime/clock.rs", "async fn f() {}", &[]);
+}
+
+#[test]
+fn a_mode_that_is_matched_is_found() {
+    let text = "match mode {\n    Mode::Classic => 2,\n    paxos::Mode::Multi { .. } => 1,\n}";
+    check(modes, "src/findings/residual.rs", text, &[2, 3]);
+    check(modes, "src/paxos/config.rs", text, &[]);
+    check(modes, "src/findings/residual.rs", "let leader = mode.leader();", &[]);
+    let tests = "#[cfg(test)]\nmod tests {\n    const MODE: Mode = Mode::Classic;\n}";
+    check(modes, "src/findings/residual.rs", tests, &[]);
 }
 
 #[test]

@@ -107,8 +107,8 @@ pub(super) fn faults(point: &Point) -> Vec<String> {
 fn fault_text(point: &Point, mode: Mode, fault: &Scheduled) -> String {
     let names = |target: &Target| target_text(point, target);
     // The one that is configured to lead stands out when it is named.
-    let subject = |target: &Target| match mode {
-        Mode::Multi { leader } if *target == Target::from(leader) => {
+    let subject = |target: &Target| match mode.leader() {
+        Some(leader) if *target == Target::from(leader) => {
             format!("{}, the leader,", point.region(leader))
         }
         _ => names(target),

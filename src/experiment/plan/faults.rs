@@ -6,7 +6,6 @@ use toml::Spanned;
 
 use crate::deployment::{Aim, Aimed, Durability, Harm, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::{self, Length, Names, Who};
-use crate::paxos::Mode;
 use crate::quorum::NodeSet;
 use crate::time::Span;
 use crate::workload::{Arrival, Workload};
@@ -135,7 +134,7 @@ impl Judge<'_> {
             return Ok(Harm::SlowDisk { replica, by: disk.by.0.into() });
         }
         let Some(who) = &typed.campaign else { return Err(Refused::new(at, Error::NoHarm)) };
-        if self.variant.mode == Mode::Classic {
+        if self.variant.mode.leader().is_none() {
             return Err(self.no_leader(who.span()));
         }
         Ok(Harm::Campaign { replica: self.target(who, "the campaigning replica")? })
@@ -194,7 +193,7 @@ impl Judge<'_> {
         for (name, at) in names {
             match Role::parse(name) {
                 Some(role) => {
-                    if self.variant.mode == Mode::Classic {
+                    if self.variant.mode.leader().is_none() {
                         return Err(self.no_leader(at));
                     }
                     target.roles.insert(role);
@@ -226,10 +225,7 @@ impl Judge<'_> {
 
     /// Who they are as long as the configured leader leads.
     fn at_first(&self, target: &Target) -> NodeSet {
-        let leader = match self.variant.mode {
-            Mode::Multi { leader } => Some(leader.into()),
-            Mode::Classic => None,
-        };
+        let leader = self.variant.mode.leader().map(Into::into);
         let aim = Aim::new(&self.variant.quorums, &self.places.links);
         aim.replicas(target, leader).unwrap_or(target.replicas)
     }

@@ -13,7 +13,7 @@ use super::{Point, Variant};
 use crate::deployment::{Durability, Harm, Scheduled};
 use crate::experiment::file::{Fault, File};
 use crate::experiment::refusal::{Error, Refused};
-use crate::paxos::{Election, Mode};
+use crate::paxos::Election;
 
 /// A key that changes nothing at a point, and whose it is if there are several of that name.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Found {
             ("election.misses", typed.misses.as_ref().map(Spanned::span)),
             ("election.spread", typed.spread.as_ref().map(Spanned::span)),
         ];
-        let is_led = point.variants.iter().any(|variant| variant.mode != Mode::Classic);
+        let is_led = point.variants.iter().any(|variant| variant.mode.leader().is_some());
         let why = match (point.election, is_led) {
             (Election::Timeout(_), true) => return,
             (Election::Fixed, true) => [

@@ -18,7 +18,7 @@
 
 use super::{Point, Variant};
 use crate::deployment::{Aim, Harm, Leader, Scheduled, Trigger};
-use crate::paxos::{Detector, Election, Mode};
+use crate::paxos::{Detector, Election};
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology;
@@ -74,10 +74,7 @@ struct Outlook<'a> {
 
 impl<'a> Outlook<'a> {
     fn new(point: &'a Point, variant: &'a Variant) -> Self {
-        let last = match variant.mode {
-            Mode::Multi { leader } => leader,
-            Mode::Classic => NodeId(0),
-        };
+        let last = variant.mode.leader().unwrap_or(NodeId(0));
         let aim = Aim::new(&variant.quorums, &point.links);
         let (active, warnings) = (Vec::new(), Vec::new());
         let (leader, announced) = (Some(last), None);
@@ -186,7 +183,7 @@ impl<'a> Outlook<'a> {
                         self.active.push(Active { harm, until, trigger: fault.trigger });
                     }
                     self.leader = self.leader.filter(|leader| *leader != replica);
-                    let is_configured = self.variant.mode == Mode::Multi { leader: replica };
+                    let is_configured = self.variant.mode.leader() == Some(replica);
                     self.campaigns_when_started |= is_configured;
                 }
                 Harm::Campaign { replica } => {
@@ -256,7 +253,7 @@ impl<'a> Outlook<'a> {
 
     /// Why nothing goes on now, if nothing does; `next` is the time to the next fault.
     fn judge(&mut self, next: Option<Span>) -> Option<Lack> {
-        if self.variant.mode == Mode::Classic {
+        if self.variant.mode.leader().is_none() {
             return self.lack().filter(|lack| *lack != Lack::Election);
         }
         if let Some(leader) = self.leader {
@@ -300,8 +297,8 @@ impl<'a> Outlook<'a> {
         let mut candidates = near.into_iter().filter(|candidate| self.could_lead(*candidate));
         // Without elections only the configured leader campaigns, whenever it is started: not where another
         // one leads by command and is lost.
-        match (self.detector(), self.variant.mode) {
-            (None, Mode::Multi { leader }) => {
+        match (self.detector(), self.variant.mode.leader()) {
+            (None, Some(leader)) => {
                 candidates.find(|candidate| self.campaigns_when_started && *candidate == leader)
             }
             _ => candidates.next(),
@@ -323,7 +320,7 @@ impl<'a> Outlook<'a> {
         } else if !self.point.links.replicas().any(|id| self.could_lead(id)) {
             Some(Lack::Both)
         } else {
-            Some(Lack::Election).filter(|_| self.variant.mode != Mode::Classic)
+            Some(Lack::Election).filter(|_| self.variant.mode.leader().is_some())
         }
     }
 
@@ -367,16 +364,16 @@ impl<'a> Outlook<'a> {
     fn tell(&mut self, lack: Lack, when: &str, is_for_good: bool) {
         // While it lasts a phase 2 only waits; a leader that is gone is what a fault is about.
         let is_of_leader = matches!(lack, Lack::Phase1 | Lack::Announced | Lack::Election);
-        if !is_for_good && (!is_of_leader || self.variant.mode == Mode::Classic) {
+        if !is_for_good && (!is_of_leader || self.variant.mode.leader().is_none()) {
             return;
         }
         let quorums = &self.variant.quorums;
         let (phase1, phase2) = (of_size(quorums.phase1()), of_size(quorums.phase2()));
-        self.warnings.push(match (lack, self.variant.mode) {
-            (Lack::Phase1, Mode::Classic) => {
+        self.warnings.push(match (lack, self.variant.mode.leader()) {
+            (Lack::Phase1, None) => {
                 format!("{when} no phase-1 quorum{phase1} is left: no write can be chosen")
             }
-            (Lack::Phase1, Mode::Multi { .. }) => {
+            (Lack::Phase1, Some(_)) => {
                 format!("{when} no phase-1 quorum{phase1} is left, and the leader is to be replaced")
             }
             (Lack::Announced, _) => {

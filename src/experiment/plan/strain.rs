@@ -6,7 +6,7 @@
 //! A closed loop asks for no more than is answered, so its load is not looked at.
 
 use super::{Point, Variant};
-use crate::paxos::{Mode, SendPolicy};
+use crate::paxos::SendPolicy;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology::{nearest_first, nearest_replica};
@@ -83,17 +83,15 @@ fn wires(point: &Point, variant: &Variant) -> Option<String> {
 /// Who proposes, each with its share of all operations.
 fn proposers(point: &Point, variant: &Variant) -> Vec<(NodeId, f64)> {
     let clients = point.links.client_regions.len();
-    match variant.mode {
-        Mode::Multi { leader } => vec![(leader, 1.0)],
-        Mode::Classic => {
-            let nearest: Vec<NodeId> =
-                (0..clients).map(|client| nearest_replica(&point.links, client)).collect();
-            let share = |node: NodeId| {
-                nearest.iter().filter(|other| **other == node).count() as f64 / clients as f64
-            };
-            point.links.replicas().map(|node| (node, share(node))).collect()
-        }
+    if let Some(leader) = variant.mode.leader() {
+        return vec![(leader, 1.0)];
     }
+    let nearest: Vec<NodeId> =
+        (0..clients).map(|client| nearest_replica(&point.links, client)).collect();
+    let share = |node: NodeId| {
+        nearest.iter().filter(|other| **other == node).count() as f64 / clients as f64
+    };
+    point.links.replicas().map(|node| (node, share(node))).collect()
 }
 
 /// How many others a proposer sends every value to.

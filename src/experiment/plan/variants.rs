@@ -62,7 +62,7 @@ fn variant(
             Mode::Multi { leader }
         }
     };
-    let is_elected = file_election == ElectionMode::Timeout && mode != Mode::Classic;
+    let is_elected = file_election == ElectionMode::Timeout && mode.leader().is_some();
     if quorums.announces() && !is_elected {
         return Err(Refused { at: typed.quorums.span(), error: Error::NeverAnnouncedAgain });
     }

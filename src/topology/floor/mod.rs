@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 
 use super::links::{Links, Site};
 use crate::paxos::{Mode, SendPolicy};
-use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
 use distribution::{Distribution, UNCUT};
 use medians::nearest_replica;
@@ -131,14 +131,8 @@ impl Commits<'_> {
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory } = *self;
-        let proposer = |client| match mode {
-            Mode::Classic => nearest_replica(links, client),
-            Mode::Multi { leader } => leader,
-        };
-        let families: &[&Family] = match mode {
-            Mode::Classic => &[quorums.phase1(), quorums.phase2()],
-            Mode::Multi { .. } => &[quorums.phase2()],
-        };
+        let proposer = |client| mode.leader().unwrap_or_else(|| nearest_replica(links, client));
+        let families = mode.phases(quorums);
         let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
         for client in clients {
             let from = proposer(*client);

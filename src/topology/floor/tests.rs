@@ -8,7 +8,7 @@ use super::super::delay::Delay;
 use super::super::{Jitter, Profile};
 use super::medians::{classic_floor, multi_floor, nearest_first};
 use super::*;
-use crate::quorum::NodeSet;
+use crate::quorum::{Family, NodeSet};
 
 const FIVE: [&str; 5] = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
 const CLIENTS: [&str; 2] = ["us-east-1", "ca-central-1"];
