@@ -17,7 +17,7 @@ use crate::trial::Backend;
 const AROUND: Span = Span::from_millis(2_000);
 
 /// Says how a run goes: a bar on a terminal, a line for each trial elsewhere, or nothing.
-pub(super) struct Teller<'a> {
+pub(super) struct RunProgress<'a> {
     plan: &'a Plan,
     bar: ProgressBar,
     style: Style,
@@ -35,7 +35,7 @@ enum Style {
     Silent,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> RunProgress<'a> {
     pub(super) fn new(plan: &'a Plan, backends: &[Backend], quiet: bool) -> Self {
         let style = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Style::Silent,

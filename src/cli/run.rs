@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::calibrate;
-use super::progress::Teller;
+use super::progress::RunProgress;
 use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
@@ -189,10 +189,10 @@ impl Run {
         if let Some(calibration) = &measured {
             ledger.keep_calibration(calibration).map_err(|error| unusable(&error))?;
         }
-        let teller = Teller::new(&plan, &backends, self.quiet);
+        let progress = RunProgress::new(&plan, &backends, self.quiet);
         let run = run::Run { plan: &plan, provenance, ledger, worlds, interrupt };
-        let summary = run.run(&|event| teller.tell(event));
-        teller.finish();
+        let summary = run.run(&|event| progress.tell(event));
+        progress.finish();
         if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
             eprintln!("{}", simulated(simulation));
         }
