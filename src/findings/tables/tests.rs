@@ -1,0 +1,179 @@
+//! Tests of [`tables`](super).
+
+use super::*;
+use crate::client::Report as ClientReport;
+use crate::command::ClientId;
+use crate::deployment::{Harm, Struck, Unsynced};
+use crate::experiment::plan::Size;
+use crate::experiment::testing::{GOOD, source};
+use crate::measure::{Recorder, Recording, Window};
+use crate::runtime::machine::Usage;
+use crate::time::Time;
+use crate::trial::Report;
+
+fn plan() -> Plan {
+    Plan::from_source(&source(GOOD), Size::default()).unwrap()
+}
+
+/// One client that wrote once, in 70 ms.
+fn outcome(unknown_count: u64) -> Outcome {
+    let window = Window { from: Time(0), to: Time(1_000_000_000) };
+    let length = Span::from_millis(1000);
+    let mut recorder = Recorder::new(window, length);
+    recorder.record(OperationKind::Write, Time(100), Time(70_000_100));
+    for millis in 0..unknown_count {
+        let waited = Span::from_millis(1500 - millis);
+        recorder.give_up(OperationKind::Write, Time(millis * 1_000_000), waited);
+    }
+    let mut recording = Recording::new(window, length);
+    recording.finish(recorder);
+    let client = ClientReport {
+        recording,
+        issued_count: 1,
+        acknowledged_count: 1,
+        unknown_count,
+        offered_count: 1,
+        achieved_count: 1,
+        retried_count: 0,
+        redirected_count: 0,
+        turns: crate::client::Turns::default(),
+        undecodable_count: 2,
+    };
+    let report = Report {
+        role: RoleReport::Client(client),
+        emulation: None,
+        refused_count: 3,
+        kernel_drop_count: Some(0),
+        usage: Some(Usage { cpu_s: 0.5, memory_peak_bytes: 1 << 20 }),
+        watched: None,
+        file_count: 1,
+    };
+    let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
+    // As the plan has it.
+    let harm = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+    outcome.struck.push(Struck { fault: 0, harm, at: Time(5), ended_at: Some(Time(7)) });
+    outcome.reports.insert(MemberName::Client(ClientId(0)), report);
+    outcome
+}
+
+fn findings() -> Findings {
+    Findings::default()
+}
+
+fn rows_of(findings: &Findings) -> Rows {
+    let plan = plan();
+    rows(&plan, &plan.trials[0], Backend::Live, &outcome(0), findings).unwrap()
+}
+
+#[test]
+fn operations_without_an_answer_are_said() {
+    let plan = plan();
+    let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome(12), &findings()).unwrap();
+    let said = "unanswered: 12 operations, 12 of them of the window, which rank as infinite";
+    assert!(rows.trial.valid && rows.trial.notes.contains(said), "{}", rows.trial.notes);
+    let row = &rows.latency[0];
+    assert_eq!((row.count, row.unanswered_count), (1, 12));
+    // Of thirteen operations twelve took for ever.
+    assert_eq!((row.latency_ns_p50, row.latency_ns_max), (None, None));
+    assert_eq!((row.residual_ns_p50, row.latency_ns_mean), (None, None));
+    let ranked = rows.timeline.iter().map(|row| row.unanswered_count).collect::<Vec<_>>();
+    assert_eq!((ranked[0], rows.timeline[0].count), (12, 1));
+}
+
+#[test]
+fn a_closed_loop_that_was_blocked_says_what_it_omits() {
+    let text = GOOD.replace("{ poisson = { rate_per_s = 200 } }", "{ closed = { clients = 2 } }");
+    let closed = Plan::from_source(&source(&text), Size::default()).unwrap();
+    // A thousand quick writes, then nothing for most of a second.
+    let window = Window { from: Time(0), to: Time(1_000_000_000) };
+    let mut recorder = Recorder::new(window, Span::from_millis(1000));
+    for micros in 0..1000 {
+        let at = Time(micros * 100_000);
+        recorder.record(OperationKind::Write, at, at + Span::from_micros(100));
+    }
+    recorder.record(OperationKind::Write, Time(100_000_000), Time(900_000_000));
+    let mut blocked = outcome(0);
+    let member = MemberName::Client(ClientId(0));
+    if let RoleReport::Client(client) = &mut blocked.reports.get_mut(&member).unwrap().role {
+        client.recording.finish(recorder);
+    }
+    let of = |plan: &Plan| {
+        let trial = &plan.trials[0];
+        rows(plan, trial, Backend::Sim, &blocked, &findings()).unwrap()
+    };
+    let found = of(&closed);
+    let said = "omits: the closed loop of us-east-1 had no answer for 800.00ms";
+    assert!(found.trial.notes.contains(said), "{}", found.trial.notes);
+    assert!(found.trial.has(Flag::Omits));
+    let row = &found.latency[0];
+    assert!(row.latency_ns_p99 < Some(1_000_000), "{row:?}");
+    assert!(row.open_loop_ns_p99 > Some(700_000_000), "{row:?}");
+    // An open loop omits nothing.
+    let found = of(&plan());
+    assert!(!found.trial.has(Flag::Omits), "{}", found.trial.notes);
+    assert_eq!((found.latency[0].blocked_ns, found.latency[0].open_loop_ns_p99), (None, None));
+}
+
+#[test]
+fn replicas_that_are_not_brought_level_are_said() {
+    let executed = |slots: &[u64]| {
+        let replicas = (0..).map(|id| MemberName::Replica(NodeId(id)));
+        behind(&replicas.zip(slots.iter().copied()).collect::<Vec<_>>())
+    };
+    assert_eq!((executed(&[]), executed(&[7, 7, 7])), (None, None));
+    let said = "behind in the end: r0 executed 3 of 7 slots, r2 executed 0 of 7 slots";
+    assert_eq!(executed(&[3, 7, 0]).as_deref(), Some(said));
+}
+
+#[test]
+fn a_fault_that_never_struck_is_said() {
+    let (plan, mut outcome) = (plan(), outcome(0));
+    outcome.struck.clear();
+    let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
+    assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flags);
+    assert_eq!(rows.trial.notes, "fault 1 of 1 never struck");
+}
+
+#[test]
+fn a_valid_trial_has_its_numbers() {
+    let rows = rows_of(&findings());
+    let trial = &rows.trial;
+    assert!(trial.valid && trial.complete && trial.flags.is_empty(), "{trial:?}");
+    assert_eq!((trial.offered_per_s, trial.achieved_per_s), (Some(0.1), Some(0.1)));
+    assert_eq!(trial.refused_frame_count, Some(2 + 3 + 4));
+    assert_eq!(rows.latency.len(), 1);
+    assert_eq!(rows.latency[0].client_region, "us-east-1");
+    assert!(rows.latency[0].latency_ns_p50 >= Some(70_000_000));
+    assert!(!rows.percentiles.is_empty() && !rows.timeline.is_empty());
+    assert_eq!(rows.measured.len(), 2);
+    let outcomes: Vec<&str> = rows.members.iter().map(|row| row.outcome.as_str()).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "finished").count(), 1);
+    assert_eq!(outcomes.len(), 7);
+}
+
+#[test]
+fn an_invalid_trial_has_no_numbers() {
+    let broken = Findings { violations: vec!["split".into()], ..findings() };
+    let unfit = Findings { unfit: vec!["dropped".into()], ..findings() };
+    for findings in [broken, unfit] {
+        let rows = rows_of(&findings);
+        assert!(!rows.trial.valid && rows.trial.has(Flag::Invalid), "{:?}", rows.trial);
+        assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
+        assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
+        assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.measured.is_empty());
+    }
+}
+
+#[test]
+fn every_row_says_how_its_network_is_known() {
+    let (plan, mut outcome) = (plan(), outcome(0));
+    let mut known = |backend| {
+        let rows = rows(&plan, &plan.trials[0], backend, &outcome, &findings()).unwrap();
+        outcome.network = Some(Network::default());
+        assert!(rows.latency.iter().all(|row| row.network == rows.trial.network));
+        rows.trial.network
+    };
+    assert_eq!(known(Backend::Live), "unverified");
+    assert_eq!(known(Backend::Live), "measured");
+    assert_eq!(known(Backend::Sim), "exact");
+}
