@@ -7,6 +7,9 @@
 //! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
 //! only after every record given so far is on stable storage.
 
+mod statement;
+pub use statement::{Ballot, Scope, Statement, Value};
+
 use std::fmt::{self, Debug, Display};
 
 use serde::de::DeserializeOwned;
@@ -333,6 +336,30 @@ pub trait Protocol: Sized {
     #[expect(unused_variables, reason = "the names of parameters are their documentation")]
     fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
         Ok(())
+    }
+
+    /// What a message states, for observers.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn statement(message: &Self::Message) -> Statement<'_> {
+        Statement::Other
+    }
+
+    /// What a record states, once it is durable.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn recorded(record: &Self::Record) -> Statement<'_> {
+        Statement::Other
+    }
+
+    /// The highest ballot that this replica, as an acceptor, has promised in a slot.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn promised(&self, slot: Slot) -> Ballot {
+        Ballot::NONE
+    }
+
+    /// The ballot of its last vote in a slot, as far as it remembers.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn voted(&self, slot: Slot) -> Option<Ballot> {
+        None
     }
 
     /// Everything that must survive a crash.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::event::{Event, Happening};
 use super::search::Counterexample;
 use super::state::{Action, Packet};
-use crate::paxos::{Message, Record};
-use crate::protocol::{Note, Reply};
+use crate::paxos::Message;
+use crate::protocol::{Note, Protocol, Reply, Statement};
 use crate::quorum::NodeId;
+use crate::sabotage::Saboteur;
 use crate::time::Time;
 use crate::trace::{Fate, MarkKind, Scale, Trace};
 
@@ -84,13 +85,10 @@ impl Drawing {
                 to.iter().for_each(|to| self.begin(at, *from, to, message.clone()));
             }
             Event::Durable { replica, record } => {
-                let kind = match record {
-                    Record::Vote { .. } => MarkKind::Vote,
-                    Record::Promise { .. } => MarkKind::Promise,
-                    Record::Rounds { .. }
-                    | Record::Learned { .. }
-                    | Record::Settled { .. }
-                    | Record::Forgotten { .. } => MarkKind::Persist,
+                let kind = match Saboteur::recorded(record) {
+                    Statement::Vote { .. } => MarkKind::Vote,
+                    Statement::Promises { .. } => MarkKind::Promise,
+                    _ => MarkKind::Persist,
                 };
                 self.mark(*replica, at, kind, &format!("{record} is durable"));
             }

@@ -16,8 +16,8 @@ use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::paxos::{Capacity, Config, Message, Timing};
-use crate::protocol::{Protocol, Slot, TimerId};
+use crate::paxos::{Capacity, Config, Timing};
+use crate::protocol::{Protocol, Slot, Statement, TimerId};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
@@ -240,7 +240,8 @@ impl World {
 /// The messages of phase 1 arrive, and those they cause.
 fn deliver_phase1(step: &mut Step<'_>) {
     let is_phase1 = |packet: &Arc<Packet>| {
-        matches!(packet.message, Message::Phase1a { .. } | Message::Phase1b { .. })
+        let statement = Saboteur::statement(&packet.message);
+        matches!(statement, Statement::Asks { .. } | Statement::Promises { .. })
     };
     while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
         step.state.network.remove(&packet);
@@ -402,6 +403,7 @@ impl Model for World {
 mod tests {
     use super::*;
     use crate::check::preset::Preset;
+    use crate::paxos::Message;
     use crate::paxos::{Ballot, Value};
 
     fn world(preset: &str) -> World {

@@ -2,8 +2,8 @@
 
 use super::model::World;
 use super::state::{Packet, State};
-use crate::paxos::{Effects, Input, Message, Scope};
-use crate::protocol::{Envelope, Protocol};
+use crate::paxos::{Effects, Input};
+use crate::protocol::{Envelope, Protocol, Statement};
 use crate::quiet::quietly;
 use crate::quorum::NodeSet;
 use crate::sabotage::Saboteur;
@@ -16,15 +16,16 @@ use crate::time::Time;
 /// For a question it follows if the answer changes nothing, and for news of chosen slots always,
 /// as long as the receiver does not crash.
 pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
+    let statement = Saboteur::statement(&packet.message);
     let Some(replica) = state.node(packet.to).replica() else {
-        return is_answer(&packet.message) || !world.is_restarted();
+        return statement.is_answer() || !world.is_restarted();
     };
-    let is_lasting = match &packet.message {
-        Message::Phase1b { .. } | Message::Phase2b { .. } | Message::Refused { .. } => true,
-        Message::Learn { .. } | Message::Reserved { .. } => false,
+    let is_lasting = match &statement {
+        answer if answer.is_answer() => true,
+        Statement::Enquires => false,
         _ => !world.may_crash(state, packet.to),
     };
-    if !is_lasting || is_news_to(replica, &packet.message) {
+    if !is_lasting || is_news_to(replica, &statement) {
         return false;
     }
     let mut after = replica.clone();
@@ -38,27 +39,20 @@ pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
     effects == Effects::default()
         && after == *replica
         && sends.all(|Envelope { to, message }| {
-            is_answer(&message)
+            Saboteur::statement(&message).is_answer()
                 && to == NodeSet::only(packet.from)
                 && is_spent(world, state, &Packet { from: packet.to, to: packet.from, message })
         })
 }
 
 /// Whether an acceptor has not yet taken a stand on what it is asked: a cheap look before a dear one.
-fn is_news_to(replica: &Saboteur, message: &Message) -> bool {
-    let acceptor = replica.replica().acceptor();
-    match message {
-        Message::Phase1a { ballot, scope: Scope::Only(slot) | Scope::From(slot), .. } => {
-            acceptor.promised(*slot) < *ballot
-        }
-        Message::Phase2a { ballot, slot, .. } => {
-            acceptor.promised(*slot) <= *ballot
-                && acceptor.vote(*slot).is_none_or(|vote| vote.ballot < *ballot)
+fn is_news_to(replica: &Saboteur, statement: &Statement<'_>) -> bool {
+    match statement {
+        Statement::Asks { ballot, scope, .. } => replica.promised(scope.first()) < *ballot,
+        Statement::Proposes { ballot, slot, .. } => {
+            replica.promised(*slot) <= *ballot
+                && replica.voted(*slot).is_none_or(|voted| voted < *ballot)
         }
         _ => false,
     }
-}
-
-const fn is_answer(message: &Message) -> bool {
-    matches!(message, Message::Phase1b { .. } | Message::Phase2b { .. } | Message::Refused { .. })
 }

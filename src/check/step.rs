@@ -17,8 +17,10 @@ use super::state::{Action, Disk, Node, Packet, Shared, State};
 use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
 use crate::monitor::{Finding, Invariant};
-use crate::paxos::{Input, Record, Vote};
-use crate::protocol::{Executed, Installed, Note, Protocol, Reply, Slot, TimerId};
+use crate::paxos::{Input, Record};
+use crate::protocol::{
+    Ballot, Executed, Installed, Note, Protocol, Reply, Slot, Statement, TimerId, Value,
+};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::sabotage::{Rule, Saboteur};
@@ -129,8 +131,7 @@ impl<'a> Step<'a> {
             self.state.seen.note(Cover::Recovered);
         }
         replica.recover(node.disk.checkpoint.clone(), node.disk.records.clone());
-        let (acceptor, executed_below) = (replica.replica().acceptor(), replica.executed_below());
-        self.note(node.told.check_kept(id, acceptor, executed_below).err());
+        self.note(node.told.check_kept(id, &replica, replica.executed_below()).err());
         let defect = self.world.rule().and_then(Rule::driver_defect);
         let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
@@ -228,17 +229,17 @@ impl<'a> Step<'a> {
     /// A record is durable.
     fn keep(&mut self, id: NodeId, disk: &mut Disk, record: Record) {
         self.tell(|| Event::Durable { replica: id, record: record.clone() });
-        if let Record::Vote { slot, vote } = &record {
-            self.vote(id, *slot, vote);
+        if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(&record) {
+            self.vote(id, (slot, ballot), value);
         }
         disk.records.push(record);
     }
 
-    fn vote(&mut self, id: NodeId, slot: Slot, vote: &Vote) {
+    fn vote(&mut self, id: NodeId, at: (Slot, Ballot), value: &Value) {
         let quorums = self.world.quorums();
         let votes = &mut self.ledger().votes;
-        let result = votes.vote(quorums, id, (slot, vote.ballot), Some(&vote.value));
-        if votes.chosen(slot).is_some() {
+        let result = votes.vote(quorums, id, at, Some(value));
+        if votes.chosen(at.0).is_some() {
             self.state.seen.note(Cover::Chosen);
         }
         self.note(result.err());

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 
 use crate::command::{ClientId, Command};
-use crate::protocol::{Effects, Envelope, Input, Protocol, Slot};
+use crate::protocol::{Ballot, Effects, Envelope, Input, Protocol, Slot, Statement};
 use crate::quorum::NodeId;
 use crate::runtime::net::frame::{self, Decoder};
 use crate::time::Time;
@@ -137,6 +137,22 @@ where
 
     fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
         self.inner.check_command(from, command)
+    }
+
+    fn statement(message: &Self::Message) -> Statement<'_> {
+        P::statement(message)
+    }
+
+    fn recorded(record: &Self::Record) -> Statement<'_> {
+        P::recorded(record)
+    }
+
+    fn promised(&self, slot: Slot) -> Ballot {
+        self.inner.promised(slot)
+    }
+
+    fn voted(&self, slot: Slot) -> Option<Ballot> {
+        self.inner.voted(slot)
     }
 
     fn checkpoint(&self) -> Self::Checkpoint {

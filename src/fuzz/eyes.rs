@@ -200,8 +200,7 @@ impl Observer<Encoded<Saboteur>> for Shared {
             trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
         });
         let executed_below = protocol.executed_below();
-        let acceptor = protocol.inner().replica().acceptor();
-        let verdict = eyes.watch.restarted(replica, acceptor, executed_below);
+        let verdict = eyes.watch.restarted(replica, protocol, executed_below);
         eyes.judge(now, verdict);
     }
 

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, RequestId};
 use crate::monitor::{Choice, Finding, Invariant, Memory, Told, Votes};
-use crate::paxos::{Acceptor, Ballot, Message, Record, Value};
-use crate::protocol::{Executed, Reply, Slot};
+use crate::paxos::{Message, Record};
+use crate::protocol::{Ballot, Executed, Protocol, Reply, Slot, Statement, Value};
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::sabotage::Saboteur;
 use crate::time::Time;
 
 /// The verdict on one thing that happened.
@@ -93,8 +94,8 @@ impl Watch {
     /// An acceptor gives votes to its disk; a vote counts when it is told, and this is its value.
     pub(super) fn recorded(&mut self, records: &[Record]) -> Verdict {
         for record in records {
-            if let Record::Vote { slot, vote } = record {
-                self.propose(*slot, vote.ballot, &vote.value)?;
+            if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record) {
+                self.propose(slot, ballot, value)?;
             }
         }
         Ok(())
@@ -110,8 +111,9 @@ impl Watch {
     ) -> Verdict {
         let forgettable_below = self.forgettable_below(by);
         let released = &mut self.released[usize::from(by.0)];
-        released.check_order(by, message, forgettable_below)?;
-        released.tell(by, message)?;
+        let statement = Saboteur::statement(message);
+        released.check_order(by, &statement, forgettable_below)?;
+        released.tell(by, &statement)?;
         self.told(now, by, message, chosen)
     }
 
@@ -123,28 +125,29 @@ impl Watch {
         message: &Message,
         chosen: &mut Vec<Choice>,
     ) -> Verdict {
-        self.told[usize::from(by.0)].tell(by, message)?;
-        match message {
-            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
-                self.votes.announce(*ballot, *quorum);
+        let statement = Saboteur::statement(message);
+        self.told[usize::from(by.0)].tell(by, &statement)?;
+        match statement {
+            Statement::Asks { ballot, quorum: Some(quorum), .. } => {
+                self.votes.announce(ballot, quorum);
             }
-            Message::Phase2a { ballot, slot, value, .. } => {
-                self.check_proposed_once(by, *ballot, *slot, value)?;
-                self.propose(*slot, *ballot, value)?;
+            Statement::Proposes { ballot, slot, value } => {
+                self.check_proposed_once(by, ballot, slot, value)?;
+                self.propose(slot, ballot, value)?;
             }
-            Message::Phase2b { ballot, first, last } => {
+            Statement::Voted { ballot, first, last } => {
                 for slot in (first.0..=last.0).map(Slot) {
                     self.reach(slot);
-                    let choice = self.votes.vote(&self.quorums, by, (slot, *ballot), None)?;
+                    let choice = self.votes.vote(&self.quorums, by, (slot, ballot), None)?;
                     if choice.is_some() && self.last_slot == Some(slot) {
                         self.end_chosen_at = Some(now);
                     }
                     chosen.extend(choice);
                 }
             }
-            Message::Executed { below } => {
+            Statement::Executed { below } => {
                 let known = &mut self.durable_below[usize::from(by.0)];
-                *known = (*known).max(*below);
+                *known = (*known).max(below);
             }
             _ => {}
         }
@@ -200,7 +203,7 @@ impl Watch {
     pub(super) fn restarted(
         &mut self,
         replica: NodeId,
-        acceptor: &Acceptor,
+        acceptor: &impl Protocol,
         executed_below: Slot,
     ) -> Verdict {
         // What every replica has durably executed may be forgotten; a single one tells nobody.

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Ballot, Value};
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Slot, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
 const FIRST: Ballot = Ballot { round: 1, proposer: NodeId(0) };

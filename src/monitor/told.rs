@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Invariant};
-use crate::paxos::{Acceptor, Ballot, Message, Scope};
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Protocol, Scope, Slot, Statement};
 use crate::quorum::NodeId;
 
 /// The promises and votes that one acceptor told, and the ballots that its proposer used.
@@ -24,9 +23,9 @@ pub struct Told {
 
 impl Told {
     /// The replica tells this; a proposer must not ask at a ballot that it may have used before a crash.
-    pub fn tell(&mut self, by: NodeId, message: &Message) -> Result<(), Finding> {
-        match message {
-            Message::Phase1a { ballot, .. } => {
+    pub fn tell(&mut self, by: NodeId, statement: &Statement<'_>) -> Result<(), Finding> {
+        match statement {
+            Statement::Asks { ballot, .. } => {
                 self.asked = self.asked.max(*ballot);
                 if *ballot <= self.asked_before_crash {
                     let how =
@@ -34,13 +33,13 @@ impl Told {
                     return Err(Finding::new(Invariant::BallotsUnique, how));
                 }
             }
-            Message::Phase1b { ballot, scope: Scope::From(_), .. } => {
+            Statement::Promises { ballot, scope: Scope::From(_), .. } => {
                 self.promised = self.promised.max(*ballot);
             }
-            Message::Phase1b { ballot, scope: Scope::Only(slot), .. } => {
+            Statement::Promises { ballot, scope: Scope::Only(slot), .. } => {
                 raise(&mut self.slots, *slot, *ballot);
             }
-            Message::Phase2b { ballot, first, last } => {
+            Statement::Voted { ballot, first, last } => {
                 for slot in (first.0..=last.0).map(Slot) {
                     raise(&mut self.slots, slot, *ballot);
                     raise(&mut self.votes, slot, *ballot);
@@ -56,12 +55,12 @@ impl Told {
     pub fn check_order(
         &self,
         by: NodeId,
-        message: &Message,
+        statement: &Statement<'_>,
         forgettable_below: Slot,
     ) -> Result<(), Finding> {
         let at = |slot: &Slot| self.slots.get(slot).copied().unwrap_or(Ballot::NONE);
-        match message {
-            Message::Phase1b { ballot, scope, .. } => {
+        match statement {
+            Statement::Promises { ballot, scope, .. } => {
                 let least = match scope {
                     Scope::Only(slot) if *slot < forgettable_below => self.promised,
                     Scope::Only(slot) => self.promised.max(at(slot)),
@@ -76,7 +75,7 @@ impl Told {
                     )));
                 }
             }
-            Message::Phase2b { ballot, first, last } => {
+            Statement::Voted { ballot, first, last } => {
                 for slot in (first.0..=last.0).map(Slot) {
                     let least = self.promised.max(at(&slot));
                     if *ballot < least {
@@ -113,7 +112,7 @@ impl Told {
     pub fn check_kept(
         &self,
         by: NodeId,
-        acceptor: &Acceptor,
+        acceptor: &impl Protocol,
         forgettable_below: Slot,
     ) -> Result<(), Finding> {
         let promised = acceptor.promised(Slot(u64::MAX));
@@ -130,7 +129,7 @@ impl Told {
             }
         }
         for (slot, told) in self.votes.range(forgettable_below..) {
-            if acceptor.vote(*slot).is_none_or(|vote| vote.ballot < *told) {
+            if acceptor.voted(*slot).is_none_or(|ballot| ballot < *told) {
                 let how = format!("{by} told a vote at {told} in {slot}, and knows it no more");
                 return Err(fell(how));
             }

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Invariant};
-use crate::paxos::{Ballot, Value};
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Slot, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
 /// How much of the past is kept.

@@ -1,36 +1,6 @@
-//! Ballots: the names of attempts, and how a proposer never uses one twice.
+//! How a proposer never uses a ballot twice.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use crate::quorum::NodeId;
-
-/// A ballot, ordered by round and then by proposer (also: proposal number, term, epoch, view).
-///
-/// Two proposers never share one, because the proposer is part of it.
-/// Round 0 belongs to nobody: it is what an acceptor has promised before any phase 1.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Ballot {
-    /// The attempt.
-    pub round: u64,
-    /// Whose attempt.
-    pub proposer: NodeId,
-}
-
-impl Ballot {
-    /// Below every ballot that is ever proposed.
-    pub const NONE: Self = Self { round: 0, proposer: NodeId(0) };
-}
-
-/// `(3.r1)`.
-impl fmt::Display for Ballot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}.{})", self.round, self.proposer)
-    }
-}
+pub use crate::protocol::Ballot;
 
 /// The rounds a proposer may use: each at most once in its life, crashes included.
 ///
@@ -97,6 +67,7 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quorum::NodeId;
 
     #[test]
     fn ballots_are_ordered_by_round_and_then_by_proposer() {

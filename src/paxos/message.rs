@@ -10,32 +10,9 @@ use crate::command::{Command, Operation, Part};
 use crate::protocol::Slot;
 use crate::quorum::NodeSet;
 
-/// What a slot can hold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Value {
-    /// Nothing to execute: it fills a hole.
-    Noop,
-    /// A client's command.
-    Command(Command),
-}
+pub use crate::protocol::{Scope, Value};
 
 impl Value {
-    /// The command, if it is one.
-    pub const fn command(&self) -> Option<&Command> {
-        match self {
-            Self::Noop => None,
-            Self::Command(command) => Some(command),
-        }
-    }
-
-    /// The command, if it is one, taken out.
-    pub fn into_command(self) -> Option<Command> {
-        match self {
-            Self::Noop => None,
-            Self::Command(command) => Some(command),
-        }
-    }
-
     /// About how many bytes it takes in a message.
     pub(super) fn size(&self) -> usize {
         let payload = match self.command().map(|command| &command.operation) {
@@ -53,15 +30,6 @@ pub struct Vote {
     pub ballot: Ballot,
     /// The value voted for.
     pub value: Value,
-}
-
-/// The slots a phase 1 is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// One slot: classic Paxos.
-    Only(Slot),
-    /// This slot and every later one: Multi-Paxos.
-    From(Slot),
 }
 
 /// A message between replicas.

@@ -13,8 +13,7 @@
 //!    Kept by `the_same_inputs_give_the_same_effects`.
 //! 3. **Any message of a replica that follows the protocol is welcome**, however late, repeated,
 //!    reordered or lost; the impossible trips an assertion, in release too.
-//!    Kept by the scripted runs, `random_delivery_keeps_agreement`, and the presets of
-//!    `check` and the seeds of `fuzz`.
+//!    Kept by the scripted runs, the presets of `check` and the seeds of `fuzz`.
 //!    What is impossible at first sight [`Message::check`] says, before it is handled.
 //! 4. **State is `Clone + Eq + Hash + Ord`** and small. Kept by `state_can_be_compared_and_hashed`.
 //! 5. **An effect that must wait for the disk says so.** A promise or a vote is a
@@ -39,6 +38,7 @@ mod replica;
 mod requests;
 mod settle;
 mod snapshot;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod window;

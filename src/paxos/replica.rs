@@ -21,7 +21,7 @@ use super::snapshot::{Fetching, Lent};
 use super::window::Window;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command, RequestId};
-use crate::protocol::{Advance, Executed, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Advance, Executed, Note, Protocol, Reply, Slot, Statement, TimerId};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -587,6 +587,22 @@ impl Protocol for Replica {
 
     fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
         impossible::check_request(from, command).map_err(|why| why.to_string())
+    }
+
+    fn statement(message: &Message) -> Statement<'_> {
+        message.statement()
+    }
+
+    fn recorded(record: &Record) -> Statement<'_> {
+        record.statement()
+    }
+
+    fn promised(&self, slot: Slot) -> Ballot {
+        self.acceptor.promised(slot)
+    }
+
+    fn voted(&self, slot: Slot) -> Option<Ballot> {
+        self.acceptor.vote(slot).map(|vote| vote.ballot)
     }
 
     fn checkpoint(&self) -> Checkpoint {

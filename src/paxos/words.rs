@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::announced::Announced;
-use super::message::{Message, Record, Scope, Value, Vote};
+use super::message::{Message, Record, Vote};
 use crate::protocol::Slot;
 
 impl Message {
@@ -121,15 +121,6 @@ impl Display for Record {
 }
 
 /// `from slot 3`, or `slot 3` alone.
-impl Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Only(slot) => slot.fmt(f),
-            Self::From(slot) => write!(f, "from {slot}"),
-        }
-    }
-}
-
 /// `at (1.r0): x=1`.
 impl Display for Vote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,15 +129,6 @@ impl Display for Vote {
 }
 
 /// The command, or `no-op`.
-impl Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Noop => f.write_str("no-op"),
-            Self::Command(command) => command.fmt(f),
-        }
-    }
-}
-
 fn list<T: Display>(
     f: &mut fmt::Formatter<'_>,
     none: &str,

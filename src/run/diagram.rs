@@ -15,8 +15,8 @@ use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::monitor::{Memory, Votes};
-use crate::paxos::{Message, Record, Replica, Scope, Value};
-use crate::protocol::{Envelope, Executed, Note, Reply, Slot};
+use crate::paxos::{Message, Record, Replica};
+use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Scope, Slot, Statement, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sim::{Observer, Sent, World};
 use crate::time::{Span, Time};
@@ -159,71 +159,25 @@ impl Watch {
         self.request == Some(command.request)
     }
 
-    /// Whether a message says something of the write's slot.
-    fn concerns(&self, message: &Message) -> bool {
-        let is_ours = |slot: &Slot| self.slots.contains(slot);
-        match message {
-            Message::Phase1a { scope, .. } | Message::Phase1b { scope, .. } => match scope {
-                Scope::Only(slot) => is_ours(slot),
-                Scope::From(_) => true,
-            },
-            Message::Phase2a { slot, .. } | Message::Refused { slot, .. } => is_ours(slot),
-            Message::Phase2b { first, last, .. } => {
-                self.slots.iter().any(|slot| (first..=last).contains(&slot))
-            }
-            Message::Chosen { first, below, .. } => {
-                self.slots.iter().any(|slot| (first..below).contains(&slot))
-            }
-            Message::Learn { .. }
-            | Message::Values { .. }
-            | Message::Trimmed { .. }
-            | Message::Fetch { .. }
-            | Message::Snapshot { .. }
-            | Message::Executed { .. }
-            | Message::Heartbeat { .. }
-            | Message::HeartbeatAck { .. }
-            | Message::PreVote { .. }
-            | Message::PreVoteGranted { .. }
-            | Message::Settle { .. }
-            | Message::Settled { .. }
-            | Message::Reserved { .. } => false,
-        }
+    /// Whether a message or a record says something of the write's slot.
+    fn concerns(&self, statement: &Statement<'_>) -> bool {
+        self.slots.iter().any(|slot| statement.concerns(*slot))
+            || matches!(
+                statement,
+                Statement::Asks { scope: Scope::From(_), .. }
+                    | Statement::Promises { scope: Scope::From(_), .. }
+            )
     }
 
-    /// Whether a message may turn out to say something of the write's slot: a slot is known once the write
-    /// is proposed in it, and only phase 1 comes before that.
-    fn may_concern(&self, message: &Message) -> bool {
-        let is_phase1 = matches!(
-            message,
-            Message::Phase1a { .. } | Message::Phase1b { .. } | Message::Refused { .. }
-        );
-        is_phase1 || self.concerns(message)
-    }
-
-    /// The same for a record; the vote of a leader for its own proposal comes before that leaves.
-    fn may_concern_record(&self, record: &Record) -> bool {
-        match record {
-            Record::Promise { .. } => true,
-            Record::Vote { vote, .. } => {
-                let is_own = matches!(&vote.value, Value::Command(command) if self.is_own(command));
-                is_own || self.concerns_record(record)
-            }
-            Record::Learned { .. }
-            | Record::Rounds { .. }
-            | Record::Settled { .. }
-            | Record::Forgotten { .. } => false,
-        }
-    }
-
-    fn concerns_record(&self, record: &Record) -> bool {
-        match record {
-            Record::Vote { slot, .. } | Record::Promise { scope: Scope::Only(slot), .. } => {
-                self.slots.contains(slot)
-            }
-            Record::Promise { scope: Scope::From(_), .. } => true,
-            Record::Learned { slot, .. } => self.slots.contains(slot),
-            Record::Rounds { .. } | Record::Settled { .. } | Record::Forgotten { .. } => false,
-        }
+    /// Whether it may turn out to do so: a slot is known once the write is proposed in it, and only phase 1,
+    /// and the vote of a leader for its own proposal, come before that.
+    fn may_concern(&self, statement: &Statement<'_>) -> bool {
+        let comes_before = match statement {
+            Statement::Asks { .. } | Statement::Promises { .. } | Statement::Refuses { .. } => true,
+            Statement::Vote { value: Value::Command(command), .. } => self.is_own(command),
+            _ => false,
+        };
+        comes_before || self.concerns(statement)
     }
 
     fn draw(&self, trace: &mut Trace, client: usize) {
@@ -238,25 +192,28 @@ impl Watch {
                     let label = format!("request {command}");
                     trace.message((client, line(*to)), *at, fate(*arrives_at), label);
                 }
-                Seen::Message { from, to, at, arrives_at, message } if self.concerns(message) => {
-                    if let Message::Phase1a { ballot, quorum: Some(quorum), .. } = message {
-                        votes.announce(*ballot, *quorum);
+                Seen::Message { from, to, at, arrives_at, message }
+                    if self.concerns(&Replica::statement(message)) =>
+                {
+                    let statement = Replica::statement(message);
+                    if let Statement::Asks { ballot, quorum: Some(quorum), .. } = statement {
+                        votes.announce(ballot, quorum);
                     }
                     // What is chosen is told again and again, for later slots; once is enough here.
-                    let is_news = matches!(message, Message::Chosen { .. });
+                    let is_news = matches!(statement, Statement::Chosen { .. });
                     if is_news && arrives_at.is_some() && !informed.insert(*to) {
                         continue;
                     }
                     let ends = (line(*from), line(*to));
                     trace.message(ends, *at, fate(*arrives_at), message.to_string());
                 }
-                Seen::Record { by, at, record } if self.concerns_record(record) => {
+                Seen::Record { by, at, record } if self.concerns(&Replica::recorded(record)) => {
                     given.entry(*by).or_default().push((*at, record));
                 }
                 Seen::Synced { by, at } => {
                     for (given_at, record) in given.remove(by).unwrap_or_default() {
-                        let kind = match record {
-                            Record::Vote { .. } => MarkKind::Vote,
+                        let kind = match Replica::recorded(record) {
+                            Statement::Vote { .. } => MarkKind::Vote,
                             _ => MarkKind::Promise,
                         };
                         if given_at < *at {
@@ -265,9 +222,13 @@ impl Watch {
                         trace.mark(line(*by), *at, kind, format!("{record} is durable"));
                     }
                 }
-                Seen::Released { by, at, message: Message::Phase2b { ballot, first, last } } => {
+                Seen::Released { by, at, message } => {
+                    let Statement::Voted { ballot, first, last } = Replica::statement(message)
+                    else {
+                        continue;
+                    };
                     for slot in self.slots.iter().filter(|slot| (first..=last).contains(slot)) {
-                        let vote = votes.vote(&self.quorums, *by, (*slot, *ballot), None);
+                        let vote = votes.vote(&self.quorums, *by, (*slot, ballot), None);
                         // Votes without their values contradict nothing.
                         if let Ok(Some(choice)) = vote {
                             let names: Vec<String> =
@@ -299,10 +260,7 @@ impl Watch {
                 Seen::Told { at } => {
                     trace.mark(client, *at, MarkKind::Reply, "");
                 }
-                Seen::Message { .. }
-                | Seen::Record { .. }
-                | Seen::Released { .. }
-                | Seen::Executed { .. } => {}
+                Seen::Message { .. } | Seen::Record { .. } | Seen::Executed { .. } => {}
             }
         }
     }
@@ -358,13 +316,14 @@ impl Observer<Replica> for Shared {
     }
 
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
-        if let Message::Phase2a { slot, value: Value::Command(command), .. } = sent.message {
+        let statement = Replica::statement(sent.message);
+        if let Statement::Proposes { slot, value: Value::Command(command), .. } = statement {
             let mut watch = self.0.borrow_mut();
-            if watch.is_own(command) && !watch.slots.contains(slot) {
-                watch.slots.push(*slot);
+            if watch.is_own(command) && !watch.slots.contains(&slot) {
+                watch.slots.push(slot);
             }
         }
-        if !self.0.borrow().may_concern(sent.message) {
+        if !self.0.borrow().may_concern(&statement) {
             return;
         }
         let (from, to, at, arrives_at) = (sent.from, sent.to, sent.sent_at, sent.arrives_at);
@@ -373,7 +332,7 @@ impl Observer<Replica> for Shared {
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
         for record in records {
-            if self.0.borrow().may_concern_record(record) {
+            if self.0.borrow().may_concern(&Replica::recorded(record)) {
                 self.see(|| Seen::Record { by, at: now, record: record.clone() });
                 self.0.borrow_mut().unsynced.insert(by);
             }
@@ -391,7 +350,7 @@ impl Observer<Replica> for Shared {
     }
 
     fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
-        if self.0.borrow().concerns(&envelope.message) {
+        if self.0.borrow().concerns(&Replica::statement(&envelope.message)) {
             self.see(|| Seen::Released { by, at: now, message: envelope.message.clone() });
         }
     }

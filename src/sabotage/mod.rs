@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use crate::command::{ClientId, Command};
 use crate::paxos::{Ballot, Checkpoint, Config, Effects, Input, Message, Record, Replica};
-use crate::protocol::{Protocol, Slot};
+use crate::protocol::{Protocol, Slot, Statement};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
@@ -124,6 +124,22 @@ impl Protocol for Saboteur {
 
     fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
         self.replica.check_command(from, command)
+    }
+
+    fn statement(message: &Message) -> Statement<'_> {
+        Replica::statement(message)
+    }
+
+    fn recorded(record: &Record) -> Statement<'_> {
+        Replica::recorded(record)
+    }
+
+    fn promised(&self, slot: Slot) -> Ballot {
+        self.replica.promised(slot)
+    }
+
+    fn voted(&self, slot: Slot) -> Option<Ballot> {
+        self.replica.voted(slot)
     }
 
     fn checkpoint(&self) -> Checkpoint {

@@ -9,8 +9,10 @@ use crate::check::spent::is_spent;
 use crate::check::state::{Disk, Packet};
 use crate::driver::{Host, Ticket};
 use crate::monitor::Told;
-use crate::paxos::{Ballot, Message, Record, Scope, Value};
-use crate::protocol::{Advance, Envelope, Note, Protocol, Reply, Slot};
+use crate::paxos::{Message, Record};
+use crate::protocol::{
+    Advance, Ballot, Envelope, Note, Protocol, Reply, Scope, Slot, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet};
 use crate::sabotage::Saboteur;
 use crate::time::Span;
@@ -35,28 +37,29 @@ impl<'s, 'w> CheckHost<'s, 'w> {
 
     /// What is told may not be forgotten, and a vote that is told counts.
     fn note_told(&mut self, message: &Message) {
-        let result = self.told.tell(self.id, message);
+        let statement = Saboteur::statement(message);
+        let result = self.told.tell(self.id, &statement);
         self.step.note(result.err());
         let seen = &mut self.step.state.seen;
-        match message {
-            Message::Phase1a { ballot, quorum: Some(quorum), .. } => {
-                self.step.ledger().votes.announce(*ballot, *quorum);
+        match statement {
+            Statement::Asks { ballot, quorum: Some(quorum), .. } => {
+                self.step.ledger().votes.announce(ballot, quorum);
             }
-            Message::Phase1b { reported_below: Some(_), scope: Scope::From(_), .. } => {
+            Statement::Promises { is_partial: true, scope: Scope::From(_), .. } => {
                 seen.note(Cover::ReportedInPart);
             }
-            Message::Phase2b { ballot, first, last } => {
-                self.count_pending_votes(*ballot, *first, *last);
+            Statement::Voted { ballot, first, last } => {
+                self.count_pending_votes(ballot, first, last);
             }
-            Message::Refused { .. } => seen.note(Cover::Refused),
-            Message::Values { values, .. } if !values.is_empty() => seen.note(Cover::Taught),
-            Message::Phase2a { value: Value::Command(command), .. }
+            Statement::Refuses { .. } => seen.note(Cover::Refused),
+            Statement::Teaches { count: 1.. } => seen.note(Cover::Taught),
+            Statement::Proposes { value: Value::Command(command), .. }
                 if self.step.world.is_classic()
                     && self.step.world.home(command.request.client) != self.id =>
             {
                 seen.note(Cover::Adopted);
             }
-            Message::Phase2a { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
+            Statement::Proposes { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
             _ => {}
         }
     }
@@ -64,11 +67,11 @@ impl<'s, 'w> CheckHost<'s, 'w> {
     /// Votes that are told before they are durable; durable ones count already.
     fn count_pending_votes(&mut self, told: Ballot, first: Slot, last: Slot) {
         for record in &self.disk.pending {
-            if let Record::Vote { slot, vote } = record
-                && (first..=last).contains(slot)
-                && vote.ballot == told
+            if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record)
+                && (first..=last).contains(&slot)
+                && ballot == told
             {
-                self.step.vote(self.id, *slot, vote);
+                self.step.vote(self.id, (slot, ballot), value);
             }
         }
     }

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::command::{ClientId, Operation};
-use crate::paxos::{Announced, Scope, Vote};
+use crate::paxos::{
+    Announced, Config, Election, Mode, Replica, Retention, SendPolicy, Timing, Vote,
+};
+use crate::protocol::Scope;
+use crate::time::Span;
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
     Ballot { round, proposer: NodeId(proposer) }
@@ -33,6 +37,20 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
     watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
 }
 
+/// A replica that remembers nothing.
+fn blank() -> Replica {
+    Replica::new(Config {
+        id: NodeId(0),
+        quorums: QuorumSystem::majority(3),
+        mode: Mode::Classic,
+        election: Election::Fixed,
+        send: SendPolicy::All,
+        nearest_first: (0..3).map(NodeId).collect(),
+        retention: Retention::ALL,
+        timing: Timing::for_round_trip(Span::ZERO),
+    })
+}
+
 fn watch() -> Watch {
     Watch::new(&QuorumSystem::majority(3), 1, false, true)
 }
@@ -53,7 +71,7 @@ fn a_ballot_of_an_earlier_life_is_found() {
     for (round, proposer) in [(1, 0), (2, 0), (2, 0), (1, 1)] {
         ask(&mut watch, round, proposer).unwrap();
     }
-    watch.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO).unwrap();
+    watch.restarted(NodeId(0), &blank(), Slot::ZERO).unwrap();
     ask(&mut watch, 1, 1).unwrap();
     ask(&mut watch, 3, 0).unwrap();
     let expected = "r0 used (2.r0) before it crashed, and asks with it again".to_owned();
@@ -108,18 +126,18 @@ fn a_promise_where_all_is_executed_takes_nothing_back() {
 fn an_acceptor_that_restarts_without_what_it_told_is_found() {
     let mut promised = watch();
     promise_of(0, ballot(3, 0), Scope::From(Slot::ZERO), &mut promised).unwrap();
-    let (_, sentence) = broken(promised.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO));
+    let (_, sentence) = broken(promised.restarted(NodeId(0), &blank(), Slot::ZERO));
     assert!(sentence.contains("told a promise of (3.r0)"), "{sentence}");
-    assert_eq!(promised.restarted(NodeId(1), &Acceptor::default(), Slot::ZERO), Ok(()));
+    assert_eq!(promised.restarted(NodeId(1), &blank(), Slot::ZERO), Ok(()));
     let mut voted = watch();
     vote_of(0, ballot(3, 0), 2, 7, &mut voted).unwrap();
-    assert!(voted.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO).is_err());
+    assert!(voted.restarted(NodeId(0), &blank(), Slot::ZERO).is_err());
     // What everybody has durably executed may be forgotten.
     for by in [0, 1, 2] {
         let message = Message::Executed { below: Slot(3) };
         voted.told(Time::ZERO, NodeId(by), &message, &mut Vec::new()).unwrap();
     }
-    assert_eq!(voted.restarted(NodeId(0), &Acceptor::default(), Slot::ZERO), Ok(()));
+    assert_eq!(voted.restarted(NodeId(0), &blank(), Slot::ZERO), Ok(()));
 }
 
 #[test]

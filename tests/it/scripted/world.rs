@@ -269,7 +269,7 @@ impl World {
     }
 
     fn note_told(&mut self, from: NodeId, message: &Message) {
-        if let Err(finding) = self.node_mut(from).told.tell(from, message) {
+        if let Err(finding) = self.node_mut(from).told.tell(from, &Replica::statement(message)) {
             self.violate(finding.to_string());
         }
     }
@@ -282,7 +282,7 @@ impl World {
         let node = self.node(id);
         let is_own = node.config.retention.slots.is_some();
         let forgettable_below = if is_own { executed(node) } else { by_all };
-        let kept = node.told.check_kept(id, replica.acceptor(), forgettable_below);
+        let kept = node.told.check_kept(id, replica, forgettable_below);
         if let Err(finding) = kept {
             self.violate(finding.to_string());
         }

@@ -1,0 +1,56 @@
+//! What the messages and records of Paxos state.
+
+use super::message::{Message, Record};
+use crate::protocol::Statement;
+
+impl Message {
+    /// What it states; a promise or a vote counts from the moment it is told.
+    pub(super) const fn statement(&self) -> Statement<'_> {
+        match self {
+            Self::Phase1a { ballot, scope, quorum } => {
+                Statement::Asks { ballot: *ballot, scope: *scope, quorum: *quorum }
+            }
+            Self::Phase1b { ballot, scope, reported_below, .. } => Statement::Promises {
+                ballot: *ballot,
+                scope: *scope,
+                is_partial: reported_below.is_some(),
+            },
+            Self::Phase2a { ballot, slot, value, .. } => {
+                Statement::Proposes { ballot: *ballot, slot: *slot, value }
+            }
+            Self::Phase2b { ballot, first, last } => {
+                Statement::Voted { ballot: *ballot, first: *first, last: *last }
+            }
+            Self::Refused { slot, .. } => Statement::Refuses { slot: *slot },
+            Self::Chosen { first, below, .. } => Statement::Chosen { first: *first, below: *below },
+            Self::Values { values, .. } => Statement::Teaches { count: values.len() },
+            Self::Executed { below } => Statement::Executed { below: *below },
+            Self::Learn { .. } | Self::Reserved { .. } => Statement::Enquires,
+            Self::Trimmed { .. }
+            | Self::Fetch { .. }
+            | Self::Snapshot { .. }
+            | Self::Heartbeat { .. }
+            | Self::HeartbeatAck { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoteGranted { .. }
+            | Self::Settle { .. }
+            | Self::Settled { .. } => Statement::Other,
+        }
+    }
+}
+
+impl Record {
+    /// What it states, once it is durable.
+    pub(super) const fn statement(&self) -> Statement<'_> {
+        match self {
+            Self::Promise { ballot, scope, .. } => {
+                Statement::Promises { ballot: *ballot, scope: *scope, is_partial: false }
+            }
+            Self::Vote { slot, vote } => {
+                Statement::Vote { ballot: vote.ballot, slot: *slot, value: &vote.value }
+            }
+            Self::Learned { slot, .. } => Statement::Learned { slot: *slot },
+            Self::Rounds { .. } | Self::Settled { .. } | Self::Forgotten { .. } => Statement::Other,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What messages and records state, in the words of the papers.
+//!
+//! Observers (the monitor, the checkers, the diagrams) understand statements and know no protocol's
+//! messages: a protocol says what each of its messages states, in one place.
+
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+use super::Slot;
+use crate::command::Command;
+use crate::quorum::{NodeId, NodeSet};
+
+/// A ballot, ordered by round and then by proposer (also: proposal number, term, epoch, view).
+///
+/// Two proposers never share one, because the proposer is part of it.
+/// Round 0 belongs to nobody: it is what an acceptor has promised before any phase 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Ballot {
+    /// The attempt.
+    pub round: u64,
+    /// Whose attempt.
+    pub proposer: NodeId,
+}
+
+impl Ballot {
+    /// Below every ballot that is ever proposed.
+    pub const NONE: Self = Self { round: 0, proposer: NodeId(0) };
+}
+
+/// `(3.r1)`.
+impl Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}.{})", self.round, self.proposer)
+    }
+}
+
+/// What a slot can hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// Nothing to execute: it fills a hole.
+    Noop,
+    /// A client's command.
+    Command(Command),
+}
+
+impl Value {
+    /// The command, if it is one.
+    pub const fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Noop => None,
+            Self::Command(command) => Some(command),
+        }
+    }
+
+    /// The command, if it is one, taken out.
+    pub fn into_command(self) -> Option<Command> {
+        match self {
+            Self::Noop => None,
+            Self::Command(command) => Some(command),
+        }
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Noop => f.write_str("no-op"),
+            Self::Command(command) => command.fmt(f),
+        }
+    }
+}
+
+/// The slots a phase 1 is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    /// One slot: classic Paxos.
+    Only(Slot),
+    /// This slot and every later one: Multi-Paxos.
+    From(Slot),
+}
+
+impl Scope {
+    /// The slot, or the first of them.
+    pub const fn first(self) -> Slot {
+        match self {
+            Self::Only(slot) | Self::From(slot) => slot,
+        }
+    }
+
+    /// Whether the slot is one of them.
+    pub fn contains(self, slot: Slot) -> bool {
+        match self {
+            Self::Only(only) => only == slot,
+            Self::From(first) => first <= slot,
+        }
+    }
+}
+
+impl Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only(slot) => slot.fmt(f),
+            Self::From(slot) => write!(f, "from {slot}"),
+        }
+    }
+}
+
+/// What a message or a record states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statement<'a> {
+    /// Phase 1a: a proposer asks for promises.
+    Asks {
+        /// The ballot to promise.
+        ballot: Ballot,
+        /// In which slots.
+        scope: Scope,
+        /// The phase-2 quorum of this ballot, where each announces its own.
+        quorum: Option<NodeSet>,
+    },
+    /// Phase 1b: an acceptor promises, or its record of the promise.
+    Promises {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// In which slots.
+        scope: Scope,
+        /// Whether only some of the votes in the scope are reported.
+        is_partial: bool,
+    },
+    /// Phase 2a: a proposer asks for votes.
+    Proposes {
+        /// The ballot of the proposal.
+        ballot: Ballot,
+        /// The slot.
+        slot: Slot,
+        /// The value.
+        value: &'a Value,
+    },
+    /// Phase 2b: an acceptor voted in every slot from the first to the last.
+    Voted {
+        /// The ballot of the votes.
+        ballot: Ballot,
+        /// The first slot.
+        first: Slot,
+        /// The last slot.
+        last: Slot,
+    },
+    /// The record of a vote.
+    Vote {
+        /// The ballot.
+        ballot: Ballot,
+        /// The slot.
+        slot: Slot,
+        /// The value.
+        value: &'a Value,
+    },
+    /// An acceptor has promised a higher ballot than the one it was asked for.
+    Refuses {
+        /// The slot, or the first of the scope.
+        slot: Slot,
+    },
+    /// A learner is told that the slots from the first to before the second are chosen.
+    Chosen {
+        /// The first slot.
+        first: Slot,
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// A learner is told chosen values; none if the count is zero.
+    Teaches {
+        /// How many.
+        count: usize,
+    },
+    /// The record of one chosen value.
+    Learned {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The sender has every slot below this durably executed.
+    Executed {
+        /// The slot after the last.
+        below: Slot,
+    },
+    /// A question whose answer changes as time goes on.
+    Enquires,
+    /// Nothing about promises, votes or values.
+    Other,
+}
+
+impl Statement<'_> {
+    /// Whether it answers one attempt of a proposer: it means nothing for any other attempt.
+    pub const fn is_answer(&self) -> bool {
+        matches!(self, Self::Promises { .. } | Self::Voted { .. } | Self::Refuses { .. })
+    }
+
+    /// Whether it says something of a slot; of phase 1 over all slots that is always so.
+    pub fn concerns(&self, slot: Slot) -> bool {
+        match self {
+            Self::Asks { scope, .. } | Self::Promises { scope, .. } => match scope {
+                Scope::Only(only) => *only == slot,
+                Scope::From(_) => true,
+            },
+            Self::Proposes { slot: its, .. }
+            | Self::Vote { slot: its, .. }
+            | Self::Refuses { slot: its }
+            | Self::Learned { slot: its } => *its == slot,
+            Self::Voted { first, last, .. } => (*first..=*last).contains(&slot),
+            Self::Chosen { first, below } => (*first..*below).contains(&slot),
+            Self::Teaches { .. } | Self::Executed { .. } | Self::Enquires | Self::Other => false,
+        }
+    }
+}
