@@ -29,6 +29,7 @@ use crate::cluster::{self, Interrupt, Outcome, Progress};
 use crate::deployment::MemberName;
 use crate::measure::rows::{self, RecoveryRow, TrialRow};
 use crate::measure::{self, Recording, store, write_log};
+use crate::runtime::net::Scheduling;
 use crate::sim::Service;
 
 /// Why a run ended before its last trial.
@@ -121,7 +122,7 @@ pub struct Summary {
     /// What the simulation took, if there was one.
     pub simulation: Option<Simulation>,
     /// The scheduling that link emulations obtained, each once.
-    pub link_scheduling: Vec<String>,
+    pub link_scheduling: Vec<Scheduling>,
     /// The folder of the results.
     pub folder: PathBuf,
     /// Why it ended before its last trial, if it did.
@@ -159,7 +160,7 @@ struct Manifest<'a> {
     ended_note: Option<String>,
     ended_at: String,
     members_lost: Vec<LostMember<'a>>,
-    link_scheduling: Vec<String>,
+    link_scheduling: Vec<Scheduling>,
     probe_attempts_good: u32,
     probe_attempts: u32,
     services: Vec<ServiceUsed<'a>>,
@@ -227,10 +228,8 @@ impl Run<'_> {
         let folder = ledger.store().folder().to_path_buf();
         let planned = plan.trials.len() * backends.len();
         let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
-        let link_scheduling = sorted(ledger.parts().flat_map(|part| {
-            let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
-            obtained.filter(|scheduling| !scheduling.is_empty())
-        }));
+        let link_scheduling =
+            sorted(ledger.parts().flat_map(|part| part.rows.scheduling.iter().cloned()));
         let (ended, ended_note) = how_it_ended(error.as_ref(), &finished);
         let manifest = Manifest {
             provenance: &provenance,

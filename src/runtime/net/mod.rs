@@ -29,7 +29,7 @@ pub mod link;
 pub use link::Links;
 pub mod namespace;
 pub mod releaser;
-pub use releaser::{Precision, Releaser};
+pub use releaser::{Precision, Releaser, Scheduling};
 pub mod sabotage;
 pub mod tcp;
 pub use tcp::{TcpEndpoint, TlsStream};
