@@ -113,7 +113,7 @@ fn table(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             let load = Load { delay, rate_per_s: *rate_per_s, count };
             let found = measure(arguments.precision, load)?;
             println!("{}", row(*delay_ms, load, &found));
-            scheduling = found.emulation.scheduling;
+            scheduling = found.emulation.scheduling.to_string();
         }
     }
     println!("{scheduling}");

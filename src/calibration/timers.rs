@@ -32,7 +32,7 @@ pub(super) fn releaser(length: Span) -> Result<(Quantiles, String), Error> {
         ns_p99: nanoseconds(emulation.lateness_p99),
         ns_max: nanoseconds(emulation.lateness_max),
     };
-    Ok((late, emulation.scheduling))
+    Ok((late, emulation.scheduling.to_string()))
 }
 
 /// How late the alarm of an event loop rings.

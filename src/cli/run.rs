@@ -343,7 +343,7 @@ fn conclude(
     if let Some(line) = probed(finished) {
         writeln!(out, "{line}")?;
     }
-    if let Some(refused) = summary.link_scheduling.iter().find(|word| word.contains("refused")) {
+    if let Some(refused) = summary.link_scheduling.iter().find(|obtained| obtained.is_refused()) {
         writeln!(
             out,
             "scheduling: the thread that releases datagrams runs as {refused}: datagrams leave later; \

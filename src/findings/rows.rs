@@ -9,6 +9,7 @@ use crate::measure::rows::{
     TimelineRow, TrialRow,
 };
 use crate::measure::{Latencies, Omission, OperationKind};
+use crate::runtime::wan::Scheduling;
 use crate::time::Span;
 
 /// Every row of one trial.
@@ -32,6 +33,8 @@ pub struct Rows {
     pub recovery: Vec<RecoveryRow>,
     /// Attempts of the probe that found every link as asked, and all of them; none if nothing was asked.
     pub probes: Option<(u32, u32)>,
+    /// The scheduling that the link emulation of each member obtained.
+    pub scheduling: Vec<Scheduling>,
     /// For each history.
     pub histories: Vec<HistoryRow>,
     /// By client region: what is merged for the comparison.

@@ -18,6 +18,7 @@ use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
 use crate::paxos::{Mode, SendPolicy};
 use crate::quorum::NodeId;
 use crate::runtime::machine::Watched;
+use crate::runtime::wan::EmulationReport;
 use crate::time::Span;
 use crate::trial::{Backend, Network, Outcome, RoleReport};
 use crate::workload::Arrival;
@@ -44,6 +45,7 @@ pub fn rows(
         histories: evidence::rows(&key, backend, &findings.files),
         links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
         probes: outcome.network.as_ref().and_then(Network::good_attempts),
+        scheduling: emulations(outcome).map(|emulation| emulation.scheduling.clone()).collect(),
         ..Rows::default()
     };
     let network = Knowledge::of(backend, outcome).word();
@@ -187,6 +189,10 @@ fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
 }
 
+fn emulations(outcome: &Outcome) -> impl Iterator<Item = &EmulationReport> {
+    outcome.reports.values().filter_map(|report| report.emulation.as_ref())
+}
+
 fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     let replicas = || outcome.replicas().map(|(_, report)| report);
     row.race_lost_count = Some(replicas().map(|report| report.phases.race_lost_count).sum());
@@ -199,13 +205,11 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     let refused = outcome.reports.values().map(|report| report.refused_count);
     let refused_count = refused.sum::<u64>() + outcome.refused_count;
     row.refused_frame_count = Some(undecodable.sum::<u64>() + refused_count);
-    let emulations = || outcome.reports.values().filter_map(|report| report.emulation.as_ref());
+    let emulations = || emulations(outcome);
     if emulations().next().is_none() {
         return;
     }
-    let sum = |field: fn(&crate::runtime::wan::EmulationReport) -> u64| {
-        Some(emulations().map(field).sum())
-    };
+    let sum = |field: fn(&EmulationReport) -> u64| Some(emulations().map(field).sum());
     row.link_datagram_count = sum(|emulation| emulation.datagrams);
     row.link_drop_count = sum(|emulation| emulation.dropped);
     row.link_lost_count = sum(|emulation| emulation.lost);
@@ -213,7 +217,7 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
     row.link_duplicate_count = sum(|emulation| emulation.duplicated);
     row.link_reorder_count = sum(|emulation| emulation.reordered);
     // The worst member speaks for all: quantiles are not averaged.
-    let worst = |field: fn(&crate::runtime::wan::EmulationReport) -> Option<Span>| {
+    let worst = |field: fn(&EmulationReport) -> Option<Span>| {
         emulations().filter_map(field).max().map(|late| late.0)
     };
     row.link_late_ns_p50 = worst(|emulation| emulation.lateness_p50);
@@ -389,7 +393,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                     .map(|starts| starts.iter().map(|start| start.group_count as u64).sum()),
                 scheduling: report
                     .and_then(|report| report.emulation.as_ref())
-                    .map(|emulation| emulation.scheduling.clone())
+                    .map(|emulation| emulation.scheduling.class.code().to_owned())
                     .unwrap_or_default(),
                 cpu_share: usage.map(|usage| usage.cpu_s / seconds(point.duration)),
                 run_queue_share: watched.as_ref().and_then(saturation::run_queue_share),

@@ -135,21 +135,6 @@ impl Family {
 }
 
 /// Names of constructors that callers in the tests still use.
-#[expect(non_snake_case, reason = "they were variants")]
-impl Family {
-    /// [`Self::of_size`].
-    #[doc(hidden)]
-    pub const fn Count(size: usize) -> Self {
-        Self::of_size(size)
-    }
-
-    /// [`Self::of_sets`].
-    #[doc(hidden)]
-    pub const fn Sets(sets: Vec<NodeSet>) -> Self {
-        Self::of_sets(sets)
-    }
-}
-
 /// `3`, or `{0, 1} {2, 3}`.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

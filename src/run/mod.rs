@@ -44,6 +44,7 @@ use crate::findings::{Findings, Finished, histories, tables, verify};
 use crate::measure::rows;
 use crate::measure::{self, Recording, store, write_log};
 use crate::runtime::machine;
+use crate::runtime::wan::Scheduling;
 use crate::sim::Service;
 use crate::trial::{Backend, Outcome};
 use configuration::{Identity, ProfileFile};
@@ -119,7 +120,7 @@ pub struct Summary {
     /// What the simulation took, if there was one.
     pub simulation: Option<Simulation>,
     /// The scheduling that link emulations obtained, each once.
-    pub link_scheduling: Vec<String>,
+    pub link_scheduling: Vec<Scheduling>,
     /// The folder of the results.
     pub folder: PathBuf,
     /// Why it ended before its last trial, if it did.
@@ -157,7 +158,7 @@ struct Manifest<'a> {
     ended_note: Option<String>,
     ended_at: String,
     members_lost: Vec<LostMember<'a>>,
-    link_scheduling: Vec<String>,
+    link_scheduling: Vec<Scheduling>,
     probe_attempts_good: u32,
     probe_attempts: u32,
     services: Vec<ServiceUsed<'a>>,
@@ -225,10 +226,8 @@ impl Run<'_> {
         let folder = ledger.store().folder().to_path_buf();
         let planned = plan.trials.len() * backends.len();
         let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
-        let link_scheduling = sorted(ledger.parts().flat_map(|part| {
-            let obtained = part.rows.members.iter().map(|member| member.scheduling.clone());
-            obtained.filter(|scheduling| !scheduling.is_empty())
-        }));
+        let link_scheduling =
+            sorted(ledger.parts().flat_map(|part| part.rows.scheduling.iter().cloned()));
         let (ended, ended_note) = how_it_ended(error.as_ref(), &finished);
         let manifest = Manifest {
             provenance: &provenance,

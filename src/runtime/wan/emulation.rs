@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::lateness::TOLERANCE;
 use super::link::{Admitted, Links, Refusal};
 use super::outlet::{Counters, Outlet};
-use super::releaser::Releaser;
+use super::releaser::{Releaser, Scheduling};
 use super::run::{Header, Run};
 use super::sabotage::{Rule, Saboteur};
 use crate::link::Conditions;
@@ -71,7 +71,7 @@ pub struct EmulationReport {
     /// The longest.
     pub lateness_max: Option<Span>,
     /// The scheduling that the thread obtained.
-    pub scheduling: String,
+    pub scheduling: Scheduling,
 }
 
 impl Emulation {
@@ -136,7 +136,7 @@ impl Emulation {
             lateness_p50: counters.lateness.quantile(0.5),
             lateness_p99: counters.lateness.quantile(0.99),
             lateness_max: counters.lateness.max(),
-            scheduling: self.releaser.scheduling().into(),
+            scheduling: self.releaser.scheduling().clone(),
         }
     }
 

@@ -24,7 +24,7 @@ pub use lateness::Lateness;
 pub mod link;
 pub use link::Links;
 pub mod releaser;
-pub use releaser::{Precision, Releaser};
+pub use releaser::{Precision, Releaser, Scheduling};
 pub mod sabotage;
 
 pub(in crate::runtime) mod buffers;

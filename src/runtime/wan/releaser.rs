@@ -30,6 +30,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle, Thread};
@@ -84,12 +85,40 @@ impl Default for Precision {
     }
 }
 
+/// What the thread obtained of what it asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scheduling {
+    /// The scheduling class of the thread.
+    pub class: Class,
+    /// Why it is not real-time, if that was asked for.
+    pub class_refused: Option<String>,
+    /// Why its timers have the slack of the system, and not that of a nanosecond.
+    pub slack_refused: Option<String>,
+    /// How long it spins before something is due, in nanoseconds.
+    pub spin_ns: u64,
+    /// Whether the processors of the host are kept awake.
+    pub is_awake: bool,
+    /// Why they are not, if that was asked for.
+    pub awake_refused: Option<String>,
+}
+
+/// The scheduling class of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Real-time, first in first out.
+    Fifo,
+    /// As every thread.
+    #[default]
+    Normal,
+}
+
 /// The timer thread; it ends, and what it still holds is lost, when this is dropped.
 #[derive(Debug)]
 pub struct Releaser {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    scheduling: String,
+    scheduling: Scheduling,
     /// For as long as there is something to be released in time.
     _awake: Option<Awake>,
 }
@@ -118,11 +147,6 @@ impl Releaser {
             stopping: AtomicBool::new(false),
         });
         let awake = precision.awake.then(Awake::keep);
-        let processors = match &awake {
-            Some(Ok(_)) => "processors kept awake".into(),
-            Some(Err(error)) => format!("processors sleep (keeping them awake refused: {error})"),
-            None => "processors sleep".to_owned(),
-        };
         let (obtained, scheduling) = mpsc::channel();
         let worker = Arc::clone(&shared);
         let thread = thread::Builder::new().name("link-releaser".into()).spawn(move || {
@@ -131,14 +155,22 @@ impl Releaser {
             let _ = obtained.send(scheduling);
             worker.release(precision.spin);
         })?;
-        let scheduling = scheduling.recv().unwrap_or_else(|_| "unknown".into());
-        let scheduling = format!("{scheduling}, {processors}");
-        let awake = awake.and_then(Result::ok);
+        let gone = |_| std::io::Error::other("the thread that releases datagrams ended at once");
+        let mut scheduling = scheduling.recv().map_err(gone)?;
+        let awake = match awake {
+            Some(Ok(awake)) => Some(awake),
+            Some(Err(error)) => {
+                scheduling.awake_refused = Some(error.to_string());
+                None
+            }
+            None => None,
+        };
+        scheduling.is_awake = awake.is_some();
         Ok(Self { shared, thread: Some(thread), scheduling, _awake: awake })
     }
 
-    /// The scheduling that the thread obtained, in words for the record.
-    pub fn scheduling(&self) -> &str {
+    /// The scheduling that the thread obtained.
+    pub const fn scheduling(&self) -> &Scheduling {
         &self.scheduling
     }
 
@@ -276,18 +308,56 @@ impl Shared {
     }
 }
 
+impl Scheduling {
+    /// Whether the system refused something that makes the release more precise, and that a user can allow.
+    pub const fn is_refused(&self) -> bool {
+        self.class_refused.is_some() || self.awake_refused.is_some()
+    }
+}
+
+impl Class {
+    /// Its code in `members.csv`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Normal => "normal",
+        }
+    }
+}
+
+/// `SCHED_FIFO 10, timer slack 1 ns, spin 50 us, processors kept awake`.
+impl fmt::Display for Scheduling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.class, &self.class_refused) {
+            (Class::Fifo, _) => write!(f, "SCHED_FIFO {PRIORITY}")?,
+            (Class::Normal, None) => f.write_str("SCHED_OTHER")?,
+            (Class::Normal, Some(why)) => write!(f, "SCHED_OTHER (SCHED_FIFO refused: {why})")?,
+        }
+        match &self.slack_refused {
+            None => f.write_str(", timer slack 1 ns")?,
+            Some(why) => write!(f, ", default timer slack ({why})")?,
+        }
+        write!(f, ", spin {} us", self.spin_ns / 1000)?;
+        match (self.is_awake, &self.awake_refused) {
+            (true, _) => f.write_str(", processors kept awake"),
+            (false, None) => f.write_str(", processors sleep"),
+            (false, Some(why)) => {
+                write!(f, ", processors sleep (keeping them awake refused: {why})")
+            }
+        }
+    }
+}
+
 /// Asks for the scheduling of this thread, and says what it got.
-fn schedule(precision: Precision) -> String {
-    let slack = match nix::sys::prctl::set_timerslack(1) {
-        Ok(()) => "timer slack 1 ns".into(),
-        Err(error) => format!("default timer slack ({error})"),
+fn schedule(precision: Precision) -> Scheduling {
+    let slack_refused = nix::sys::prctl::set_timerslack(1).err().map(|error| error.to_string());
+    let (class, class_refused) = match precision.realtime.then(realtime) {
+        Some(Ok(())) => (Class::Fifo, None),
+        Some(Err(error)) => (Class::Normal, Some(reason(error))),
+        None => (Class::Normal, None),
     };
-    let class = match precision.realtime.then(realtime) {
-        Some(Ok(())) => format!("SCHED_FIFO {PRIORITY}"),
-        Some(Err(error)) => format!("SCHED_OTHER (SCHED_FIFO refused: {})", reason(error)),
-        None => "SCHED_OTHER".into(),
-    };
-    format!("{class}, {slack}, spin {} us", precision.spin.0 / 1000)
+    let spin_ns = precision.spin.0;
+    Scheduling { class, class_refused, slack_refused, spin_ns, ..Scheduling::default() }
 }
 
 /// The system's own words, where it refused; the error of the crate has its number only.
@@ -310,6 +380,30 @@ fn realtime() -> Result<(), thread_priority::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scheduling_says_what_was_obtained_and_what_was_refused() {
+        let (class, spin_ns) = (Class::Fifo, 50_000);
+        let all = Scheduling { class, spin_ns, is_awake: true, ..Scheduling::default() };
+        let said = "SCHED_FIFO 10, timer slack 1 ns, spin 50 us, processors kept awake";
+        assert_eq!((all.to_string().as_str(), all.is_refused()), (said, false));
+        let refused = || Some("not permitted".to_owned());
+        let none = Scheduling {
+            class_refused: refused(),
+            slack_refused: refused(),
+            awake_refused: refused(),
+            ..Scheduling::default()
+        };
+        let said = "SCHED_OTHER (SCHED_FIFO refused: not permitted), default timer slack (not \
+                    permitted), spin 0 us, processors sleep (keeping them awake refused: not \
+                    permitted)";
+        assert_eq!((none.to_string().as_str(), none.is_refused()), (said, true));
+        let asked_for_nothing = Scheduling::default();
+        let said = "SCHED_OTHER, timer slack 1 ns, spin 0 us, processors sleep";
+        assert_eq!(asked_for_nothing.to_string(), said);
+        assert!(!asked_for_nothing.is_refused());
+        assert_eq!(serde_json::to_value(class).unwrap(), class.code());
+    }
 
     #[test]
     fn a_refusal_is_said_in_the_words_of_the_system() {

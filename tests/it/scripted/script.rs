@@ -273,13 +273,13 @@ fn cluster(options: &[&str]) -> World {
 /// `2`, or `{0,1}{2,3}`.
 fn family(text: &str) -> Family {
     if let Ok(count) = text.parse() {
-        return Family::Count(count);
+        return Family::of_size(count);
     }
     let set = |text: &str| -> NodeSet {
         text.split(',').map(|id| NodeId(id.parse().expect("a replica's number"))).collect()
     };
     let sets = text.trim_matches(['{', '}']).split("}{");
-    Family::Sets(sets.map(set).collect())
+    Family::of_sets(sets.map(set).collect())
 }
 
 fn node(name: &str) -> NodeId {
