@@ -13,7 +13,7 @@ use crate::report::write_tables;
 /// Prints the tables of a results folder again, as `run` printed them.
 ///
 /// It reads the folder and nothing else, and writes nothing. Violations, the reasons of trials that are
-/// INVALID and medians that contradict their floors are in the flags of `trials.csv`.
+/// INVALID and medians that contradict their floors are in the notes of `trials.csv`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos show results/quickstart/2026-01-01T00-00-00Z")]
@@ -26,14 +26,6 @@ impl Show {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let results = Results::read(&self.folder).map_err(|error| unreadable(&error))?;
         write_tables(&results.outline, &results.finished, results.is_of_both(), out)?;
-        let unanswered = results.unanswered_count();
-        if unanswered > 0 {
-            writeln!(
-                out,
-                "{unanswered} operations were never answered; the folder does not hold how long they were \
-                 waited for, so they are ranked as if for an hour"
-            )?;
-        }
         if let Some(line) = judged(&results.finished) {
             writeln!(out, "{line}")?;
         }
@@ -42,6 +34,11 @@ impl Show {
 }
 
 fn unreadable(error: &Error) -> Failure {
-    let help = "name a results folder as `flexpaxos run` left it, with its interval logs (*.hlog)";
+    let help = match error {
+        Error::Schema { .. } => {
+            "run the experiment again, or use the program of its commit (`code.commit` in manifest.json)"
+        }
+        _ => "name a results folder as `flexpaxos run` left it, with its interval logs (*.hlog)",
+    };
     Failure { exit: Exit::Request, ..Failure::world(error, help) }
 }

@@ -90,8 +90,15 @@ impl Latencies {
         }
     }
 
+    /// For how long the operations without an answer were waited for, as if those were latencies.
+    #[must_use]
+    pub fn waits(&self) -> Self {
+        let answered = self.unanswered.as_deref().cloned().unwrap_or_else(histogram);
+        Self { answered, unanswered: None }
+    }
+
     /// Adds the latencies of `waits` as the times for which operations were waited that have no answer.
-    pub(super) fn add_unanswered(&mut self, waits: &Self) {
+    pub fn add_unanswered(&mut self, waits: &Self) {
         let unanswered = self.unanswered.get_or_insert_with(|| Box::new(histogram()));
         unanswered.add(&waits.answered).expect("all histograms have the same bounds");
     }

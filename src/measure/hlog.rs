@@ -6,12 +6,14 @@
 //! Times in it have millisecond precision; the histograms lose nothing.
 //! Operations without an answer have no place in this format: a comment at the top counts those of each
 //! tag, and whoever computes percentiles ranks so many behind the rest.
+//! A second comment holds for how long each was waited for, as a histogram in the form of the lines.
 //!
 //! A tag ends at a comma, and readers in several languages split lines at white space too.
 //! So those and a few other characters are written as in a URL, `%20` for a space, of each byte in
 //! UTF-8; a `%` itself is `%25`.
 //! [`read`] undoes it; for a reader of another project the tag is the escaped one.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -29,6 +31,9 @@ use crate::time::Span;
 /// Nanoseconds in the unit of the maximum that a line shows.
 const MAX_DIVISOR: f64 = 1_000_000.0;
 
+/// How the comment begins that holds the waits of a tag.
+const WAITS: &str = "[waits ";
+
 /// One line of an interval log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -45,12 +50,13 @@ pub struct Line {
 /// Writes an interval log.
 ///
 /// `start` is the time of day of its start since 1970; zero in virtual time.
-/// `unanswered` are the tags of which operations were never answered, and how many.
+/// `unanswered` are the tags of which operations were never answered, with their
+/// [waits](Latencies::waits).
 /// Lines go forward in time: a reader of a part of the time stops at the first that is beyond it.
 pub fn write(
     mut out: impl Write,
     start: Duration,
-    unanswered: &[(String, u64)],
+    unanswered: &[(String, Latencies)],
     lines: impl IntoIterator<Item = Result<Line, Error>>,
 ) -> Result<(), Error> {
     let mut serializer = V2DeflateSerializer::new();
@@ -58,11 +64,12 @@ pub fn write(
     builder
         .add_comment("[Histogram log format version 1.3]")
         .add_comment("[latencies in nanoseconds, from the intended start to the reply]");
-    for (tag, count) in unanswered {
+    for (tag, waits) in unanswered {
+        let (tag, count) = (escaped(tag), waits.count());
         builder.add_comment(&format!(
-            "[{}: {count} operations were never answered and are in no line; rank them last]",
-            escaped(tag)
+            "[{tag}: {count} operations were never answered and are in no line; rank them last]"
         ));
+        builder.add_comment(&format!("{WAITS}{tag} {}]", STANDARD.encode(waits.encode())));
     }
     let mut log = builder
         .with_start_time(UNIX_EPOCH + start)
@@ -127,6 +134,23 @@ pub fn for_each(text: &[u8], mut take: impl FnMut(Line)) -> Result<Duration, Err
     Ok(start)
 }
 
+/// Reads for how long operations of each tag were waited for that were never answered.
+pub fn waits(text: &[u8]) -> Result<BTreeMap<String, Latencies>, Error> {
+    let mut found = BTreeMap::new();
+    let comments = text.split(|byte| *byte == b'\n').map_while(|line| line.strip_prefix(b"#"));
+    for line in comments {
+        let line = std::str::from_utf8(line).unwrap_or_default().trim_end();
+        let inside = line.strip_prefix(WAITS).and_then(|rest| rest.strip_suffix(']'));
+        if let Some((tag, encoded)) = inside.and_then(|inside| inside.split_once(' ')) {
+            let bytes = STANDARD
+                .decode(encoded)
+                .map_err(|source| Error::Base64 { start_s: 0.0, source })?;
+            found.insert(unescaped(tag), Latencies::decode(&bytes)?);
+        }
+    }
+    Ok(found)
+}
+
 /// A tag without anything that ends it for some reader.
 fn escaped(tag: &str) -> String {
     use std::fmt::Write as _;
@@ -175,7 +199,9 @@ mod tests {
 
     fn text(lines: Vec<Line>) -> Result<String, Error> {
         let mut out = Vec::new();
-        let unanswered = [("eu-west-1:read".to_owned(), 7)];
+        let mut waits = Latencies::new();
+        (0..7).for_each(|second| waits.record(Span::from_millis(1000 * second)));
+        let unanswered = [("eu-west-1:read".to_owned(), waits)];
         let start = Duration::from_millis(1_760_000_000_125);
         write(&mut out, start, &unanswered, lines.into_iter().map(Ok))?;
         Ok(String::from_utf8(out).unwrap())
@@ -187,6 +213,12 @@ mod tests {
         let (start, found) = read(text.as_bytes()).unwrap();
         assert_eq!(start, Duration::from_millis(1_760_000_000_125));
         assert_eq!(found, lines());
+        let waits = waits(text.as_bytes()).unwrap();
+        assert_eq!(waits.keys().collect::<Vec<_>>(), ["eu-west-1:read"]);
+        assert_eq!(
+            (waits["eu-west-1:read"].count(), waits["eu-west-1:read"].min()),
+            (7, Some(Span(0)))
+        );
     }
 
     #[test]
@@ -199,6 +231,7 @@ mod tests {
                 "#[Histogram log format version 1.3]",
                 "#[latencies in nanoseconds, from the int",
                 "#[eu-west-1:read: 7 operations were neve",
+                "#[waits eu-west-1:read HISTFAAAAEd4nAE8A",
                 "#[StartTime: 1760000000.125 (seconds sin",
                 "#[BaseTime: 1760000000.125 (seconds sinc",
                 "#[MaxValueDivisor: 1000000.000]",
@@ -207,7 +240,7 @@ mod tests {
                 "Tag=us-east-1:write,1.000,1.000,498.074,",
             ]
         );
-        assert!(text.lines().skip(6).all(|line| line.contains(",HISTFAAA")));
+        assert!(text.lines().skip(7).all(|line| line.contains(",HISTFAAA")));
     }
 
     #[test]

@@ -185,9 +185,8 @@ pub fn write_log(
     let mut unanswered = Vec::new();
     for (name, recording) in series {
         for operation in OperationKind::ALL {
-            let count = recording.unanswered_count(operation)?;
-            if count > 0 {
-                unanswered.push((tag(name, operation), count));
+            if recording.unanswered_count(operation)? > 0 {
+                unanswered.push((tag(name, operation), recording.total(operation)?.waits()));
             }
         }
     }

@@ -5,12 +5,8 @@
 //! | the order of points and variants | `configuration.json` |
 //! | validity, rates, quorum sizes | `trials.csv` |
 //! | floors, operations without an answer, pauses of a closed loop | `latency.csv` |
-//! | percentiles of all repeats together | the interval log of each trial |
+//! | percentiles of all repeats together, with the waits of unanswered operations | the interval log of each trial |
 //! | faults | `recovery.csv` |
-//!
-//! The folder does not say how long an operation without an answer was waited for.
-//! It is ranked as if for [`Latencies::MAX`], which changes no percentile that is known
-//! ([`crate::measure::Figure`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +19,7 @@ use super::outline::{Outline, Point, Variant};
 use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::findings::rows::Measured;
-use crate::measure::rows::{LatencyRow, RecoveryRow, TrialRow};
+use crate::measure::rows::{LatencyRow, RecoveryRow, SCHEMA_VERSION, TrialRow};
 use crate::measure::{self, Latencies, Omission, OperationKind, hlog, store};
 use crate::time::Span;
 use crate::topology::Floor;
@@ -50,6 +46,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: serde_json::Error,
+    },
+    /// Another version of the program wrote the tables.
+    #[error("{} has tables of schema {found}, and this program reads schema {SCHEMA_VERSION}", folder.display())]
+    Schema {
+        /// Which folder.
+        folder: PathBuf,
+        /// Its schema.
+        found: u32,
     },
     /// An interval log is damaged.
     #[error("{} is no interval log", path.display())]
@@ -100,12 +104,19 @@ struct ConfiguredVariant {
     name: String,
 }
 
+/// What the manifest says of the tables.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    table_schema_version: u32,
+}
+
 /// The rows of each trial, by its number and its backend.
 type Rows<T> = BTreeMap<(u32, String), Vec<T>>;
 
 impl Results {
     /// Reads a results folder.
     pub fn read(folder: &Path) -> Result<Self, Error> {
+        check_schema(folder)?;
         let trials: Vec<TrialRow> = store::read_csv(&folder.join("trials.csv"))?;
         let latency: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv"))?;
         let latency = by_trial(latency, |row| (row.trial, row.backend.clone()));
@@ -148,12 +159,19 @@ impl Results {
         let has = |backend| self.finished.iter().any(|ended| ended.backend == backend);
         has(Backend::Sim) && has(Backend::Live)
     }
+}
 
-    /// How many operations were never answered.
-    pub fn unanswered_count(&self) -> u64 {
-        let measured = self.finished.iter().flat_map(|ended| &ended.measured);
-        let latencies = measured.flat_map(|measured| &measured.latencies);
-        latencies.map(|(_, latencies)| latencies.unanswered_count()).sum()
+/// Refuses tables of another schema; a run that was killed has no manifest.
+fn check_schema(folder: &Path) -> Result<(), Error> {
+    let path = folder.join("manifest.json");
+    if !path.exists() {
+        return Ok(());
+    }
+    let manifest: Manifest = serde_json::from_slice(&read(&path)?)
+        .map_err(|source| Error::Configuration { path, source })?;
+    match manifest.table_schema_version {
+        SCHEMA_VERSION => Ok(()),
+        found => Err(Error::Schema { folder: folder.to_owned(), found }),
     }
 }
 
@@ -212,20 +230,19 @@ fn note(point: &mut Point, variant: usize, trial: &TrialRow, latency: &[LatencyR
 fn measured(path: &Path, point: &Point, rows: &[LatencyRow]) -> Result<Vec<Measured>, Error> {
     let failed = |source| Error::Log { path: path.to_owned(), source };
     let mut totals: BTreeMap<String, Latencies> = BTreeMap::new();
-    hlog::for_each(&read(path)?, |line| {
+    let text = read(path)?;
+    hlog::for_each(&text, |line| {
         totals.entry(line.tag).or_default().merge(&line.latencies);
     })
     .map_err(failed)?;
+    for (tag, waits) in hlog::waits(&text).map_err(failed)? {
+        totals.entry(tag).or_default().add_unanswered(&waits);
+    }
     let of_region = |region: &String| {
         let mut measured = Measured::default();
         for operation in OperationKind::ALL {
             let tag = format!("{region}:{}", operation.name());
-            let mut latencies = totals.remove(&tag).unwrap_or_default();
-            let of_kind = |row: &&LatencyRow| {
-                row.client_region == *region && row.operation == operation.name()
-            };
-            let unanswered = rows.iter().find(of_kind).map_or(0, |row| row.unanswered_count);
-            (0..unanswered).for_each(|_| latencies.record_unanswered(Latencies::MAX));
+            let latencies = totals.remove(&tag).unwrap_or_default();
             if !latencies.is_empty() {
                 measured.latencies.push((operation, latencies));
             }

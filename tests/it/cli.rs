@@ -518,23 +518,35 @@ fn a_reader_that_goes_away_is_no_failure() {
 /// What `run` says of its trials beside the tables is not all in the folder.
 #[test]
 fn show_prints_the_tables_of_a_run_again() {
-    for (experiment, table) in [("quickstart", "flex-4-2"), ("thrifty-follower", "protocol")] {
+    let fault = "[[fault]]\nat = \"500ms\"\ncrash = \"us-east-1\"\n\n[smoke]";
+    let (_folder, unanswered) = spoilt_quickstart("[smoke]", fault);
+    let files = ["experiments/quickstart.toml", "experiments/thrifty-follower.toml"];
+    let files = files.into_iter().chain(unanswered.to_str());
+    for (file, table) in files.zip(["flex-4-2", "protocol", ">"]) {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("results");
         let out = out.to_str().unwrap();
-        let file = format!("experiments/{experiment}.toml");
-        let run = ["run", &file, "--backend", "sim", "--smoke", "--quiet", "--out", out];
-        let printed = check(&run, &[table, "results in"]);
+        let run = ["run", file, "--backend", "sim", "--smoke", "--quiet", "--out", out];
+        // A leader that nobody replaces is warned of on stderr.
+        let output = flexpaxos(&run);
+        assert_eq!(output.status.code(), Some(0));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains(table) && printed.contains("results in"), "{printed}");
         let only_run = |line: &&str| {
             ["trial ", "FLOOR: ", "results in"].iter().any(|start| line.starts_with(start))
         };
         let printed: Vec<&str> = printed.lines().filter(|line| !only_run(line)).collect();
         let shown = check(&["show", out], &[table, "histories of"]);
-        assert_eq!(shown.lines().collect::<Vec<_>>(), printed, "{experiment}");
+        assert_eq!(shown.lines().collect::<Vec<_>>(), printed, "{file}");
         std::fs::remove_file(folder.path().join("results/trial-000.sim.hlog")).unwrap();
         check_refused(&["show", out], &["trial-000.sim.hlog cannot be read", "interval logs"]);
     }
     check_refused(&["show", "src"], &["trials.csv cannot be read", "results folder"]);
+    let older = tempfile::tempdir().unwrap();
+    let manifest = older.path().join("manifest.json");
+    std::fs::write(manifest, "{\"table_schema_version\": 4}").unwrap();
+    let phrases = ["has tables of schema 4", "run the experiment again"];
+    check_refused(&["show", older.path().to_str().unwrap()], &phrases);
 }
 
 #[test]
