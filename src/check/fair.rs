@@ -135,6 +135,12 @@ impl<'a> Run<'a> {
                 self.tell(Action::Restart(id));
             }
         }
+        for id in self.live() {
+            if self.step.state.node(id).is_waiting() {
+                self.step.persist(id);
+                self.tell(Action::Persist(id));
+            }
+        }
         if let Some(packet) = self.step.state.network.pop_first() {
             self.step.receive(&packet);
             self.tell(Action::Deliver(packet));

@@ -36,7 +36,15 @@ pub(super) struct Disk {
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) records: Vec<Record>,
     /// Given and not durable yet, in order.
-    pub(super) pending: Vec<Record>,
+    pub(super) pending: Vec<Pending>,
+}
+
+/// Something on its way to a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Pending {
+    Record(Record),
+    /// It replaces all records before it.
+    Checkpoint(Box<Checkpoint>),
 }
 
 /// One replica and its disk.

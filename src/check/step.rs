@@ -13,11 +13,11 @@ use super::event::Event;
 use super::ledger::Ledger;
 use super::model::World;
 use super::spent::is_spent;
-use super::state::{Action, Disk, Node, Packet, Shared, State};
+use super::state::{Action, Disk, Node, Packet, Pending, Shared, State};
 use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
 use crate::monitor::{Finding, Invariant};
-use crate::paxos::{Input, Record};
+use crate::paxos::Input;
 use crate::protocol::{
     Ballot, Executed, Installed, Note, Protocol, Reply, Slot, Statement, TimerId, Value,
 };
@@ -144,9 +144,9 @@ impl<'a> Step<'a> {
     fn crash(&mut self, id: NodeId, is_kept: bool) {
         self.state.left.crashes -= 1;
         let mut node = self.state.node(id).clone();
-        for record in std::mem::take(&mut node.disk.pending) {
+        for pending in std::mem::take(&mut node.disk.pending) {
             if is_kept {
-                self.keep(id, &mut node.disk, record);
+                self.keep(id, &mut node.disk, pending);
             } else {
                 self.state.seen.note(Cover::RecordLost);
             }
@@ -166,8 +166,8 @@ impl<'a> Step<'a> {
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     pub(super) fn persist(&mut self, id: NodeId) {
         let mut node = self.state.node(id).clone();
-        for record in std::mem::take(&mut node.disk.pending) {
-            self.keep(id, &mut node.disk, record);
+        for pending in std::mem::take(&mut node.disk.pending) {
+            self.keep(id, &mut node.disk, pending);
         }
         self.settle(id, node);
     }
@@ -178,6 +178,7 @@ impl<'a> Step<'a> {
         let Node { driver: Some(driver), disk, told } = &mut node else { return };
         driver.checkpoint(&mut CheckHost::new(self, id, disk, told));
         self.settle(id, node);
+        self.persist(id);
     }
 
     pub(super) fn campaign(&mut self, id: NodeId) {
@@ -220,19 +221,27 @@ impl<'a> Step<'a> {
             // What can no longer be lost need not be remembered.
             node.disk.records.clear();
             node.disk.checkpoint = None;
-            node.told = std::mem::take(&mut node.told).without_promises();
+            node.told = std::mem::take(&mut node.told).without_promises(!self.world.is_classic());
         }
         self.state.set(id, node);
         self.prune(id);
     }
 
-    /// A record is durable.
-    fn keep(&mut self, id: NodeId, disk: &mut Disk, record: Record) {
-        self.tell(|| Event::Durable { replica: id, record: record.clone() });
-        if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(&record) {
-            self.vote(id, (slot, ballot), value);
+    /// A record or a checkpoint is durable.
+    fn keep(&mut self, id: NodeId, disk: &mut Disk, pending: Pending) {
+        match pending {
+            Pending::Record(record) => {
+                self.tell(|| Event::Durable { replica: id, record: record.clone() });
+                if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(&record) {
+                    self.vote(id, (slot, ballot), value);
+                }
+                disk.records.push(record);
+            }
+            Pending::Checkpoint(checkpoint) => {
+                disk.checkpoint = Some(*checkpoint);
+                disk.records.clear();
+            }
         }
-        disk.records.push(record);
     }
 
     fn vote(&mut self, id: NodeId, at: (Slot, Ballot), value: &Value) {

@@ -12,8 +12,9 @@ use crate::report::write_tables;
 
 /// Prints the tables of a results folder again, as `run` printed them.
 ///
-/// It reads the folder and nothing else, and writes nothing. Violations, the reasons of trials that are
-/// INVALID and medians that contradict their floors are in the notes of `trials.csv`.
+/// It reads the folder and nothing else, and writes nothing. The folder does not hold why a trial is INVALID:
+/// `flexpaxos verify` checks its histories again and says so. Other remarks about trials are in the column
+/// `notes` of `trials.csv`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos show results/quickstart/2026-01-01T00-00-00Z")]

@@ -281,7 +281,7 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn persist(&mut self, host: &mut impl Host<P>) {
-        self.last = host.persist(&mut self.effects.records);
+        self.last = self.last.max(host.persist(&mut self.effects.records));
         let executed_below = self.protocol.executed_below();
         let is_due = self.next_checkpoint.is_some_and(|slot| executed_below >= slot);
         if self.has_disk && (is_due || host.is_checkpoint_due()) {

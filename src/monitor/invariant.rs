@@ -14,7 +14,8 @@ pub enum Invariant {
     ChosenStaysChosen,
     /// An acknowledged operation is in every later log, applied once, where its client was told.
     ExactlyOnce,
-    /// No acceptor takes back what it told in a Phase1b or Phase2b, also over a crash.
+    /// No acceptor takes back what it told in a Phase1b or Phase2b: `check` looks after each crash, `fuzz` also
+    /// at each message.
     PromisesKept,
     /// A ballot is used in one life of its proposer: after a crash it sends no Phase1a of an earlier life.
     BallotsUnique,

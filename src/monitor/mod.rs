@@ -1,6 +1,7 @@
 //! What replicas told, and what must hold of it: one monitor for every checker.
 //!
-//! A monitor sees what acceptors tell others or make durable, and never asks a replica what it believes.
+//! A monitor sees what acceptors tell others or make durable. It asks a replica only after a restart, whether
+//! it still knows what it told.
 //! The model checker, the fuzzer, the diagrams and the scripted runs of the tests feed it; none of them
 //! works out by itself which value is chosen or which promise was broken.
 //!

@@ -75,6 +75,19 @@ fn an_announced_quorum_alone_chooses() {
     assert_eq!(choice.map(|choice| choice.slot), Some(Slot::ZERO));
 }
 
+/// The votes are heard of before what was proposed.
+#[test]
+fn a_value_that_is_known_late_is_held_against_who_learns_another() {
+    let (mut votes, majority) = (Votes::new(Memory::Whole), QuorumSystem::majority(3));
+    for acceptor in [0, 1] {
+        votes.vote(&majority, NodeId(acceptor), (Slot::ZERO, FIRST), None).unwrap();
+    }
+    assert_eq!(votes.learned(NodeId(2), Slot::ZERO, &value(1)), Ok(()), "nothing is known yet");
+    votes.propose(Slot::ZERO, FIRST, &value(0)).unwrap();
+    assert_eq!(votes.learned(NodeId(2), Slot::ZERO, &value(0)), Ok(()));
+    assert!(votes.learned(NodeId(2), Slot::ZERO, &value(1)).is_err());
+}
+
 #[test]
 fn what_is_learned_is_what_is_chosen() {
     let votes = chosen(Memory::Whole);

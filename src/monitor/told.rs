@@ -28,8 +28,10 @@ impl Told {
             Statement::Asks { ballot, .. } => {
                 self.asked = self.asked.max(*ballot);
                 if *ballot <= self.asked_before_crash {
-                    let how =
-                        format!("{by} used {ballot} before it crashed, and asks with it again");
+                    let before = self.asked_before_crash;
+                    let how = format!(
+                        "{by} asks at {ballot}, and had asked up to {before} before it crashed"
+                    );
                     return Err(Finding::new(Invariant::BallotsUnique, how));
                 }
             }
@@ -94,16 +96,14 @@ impl Told {
         self.asked_before_crash = self.asked;
     }
 
-    /// It has asked with a ballot above all those from before its crash, as each later one will be.
-    pub fn has_moved_on(&self) -> bool {
-        self.asked > self.asked_before_crash
-    }
-
-    /// Keeps only what a crash may still contradict, for a replica that cannot crash any more.
+    /// Keeps only what may still be contradicted, for a replica that cannot crash any more.
+    ///
+    /// Where ballots rise for ever (`is_rising`), one above all those from before the crash shows that none of
+    /// them will come again. Proposers of classic Paxos count in each slot anew.
     #[must_use]
-    pub fn without_promises(self) -> Self {
-        let asked_before_crash =
-            if self.has_moved_on() { Ballot::NONE } else { self.asked_before_crash };
+    pub fn without_promises(self, is_rising: bool) -> Self {
+        let has_moved_on = is_rising && self.asked > self.asked_before_crash;
+        let asked_before_crash = if has_moved_on { Ballot::NONE } else { self.asked_before_crash };
         Self { asked_before_crash, ..Self::default() }
     }
 
@@ -121,8 +121,8 @@ impl Told {
             return Err(fell(format!("{by} told a promise of {told}, and now knows {promised}")));
         }
         for (slot, told) in self.slots.range(forgettable_below..) {
-            let promised = acceptor.promised(*slot);
-            if promised < *told {
+            let (promised, told) = (acceptor.promised(*slot), self.promised.max(*told));
+            if promised < told {
                 let how =
                     format!("{by} told a promise of {told} in {slot}, and now knows {promised}");
                 return Err(fell(how));

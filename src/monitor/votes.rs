@@ -27,6 +27,15 @@ struct Tally {
     voters: NodeSet,
 }
 
+/// What is known of a slot in which a value is chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Chosen {
+    /// The value.
+    Value(Value),
+    /// The ballot of the votes; their value was not known then, but may be by now.
+    At(Ballot),
+}
+
 /// A value that a phase-2 quorum has just voted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
@@ -44,7 +53,7 @@ pub struct Choice {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Votes {
     memory: Memory,
-    chosen: BTreeMap<Slot, Option<Value>>,
+    chosen: BTreeMap<Slot, Chosen>,
     tallies: BTreeMap<(Slot, Ballot), Tally>,
     /// The phase-2 quorum of each ballot, where each has its own.
     announced: BTreeMap<Ballot, NodeSet>,
@@ -74,8 +83,7 @@ impl Votes {
         (slot, ballot): (Slot, Ballot),
         value: Option<&Value>,
     ) -> Result<Option<Choice>, Finding> {
-        let is_settled =
-            value.is_some() && self.chosen.get(&slot).map(Option::as_ref) == Some(value);
+        let is_settled = value.is_some() && self.chosen(slot) == value;
         if is_settled && self.memory == Memory::Least {
             return Ok(None);
         }
@@ -88,8 +96,8 @@ impl Votes {
         if !quorums.is_phase2_at(by, announced) {
             return Ok(None);
         }
-        if let Some(chosen) = self.chosen.get(&slot) {
-            return match (chosen, &value) {
+        if self.chosen.contains_key(&slot) {
+            return match (self.chosen(slot), &value) {
                 (Some(chosen), Some(value)) if chosen != value => Err(Finding::new(
                     Invariant::ChosenStaysChosen,
                     format!("{slot} was chosen with {chosen}, and now at {ballot} with {value}"),
@@ -100,16 +108,16 @@ impl Votes {
         if self.memory == Memory::Least {
             self.tallies.retain(|(other, _), tally| *other != slot || tally.value != value);
         }
-        self.chosen.insert(slot, value.clone());
+        self.chosen.insert(slot, value.clone().map_or(Chosen::At(ballot), Chosen::Value));
         Ok(Some(Choice { slot, ballot, value, by }))
     }
 
     /// A replica knows or executes `value` as the one that is chosen in `slot`.
     pub fn learned(&self, learner: NodeId, slot: Slot, value: &Value) -> Result<(), Finding> {
-        let (invariant, how) = match self.chosen.get(&slot) {
-            Some(None) => return Ok(()),
-            Some(Some(chosen)) if chosen == value => return Ok(()),
-            Some(Some(chosen)) => (
+        let (invariant, how) = match self.chosen(slot) {
+            None if self.chosen.contains_key(&slot) => return Ok(()),
+            Some(chosen) if chosen == value => return Ok(()),
+            Some(chosen) => (
                 Invariant::Agreement,
                 format!("{learner} learned {value} in {slot}, where {chosen} is chosen"),
             ),
@@ -123,12 +131,15 @@ impl Votes {
 
     /// The value that is chosen in `slot`, if one is and it is known.
     pub fn chosen(&self, slot: Slot) -> Option<&Value> {
-        self.chosen.get(&slot)?.as_ref()
+        match self.chosen.get(&slot)? {
+            Chosen::Value(value) => Some(value),
+            Chosen::At(ballot) => self.tallies.get(&(slot, *ballot))?.value.as_ref(),
+        }
     }
 
     /// Every slot in which a value is chosen.
     pub fn all_chosen(&self) -> impl Iterator<Item = (Slot, Option<&Value>)> {
-        self.chosen.iter().map(|(slot, value)| (*slot, value.as_ref()))
+        self.chosen.keys().map(|slot| (*slot, self.chosen(*slot)))
     }
 
     /// Whether `value` was proposed or voted for in `slot` at a lower ballot.

@@ -6,7 +6,7 @@ use super::Step;
 use crate::check::cover::Cover;
 use crate::check::event::Event;
 use crate::check::spent::is_spent;
-use crate::check::state::{Disk, Packet};
+use crate::check::state::{Disk, Packet, Pending};
 use crate::driver::{Host, Ticket};
 use crate::monitor::Told;
 use crate::paxos::{Message, Record};
@@ -66,8 +66,9 @@ impl<'s, 'w> CheckHost<'s, 'w> {
 
     /// Votes that are told before they are durable; durable ones count already.
     fn count_pending_votes(&mut self, told: Ballot, first: Slot, last: Slot) {
-        for record in &self.disk.pending {
-            if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record)
+        for pending in &self.disk.pending {
+            if let Pending::Record(record) = pending
+                && let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record)
                 && (first..=last).contains(&slot)
                 && ballot == told
             {
@@ -94,21 +95,23 @@ impl Host<Saboteur> for CheckHost<'_, '_> {
         self.step.reply(self.id, reply);
     }
 
-    /// Where a replica cannot crash, what it gives its disk is durable at once.
+    /// Where a replica cannot crash and no checkpoint is on its way, records are durable at once.
     fn persist(&mut self, records: &mut Vec<Record>) -> Ticket {
-        if self.step.world.may_crash(&self.step.state, self.id) {
-            self.disk.pending.append(records);
-        } else {
-            for record in records.drain(..) {
+        let can_lose = self.step.world.may_crash(&self.step.state, self.id);
+        let waits = can_lose || !self.disk.pending.is_empty();
+        for record in records.drain(..).map(Pending::Record) {
+            if waits {
+                self.disk.pending.push(record);
+            } else {
                 self.step.keep(self.id, self.disk, record);
             }
         }
         Ticket(self.disk.pending.len() as u64)
     }
 
+    /// When it is durable is a choice: until then the others cannot rely on it.
     fn checkpoint(&mut self, replica: &Saboteur) -> Ticket {
-        self.disk.checkpoint = Some(replica.checkpoint());
-        self.disk.records.clear();
+        self.disk.pending.push(Pending::Checkpoint(Box::new(replica.checkpoint())));
         Ticket(self.disk.pending.len() as u64)
     }
 

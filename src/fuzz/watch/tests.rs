@@ -74,7 +74,7 @@ fn a_ballot_of_an_earlier_life_is_found() {
     watch.restarted(NodeId(0), &blank(), Slot::ZERO).unwrap();
     ask(&mut watch, 1, 1).unwrap();
     ask(&mut watch, 3, 0).unwrap();
-    let expected = "r0 used (2.r0) before it crashed, and asks with it again".to_owned();
+    let expected = "r0 asks at (2.r0), and had asked up to (2.r0) before it crashed".to_owned();
     assert_eq!(broken(ask(&mut watch, 2, 0)), (Invariant::BallotsUnique, expected));
 }
 
