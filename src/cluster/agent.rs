@@ -255,9 +255,9 @@ impl Agent {
             }
             ToAgent::Probe { order, baselines } => self.probe(order, baselines),
             ToAgent::Start(schedule) => self.start(schedule),
-            ToAgent::Suffer(harms) => {
+            ToAgent::Faults(active) => {
                 if let Some(place) = &mut self.place {
-                    place.suffer(harms);
+                    place.set_faults(active);
                 }
                 self.slow_disk();
                 Ok(())

@@ -4,8 +4,8 @@
 //! It alone decides what succeeded. A member that falls silent is lost: the trial goes on without
 //! it and is flagged.
 
+mod faults;
 mod probing;
-mod strikes;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,7 +24,7 @@ use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
-use crate::deployment::{Deployment, Harm, MemberName, Scheduled, Unsynced};
+use crate::deployment::{Deployment, Harm, Injector, MemberName, Scheduled, Unsynced};
 use crate::runtime::clock;
 use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
 use crate::runtime::probe::Heard;
@@ -33,7 +33,6 @@ use crate::runtime::wan::Precision;
 use crate::runtime::wan::sabotage::Rule;
 use crate::time::{Span, Time};
 use crate::trial::{Outcome, Probe};
-use strikes::Faults;
 
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
@@ -50,9 +49,12 @@ pub(super) async fn run(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Outcome, Error> {
     let mut coordinator = Coordinator::new(deployment, settings, launcher)?;
-    let outcome = coordinator.lead(progress).await;
+    let mut outcome = coordinator.lead(progress).await;
     coordinator.endpoint.close("the trial is over");
     coordinator.launcher.stop_all();
+    if let Ok(outcome) = &mut outcome {
+        outcome.struck = coordinator.faults.into_records();
+    }
     outcome
 }
 
@@ -82,7 +84,7 @@ struct Coordinator<'a> {
     /// What the links from each member are shortened by.
     baselines: BTreeMap<MemberName, Baselines>,
     schedule: Option<Schedule>,
-    faults: Faults,
+    faults: Injector,
     outcome: Outcome,
     /// Accepting and reading; they end with the coordinator.
     _tasks: JoinSet<()>,
@@ -131,7 +133,7 @@ impl<'a> Coordinator<'a> {
             heard: BTreeMap::new(),
             baselines: BTreeMap::new(),
             schedule: None,
-            faults: Faults::of(deployment),
+            faults: Injector::new(deployment.faults.clone(), deployment.aim()),
             outcome: Outcome {
                 broken: settings.broken,
                 broken_disk: settings.broken_disk,
@@ -242,6 +244,7 @@ impl<'a> Coordinator<'a> {
         let drain_until = measure_until + self.deployment.drain;
         let schedule = Schedule { warmup_from, measure_from, measure_until, drain_until };
         self.schedule = Some(schedule);
+        self.faults.start(measure_from, measure_until);
         self.tell_all(&ToAgent::Start(schedule)).await;
         schedule
     }
@@ -294,8 +297,8 @@ impl<'a> Coordinator<'a> {
             if clock::now() >= deadline {
                 return Ok(false);
             }
-            self.strike().await?;
-            let next = self.next_strike().map_or(deadline, |next| next.min(deadline));
+            self.follow_faults().await?;
+            let next = self.faults.next_at().map_or(deadline, |next| next.min(deadline));
             let rest = Duration::from(next.since(clock::now())).min(TICK);
             if let Ok(Some(event)) = tokio::time::timeout(rest, self.events.recv()).await {
                 self.handle(event).await?;
@@ -407,7 +410,7 @@ impl<'a> Coordinator<'a> {
             bind,
             known: self.addresses(),
             baselines: self.baselines_of(name),
-            harms: self.faults.lasting(),
+            faults: self.told(),
             broken: self.broken,
             has_run,
             broken_disk: self.broken_disk,
@@ -494,10 +497,10 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// The last strike may fall into the drain, and a replica that is to come back is waited for.
+    /// The last fault may fall into the drain, and a replica that is to come back is waited for.
     fn is_everybody_back(&self) -> bool {
         let is_returning = |member: &Member| member.presence == Presence::Returning;
-        self.faults.are_over() && !self.members.values().any(is_returning)
+        self.faults.is_over() && !self.members.values().any(is_returning)
     }
 
     fn are_clients_drained(&self) -> bool {

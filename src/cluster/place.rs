@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::agent;
 use super::wire::{Assignment, Baselines};
-use crate::deployment::{Deployment, Harm, MemberName, Network, site};
+use crate::deployment::{Deployment, Harm, MemberName, Network, disk_delay, site};
 use crate::link::streams;
 use crate::quorum::NodeId;
 use crate::runtime::alarm;
@@ -34,7 +34,7 @@ pub(super) struct Place {
     /// What the links from here are shortened by.
     baselines: Baselines,
     /// The faults that last.
-    harms: Vec<Harm>,
+    faults: Vec<Harm>,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
@@ -58,7 +58,7 @@ impl Place {
             bind,
             known,
             baselines,
-            harms,
+            faults,
             broken,
             ..
         } = assignment;
@@ -94,7 +94,7 @@ impl Place {
             broken,
             addresses,
             baselines,
-            harms,
+            faults,
             mesh,
             attached,
             tasks,
@@ -128,19 +128,15 @@ impl Place {
         self.set_links();
     }
 
-    /// Makes links what these harms make of them, and no other.
-    pub(super) fn suffer(&mut self, harms: Vec<Harm>) {
-        self.harms = harms;
+    /// Makes links what these faults make of them, and no other.
+    pub(super) fn set_faults(&mut self, active: Vec<Harm>) {
+        self.faults = active;
         self.set_links();
     }
 
-    /// By how much the harms that last slow the disk of a replica down.
+    /// By how much the active faults slow the disk of a replica down.
     pub(super) fn slow_disk(&self, of: NodeId) -> Span {
-        let slow = self.harms.iter().filter_map(|harm| match harm {
-            Harm::SlowDisk { replica, by } if *replica == of => Some(*by),
-            _ => None,
-        });
-        slow.fold(Span::ZERO, |sum, by| sum + by)
+        disk_delay(&self.faults, of)
     }
 
     /// What measures the links from here and to here; those whose delay varies go through all of it
@@ -174,7 +170,7 @@ impl Place {
                 delay = rule.distort(delay, Deployment::dials(*member, *peer));
             }
             emulation.set(*address, delay, streams::id(site(*member), site(*peer)));
-            let conditions = deployment.network.under(&self.harms, *member, *peer);
+            let conditions = deployment.network.under(&self.faults, *member, *peer);
             emulation.set_conditions(*address, conditions);
         }
     }

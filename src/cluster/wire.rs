@@ -37,8 +37,8 @@ pub(super) enum ToAgent {
     },
     /// Run.
     Start(Schedule),
-    /// Suffer these harms from now on, and no other.
-    Suffer(Vec<Harm>),
+    /// The faults of links and disks that are active from now on, and no other.
+    Faults(Vec<Harm>),
     /// Campaign, whoever leads.
     Campaign,
     /// Stop, and hand over what you have.
@@ -62,8 +62,8 @@ pub(super) struct Assignment {
     pub known: Vec<(MemberName, SocketAddr)>,
     /// What its own links are shortened by: a restarted member has those of the one before.
     pub baselines: Baselines,
-    /// The harms that it is to suffer: a member may be started again while a fault lasts.
-    pub harms: Vec<Harm>,
+    /// The active faults of links and disks: a member may be started again while a fault lasts.
+    pub faults: Vec<Harm>,
     /// What is wrong with its link emulation on purpose.
     pub broken: Option<Rule>,
     /// It was ready to run before: what it had on its disk must be there.

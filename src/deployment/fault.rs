@@ -6,6 +6,7 @@
 //! | [`Target`] | whom: replicas, and parts in the protocol, which somebody has only when it strikes |
 //! | [`Aim`](super::Aim) | says who they are then, by who leads and by the quorums nearest to them |
 //! | [`Harm`] | what is carried out, on replicas that are known |
+//! | [`Injector`](super::Injector) | decides when it begins and ends, in every world |
 //! | [`Struck`] | what came of it, and when it began and ended |
 //!
 //! A target of several replicas strikes each of them: then one fault leaves several [`Struck`].
@@ -237,6 +238,15 @@ pub struct Struck {
     pub at: Time,
     /// When it ended, if it did.
     pub ended_at: Option<Time>,
+}
+
+/// By how much these faults, active at once, slow down each sync of a replica's disk.
+pub fn disk_delay<'a>(active: impl IntoIterator<Item = &'a Harm>, of: NodeId) -> Span {
+    let delays = active.into_iter().filter_map(|harm| match harm {
+        Harm::SlowDisk { replica, by } if *replica == of => Some(*by),
+        _ => None,
+    });
+    delays.fold(Span::ZERO, |sum, by| sum + by)
 }
 
 /// What becomes of records that are on their way to the disk when their replica crashes.

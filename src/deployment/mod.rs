@@ -5,7 +5,9 @@
 //! It knows nothing of transports, processes or service times.
 
 mod fault;
-pub use fault::{Aimed, Fault, Harm, Scheduled, Struck, Trigger, Unsynced};
+pub use fault::{Aimed, Fault, Harm, Scheduled, Struck, Trigger, Unsynced, disk_delay};
+mod injector;
+pub use injector::{Injector, Members, Order};
 mod member;
 pub use member::MemberName;
 mod network;

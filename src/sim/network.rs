@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::connection::Connection;
-use super::faults::Active;
 use super::link::{LEAST_DELAY, Link, Mended, wire_bytes};
 use super::queue::{Kind, Queue, Source};
 use super::settings::Settings;
 use crate::command::{ClientId, Command};
-use crate::deployment::{self, Deployment, MemberName, site};
+use crate::deployment::{self, Deployment, Harm, MemberName, site};
 use crate::link::{Fate, Link as Model, Wire, streams};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
@@ -73,7 +72,7 @@ impl<M: Clone + Serialize> Network<M> {
                 connection,
             ),
         };
-        network.set_conditions(Time::ZERO, &[], &mut Queue::default());
+        network.set_conditions(Time::ZERO, [].iter(), &mut Queue::default());
         network
     }
 
@@ -184,7 +183,12 @@ impl<M: Clone + Serialize> Network<M> {
     }
 
     /// What all links do while these faults last; those of clients know no faults.
-    pub(super) fn set_conditions(&mut self, now: Time, active: &[Active], queue: &mut Queue) {
+    pub(super) fn set_conditions<'a>(
+        &mut self,
+        now: Time,
+        active: impl Iterator<Item = &'a Harm> + Clone,
+        queue: &mut Queue,
+    ) {
         let base = self.settings.conditions;
         for link in &mut self.requests {
             link.set_conditions(now, base, |at, _| at, queue);
@@ -195,8 +199,7 @@ impl<M: Clone + Serialize> Network<M> {
         for (index, link) in self.links.iter_mut().enumerate() {
             let [from, to] =
                 [index / self.n, index % self.n].map(|index| MemberName::Replica(node(index)));
-            let harms = active.iter().map(|active| &active.harm);
-            let conditions = self.settings.under(harms, from, to);
+            let conditions = self.settings.under(active.clone(), from, to);
             let uplink = &mut self.uplinks[index / self.n];
             let leave = |at, message: &M| match self.settings.uplink_bits_per_s {
                 Some(bits) => uplink.pass(at, wire_bytes(message), bits, None).unwrap_or(at),

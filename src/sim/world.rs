@@ -10,7 +10,7 @@ use std::fmt::Display;
 
 use super::client::Client;
 use super::fabric::Fabric;
-use super::faults::{Agenda, Planned, index};
+use super::faults::{Agenda, index};
 use super::link::Mended;
 use super::network::{Network, node};
 use super::node::{Node, Settings as NodeSettings};
@@ -79,11 +79,13 @@ impl<P: Protocol> World<P> {
             retained_slots: deployment.retention.slots,
             broken_driver: None,
         };
-        let mut world = Self {
+        let mut queue = Queue::default();
+        let agenda = Agenda::new(deployment, &schedule, &mut queue);
+        Self {
             observe: None,
             fabric: Fabric {
                 now: Time::ZERO,
-                queue: Queue::default(),
+                queue,
                 network: Network::new(deployment, settings),
                 service: settings.service,
                 counts: Counts::default(),
@@ -94,18 +96,14 @@ impl<P: Protocol> World<P> {
                 .take(client_count)
                 .map(|id| Client::new(ClientId(id), deployment, schedule))
                 .collect(),
-            agenda: Agenda::new(deployment),
+            agenda,
             make: Box::new(make),
             links: deployment.links.clone(),
             schedule,
             reached: Vec::new(),
             reached_clients: Vec::new(),
             violation: None,
-        };
-        let queue = &mut world.fabric.queue;
-        world.agenda.plan(Time::ZERO, Planned::Begin, queue);
-        world.agenda.plan_faults(schedule.measure_from, queue);
-        world
+        }
     }
 
     /// The virtual time.
@@ -141,7 +139,7 @@ impl<P: Protocol> World<P> {
     /// A fault begins now.
     pub fn inject(&mut self, harm: &Harm, heals_after: Option<Span>) {
         self.guarded(|world| {
-            world.strike(*harm, heals_after, None);
+            world.begin_injected(*harm, heals_after);
             world.settle();
         });
     }
@@ -157,7 +155,7 @@ impl<P: Protocol> World<P> {
     /// Every fault ends now, replicas that are down start again, and no planned fault comes any more.
     pub fn heal_all(&mut self) {
         self.guarded(|world| {
-            world.heal_everything();
+            world.end_all();
             world.settle();
         });
     }
@@ -236,7 +234,7 @@ impl<P: Protocol> World<P> {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),
             histories: BTreeMap::new(),
-            struck: self.agenda.into_struck(),
+            struck: self.agenda.faults.into_records(),
             violation: self.violation,
             counts: self.fabric.counts,
         };
@@ -302,7 +300,7 @@ impl<P: Protocol> World<P> {
             }
         }
         self.settle();
-        if self.agenda.is_watching() {
+        if self.agenda.faults.is_waiting() {
             self.watch();
             self.settle();
         }

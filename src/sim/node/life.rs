@@ -26,9 +26,9 @@ impl<P: Protocol> Node<P> {
         self.open(fabric);
     }
 
-    /// Stops it: all that is not on its disk is gone. False if it is down already.
-    pub(in crate::sim) fn crash(&mut self, unsynced: Unsynced, fabric: &mut Fabric<P>) -> bool {
-        let Some(driver) = self.driver.take() else { return false };
+    /// Stops it: all that is not on its disk is gone.
+    pub(in crate::sim) fn crash(&mut self, unsynced: Unsynced, fabric: &mut Fabric<P>) {
+        let Some(driver) = self.driver.take() else { return };
         let (id, body) = (self.body.settings.id, &mut self.body);
         if let Some(observer) = &mut fabric.observer {
             observer.crashed(fabric.now, id, driver.protocol());
@@ -55,16 +55,11 @@ impl<P: Protocol> Node<P> {
         self.inbox.clear();
         self.work = Work::Idle;
         (self.is_open, self.is_paused) = (false, false);
-        true
     }
 
-    /// It does nothing until it goes on; false if it is down.
-    pub(in crate::sim) const fn pause(&mut self) -> bool {
-        if self.driver.is_none() {
-            return false;
-        }
+    /// It does nothing until it goes on.
+    pub(in crate::sim) const fn pause(&mut self) {
         (self.is_paused, self.is_open) = (true, false);
-        true
     }
 
     /// It goes on; it is to have a turn.
