@@ -28,19 +28,21 @@ mod capacity;
 mod catch_up;
 mod classic;
 mod config;
-mod election;
+mod context;
 #[cfg(test)]
 mod encoding_tests;
 mod impossible;
 mod learner;
 mod message;
 mod multi;
+mod proposer;
 mod replica;
 mod requests;
-mod settle;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod timer;
+mod trimming;
 mod window;
 mod words;
 
