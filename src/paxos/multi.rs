@@ -206,7 +206,7 @@ impl Multi {
                 self.handle_pre_vote_granted(context, from, ballot, announced);
             }
             Message::Settle { ballot, below } => {
-                self.settling.handle_settle(context, ballot, below)
+                self.settling.handle_settle(context, ballot, below);
             }
             Message::Settled { ballot } => self.settling.handle_settled(context, from, ballot),
             _ => {}

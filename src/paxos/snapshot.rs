@@ -227,7 +227,7 @@ impl Proposer {
         from: NodeId,
         executed_below: Slot,
         (part, part_count): (u32, u32),
-        content: Part,
+        received: Part,
     ) {
         let catch_up = &mut *context.catch_up;
         // A leader has proposed what it has not executed; without need it passes over none of it.
@@ -236,7 +236,7 @@ impl Proposer {
             return;
         }
         catch_up.taught_at = context.now;
-        if let Some(parts) = catch_up.fetching.take(executed_below, part, part_count, content) {
+        if let Some(parts) = catch_up.fetching.take(executed_below, part, part_count, received) {
             catch_up.fetching = Fetching::default();
             let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
             let machine = KeyValue::from_parts(parts);
