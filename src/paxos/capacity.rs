@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Effects;
+use super::config::Config;
 use super::message::{Message, Value};
-use super::replica::Replica;
 use crate::command::Outcome;
 use crate::protocol::Reply;
 use crate::quorum::NodeSet;
@@ -57,19 +57,31 @@ impl Capacity {
     }
 }
 
-impl Replica {
+/// The wire of one replica, as far as it knows how fast it sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Wire {
+    /// All that it was given has left then.
+    sent_until: Time,
+}
+
+impl Wire {
     /// A value is given to the wire: when it has left for all of these, behind what was before it.
-    pub(super) fn put_on_wire(&mut self, now: Time, value: &Value, to: NodeSet) -> Time {
-        let receivers = to.without(self.config.id).len();
+    pub(super) fn put(&mut self, now: Time, value: &Value, to: NodeSet, config: &Config) -> Time {
+        let receivers = to.without(config.id).len();
         self.sent_until = self.sent_until.max(now);
-        self.sent_until =
-            self.sent_until + self.config.timing.capacity.takes(value.size(), receivers);
+        self.sent_until = self.sent_until + config.timing.capacity.takes(value.size(), receivers);
         self.sent_until
     }
 
     /// What one input made it send shares the wire with its proposals, which are counted already.
-    pub(super) fn count_sent(&mut self, now: Time, before: [usize; 3], effects: &Effects) {
-        let capacity = self.config.timing.capacity;
+    pub(super) fn count_sent(
+        &mut self,
+        now: Time,
+        before: [usize; 3],
+        effects: &Effects,
+        config: &Config,
+    ) {
+        let capacity = config.timing.capacity;
         if !capacity.is_limited() {
             return;
         }
@@ -77,7 +89,7 @@ impl Replica {
         let sent = effects.sends[sends..].iter();
         let sent = sent.chain(effects.durable_sends.iter().skip(durable_sends));
         let sent = sent.filter(|it| !matches!(it.message, Message::Phase2a { .. }));
-        let others = |to: NodeSet| to.without(self.config.id).len();
+        let others = |to: NodeSet| to.without(config.id).len();
         let messages = sent.map(|it| capacity.takes(it.message.payload(), others(it.to)));
         let answers = effects.replies[replies..].iter().map(|reply| match reply {
             Reply::Executed { outcome: Outcome::Read(Some(value)), .. } => value.len(),

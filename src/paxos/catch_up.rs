@@ -5,151 +5,41 @@
 //! What is forgotten cannot be taught value by value: `snapshot.rs`.
 //! Counting votes is not done here, nor execution.
 
-use super::Effects;
 use super::ballot::Ballot;
+use super::config::Config;
+use super::context::Context;
 use super::message::{Message, Value};
-use super::replica::{Proposer, Replica, TimerKind};
-use super::snapshot::Fetching;
+use super::proposer::Proposer;
+use super::snapshot::{Fetching, Lent};
+use super::timer::TimerKind;
 use crate::protocol::Slot;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
+/// What a replica that is behind has asked for, and what it lends to others that are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct CatchUp {
+    /// The end of the slots that were asked for: until they are executed, they are asked for again.
+    pub(super) learning_below: Slot,
+    /// Whom it asked for them last.
+    pub(super) asked: Option<NodeId>,
+    /// When it did, or was taught something since.
+    pub(super) taught_at: Time,
+    /// The state that it was sent so far, or waits for.
+    pub(super) fetching: Fetching,
+    /// The state that others are being sent.
+    pub(super) lent: Option<Lent>,
+    /// It was restarted and has not yet heard how far the others are.
+    pub(super) is_rejoining: bool,
+}
+
 /// An answer to a replica that is behind ends with the value that passes this: a frame of modest size.
 const ANSWER_BYTES: usize = 1 << 20;
 
-impl Replica {
-    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
-    ///
-    /// What a proposer proposes at its ballot in a slot is what was chosen at a lower one, if
-    /// anything was (Flexible Paxos, section 4), and it gives up when a higher one chose otherwise;
-    /// so a vote of ours at that ballot holds the value.
-    pub(super) fn handle_chosen(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        ballot: Ballot,
-        first: Slot,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        let mut first = first.max(self.learner.executed_below());
-        // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
-        let is_asked_for =
-            matches!(self.proposer, Proposer::Multi(_)) && first < self.learning_below;
-        if is_asked_for {
-            first = self.learning_below;
-        }
-        let mut missing = None;
-        for slot in (first.0..below.0).map(Slot) {
-            if self.learner.is_chosen(slot) {
-                continue;
-            }
-            match self.acceptor.vote(slot) {
-                Some(vote) if vote.ballot == ballot => {
-                    let value = vote.value.clone();
-                    self.learn(now, slot, value, effects);
-                }
-                _ => missing = missing.or(Some(slot)),
-            }
-        }
-        match missing {
-            _ if is_asked_for => self.learning_below = self.learning_below.max(below),
-            Some(slot) => self.ask(now, from, slot, below, effects),
-            None => {}
-        }
-        self.execute(now, effects);
-    }
-
-    pub(super) fn handle_learn(
-        &mut self,
-        from: NodeId,
-        first: Slot,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        if self.answer_trimmed(from, first, self.learner.first(), effects) {
-            return;
-        }
-        // What leaves at once has left within half a time-out.
-        let timing = self.config.timing;
-        let span = Span(timing.retransmit_after.0 / 2);
-        let room = timing.capacity.bytes_within(span, ANSWER_BYTES).max(1);
-        let values = self.learner.values(first, below, room);
-        effects.send(NodeSet::only(from), self.values_message(first, values));
-    }
-
-    pub(super) fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
-        Message::Values { first, values, executed_below: self.learner.executed_below() }
-    }
-
-    pub(super) fn handle_values(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        first: Slot,
-        values: Vec<Value>,
-        executed_below: Slot,
-        effects: &mut Effects,
-    ) {
-        self.is_rejoining = false;
-        // One that teaches nothing is not asked after: each would double all questions that follow.
-        let mut has_taught = false;
-        for (slot, value) in (first.0..).map(Slot).zip(values) {
-            if !self.learner.is_chosen(slot) {
-                self.learn(now, slot, value, effects);
-                has_taught = true;
-            }
-        }
-        self.execute(now, effects);
-        if has_taught && self.learner.executed_below() < executed_below {
-            self.ask(now, from, self.learner.executed_below(), executed_below, effects);
-        }
-        if self.is_to_campaign && self.learner.executed_below() >= executed_below {
-            self.is_to_campaign = false;
-            self.campaign(now, effects);
-        }
-    }
-
-    /// Asks for chosen values; another replica, if they do not come before a time-out.
-    pub(super) fn ask(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        first: Slot,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        self.learning_below = self.learning_below.max(below);
-        (self.asked, self.taught_at) = (Some(from), now);
-        effects.send(NodeSet::only(from), Message::Learn { first, below });
-        arm_catch_up(self.config.timing.retransmit_after, effects);
-    }
-
-    pub(super) fn everything_after_execution(&self) -> Message {
-        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
-    }
-
-    /// Asks again for what did not come: the next replica, for all of them would answer with the same
-    /// values. One that was restarted, and heard of nobody yet, asks everybody.
-    pub(super) fn catch_up_again(&mut self, now: Time, effects: &mut Effects) {
-        let is_behind = self.learner.executed_below() < self.learning_below;
-        if !self.is_rejoining && !is_behind {
-            (self.fetching, self.asked) = (Fetching::default(), None);
-            return;
-        }
-        let timing = self.config.timing;
-        if !self.fetching.has_stalled() {
-            arm_catch_up(timing.retransmit_after, effects);
-            return;
-        }
-        let to = if self.is_rejoining { self.config.others() } else { self.next_teacher() };
-        effects.send(to, self.everything_after_execution());
-        arm_catch_up(timing.patience(now.since(self.taught_at)), effects);
-    }
-
+impl CatchUp {
     /// Whom to ask after the one that was asked last, the nearest after the farthest.
-    fn next_teacher(&mut self) -> NodeSet {
-        let others = self.config.nearest_first.iter().filter(|node| **node != self.config.id);
+    fn next_teacher(&mut self, config: &Config) -> NodeSet {
+        let others = config.nearest_first.iter().filter(|node| **node != config.id);
         let mut others = others.copied();
         let first = others.clone().next();
         let asked = self.asked;
@@ -159,7 +49,141 @@ impl Replica {
     }
 }
 
-/// After so long, what did not come is asked for again.
-pub(super) fn arm_catch_up(after: Span, effects: &mut Effects) {
-    effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
+impl Context<'_> {
+    /// One that was restarted asks everybody for all that it missed.
+    pub(super) fn rejoin(&mut self) {
+        if self.catch_up.is_rejoining {
+            self.effects.send(self.config.others(), self.everything_after_execution());
+            self.catch_up.taught_at = self.now;
+            self.arm_catch_up(self.config.timing.retransmit_after);
+        }
+    }
+
+    pub(super) fn handle_learn(&mut self, from: NodeId, first: Slot, below: Slot) {
+        if self.answer_trimmed(from, first, self.learner.first()) {
+            return;
+        }
+        // What leaves at once has left within half a time-out.
+        let timing = self.config.timing;
+        let span = Span(timing.retransmit_after.0 / 2);
+        let room = timing.capacity.bytes_within(span, ANSWER_BYTES).max(1);
+        let values = self.learner.values(first, below, room);
+        self.effects.send(NodeSet::only(from), self.values_message(first, values));
+    }
+
+    pub(super) fn values_message(&self, first: Slot, values: Vec<Value>) -> Message {
+        Message::Values { first, values, executed_below: self.learner.executed_below() }
+    }
+
+    /// Asks for chosen values; another replica, if they do not come before a time-out.
+    pub(super) fn ask(&mut self, from: NodeId, first: Slot, below: Slot) {
+        let catch_up = &mut *self.catch_up;
+        catch_up.learning_below = catch_up.learning_below.max(below);
+        (catch_up.asked, catch_up.taught_at) = (Some(from), self.now);
+        self.effects.send(NodeSet::only(from), Message::Learn { first, below });
+        self.arm_catch_up(self.config.timing.retransmit_after);
+    }
+
+    pub(super) fn everything_after_execution(&self) -> Message {
+        Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
+    }
+
+    /// Asks again for what did not come: the next replica, for all of them would answer with the same
+    /// values. One that was restarted, and heard of nobody yet, asks everybody.
+    pub(super) fn catch_up_again(&mut self) {
+        let catch_up = &mut *self.catch_up;
+        let is_behind = self.learner.executed_below() < catch_up.learning_below;
+        if !catch_up.is_rejoining && !is_behind {
+            (catch_up.fetching, catch_up.asked) = (Fetching::default(), None);
+            return;
+        }
+        let timing = self.config.timing;
+        if !catch_up.fetching.has_stalled() {
+            self.arm_catch_up(timing.retransmit_after);
+            return;
+        }
+        let is_rejoining = catch_up.is_rejoining;
+        let to =
+            if is_rejoining { self.config.others() } else { catch_up.next_teacher(self.config) };
+        let waited = self.now.since(catch_up.taught_at);
+        self.effects.send(to, self.everything_after_execution());
+        self.arm_catch_up(timing.patience(waited));
+    }
+
+    /// After so long, what did not come is asked for again.
+    pub(super) fn arm_catch_up(&mut self, after: Span) {
+        self.effects.set_timer(TimerKind::CatchUp.id(), after, Span::ZERO);
+    }
+}
+
+/// What is learned of others may be an own proposal, or stand in the way of one.
+impl Proposer {
+    /// The proposer of `ballot` knows every slot from `first` to before `below` to be chosen.
+    ///
+    /// What a proposer proposes at its ballot in a slot is what was chosen at a lower one, if
+    /// anything was (Flexible Paxos, section 4), and it gives up when a higher one chose otherwise;
+    /// so a vote of ours at that ballot holds the value.
+    pub(super) fn handle_chosen(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        below: Slot,
+    ) {
+        let mut first = first.max(context.learner.executed_below());
+        // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
+        let asked_below = context.catch_up.learning_below;
+        let is_asked_for = matches!(self, Self::Multi(_)) && first < asked_below;
+        if is_asked_for {
+            first = asked_below;
+        }
+        let mut missing = None;
+        for slot in (first.0..below.0).map(Slot) {
+            if context.learner.is_chosen(slot) {
+                continue;
+            }
+            match context.acceptor.vote(slot) {
+                Some(vote) if vote.ballot == ballot => {
+                    let value = vote.value.clone();
+                    self.learn(context, slot, value);
+                }
+                _ => missing = missing.or(Some(slot)),
+            }
+        }
+        match missing {
+            _ if is_asked_for => {
+                context.catch_up.learning_below = context.catch_up.learning_below.max(below);
+            }
+            Some(slot) => context.ask(from, slot, below),
+            None => {}
+        }
+        self.execute(context);
+    }
+
+    pub(super) fn handle_values(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        first: Slot,
+        values: Vec<Value>,
+        executed_below: Slot,
+    ) {
+        context.catch_up.is_rejoining = false;
+        // One that teaches nothing is not asked after: each would double all questions that follow.
+        let mut has_taught = false;
+        for (slot, value) in (first.0..).map(Slot).zip(values) {
+            if !context.learner.is_chosen(slot) {
+                self.learn(context, slot, value);
+                has_taught = true;
+            }
+        }
+        self.execute(context);
+        if has_taught && context.learner.executed_below() < executed_below {
+            context.ask(from, context.learner.executed_below(), executed_below);
+        }
+        if context.learner.executed_below() >= executed_below {
+            self.note_level(context);
+        }
+    }
 }

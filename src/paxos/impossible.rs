@@ -24,7 +24,7 @@
 //!
 //! Whether a slot is too far away to be remembered is no question of honesty: who is behind by a
 //! million slots is told of them by honest peers.
-//! That is bounded where it is handled ([`Replica::horizon`](super::Replica)), by taking such messages
+//! That is bounded where it is handled (`HORIZON` in `replica.rs`), by taking such messages
 //! for lost.
 //! What a liar may still do: outbid everybody, withhold votes, teach values that were never chosen.
 //! One that uses the last round makes honest proposers go beyond it; the first accused is the liar.

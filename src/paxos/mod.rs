@@ -27,20 +27,22 @@ mod capacity;
 mod catch_up;
 mod classic;
 mod config;
-mod election;
+mod context;
 #[cfg(test)]
 mod encoding_tests;
 mod impossible;
 mod learner;
 mod message;
 mod multi;
+mod proposer;
 mod replica;
 mod requests;
-mod settle;
 mod snapshot;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod timer;
+mod trimming;
 mod window;
 mod words;
 

@@ -4,33 +4,37 @@
 //! When it begins to lead it proposes again whatever its phase-1 quorum reports, fills the holes
 //! between with no-ops, and from then on gives each command the next slot without waiting for the
 //! one before.
-//! Here is what both phases share; who campaigns is not decided here, but in `election.rs`.
+//! Here is what both phases share; `election.rs` decides who campaigns.
 
+mod election;
 mod health;
 mod phase1;
 mod phase2;
 mod renewal;
 mod resend;
+mod settle;
 
 use std::collections::VecDeque;
 
-use super::Effects;
 use super::ballot::Ballot;
-use super::config::Election;
-use super::election::{Canvass, Watch};
-use super::replica::{Proposer, Replica, TimerKind};
+use super::config::{Config, Election, Mode};
+use super::context::Context;
+use super::message::{Message, Value};
 use super::requests::Place;
+use super::timer::TimerKind;
 use super::window::Window;
 use crate::command::Command;
 use crate::protocol::{Note, Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
+use election::{Canvass, Watch};
 use health::Health;
 use phase1::Preparing;
 pub(super) use phase1::Promised;
 use phase2::Proposal;
 use resend::Resending;
+use settle::Settling;
 
 /// A proposer over all slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,26 +63,34 @@ pub(super) struct Multi {
     /// Of what was adopted or filled when it began to lead: the end, and since when; until it is executed.
     recovering: Option<(Slot, Time)>,
     /// What it hears of leaders, where they are elected.
-    pub(super) watch: Option<Watch>,
+    watch: Option<Watch>,
+    /// The ballot that is being settled, where each has a phase-2 quorum of its own.
+    settling: Settling,
+    /// It leads as soon as it has learned what it missed.
+    is_to_campaign: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum State {
     Idle,
     Preparing(Preparing),
-    Leading {
-        ballot: Ballot,
-        /// Its phase-2 quorum, where each ballot has its own.
-        quorum: Option<NodeSet>,
-        /// Acceptors that promised a higher ballot.
-        refused_by: NodeSet,
-        /// Who would promise another ballot of this leader, while it asks.
-        renewal: Option<Canvass>,
-        is_renewal_armed: bool,
-        /// What it adopted or filled lies below this slot, if that must be settled.
-        settle_below: Option<Slot>,
-        is_settle_asked: bool,
-    },
+    Leading(Leading),
+}
+
+/// A ballot that this replica leads with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Leading {
+    ballot: Ballot,
+    /// Its phase-2 quorum, where each ballot has its own.
+    quorum: Option<NodeSet>,
+    /// Acceptors that promised a higher ballot.
+    refused_by: NodeSet,
+    /// Who would promise another ballot of this leader, while it asks.
+    renewal: Option<Canvass>,
+    is_renewal_armed: bool,
+    /// What it adopted or filled lies below this slot, if that must be settled.
+    settle_below: Option<Slot>,
+    is_settle_asked: bool,
 }
 
 impl Multi {
@@ -99,21 +111,35 @@ impl Multi {
             health: Health::default(),
             recovering: None,
             watch: Watch::new(election),
+            settling: Settling::default(),
+            is_to_campaign: false,
+        }
+    }
+
+    fn leading(&self) -> Option<&Leading> {
+        match &self.state {
+            State::Leading(leading) => Some(leading),
+            State::Idle | State::Preparing(_) => None,
         }
     }
 
     pub(super) fn is_leading(&self) -> bool {
-        matches!(self.state, State::Leading { .. })
+        self.leading().is_some()
     }
 
-    /// The pre-vote under way: of a leader, or of one who hears of none.
-    pub(super) fn pre_vote(&mut self) -> Option<&mut Option<Canvass>> {
-        match &mut self.state {
-            State::Leading { renewal, .. } => Some(renewal),
-            State::Idle | State::Preparing(_) => {
-                self.watch.as_mut().map(|watch| &mut watch.canvass)
-            }
-        }
+    /// The ballot that it leads with.
+    pub(super) fn leading_ballot(&self) -> Option<Ballot> {
+        self.leading().map(|leading| leading.ballot)
+    }
+
+    /// The phase-2 quorum of the ballot that it leads with, if that has its own.
+    pub(super) fn own_quorum(&self) -> Option<NodeSet> {
+        self.leading()?.quorum
+    }
+
+    /// Who refused a proposal of the ballot that it leads with.
+    pub(super) fn refused_by(&self) -> NodeSet {
+        self.leading().map_or(NodeSet::EMPTY, |leading| leading.refused_by)
     }
 
     /// Whom clients that ask here are sent to; nobody, where leaders are elected and none is heard of.
@@ -125,9 +151,9 @@ impl Multi {
         leader.filter(|leader| *leader != myself)
     }
 
-    /// Another proposer uses `ballot`: clients that ask here are sent to the highest.
-    pub(super) fn note_rival(&mut self, ballot: Ballot) {
-        if ballot > self.rival {
+    /// A ballot is in use: clients that ask here are sent to the highest of somebody else.
+    pub(super) fn note_ballot(&mut self, ballot: Ballot, config: &Config) {
+        if ballot.proposer != config.id && ballot > self.rival {
             self.rival = ballot;
             let own = if self.state == State::Idle { Ballot::NONE } else { self.last };
             if ballot > own {
@@ -135,115 +161,132 @@ impl Multi {
             }
         }
     }
-}
-
-impl Replica {
-    fn multi(&mut self) -> &mut Multi {
-        match &mut self.proposer {
-            Proposer::Multi(multi) => multi,
-            Proposer::Classic(_) => unreachable!("only the proposer of Multi-Paxos comes here"),
-        }
-    }
 
     /// The highest ballot that this replica knows of.
-    fn highest_ballot(&mut self) -> Ballot {
-        let promised = self.acceptor.promised_highest();
-        let multi = self.multi();
-        multi.rival.max(multi.last).max(promised)
+    fn highest_ballot(&self, context: &Context<'_>) -> Ballot {
+        self.rival.max(self.last).max(context.acceptor.promised_highest())
     }
 
-    /// A ballot above every one that this replica knows of; it is not used before it is reserved.
-    pub(super) fn next_ballot(&mut self) -> Ballot {
-        let round = self.highest_ballot().round;
-        Ballot { round: self.rounds.above(round), proposer: self.config.id }
-    }
-
-    /// The phase-2 quorum of the ballot that it leads with, if that has its own.
-    pub(super) fn own_quorum(&self) -> Option<NodeSet> {
-        match &self.proposer {
-            Proposer::Multi(Multi { state: State::Leading { quorum, .. }, .. }) => *quorum,
-            _ => None,
-        }
-    }
-
-    /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
-    /// promised another.
-    pub fn refused_by(&self) -> NodeSet {
-        match &self.proposer {
-            Proposer::Multi(Multi { state: State::Leading { refused_by, .. }, .. }) => *refused_by,
-            _ => NodeSet::EMPTY,
-        }
-    }
-
-    /// The ballot that it leads with.
-    pub(super) fn leading(&self) -> Option<Ballot> {
-        match &self.proposer {
-            Proposer::Multi(Multi { state: State::Leading { ballot, .. }, .. }) => Some(*ballot),
-            _ => None,
-        }
-    }
-
-    /// Whether it neither leads nor runs phase 1.
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(&self.proposer, Proposer::Multi(Multi { state: State::Idle, .. }))
-    }
-
-    /// Whether `ballot` is above the one that it leads or runs phase 1 with.
-    pub(super) fn is_rival(&self, ballot: Ballot) -> bool {
-        !self.is_idle() && matches!(&self.proposer, Proposer::Multi(multi) if ballot > multi.last)
-    }
-
-    /// The ballot that it leads with and that is to be settled, and below which slot.
-    pub(super) fn ballot_to_settle(&mut self) -> Option<(Ballot, Slot)> {
-        match &mut self.proposer {
-            Proposer::Multi(Multi {
-                state: State::Leading { ballot, settle_below, is_settle_asked, .. },
-                ..
-            }) => {
-                *is_settle_asked |=
-                    settle_below.is_some_and(|below| self.learner.executed_below() >= below);
-                settle_below.filter(|_| *is_settle_asked).map(|below| (*ballot, below))
+    /// The replica has started: the leader of the configuration campaigns.
+    pub(super) fn start(&mut self, context: &mut Context<'_>) {
+        self.listen(context);
+        self.execute(context);
+        if context.config.mode == (Mode::Multi { leader: context.config.id }) {
+            // Who is behind would be told every vote since; it learns what is chosen first.
+            // Where leaders are elected, another may lead by now: it listens first.
+            let is_elected = context.config.election != Election::Fixed;
+            let is_rejoining = context.catch_up.is_rejoining;
+            self.is_to_campaign = is_rejoining && !is_elected;
+            if !is_rejoining {
+                self.campaign(context);
             }
-            _ => None,
         }
     }
 
-    /// Says once that everything adopted or filled is executed, and then asks everybody to settle that.
-    pub(super) fn note_recovery(&mut self, now: Time, effects: &mut Effects) {
-        let executed_below = self.learner.executed_below();
-        let Proposer::Multi(multi) = &mut self.proposer else { return };
-        if matches!(multi.state, State::Leading { is_settle_asked: false, .. }) {
-            self.ask_to_settle(effects);
+    /// The replica has learned what it missed.
+    pub(super) fn note_level(&mut self, context: &mut Context<'_>) {
+        if std::mem::take(&mut self.is_to_campaign) {
+            self.campaign(context);
         }
-        let Proposer::Multi(multi) = &mut self.proposer else { return };
-        if let Some((end, since)) = multi.recovering
-            && executed_below >= end
-        {
-            multi.recovering = None;
-            effects.notes.push(Note::Recovered { transfer: now.since(since) });
+    }
+
+    /// What only leaders, and those who elect or settle one, tell each other.
+    pub(super) fn handle_message(
+        &mut self,
+        context: &mut Context<'_>,
+        from: NodeId,
+        message: Message,
+    ) {
+        match message {
+            Message::HeartbeatAck { ballot } => self.handle_heartbeat_ack(from, ballot),
+            Message::PreVote { ballot, executed_below } => {
+                self.handle_pre_vote(context, from, ballot, executed_below);
+            }
+            Message::PreVoteGranted { ballot, announced } => {
+                self.handle_pre_vote_granted(context, from, ballot, announced);
+            }
+            Message::Settle { ballot, below } => {
+                self.settling.handle_settle(context, ballot, below);
+            }
+            Message::Settled { ballot } => self.settling.handle_settled(context, from, ballot),
+            _ => {}
+        }
+    }
+
+    pub(super) fn handle_timer(&mut self, context: &mut Context<'_>, timer: TimerKind) {
+        match timer {
+            TimerKind::Retransmit => self.retransmit(context),
+            TimerKind::Announce => self.announce(context),
+            TimerKind::Election => self.doubt(context),
+            TimerKind::Heartbeat => self.beat(context),
+            TimerKind::Renew => self.renew(context),
+            TimerKind::CatchUp | TimerKind::Fill | TimerKind::Attempt(_) => {}
         }
     }
 
     /// A client's command: proposed, queued behind phase 1, or sent on to the leader.
-    pub(super) fn submit_multi(&mut self, now: Time, command: Command, effects: &mut Effects) {
-        let (myself, is_to_campaign) = (self.config.id, self.is_to_campaign);
-        let multi = self.multi();
-        if multi.state == State::Idle && !is_to_campaign {
-            let leader = multi.leader_of(myself);
-            effects.replies.push(Reply::NotLeader { request: command.request, leader });
-        } else if !self.is_retry(&command, effects) {
-            if self.is_leader() {
-                self.propose_next(now, command, now, effects);
-            } else {
-                self.queue(now, command);
+    pub(super) fn submit(&mut self, context: &mut Context<'_>, command: Command) {
+        if self.state == State::Idle && !self.is_to_campaign {
+            let leader = self.leader_of(context.config.id);
+            context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
+        } else if !context.is_retry(&command) {
+            match self.leading_ballot() {
+                Some(ballot) => self.propose_next(context, ballot, command, context.now),
+                None => self.queue(context, command, context.now),
             }
         }
     }
 
     /// A command waits for the end of phase 1.
-    fn queue(&mut self, submitted: Time, command: Command) {
-        self.requests.put(&command, Place::Queue);
-        self.multi().queue.push_back((submitted, command));
+    fn queue(&mut self, context: &mut Context<'_>, command: Command, submitted: Time) {
+        context.requests.put(&command, Place::Queue);
+        self.queue.push_back((submitted, command));
+    }
+
+    /// `slot` is chosen with `value`.
+    pub(super) fn learn(&mut self, context: &mut Context<'_>, slot: Slot, value: Value) {
+        self.finish(context, slot, &value);
+        context.learner.learn(slot, value, context.is_safe);
+    }
+
+    /// Executes what is chosen, and does what had to wait for that.
+    pub(super) fn execute(&mut self, context: &mut Context<'_>) {
+        context.execute();
+        self.lead_when_level(context);
+        self.note_recovery(context);
+        self.settle_when_level(context);
+        if self.is_leading() {
+            // What let execution go on may have been taught by another: that is news as well.
+            self.arm_announce(context);
+        }
+    }
+
+    /// Says once that everything adopted or filled is executed, and then asks everybody to settle that.
+    fn note_recovery(&mut self, context: &mut Context<'_>) {
+        if self.leading().is_some_and(|leading| !leading.is_settle_asked) {
+            self.ask_to_settle(context);
+        }
+        if let Some((end, since)) = self.recovering
+            && context.learner.executed_below() >= end
+        {
+            self.recovering = None;
+            context.effects.notes.push(Note::Recovered { transfer: context.now.since(since) });
+        }
+    }
+
+    /// Asks everybody to settle its ballot, once everything that it adopted is executed.
+    fn ask_to_settle(&mut self, context: &mut Context<'_>) {
+        let State::Leading(leading) = &mut self.state else { return };
+        let Some(below) = leading.settle_below else { return };
+        leading.is_settle_asked |= context.learner.executed_below() >= below;
+        if leading.is_settle_asked {
+            self.settling.ask(context, leading.ballot, below);
+        }
+    }
+
+    /// Settles the ballot that it was asked to settle, if it has executed enough for that.
+    pub(super) fn settle_when_level(&mut self, context: &mut Context<'_>) {
+        self.settling.settle_when_level(context);
     }
 
     /// A refusal: the ballot is given up when no quorum is left that could still grant it.
@@ -252,91 +295,84 @@ impl Replica {
     /// the refusing acceptor is not in.
     /// A ballot with an announced quorum needs another ballot when one member refuses, which a renewal
     /// finds; it is given up when those who refuse are enough for a rival to lead.
-    pub(super) fn handle_refused_multi(
+    pub(super) fn handle_refused(
         &mut self,
-        now: Time,
+        context: &mut Context<'_>,
         from: NodeId,
         ballot: Ballot,
         promised: Ballot,
-        effects: &mut Effects,
     ) {
-        let Proposer::Multi(multi) = &mut self.proposer else { return };
-        let everybody = self.config.everybody();
-        let is_pre_vote = match &multi.state {
-            State::Idle => multi.watch.is_some(),
+        let (quorums, everybody) = (&context.config.quorums, context.config.everybody());
+        let is_pre_vote = match &self.state {
+            State::Idle => self.watch.is_some(),
             State::Preparing(_) => false,
-            State::Leading { ballot: own, .. } => ballot > *own,
+            State::Leading(leading) => ballot > leading.ballot,
         };
         if is_pre_vote {
-            multi.rival = multi.rival.max(promised);
-            self.handle_refused_pre_vote(now, ballot, effects);
+            self.rival = self.rival.max(promised);
+            self.handle_refused_pre_vote(context, ballot);
             return;
         }
-        let is_over = match &mut multi.state {
+        let is_over = match &mut self.state {
             State::Preparing(preparing) if preparing.ballot == ballot => {
                 preparing.refused_by.insert(from);
                 let willing = everybody.difference(preparing.refused_by);
-                let announced = preparing.announced.quorums();
-                !self.config.quorums.is_phase1_over(willing, announced)
+                !quorums.is_phase1_over(willing, preparing.announced.quorums())
             }
-            State::Leading { ballot: own, quorum, refused_by, .. } if *own == ballot => {
-                refused_by.insert(from);
-                match quorum {
-                    Some(_) => self.config.quorums.is_phase1(*refused_by),
-                    None => !self.config.quorums.is_phase2(everybody.difference(*refused_by)),
+            State::Leading(leading) if leading.ballot == ballot => {
+                leading.refused_by.insert(from);
+                match leading.quorum {
+                    Some(_) => quorums.is_phase1(leading.refused_by),
+                    None => !quorums.is_phase2(everybody.difference(leading.refused_by)),
                 }
             }
             _ => return,
         };
-        multi.rival = multi.rival.max(promised);
+        self.rival = self.rival.max(promised);
         if is_over {
-            self.give_up(now, effects);
+            self.give_up(context);
         } else {
-            self.review(now, effects);
+            self.review(context);
         }
     }
 
     /// Gives up the ballot; who waited for phase 1 is sent on.
     ///
     /// Open proposals stay: they may yet be chosen, and then their clients are answered.
-    pub(super) fn give_up(&mut self, now: Time, effects: &mut Effects) {
-        let myself = self.config.id;
-        self.listen(now, effects);
-        self.requests.clear();
-        let multi = self.multi();
-        multi.state = State::Idle;
-        multi.resending = Resending::default();
-        multi.recovering = None;
-        if multi.rival > multi.last {
-            multi.hint = multi.rival.proposer;
+    fn give_up(&mut self, context: &mut Context<'_>) {
+        self.listen(context);
+        context.requests.clear();
+        self.state = State::Idle;
+        self.resending = Resending::default();
+        self.recovering = None;
+        if self.rival > self.last {
+            self.hint = self.rival.proposer;
         }
-        let leader = multi.leader_of(myself);
-        effects.notes.push(Note::RaceLost);
-        for (_, command) in std::mem::take(&mut multi.queue) {
-            effects.replies.push(Reply::NotLeader { request: command.request, leader });
+        let leader = self.leader_of(context.config.id);
+        context.effects.notes.push(Note::RaceLost);
+        for (_, command) in std::mem::take(&mut self.queue) {
+            context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
         }
     }
 
-    fn arm_retransmit(&mut self, after: Span, spread: Span, effects: &mut Effects) {
-        let multi = self.multi();
-        if !multi.is_retransmit_armed {
-            multi.is_retransmit_armed = true;
-            effects.set_timer(TimerKind::Retransmit.id(), after, spread);
+    fn arm_retransmit(&mut self, context: &mut Context<'_>, after: Span, spread: Span) {
+        if !self.is_retransmit_armed {
+            self.is_retransmit_armed = true;
+            context.effects.set_timer(TimerKind::Retransmit.id(), after, spread);
         }
     }
 
     /// Sends again, to everybody who has not answered, what has no quorum after a time-out.
-    pub(super) fn retransmit(&mut self, now: Time, effects: &mut Effects) {
-        self.forget_finished();
-        let multi = self.multi();
-        multi.is_retransmit_armed = false;
-        let after = match &multi.state {
+    fn retransmit(&mut self, context: &mut Context<'_>) {
+        self.forget_finished(context);
+        self.is_retransmit_armed = false;
+        let after = match &self.state {
             State::Idle => None,
-            State::Preparing(_) => self.prepare_again(now, effects),
-            State::Leading { .. } => self.propose_overdue(now, effects),
+            State::Preparing(_) => self.prepare_again(context),
+            State::Leading(_) => self.propose_overdue(context),
         };
         if let Some(after) = after {
-            self.arm_retransmit(after, Span::ZERO, effects);
+            self.arm_retransmit(context, after, Span::ZERO);
         }
     }
 }

@@ -1,72 +1,49 @@
 //! The replica: acceptor, proposer and learner composed, one input at a time.
 //!
-//! This file dispatches, and holds the roles that classic and Multi-Paxos share.
-//! What a proposer does is in `classic.rs` and `multi.rs`; how one that is behind learns, in
-//! `catch_up.rs` and `snapshot.rs`.
+//! This file owns the parts and dispatches; what a part does is in its own file.
 
 use std::collections::BTreeMap;
 
-use super::acceptor::{Acceptor, Promise};
-use super::ballot::{Ballot, Rounds};
-use super::catch_up::arm_catch_up;
-use super::classic::Classic;
-use super::config::{Config, Election, Mode};
+use super::acceptor::Acceptor;
+use super::ballot::Rounds;
+use super::capacity::Wire;
+use super::catch_up::CatchUp;
+use super::config::Config;
+use super::context::Context;
 use super::impossible;
 use super::learner::Learner;
 use super::message::{Checkpoint, Message, Record, Scope, Value};
 use super::multi::{Multi, Promised};
+use super::proposer::Proposer;
 use super::requests::Requests;
-use super::settle::Settling;
-use super::snapshot::{Fetching, Lent};
-use super::window::Window;
+use super::timer::TimerKind;
+use super::trimming::Trimming;
 use super::{Effects, Input};
-use crate::command::{ClientId, Command, RequestId};
-use crate::protocol::{Advance, Executed, Note, Protocol, Reply, Slot, Statement, TimerId};
+use crate::command::{ClientId, Command};
+use crate::protocol::{Ballot, Protocol, Slot, Statement};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::{Span, Time};
+use crate::time::Time;
 
 /// One replica: all three roles and the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Replica {
-    pub(super) config: Config,
-    pub(super) acceptor: Acceptor,
-    pub(super) learner: Learner,
-    pub(super) rounds: Rounds,
-    pub(super) proposer: Proposer,
-    /// Own proposals that are chosen and wait for the slots before them.
-    pub(super) awaiting: Window<Awaiting>,
-    /// Slots below this are durably executed, by replica; the least of them may be forgotten.
-    executed: BTreeMap<NodeId, Slot>,
-    /// Slots below this every replica has durably executed.
-    forgettable_below: Slot,
-    /// Slots below this are durably executed here.
-    pub(super) durable_below: Slot,
-    /// The requests that it proposed, and where.
-    pub(super) requests: Requests,
-    /// All that it was given to send before has left then, as far as it knows how fast it sends.
-    pub(super) sent_until: Time,
-    /// The end of the slots that were asked for: until they are executed, they are asked for again.
-    pub(super) learning_below: Slot,
-    /// Whom it asked for them last.
-    pub(super) asked: Option<NodeId>,
-    /// When it did, or was taught something since.
-    pub(super) taught_at: Time,
-    /// The state that it was sent so far, or waits for.
-    pub(super) fetching: Fetching,
-    /// The state that others are being sent.
-    pub(super) lent: Option<Lent>,
-    /// The ballot that is being settled, where each has a phase-2 quorum of its own.
-    pub(super) settling: Settling,
+    config: Config,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
-    pub(super) is_safe: bool,
-    /// It was restarted and has not yet heard how far the others are.
-    pub(super) is_rejoining: bool,
-    /// It leads as soon as it has learned what it missed.
-    pub(super) is_to_campaign: bool,
+    is_safe: bool,
+    acceptor: Acceptor,
+    pub(super) learner: Learner,
+    proposer: Proposer,
+    /// The rounds that it may use.
+    rounds: Rounds,
+    /// The requests that it proposed, and where.
+    requests: Requests,
+    /// What it asks of those ahead, and lends to those behind.
+    pub(super) catch_up: CatchUp,
+    /// What it may forget.
+    trimming: Trimming,
+    /// How much it sends, where that is limited.
+    wire: Wire,
 }
-
-/// The most slots that one input makes a replica forget.
-const FORGOTTEN_AT_ONCE: u64 = 256;
 
 /// Slots this far behind the last one executed here are not remembered yet.
 ///
@@ -74,105 +51,20 @@ const FORGOTTEN_AT_ONCE: u64 = 256;
 /// Who is that far behind is told what is chosen first; until then such messages are as good as lost.
 const HORIZON: u64 = 1 << 20;
 
-/// The proposer of one of the two modes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a replica has one, and reaches for it with every message"
-)]
-pub(super) enum Proposer {
-    Classic(Classic),
-    Multi(Multi),
-}
-
-/// When the stages of an own proposal were over.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Awaiting {
-    pub(super) request: RequestId,
-    pub(super) queueing: Span,
-    pub(super) phase1: Option<Span>,
-    pub(super) phase2: Span,
-    pub(super) chosen_at: Time,
-}
-
-/// The meaning of a timer's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TimerKind {
-    /// Multi-Paxos: look for proposals without a quorum.
-    Retransmit,
-    /// Multi-Paxos: tell what was chosen, if no proposal carried it.
-    Announce,
-    /// Ask again for chosen values.
-    CatchUp,
-    /// Classic: look whether execution is blocked by a hole.
-    Fill,
-    /// Where leaders are elected: whoever listens asks itself whether it still hears one.
-    Election,
-    /// Where leaders are elected: a leader says that it is there.
-    Heartbeat,
-    /// Multi-Paxos: a leader looks whether another ballot of its own would serve it better.
-    Renew,
-    /// Classic: an attempt's time-out or back-off is over.
-    Attempt(Slot),
-}
-
-impl TimerKind {
-    pub(super) fn id(self) -> TimerId {
-        TimerId(match self {
-            Self::Retransmit => 0,
-            Self::Announce => 1,
-            Self::CatchUp => 2,
-            Self::Fill => 3,
-            Self::Election => 4,
-            Self::Heartbeat => 5,
-            Self::Renew => 6,
-            Self::Attempt(slot) => 7 + slot.0,
-        })
-    }
-
-    fn of(id: TimerId) -> Self {
-        match id.0 {
-            0 => Self::Retransmit,
-            1 => Self::Announce,
-            2 => Self::CatchUp,
-            3 => Self::Fill,
-            4 => Self::Election,
-            5 => Self::Heartbeat,
-            6 => Self::Renew,
-            other => Self::Attempt(Slot(other - 7)),
-        }
-    }
-}
-
 impl Replica {
     /// A replica that has never run.
     pub fn new(config: Config) -> Self {
-        let proposer = match config.mode {
-            Mode::Classic => Proposer::Classic(Classic::default()),
-            Mode::Multi { leader } => Proposer::Multi(Multi::new(leader, config.election)),
-        };
-        let is_safe = config.quorums.disjoint().is_none();
         Self {
-            config,
-            is_safe,
+            is_safe: config.quorums.disjoint().is_none(),
             acceptor: Acceptor::default(),
             learner: Learner::default(),
+            proposer: Proposer::new(&config),
             rounds: Rounds::after(0),
-            proposer,
-            awaiting: Window::default(),
-            executed: BTreeMap::new(),
             requests: Requests::default(),
-            sent_until: Time::ZERO,
-            learning_below: Slot::ZERO,
-            asked: None,
-            taught_at: Time::ZERO,
-            fetching: Fetching::default(),
-            lent: None,
-            settling: Settling::default(),
-            is_rejoining: false,
-            is_to_campaign: false,
-            forgettable_below: Slot::ZERO,
-            durable_below: Slot::ZERO,
+            catch_up: CatchUp::default(),
+            trimming: Trimming::default(),
+            wire: Wire::default(),
+            config,
         }
     }
 
@@ -188,370 +80,162 @@ impl Replica {
 
     /// Whether it finished phase 1 over all slots and still holds its ballot.
     pub fn is_leader(&self) -> bool {
-        matches!(&self.proposer, Proposer::Multi(multi) if multi.is_leading())
+        self.proposer.is_leading()
     }
 
-    fn start(&mut self, now: Time, effects: &mut Effects) {
-        let below = self.rounds.reserve_first_block();
-        effects.records.push(Record::Rounds { below });
-        self.send_when_reserved(below, effects);
-        if self.is_rejoining {
-            effects.send(self.config.others(), self.everything_after_execution());
-            self.taught_at = now;
-            arm_catch_up(self.config.timing.retransmit_after, effects);
-        }
-        self.listen(now, effects);
-        // What was settled before a crash is known to be chosen.
-        self.execute(now, effects);
-        if matches!(self.config.mode, Mode::Multi { leader } if leader == self.config.id) {
-            // Who is behind would be told every vote since; it learns what is chosen first.
-            // Where leaders are elected, another may lead by now: it listens first.
-            let is_elected = self.config.election != Election::Fixed;
-            self.is_to_campaign = self.is_rejoining && !is_elected;
-            if !self.is_rejoining {
-                self.campaign(now, effects);
-            }
-        }
+    /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
+    /// promised another.
+    pub fn refused_by(&self) -> NodeSet {
+        self.proposer.multi().map_or(NodeSet::EMPTY, Multi::refused_by)
     }
 
-    fn send_when_reserved(&self, below: u64, effects: &mut Effects) {
-        let myself = NodeSet::only(self.config.id);
-        effects.send_durable(myself, Message::Reserved { below }, |_, _| false);
-    }
-
-    /// A ballot above `seen`, whose round no earlier life of this proposer used.
-    pub(super) fn new_ballot(&mut self, seen: Ballot, effects: &mut Effects) -> Ballot {
-        let round = self.rounds.above(seen.round);
-        if let Some(below) = self.rounds.reserve(round) {
-            effects.records.push(Record::Rounds { below });
-            self.send_when_reserved(below, effects);
-        }
-        Ballot { round, proposer: self.config.id }
-    }
-
-    /// Phase 1a, for the first time or again: it never leaves before its round is durably reserved.
-    ///
-    /// What is proposed at the ballot need not wait: it follows a promise, which follows this.
-    pub(super) fn send_phase1a(
-        &mut self,
-        to: NodeSet,
-        ballot: Ballot,
-        scope: Scope,
-        quorum: Option<NodeSet>,
-        effects: &mut Effects,
-    ) {
-        let myself = self.config.id;
-        let others = to.without(myself);
-        let phase1a = Message::Phase1a { ballot, scope, quorum };
-        if self.rounds.is_durable(ballot.round) {
-            effects.send(others, phase1a);
-        } else if !others.is_empty() {
-            effects.send_durable(others, phase1a, |_, _| false);
-        }
-        if to.contains(myself) {
-            self.handle_phase1a(myself, ballot, scope, quorum, effects);
-        }
-    }
-
-    /// Phase 2a, for the first time or again: the others need not wait for the proposer's own disk;
-    /// its own vote does.
-    pub(super) fn send_phase2a(
-        &mut self,
-        to: NodeSet,
-        ballot: Ballot,
-        slot: Slot,
-        value: Value,
-        effects: &mut Effects,
-    ) {
-        let myself = self.config.id;
-        // A ballot of classic Paxos says nothing of other slots.
-        let chosen_below = match self.proposer {
-            Proposer::Multi(_) => self.learner.executed_below(),
-            Proposer::Classic(_) => Slot::ZERO,
+    /// The proposer, and what it shares with the other parts.
+    fn parts<'a>(
+        &'a mut self,
+        now: Time,
+        effects: &'a mut Effects,
+    ) -> (&'a mut Proposer, Context<'a>) {
+        let context = Context {
+            now,
+            config: &self.config,
+            is_safe: self.is_safe,
+            acceptor: &mut self.acceptor,
+            learner: &mut self.learner,
+            rounds: &mut self.rounds,
+            requests: &mut self.requests,
+            catch_up: &mut self.catch_up,
+            trimming: &mut self.trimming,
+            wire: &mut self.wire,
+            effects,
         };
-        let phase2a = Message::Phase2a { ballot, slot, value: value.clone(), chosen_below };
-        effects.send(to.without(myself), phase2a);
-        if to.contains(myself) {
-            self.handle_phase2a(myself, ballot, slot, value, effects);
-        }
+        (&mut self.proposer, context)
     }
 
-    fn handle_message(&mut self, now: Time, from: NodeId, message: Message, effects: &mut Effects) {
-        self.listen_to(now, from, &message, effects);
-        let horizon = self.horizon();
+    /// What was chosen below `below` is known again from the votes, and from what was recorded besides.
+    fn recover_settled(&mut self, below: Slot, learned: &BTreeMap<Slot, Value>) {
+        for slot in (self.learner.executed_below().0..below.0).map(Slot) {
+            let voted = || self.acceptor.vote(slot).map(|vote| &vote.value);
+            let Some(value) = learned.get(&slot).or_else(voted).cloned() else { return };
+            self.learner.learn(slot, value, self.is_safe);
+        }
+        self.trimming.note_durable(below);
+    }
+}
+
+impl Proposer {
+    fn handle_start(&mut self, context: &mut Context<'_>) {
+        let below = context.rounds.reserve_first_block();
+        context.reserve_rounds(below);
+        context.rejoin();
+        self.start(context);
+    }
+
+    /// A message that may have taken any time; nothing is remembered of slots beyond the horizon yet.
+    fn handle_message(&mut self, context: &mut Context<'_>, from: NodeId, message: Message) {
+        if let Self::Multi(multi) = self {
+            multi.listen_to(context, from, &message);
+        }
+        let horizon = Slot(context.learner.executed_below().0.saturating_add(HORIZON));
         match message {
             Message::Phase1a { scope: Scope::Only(slot), .. } if slot >= horizon => {}
             Message::Phase1a { ballot, scope, quorum } => {
-                self.handle_phase1a(from, ballot, scope, quorum, effects);
+                self.note_proposal(context, ballot, scope);
+                context.handle_phase1a(from, ballot, scope, quorum);
             }
             Message::Phase1b { votes, .. }
                 if votes.last().is_some_and(|(slot, _)| *slot >= horizon) =>
             {
                 // To lead from so far behind is to fill every slot between: the sender knows what
                 // is chosen in them, and will be asked for its promise again.
-                effects.send(NodeSet::only(from), self.everything_after_execution());
+                context.effects.send(NodeSet::only(from), context.everything_after_execution());
             }
             Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
-                match (&self.proposer, scope) {
-                    (Proposer::Multi(_), Scope::From(first)) => {
-                        let promised =
-                            Promised { first, votes, announced, trimmed_below, reported_below };
-                        self.handle_phase1b_all(now, from, ballot, promised, effects);
-                    }
-                    (Proposer::Classic(_), Scope::Only(slot)) => {
-                        self.handle_phase1b_one(now, from, ballot, slot, votes, effects);
-                    }
-                    _ => {}
-                }
+                let promised = Promised { votes, announced, trimmed_below, reported_below };
+                self.handle_phase1b(context, from, ballot, scope, promised);
             }
             Message::Phase2a { ballot, slot, value, chosen_below } => {
                 if slot < horizon {
-                    self.handle_phase2a(from, ballot, slot, value, effects);
+                    self.note_proposal(context, ballot, Scope::Only(slot));
+                    context.handle_phase2a(from, ballot, slot, value);
                 }
-                let chosen_below = chosen_below.min(horizon);
-                self.handle_chosen(now, from, ballot, Slot::ZERO, chosen_below, effects);
+                self.handle_chosen(context, from, ballot, Slot::ZERO, chosen_below.min(horizon));
             }
-            Message::Phase2b { ballot, first, last } => match self.proposer {
-                Proposer::Multi(_) => {
-                    self.handle_phase2b_multi(now, from, ballot, first, last, effects);
-                }
-                Proposer::Classic(_) => {
-                    self.handle_phase2b_classic(now, from, ballot, first, last, effects);
-                }
-            },
-            Message::Refused { ballot, promised, slot } => match self.proposer {
-                Proposer::Multi(_) => {
-                    self.handle_refused_multi(now, from, ballot, promised, effects);
-                }
-                Proposer::Classic(_) => {
-                    self.handle_refused_classic(from, ballot, promised, slot, effects);
-                }
-            },
+            Message::Phase2b { ballot, first, last } => {
+                self.handle_phase2b(context, from, ballot, first, last);
+            }
+            Message::Refused { ballot, promised, slot } => {
+                self.handle_refused(context, from, ballot, promised, slot);
+            }
             Message::Chosen { ballot, first, below } => {
-                self.note_ballot(ballot);
-                self.handle_chosen(now, from, ballot, first, below.min(horizon), effects);
+                if let Self::Multi(multi) = self {
+                    multi.note_ballot(ballot, context.config);
+                }
+                self.handle_chosen(context, from, ballot, first, below.min(horizon));
             }
-            Message::Learn { first, below } => self.handle_learn(from, first, below, effects),
             Message::Values { first, values, .. }
                 if first.0.saturating_add(values.len() as u64) > horizon.0 => {}
             Message::Values { first, values, executed_below } => {
-                self.handle_values(now, from, first, values, executed_below, effects);
-            }
-            Message::Trimmed { below } => self.handle_trimmed(now, from, below, effects),
-            Message::Fetch { executed_below, begun } => {
-                self.handle_fetch(from, executed_below, begun, effects);
+                self.handle_values(context, from, first, values, executed_below);
             }
             Message::Snapshot { executed_below, part, part_count, content } => {
                 let place = (part, part_count);
-                self.handle_snapshot(now, from, executed_below, place, content, effects);
+                self.handle_snapshot(context, from, executed_below, place, content);
             }
-            Message::Executed { below } => self.handle_executed(from, below),
             Message::Heartbeat { ballot, chosen_below } => {
-                self.note_ballot(ballot);
-                self.handle_heartbeat(now, from, ballot, chosen_below, effects);
-            }
-            Message::HeartbeatAck { ballot } => self.handle_heartbeat_ack(from, ballot),
-            Message::PreVote { ballot, executed_below } => {
-                self.handle_pre_vote(now, from, ballot, executed_below, effects);
-            }
-            Message::PreVoteGranted { ballot, announced } => {
-                self.handle_pre_vote_granted(now, from, ballot, announced, effects);
-            }
-            Message::Settle { ballot, below } => self.handle_settle(ballot, below, effects),
-            Message::Settled { ballot } => self.handle_settled(from, ballot, effects),
-            Message::Reserved { below } => self.rounds.confirm(below),
-        }
-    }
-
-    /// Nothing is remembered of this slot and later ones yet.
-    fn horizon(&self) -> Slot {
-        Slot(self.learner.executed_below().0.saturating_add(HORIZON))
-    }
-
-    /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope
-    /// that finds room.
-    pub(super) fn handle_phase1a(
-        &mut self,
-        from: NodeId,
-        ballot: Ballot,
-        scope: Scope,
-        quorum: Option<NodeSet>,
-        effects: &mut Effects,
-    ) {
-        let (Scope::Only(slot) | Scope::From(slot)) = scope;
-        if matches!(scope, Scope::Only(_)) {
-            self.note_slot_in_use(slot);
-            if let Some(value) = self.learner.value(slot) {
-                // What is chosen needs no vote any more; this also answers a proposer that is behind.
-                let values = vec![value.clone()];
-                effects.send(NodeSet::only(from), self.values_message(slot, values));
-                return;
-            }
-            if slot < self.acceptor.first() {
-                self.answer_trimmed(from, slot, self.acceptor.first(), effects);
-                return;
-            }
-        }
-        self.note_ballot(ballot);
-        let room = self.config.retention.bytes_at_once();
-        match self.acceptor.handle_phase1a(ballot, scope, quorum, room) {
-            Ok(promise) => {
-                effects.records.extend(promise.record);
-                let Promise { votes, announced, reported_below, .. } = promise;
-                let trimmed_below = self.trimmed_below();
-                let message = Message::Phase1b {
-                    ballot,
-                    scope,
-                    votes,
-                    announced,
-                    trimmed_below,
-                    reported_below,
-                };
-                effects.send_durable(NodeSet::only(from), message, |_, _| false);
-            }
-            Err(refusal) => {
-                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
-                effects.send(NodeSet::only(from), refused);
-            }
-        }
-    }
-
-    /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.
-    pub(super) fn handle_phase2a(
-        &mut self,
-        from: NodeId,
-        ballot: Ballot,
-        slot: Slot,
-        value: Value,
-        effects: &mut Effects,
-    ) {
-        self.note_slot_in_use(slot);
-        if slot < self.acceptor.first() {
-            self.refuse_trimmed(from, ballot, slot, effects);
-            return;
-        }
-        self.note_ballot(ballot);
-        match self.acceptor.handle_phase2a(ballot, slot, value) {
-            Ok(record) => {
-                effects.records.extend(record);
-                let vote = Message::Phase2b { ballot, first: slot, last: slot };
-                effects.send_durable(NodeSet::only(from), vote, extend_votes);
-            }
-            Err(refusal) => {
-                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
-                effects.send(NodeSet::only(from), refused);
-            }
-        }
-    }
-
-    fn handle_executed(&mut self, from: NodeId, below: Slot) {
-        let known = self.executed.entry(from).or_default();
-        *known = (*known).max(below);
-        if self.executed.len() < self.config.quorums.n() {
-            return;
-        }
-        self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
-    }
-
-    /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
-    /// tens of milliseconds.
-    fn forget_some(&mut self) {
-        let first = self.acceptor.first();
-        let forgettable_below = self.forgettable_below.max(self.retained_from());
-        if first < forgettable_below {
-            let below = forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
-            self.acceptor.forget_below(below);
-            self.learner.forget_below(below);
-        }
-    }
-
-    /// `slot` is chosen with `value`.
-    pub(super) fn learn(&mut self, now: Time, slot: Slot, value: Value, effects: &mut Effects) {
-        match self.proposer {
-            Proposer::Classic(_) => self.settle_attempt(now, slot, &value, effects),
-            Proposer::Multi(_) => self.settle_proposal(now, slot, &value, effects),
-        }
-        self.learner.learn(slot, value, self.is_safe);
-    }
-
-    /// Executes what is chosen, in slot order, and answers for own proposals.
-    pub(super) fn execute(&mut self, now: Time, effects: &mut Effects) {
-        while let Some((slot, value, execution)) = self.learner.execute_next() {
-            let applied = matches!(execution, Some(crate::command::Execution::Applied(_)));
-            let command = value.into_command();
-            effects.executed.push(Advance::Executed(Executed { slot, command, applied }));
-            if let Some(own) = self.awaiting.remove(slot) {
-                let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;
-                let reply = now.since(chosen_at);
-                effects.notes.push(Note::Committed { queueing, phase1, phase2, reply });
-                if let Some(outcome) = execution.and_then(crate::command::Execution::outcome) {
-                    effects.replies.push(Reply::Executed { request, slot, outcome });
+                if let Self::Multi(multi) = self {
+                    multi.note_ballot(ballot, context.config);
                 }
+                context.handle_heartbeat(from, ballot, chosen_below);
+                self.handle_chosen(context, from, ballot, Slot::ZERO, chosen_below);
             }
-        }
-        self.awaiting.forget_below(self.learner.executed_below());
-        match self.proposer {
-            Proposer::Classic(_) => self.watch_for_holes(effects),
-            Proposer::Multi(_) => {
-                self.lead_when_level(now, effects);
-                self.note_recovery(now, effects);
-                self.settle_when_level(effects);
-                if self.is_leader() {
-                    // What let execution go on may have been taught by another: that is news as well.
-                    self.arm_announce(effects);
+            Message::Learn { first, below } => context.handle_learn(from, first, below),
+            Message::Trimmed { below } => context.handle_trimmed(from, below),
+            Message::Fetch { executed_below, begun } => {
+                context.handle_fetch(from, executed_below, begun);
+            }
+            Message::Executed { below } => {
+                context.trimming.handle_executed(from, below, context.config);
+            }
+            Message::Reserved { below } => context.rounds.confirm(below),
+            Message::HeartbeatAck { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteGranted { .. }
+            | Message::Settle { .. }
+            | Message::Settled { .. } => {
+                if let Self::Multi(multi) = self {
+                    multi.handle_message(context, from, message);
                 }
             }
         }
     }
 
-    fn submit(&mut self, now: Time, command: Command, effects: &mut Effects) {
-        match self.proposer {
-            Proposer::Classic(_) => self.submit_classic(now, command, effects),
-            Proposer::Multi(_) => self.submit_multi(now, command, effects),
+    /// A checkpoint is durable in which every slot below `below` is executed.
+    fn handle_checkpointed(&mut self, context: &mut Context<'_>, below: Slot) {
+        context.trimming.note_durable(below);
+        if let Self::Multi(multi) = self {
+            multi.settle_when_level(context);
         }
+        context.trimming.handle_executed(context.config.id, below, context.config);
+        context.effects.send(context.config.others(), Message::Executed { below });
     }
 
-    fn handle_timer(&mut self, now: Time, timer: TimerId, effects: &mut Effects) {
-        match TimerKind::of(timer) {
-            TimerKind::Retransmit => self.retransmit(now, effects),
-            TimerKind::Announce => self.announce(effects),
-            TimerKind::CatchUp => self.catch_up_again(now, effects),
-            TimerKind::Election => self.doubt(now, effects),
-            TimerKind::Heartbeat => self.beat(now, effects),
-            TimerKind::Renew => self.renew(now, effects),
-            TimerKind::Fill => self.fill_holes(now, effects),
-            TimerKind::Attempt(slot) => self.attempt_again(now, slot, effects),
+    fn handle_input(&mut self, context: &mut Context<'_>, input: Input) {
+        match input {
+            Input::Start => self.handle_start(context),
+            Input::Message { from, message } => self.handle_message(context, from, message),
+            Input::Request(command) => self.submit(context, command),
+            Input::Campaign => {
+                if let Self::Multi(multi) = self {
+                    multi.campaign(context);
+                }
+            }
+            Input::Timer(timer) => match TimerKind::of(timer) {
+                TimerKind::CatchUp => context.catch_up_again(),
+                timer => self.handle_timer(context, timer),
+            },
+            Input::Checkpointed(below) => self.handle_checkpointed(context, below),
         }
     }
-
-    /// A higher ballot of somebody else is in use.
-    fn note_ballot(&mut self, ballot: Ballot) {
-        if let Proposer::Multi(multi) = &mut self.proposer
-            && ballot.proposer != self.config.id
-        {
-            multi.note_rival(ballot);
-        }
-    }
-
-    /// Somebody proposes in `slot`: own commands go behind it.
-    fn note_slot_in_use(&mut self, slot: Slot) {
-        if let Proposer::Classic(classic) = &mut self.proposer {
-            classic.note_slot_in_use(slot);
-        }
-    }
-}
-
-/// Votes for consecutive slots at one ballot travel as one message.
-fn extend_votes(last: &mut Message, next: &Message) -> bool {
-    let Message::Phase2b { ballot, last: end, .. } = last else { return false };
-    let Message::Phase2b { ballot: next_ballot, first, last: next_end } = next else {
-        return false;
-    };
-    if ballot != next_ballot || *first != end.next() {
-        return false;
-    }
-    *end = *next_end;
-    true
 }
 
 impl Protocol for Replica {
@@ -561,24 +245,10 @@ impl Protocol for Replica {
 
     fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
-        match input {
-            Input::Start => self.start(now, effects),
-            Input::Message { from, message } => self.handle_message(now, from, message, effects),
-            Input::Request(command) => self.submit(now, command, effects),
-            Input::Campaign => match self.proposer {
-                Proposer::Multi(_) => self.campaign(now, effects),
-                Proposer::Classic(_) => {}
-            },
-            Input::Timer(timer) => self.handle_timer(now, timer, effects),
-            Input::Checkpointed(below) => {
-                self.durable_below = self.durable_below.max(below);
-                self.settle_when_level(effects);
-                self.handle_executed(self.config.id, below);
-                effects.send(self.config.others(), Message::Executed { below });
-            }
-        }
-        self.forget_some();
-        self.count_sent(now, before, effects);
+        let (proposer, mut context) = self.parts(now, effects);
+        proposer.handle_input(&mut context, input);
+        self.trimming.forget_some(&self.config, &mut self.acceptor, &mut self.learner);
+        self.wire.count_sent(now, before, effects, &self.config);
     }
 
     fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {
@@ -615,13 +285,13 @@ impl Protocol for Replica {
 
     fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {
         let has_lived = checkpoint.is_some() || !records.is_empty();
-        self.is_rejoining = has_lived && !self.config.others().is_empty();
+        self.catch_up.is_rejoining = has_lived && !self.config.others().is_empty();
         let mut rounds_below = 0;
         if let Some(checkpoint) = checkpoint {
             self.acceptor = checkpoint.acceptor;
             rounds_below = checkpoint.rounds_below;
             self.learner = checkpoint.learner;
-            self.durable_below = self.learner.executed_below();
+            self.trimming.note_durable(self.learner.executed_below());
         }
         let mut learned = BTreeMap::new();
         for record in records {
@@ -644,10 +314,13 @@ impl Protocol for Replica {
 
     fn leadership(&self) -> Option<u64> {
         // Ballots in their order, as numbers: a round above 2^56 is never reached.
-        self.leading().map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
+        self.proposer
+            .multi()
+            .and_then(Multi::leading_ballot)
+            .map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
     }
 
     fn announced(&self) -> Option<NodeSet> {
-        self.own_quorum()
+        self.proposer.multi().and_then(Multi::own_quorum)
     }
 }

@@ -12,11 +12,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Effects;
-use super::replica::Replica;
+use super::context::Context;
 use super::window::Window;
 use crate::command::{ClientId, Command, RequestId};
 use crate::protocol::{Reply, Slot};
+use crate::time::{Span, Time};
 
 /// Where a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,10 +29,22 @@ pub(super) enum Place {
     Settled,
 }
 
-/// The requests of each client, by their numbers.
+/// The requests of each client, by their numbers, and the answers that are owed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Requests {
     by_client: BTreeMap<ClientId, Window<Place>>,
+    /// Own proposals that are chosen and wait for the slots before them.
+    pub(super) awaiting: Window<Awaiting>,
+}
+
+/// When the stages of an own proposal were over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Awaiting {
+    pub(super) request: RequestId,
+    pub(super) queueing: Span,
+    pub(super) phase1: Option<Span>,
+    pub(super) phase2: Span,
+    pub(super) chosen_at: Time,
 }
 
 impl Requests {
@@ -59,22 +71,22 @@ impl Requests {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets where all of them are; answers stay owed.
     pub(super) fn clear(&mut self) {
         self.by_client.clear();
     }
 }
 
-impl Replica {
+impl Context<'_> {
     /// Whether a command needs no proposal: it is under way, or was executed, and then it is answered.
-    pub(super) fn is_retry(&self, command: &Command, effects: &mut Effects) -> bool {
+    pub(super) fn is_retry(&mut self, command: &Command) -> bool {
         let request = command.request;
         let Some(place) = self.requests.place(request) else { return false };
         if let Place::Slot(slot) = place
             && slot < self.learner.executed_below()
             && let Some(outcome) = self.learner.machine().outcome(request)
         {
-            effects.replies.push(Reply::Executed { request, slot, outcome });
+            self.effects.replies.push(Reply::Executed { request, slot, outcome });
         }
         true
     }

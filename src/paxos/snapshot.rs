@@ -48,16 +48,14 @@
 
 use std::collections::BTreeMap;
 
-use super::Effects;
 use super::ballot::Ballot;
-use super::catch_up::arm_catch_up;
 use super::config::Retention;
+use super::context::Context;
 use super::message::Message;
-use super::replica::{Proposer, Replica};
+use super::proposer::Proposer;
 use crate::command::{KeyValue, Part};
 use crate::protocol::{Advance, Installed, Note, Slot};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Time;
 
 /// A state on its way here: the newest that was heard of, and only that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,14 +125,7 @@ impl Fetching {
     }
 }
 
-impl Replica {
-    /// The slots below this are forgotten here, whatever the other replicas have.
-    pub(super) fn retained_from(&self) -> Slot {
-        let Some(slots) = self.config.retention.slots else { return Slot::ZERO };
-        let behind = Slot(self.learner.executed_below().0.saturating_sub(slots));
-        behind.min(self.durable_below)
-    }
-
+impl Context<'_> {
     /// From where on a promise speaks of slots; from the first one that is not settled, if only what
     /// everybody has durably executed is forgotten, for nobody will propose there.
     pub(super) fn trimmed_below(&self) -> Slot {
@@ -146,58 +137,40 @@ impl Replica {
     /// Tells who asks for `slot` that what lies below `first` is forgotten; false if that is not so.
     ///
     /// If only what everybody has durably executed is forgotten, the question is a late one.
-    pub(super) fn answer_trimmed(
-        &self,
-        from: NodeId,
-        slot: Slot,
-        first: Slot,
-        effects: &mut Effects,
-    ) -> bool {
+    pub(super) fn answer_trimmed(&mut self, from: NodeId, slot: Slot, first: Slot) -> bool {
         let is_trimmed = slot < first && self.config.retention.slots.is_some();
         if is_trimmed {
-            effects.send(
-                NodeSet::only(from).without(self.config.id),
-                Message::Trimmed { below: first },
-            );
+            let other = NodeSet::only(from).without(self.config.id);
+            self.effects.send(other, Message::Trimmed { below: first });
         }
         is_trimmed
     }
 
     /// A proposal for a slot that is trimmed here is not voted for; its proposer learns that it is
     /// behind, and of a higher ballot if there is one.
-    pub(super) fn refuse_trimmed(
-        &self,
-        from: NodeId,
-        ballot: Ballot,
-        slot: Slot,
-        effects: &mut Effects,
-    ) {
-        let is_told = self.answer_trimmed(from, slot, self.acceptor.first(), effects);
+    pub(super) fn refuse_trimmed(&mut self, from: NodeId, ballot: Ballot, slot: Slot) {
+        let is_told = self.answer_trimmed(from, slot, self.acceptor.first());
         let promised = self.acceptor.promised(slot);
         if is_told && ballot < promised {
-            effects.send(NodeSet::only(from), Message::Refused { ballot, promised, slot });
+            let refused = Message::Refused { ballot, promised, slot };
+            self.effects.send(NodeSet::only(from), refused);
         }
     }
 
     /// What was asked of `from` is forgotten there: its state is asked for, unless one is on its way.
-    pub(super) fn handle_trimmed(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn handle_trimmed(&mut self, from: NodeId, below: Slot) {
         let executed_below = self.learner.executed_below();
         if below <= executed_below {
             return;
         }
-        self.is_rejoining = false;
-        self.learning_below = self.learning_below.max(below);
-        if !self.fetching.is_asked {
-            self.fetching.is_asked = true;
-            (self.asked, self.taught_at) = (Some(from), now);
-            effects.send(NodeSet::only(from), self.fetching.question(executed_below));
-            arm_catch_up(self.config.timing.retransmit_after, effects);
+        let catch_up = &mut *self.catch_up;
+        catch_up.is_rejoining = false;
+        catch_up.learning_below = catch_up.learning_below.max(below);
+        if !catch_up.fetching.is_asked {
+            catch_up.fetching.is_asked = true;
+            (catch_up.asked, catch_up.taught_at) = (Some(from), self.now);
+            self.effects.send(NodeSet::only(from), catch_up.fetching.question(executed_below));
+            self.arm_catch_up(self.config.timing.retransmit_after);
         }
     }
 
@@ -209,13 +182,12 @@ impl Replica {
         from: NodeId,
         executed_below: Slot,
         begun: Option<(Slot, u32)>,
-        effects: &mut Effects,
     ) {
         let least = begun.map_or(Slot::ZERO, |(state, _)| state).max(executed_below.next());
         if self.learner.executed_below() < least {
             return;
         }
-        let lent = match self.lent.take() {
+        let lent = match self.catch_up.lent.take() {
             Some(lent) if lent.executed_below >= least => lent,
             _ => self.lend(),
         };
@@ -230,13 +202,13 @@ impl Replica {
         for (part, content) in (0..).zip(&lent.parts).take(end).skip(first) {
             let content = content.clone();
             let part = Message::Snapshot { executed_below, part, part_count, content };
-            effects.send(NodeSet::only(from), part);
+            self.effects.send(NodeSet::only(from), part);
         }
         if end < lent.parts.len() {
-            self.lent = Some(lent);
+            self.catch_up.lent = Some(lent);
         } else {
             let bytes = lent.parts.iter().map(Part::bytes).sum::<usize>() as u64;
-            effects.notes.push(Note::SnapshotSent { bytes });
+            self.effects.notes.push(Note::SnapshotSent { bytes });
         }
     }
 
@@ -245,63 +217,55 @@ impl Replica {
         let parts = self.learner.machine().parts(self.config.retention.part_bytes);
         Lent { executed_below: self.learner.executed_below(), parts }
     }
+}
 
+impl Proposer {
     /// A part of a state: with the last one it is installed, if it is still ahead.
     pub(super) fn handle_snapshot(
         &mut self,
-        now: Time,
+        context: &mut Context<'_>,
         from: NodeId,
         executed_below: Slot,
         (part, part_count): (u32, u32),
-        content: Part,
-        effects: &mut Effects,
+        received: Part,
     ) {
+        let catch_up = &mut *context.catch_up;
         // A leader has proposed what it has not executed; without need it passes over none of it.
-        let is_unasked = self.is_leader() && !self.fetching.is_asked;
-        if executed_below <= self.learner.executed_below() || is_unasked {
+        let is_unasked = self.is_leading() && !catch_up.fetching.is_asked;
+        if executed_below <= context.learner.executed_below() || is_unasked {
             return;
         }
-        self.taught_at = now;
-        if let Some(parts) = self.fetching.take(executed_below, part, part_count, content) {
-            self.fetching = Fetching::default();
+        catch_up.taught_at = context.now;
+        if let Some(parts) = catch_up.fetching.take(executed_below, part, part_count, received) {
+            catch_up.fetching = Fetching::default();
             let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
             let machine = KeyValue::from_parts(parts);
-            self.install(now, executed_below, machine, bytes, effects);
-            if self.learner.executed_below() < self.learning_below {
-                self.ask(now, from, self.learner.executed_below(), self.learning_below, effects);
+            self.install(context, executed_below, machine, bytes);
+            let (first, below) =
+                (context.learner.executed_below(), context.catch_up.learning_below);
+            if first < below {
+                context.ask(from, first, below);
             }
-        } else if self.fetching.begun() >= self.fetching.asked_below {
-            let executed_below = self.learner.executed_below();
-            effects.send(NodeSet::only(from), self.fetching.question(executed_below));
+        } else if catch_up.fetching.begun() >= catch_up.fetching.asked_below {
+            let question = catch_up.fetching.question(context.learner.executed_below());
+            context.effects.send(NodeSet::only(from), question);
         }
     }
 
     /// Goes on from the state of another replica, as if it had executed what led to it.
     ///
     /// Clients that wait for a slot in between ask again: the state remembers their outcomes.
-    fn install(
-        &mut self,
-        now: Time,
-        below: Slot,
-        machine: KeyValue,
-        bytes: u64,
-        effects: &mut Effects,
-    ) {
-        let slots = below.0 - self.learner.executed_below().0;
+    fn install(&mut self, context: &mut Context<'_>, below: Slot, machine: KeyValue, bytes: u64) {
+        let slots = below.0 - context.learner.executed_below().0;
         let digest = machine.digest();
-        self.learner.install(below, machine);
-        effects.executed.push(Advance::Installed(Installed { below, digest }));
-        effects.notes.push(Note::SnapshotInstalled { slots, bytes });
-        self.is_rejoining = false;
-        self.awaiting.forget_below(below);
-        match self.proposer {
-            Proposer::Classic(_) => self.pass_over_attempts(now, below, effects),
-            Proposer::Multi(_) => self.pass_over_proposals(now, below, effects),
-        }
-        self.execute(now, effects);
-        if std::mem::take(&mut self.is_to_campaign) {
-            self.campaign(now, effects);
-        }
+        context.learner.install(below, machine);
+        context.effects.executed.push(Advance::Installed(Installed { below, digest }));
+        context.effects.notes.push(Note::SnapshotInstalled { slots, bytes });
+        context.catch_up.is_rejoining = false;
+        context.requests.awaiting.forget_below(below);
+        self.pass_over(context, below);
+        self.execute(context);
+        self.note_level(context);
     }
 }
 

@@ -19,11 +19,9 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
-use crate::paxos::Effects;
-use crate::paxos::ballot::Ballot;
-use crate::paxos::config::SendPolicy;
-use crate::paxos::replica::{Proposer, Replica};
+use super::Multi;
+use crate::paxos::config::{Config, SendPolicy};
+use crate::paxos::context::Context;
 use crate::protocol::Slot;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -125,7 +123,7 @@ impl Health {
     }
 
     /// A vote of one who is waited for: how long it took.
-    fn measure(&mut self, now: Time, from: NodeId) -> Option<Span> {
+    pub(super) fn measure(&mut self, now: Time, from: NodeId) -> Option<Span> {
         let late = self.late.get_mut(&from)?;
         let Late::Asked(asked_at) = *late else { return None };
         let took = now.since(asked_at);
@@ -145,7 +143,12 @@ impl Health {
     }
 
     /// The suspects, if it is time to send them a proposal: the one for `slot`.
-    fn probe(&mut self, now: Time, slot: Slot, timeout: Span) -> NodeSet {
+    pub(super) fn probe(&mut self, now: Time, slot: Slot, config: &Config) -> NodeSet {
+        let timeout = self.vote_timeout(config);
+        self.probe_after(now, slot, timeout)
+    }
+
+    fn probe_after(&mut self, now: Time, slot: Slot, timeout: Span) -> NodeSet {
         let is_pending = self.probe.is_some_and(|(_, sent)| now.since(sent) < timeout);
         if self.suspects.is_empty() || is_pending {
             return NodeSet::EMPTY;
@@ -153,80 +156,57 @@ impl Health {
         self.probe = Some((slot, now));
         self.suspects
     }
-}
 
-impl Replica {
-    /// Whether this proposer asks particular acceptors for their votes, so that it matters who votes.
-    pub(super) fn judges_health(&self) -> bool {
-        self.config.send == SendPolicy::Quorum || self.config.quorums.announces()
-    }
-
-    /// Acceptors that may be expected to vote at the ballot that it leads with, or campaigns for.
-    pub(in crate::paxos) fn well(&self) -> NodeSet {
-        let suspects = match &self.proposer {
-            Proposer::Multi(multi) => multi.health.suspects,
-            Proposer::Classic(_) => NodeSet::EMPTY,
-        };
-        self.config.everybody().difference(suspects).difference(self.refused_by())
+    /// Whether a proposer asks particular acceptors for their votes, so that it matters who votes.
+    pub(super) fn is_judged(config: &Config) -> bool {
+        config.send == SendPolicy::Quorum || config.quorums.announces()
     }
 
     /// Begins a campaign: who led before goes on with what it knows, and what anybody else knows is out of
     /// date; to it, those who did not answer are suspects.
-    pub(super) fn begin_health(&mut self, allies: NodeSet) {
-        let multi = self.multi();
+    pub(super) fn begin(&mut self, was_idle: bool, allies: NodeSet, config: &Config) {
         // What was sent at an older ballot is no probe: votes for it are not looked at.
-        multi.health.probe = None;
-        if multi.state == State::Idle {
-            multi.health = Health::default();
-            self.suspect_all_but(allies);
+        self.probe = None;
+        if was_idle {
+            *self = Self::default();
+            self.suspect_all_but(allies, config);
         }
     }
 
     /// Those who did not answer are suspected until they vote.
-    pub(in crate::paxos) fn suspect_all_but(&mut self, answered: NodeSet) {
-        if self.judges_health() {
-            let others = self.config.everybody().difference(answered);
-            let health = &mut self.multi().health;
-            health.suspects = health.suspects.union(others);
+    pub(super) fn suspect_all_but(&mut self, answered: NodeSet, config: &Config) {
+        if Self::is_judged(config) {
+            self.suspects = self.suspects.union(config.everybody().difference(answered));
         }
     }
 
     /// How long a vote may be outstanding: a time-out, or twice as long as the fastest quorum takes.
-    pub(super) fn vote_timeout(&self) -> Span {
-        let timeout = self.config.timing.retransmit_after;
-        let Proposer::Multi(multi) = &self.proposer else { return timeout };
-        let is_phase2 = |nodes: NodeSet| self.config.quorums.is_phase2(nodes);
-        let late = multi.health.lateness(is_phase2, self.config.everybody());
-        timeout.max(late.times(2))
+    pub(super) fn vote_timeout(&self, config: &Config) -> Span {
+        let is_phase2 = |nodes: NodeSet| config.quorums.is_phase2(nodes);
+        let late = self.lateness(is_phase2, config.everybody());
+        config.timing.retransmit_after.max(late.times(2))
     }
+}
 
-    /// The suspects that the proposal for `slot` goes to as well.
-    pub(super) fn probed(&mut self, now: Time, slot: Slot) -> NodeSet {
-        let timeout = self.vote_timeout();
-        self.multi().health.probe(now, slot, timeout)
-    }
-
-    /// An acceptor voted at a ballot that this replica led with before: that tells how late it is.
-    pub(super) fn note_late_vote(&mut self, now: Time, from: NodeId, ballot: Ballot) {
-        if ballot.proposer == self.config.id {
-            self.multi().health.measure(now, from);
-        }
+impl Multi {
+    /// Acceptors that may be expected to vote at the ballot that it leads with, or campaigns for.
+    pub(super) fn well(&self, config: &Config) -> NodeSet {
+        config.everybody().difference(self.health.suspects).difference(self.refused_by())
     }
 
     /// An acceptor voted at the ballot that it leads with, in slots up to `last`.
-    pub(super) fn note_vote(&mut self, now: Time, from: NodeId, last: Slot, effects: &mut Effects) {
-        if !self.judges_health() {
+    pub(super) fn note_vote(&mut self, context: &mut Context<'_>, from: NodeId, last: Slot) {
+        let (now, config) = (context.now, context.config);
+        if !Health::is_judged(config) {
             return;
         }
-        let timeout = self.config.timing.retransmit_after;
-        let multi = self.multi();
-        if let Some(asked_at) = multi.in_flight.get(last).and_then(|it| it.asked_at(from)) {
-            multi.health.time(from, now.since(asked_at), timeout);
+        if let Some(asked_at) = self.in_flight.get(last).and_then(|it| it.asked_at(from)) {
+            self.health.time(from, now.since(asked_at), config.timing.retransmit_after);
         }
-        let timeout = self.vote_timeout();
-        let has_quorum = self.config.quorums.is_phase2(self.well());
-        if self.multi().health.hear(now, from, last, timeout, has_quorum) {
-            self.review(now, effects);
+        let timeout = self.health.vote_timeout(config);
+        let has_quorum = config.quorums.is_phase2(self.well(config));
+        if self.health.hear(now, from, last, timeout, has_quorum) {
+            self.review(context);
         }
     }
 }
@@ -264,10 +244,10 @@ mod tests {
         let mut health = suspected();
         // The vote that was outstanding comes at last, and then the one for a probe, too late.
         assert!(!health.hear(at(2_000), R1, Slot(3), TIMEOUT, true));
-        assert_eq!(health.probe(at(2_001), Slot(9), TIMEOUT), NodeSet::only(R1));
+        assert_eq!(health.probe_after(at(2_001), Slot(9), TIMEOUT), NodeSet::only(R1));
         assert!(!health.hear(at(2_050), R1, Slot(8), TIMEOUT, true));
         assert!(!health.hear(at(2_102), R1, Slot(9), TIMEOUT, true));
-        assert_eq!(health.probe(at(2_102), Slot(12), TIMEOUT), NodeSet::only(R1));
+        assert_eq!(health.probe_after(at(2_102), Slot(12), TIMEOUT), NodeSet::only(R1));
         assert!(health.hear(at(2_202), R1, Slot(12), TIMEOUT, true));
         assert_eq!(health.suspects, NodeSet::EMPTY);
     }
@@ -283,10 +263,10 @@ mod tests {
     #[test]
     fn suspects_are_probed_once_in_a_time_out() {
         let mut health = suspected();
-        assert_eq!(health.probe(at(200), Slot(4), TIMEOUT), NodeSet::only(R1));
-        assert_eq!(health.probe(at(299), Slot(5), TIMEOUT), NodeSet::EMPTY);
-        assert_eq!(health.probe(at(300), Slot(6), TIMEOUT), NodeSet::only(R1));
-        assert_eq!(Health::default().probe(at(200), Slot(4), TIMEOUT), NodeSet::EMPTY);
+        assert_eq!(health.probe_after(at(200), Slot(4), TIMEOUT), NodeSet::only(R1));
+        assert_eq!(health.probe_after(at(299), Slot(5), TIMEOUT), NodeSet::EMPTY);
+        assert_eq!(health.probe_after(at(300), Slot(6), TIMEOUT), NodeSet::only(R1));
+        assert_eq!(Health::default().probe_after(at(200), Slot(4), TIMEOUT), NodeSet::EMPTY);
     }
 
     /// Phase 2 by any two of three.

@@ -1,13 +1,13 @@
 //! Phase 2: a command proposed, its votes counted, its client answered, and the others told.
 
-use super::State;
+use super::{Multi, State};
 use crate::command::Command;
-use crate::paxos::Effects;
 use crate::paxos::ballot::Ballot;
-use crate::paxos::config::SendPolicy;
+use crate::paxos::config::{Config, SendPolicy};
+use crate::paxos::context::Context;
 use crate::paxos::message::{Message, Value};
-use crate::paxos::replica::{Awaiting, Proposer, Replica, TimerKind};
-use crate::paxos::requests::Place;
+use crate::paxos::requests::{Awaiting, Place};
+use crate::paxos::timer::TimerKind;
 use crate::protocol::{Reply, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -27,49 +27,45 @@ pub(super) struct Proposal {
     pub(super) sent_to_all: Option<Time>,
 }
 
-impl Replica {
+impl Multi {
     pub(super) fn propose_next(
         &mut self,
-        now: Time,
+        context: &mut Context<'_>,
+        ballot: Ballot,
         command: Command,
         submitted: Time,
-        effects: &mut Effects,
     ) {
-        let multi = self.multi();
-        let slot = multi.next;
-        multi.next = slot.next();
-        self.propose(now, slot, Value::Command(command), submitted, effects);
+        let slot = self.next;
+        self.next = slot.next();
+        self.propose(context, ballot, slot, Value::Command(command), submitted);
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
-    pub(super) fn phase2_contacts(&mut self) -> NodeSet {
-        match (self.config.send, self.own_quorum()) {
+    pub(super) fn phase2_contacts(&self, config: &Config) -> NodeSet {
+        match (config.send, self.own_quorum()) {
             (SendPolicy::Quorum, Some(quorum)) => quorum,
-            _ => self.config.phase2_contacts(self.well()),
+            _ => config.phase2_contacts(self.well(config)),
         }
     }
 
     /// Phase 2a at the ballot this replica leads with.
     pub(super) fn propose(
         &mut self,
-        now: Time,
+        context: &mut Context<'_>,
+        ballot: Ballot,
         slot: Slot,
         value: Value,
         submitted: Time,
-        effects: &mut Effects,
     ) {
-        let chosen_below = self.learner.executed_below();
-        let others = self.config.others();
-        let contacts = self.phase2_contacts().union(self.probed(now, slot));
-        let is_thrifty = !others.is_subset(contacts);
-        let sent = self.put_on_wire(now, &value, contacts);
+        let (now, config) = (context.now, context.config);
+        let chosen_below = context.learner.executed_below();
+        let probed = self.health.probe(now, slot, config);
+        let contacts = self.phase2_contacts(config).union(probed);
+        let is_thrifty = !config.others().is_subset(contacts);
+        let sent = context.wire.put(now, &value, contacts, config);
         if let Value::Command(command) = &value {
-            self.requests.put(command, Place::Slot(slot));
+            context.requests.put(command, Place::Slot(slot));
         }
-        let multi = self.multi();
-        let State::Leading { ballot, .. } = multi.state else {
-            unreachable!("only a leader proposes")
-        };
         let proposal = Proposal {
             value: value.clone(),
             votes: NodeSet::EMPTY,
@@ -79,50 +75,49 @@ impl Replica {
             contacts,
             sent_to_all: None,
         };
-        multi.in_flight.insert(slot, proposal);
+        self.in_flight.insert(slot, proposal);
         if !is_thrifty {
-            multi.announced_below = multi.announced_below.max(chosen_below);
+            self.announced_below = self.announced_below.max(chosen_below);
         }
-        self.send_phase2a(contacts, ballot, slot, value, effects);
-        let after = sent.since(now) + self.config.timing.retransmit_after;
-        self.arm_retransmit(after, Span::ZERO, effects);
+        context.send_phase2a(contacts, ballot, slot, value, chosen_below);
+        let after = sent.since(now) + config.timing.retransmit_after;
+        self.arm_retransmit(context, after, Span::ZERO);
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
-    pub(in crate::paxos) fn handle_phase2b_multi(
+    pub(in crate::paxos) fn handle_phase2b(
         &mut self,
-        now: Time,
+        context: &mut Context<'_>,
         from: NodeId,
         ballot: Ballot,
         first: Slot,
         last: Slot,
-        effects: &mut Effects,
     ) {
-        let multi = self.multi();
-        let quorum = match &multi.state {
-            State::Leading { ballot: own, quorum, .. } if *own == ballot => *quorum,
+        let quorum = match &self.state {
+            State::Leading(leading) if leading.ballot == ballot => leading.quorum,
             _ => {
-                self.note_late_vote(now, from, ballot);
+                // That tells how late its acceptor is.
+                if ballot.proposer == context.config.id {
+                    self.health.measure(context.now, from);
+                }
                 return;
             }
         };
-        self.note_vote(now, from, last, effects);
-        let multi = self.multi();
+        self.note_vote(context, from, last);
         // What is not in flight needs no vote: it is not even looked at.
-        let (first, end) = (first.max(multi.in_flight.first()), multi.in_flight.end());
+        let (first, end) = (first.max(self.in_flight.first()), self.in_flight.end());
         for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
-            let Proposer::Multi(multi) = &mut self.proposer else { return };
-            let Some(proposal) = multi.in_flight.get_mut(slot) else { continue };
+            let Some(proposal) = self.in_flight.get_mut(slot) else { continue };
             proposal.votes.insert(from);
-            if self.config.quorums.is_phase2_at(proposal.votes, quorum) {
+            if context.config.quorums.is_phase2_at(proposal.votes, quorum) {
                 let value = proposal.value.clone();
-                self.learn(now, slot, value, effects);
+                self.learn(context, slot, value);
             }
         }
-        self.execute(now, effects);
-        self.forget_finished();
-        if matches!(&self.proposer, Proposer::Multi(multi) if multi.resending.is_under_way()) {
-            self.send_again(now, effects);
+        self.execute(context);
+        self.forget_finished(context);
+        if self.resending.is_under_way() {
+            self.send_again(context);
         }
     }
 
@@ -130,40 +125,33 @@ impl Replica {
     ///
     /// A leader has proposed in every slot below its next one that it does not know to be chosen;
     /// so if this is news, and not of its own proposal, then it is news of a rival.
-    pub(in crate::paxos) fn settle_proposal(
-        &mut self,
-        now: Time,
-        slot: Slot,
-        value: &Value,
-        effects: &mut Effects,
-    ) {
-        let proposal = self.multi().in_flight.remove(slot);
-        if self.is_leader() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
+    pub(super) fn finish(&mut self, context: &mut Context<'_>, slot: Slot, value: &Value) {
+        let proposal = self.in_flight.remove(slot);
+        if self.is_leading() && proposal.as_ref().is_none_or(|proposal| proposal.value != *value) {
             // Not the own phase 2 chose this, so a higher ballot did, and a phase-1 quorum has
             // promised it: no phase-2 quorum is left. To lead on would be wrong, not only idle:
             // "chosen below" would vouch for votes at this ballot in slots where it lost.
-            self.give_up(now, effects);
+            self.give_up(context);
         }
         let Some(proposal) = proposal else { return };
-        self.multi().resending.acknowledge(slot, proposal.value.size());
+        self.resending.acknowledge(slot, proposal.value.size());
         let Some(command) = proposal.value.command() else { return };
         let request = command.request;
         if proposal.value != *value {
-            self.requests.lose(request, slot);
+            context.requests.lose(request, slot);
             // A deposed leader's command lost its slot; its client asks again elsewhere.
-            let myself = self.config.id;
-            let leader = self.multi().leader_of(myself);
-            effects.replies.push(Reply::NotLeader { request, leader });
+            let leader = self.leader_of(context.config.id);
+            context.effects.replies.push(Reply::NotLeader { request, leader });
             return;
         }
         let awaiting = Awaiting {
             request,
             queueing: proposal.proposed.since(proposal.submitted),
             phase1: None,
-            phase2: now.since(proposal.proposed),
-            chosen_at: now,
+            phase2: context.now.since(proposal.proposed),
+            chosen_at: context.now,
         };
-        self.awaiting.insert(slot, awaiting);
+        context.requests.awaiting.insert(slot, awaiting);
     }
 
     /// The state of another replica is installed, in which the slots below `below` are executed.
@@ -173,61 +161,50 @@ impl Replica {
     /// A leader that passed over one of them gives up its ballot, for "chosen below" would vouch for
     /// votes at this ballot in slots where it may have lost; it runs phase 1 again, unless it knows
     /// of a rival.
-    pub(in crate::paxos) fn pass_over_proposals(
-        &mut self,
-        now: Time,
-        below: Slot,
-        effects: &mut Effects,
-    ) {
-        let was_leading = self.is_leader();
+    pub(in crate::paxos) fn pass_over(&mut self, context: &mut Context<'_>, below: Slot) {
+        let was_leading = self.is_leading();
         if was_leading {
-            self.give_up(now, effects);
+            self.give_up(context);
         }
-        let myself = self.config.id;
-        let multi = self.multi();
-        let leader = multi.leader_of(myself);
-        let is_preparing = matches!(multi.state, State::Preparing(_));
-        let is_rival_known = multi.rival >= multi.last;
-        let passed: Vec<Proposal> = multi.in_flight.take_below(below).collect();
+        let leader = self.leader_of(context.config.id);
+        let is_preparing = matches!(self.state, State::Preparing(_));
+        let is_rival_known = self.rival >= self.last;
+        let passed: Vec<Proposal> = self.in_flight.take_below(below).collect();
         for Proposal { value, submitted, .. } in passed {
             let Value::Command(command) = value else { continue };
             if is_preparing {
-                self.queue(submitted, command);
+                self.queue(context, command, submitted);
             } else {
-                effects.replies.push(Reply::NotLeader { request: command.request, leader });
+                context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }
         }
         if was_leading && !is_rival_known {
-            self.campaign(now, effects);
+            self.campaign(context);
         }
     }
 
-    pub(super) fn forget_finished(&mut self) {
-        let executed_below = self.learner.executed_below();
-        self.multi().in_flight.forget_below(executed_below);
+    pub(super) fn forget_finished(&mut self, context: &Context<'_>) {
+        self.in_flight.forget_below(context.learner.executed_below());
     }
 
-    pub(in crate::paxos) fn arm_announce(&mut self, effects: &mut Effects) {
-        let executed_below = self.learner.executed_below();
-        let after = self.config.timing.announce_after;
-        let multi = self.multi();
-        if executed_below > multi.announced_below && !multi.is_announce_armed {
-            multi.is_announce_armed = true;
-            effects.set_timer(TimerKind::Announce.id(), after, Span::ZERO);
+    pub(super) fn arm_announce(&mut self, context: &mut Context<'_>) {
+        if context.learner.executed_below() > self.announced_below && !self.is_announce_armed {
+            self.is_announce_armed = true;
+            let after = context.config.timing.announce_after;
+            context.effects.set_timer(TimerKind::Announce.id(), after, Span::ZERO);
         }
     }
 
     /// Tells everybody what is chosen, if no proposal carried the news meanwhile.
-    pub(in crate::paxos) fn announce(&mut self, effects: &mut Effects) {
-        let below = self.learner.executed_below();
-        let others = self.config.others();
-        let multi = self.multi();
-        multi.is_announce_armed = false;
-        let State::Leading { ballot, .. } = multi.state else { return };
-        if below > multi.announced_below {
-            multi.announced_below = below;
-            effects.send(others, Message::Chosen { ballot, first: Slot::ZERO, below });
+    pub(super) fn announce(&mut self, context: &mut Context<'_>) {
+        self.is_announce_armed = false;
+        let Some(ballot) = self.leading_ballot() else { return };
+        let below = context.learner.executed_below();
+        if below > self.announced_below {
+            self.announced_below = below;
+            let chosen = Message::Chosen { ballot, first: Slot::ZERO, below };
+            context.effects.send(context.config.others(), chosen);
         }
-        self.ask_to_settle(effects);
+        self.ask_to_settle(context);
     }
 }

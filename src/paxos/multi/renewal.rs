@@ -24,25 +24,19 @@
 //! Two that were both told to lead and do not hear each other may; an election leaves only one.
 
 use super::{Multi, State};
-use crate::paxos::Effects;
-use crate::paxos::replica::{Proposer, Replica, TimerKind};
+use crate::paxos::config::Config;
+use crate::paxos::context::Context;
+use crate::paxos::timer::TimerKind;
 use crate::quorum::NodeSet;
-use crate::time::Time;
 
-impl Replica {
+impl Multi {
     /// Whether another ballot would get votes that this one does not get.
-    pub(in crate::paxos) fn needs_renewal(&self) -> bool {
-        let Proposer::Multi(Multi { state, .. }) = &self.proposer else { return false };
-        let State::Leading { quorum, refused_by, .. } = state else { return false };
-        let well = self.well();
+    fn needs_renewal(&self, config: &Config) -> bool {
+        let Some(leading) = self.leading() else { return false };
+        let well = self.well(config);
         // Where too few are left to choose from, those who grant another ballot are asked for their votes.
-        let is_worse = |announced| self.best_quorum(well).is_none_or(|best| best != announced);
-        !refused_by.is_empty() || quorum.is_some_and(is_worse)
-    }
-
-    /// The phase-2 quorum that a ballot would announce, where each has its own, if enough acceptors vote.
-    fn best_quorum(&self, well: NodeSet) -> Option<NodeSet> {
-        self.config.announced_quorum(well).filter(|_| self.config.quorums.is_phase2(well))
+        let is_worse = |announced| best_quorum(config, well).is_none_or(|best| best != announced);
+        !leading.refused_by.is_empty() || leading.quorum.is_some_and(is_worse)
     }
 
     /// Of a leader that asked who would promise another ballot: whether those who would are worth it.
@@ -50,62 +44,60 @@ impl Replica {
     /// The first to answer may be enough for phase 1 and not be those whose votes are wanted.
     /// Where too few are known to vote, those who grant must be a phase-2 quorum, and another one than that
     /// of this ballot unless somebody refuses it: the same members would only have to begin again.
-    pub(in crate::paxos) fn is_worth_renewal(&self, granted: NodeSet) -> bool {
-        if !self.needs_renewal() {
+    pub(super) fn is_worth_renewal(&self, config: &Config, granted: NodeSet) -> bool {
+        if !self.needs_renewal(config) {
             return false;
         }
-        let best = self.best_quorum(self.well()).or_else(|| self.best_quorum(granted));
+        let best = best_quorum(config, self.well(config)).or_else(|| best_quorum(config, granted));
         let is_another = !self.refused_by().is_empty() || best != self.own_quorum();
         match best {
             Some(best) => best.is_subset(granted) && is_another,
-            None => !self.config.quorums.announces(),
+            None => !config.quorums.announces(),
         }
-    }
-
-    /// Of a leader: whether a member of the phase-2 quorum of its ballot does not vote.
-    fn is_held_up(&self) -> bool {
-        self.own_quorum().is_some_and(|quorum| !quorum.is_subset(self.well()))
     }
 
     /// Something is news of who votes: a leader may do better with another ballot.
     ///
-    /// One that waits for votes has waited for a time-out already, and asks at once.
-    pub(in crate::paxos) fn review(&mut self, now: Time, effects: &mut Effects) {
-        if !self.needs_renewal() {
+    /// One that waits for the vote of a member of its announced quorum has waited for a time-out already,
+    /// and asks at once.
+    pub(super) fn review(&mut self, context: &mut Context<'_>) {
+        let config = context.config;
+        if !self.needs_renewal(config) {
             return;
         }
-        let is_held_up = self.is_held_up();
-        let State::Leading { renewal, is_renewal_armed, refused_by, .. } = &self.multi().state
-        else {
-            return;
-        };
-        let is_at_once = is_held_up && refused_by.is_empty() && renewal.is_none();
-        if is_at_once {
-            self.renew(now, effects);
-        } else if !is_renewal_armed {
-            self.arm_renewal(effects);
+        let Some(leading) = self.leading() else { return };
+        let is_held_up = leading.quorum.is_some_and(|quorum| !quorum.is_subset(self.well(config)));
+        if is_held_up && leading.refused_by.is_empty() && leading.renewal.is_none() {
+            self.renew(context);
+        } else if !leading.is_renewal_armed {
+            self.arm_renewal(context);
         }
     }
 
-    fn arm_renewal(&mut self, effects: &mut Effects) {
-        let after = self.config.timing.retransmit_after;
-        if let State::Leading { is_renewal_armed, .. } = &mut self.multi().state {
-            *is_renewal_armed = true;
-            effects.set_timer(TimerKind::Renew.id(), after, after);
+    fn arm_renewal(&mut self, context: &mut Context<'_>) {
+        let after = context.config.timing.retransmit_after;
+        if let State::Leading(leading) = &mut self.state {
+            leading.is_renewal_armed = true;
+            context.effects.set_timer(TimerKind::Renew.id(), after, after);
         }
     }
 
     /// Asks who would promise a higher ballot, and again after a time-out as long as that is needed.
-    pub(in crate::paxos) fn renew(&mut self, now: Time, effects: &mut Effects) {
-        if let State::Leading { renewal, is_renewal_armed, .. } = &mut self.multi().state {
-            *is_renewal_armed = false;
-            if let Some(granted) = renewal.take().map(|canvass| canvass.granted) {
-                self.suspect_all_but(granted);
+    pub(super) fn renew(&mut self, context: &mut Context<'_>) {
+        if let State::Leading(leading) = &mut self.state {
+            leading.is_renewal_armed = false;
+            if let Some(canvass) = leading.renewal.take() {
+                self.health.suspect_all_but(canvass.granted, context.config);
             }
         }
-        if self.needs_renewal() {
-            self.arm_renewal(effects);
-            self.canvass(now, effects);
+        if self.needs_renewal(context.config) {
+            self.arm_renewal(context);
+            self.canvass(context);
         }
     }
+}
+
+/// The phase-2 quorum that a ballot would announce, where each has its own, if enough acceptors vote.
+fn best_quorum(config: &Config, well: NodeSet) -> Option<NodeSet> {
+    config.announced_quorum(well).filter(|_| config.quorums.is_phase2(well))
 }

@@ -11,10 +11,9 @@
 //! So a path that carries nothing is given little, and one that is whole again is filled within a few
 //! round trips, as TCP does after a time-out (slow start, RFC 5681).
 
-use super::{Multi, State};
-use crate::paxos::Effects;
+use super::{Health, Multi, State};
 use crate::paxos::config::Timing;
-use crate::paxos::replica::{Proposer, Replica};
+use crate::paxos::context::Context;
 use crate::protocol::{Note, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -59,17 +58,17 @@ impl super::Proposal {
     }
 }
 
-impl Replica {
+impl Multi {
     /// Proposes again what is overdue, as far as there is room for it, and says after how long to look
     /// again; never, if nothing is in flight.
     ///
     /// The first attempt may have gone to the nearest quorum only; one of its members may be down
     /// for good, so the second never repeats that choice.
-    pub(super) fn propose_overdue(&mut self, now: Time, effects: &mut Effects) -> Option<Span> {
-        let timing = self.config.timing;
+    pub(super) fn propose_overdue(&mut self, context: &mut Context<'_>) -> Option<Span> {
+        let (now, timing) = (context.now, context.config.timing);
         let (mut overdue, mut next_due): (Option<(Slot, Slot)>, Option<Time>) = (None, None);
         let mut first_bytes = 0;
-        for (slot, proposal) in self.multi().in_flight.range(Slot::ZERO) {
+        for (slot, proposal) in self.in_flight.range(Slot::ZERO) {
             let due = proposal.due(&timing);
             if due > now {
                 next_due = Some(next_due.map_or(due, |next| next.min(due)));
@@ -83,52 +82,50 @@ impl Replica {
         let Some((next, end)) = overdue else { return next_due.map(|due| due.since(now)) };
         let room = timing.capacity.bytes_within(Span(timing.retransmit_after.0 / 4), FIRST_BYTES);
         let credit = room.max(first_bytes);
-        self.multi().resending = Resending { next, end, credit };
-        self.send_again(now, effects);
-        self.review(now, effects);
+        self.resending = Resending { next, end, credit };
+        self.send_again(context);
+        self.review(context);
         Some(timing.retransmit_after)
     }
 
     /// Proposes again what is overdue and finds room.
-    pub(super) fn send_again(&mut self, now: Time, effects: &mut Effects) {
-        let timing = self.config.timing;
-        let willing = self.config.everybody().difference(self.refused_by());
-        let vote_timeout = self.vote_timeout();
-        let judged = if self.judges_health() { self.phase2_contacts() } else { NodeSet::EMPTY };
+    pub(super) fn send_again(&mut self, context: &mut Context<'_>) {
+        let (now, config) = (context.now, context.config);
+        let timing = config.timing;
+        let willing = config.everybody().difference(self.refused_by());
+        let vote_timeout = self.health.vote_timeout(config);
+        let is_judged = Health::is_judged(config);
+        let judged = if is_judged { self.phase2_contacts(config) } else { NodeSet::EMPTY };
+        let State::Leading(leading) = &self.state else { return };
         loop {
-            let Proposer::Multi(multi) = &mut self.proposer else { return };
-            let Multi { state: State::Leading { ballot, .. }, in_flight, resending, .. } = multi
-            else {
-                return;
-            };
             let overdue = {
-                let open = in_flight.range(resending.next);
-                let mut open = open.take_while(|(slot, _)| *slot < resending.end);
+                let open = self.in_flight.range(self.resending.next);
+                let mut open = open.take_while(|(slot, _)| *slot < self.resending.end);
                 open.find(|(_, proposal)| proposal.due(&timing) <= now).map(|(slot, _)| slot)
             };
-            let Some(slot) = overdue else {
-                *resending = Resending::default();
+            let Some((slot, proposal)) =
+                overdue.and_then(|slot| Some((slot, self.in_flight.get_mut(slot)?)))
+            else {
+                self.resending = Resending::default();
                 return;
             };
-            let Some(proposal) = in_flight.get_mut(slot) else { return };
-            let Some(credit) = resending.credit.checked_sub(proposal.value.size()) else { return };
-            (resending.next, resending.credit) = (slot.next(), credit);
-            let (ballot, value) = (*ballot, proposal.value.clone());
+            let credit = self.resending.credit.checked_sub(proposal.value.size());
+            let Some(credit) = credit else { return };
+            (self.resending.next, self.resending.credit) = (slot.next(), credit);
             // A suspect that has voted for this is asked again: its vote ends the suspicion.
-            let missing = willing.difference(proposal.votes.difference(multi.health.suspects()));
+            let missing = willing.difference(proposal.votes.difference(self.health.suspects()));
             let unheard = judged.difference(proposal.votes);
             let asked = unheard.iter().filter_map(|node| Some((node, proposal.asked_at(node)?)));
             let late = asked.filter(|(_, asked_at)| now.since(*asked_at) >= vote_timeout);
-            multi.health.suspect_late(late, proposal.sent);
-            let sent = self.put_on_wire(now, &value, missing);
-            if let Some(proposal) = self.multi().in_flight.get_mut(slot) {
-                proposal.sent = sent;
-                if sent > Time::ZERO {
-                    proposal.sent_to_all.get_or_insert(sent);
-                }
+            self.health.suspect_late(late, proposal.sent);
+            let sent = context.wire.put(now, &proposal.value, missing, config);
+            proposal.sent = sent;
+            if sent > Time::ZERO {
+                proposal.sent_to_all.get_or_insert(sent);
             }
-            self.send_phase2a(missing, ballot, slot, value, effects);
-            effects.notes.push(Note::Retransmitted);
+            let (value, chosen_below) = (proposal.value.clone(), context.learner.executed_below());
+            context.send_phase2a(missing, leading.ballot, slot, value, chosen_below);
+            context.effects.notes.push(Note::Retransmitted);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What is forgotten, who is told, and when a state is taken, where a few lines say it better than a run.
 
 use super::super::{
-    Announced, Ballot, Config, Effects, Election, Input, Mode, Retention, Scope, SendPolicy,
-    Timing, Value, Vote,
+    Announced, Ballot, Config, Effects, Election, Input, Mode, Replica, Retention, Scope,
+    SendPolicy, Timing, Value, Vote,
 };
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::protocol::{Envelope, Protocol, Reply, TimerId};
 use crate::quorum::QuorumSystem;
-use crate::time::Span;
+use crate::time::{Span, Time};
 use bytes::Bytes;
 
 const LEADER: NodeId = NodeId(0);
@@ -64,9 +64,8 @@ fn follower(count: u64, slots: Option<u64>) -> Replica {
 fn state(of: &Replica) -> Vec<Message> {
     let (mut of, mut parts) = (of.clone(), Vec::new());
     loop {
-        let mut effects = Effects::default();
-        let begun = u32::try_from(parts.len()).unwrap();
-        of.handle_fetch(NodeId(2), Slot::ZERO, Some((of.executed_below(), begun)), &mut effects);
+        let begun = Some((of.executed_below(), u32::try_from(parts.len()).unwrap()));
+        let effects = hear(&mut of, 2, Message::Fetch { executed_below: Slot::ZERO, begun });
         parts.extend(messages(effects.sends));
         if !effects.notes.is_empty() {
             return parts;
@@ -88,7 +87,7 @@ fn installed(effects: &Effects) -> Vec<Slot> {
 
 #[test]
 fn only_what_is_durable_and_far_enough_behind_is_forgotten() {
-    let first = |replica: &Replica| (replica.acceptor.first().0, replica.learner.first().0);
+    let first = |replica: &Replica| (replica.acceptor().first().0, replica.learner.first().0);
     let mut follower = follower(20, Some(5));
     assert_eq!(first(&follower), (0, 0));
     give(&mut follower, Input::Checkpointed(Slot(10)));
@@ -224,7 +223,7 @@ fn parts_come_in_any_order_and_more_than_once_and_the_newest_state_wins() {
     let effects = hear(&mut behind, 1, new[0].clone());
     assert_eq!(installed(&effects), [Slot(5)]);
     assert_eq!(behind.learner.machine(), follower(5, Some(0)).learner.machine());
-    assert_eq!(behind.fetching, Fetching::default());
+    assert_eq!(behind.catch_up.fetching, Fetching::default());
     // Again, and of what it has passed: nothing.
     for part in old.into_iter().chain(new) {
         assert_eq!(hear(&mut behind, 1, part), Effects::default());
@@ -297,7 +296,7 @@ fn a_large_state_is_sent_a_few_parts_at_a_time_as_it_was_in_the_beginning() {
     assert_eq!(begun, [None, Some((Slot(20), 8)), Some((Slot(20), 16))]);
     assert_eq!((behind.executed_below(), behind.learner.machine()), (Slot(20), &whole));
     assert_eq!(source.executed_below(), Slot(23));
-    assert_eq!(source.lent, None, "nobody needs it any more");
+    assert_eq!(source.catch_up.lent, None, "nobody needs it any more");
 }
 
 #[test]

@@ -1,0 +1,195 @@
+//! What the parts of a replica share while it handles one input, and what any of them may do with it:
+//! number a ballot, send both phases, answer as an acceptor, execute what is chosen.
+//!
+//! Nothing here knows which proposer runs.
+
+use super::Effects;
+use super::acceptor::{Acceptor, Promise};
+use super::ballot::{Ballot, Rounds};
+use super::capacity::Wire;
+use super::catch_up::CatchUp;
+use super::config::Config;
+use super::learner::Learner;
+use super::message::{Message, Record, Scope, Value};
+use super::requests::{Awaiting, Requests};
+use super::trimming::Trimming;
+use crate::command::Execution;
+use crate::protocol::{Advance, Executed, Note, Reply, Slot};
+use crate::quorum::{NodeId, NodeSet};
+use crate::time::Time;
+
+/// What every part may use, borrowed for one input.
+pub(super) struct Context<'a> {
+    pub(super) now: Time,
+    pub(super) config: &'a Config,
+    /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
+    pub(super) is_safe: bool,
+    pub(super) acceptor: &'a mut Acceptor,
+    pub(super) learner: &'a mut Learner,
+    pub(super) rounds: &'a mut Rounds,
+    pub(super) requests: &'a mut Requests,
+    pub(super) catch_up: &'a mut CatchUp,
+    pub(super) trimming: &'a mut Trimming,
+    pub(super) wire: &'a mut Wire,
+    pub(super) effects: &'a mut Effects,
+}
+
+impl Context<'_> {
+    /// Makes durable that the rounds below `below` may be used, and tells this replica when they are.
+    pub(super) fn reserve_rounds(&mut self, below: u64) {
+        self.effects.records.push(Record::Rounds { below });
+        let myself = NodeSet::only(self.config.id);
+        self.effects.send_durable(myself, Message::Reserved { below }, |_, _| false);
+    }
+
+    /// A ballot above `seen`, whose round no earlier life of this proposer used.
+    pub(super) fn new_ballot(&mut self, seen: Ballot) -> Ballot {
+        let round = self.rounds.above(seen.round);
+        if let Some(below) = self.rounds.reserve(round) {
+            self.reserve_rounds(below);
+        }
+        Ballot { round, proposer: self.config.id }
+    }
+
+    /// Phase 1a, for the first time or again: it never leaves before its round is durably reserved.
+    ///
+    /// What is proposed at the ballot need not wait: it follows a promise, which follows this.
+    pub(super) fn send_phase1a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        scope: Scope,
+        quorum: Option<NodeSet>,
+    ) {
+        let myself = self.config.id;
+        let others = to.without(myself);
+        let phase1a = Message::Phase1a { ballot, scope, quorum };
+        if self.rounds.is_durable(ballot.round) {
+            self.effects.send(others, phase1a);
+        } else if !others.is_empty() {
+            self.effects.send_durable(others, phase1a, |_, _| false);
+        }
+        if to.contains(myself) {
+            self.handle_phase1a(myself, ballot, scope, quorum);
+        }
+    }
+
+    /// Phase 2a, for the first time or again: the others need not wait for the proposer's own disk;
+    /// its own vote does.
+    pub(super) fn send_phase2a(
+        &mut self,
+        to: NodeSet,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+        chosen_below: Slot,
+    ) {
+        let myself = self.config.id;
+        let phase2a = Message::Phase2a { ballot, slot, value: value.clone(), chosen_below };
+        self.effects.send(to.without(myself), phase2a);
+        if to.contains(myself) {
+            self.handle_phase2a(myself, ballot, slot, value);
+        }
+    }
+
+    /// Prepare (Paxos made simple, phase 1b): promise, and report every vote in the scope
+    /// that finds room.
+    pub(super) fn handle_phase1a(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        scope: Scope,
+        quorum: Option<NodeSet>,
+    ) {
+        let (Scope::Only(slot) | Scope::From(slot)) = scope;
+        if matches!(scope, Scope::Only(_)) {
+            if let Some(value) = self.learner.value(slot) {
+                // What is chosen needs no vote any more; this also answers a proposer that is behind.
+                let values = vec![value.clone()];
+                self.effects.send(NodeSet::only(from), self.values_message(slot, values));
+                return;
+            }
+            if slot < self.acceptor.first() {
+                self.answer_trimmed(from, slot, self.acceptor.first());
+                return;
+            }
+        }
+        let room = self.config.retention.bytes_at_once();
+        match self.acceptor.handle_phase1a(ballot, scope, quorum, room) {
+            Ok(promise) => {
+                self.effects.records.extend(promise.record);
+                let Promise { votes, announced, reported_below, .. } = promise;
+                let trimmed_below = self.trimmed_below();
+                let message = Message::Phase1b {
+                    ballot,
+                    scope,
+                    votes,
+                    announced,
+                    trimmed_below,
+                    reported_below,
+                };
+                self.effects.send_durable(NodeSet::only(from), message, |_, _| false);
+            }
+            Err(refusal) => {
+                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
+                self.effects.send(NodeSet::only(from), refused);
+            }
+        }
+    }
+
+    /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.
+    pub(super) fn handle_phase2a(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        value: Value,
+    ) {
+        if slot < self.acceptor.first() {
+            self.refuse_trimmed(from, ballot, slot);
+            return;
+        }
+        match self.acceptor.handle_phase2a(ballot, slot, value) {
+            Ok(record) => {
+                self.effects.records.extend(record);
+                let vote = Message::Phase2b { ballot, first: slot, last: slot };
+                self.effects.send_durable(NodeSet::only(from), vote, extend_votes);
+            }
+            Err(refusal) => {
+                let refused = Message::Refused { ballot, promised: refusal.promised, slot };
+                self.effects.send(NodeSet::only(from), refused);
+            }
+        }
+    }
+
+    /// Executes what is chosen, in slot order, and answers for own proposals.
+    pub(super) fn execute(&mut self) {
+        while let Some((slot, value, execution)) = self.learner.execute_next() {
+            let applied = matches!(execution, Some(Execution::Applied(_)));
+            let command = value.into_command();
+            self.effects.executed.push(Advance::Executed(Executed { slot, command, applied }));
+            if let Some(own) = self.requests.awaiting.remove(slot) {
+                let Awaiting { request, queueing, phase1, phase2, chosen_at } = own;
+                let reply = self.now.since(chosen_at);
+                self.effects.notes.push(Note::Committed { queueing, phase1, phase2, reply });
+                if let Some(outcome) = execution.and_then(Execution::outcome) {
+                    self.effects.replies.push(Reply::Executed { request, slot, outcome });
+                }
+            }
+        }
+        self.requests.awaiting.forget_below(self.learner.executed_below());
+    }
+}
+
+/// Votes for consecutive slots at one ballot travel as one message.
+fn extend_votes(last: &mut Message, next: &Message) -> bool {
+    let Message::Phase2b { ballot, last: end, .. } = last else { return false };
+    let Message::Phase2b { ballot: next_ballot, first, last: next_end } = next else {
+        return false;
+    };
+    if ballot != next_ballot || *first != end.next() {
+        return false;
+    }
+    *end = *next_end;
+    true
+}

@@ -1,0 +1,52 @@
+//! The timers of a replica, and their numbers.
+
+use crate::protocol::{Slot, TimerId};
+
+/// The meaning of a timer's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimerKind {
+    /// Multi-Paxos: look for proposals without a quorum.
+    Retransmit,
+    /// Multi-Paxos: tell what was chosen, if no proposal carried it.
+    Announce,
+    /// Ask again for chosen values.
+    CatchUp,
+    /// Classic: look whether execution is blocked by a hole.
+    Fill,
+    /// Where leaders are elected: whoever listens asks itself whether it still hears one.
+    Election,
+    /// Where leaders are elected: a leader says that it is there.
+    Heartbeat,
+    /// Multi-Paxos: a leader looks whether another ballot of its own would serve it better.
+    Renew,
+    /// Classic: an attempt's time-out or back-off is over.
+    Attempt(Slot),
+}
+
+impl TimerKind {
+    pub(super) fn id(self) -> TimerId {
+        TimerId(match self {
+            Self::Retransmit => 0,
+            Self::Announce => 1,
+            Self::CatchUp => 2,
+            Self::Fill => 3,
+            Self::Election => 4,
+            Self::Heartbeat => 5,
+            Self::Renew => 6,
+            Self::Attempt(slot) => 7 + slot.0,
+        })
+    }
+
+    pub(super) fn of(id: TimerId) -> Self {
+        match id.0 {
+            0 => Self::Retransmit,
+            1 => Self::Announce,
+            2 => Self::CatchUp,
+            3 => Self::Fill,
+            4 => Self::Election,
+            5 => Self::Heartbeat,
+            6 => Self::Renew,
+            other => Self::Attempt(Slot(other - 7)),
+        }
+    }
+}
