@@ -12,7 +12,7 @@
 //! disks sync at once where nobody may crash any more, for then to wait is only to be late;
 //! an answer that changes nothing when it could arrive is forgotten, for then it never will.
 //!
-//! Besides the invariants about every state ([`Invariant`]), what must be seen ([`Cover`]) shows that the
+//! Besides the invariants about every state ([`INVARIANTS`]), what must be seen ([`Cover`]) shows that the
 //! check was not idle; and every rule that can be broken ([`Rule`](crate::sabotage::Rule)) is found
 //! out by some preset.
 //! Reads, time-outs of a certain length and deployments of a real size are not here.

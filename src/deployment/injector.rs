@@ -173,7 +173,9 @@ impl Injector {
     pub fn end_all(&mut self, now: Time) -> Vec<Harm> {
         self.cancel();
         let ended = std::mem::take(&mut self.active);
-        ended.iter().for_each(|active| self.note_end(active, now));
+        for active in &ended {
+            self.note_end(active, now);
+        }
         ended.into_iter().map(|active| active.harm).collect()
     }
 
@@ -251,7 +253,9 @@ impl Injector {
         if let Harm::Crash { replica, .. } = harm {
             let is_pause = |active: &mut Active| active.harm == Harm::Pause { replica };
             let pauses: Vec<Active> = self.active.extract_if(.., is_pause).collect();
-            pauses.iter().for_each(|pause| self.note_end(pause, now));
+            for pause in &pauses {
+                self.note_end(pause, now);
+            }
         }
         let is_instant = matches!(harm, Harm::Campaign { .. });
         let record = fault.map(|fault| {

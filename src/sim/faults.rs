@@ -130,7 +130,9 @@ impl<P: Protocol> World<P> {
     pub(super) fn end_all(&mut self) {
         let ended = self.agenda.faults.end_all(self.fabric.now);
         self.apply();
-        ended.into_iter().for_each(|harm| self.restore(harm));
+        for harm in ended {
+            self.restore(harm);
+        }
     }
 
     fn carry_out(&mut self, order: Order) {
@@ -184,7 +186,7 @@ impl<P: Protocol> World<P> {
     /// Makes links and disks what the active faults make of them.
     fn apply(&mut self) {
         let Fabric { now, network, queue, .. } = &mut self.fabric;
-        network.set_conditions(*now, self.agenda.faults.active(), queue);
+        network.set_conditions(*now, &self.agenda.faults.active(), queue);
         for (number, replica) in self.nodes.iter_mut().enumerate() {
             replica.set_slow_disk(disk_delay(self.agenda.faults.active(), node(number)));
         }

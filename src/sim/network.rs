@@ -72,7 +72,7 @@ impl<M: Clone + Serialize> Network<M> {
                 connection,
             ),
         };
-        network.set_conditions(Time::ZERO, [].iter(), &mut Queue::default());
+        network.set_conditions(Time::ZERO, &[].iter(), &mut Queue::default());
         network
     }
 
@@ -186,7 +186,7 @@ impl<M: Clone + Serialize> Network<M> {
     pub(super) fn set_conditions<'a>(
         &mut self,
         now: Time,
-        active: impl Iterator<Item = &'a Harm> + Clone,
+        active: &(impl Iterator<Item = &'a Harm> + Clone),
         queue: &mut Queue,
     ) {
         let base = self.settings.conditions;
