@@ -339,28 +339,16 @@ pub trait Protocol: Sized {
     }
 
     /// What a message states, for observers.
-    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
-    fn statement(message: &Self::Message) -> Statement<'_> {
-        Statement::Other
-    }
+    fn statement(message: &Self::Message) -> Statement<'_>;
 
     /// What a record states, once it is durable.
-    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
-    fn recorded(record: &Self::Record) -> Statement<'_> {
-        Statement::Other
-    }
+    fn recorded(record: &Self::Record) -> Statement<'_>;
 
     /// The highest ballot that this replica, as an acceptor, has promised in a slot.
-    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
-    fn promised(&self, slot: Slot) -> Ballot {
-        Ballot::NONE
-    }
+    fn promised(&self, slot: Slot) -> Ballot;
 
     /// The ballot of its last vote in a slot, as far as it remembers.
-    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
-    fn voted(&self, slot: Slot) -> Option<Ballot> {
-        None
-    }
+    fn voted(&self, slot: Slot) -> Option<Ballot>;
 
     /// Everything that must survive a crash.
     fn checkpoint(&self) -> Self::Checkpoint;

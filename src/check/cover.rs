@@ -1,4 +1,5 @@
-//! What a check watches: the invariants, and what it must come across so that they do not hold idly.
+//! The invariants that a check watches, and the events that it must reach: without them the invariants hold
+//! in vain.
 
 use std::hash::{Hash, Hasher};
 
@@ -69,7 +70,7 @@ impl Cover {
         Self::ReportedInPart,
     ];
 
-    /// What is seen; also its name for the checker.
+    /// The event in words; stateright uses it as the name.
     pub const fn says(self) -> &'static str {
         match self {
             Self::Chosen => "a value is chosen",
@@ -90,9 +91,9 @@ impl Cover {
     }
 }
 
-/// What was seen on the way to a state.
+/// The events on the way to a state.
 ///
-/// It is no part of the state: two ways to one state are not told apart by what they saw.
+/// They are no part of the state: two ways with other events lead to one state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Covers(u16);
 

@@ -9,7 +9,8 @@
 //! What keeps the number of states small, and why nothing is missed by it:
 //! time stands still, and which timer runs out is a choice;
 //! what a replica sends to itself arrives at once;
-//! disks sync at once where nobody may crash any more, for then to wait is only to be late;
+//! records are durable at once where nobody may crash any more, for then to wait is only to be late (a
+//! checkpoint waits for a choice even then, because others rely on it);
 //! an answer that changes nothing when it could arrive is forgotten, for then it never will.
 //!
 //! Besides the invariants about every state ([`INVARIANTS`]), what must be seen ([`Cover`]) shows that the

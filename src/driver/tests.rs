@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::protocol::Installed;
+use crate::protocol::{Ballot, Installed, Statement};
 
 const R0: NodeId = NodeId(0);
 const R1: NodeId = NodeId(1);
@@ -52,6 +52,22 @@ impl Protocol for Echo {
             }
             Input::Request(_) => {}
         }
+    }
+
+    fn statement(_: &Number) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn recorded(_: &Number) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn promised(&self, _: Slot) -> Ballot {
+        Ballot::NONE
+    }
+
+    fn voted(&self, _: Slot) -> Option<Ballot> {
+        None
     }
 
     fn checkpoint(&self) -> u64 {
@@ -191,7 +207,7 @@ fn a_checkpoint_follows_the_records_when_it_is_due() {
 }
 
 #[test]
-fn a_replica_that_keeps_few_slots_makes_a_checkpoint_after_ten_times_as_many() {
+fn a_checkpoint_comes_after_ten_times_the_slots_kept() {
     let (mut driver, mut notebook) = started(Settings { retained_slots: Some(0), ..SETTINGS });
     for number in 1..10 {
         assert_eq!(receive(&mut driver, &mut notebook, number).len(), 1);

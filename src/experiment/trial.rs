@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_of_one_repeat_face_the_same_chance_and_repeats_another() {
+    fn variants_of_one_repeat_have_its_seed() {
         let trials = trials(2, 3, 4, 1);
         let seeds: BTreeSet<u64> = trials.iter().map(|trial| trial.seed).collect();
         assert_eq!(seeds.len(), 4);

@@ -13,7 +13,7 @@ use std::fmt::Debug;
 
 use crate::command::{ClientId, Command};
 use crate::protocol::{Ballot, Effects, Envelope, Input, Protocol, Slot, Statement};
-use crate::quorum::NodeId;
+use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::net::frame::{self, Decoder};
 use crate::time::Time;
 
@@ -171,6 +171,10 @@ where
 
     fn leadership(&self) -> Option<u64> {
         self.inner.leadership()
+    }
+
+    fn announced(&self) -> Option<NodeSet> {
+        self.inner.announced()
     }
 }
 

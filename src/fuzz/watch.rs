@@ -1,8 +1,8 @@
-//! What is watched while a run goes on: promises, votes, and what is chosen by them.
+//! Watches a run while it goes on: promises, votes, and the values that votes choose.
 //!
-//! It sees what replicas tell, not what they are: a promise or a vote counts from the moment it was
-//! told, and what was told once is held against its acceptor for the rest of the run.
-//! What clients saw and what was executed is judged at the end, by the check of histories.
+//! The watch sees only messages and records. A promise or a vote counts from the moment at which the
+//! acceptor tells it, and binds the acceptor for the rest of the run.
+//! The check of histories judges at the end what clients saw and what replicas executed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

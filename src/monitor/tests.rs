@@ -1,9 +1,12 @@
 //! Each invariant is seen to be broken, and a lawful run to break none.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Ballot, Slot, Value};
+use crate::protocol::{Ballot, Effects, Input, Protocol, Scope, Slot, Statement, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::time::Time;
 
 const FIRST: Ballot = Ballot { round: 1, proposer: NodeId(0) };
 const SECOND: Ballot = Ballot { round: 2, proposer: NodeId(1) };
@@ -77,7 +80,7 @@ fn an_announced_quorum_alone_chooses() {
 
 /// The votes are heard of before what was proposed.
 #[test]
-fn a_value_that_is_known_late_is_held_against_who_learns_another() {
+fn a_value_known_late_contradicts_another_one_learned() {
     let (mut votes, majority) = (Votes::new(Memory::Whole), QuorumSystem::majority(3));
     for acceptor in [0, 1] {
         votes.vote(&majority, NodeId(acceptor), (Slot::ZERO, FIRST), None).unwrap();
@@ -107,6 +110,92 @@ fn a_value_of_a_lower_ballot_is_an_older_one() {
     assert!(votes.is_older(Slot::ZERO, SECOND, &value(0)));
     assert!(!votes.is_older(Slot::ZERO, FIRST, &value(0)));
     assert!(!votes.is_older(Slot(1), SECOND, &value(0)));
+}
+
+/// An acceptor with these promises and votes, and nothing else.
+#[derive(Default)]
+struct Memo {
+    promised: BTreeMap<Slot, Ballot>,
+    voted: BTreeMap<Slot, Ballot>,
+}
+
+impl Protocol for Memo {
+    type Message = String;
+    type Record = String;
+    type Checkpoint = ();
+
+    fn handle(&mut self, _: Time, _: Input<String>, _: &mut Effects<String, String>) {}
+
+    fn statement(_: &String) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn recorded(_: &String) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn promised(&self, slot: Slot) -> Ballot {
+        self.promised.get(&slot).copied().unwrap_or(SECOND)
+    }
+
+    fn voted(&self, slot: Slot) -> Option<Ballot> {
+        self.voted.get(&slot).copied()
+    }
+
+    fn checkpoint(&self) {}
+
+    fn recover(&mut self, _: Option<()>, _: Vec<String>) {}
+
+    fn executed_below(&self) -> Slot {
+        Slot::ZERO
+    }
+}
+
+const R0: NodeId = NodeId(0);
+
+fn asks(ballot: Ballot) -> Statement<'static> {
+    Statement::Asks { ballot, scope: Scope::From(Slot::ZERO), quorum: None }
+}
+
+fn promises(ballot: Ballot, scope: Scope) -> Statement<'static> {
+    Statement::Promises { ballot, scope, is_partial: false }
+}
+
+#[test]
+fn a_slot_that_hides_the_general_promise_is_found() {
+    let mut told = Told::default();
+    told.tell(R0, &promises(FIRST, Scope::Only(Slot(3)))).unwrap();
+    told.tell(R0, &promises(SECOND, Scope::From(Slot::ZERO))).unwrap();
+    assert_eq!(told.check_kept(R0, &Memo::default(), Slot::ZERO), Ok(()));
+    let hides = Memo { promised: [(Slot(3), FIRST)].into(), ..Memo::default() };
+    let found = told.check_kept(R0, &hides, Slot::ZERO).unwrap_err();
+    assert_eq!(found.invariant, Invariant::PromisesKept);
+    // What all have durably executed may be forgotten.
+    assert_eq!(told.check_kept(R0, &hides, Slot(4)), Ok(()));
+}
+
+#[test]
+fn a_vote_that_is_told_and_forgotten_is_found() {
+    let mut told = Told::default();
+    told.tell(R0, &Statement::Voted { ballot: FIRST, first: Slot(1), last: Slot(2) }).unwrap();
+    let kept = Memo { voted: [(Slot(1), FIRST), (Slot(2), SECOND)].into(), ..Memo::default() };
+    assert_eq!(told.check_kept(R0, &kept, Slot::ZERO), Ok(()));
+    let lost = Memo { voted: [(Slot(2), SECOND)].into(), ..Memo::default() };
+    assert!(told.check_kept(R0, &lost, Slot::ZERO).is_err());
+}
+
+/// In classic Paxos a lower ballot of another slot may follow a higher one.
+#[test]
+fn a_bound_of_ballots_is_given_up_only_where_they_rise() {
+    for (is_rising, expected) in [(true, Ok(())), (false, Err(Invariant::BallotsUnique))] {
+        let mut told = Told::default();
+        told.tell(R0, &asks(FIRST)).unwrap();
+        told.crash();
+        assert!(told.clone().tell(R0, &asks(FIRST)).is_err());
+        told.tell(R0, &asks(SECOND)).unwrap();
+        let mut told = told.without_promises(is_rising);
+        assert_eq!(told.tell(R0, &asks(FIRST)).map_err(|it| it.invariant), expected);
+    }
 }
 
 #[test]

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_quorum_that_is_down_as_a_whole_ends_every_phase_1() {
+    fn an_announced_quorum_that_is_down_ends_every_phase_1() {
         let down = NodeSet::from_mask(0b00011);
         assert!(QuorumSystem::counts(5, 3, 2).unwrap().survives(down));
         assert!(QuorumSystem::per_ballot(5, 3).unwrap().survives(down));

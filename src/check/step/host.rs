@@ -1,4 +1,4 @@
-//! What a driver does in a state: its messages are in flight, its records wait for a choice.
+//! The host of a driver in a state: messages go into flight, and a choice makes records durable.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl<'s, 'w> CheckHost<'s, 'w> {
         Self { step, id, disk, told }
     }
 
-    /// What is told may not be forgotten, and a vote that is told counts.
+    /// Notes the promises and votes that the replica tells others; a vote counts when it is told.
     fn note_told(&mut self, message: &Message) {
         let statement = Saboteur::statement(message);
         let result = self.told.tell(self.id, &statement);

@@ -9,7 +9,7 @@ fn of(values: impl IntoIterator<Item = u64>) -> Latencies {
 }
 
 #[test]
-fn percentiles_of_the_merged_are_those_of_all_and_not_their_mean() {
+fn merged_percentiles_are_those_of_all_and_no_mean() {
     let (fast, slow) = (of((1..=900).map(|i| i * 1000)), of((1..=100).map(|i| i * 1_000_000)));
     let all = of((1..=900).map(|i| i * 1000).chain((1..=100).map(|i| i * 1_000_000)));
     let merged: Latencies = [&fast, &slow].into_iter().collect();

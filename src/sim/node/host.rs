@@ -1,4 +1,4 @@
-//! What a driver does in virtual time: messages leave one after the other, and a disk takes its time.
+//! The host of a driver in virtual time: messages leave one after the other, and a sync takes its time.
 
 use rand::RngExt;
 

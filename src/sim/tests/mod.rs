@@ -16,7 +16,7 @@ use crate::command::ClientId;
 use crate::deployment::{Deployment, Durability, Harm, MemberName, Network};
 use crate::link::Conditions;
 use crate::paxos::{Election, Mode, Retention, SendPolicy};
-use crate::protocol::{Effects, Input, Protocol, Slot, TimerId};
+use crate::protocol::{Ballot, Effects, Input, Protocol, Slot, Statement, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 use crate::topology::{Jitter, Links, Profile};
@@ -91,6 +91,22 @@ impl Protocol for Counter {
             Input::Timer(_) => self.fired.push(now.0),
             Input::Start | Input::Request(_) | Input::Checkpointed(_) => {}
         }
+    }
+
+    fn statement(_: &Number) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn recorded(_: &Number) -> Statement<'_> {
+        Statement::Other
+    }
+
+    fn promised(&self, _: Slot) -> Ballot {
+        Ballot::NONE
+    }
+
+    fn voted(&self, _: Slot) -> Option<Ballot> {
+        None
     }
 
     fn checkpoint(&self) -> Vec<u64> {
