@@ -10,8 +10,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::cluster::{InProcess, Interrupt, Settings, Timeouts, run_trial};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
+use flexpaxos::protocol::{Election, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
+use flexpaxos::registry::Mode;
 use flexpaxos::runtime::net::Transport;
 use flexpaxos::runtime::wan::Precision;
 use flexpaxos::time::Span;
@@ -24,7 +25,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
     let links = Links::new(&profile, &replicas, &["client".to_owned()], Jitter::None)
         .expect("loopback knows every region");
     Deployment {
-        mode: Mode::Multi { leader: NodeId(0) },
+        mode: Mode::multi(NodeId(0)),
         quorums: QuorumSystem::majority(3),
         election: Election::Fixed,
         send: SendPolicy::All,

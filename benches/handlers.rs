@@ -6,11 +6,10 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
-use flexpaxos::paxos::{
-    Announced, Ballot, Config, Effects, Election, Input, Message, Mode, Replica, Retention, Scope,
-    SendPolicy, Timing, Value,
+use flexpaxos::paxos::{Announced, Effects, Input, Message, Mode, Replica};
+use flexpaxos::protocol::{
+    Ballot, Config, Election, Progress, Protocol, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
-use flexpaxos::protocol::{Protocol, Slot};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::time::{Span, Time};
 
@@ -22,16 +21,16 @@ const PIPELINED: u64 = 64;
 const TRIM_AFTER: u64 = 4096;
 
 fn replica(id: NodeId) -> Replica {
-    let mut replica = Replica::new(Config {
+    let config = Config {
         id,
         quorums: QuorumSystem::majority(3),
-        mode: Mode::Multi { leader: LEADER },
         election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(1)),
         retention: Retention::ALL,
-    });
+    };
+    let mut replica = Replica::new(Mode::Multi { leader: LEADER }, config);
     give(&mut replica, Input::Start);
     replica
 }
@@ -70,7 +69,7 @@ fn leader() -> (Replica, Ballot) {
 /// Every replica has executed everything durably: a checkpoint and its news.
 fn trim(replica: &mut Replica) {
     let below = replica.executed_below();
-    give(replica, Input::Checkpointed(below));
+    give(replica, Input::Checkpointed(Progress(below.0)));
     for from in [0, 1, 2].map(NodeId) {
         give(replica, Input::Message { from, message: Message::Executed { below } });
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::deployment::{Deployment, Durability, Network};
-use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
+use flexpaxos::protocol::{Election, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, QuorumSystem};
+use flexpaxos::registry::Mode;
 use flexpaxos::sim::{Settings, run_trial};
 use flexpaxos::time::Span;
 use flexpaxos::topology::{Jitter, Links, Profile};
@@ -44,7 +45,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
     let links = Links::new(&profile, &regions, &regions, jitter).expect("it has these regions");
     let of = u32::try_from(n).expect("few replicas");
     let mut deployment = Deployment {
-        mode: Mode::Multi { leader: NodeId(0) },
+        mode: Mode::multi(NodeId(0)),
         quorums: QuorumSystem::majority(n),
         election: Election::Fixed,
         send: SendPolicy::All,

@@ -4,6 +4,10 @@
 //! The state machine remembers what it answered, so a request that was chosen twice executes once.
 //! It knows nothing of slots, ballots or replicas.
 
+mod impossible;
+pub use impossible::Impossible;
+#[cfg(test)]
+pub(crate) use impossible::OPEN_MAX;
 mod parts;
 pub use parts::{Part, entry_digest};
 
@@ -12,6 +16,9 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+/// The longest value of a command: with it, a proposal and a promise of some fit into a frame.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// A client session: one load generator.
 #[derive(
@@ -47,6 +54,14 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// What it is about.
+    pub const fn key(&self) -> u64 {
+        let (Self::Put { key, .. } | Self::Get { key }) = self;
+        *key
+    }
+}
+
 /// A request and what it asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Command {
@@ -61,15 +76,19 @@ pub struct Command {
 /// `x=1` or `x?`: keys that are letters read as such, values that are long as their length.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Operation::Put { key, .. } | Operation::Get { key }) = self.operation;
-        match u32::try_from(key).ok().and_then(char::from_u32) {
-            Some(letter) if letter.is_ascii_lowercase() => write!(f, "{letter}")?,
-            _ => write!(f, "{key}")?,
-        }
+        f.write_str(&legible_key(self.operation.key()))?;
         match &self.operation {
             Operation::Put { value, .. } => write!(f, "={}", legible(value)),
             Operation::Get { .. } => f.write_str("?"),
         }
+    }
+}
+
+/// A key that is a letter as such, any other as a number.
+pub fn legible_key(key: u64) -> String {
+    match u32::try_from(key).ok().and_then(char::from_u32) {
+        Some(letter) if letter.is_ascii_lowercase() => letter.to_string(),
+        _ => key.to_string(),
     }
 }
 

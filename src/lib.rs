@@ -10,17 +10,19 @@
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
 //! | L1 | [`paxos`], [`driver`] |
-//! | L2 | [`topology`], [`workload`], [`history`], [`measure`], [`sabotage`], [`monitor`], [`trace`] |
-//! | L3 | [`link`] |
-//! | L4 | [`deployment`], [`client`] |
-//! | L5 | [`runtime`], [`sim`], [`check`] |
-//! | L6 | [`trial`] |
-//! | L7 | [`cluster`], [`fuzz`], [`calibration`] |
-//! | L8 | [`experiment`] |
-//! | L9 | [`findings`] |
-//! | L10 | [`run`] |
-//! | L11 | [`report`] |
-//! | L12 | [`cli`] |
+//! | L2 | [`workload`], [`history`], [`measure`], [`sabotage`], [`monitor`], [`trace`] |
+//! | L3 | [`registry`] |
+//! | L4 | [`topology`] |
+//! | L5 | [`link`] |
+//! | L6 | [`deployment`], [`client`] |
+//! | L7 | [`runtime`], [`sim`], [`check`] |
+//! | L8 | [`trial`] |
+//! | L9 | [`cluster`], [`fuzz`], [`calibration`] |
+//! | L10 | [`experiment`] |
+//! | L11 | [`findings`] |
+//! | L12 | [`run`] |
+//! | L13 | [`report`] |
+//! | L14 | [`cli`] |
 
 pub mod causes;
 pub mod command;
@@ -38,9 +40,12 @@ pub mod history;
 pub mod measure;
 pub mod monitor;
 pub mod sabotage;
-pub mod topology;
 pub mod trace;
 pub mod workload;
+
+pub mod registry;
+
+pub mod topology;
 
 pub mod link;
 

@@ -7,15 +7,23 @@
 //! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
 //! only after every record given so far is on stable storage.
 
+mod capacity;
+mod config;
+mod rounds;
 mod statement;
+
+pub use capacity::Capacity;
+pub use config::{Config, Detector, Election, Retention, SendPolicy, Timing};
+pub use rounds::Rounds;
 pub use statement::{Ballot, Scope, Statement, Value};
 
 use std::fmt::{self, Debug, Display};
+use std::hash::Hash;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::command::{ClientId, Command, Outcome, RequestId, legible};
+use crate::command::{ClientId, Command, Outcome, RequestId, legible, legible_key};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -42,6 +50,88 @@ impl Display for Slot {
     }
 }
 
+/// Which of the orders of a protocol: the only one, or that of a key.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Log {
+    /// That of all commands.
+    #[default]
+    Whole,
+    /// That of the commands on this key.
+    Of(u64),
+}
+
+/// A position in one of the orders.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Position {
+    /// In which order.
+    pub log: Log,
+    /// Where in it.
+    pub slot: Slot,
+}
+
+impl Position {
+    /// A slot of the only order.
+    pub const fn of(slot: Slot) -> Self {
+        Self { log: Log::Whole, slot }
+    }
+}
+
+/// `slot 3`, or `slot 3 of x`.
+impl Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.log {
+            Log::Whole => Display::fmt(&self.slot, f),
+            Log::Of(key) => write!(f, "{} of {}", self.slot, legible_key(key)),
+        }
+    }
+}
+
+/// Which order the replicas of a protocol must agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Order {
+    /// One order of all commands: a replicated log.
+    Total,
+    /// An order of the commands of each key: the slots of one key count its versions, and a replica may
+    /// pass over some of them.
+    PerKey,
+}
+
+impl Order {
+    /// The log in which a command on `key` has its slot.
+    pub const fn log(self, key: u64) -> Log {
+        match self {
+            Self::Total => Log::Whole,
+            Self::PerKey => Log::Of(key),
+        }
+    }
+
+    /// Where a command has its slot; a no-op is in the only log.
+    pub fn position(self, slot: Slot, command: Option<&Command>) -> Position {
+        let log = command.map_or(Log::Whole, |command| self.log(command.operation.key()));
+        Position { log, slot }
+    }
+
+    /// The slots below this are executed in every log, by a replica that has come so far.
+    pub const fn executed_below(self, progress: Progress) -> Slot {
+        match self {
+            Self::Total => Slot(progress.0),
+            Self::PerKey => Slot::ZERO,
+        }
+    }
+}
+
+/// How far a replica has executed: a number that never falls while it runs.
+///
+/// In a total order it is the first slot that is not executed; else it counts what was executed.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Progress(pub u64);
+
 /// A timer of one replica; what it means is the protocol's own business.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -66,8 +156,8 @@ pub enum Input<M> {
     Campaign,
     /// A timer that was set has run out.
     Timer(TimerId),
-    /// A checkpoint is durable in which every slot below this is executed: peers may rely on it.
-    Checkpointed(Slot),
+    /// A checkpoint is durable that was made when it had executed so far: peers may rely on it.
+    Checkpointed(Progress),
 }
 
 /// A message and whom it is for.
@@ -97,7 +187,7 @@ pub enum Reply {
     Executed {
         /// Whose command.
         request: RequestId,
-        /// Where in the log.
+        /// Where in the log of the command.
         slot: Slot,
         /// What it answered.
         outcome: Outcome,
@@ -137,8 +227,10 @@ impl Display for Reply {
     }
 }
 
-/// A slot that the replica executed; slots are executed in their order, and without a gap but where a
-/// state was [`Installed`].
+/// A slot that the replica executed, in the log of its command.
+///
+/// The slots of a log are executed in their order. In a total order they are executed without a gap but where
+/// a state was [`Installed`]; in one of a key a replica may pass over some that others execute.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Executed {
     /// The position.
@@ -304,16 +396,30 @@ impl<M, R> Effects<M, R> {
     }
 }
 
+/// What leaves a replica or goes to its disk: a value that can be encoded, compared and hashed.
+pub trait Data:
+    Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<T> Data for T where
+    T: Clone + Debug + Ord + Hash + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
 /// A replication protocol: deterministic, without I/O, clock, chance, async or threads.
 ///
 /// Equal state and equal input give equal state and equal effects in equal order.
 pub trait Protocol: Sized {
     /// What replicas send one another.
-    type Message: Clone + Debug + Display + Serialize + DeserializeOwned + Send + 'static;
+    type Message: Data + Display;
     /// What a replica makes durable, one change at a time.
-    type Record: Clone + Debug + Display + Serialize + DeserializeOwned + Send + 'static;
+    type Record: Data + Display;
     /// All that a replica makes durable, at one moment: it replaces the records before it.
-    type Checkpoint: Clone + Debug + Serialize + DeserializeOwned + Send + 'static;
+    type Checkpoint: Data;
+
+    /// Which order its replicas must agree on.
+    const ORDER: Order;
 
     /// Takes one input, changes the state and says what is to be done.
     fn handle(
@@ -344,11 +450,22 @@ pub trait Protocol: Sized {
     /// What a record states, once it is durable.
     fn recorded(record: &Self::Record) -> Statement<'_>;
 
-    /// The highest ballot that this replica, as an acceptor, has promised in a slot.
-    fn promised(&self, slot: Slot) -> Ballot;
+    /// The highest ballot that this replica, as an acceptor, has promised at a position.
+    fn promised(&self, position: Position) -> Ballot;
 
-    /// The ballot of its last vote in a slot, as far as it remembers.
-    fn voted(&self, slot: Slot) -> Option<Ballot>;
+    /// The highest ballot that it has promised anywhere, where one phase 1 is about all slots.
+    fn promised_highest(&self) -> Ballot {
+        Ballot::NONE
+    }
+
+    /// The ballot of its last vote at a position, as far as it remembers.
+    fn voted(&self, position: Position) -> Option<Ballot>;
+
+    /// The value that it knows to be chosen at a position, as far as it remembers.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn chosen(&self, position: Position) -> Option<&Value> {
+        None
+    }
 
     /// Everything that must survive a crash.
     fn checkpoint(&self) -> Self::Checkpoint;
@@ -356,13 +473,19 @@ pub trait Protocol: Sized {
     /// Takes back what was durable, before [`Input::Start`].
     fn recover(&mut self, checkpoint: Option<Self::Checkpoint>, records: Vec<Self::Record>);
 
-    /// Slots below this are executed.
-    fn executed_below(&self) -> Slot;
+    /// How far it has executed.
+    fn progress(&self) -> Progress;
 
     /// Whether it leads, and then a number above zero that grows with every leader: of several that think
     /// they lead, the one with the highest does. A protocol without leaders has none.
     fn leadership(&self) -> Option<u64> {
         None
+    }
+
+    /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
+    /// promised another.
+    fn refused_by(&self) -> NodeSet {
+        NodeSet::EMPTY
     }
 
     /// The phase-2 quorum that it announced for the ballot it leads with, where each ballot has its own.

@@ -5,59 +5,62 @@ use std::collections::BTreeSet;
 use super::event::{Event, Happening};
 use super::search::Counterexample;
 use super::state::{Action, Packet};
-use crate::paxos::Message;
 use crate::protocol::{Note, Protocol, Reply, Statement};
 use crate::quorum::NodeId;
-use crate::sabotage::Saboteur;
 use crate::time::Time;
 use crate::trace::{Fate, MarkKind, Scale, Trace};
 
 /// A message that was sent and has not arrived yet: its place in the trace.
-struct Open {
+struct Open<P: Protocol> {
     from: NodeId,
     to: NodeId,
-    message: Message,
+    message: P::Message,
     arrow: usize,
 }
 
 /// What is drawn, and what is still under way.
-struct Drawing {
+struct Drawing<P: Protocol> {
     trace: Trace,
     /// Clients stand to the left of the replicas.
     client_count: usize,
-    open: Vec<Open>,
+    open: Vec<Open<P>>,
 }
 
 impl Counterexample {
     /// The way to the violation, drawn: who sent what to whom, and in which order it arrived.
     pub fn trace(&self, title: impl Into<String>) -> Trace {
-        let steps = || self.steps.iter().chain(&self.future);
-        let mut trace = Trace::new(title, Scale::Steps);
-        let clients: BTreeSet<u32> = steps().filter_map(asking_client).collect();
-        for client in &clients {
-            trace.line(format!("c{client}"), "");
-        }
-        let replica_count = steps().flat_map(replicas).map(|id| usize::from(id.0) + 1).max();
-        for id in 0..replica_count.unwrap_or_default() {
-            trace.line(format!("r{id}"), "");
-        }
-        let mut drawing = Drawing { trace, client_count: clients.len(), open: Vec::new() };
-        for (step, happening) in (1..).zip(steps()) {
-            drawing.act(Time(step), &happening.action, &clients);
-            for event in &happening.events {
-                drawing.note(Time(step), event, &clients);
-            }
-        }
-        drawing.trace
+        Trace { title: title.into(), ..self.drawing.clone() }
     }
 }
 
-impl Drawing {
+/// A way to a violation and what comes of it, without a title.
+pub(super) fn draw<P: Protocol>(way: &[Happening<P>], future: &[Happening<P>]) -> Trace {
+    let steps = || way.iter().chain(future);
+    let mut trace = Trace::new("", Scale::Steps);
+    let clients: BTreeSet<u32> = steps().filter_map(asking_client).collect();
+    for client in &clients {
+        trace.line(format!("c{client}"), "");
+    }
+    let replica_count = steps().flat_map(replicas).map(|id| usize::from(id.0) + 1).max();
+    for id in 0..replica_count.unwrap_or_default() {
+        trace.line(format!("r{id}"), "");
+    }
+    let mut drawing = Drawing { trace, client_count: clients.len(), open: Vec::new() };
+    for (step, happening) in (1..).zip(steps()) {
+        drawing.act(Time(step), &happening.action, &clients);
+        for event in &happening.events {
+            drawing.note(Time(step), event, &clients);
+        }
+    }
+    drawing.trace
+}
+
+impl<P: Protocol> Drawing<P> {
     fn line(&self, id: NodeId) -> usize {
         self.client_count + usize::from(id.0)
     }
 
-    fn act(&mut self, at: Time, action: &Action, clients: &BTreeSet<u32>) {
+    fn act(&mut self, at: Time, action: &Action<P>, clients: &BTreeSet<u32>) {
         match action {
             Action::Deliver(packet) => self.end(packet, Fate::Received(at)),
             Action::Drop(packet) => self.end(packet, Fate::Lost),
@@ -79,13 +82,13 @@ impl Drawing {
         }
     }
 
-    fn note(&mut self, at: Time, event: &Event, clients: &BTreeSet<u32>) {
+    fn note(&mut self, at: Time, event: &Event<P>, clients: &BTreeSet<u32>) {
         match event {
             Event::Sent { from, to, message } => {
                 to.iter().for_each(|to| self.begin(at, *from, to, message.clone()));
             }
             Event::Durable { replica, record } => {
-                let kind = match Saboteur::recorded(record) {
+                let kind = match P::recorded(record) {
                     Statement::Vote { .. } => MarkKind::Vote,
                     Statement::Promises { .. } => MarkKind::Promise,
                     _ => MarkKind::Persist,
@@ -93,7 +96,8 @@ impl Drawing {
                 self.mark(*replica, at, kind, &format!("{record} is durable"));
             }
             Event::Executed { replica, entry } => {
-                let text = format!("executes {}", entry.slot);
+                let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+                let text = format!("executes {position}");
                 self.mark(*replica, at, MarkKind::Executed, &text);
             }
             Event::Installed { replica, state } => {
@@ -123,7 +127,7 @@ impl Drawing {
         self.trace.mark(line, at, kind, label);
     }
 
-    fn begin(&mut self, at: Time, from: NodeId, to: NodeId, message: Message) {
+    fn begin(&mut self, at: Time, from: NodeId, to: NodeId, message: P::Message) {
         let ends = (self.line(from), self.line(to));
         self.trace.message(ends, at, Fate::Underway, message.to_string());
         let arrow = self.trace.messages.len() - 1;
@@ -131,8 +135,8 @@ impl Drawing {
     }
 
     /// A message that was sent arrives or is lost; equal ones in the order in which they were sent.
-    fn end(&mut self, packet: &Packet, fate: Fate) {
-        let is_it = |open: &Open| {
+    fn end(&mut self, packet: &Packet<P>, fate: Fate) {
+        let is_it = |open: &Open<P>| {
             open.from == packet.from && open.to == packet.to && open.message == packet.message
         };
         if let Some(index) = self.open.iter().position(is_it) {
@@ -146,7 +150,7 @@ fn position(clients: &BTreeSet<u32>, client: u32) -> usize {
     clients.range(..client).count()
 }
 
-fn asking_client(happening: &Happening) -> Option<u32> {
+fn asking_client<P: Protocol>(happening: &Happening<P>) -> Option<u32> {
     match &happening.action {
         Action::Ask(_, command) => Some(command.request.client.0),
         _ => None,
@@ -154,7 +158,7 @@ fn asking_client(happening: &Happening) -> Option<u32> {
 }
 
 /// Who takes part in a step.
-fn replicas(happening: &Happening) -> Vec<NodeId> {
+fn replicas<P: Protocol>(happening: &Happening<P>) -> Vec<NodeId> {
     let mut replicas = match &happening.action {
         Action::Deliver(packet) | Action::Drop(packet) | Action::Duplicate(packet) => {
             vec![packet.from, packet.to]
@@ -178,7 +182,8 @@ fn replicas(happening: &Happening) -> Vec<NodeId> {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::{Preset, Search};
+    use crate::check::Search;
+    use crate::registry::Preset;
     use crate::sabotage::Rule;
 
     #[test]

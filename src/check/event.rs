@@ -5,13 +5,12 @@ use std::fmt;
 use super::state::Action;
 use crate::command::Command;
 use crate::monitor::Invariant;
-use crate::paxos::{Message, Record};
-use crate::protocol::{Executed, Installed, Note, Reply};
+use crate::protocol::{Executed, Installed, Note, Protocol, Reply};
 use crate::quorum::{NodeId, NodeSet};
 
 /// Something that came of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event<P: Protocol> {
     /// A message left.
     Sent {
         /// The sender.
@@ -19,14 +18,14 @@ pub enum Event {
         /// The receivers, without the sender.
         to: NodeSet,
         /// What was sent.
-        message: Message,
+        message: P::Message,
     },
     /// A record is on stable storage.
     Durable {
         /// Whose.
         replica: NodeId,
         /// Which.
-        record: Record,
+        record: P::Record,
     },
     /// A slot was executed.
     Executed {
@@ -67,18 +66,18 @@ pub enum Event {
 
 /// An action and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub(super) struct Happening<P: Protocol> {
     /// What was done.
-    pub action: Action,
+    pub(super) action: Action<P>,
     /// What came of it, in order.
-    pub events: Vec<Event>,
+    pub(super) events: Vec<Event<P>>,
 }
 
 /// The action on a line of its own, and below it, indented, what came of it.
-impl fmt::Display for Happening {
+impl<P: Protocol> fmt::Display for Happening<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.action)?;
-        let is_told = |event: &&Event| {
+        let is_told = |event: &&Event<P>| {
             !matches!(
                 event,
                 Event::Noted { note: Note::Committed { .. } | Note::Retransmitted, .. }
@@ -88,7 +87,7 @@ impl fmt::Display for Happening {
     }
 }
 
-impl fmt::Display for Action {
+impl<P: Protocol> fmt::Display for Action<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deliver(packet) => write!(f, "{packet}"),
@@ -111,13 +110,13 @@ impl fmt::Display for Action {
 }
 
 /// `r2 -> r0  phase1a (2.r2) from slot 0`.
-impl fmt::Display for super::state::Packet {
+impl<P: Protocol> fmt::Display for super::state::Packet<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}  {}", self.from, self.to, self.message)
     }
 }
 
-impl fmt::Display for Event {
+impl<P: Protocol> fmt::Display for Event<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent { from, to, message } => {
@@ -130,7 +129,8 @@ impl fmt::Display for Event {
                 let command = entry.command.as_ref().map(Command::to_string);
                 let command = command.as_deref().unwrap_or("no-op");
                 let again = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
-                write!(f, "{replica} executes {}: {command}{again}", entry.slot)
+                let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+                write!(f, "{replica} executes {position}: {command}{again}")
             }
             Self::Installed { replica, state } => {
                 write!(f, "{replica} installs a state executed below {}", state.below.0)

@@ -15,11 +15,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::event::Happening;
 use super::model::World;
-use super::state::{Action, Budgets, State};
+use super::state::{Action, State};
 use super::step::Step;
 use crate::command::Command;
-use crate::protocol::TimerId;
+use crate::protocol::{Protocol, TimerId};
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::{Budgets, Registration};
 
 /// So often nothing was in flight, and still a request is open: it is stuck.
 const PATIENCE: usize = 24;
@@ -38,12 +39,12 @@ pub(super) struct Fair {
 
 impl Fair {
     /// Why a request stays open, and what happens instead, if somebody reads along.
-    pub(super) fn stall(
+    pub(super) fn stall<P: Registration>(
         &self,
-        world: &World,
-        state: &State,
+        world: &World<P>,
+        state: &State<P>,
         is_read: bool,
-    ) -> Option<(String, Vec<Happening>)> {
+    ) -> Option<(String, Vec<Happening<P>>)> {
         let mut run = Run::new(world, state, is_read);
         let mut passed = Vec::new();
         loop {
@@ -69,16 +70,16 @@ impl Fair {
 }
 
 /// One run without faults.
-struct Run<'a> {
-    world: &'a World,
-    step: Step<'a>,
+struct Run<'a, P: Registration> {
+    world: &'a World<P>,
+    step: Step<'a, P>,
     quiet_count: usize,
     step_count: usize,
-    told: Vec<Happening>,
+    told: Vec<Happening<P>>,
 }
 
-impl<'a> Run<'a> {
-    fn new(world: &'a World, state: &State, is_read: bool) -> Self {
+impl<'a, P: Registration> Run<'a, P> {
+    fn new(world: &'a World<P>, state: &State<P>, is_read: bool) -> Self {
         let mut state = state.clone();
         state.left = Budgets::default();
         let ids: Vec<NodeId> = state.ids().collect();
@@ -122,7 +123,7 @@ impl<'a> Run<'a> {
     fn refusing(&self) -> NodeSet {
         let live: NodeSet = self.live().into_iter().collect();
         let leader = self.leader().and_then(|id| self.step.state.node(id).replica());
-        let refused_by = leader.map_or(NodeSet::EMPTY, |it| it.replica().refused_by());
+        let refused_by = leader.map_or(NodeSet::EMPTY, Protocol::refused_by);
         let can_renew = self.world.quorums().is_phase1(live);
         if can_renew { refused_by.intersection(live) } else { NodeSet::EMPTY }
     }
@@ -169,7 +170,7 @@ impl<'a> Run<'a> {
 
     /// In the second silence without a leader the first replica campaigns.
     fn seek_leader(&mut self) {
-        if self.world.is_classic() || self.leader().is_some() {
+        if self.world.first_leader().is_none() || self.leader().is_some() {
             return;
         }
         if let Some(id) = self.live().first().copied() {
@@ -210,12 +211,12 @@ impl<'a> Run<'a> {
     fn leader(&self) -> Option<NodeId> {
         let leads = |id: &NodeId| {
             let replica = self.step.state.node(*id).replica();
-            replica.is_some_and(|it| it.replica().is_leader())
+            replica.is_some_and(|it| it.leadership().is_some())
         };
         self.live().into_iter().find(leads)
     }
 
-    fn tell(&mut self, action: Action) {
+    fn tell(&mut self, action: Action<P>) {
         let Some(events) = &mut self.step.events else { return };
         let events = std::mem::take(events);
         if self.told.len() < TOLD {

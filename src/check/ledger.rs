@@ -6,20 +6,19 @@ use std::collections::BTreeMap;
 
 use crate::command::{Command, KeyValue, RequestId};
 use crate::monitor::{Finding, Invariant, Memory, Votes};
-use crate::paxos::Value;
-use crate::protocol::{Executed, Installed, Slot};
+use crate::protocol::{Executed, Installed, Order, Position, Slot, Value};
 use crate::quorum::NodeId;
 
 /// The past, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ledger {
     pub(super) votes: Votes,
-    /// The slot that each acknowledged write was said to be in.
-    acknowledged: BTreeMap<RequestId, Slot>,
-    /// The slot in which each request changed the state machine.
-    applied: BTreeMap<RequestId, Slot>,
-    /// What was executed first in each slot.
-    executed: BTreeMap<Slot, Value>,
+    /// Where each acknowledged write was said to be.
+    acknowledged: BTreeMap<RequestId, Position>,
+    /// Where each request changed the state machine.
+    applied: BTreeMap<RequestId, Position>,
+    /// What was executed first at each position.
+    executed: BTreeMap<Position, Value>,
 }
 
 impl Default for Ledger {
@@ -37,28 +36,30 @@ impl Ledger {
     /// A replica executed a slot; `is_asked` says whether a client has asked for the command.
     pub(super) fn executed(
         &mut self,
+        order: Order,
         replica: NodeId,
         entry: &Executed,
         is_asked: bool,
     ) -> Vec<Finding> {
         let Executed { slot, command, applied } = entry;
         let value = command.clone().map_or(Value::Noop, Value::Command);
-        let learned = self.votes.learned(replica, *slot, &value);
+        let position = order.position(*slot, command.as_ref());
+        let learned = self.votes.learned(replica, position, &value);
         let mut findings: Vec<Finding> = learned.err().into_iter().collect();
         if command.is_some() && !is_asked {
-            let how = format!("{replica} executed {value} in {slot}, and nobody asked for it");
+            let how = format!("{replica} executed {value} in {position}, and nobody asked for it");
             findings.push(Finding::new(Invariant::Validity, how));
         }
-        let first = self.executed.entry(*slot).or_insert_with(|| value.clone());
+        let first = self.executed.entry(position).or_insert_with(|| value.clone());
         if *first != value {
-            let how = format!("{replica} executed {value} in {slot}, another one {first}");
+            let how = format!("{replica} executed {value} in {position}, another one {first}");
             findings.push(Finding::new(Invariant::SamePrefix, how));
         }
-        findings.extend(self.is_lost(replica, *slot, command.as_ref()));
+        findings.extend(self.is_lost(replica, position, command.as_ref()));
         if let (Some(command), true) = (command, applied) {
-            let first = *self.applied.entry(command.request).or_insert(*slot);
-            if first != *slot {
-                let how = format!("{command} is applied in {first} and again in {slot}");
+            let first = *self.applied.entry(command.request).or_insert(position);
+            if first != position {
+                let how = format!("{command} is applied in {first} and again in {position}");
                 findings.push(Finding::new(Invariant::ExactlyOnce, how));
             }
         }
@@ -70,7 +71,7 @@ impl Ledger {
         let Installed { below, digest } = state;
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
-            match self.votes.chosen(slot) {
+            match self.votes.chosen(Position::of(slot)) {
                 Some(Value::Command(command)) => drop(machine.execute(command)),
                 Some(Value::Noop) => {}
                 None => {
@@ -87,31 +88,42 @@ impl Ledger {
     }
 
     /// Another value is executed where an acknowledged write is.
-    fn is_lost(&self, replica: NodeId, slot: Slot, command: Option<&Command>) -> Option<Finding> {
-        let (request, _) = self.acknowledged.iter().find(|(_, told)| **told == slot)?;
+    fn is_lost(
+        &self,
+        replica: NodeId,
+        position: Position,
+        command: Option<&Command>,
+    ) -> Option<Finding> {
+        let (request, _) = self.acknowledged.iter().find(|(_, told)| **told == position)?;
         if command.is_some_and(|command| command.request == *request) {
             return None;
         }
         let RequestId { client, sequence } = request;
         let how = format!(
-            "{replica} executed something else in {slot}, where write {sequence} of c{} was \
+            "{replica} executed something else in {position}, where write {sequence} of c{} was \
              acknowledged",
             client.0
         );
         Some(Finding::new(Invariant::ExactlyOnce, how))
     }
 
-    /// A client was told that its write is in `slot`.
-    pub(super) fn acknowledged(&mut self, request: RequestId, slot: Slot) -> Option<Finding> {
-        let is_there = match self.votes.chosen(slot) {
+    /// A client was told that its write is at `position`.
+    pub(super) fn acknowledged(
+        &mut self,
+        request: RequestId,
+        position: Position,
+    ) -> Option<Finding> {
+        let is_there = match self.votes.chosen(position) {
             Some(Value::Command(command)) => command.request == request,
             Some(Value::Noop) | None => false,
         };
-        self.acknowledged.entry(request).or_insert(slot);
+        self.acknowledged.entry(request).or_insert(position);
         (!is_there).then(|| {
             let RequestId { client, sequence } = request;
-            let how =
-                format!("write {sequence} of c{} was acknowledged and is not in {slot}", client.0);
+            let how = format!(
+                "write {sequence} of c{} was acknowledged and is not in {position}",
+                client.0
+            );
             Finding::new(Invariant::ExactlyOnce, how)
         })
     }
@@ -121,7 +133,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::command::{ClientId, Operation};
-    use crate::paxos::Ballot;
+    use crate::protocol::Ballot;
     use crate::quorum::QuorumSystem;
 
     fn command(client: u32) -> Command {
@@ -131,7 +143,7 @@ mod tests {
 
     fn execute(ledger: &mut Ledger, slot: u64, client: u32, is_asked: bool) -> Vec<Invariant> {
         let entry = Executed { slot: Slot(slot), command: Some(command(client)), applied: true };
-        let findings = ledger.executed(NodeId(2), &entry, is_asked);
+        let findings = ledger.executed(Order::Total, NodeId(2), &entry, is_asked);
         findings.into_iter().map(|finding| finding.invariant).collect()
     }
 
@@ -141,8 +153,8 @@ mod tests {
         let ballot = Ballot { round: 1, proposer: NodeId(0) };
         let (majority, value) = (QuorumSystem::majority(3), Value::Command(command(0)));
         for voter in [0, 1] {
-            let at = (Slot::ZERO, ballot);
-            ledger.votes.vote(&majority, NodeId(voter), at, Some(&value)).unwrap();
+            let at = (Position::default(), ballot);
+            ledger.votes.vote(&majority, NodeId(voter), at, Some((&value).into())).unwrap();
         }
         ledger
     }
@@ -159,8 +171,9 @@ mod tests {
     fn an_acknowledged_write_is_there_and_applied_once() {
         let mut ledger = chosen();
         let request = |client| command(client).request;
-        assert_eq!(ledger.acknowledged(request(0), Slot::ZERO), None);
-        let lost = ledger.acknowledged(request(1), Slot::ZERO).map(|finding| finding.invariant);
+        assert_eq!(ledger.acknowledged(request(0), Position::default()), None);
+        let lost =
+            ledger.acknowledged(request(1), Position::default()).map(|finding| finding.invariant);
         assert_eq!(lost, Some(Invariant::ExactlyOnce));
         assert_eq!(execute(&mut ledger, 0, 0, true), []);
         let twice = execute(&mut ledger, 1, 0, true);

@@ -3,7 +3,7 @@
 //! stateright explores all that can happen to a handful of [`Saboteur`]s, honest ones by default,
 //! breadth first, so that a counterexample is a short one.
 //! Messages in flight are a set: they arrive in any order, or never, and what the budgets of a
-//! [`Preset`] allow goes wrong at every moment: losses, duplicates, crashes with and without what was
+//! [`Preset`](crate::registry::Preset) allow goes wrong at every moment: losses, duplicates, crashes with and without what was
 //! on its way to the disk, timers, campaigns, retries.
 //!
 //! What keeps the number of states small, and why nothing is missed by it:
@@ -13,28 +13,23 @@
 //! checkpoint waits for a choice even then, because others rely on it);
 //! an answer that changes nothing when it could arrive is forgotten, for then it never will.
 //!
-//! Besides the invariants about every state ([`INVARIANTS`]), what must be seen ([`Cover`]) shows that the
+//! Besides the invariants about every state ([`INVARIANTS`]), what must be seen ([`Cover`](crate::registry::Cover)) shows that the
 //! check was not idle; and every rule that can be broken ([`Rule`](crate::sabotage::Rule)) is found
 //! out by some preset.
 //! Reads, time-outs of a certain length and deployments of a real size are not here.
 //!
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
-mod control;
 mod cover;
 mod diagram;
 mod event;
 mod fair;
 mod ledger;
 mod model;
-mod preset;
 mod search;
 mod spent;
 mod state;
 mod step;
 
-pub use cover::{Cover, INVARIANTS};
-pub use event::{Event, Happening};
-pub use preset::Preset;
+pub use cover::INVARIANTS;
 pub use search::{Counterexample, Outcome, Search};
-pub use state::{Action, Packet};

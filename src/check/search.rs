@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
-use super::cover::{Cover, INVARIANTS};
+use super::cover::INVARIANTS;
+use super::diagram;
 use super::event::Happening;
 use super::model::World;
-use super::preset::Preset;
 use super::state::{Action, State};
 use crate::monitor::Invariant;
+use crate::registry::{Cover, Preset, Registration, Visitor};
 use crate::sabotage::Rule;
+use crate::trace::Trace;
 
 /// What to search, and how.
 #[derive(Clone, Debug)]
@@ -47,10 +49,12 @@ pub struct Outcome {
 pub struct Counterexample {
     /// What is false there.
     pub how: String,
-    /// The way, from the beginning.
-    pub steps: Vec<Happening>,
+    /// The way, from the beginning: each action, and below it what came of it.
+    pub steps: Vec<String>,
     /// What comes of it without further faults, for a invariant about the future; the first rounds only.
-    pub future: Vec<Happening>,
+    pub future: Vec<String>,
+    /// The same, drawn: a step is a unit of time.
+    pub(super) drawing: Trace,
 }
 
 impl Outcome {
@@ -70,7 +74,20 @@ impl Outcome {
 impl Search {
     /// Looks at every state, nearest first, until a invariant is false.
     pub fn run(&self) -> Outcome {
-        let checker = self.world().checker().threads(self.thread_count);
+        self.preset.setup.mode.visit(Run { search: self })
+    }
+
+    /// Serves the states to a browser, until the process ends.
+    pub fn explore(&self, address: SocketAddr) {
+        self.preset.setup.mode.visit(Explore { search: self, address });
+    }
+
+    fn world<P: Registration>(&self, mode: P::Mode) -> World<P> {
+        World::new(mode, self.preset.setup.clone(), self.rule, self.only)
+    }
+
+    fn run_as<P: Registration>(&self, mode: P::Mode) -> Outcome {
+        let checker = self.world::<P>(mode).checker().threads(self.thread_count);
         let depth = [self.depth, self.preset.setup.depth].into_iter().flatten().min();
         let checker = checker.target_max_depth(depth.unwrap_or(0));
         let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
@@ -93,21 +110,38 @@ impl Search {
             depth: checker.max_depth(),
         }
     }
+}
 
-    /// Serves the states to a browser, until the process ends.
-    pub fn explore(&self, address: SocketAddr) {
-        self.world().checker().threads(self.thread_count).serve(address);
-    }
+struct Run<'a> {
+    search: &'a Search,
+}
 
-    fn world(&self) -> World {
-        World::new(self.preset.setup.clone(), self.rule, self.only)
+impl Visitor for Run<'_> {
+    type Output = Outcome;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Outcome {
+        self.search.run_as::<P>(mode)
     }
 }
 
-fn counterexample(
-    world: &World,
+struct Explore<'a> {
+    search: &'a Search,
+    address: SocketAddr,
+}
+
+impl Visitor for Explore<'_> {
+    type Output = ();
+
+    fn visit<P: Registration>(self, mode: P::Mode) {
+        let Self { search, address } = self;
+        search.world::<P>(mode).checker().threads(search.thread_count).serve(address);
+    }
+}
+
+fn counterexample<P: Registration>(
+    world: &World<P>,
     invariant: Invariant,
-    path: Path<State, Action>,
+    path: Path<State<P>, Action<P>>,
 ) -> Counterexample {
     let mut steps = Vec::new();
     let mut last = None;
@@ -122,5 +156,7 @@ fn counterexample(
         Some(how) => (how.clone(), Vec::new()),
         None => world.stall(&last).unwrap_or_default(),
     };
-    Counterexample { how, steps, future }
+    let drawing = diagram::draw(&steps, &future);
+    let told = |happenings: &[Happening<P>]| happenings.iter().map(Happening::to_string).collect();
+    Counterexample { how, steps: told(&steps), future: told(&future), drawing }
 }

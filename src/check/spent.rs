@@ -2,10 +2,10 @@
 
 use super::model::World;
 use super::state::{Packet, State};
-use crate::paxos::{Effects, Input};
-use crate::protocol::{Envelope, Protocol, Statement};
+use crate::protocol::{Effects, Envelope, Input, Position, Protocol, Statement};
 use crate::quiet::quietly;
 use crate::quorum::NodeSet;
+use crate::registry::Registration;
 use crate::sabotage::Saboteur;
 use crate::time::Time;
 
@@ -15,8 +15,12 @@ use crate::time::Time;
 /// is never used again, which [`Invariant::BallotsUnique`](crate::monitor::Invariant::BallotsUnique) watches.
 /// For a question it follows if the answer changes nothing, and for news of chosen slots always,
 /// as long as the receiver does not crash.
-pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
-    let statement = Saboteur::statement(&packet.message);
+pub(super) fn is_spent<P: Registration>(
+    world: &World<P>,
+    state: &State<P>,
+    packet: &Packet<P>,
+) -> bool {
+    let statement = P::statement(&packet.message);
     let Some(replica) = state.node(packet.to).replica() else {
         return statement.is_answer() || !world.is_restarted();
     };
@@ -39,19 +43,21 @@ pub(super) fn is_spent(world: &World, state: &State, packet: &Packet) -> bool {
     effects == Effects::default()
         && after == *replica
         && sends.all(|Envelope { to, message }| {
-            Saboteur::statement(&message).is_answer()
+            P::statement(&message).is_answer()
                 && to == NodeSet::only(packet.from)
                 && is_spent(world, state, &Packet { from: packet.to, to: packet.from, message })
         })
 }
 
 /// Whether an acceptor has not yet taken a stand on what it is asked: a cheap look before a dear one.
-fn is_news_to(replica: &Saboteur, statement: &Statement<'_>) -> bool {
+fn is_news_to<P: Registration>(replica: &Saboteur<P>, statement: &Statement<'_>) -> bool {
     match statement {
-        Statement::Asks { ballot, scope, .. } => replica.promised(scope.first()) < *ballot,
-        Statement::Proposes { ballot, slot, .. } => {
-            replica.promised(*slot) <= *ballot
-                && replica.voted(*slot).is_none_or(|voted| voted < *ballot)
+        Statement::Asks { ballot, log, scope, .. } => {
+            replica.promised(Position { log: *log, slot: scope.first() }) < *ballot
+        }
+        Statement::Proposes { ballot, position, .. } => {
+            replica.promised(*position) <= *ballot
+                && replica.voted(*position).is_none_or(|voted| voted < *ballot)
         }
         _ => false,
     }

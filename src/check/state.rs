@@ -13,52 +13,64 @@ use super::ledger::Ledger;
 use crate::command::Command;
 use crate::driver::Driver;
 use crate::monitor::{Invariant, Told};
-use crate::paxos::{Checkpoint, Message, Record};
-use crate::protocol::TimerId;
+use crate::protocol::{Protocol, TimerId};
 use crate::quorum::NodeId;
+use crate::registry::{Budgets, Registration};
 use crate::sabotage::Saboteur;
 
 /// A message in flight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Packet {
+pub(super) struct Packet<P: Protocol> {
     /// The sender.
-    pub from: NodeId,
+    pub(super) from: NodeId,
     /// The receiver; never the sender: what a replica sends to itself arrives at once.
-    pub to: NodeId,
+    pub(super) to: NodeId,
     /// What was sent.
-    pub message: Message,
+    pub(super) message: P::Message,
 }
 
 /// The disk of one replica.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Disk {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Disk<P: Protocol> {
     /// The last checkpoint, and the durable records behind it.
-    pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) records: Vec<Record>,
+    pub(super) checkpoint: Option<P::Checkpoint>,
+    pub(super) records: Vec<P::Record>,
     /// Given and not durable yet, in order.
-    pub(super) pending: Vec<Pending>,
+    pub(super) pending: Vec<Pending<P>>,
 }
 
 /// Something on its way to a disk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Pending {
-    Record(Record),
+pub(super) enum Pending<P: Protocol> {
+    Record(P::Record),
     /// It replaces all records before it.
-    Checkpoint(Box<Checkpoint>),
+    Checkpoint(Box<P::Checkpoint>),
 }
 
 /// One replica and its disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Node {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Node<P: Registration> {
     /// `None` while it is down.
-    pub(super) driver: Option<Driver<Saboteur>>,
-    pub(super) disk: Disk,
+    pub(super) driver: Option<Driver<Saboteur<P>>>,
+    pub(super) disk: Disk<P>,
     pub(super) told: Told,
 }
 
-impl Node {
+impl<P: Protocol> Default for Disk<P> {
+    fn default() -> Self {
+        Self { checkpoint: None, records: Vec::new(), pending: Vec::new() }
+    }
+}
+
+impl<P: Registration> Default for Node<P> {
+    fn default() -> Self {
+        Self { driver: None, disk: Disk::default(), told: Told::default() }
+    }
+}
+
+impl<P: Registration> Node<P> {
     /// The replica, unless it is down.
-    pub(super) fn replica(&self) -> Option<&Saboteur> {
+    pub(super) fn replica(&self) -> Option<&Saboteur<P>> {
         self.driver.as_ref().map(Driver::protocol)
     }
 
@@ -84,31 +96,12 @@ pub(super) struct Client {
     pub(super) is_waiting: bool,
 }
 
-/// How often something may still go wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Budgets {
-    /// Messages lost.
-    pub(super) drops: u8,
-    /// Messages that arrive and stay in flight.
-    pub(super) duplicates: u8,
-    /// Crashes.
-    pub(super) crashes: u8,
-    /// Timers that run out.
-    pub(super) timers: u8,
-    /// Replicas told to lead.
-    pub(super) campaigns: u8,
-    /// Requests asked again, or elsewhere.
-    pub(super) retries: u8,
-    /// Checkpoints made durable.
-    pub(super) checkpoints: u8,
-}
-
 /// One state of the model.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    pub(super) nodes: Vec<Shared<Node>>,
+pub(super) struct State<P: Registration> {
+    pub(super) nodes: Vec<Shared<Node<P>>>,
     /// A set: to send again what is in flight adds nothing.
-    pub(super) network: BTreeSet<Arc<Packet>>,
+    pub(super) network: BTreeSet<Arc<Packet<P>>>,
     pub(super) clients: Vec<Client>,
     pub(super) left: Budgets,
     pub(super) ledger: Shared<Ledger>,
@@ -117,16 +110,16 @@ pub(super) struct State {
     pub(super) seen: Covers,
 }
 
-impl State {
-    pub(super) fn node(&self, id: NodeId) -> &Node {
+impl<P: Registration> State<P> {
+    pub(super) fn node(&self, id: NodeId) -> &Node<P> {
         self.nodes[usize::from(id.0)].get()
     }
 
-    pub(super) fn set(&mut self, id: NodeId, node: Node) {
+    pub(super) fn set(&mut self, id: NodeId, node: Node<P>) {
         self.nodes[usize::from(id.0)] = Shared::new(node);
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<P> {
         (0u8..).take(self.nodes.len()).map(NodeId)
     }
 
@@ -139,7 +132,7 @@ impl State {
 }
 
 /// A few lines for the explorer, not the whole memory.
-impl fmt::Debug for State {
+impl<P: Registration> fmt::Debug for State<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (invariant, how) in &self.broken {
             writeln!(f, "VIOLATED {invariant}: {how}")?;
@@ -150,23 +143,21 @@ impl fmt::Debug for State {
                 writeln!(f, "{id} is down")?;
                 continue;
             };
-            let replica = replica.replica();
-            let leads = if replica.is_leader() { ", leads" } else { "" };
+            let leads = if replica.leadership().is_some() { ", leads" } else { "" };
             writeln!(
                 f,
-                "{id} promised {}, {} votes, executed below {}, {} records on their way{leads}",
-                replica.acceptor().promised_highest(),
-                replica.acceptor().vote_count(),
-                crate::protocol::Protocol::executed_below(replica).0,
+                "{id} promised {}, executed {}, {} records on their way{leads}",
+                replica.promised_highest(),
+                replica.progress().0,
                 node.disk.pending.len()
             )?;
         }
         for packet in &self.network {
             writeln!(f, "in flight {} -> {}  {}", packet.from, packet.to, packet.message)?;
         }
-        for (slot, value) in self.ledger.get().votes.all_chosen() {
+        for (position, value) in self.ledger.get().votes.all_chosen() {
             let value = value.expect("the votes of a small deployment are known");
-            writeln!(f, "chosen {slot}: {value}")?;
+            writeln!(f, "chosen {position}: {value}")?;
         }
         for (number, client) in self.clients.iter().enumerate() {
             let asks = if client.is_waiting { ", waits" } else { "" };
@@ -217,13 +208,13 @@ impl<T> Hash for Shared<T> {
 
 /// Something that can happen next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(super) enum Action<P: Protocol> {
     /// A message arrives.
-    Deliver(Arc<Packet>),
+    Deliver(Arc<Packet<P>>),
     /// A message is lost.
-    Drop(Arc<Packet>),
+    Drop(Arc<Packet<P>>),
     /// A message arrives, and will arrive again.
-    Duplicate(Arc<Packet>),
+    Duplicate(Arc<Packet<P>>),
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     Persist(NodeId),
     /// A replica makes a checkpoint durable.

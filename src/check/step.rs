@@ -8,7 +8,6 @@ mod host;
 use std::fmt;
 use std::sync::Arc;
 
-use super::cover::Cover;
 use super::event::Event;
 use super::ledger::Ledger;
 use super::model::World;
@@ -16,13 +15,13 @@ use super::spent::is_spent;
 use super::state::{Action, Disk, Node, Packet, Pending, Shared, State};
 use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
-use crate::monitor::{Finding, Invariant};
-use crate::paxos::Input;
+use crate::monitor::{Finding, Invariant, Proposed};
 use crate::protocol::{
-    Ballot, Executed, Installed, Note, Protocol, Reply, Slot, Statement, TimerId, Value,
+    Ballot, Executed, Input, Installed, Note, Position, Protocol, Reply, Slot, Statement, TimerId,
 };
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
+use crate::registry::{Cover, Registration};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Time;
 use host::CheckHost;
@@ -31,35 +30,35 @@ use host::CheckHost;
 const SLOTS: u64 = 12;
 
 /// A state in the hands of its driver.
-pub(super) struct Step<'a> {
-    world: &'a World,
-    pub(super) state: State,
+pub(super) struct Step<'a, P: Registration> {
+    world: &'a World<P>,
+    pub(super) state: State<P>,
     /// The ledger, once it is written to.
     ledger: Option<Ledger>,
     /// What happened, if somebody reads along.
-    pub(super) events: Option<Vec<Event>>,
+    pub(super) events: Option<Vec<Event<P>>>,
     /// The request was not taken: as if it had not been asked.
     pub(super) is_sent_on: bool,
     /// The replica panicked: what it holds means nothing.
     pub(super) is_dead: bool,
 }
 
-impl<'a> Step<'a> {
+impl<'a, P: Registration> Step<'a, P> {
     /// Takes a state in hand.
-    pub(super) fn new(world: &'a World, state: State, is_read: bool) -> Self {
+    pub(super) fn new(world: &'a World<P>, state: State<P>, is_read: bool) -> Self {
         let events = is_read.then(Vec::new);
         Self { world, state, ledger: None, events, is_sent_on: false, is_dead: false }
     }
 
     /// Gives the state back.
-    pub(super) fn finish(mut self) -> (State, Vec<Event>) {
+    pub(super) fn finish(mut self) -> (State<P>, Vec<Event<P>>) {
         if let Some(ledger) = self.ledger {
             self.state.ledger = Shared::new(ledger);
         }
         (self.state, self.events.unwrap_or_default())
     }
 
-    pub(super) fn take(&mut self, action: &Action) {
+    pub(super) fn take(&mut self, action: &Action<P>) {
         match action {
             Action::Deliver(packet) => {
                 self.state.network.remove(packet);
@@ -99,7 +98,7 @@ impl<'a> Step<'a> {
     }
 
     /// A message arrives; one that is down misses it.
-    pub(super) fn receive(&mut self, packet: &Packet) {
+    pub(super) fn receive(&mut self, packet: &Packet<P>) {
         let Packet { from, to, message } = packet;
         let receiver = self.state.node(*to).replica();
         // Everybody here follows the protocol, or breaks it in another way than this.
@@ -126,12 +125,14 @@ impl<'a> Step<'a> {
     /// Starts a replica for the first time or again, with what its disk holds.
     pub(super) fn start(&mut self, id: NodeId) {
         let mut node = self.state.node(id).clone();
-        let mut replica = Saboteur::new(self.world.config(id), self.world.rule());
+        let mut replica = self.world.replica(id);
         if node.disk.checkpoint.is_some() || !node.disk.records.is_empty() {
             self.state.seen.note(Cover::Recovered);
         }
         replica.recover(node.disk.checkpoint.clone(), node.disk.records.clone());
-        self.note(node.told.check_kept(id, &replica, replica.executed_below()).err());
+        self.note(
+            node.told.check_kept(id, &replica, P::ORDER.executed_below(replica.progress())).err(),
+        );
         let defect = self.world.rule().and_then(Rule::driver_defect);
         let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
@@ -185,12 +186,12 @@ impl<'a> Step<'a> {
         self.input(id, Input::Campaign);
     }
 
-    fn input(&mut self, id: NodeId, input: Input) {
+    fn input(&mut self, id: NodeId, input: Input<P::Message>) {
         self.act(id, |driver| driver.handle(Time::ZERO, input));
     }
 
     /// Does something to a replica, unless it is down, and carries out what comes of it.
-    fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Saboteur>)) {
+    fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Saboteur<P>>)) {
         let mut node = self.state.node(id).clone();
         let Some(driver) = &mut node.driver else { return };
         if let Err(text) = quietly(|| act(driver)) {
@@ -206,7 +207,7 @@ impl<'a> Step<'a> {
     }
 
     /// Carries out the effects of a replica, and puts it back into the state.
-    fn settle(&mut self, id: NodeId, mut node: Node) {
+    fn settle(&mut self, id: NodeId, mut node: Node<P>) {
         let Node { driver, disk, told } = &mut node;
         if let Some(driver) = driver.as_mut().filter(|_| !self.is_dead) {
             let mut host = CheckHost::new(self, id, disk, told);
@@ -221,19 +222,20 @@ impl<'a> Step<'a> {
             // What can no longer be lost need not be remembered.
             node.disk.records.clear();
             node.disk.checkpoint = None;
-            node.told = std::mem::take(&mut node.told).without_promises(!self.world.is_classic());
+            node.told = std::mem::take(&mut node.told)
+                .without_promises(self.world.first_leader().is_some());
         }
         self.state.set(id, node);
         self.prune(id);
     }
 
     /// A record or a checkpoint is durable.
-    fn keep(&mut self, id: NodeId, disk: &mut Disk, pending: Pending) {
+    fn keep(&mut self, id: NodeId, disk: &mut Disk<P>, pending: Pending<P>) {
         match pending {
             Pending::Record(record) => {
                 self.tell(|| Event::Durable { replica: id, record: record.clone() });
-                if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(&record) {
-                    self.vote(id, (slot, ballot), value);
+                if let Statement::Vote { ballot, position, value, carried } = P::recorded(&record) {
+                    self.vote(id, (position, ballot), Proposed { value, carried });
                 }
                 disk.records.push(record);
             }
@@ -244,10 +246,10 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn vote(&mut self, id: NodeId, at: (Slot, Ballot), value: &Value) {
+    fn vote(&mut self, id: NodeId, at: (Position, Ballot), proposed: Proposed<'_>) {
         let quorums = self.world.quorums();
         let votes = &mut self.ledger().votes;
-        let result = votes.vote(quorums, id, at, Some(value));
+        let result = votes.vote(quorums, id, at, Some(proposed));
         if votes.chosen(at.0).is_some() {
             self.state.seen.note(Cover::Chosen);
         }
@@ -289,7 +291,7 @@ impl<'a> Step<'a> {
         if entry.command.is_some() && !entry.applied {
             self.state.seen.note(Cover::Repeated);
         }
-        for finding in self.ledger().executed(id, &entry, is_asked) {
+        for finding in self.ledger().executed(P::ORDER, id, &entry, is_asked) {
             self.note(Some(finding));
         }
         self.tell(|| Event::Executed { replica: id, entry });
@@ -307,13 +309,15 @@ impl<'a> Step<'a> {
         let RequestId { client, sequence } = command.request;
         let known = self.state.clients.get(client.0 as usize).copied().unwrap_or_default();
         let last = if known.is_asked { known.sequence + 1 } else { known.sequence };
-        sequence < last && *command == World::command(client, sequence)
+        sequence < last && *command == self.world.command(client, sequence)
     }
 
     fn reply(&mut self, id: NodeId, reply: Reply) {
         let request = reply.request();
         if let Reply::Executed { slot, .. } = &reply {
-            let finding = self.ledger().acknowledged(request, *slot);
+            let key = self.world.command(request.client, request.sequence).operation.key();
+            let position = Position { log: P::ORDER.log(key), slot: *slot };
+            let finding = self.ledger().acknowledged(request, position);
             self.note(finding);
         }
         let client = &mut self.state.clients[request.client.0 as usize];
@@ -332,12 +336,15 @@ impl<'a> Step<'a> {
     }
 
     /// What a replica holds agrees with the past.
-    fn look_at(&mut self, id: NodeId, replica: &Saboteur) {
-        for slot in (0..SLOTS).map(Slot) {
-            if let Some(value) = replica.replica().chosen(slot) {
-                let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
-                let finding = ledger.votes.learned(id, slot, value).err();
-                self.note(finding);
+    fn look_at(&mut self, id: NodeId, replica: &Saboteur<P>) {
+        for log in self.world.logs() {
+            for slot in (0..SLOTS).map(Slot) {
+                let position = Position { log, slot };
+                if let Some(value) = replica.chosen(position) {
+                    let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
+                    let finding = ledger.votes.learned(id, position, value).err();
+                    self.note(finding);
+                }
             }
         }
     }
@@ -350,7 +357,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn tell(&mut self, event: impl FnOnce() -> Event) {
+    fn tell(&mut self, event: impl FnOnce() -> Event<P>) {
         if let Some(events) = &mut self.events {
             events.push(event());
         }
@@ -358,10 +365,11 @@ impl<'a> Step<'a> {
 
     /// Forgets messages to and from a replica that can never matter again.
     fn prune(&mut self, id: NodeId) {
-        let is_spent = |packet: &&Arc<Packet>| {
+        let is_spent = |packet: &&Arc<Packet<P>>| {
             (packet.to == id || packet.from == id) && is_spent(self.world, &self.state, packet)
         };
-        let spent: Vec<Arc<Packet>> = self.state.network.iter().filter(is_spent).cloned().collect();
+        let spent: Vec<Arc<Packet<P>>> =
+            self.state.network.iter().filter(is_spent).cloned().collect();
         for packet in spent {
             self.state.network.remove(&packet);
         }

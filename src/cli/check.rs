@@ -9,8 +9,9 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::{Exit, Failure};
-use crate::check::{Counterexample, Happening, INVARIANTS, Outcome, Preset, Search};
+use crate::check::{Counterexample, INVARIANTS, Outcome, Search};
 use crate::monitor::Invariant;
+use crate::registry::Preset;
 use crate::report::table::{counted, table};
 use crate::sabotage::Rule;
 
@@ -209,7 +210,7 @@ fn print_counterexample(
     found: &Counterexample,
 ) -> io::Result<()> {
     writeln!(out, "\nVIOLATED {invariant}: {}", found.how)?;
-    let number = |out: &mut dyn Write, first: usize, steps: &[Happening]| {
+    let number = |out: &mut dyn Write, first: usize, steps: &[String]| {
         let mut lines = (first..).zip(steps);
         lines.try_for_each(|(number, step)| writeln!(out, "{number:>4}  {step}"))
     };

@@ -3,12 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, Failure};
-use crate::fuzz::{Case, Found, Limits, Protocol, Search, Tally, run_traced};
+use crate::fuzz::{Case, Found, Limits, Search, Tally, run_traced};
 use crate::monitor::Finding;
+use crate::registry::Mode;
 use crate::report::table::{counted, table};
 use crate::runtime::machine;
 use crate::sabotage::Rule;
@@ -34,8 +36,8 @@ pub(super) struct Fuzz {
     seeds: Range<u64>,
 
     /// Only this protocol.
-    #[arg(long, value_enum)]
-    protocol: Option<Choice>,
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
+    protocol: Option<&'static str>,
 
     /// Only so many replicas, or A..B: from A to before B.
     #[arg(long, value_name = "N|A..B", value_parser = parse_replicas, default_value = "1..8")]
@@ -62,13 +64,13 @@ pub(super) struct Fuzz {
     quiet: bool,
 }
 
-/// The protocols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Choice {
-    /// Both phases for every write; any replica proposes.
-    Classic,
-    /// Phase 1 once, by a leader.
-    Multi,
+fn protocols() -> impl clap::builder::TypedValueParser<Value = &'static str> {
+    use clap::builder::TypedValueParser;
+    let names = Mode::names();
+    PossibleValuesParser::new(names.clone()).map(move |typed| {
+        let known = names.iter().find(|name| **name == typed);
+        *known.expect("the parser knows only these")
+    })
 }
 
 impl Fuzz {
@@ -113,7 +115,7 @@ impl Fuzz {
     fn check_breakable(&self) -> Result<(), Failure> {
         let Some(rule) = self.rule else { return Ok(()) };
         let (unbreakable, help) = match rule {
-            Rule::IgnoresAnnouncedQuorums if self.protocol == Some(Choice::Classic) => {
+            Rule::IgnoresAnnouncedQuorums if self.protocol == Some("classic") => {
                 ("classic Paxos announces no quorums", "leave out --protocol, or give `multi`")
             }
             Rule::DisjointQuorums if self.replicas.end <= 2 => {
@@ -132,11 +134,7 @@ impl Fuzz {
     }
 
     fn limits(&self) -> Limits {
-        let protocol = self.protocol.map(|choice| match choice {
-            Choice::Classic => Protocol::Classic,
-            Choice::Multi => Protocol::Multi,
-        });
-        Limits { protocol, replicas: self.replicas.clone(), rule: self.rule }
+        Limits { protocol: self.protocol, replicas: self.replicas.clone(), rule: self.rule }
     }
 
     /// The one seed, line by line.
@@ -233,8 +231,7 @@ fn pace(seed_count: u64, wall_s: f64, cpu_s: Option<f64>) -> String {
 
 fn rule_parser() -> impl clap::builder::TypedValueParser<Value = Rule> {
     use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new(Rule::ALL.map(Rule::name))
-        .try_map(|name| name.parse::<Rule>())
+    PossibleValuesParser::new(Rule::ALL.map(Rule::name)).try_map(|name| name.parse::<Rule>())
 }
 
 fn parse_range(text: &str) -> Result<Range<u64>, String> {

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{Exit, Failure};
 use crate::experiment::plan::{Plan, Point, Variant};
-use crate::paxos::SendPolicy;
+use crate::protocol::SendPolicy;
 use crate::quorum::Family;
 use crate::report::table::{counted, fold, table};
 use crate::time::Span;

@@ -19,7 +19,6 @@ use crate::causes::chain;
 use crate::client::{Schedule, Session};
 use crate::deployment::MemberName;
 use crate::measure::{Milestone, write_log};
-use crate::paxos::Replica;
 use crate::quorum::NodeSet;
 use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
@@ -27,7 +26,7 @@ use crate::runtime::machine::watch::Watch;
 use crate::runtime::mesh::Attached;
 use crate::runtime::net::{Identity, Transport, carrier, endpoint};
 use crate::runtime::probe::{Heard, Order};
-use crate::runtime::replica::{self, ReplicaLoop};
+use crate::runtime::replica;
 use crate::runtime::storage::Break;
 use crate::runtime::wan::Releaser;
 use crate::time::Span;
@@ -177,7 +176,7 @@ struct Agent {
     has_run: bool,
     broken_disk: Option<Break>,
     /// A replica that is ready to run.
-    opened: Option<ReplicaLoop<Replica>>,
+    opened: Option<replica::Opened>,
     /// What it says of leadership.
     milestones: UnboundedReceiver<Milestone>,
     loops: JoinSet<Result<RoleReport, Error>>,
@@ -296,10 +295,11 @@ impl Agent {
             seed: deployment.seed.wrapping_add(u64::from(id.0)),
         };
         let status = Arc::new(replica::Status::default());
-        let protocol = Replica::new(deployment.config(id));
-        let (replica, recovery) = ReplicaLoop::open(protocol, settings, Arc::clone(&status))?;
         let (sender, milestones) = mpsc::unbounded_channel();
-        self.opened = Some(replica.telling(sender));
+        let (mode, config) = (deployment.mode, deployment.config(id));
+        let (replica, recovery) =
+            replica::open(mode, config, settings, Arc::clone(&status), sender)?;
+        self.opened = Some(replica);
         self.milestones = milestones;
         self.running = Some(Running::Replica(status));
         self.slow_disk();
@@ -350,7 +350,7 @@ impl Agent {
                 let Some(replica) = self.opened.take() else { return Ok(()) };
                 let window = schedule.window();
                 self.loops.spawn(async move {
-                    Ok(RoleReport::Replica(replica.run(window, attached).await?))
+                    Ok(RoleReport::Replica(replica(window, attached).await?))
                 });
             }
             MemberName::Client(id) => {

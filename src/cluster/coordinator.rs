@@ -25,6 +25,7 @@ use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
 use crate::deployment::{Deployment, Harm, Injector, MemberName, Scheduled, Unsynced};
+use crate::protocol::Order;
 use crate::runtime::clock;
 use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
 use crate::runtime::probe::Heard;
@@ -510,7 +511,11 @@ impl<'a> Coordinator<'a> {
             .all(|(_, member)| member.status.is_drained)
     }
 
+    /// Whether replicas have executed equally much; without a log they never need.
     fn are_replicas_level(&self) -> bool {
+        if self.deployment.mode.order() != Order::Total {
+            return true;
+        }
         let mut executed = self
             .members
             .iter()

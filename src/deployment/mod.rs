@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::command::ClientId;
-use crate::paxos::{Config, Election, Mode, Retention, SendPolicy, Timing};
+use crate::protocol::{Config, Election, Retention, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::registry::Mode;
 use crate::time::Span;
 use crate::topology::{self, Floor, Links, Site};
 use crate::workload::Workload;
@@ -28,11 +29,11 @@ use crate::workload::Workload;
 /// Everything that the members of a trial have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Deployment {
-    /// Which proposer runs.
+    /// Which protocol runs, and how.
     pub mode: Mode,
     /// The quorum table.
     pub quorums: QuorumSystem,
-    /// Who campaigns in Multi-Paxos.
+    /// Who campaigns, where replicas lead.
     pub election: Election,
     /// Whom a proposer contacts first.
     pub send: SendPolicy,
@@ -139,7 +140,6 @@ impl Deployment {
         Config {
             id,
             quorums: self.quorums.clone(),
-            mode: self.mode,
             election: self.election,
             send: self.send,
             nearest_first: topology::nearest_first(&self.links, id),
@@ -153,9 +153,9 @@ impl Deployment {
         let site = Site::Client(client.0 as usize);
         let distance = |id: &NodeId| self.links.round_trip(site, Site::Replica(*id));
         let mut targets: Vec<NodeId> = self.links.replicas().collect();
-        let leader = self.mode.leader();
-        targets.sort_by_key(|id| match leader {
-            Some(leader) if leader == *id => (false, Span::ZERO, *id),
+        let first = self.mode.asked();
+        targets.sort_by_key(|id| match first {
+            Some(first) if first == *id => (false, Span::ZERO, *id),
             _ => (true, distance(id), *id),
         });
         targets
@@ -166,11 +166,8 @@ impl Deployment {
     /// It shifts what a session counts as achieved; what latencies are compared with is
     /// [`topology::floors`].
     pub fn floor(&self, client: ClientId) -> Span {
-        let index = client.0 as usize;
-        match self.mode.leader() {
-            None => topology::classic_floor(&self.links, &self.quorums, index),
-            Some(leader) => topology::multi_floor(&self.links, &self.quorums, leader, index),
-        }
+        let phases = self.mode.phases(&self.quorums);
+        topology::median_floor(&self.links, self.mode.asked(), &phases, client.0 as usize)
     }
 
     /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].
@@ -249,7 +246,7 @@ pub fn site(member: MemberName) -> Site {
 mod tests {
     use super::*;
     use crate::link::Conditions;
-    use crate::paxos::Detector;
+    use crate::protocol::Detector;
     use crate::quorum::NodeSet;
     use crate::topology::{Jitter, Profile};
     use crate::workload::{Arrival, Keys};
@@ -289,7 +286,7 @@ mod tests {
         deployment(&Profile::from_csv("apart", PROFILE).unwrap(), mode)
     }
 
-    const LEADER_C: Mode = Mode::Multi { leader: NodeId(2) };
+    const LEADER_C: Mode = Mode::multi(NodeId(2));
 
     fn names(members: &[MemberName]) -> Vec<String> {
         members.iter().map(ToString::to_string).collect()
@@ -299,15 +296,15 @@ mod tests {
     fn a_client_asks_the_leader_first_and_without_one_the_nearest() {
         let targets =
             |mode, client| apart(mode).targets(ClientId(client)).into_iter().map(|id| id.0);
-        assert!(targets(Mode::Classic, 0).eq([0, 1, 2]));
-        assert!(targets(Mode::Classic, 1).eq([1, 0, 2]));
+        assert!(targets(Mode::CLASSIC, 0).eq([0, 1, 2]));
+        assert!(targets(Mode::CLASSIC, 1).eq([1, 0, 2]));
         assert!(targets(LEADER_C, 0).eq([2, 0, 1]));
         assert!(targets(LEADER_C, 1).eq([2, 1, 0]));
     }
 
     #[test]
     fn clients_talk_with_replicas_only() {
-        let deployment = apart(Mode::Classic);
+        let deployment = apart(Mode::CLASSIC);
         let peers = |member| names(&deployment.peers(member));
         assert_eq!(names(&deployment.members()), ["r0", "r1", "r2", "c0", "c1"]);
         assert_eq!(peers(MemberName::Replica(NodeId(1))), ["r0", "r2", "c0", "c1"]);
@@ -317,7 +314,7 @@ mod tests {
 
     #[test]
     fn of_two_members_with_a_link_exactly_one_dials() {
-        let deployment = apart(Mode::Classic);
+        let deployment = apart(Mode::CLASSIC);
         for member in deployment.members() {
             for peer in deployment.peers(member) {
                 let dials = [Deployment::dials(member, peer), Deployment::dials(peer, member)];
@@ -330,15 +327,15 @@ mod tests {
     fn the_floor_is_that_of_the_mode() {
         let ms = |mode, client| apart(mode).floor(ClientId(client)).as_millis_f64();
         // Both phases with b, from a: twice ten. To c and back, and c's second vote is a's.
-        assert!((ms(Mode::Classic, 0) - 20.0).abs() < 1e-6);
+        assert!((ms(Mode::CLASSIC, 0) - 20.0).abs() < 1e-6);
         assert!((ms(LEADER_C, 0) - 80.0).abs() < 1e-6);
         assert!((ms(LEADER_C, 1) - 90.0).abs() < 1e-6);
     }
 
     #[test]
     fn without_delay_nothing_is_emulated_and_patience_is_a_second() {
-        let near = deployment(&Profile::load("loopback").unwrap(), Mode::Classic);
-        assert!(!near.is_emulated() && apart(Mode::Classic).is_emulated());
+        let near = deployment(&Profile::load("loopback").unwrap(), Mode::CLASSIC);
+        assert!(!near.is_emulated() && apart(Mode::CLASSIC).is_emulated());
         let conditions = Conditions { loss: 0.1, ..Conditions::default() };
         let network = Network { conditions, ..Network::default() };
         assert!(Deployment { network, ..near.clone() }.is_emulated());

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Harm, MemberName};
 use crate::link::{CORRELATION, Conditions};
-use crate::paxos::Capacity;
+use crate::protocol::Capacity;
 use crate::quorum::NodeSet;
 use crate::time::Span;
 

@@ -16,7 +16,9 @@ mod timers;
 
 use std::collections::VecDeque;
 
-use crate::protocol::{Advance, Effects, Envelope, Input, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{
+    Advance, Effects, Envelope, Input, Note, Progress, Protocol, Reply, TimerId,
+};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 use timers::Timers;
@@ -112,11 +114,11 @@ pub struct Driver<P: Protocol> {
     waiting: VecDeque<(Ticket, Envelope<P::Message>)>,
     /// The ticket of what was given to the disk last, until it is durable.
     last: Ticket,
-    /// Checkpoints on their way to the disk, and the slots below which they hold everything executed.
-    checkpoints: VecDeque<(Ticket, Slot)>,
-    /// A checkpoint is due when the slots below this are executed.
-    next_checkpoint: Option<Slot>,
-    /// So many slots lie between two checkpoints at most.
+    /// Checkpoints on their way to the disk, and how far the replica had executed when they were made.
+    checkpoints: VecDeque<(Ticket, Progress)>,
+    /// A checkpoint is due when the replica has executed so far.
+    next_checkpoint: Option<Progress>,
+    /// So many executed slots lie between two checkpoints at most.
     checkpoint_interval: Option<u64>,
     /// Messages of the replica to itself.
     loopback: VecDeque<P::Message>,
@@ -183,8 +185,8 @@ impl<P: Protocol> Driver<P> {
         }
         if self.next_progress.is_some_and(|at| at <= now) {
             self.next_progress = Some(now + PROGRESS_INTERVAL);
-            let executed_below = self.protocol.executed_below();
-            self.handle(now, Input::Checkpointed(executed_below));
+            let progress = self.protocol.progress();
+            self.handle(now, Input::Checkpointed(progress));
         }
         count
     }
@@ -234,7 +236,7 @@ impl<P: Protocol> Driver<P> {
     /// Makes a checkpoint now.
     pub fn checkpoint(&mut self, host: &mut impl Host<P>) {
         self.last = self.last.max(host.checkpoint(&self.protocol));
-        self.checkpoints.push_back((self.last, self.protocol.executed_below()));
+        self.checkpoints.push_back((self.last, self.protocol.progress()));
         self.plan_checkpoint();
     }
 
@@ -282,8 +284,8 @@ impl<P: Protocol> Driver<P> {
 
     fn persist(&mut self, host: &mut impl Host<P>) {
         self.last = self.last.max(host.persist(&mut self.effects.records));
-        let executed_below = self.protocol.executed_below();
-        let is_due = self.next_checkpoint.is_some_and(|slot| executed_below >= slot);
+        let progress = self.protocol.progress();
+        let is_due = self.next_checkpoint.is_some_and(|next| progress >= next);
         if self.has_disk && (is_due || host.is_checkpoint_due()) {
             self.checkpoint(host);
         }
@@ -314,9 +316,10 @@ impl<P: Protocol> Driver<P> {
             host.released(&envelope);
             self.send(envelope, host);
         }
-        while let Some((_, below)) = self.checkpoints.pop_front_if(|(ticket, _)| *ticket <= durable)
+        while let Some((_, progress)) =
+            self.checkpoints.pop_front_if(|(ticket, _)| *ticket <= durable)
         {
-            self.handle(now, Input::Checkpointed(below));
+            self.handle(now, Input::Checkpointed(progress));
         }
         if self.last <= durable {
             // A host may count from the beginning once nothing is on its way to the disk.
@@ -340,8 +343,8 @@ impl<P: Protocol> Driver<P> {
     }
 
     fn plan_checkpoint(&mut self) {
-        let executed_below = self.protocol.executed_below();
-        let after = |slots: u64| Slot(executed_below.0.saturating_add(slots));
+        let progress = self.protocol.progress();
+        let after = |slots: u64| Progress(progress.0.saturating_add(slots));
         self.next_checkpoint = self.checkpoint_interval.map(after);
     }
 }

@@ -5,13 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::protocol::{Ballot, Installed, Statement};
+use crate::protocol::{Ballot, Installed, Order, Position, Slot, Statement};
 
 const R0: NodeId = NodeId(0);
 const R1: NodeId = NodeId(1);
 
 /// A message or a record with a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Number(u64);
 
 impl fmt::Display for Number {
@@ -30,6 +30,8 @@ struct Echo {
 impl Protocol for Echo {
     type Message = Number;
     type Record = Number;
+    const ORDER: Order = Order::Total;
+
     type Checkpoint = u64;
 
     fn handle(&mut self, _: Time, input: Input<Number>, effects: &mut Effects<Number, Number>) {
@@ -62,11 +64,11 @@ impl Protocol for Echo {
         Statement::Other
     }
 
-    fn promised(&self, _: Slot) -> Ballot {
+    fn promised(&self, _: Position) -> Ballot {
         Ballot::NONE
     }
 
-    fn voted(&self, _: Slot) -> Option<Ballot> {
+    fn voted(&self, _: Position) -> Option<Ballot> {
         None
     }
 
@@ -76,8 +78,8 @@ impl Protocol for Echo {
 
     fn recover(&mut self, _: Option<u64>, _: Vec<Number>) {}
 
-    fn executed_below(&self) -> Slot {
-        Slot(self.executed)
+    fn progress(&self) -> Progress {
+        Progress(self.executed)
     }
 }
 

@@ -15,8 +15,9 @@ use crate::measure::rows::{
     Flag, LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
 use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
-use crate::paxos::{Mode, SendPolicy};
+use crate::protocol::SendPolicy;
 use crate::quorum::NodeId;
+use crate::registry::Mode;
 use crate::runtime::machine::Watched;
 use crate::runtime::wan::EmulationReport;
 use crate::time::Span;

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::deployment::{Harm, Struck};
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
-    use crate::protocol::Slot;
+    use crate::protocol::{Progress, Slot};
     use crate::quorum::NodeId;
     use crate::runtime::replica::{Recovery, Report as ReplicaReport};
     use crate::runtime::wan::EmulationReport;
@@ -327,7 +327,7 @@ mod tests {
         let mut quiet = Quiet::new();
         let tail = Tail::Torn { segment: "1.log".into(), offset: 96, lost_bytes: 7 };
         let recovery =
-            Recovery { group_count: 1, has_checkpoint: false, tail, executed_below: Slot::ZERO };
+            Recovery { group_count: 1, has_checkpoint: false, tail, progress: Progress::default() };
         quiet.outcome.recoveries.insert(R0, vec![recovery]);
         quiet.outcome.lost.insert(C0, "killed".into());
         let expected = [

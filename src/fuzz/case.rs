@@ -9,7 +9,7 @@ use super::system::{self, member};
 use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::paxos::{Capacity, Config, Election, Retention, Timing};
+use crate::protocol::{Capacity, Config, Election, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::sim::{Connection, Service, Settings};
@@ -63,8 +63,7 @@ impl Case {
         let links = places::links(seed, n, client_count);
         let round_trip = places::longest_round_trip(&links);
         let (workload, duration) = load_of(&mut load, round_trip);
-        let mut protocol = Dice::new(seed, Purpose::Protocol);
-        let (mode, send_policy) = system::protocol(&mut protocol, limits, n);
+        let (mode, send_policy, mut protocol) = system::protocol(seed, limits, n);
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
         let settings = Settings { service, connection: system::connection(seed) };

@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Connection = 13,
     /// How soon clients ask again.
     Retries = 14,
+    /// Which family of protocols.
+    Registry = 15,
 }
 
 /// One random stream.

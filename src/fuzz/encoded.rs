@@ -12,7 +12,9 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 
 use crate::command::{ClientId, Command};
-use crate::protocol::{Ballot, Effects, Envelope, Input, Protocol, Slot, Statement};
+use crate::protocol::{
+    Ballot, Effects, Envelope, Input, Order, Position, Progress, Protocol, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::net::frame::{self, Decoder};
 use crate::time::Time;
@@ -90,16 +92,12 @@ impl Codec {
     }
 }
 
-impl<P> Protocol for Encoded<P>
-where
-    P: Protocol,
-    P::Message: PartialEq,
-    P::Record: PartialEq,
-    P::Checkpoint: PartialEq,
-{
+impl<P: Protocol> Protocol for Encoded<P> {
     type Message = P::Message;
     type Record = P::Record;
     type Checkpoint = P::Checkpoint;
+
+    const ORDER: Order = P::ORDER;
 
     fn handle(
         &mut self,
@@ -147,12 +145,20 @@ where
         P::recorded(record)
     }
 
-    fn promised(&self, slot: Slot) -> Ballot {
-        self.inner.promised(slot)
+    fn promised(&self, position: Position) -> Ballot {
+        self.inner.promised(position)
     }
 
-    fn voted(&self, slot: Slot) -> Option<Ballot> {
-        self.inner.voted(slot)
+    fn promised_highest(&self) -> Ballot {
+        self.inner.promised_highest()
+    }
+
+    fn voted(&self, position: Position) -> Option<Ballot> {
+        self.inner.voted(position)
+    }
+
+    fn chosen(&self, position: Position) -> Option<&Value> {
+        self.inner.chosen(position)
     }
 
     fn checkpoint(&self) -> Self::Checkpoint {
@@ -165,12 +171,16 @@ where
         self.inner.recover(checkpoint, records);
     }
 
-    fn executed_below(&self) -> Slot {
-        self.inner.executed_below()
+    fn progress(&self) -> Progress {
+        self.inner.progress()
     }
 
     fn leadership(&self) -> Option<u64> {
         self.inner.leadership()
+    }
+
+    fn refused_by(&self) -> NodeSet {
+        self.inner.refused_by()
     }
 
     fn announced(&self) -> Option<NodeSet> {
@@ -182,7 +192,7 @@ where
 mod tests {
     use super::*;
     use crate::fuzz::{Case, Limits};
-    use crate::paxos::{Message, Record};
+    use crate::paxos::{Message, Mode, Record, Replica};
     use crate::quiet::quietly;
     use crate::sabotage::Saboteur;
     use serde::Deserialize;
@@ -190,7 +200,11 @@ mod tests {
     #[test]
     fn a_replica_behind_its_encodings_does_what_it_does_alone() {
         let case = Case::draw(1, &Limits::default());
-        let alone = || Saboteur::new(case.config(NodeId(0)), None);
+        let alone = || {
+            let config = case.config(NodeId(0));
+            let replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config.clone());
+            Saboteur::new(replica, &config, None)
+        };
         let (mut alone, mut encoded) = (alone(), Encoded::new(alone()));
         let mut effects = [Effects::<Message, Record>::default(), Effects::default()];
         for input in [Input::Start, Input::Campaign] {

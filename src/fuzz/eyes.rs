@@ -8,9 +8,9 @@ use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
 use crate::monitor::{Choice, Finding, Invariant};
-use crate::paxos::{Message, Record};
-use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply};
+use crate::protocol::{Envelope, Executed, Installed, Note, Reply, Statement};
 use crate::quorum::NodeId;
+use crate::registry::Registration;
 use crate::sabotage::Saboteur;
 use crate::sim::{Observer, Sent};
 use crate::time::Time;
@@ -71,12 +71,12 @@ impl Eyes {
         }
     }
 
-    fn tell(&mut self, now: Time, by: NodeId, message: &Message, is_released: bool) {
+    fn tell(&mut self, now: Time, by: NodeId, statement: &Statement<'_>, is_released: bool) {
         let mut chosen: Vec<Choice> = Vec::new();
         let verdict = if is_released {
-            self.watch.released(now, by, message, &mut chosen)
+            self.watch.released(now, by, statement, &mut chosen)
         } else {
-            self.watch.told(now, by, message, &mut chosen)
+            self.watch.told(now, by, statement, &mut chosen)
         };
         for choice in &chosen {
             self.trace(|trace| trace.chosen(now, choice));
@@ -111,8 +111,8 @@ impl Shared {
     }
 }
 
-impl Observer<Encoded<Saboteur>> for Shared {
-    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
+impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
+    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.sent(sent));
         if let Some(arrives_at) = sent.arrives_at {
@@ -120,7 +120,7 @@ impl Observer<Encoded<Saboteur>> for Shared {
             eyes.note_order(sent.from, sent.to, arrives_at);
         }
         // A vote that waited was told when it was released; one that did not wait is told here.
-        eyes.tell(sent.sent_at, sent.from, sent.message, false);
+        eyes.tell(sent.sent_at, sent.from, &P::statement(sent.message), false);
     }
 
     fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
@@ -129,7 +129,7 @@ impl Observer<Encoded<Saboteur>> for Shared {
         eyes.watch.asked(sent.message);
     }
 
-    fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &Message) {
+    fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &P::Message) {
         self.look(|eyes| eyes.trace(|trace| trace.received(now, from, to, message)));
     }
 
@@ -148,10 +148,11 @@ impl Observer<Encoded<Saboteur>> for Shared {
         eyes.watch.answered(reply);
     }
 
-    fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
+    fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| trace.recorded(now, by, records));
-        let verdict = eyes.watch.recorded(records);
+        let mut records = records.iter();
+        let verdict = records.try_for_each(|record| eyes.watch.recorded(&P::recorded(record)));
         eyes.judge(now, verdict);
     }
 
@@ -159,19 +160,19 @@ impl Observer<Encoded<Saboteur>> for Shared {
         self.look(|eyes| eyes.trace(|trace| trace.by(now, by, "has synced")));
     }
 
-    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
+    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<P::Message>) {
         self.look(|eyes| {
             if envelope.to.contains(by) {
                 let message = &envelope.message;
                 eyes.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
             }
-            eyes.tell(now, by, &envelope.message, true);
+            eyes.tell(now, by, &P::statement(&envelope.message), true);
         });
     }
 
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
         let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.executed(now, by, executed));
+        eyes.trace(|trace| trace.executed(now, by, P::ORDER, executed));
         let verdict = eyes.watch.executed(by, executed);
         eyes.judge(now, verdict);
     }
@@ -184,7 +185,7 @@ impl Observer<Encoded<Saboteur>> for Shared {
         self.look(|eyes| eyes.trace(|trace| trace.noted(now, by, note)));
     }
 
-    fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur>) {
+    fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur<P>>) {
         self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "CRASHES")));
     }
 
@@ -192,15 +193,14 @@ impl Observer<Encoded<Saboteur>> for Shared {
         &mut self,
         now: Time,
         replica: NodeId,
-        protocol: &Encoded<Saboteur>,
+        protocol: &Encoded<Saboteur<P>>,
         records: usize,
     ) {
         let eyes = &mut *self.0.borrow_mut();
         eyes.trace(|trace| {
             trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
         });
-        let executed_below = protocol.executed_below();
-        let verdict = eyes.watch.restarted(replica, protocol, executed_below);
+        let verdict = eyes.watch.restarted(replica, protocol);
         eyes.judge(now, verdict);
     }
 

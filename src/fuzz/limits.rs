@@ -7,8 +7,8 @@ use crate::sabotage::Rule;
 /// What a seed may draw: it draws all of it anyway, and keeps what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Only this proposer.
-    pub protocol: Option<Protocol>,
+    /// Only the protocol of this name: [`Mode::name`](crate::registry::Mode::name).
+    pub protocol: Option<&'static str>,
     /// How many replicas, the end not included.
     pub replicas: Range<usize>,
     /// The rule that replicas break.
@@ -21,23 +21,12 @@ impl Default for Limits {
     }
 }
 
-/// Which proposer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Both phases for every write; anybody proposes.
-    Classic,
-    /// Phase 1 once, by a leader.
-    Multi,
-}
-
 impl Limits {
     /// The words after `flexpaxos fuzz --seeds N` that make a seed mean what it means here.
     pub fn arguments(&self) -> String {
         let mut words = String::new();
-        match self.protocol {
-            None => {}
-            Some(Protocol::Classic) => words.push_str(" --protocol classic"),
-            Some(Protocol::Multi) => words.push_str(" --protocol multi"),
+        if let Some(protocol) = self.protocol {
+            words = format!(" --protocol {protocol}");
         }
         if self.replicas != Self::default().replicas {
             let Range { start, end } = self.replicas;
@@ -58,7 +47,7 @@ mod tests {
     fn only_what_is_limited_is_said() {
         assert_eq!(Limits::default().arguments(), "");
         let limits =
-            Limits { protocol: Some(Protocol::Multi), replicas: 3..4, rule: Some(Rule::HoleInLog) };
+            Limits { protocol: Some("multi"), replicas: 3..4, rule: Some(Rule::HoleInLog) };
         let expected = " --protocol multi --replicas 3..4 --break hole-in-log";
         assert_eq!(limits.arguments(), expected);
     }

@@ -27,7 +27,7 @@ mod dice;
 mod encoded;
 mod eyes;
 mod limits;
-pub use limits::{Limits, Protocol};
+pub use limits::Limits;
 mod places;
 mod recovery;
 mod search;

@@ -12,6 +12,7 @@ use crate::command::ClientId;
 use crate::monitor::{Finding, Invariant};
 use crate::protocol::Protocol;
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::Registration;
 use crate::sabotage::Saboteur;
 use crate::time::Span;
 use crate::topology::Site;
@@ -25,7 +26,7 @@ const OPERATIONS: u32 = 40;
 /// Who asks.
 const CLIENT: ClientId = ClientId(0);
 
-impl Trial<'_> {
+impl<P: Registration> Trial<'_, P> {
     /// Asks until operations are as fast as they can be.
     pub(super) fn recover(&mut self) -> Result<(), Finding> {
         let Some(work) = self.case.work() else { return Ok(()) };
@@ -75,7 +76,7 @@ impl Trial<'_> {
     /// Who leads, and the least time of an operation: to the leader and back, and from there to the
     /// nearest phase-2 quorum of those that are up.
     fn floor(&self) -> Option<(NodeId, Span)> {
-        let leads = |(id, it): (NodeId, &Saboteur)| Some((it.leadership()?, id));
+        let leads = |(id, it): (NodeId, &Saboteur<P>)| Some((it.leadership()?, id));
         let (_, leader) = self.alive().filter_map(leads).max()?;
         let deployment = &self.case.deployment;
         let links = &deployment.links;
@@ -98,23 +99,23 @@ impl Trial<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Case, Limits, Protocol as Proposer, run};
+    use super::super::{Case, Limits, run};
     use super::*;
     use crate::deployment::{Durability, Fault, Harm, Network, Unsynced};
-    use crate::paxos::Mode;
     use crate::quorum::QuorumSystem;
+    use crate::registry::Mode;
     use crate::sabotage::Rule;
     use crate::sim::Service;
 
     /// Five replicas, led by r0, without cost or loss: r4 is told to lead while it reaches r1 alone, and
     /// crashes; so r1 has promised a candidate that came to nothing.
     fn refused(seed: u64, rule: Option<Rule>) -> Case {
-        let (protocol, replicas) = (Some(Proposer::Multi), 5..6);
+        let (protocol, replicas) = (Some("multi"), 5..6);
         let mut case = Case::draw(seed, &Limits { protocol, replicas, rule });
         case.deployment.quorums = QuorumSystem::majority(5);
         case.deployment.network = Network::default();
         case.settings.service = Service::default();
-        case.deployment.mode = Mode::Multi { leader: NodeId(0) };
+        case.deployment.mode = Mode::multi(NodeId(0));
         case.deployment.durability = Durability::Fsync;
         (case.dead, case.candidate) = (NodeSet::EMPTY, NodeId(0));
         let fault = |at_ms, harm, lasts_ms: Option<u64>| Fault {

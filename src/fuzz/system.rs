@@ -1,9 +1,10 @@
 //! The quorum system of a case, and the proposer that uses it.
 
 use super::dice::{Dice, Purpose};
-use super::limits::{Limits, Protocol};
-use crate::paxos::{Detector, Election, Mode, SendPolicy, Timing};
+use super::limits::Limits;
+use crate::protocol::{Detector, Election, SendPolicy, Timing};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::registry::Mode;
 use crate::sabotage::Rule;
 use crate::sim::Connection;
 use crate::time::Span;
@@ -91,13 +92,34 @@ pub(super) fn member(dice: &mut Dice, of: NodeSet) -> NodeId {
     of.iter().nth(place).expect("a place below the number of members")
 }
 
-/// Which proposer runs, and whom it contacts first.
-pub(super) fn protocol(dice: &mut Dice, limits: &Limits, n: usize) -> (Mode, SendPolicy) {
-    let is_classic = dice.one_in(3);
-    let leader = NodeId(u8::try_from(dice.index(n)).expect("there are at most 64 replicas"));
-    let send = if dice.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
-    let is_classic = limits.protocol.map_or(is_classic, |only| only == Protocol::Classic);
-    (if is_classic { Mode::Classic } else { Mode::Multi { leader } }, send)
+/// Which protocol runs, and whom a proposer contacts first.
+///
+/// One seed of five takes one of the protocols that were registered later; of a rule that is broken, one
+/// that has it.
+pub(super) fn protocol(seed: u64, limits: &Limits, n: usize) -> (Mode, SendPolicy, Dice) {
+    let mut dice = Dice::new(seed, Purpose::Protocol);
+    let is_spread = dice.one_in(3);
+    let asked = NodeId(u8::try_from(dice.index(n)).expect("there are at most 64 replicas"));
+    let policy = if dice.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
+    let mut later = Dice::new(seed, Purpose::Registry);
+    let (is_later, index) = (later.one_in(5), later.word());
+    let is_allowed = |mode: &Mode| {
+        limits.protocol.is_none_or(|only| mode.name() == only)
+            && limits.rule.is_none_or(|rule| mode.can_break(rule))
+    };
+    let modes = Mode::all(asked);
+    let allowed: Vec<Mode> = modes.into_iter().filter(is_allowed).collect();
+    let drawn = |is_later: bool| {
+        let of = allowed.iter().filter(|mode| mode.is_later() == is_later);
+        let drawn: Vec<Mode> = of.copied().collect();
+        let as_drawn = drawn.iter().filter(|mode| mode.asked().is_none() == is_spread);
+        let as_drawn: Vec<Mode> = as_drawn.copied().collect();
+        let of = if as_drawn.is_empty() { drawn } else { as_drawn };
+        let index = usize::try_from(index % of.len().max(1) as u64).expect("a small number");
+        of.get(index).copied()
+    };
+    let mode = drawn(is_later).or_else(|| drawn(!is_later));
+    (mode.expect("some protocol has the name and the rule"), policy, dice)
 }
 
 /// The patience of a live replica, or one so short that every time-out runs out many times.
@@ -200,12 +222,10 @@ mod tests {
 
     #[test]
     fn limits_are_kept() {
-        let limits =
-            Limits { replicas: 4..6, protocol: Some(Protocol::Classic), ..Limits::default() };
+        let limits = Limits { replicas: 4..6, protocol: Some("classic"), ..Limits::default() };
         for seed in 0..100 {
             assert!([4, 5].contains(&quorums(seed, &limits).n()));
-            let mut dice = Dice::new(seed, Purpose::Protocol);
-            assert_eq!(protocol(&mut dice, &limits, 4).0, Mode::Classic);
+            assert_eq!(protocol(seed, &limits, 4).0, Mode::CLASSIC);
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The trace of a run: everything that happened, one line each, in the order in which it did.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use super::case::Case;
 use super::watch::named;
 use crate::command::{ClientId, Command};
 use crate::monitor::Choice;
-use crate::paxos::{Message, Record, Value};
-use crate::protocol::{Executed, Installed, Note, Reply};
+use crate::protocol::{Executed, Installed, Note, Order, Reply, Value};
 use crate::quorum::NodeId;
 use crate::sim::Sent;
 use crate::time::Time;
@@ -72,7 +71,7 @@ impl Trace {
         }
     }
 
-    pub(super) fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
+    pub(super) fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, impl Display>) {
         let message = sent.message.to_string();
         let is_same = |pending: &Pending| {
             pending.at == sent.sent_at && pending.from == sent.from && pending.message == message
@@ -87,7 +86,7 @@ impl Trace {
         write!(to, " {}{fate}", sent.to).expect("a string grows");
     }
 
-    pub(super) fn received(&mut self, at: Time, from: NodeId, to: NodeId, message: &Message) {
+    pub(super) fn received(&mut self, at: Time, from: NodeId, to: NodeId, message: &impl Display) {
         self.write(at, &format!("{:<16}{message}", format!("{to} <- {from}")));
     }
 
@@ -112,16 +111,17 @@ impl Trace {
         self.write(at, &format!("{ends:<16}answer {}: {reply}", request.sequence));
     }
 
-    pub(super) fn recorded(&mut self, at: Time, by: NodeId, records: &[Record]) {
+    pub(super) fn recorded(&mut self, at: Time, by: NodeId, records: &[impl Display]) {
         let texts: Vec<String> = records.iter().map(ToString::to_string).collect();
         self.write(at, &format!("{:<16}writes {}", by.to_string(), texts.join("; ")));
     }
 
-    pub(super) fn executed(&mut self, at: Time, by: NodeId, executed: &Executed) {
+    pub(super) fn executed(&mut self, at: Time, by: NodeId, order: Order, executed: &Executed) {
         let value = executed.command.clone().map_or(Value::Noop, Value::Command);
         let what = named(Some(&value));
         let again = if executed.command.is_some() && !executed.applied { ", again" } else { "" };
-        self.by(at, by, &format!("executes {}: {what}{again}", executed.slot));
+        let position = order.position(executed.slot, executed.command.as_ref());
+        self.by(at, by, &format!("executes {position}: {what}{again}"));
     }
 
     pub(super) fn installed(&mut self, at: Time, by: NodeId, installed: &Installed) {
@@ -152,9 +152,9 @@ impl Trace {
     }
 
     pub(super) fn chosen(&mut self, at: Time, chosen: &Choice) {
-        let Choice { slot, ballot, value, by } = chosen;
+        let Choice { position, ballot, value, by } = chosen;
         let what = named(value.as_ref());
-        self.write(at, &format!("{:<16}{slot} at {ballot} by {by}: {what}", "CHOSEN"));
+        self.write(at, &format!("{:<16}{position} at {ballot} by {by}: {what}", "CHOSEN"));
     }
 }
 

@@ -9,10 +9,10 @@ use super::watch::Watch;
 use crate::deployment::{Harm, MemberName};
 use crate::history::{self, Check, Error, Options, Verdict, oracle};
 use crate::monitor::{Finding, Invariant};
-use crate::paxos::Election;
-use crate::protocol::{Protocol, Slot};
+use crate::protocol::{Election, Order, Progress, Protocol};
 use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::{Registration, Visitor};
 use crate::sabotage::{Rule, Saboteur};
 use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
@@ -48,17 +48,30 @@ pub struct Ran {
 
 /// Runs a case.
 pub fn run(case: &Case) -> Ran {
-    Trial::new(case, false).run()
+    case.deployment.mode.visit(Run { case, is_traced: false })
 }
 
 /// Runs a case and writes down everything that happens.
 pub fn run_traced(case: &Case) -> Ran {
-    Trial::new(case, true).run()
+    case.deployment.mode.visit(Run { case, is_traced: true })
 }
 
-pub(super) struct Trial<'a> {
+struct Run<'a> {
+    case: &'a Case,
+    is_traced: bool,
+}
+
+impl Visitor for Run<'_> {
+    type Output = Ran;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Ran {
+        Trial::<P>::new(self.case, mode, self.is_traced).run()
+    }
+}
+
+pub(super) struct Trial<'a, P: Registration> {
     pub(super) case: &'a Case,
-    pub(super) world: World<Encoded<Saboteur>>,
+    pub(super) world: World<Encoded<Saboteur<P>>>,
     pub(super) eyes: Shared,
     /// When the first operation is issued.
     start: Time,
@@ -68,11 +81,15 @@ pub(super) struct Trial<'a> {
     told_at: Option<Time>,
 }
 
-impl<'a> Trial<'a> {
-    fn new(case: &'a Case, is_traced: bool) -> Self {
+impl<'a, P: Registration> Trial<'a, P> {
+    fn new(case: &'a Case, mode: P::Mode, is_traced: bool) -> Self {
         let deployment = &case.deployment;
         let of = case.clone();
-        let make = move |id| Encoded::new(Saboteur::new(of.config(id), of.rule));
+        let make = move |id| {
+            let config = of.config(id);
+            let replica = <P as Registration>::new(mode, config.clone());
+            Encoded::new(Saboteur::new(replica, &config, of.rule))
+        };
         let mut world = World::new(deployment, &case.settings, make);
         world.set_checkpoint_records(case.checkpoint_records);
         if let Some(defect) = case.rule.and_then(Rule::driver_defect) {
@@ -83,7 +100,7 @@ impl<'a> Trial<'a> {
         let clients = deployment.links.client_regions.len();
         let is_own = deployment.retention.slots.is_some();
         let has_leaders = deployment.mode.leader().is_some();
-        let watch = Watch::new(&deployment.quorums, clients, is_own, has_leaders);
+        let watch = Watch::new(P::ORDER, &deployment.quorums, clients, is_own, has_leaders);
         let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
         world.observe = Some(Box::new(eyes.clone()));
         Self { case, world, eyes, start, calm_at: start + case.storm, told_at: None }
@@ -150,9 +167,9 @@ impl<'a> Trial<'a> {
     }
 
     /// What changes as long as there is progress: how much is unanswered, and how far everybody is.
-    fn advance(&self) -> (usize, Vec<Slot>) {
+    fn advance(&self) -> (usize, Vec<Progress>) {
         let open = self.eyes.look(|eyes| eyes.watch.outstanding().len());
-        (open, self.alive().map(|(_, it)| it.executed_below()).collect())
+        (open, self.alive().map(|(_, it)| it.progress()).collect())
     }
 
     /// Somebody is told to lead if nobody does, unless leaders are elected.
@@ -173,33 +190,33 @@ impl<'a> Trial<'a> {
 
     /// Whether somebody leads with the highest ballot that anybody alive has promised.
     fn is_led(&self) -> bool {
-        let highest = self.alive().map(|(_, it)| it.replica().acceptor().promised_highest()).max();
+        let highest = self.alive().map(|(_, it)| it.promised_highest()).max();
         let Some(highest) = highest else { return false };
-        self.alive().any(|(id, it)| highest.proposer == id && it.replica().is_leader())
+        self.alive().any(|(id, it)| highest.proposer == id && it.leadership().is_some())
     }
 
     /// Whether what is chosen last was chosen after the faults: then the news of it reach everybody,
     /// unless messages still get lost.
     fn must_be_level(&self) -> bool {
         let end = self.eyes.look(|eyes| eyes.watch.end_chosen_at());
-        !self.case.is_lossy() && end.is_some_and(|at| at > self.calm_at)
+        P::ORDER == Order::Total && !self.case.is_lossy() && end.is_some_and(|at| at > self.calm_at)
     }
 
     /// Whether everybody alive has executed equally much.
     fn is_level(&self) -> bool {
-        let mut executed = self.alive().map(|(_, it)| it.executed_below());
+        let mut executed = self.alive().map(|(_, it)| it.progress());
         let first = executed.next();
         executed.all(|below| Some(below) == first)
     }
 
-    pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur)> {
+    pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur<P>)> {
         let everybody = NodeSet::all(self.case.deployment.quorums.n());
         everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
     }
 
     pub(super) fn stalled(&self, is_answered: bool) -> Finding {
-        let executed: Vec<(NodeId, Slot)> =
-            self.alive().map(|(id, it)| (id, it.executed_below())).collect();
+        let executed: Vec<(NodeId, Progress)> =
+            self.alive().map(|(id, it)| (id, it.progress())).collect();
         let ends: Vec<String> =
             executed.iter().map(|(id, below)| format!("{id} below {}", below.0)).collect();
         let what = if is_answered {

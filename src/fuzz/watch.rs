@@ -7,11 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, RequestId};
-use crate::monitor::{Choice, Finding, Invariant, Memory, Told, Votes};
-use crate::paxos::{Message, Record};
-use crate::protocol::{Ballot, Executed, Protocol, Reply, Slot, Statement, Value};
+use crate::monitor::{Choice, Finding, Invariant, Memory, Proposed, Told, Votes};
+use crate::protocol::{Ballot, Executed, Order, Position, Protocol, Reply, Slot, Statement, Value};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::sabotage::Saboteur;
 use crate::time::Time;
 
 /// The verdict on one thing that happened.
@@ -20,6 +18,7 @@ pub(super) type Verdict = Result<(), Finding>;
 /// What is known of a run from what its replicas told.
 #[derive(Debug)]
 pub(super) struct Watch {
+    order: Order,
     quorums: QuorumSystem,
     votes: Votes,
     /// What each replica told, and may not be without.
@@ -34,7 +33,7 @@ pub(super) struct Watch {
     outstanding: BTreeSet<RequestId>,
     /// By client: how many requests it issued.
     issued: Vec<u64>,
-    /// The last slot for which anybody proposed or voted.
+    /// The last slot for which anybody proposed or voted, where there is one order.
     last_slot: Option<Slot>,
     /// When that slot was chosen.
     end_chosen_at: Option<Time>,
@@ -44,6 +43,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(
+        order: Order,
         quorums: &QuorumSystem,
         client_count: usize,
         is_own_forgettable: bool,
@@ -51,6 +51,7 @@ impl Watch {
     ) -> Self {
         let n = quorums.n();
         Self {
+            order,
             quorums: quorums.clone(),
             votes: Votes::new(Memory::Whole),
             told: vec![Told::default(); n],
@@ -92,13 +93,13 @@ impl Watch {
     }
 
     /// An acceptor gives votes to its disk; a vote counts when it is told, and this is its value.
-    pub(super) fn recorded(&mut self, records: &[Record]) -> Verdict {
-        for record in records {
-            if let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record) {
-                self.propose(slot, ballot, value)?;
+    pub(super) fn recorded(&mut self, record: &Statement<'_>) -> Verdict {
+        match record {
+            Statement::Vote { ballot, position, value, carried } => {
+                self.propose(*position, *ballot, Proposed { value, carried })
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A message that waited for the disk may leave: it must not take back what left before.
@@ -106,15 +107,14 @@ impl Watch {
         &mut self,
         now: Time,
         by: NodeId,
-        message: &Message,
+        statement: &Statement<'_>,
         chosen: &mut Vec<Choice>,
     ) -> Verdict {
         let forgettable_below = self.forgettable_below(by);
         let released = &mut self.released[usize::from(by.0)];
-        let statement = Saboteur::statement(message);
-        released.check_order(by, &statement, forgettable_below)?;
-        released.tell(by, &statement)?;
-        self.told(now, by, message, chosen)
+        released.check_order(by, statement, forgettable_below)?;
+        released.tell(by, statement)?;
+        self.told(now, by, statement, chosen)
     }
 
     /// A message leaves; a slot that is chosen by it is added to `chosen`.
@@ -122,23 +122,23 @@ impl Watch {
         &mut self,
         now: Time,
         by: NodeId,
-        message: &Message,
+        statement: &Statement<'_>,
         chosen: &mut Vec<Choice>,
     ) -> Verdict {
-        let statement = Saboteur::statement(message);
-        self.told[usize::from(by.0)].tell(by, &statement)?;
-        match statement {
+        self.told[usize::from(by.0)].tell(by, statement)?;
+        match *statement {
             Statement::Asks { ballot, quorum: Some(quorum), .. } => {
                 self.votes.announce(ballot, quorum);
             }
-            Statement::Proposes { ballot, slot, value } => {
-                self.check_proposed_once(by, ballot, slot, value)?;
-                self.propose(slot, ballot, value)?;
+            Statement::Proposes { ballot, position, value, carried, .. } => {
+                self.check_proposed_once(by, ballot, position, value)?;
+                self.propose(position, ballot, Proposed { value, carried })?;
             }
-            Statement::Voted { ballot, first, last } => {
+            Statement::Voted { ballot, log, first, last, .. } => {
                 for slot in (first.0..=last.0).map(Slot) {
+                    let position = Position { log, slot };
                     self.reach(slot);
-                    let choice = self.votes.vote(&self.quorums, by, (slot, ballot), None)?;
+                    let choice = self.votes.vote(&self.quorums, by, (position, ballot), None)?;
                     if choice.is_some() && self.last_slot == Some(slot) {
                         self.end_chosen_at = Some(now);
                     }
@@ -154,14 +154,14 @@ impl Watch {
         Ok(())
     }
 
-    fn propose(&mut self, slot: Slot, ballot: Ballot, value: &Value) -> Verdict {
-        self.reach(slot);
-        self.votes.propose(slot, ballot, value)
+    fn propose(&mut self, position: Position, ballot: Ballot, proposed: Proposed<'_>) -> Verdict {
+        self.reach(position.slot);
+        self.votes.propose(position, ballot, proposed)
     }
 
     /// A slot is used; a last one that is new is not chosen yet.
     fn reach(&mut self, slot: Slot) {
-        if self.last_slot.is_none_or(|last| last < slot) {
+        if self.order == Order::Total && self.last_slot.is_none_or(|last| last < slot) {
             self.last_slot = Some(slot);
             self.end_chosen_at = None;
         }
@@ -173,13 +173,14 @@ impl Watch {
         &mut self,
         by: NodeId,
         ballot: Ballot,
-        slot: Slot,
+        position: Position,
         value: &Value,
     ) -> Verdict {
+        let slot = position.slot;
         let (Some(proposed), Some(command)) = (&mut self.proposed, value.command()) else {
             return Ok(());
         };
-        if self.votes.is_older(slot, ballot, value) {
+        if self.votes.is_older(position, ballot, value) {
             return Ok(());
         }
         let first = *proposed.entry((ballot, command.request)).or_insert(slot);
@@ -194,18 +195,15 @@ impl Watch {
     /// A replica executes a slot: a phase-2 quorum must have told its votes for what it executes.
     pub(super) fn executed(&self, by: NodeId, executed: &Executed) -> Verdict {
         let value = executed.command.clone().map_or(Value::Noop, Value::Command);
-        self.votes.learned(by, executed.slot, &value)
+        let position = self.order.position(executed.slot, executed.command.as_ref());
+        self.votes.learned(by, position, &value)
     }
 
     /// A replica has started again: its acceptor must hold all that it told.
     ///
-    /// It has executed the slots below `executed_below`.
-    pub(super) fn restarted(
-        &mut self,
-        replica: NodeId,
-        acceptor: &impl Protocol,
-        executed_below: Slot,
-    ) -> Verdict {
+    /// It has executed as far as its disk tells.
+    pub(super) fn restarted(&mut self, replica: NodeId, acceptor: &impl Protocol) -> Verdict {
+        let executed_below = self.order.executed_below(acceptor.progress());
         // What every replica has durably executed may be forgotten; a single one tells nobody.
         let forgettable_below = if self.durable_below.len() == 1 {
             executed_below

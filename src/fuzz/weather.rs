@@ -7,8 +7,8 @@ use std::fmt;
 use super::dice::Dice;
 use super::system::member;
 use crate::deployment::{Fault, Harm, Unsynced};
-use crate::paxos::Mode;
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::Mode;
 use crate::time::Span;
 
 /// What kinds of faults a case has.
@@ -250,7 +250,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn scene(dead: NodeSet) -> Scene {
-        let mode = Mode::Multi { leader: NodeId(0) };
+        let mode = Mode::multi(NodeId(0));
         Scene { n: 3, mode, storm: Span::from_millis(200), dead }
     }
 

@@ -7,6 +7,9 @@
 //! written with its number, because showing that is what a log is for.
 //! A replica that takes the state of another one passes over slots, and says so, with the digest of
 //! that state: to pass over slots without a word is something else.
+//!
+//! Where each key has an order of its own, a slot is one of its key: slots are written with their numbers, and a
+//! replica passes over those that others executed.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,10 +19,12 @@ use serde::Serialize;
 use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
 use super::{Error, Kind, facts};
 use crate::command::{ClientId, RequestId};
-use crate::protocol::{Advance, Executed, Installed, Slot};
+use crate::protocol::{Advance, Executed, Installed, Order, Progress, Slot};
 use crate::quorum::NodeId;
 
 const MAGIC: [u8; 4] = *b"FPXR";
+/// Of a log in which each key has slots of its own.
+const MAGIC_PER_KEY: [u8; 4] = *b"FPXK";
 const NOOP: u8 = 1;
 const WRITE: u8 = 2;
 const READ: u8 = 3;
@@ -101,7 +106,19 @@ pub struct ChosenWriter {
 impl ChosenWriter {
     /// A segment of `node`, which has executed all slots below `first`.
     pub fn new(node: NodeId, first: Slot) -> Self {
-        let mut sink = Sink::begin(MAGIC);
+        Self::with(MAGIC, node, first)
+    }
+
+    /// A segment of `node`, which has come so far, of a protocol with this order.
+    pub fn begin(order: Order, node: NodeId, progress: Progress) -> Self {
+        match order {
+            Order::Total => Self::new(node, order.executed_below(progress)),
+            Order::PerKey => Self::with(MAGIC_PER_KEY, node, Slot::ZERO),
+        }
+    }
+
+    fn with(magic: [u8; 4], node: NodeId, first: Slot) -> Self {
+        let mut sink = Sink::begin(magic);
         sink.byte(node.0);
         sink.varint(first.0);
         Self { sink, previous: Previous { slot: first.0, ..Previous::default() } }
@@ -175,6 +192,7 @@ impl ChosenWriter {
 #[derive(Debug)]
 pub struct ChosenReader<R> {
     source: Source<R>,
+    order: Order,
     node: NodeId,
     previous: Previous,
     /// The start of a segment that is read and not yet given.
@@ -188,6 +206,7 @@ impl<R: Read> ChosenReader<R> {
     pub fn new(read: R) -> Result<Self, Error> {
         let mut reader = Self {
             source: Source::new(read),
+            order: Order::Total,
             node: NodeId(0),
             previous: Previous::default(),
             start: None,
@@ -195,7 +214,8 @@ impl<R: Read> ChosenReader<R> {
             is_over: false,
         };
         let first = reader.source.byte()?;
-        reader.node = reader.header(first)?;
+        let (order, node) = reader.header(first)?;
+        (reader.order, reader.node) = (order, node);
         Ok(reader)
     }
 
@@ -204,18 +224,27 @@ impl<R: Read> ChosenReader<R> {
         self.node
     }
 
+    /// Which order its slots are of.
+    pub const fn order(&self) -> Order {
+        self.order
+    }
+
     /// Whether a segment so far was cut off: what its replica executed last is not in this log.
     pub const fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    fn header(&mut self, first: u8) -> Result<NodeId, Error> {
-        self.source.header(first, MAGIC, "log of a replica")?;
+    fn header(&mut self, first: u8) -> Result<(Order, NodeId), Error> {
+        let magics = [MAGIC, MAGIC_PER_KEY];
+        let order = match self.source.header_of(first, &magics, "log of a replica")? {
+            0 => Order::Total,
+            _ => Order::PerKey,
+        };
         let node = NodeId(self.source.byte()?);
         let slot = self.source.varint()?;
         self.previous = Previous { slot, ..Previous::default() };
         self.start = Some(Slot(slot));
-        Ok(node)
+        Ok((order, node))
     }
 
     fn record(&mut self) -> Result<Option<Record>, Error> {
@@ -237,8 +266,8 @@ impl<R: Read> ChosenReader<R> {
             match tag {
                 b'F' => {
                     self.is_cut |= !has_ended;
-                    let node = self.header(tag).map_err(truncated)?;
-                    if node != self.node {
+                    let (order, node) = self.header(tag).map_err(truncated)?;
+                    if (order, node) != (self.order, self.node) {
                         return Err(self.source.corrupt("a segment of another replica"));
                     }
                 }

@@ -163,12 +163,22 @@ impl<R: Read> Source<R> {
         magic: [u8; 4],
         expected: &'static str,
     ) -> Result<(), Error> {
+        self.header_of(first, &[magic], expected).map(drop)
+    }
+
+    /// The same where it may begin with one of several: which of them it is.
+    pub(super) fn header_of(
+        &mut self,
+        first: u8,
+        magics: &[[u8; 4]],
+        expected: &'static str,
+    ) -> Result<usize, Error> {
         let found = [first, self.byte()?, self.byte()?, self.byte()?];
-        if found != magic {
-            return Err(Error::Foreign { expected, magic, found });
-        }
+        let Some(which) = magics.iter().position(|magic| *magic == found) else {
+            return Err(Error::Foreign { expected, magic: magics[0], found });
+        };
         match self.byte()? {
-            VERSION => Ok(()),
+            VERSION => Ok(which),
             found => Err(Error::Version { found }),
         }
     }

@@ -16,6 +16,6 @@ pub use invariant::{Finding, Invariant};
 mod told;
 pub use told::Told;
 mod votes;
-pub use votes::{Choice, Memory, Votes};
+pub use votes::{Choice, Memory, Proposed, Votes};
 #[cfg(test)]
 mod tests;

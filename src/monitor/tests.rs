@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Ballot, Effects, Input, Protocol, Scope, Slot, Statement, Value};
+use crate::protocol::{
+    Ballot, Effects, Input, Log, Order, Position, Progress, Protocol, Scope, Slot, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::Time;
 
+const FIRST_SLOT: Position = Position::of(Slot::ZERO);
 const FIRST: Ballot = Ballot { round: 1, proposer: NodeId(0) };
 const SECOND: Ballot = Ballot { round: 2, proposer: NodeId(1) };
 const MEMORIES: [Memory; 2] = [Memory::Whole, Memory::Least];
@@ -25,8 +28,8 @@ fn vote(
     ballot: Ballot,
     client: u32,
 ) -> Result<Option<Choice>, Invariant> {
-    let (at, majority) = ((Slot::ZERO, ballot), QuorumSystem::majority(3));
-    let result = votes.vote(&majority, NodeId(acceptor), at, Some(&value(client)));
+    let (at, majority) = ((FIRST_SLOT, ballot), QuorumSystem::majority(3));
+    let result = votes.vote(&majority, NodeId(acceptor), at, Some((&value(client)).into()));
     result.map_err(|finding| finding.invariant)
 }
 
@@ -36,9 +39,9 @@ fn chosen(memory: Memory) -> Votes {
     assert_eq!(vote(&mut votes, 0, FIRST, 0), Ok(None));
     assert_eq!(votes.all_chosen().count(), 0);
     let by = [0, 1].map(NodeId).into_iter().collect();
-    let choice = Choice { slot: Slot::ZERO, ballot: FIRST, value: Some(value(0)), by };
+    let choice = Choice { position: FIRST_SLOT, ballot: FIRST, value: Some(value(0)), by };
     assert_eq!(vote(&mut votes, 1, FIRST, 0), Ok(Some(choice)));
-    assert_eq!(votes.chosen(Slot::ZERO), Some(&value(0)));
+    assert_eq!(votes.chosen(FIRST_SLOT), Some(&value(0)));
     votes
 }
 
@@ -72,10 +75,10 @@ fn an_announced_quorum_alone_chooses() {
     let per_ballot = QuorumSystem::per_ballot(3, 1).unwrap();
     let mut votes = Votes::new(Memory::Whole);
     votes.announce(FIRST, NodeSet::only(NodeId(2)));
-    let at = (Slot::ZERO, FIRST);
+    let at = (FIRST_SLOT, FIRST);
     assert_eq!(votes.vote(&per_ballot, NodeId(1), at, None), Ok(None));
     let choice = votes.vote(&per_ballot, NodeId(2), at, None).unwrap();
-    assert_eq!(choice.map(|choice| choice.slot), Some(Slot::ZERO));
+    assert_eq!(choice.map(|choice| choice.position), Some(FIRST_SLOT));
 }
 
 /// The votes are heard of before what was proposed.
@@ -83,19 +86,19 @@ fn an_announced_quorum_alone_chooses() {
 fn a_value_known_late_contradicts_another_one_learned() {
     let (mut votes, majority) = (Votes::new(Memory::Whole), QuorumSystem::majority(3));
     for acceptor in [0, 1] {
-        votes.vote(&majority, NodeId(acceptor), (Slot::ZERO, FIRST), None).unwrap();
+        votes.vote(&majority, NodeId(acceptor), (FIRST_SLOT, FIRST), None).unwrap();
     }
-    assert_eq!(votes.learned(NodeId(2), Slot::ZERO, &value(1)), Ok(()), "nothing is known yet");
-    votes.propose(Slot::ZERO, FIRST, &value(0)).unwrap();
-    assert_eq!(votes.learned(NodeId(2), Slot::ZERO, &value(0)), Ok(()));
-    assert!(votes.learned(NodeId(2), Slot::ZERO, &value(1)).is_err());
+    assert_eq!(votes.learned(NodeId(2), FIRST_SLOT, &value(1)), Ok(()), "nothing is known yet");
+    votes.propose(FIRST_SLOT, FIRST, (&value(0)).into()).unwrap();
+    assert_eq!(votes.learned(NodeId(2), FIRST_SLOT, &value(0)), Ok(()));
+    assert!(votes.learned(NodeId(2), FIRST_SLOT, &value(1)).is_err());
 }
 
 #[test]
 fn what_is_learned_is_what_is_chosen() {
     let votes = chosen(Memory::Whole);
     let learned = |slot, client| {
-        let learned = votes.learned(NodeId(2), Slot(slot), &value(client));
+        let learned = votes.learned(NodeId(2), Position::of(Slot(slot)), &value(client));
         learned.map_err(|finding| finding.invariant)
     };
     assert_eq!(learned(0, 0), Ok(()));
@@ -106,10 +109,10 @@ fn what_is_learned_is_what_is_chosen() {
 #[test]
 fn a_value_of_a_lower_ballot_is_an_older_one() {
     let mut votes = chosen(Memory::Whole);
-    votes.propose(Slot::ZERO, SECOND, &value(0)).unwrap();
-    assert!(votes.is_older(Slot::ZERO, SECOND, &value(0)));
-    assert!(!votes.is_older(Slot::ZERO, FIRST, &value(0)));
-    assert!(!votes.is_older(Slot(1), SECOND, &value(0)));
+    votes.propose(FIRST_SLOT, SECOND, (&value(0)).into()).unwrap();
+    assert!(votes.is_older(FIRST_SLOT, SECOND, &value(0)));
+    assert!(!votes.is_older(FIRST_SLOT, FIRST, &value(0)));
+    assert!(!votes.is_older(Position::of(Slot(1)), SECOND, &value(0)));
 }
 
 /// An acceptor with these promises and votes, and nothing else.
@@ -124,6 +127,8 @@ impl Protocol for Memo {
     type Record = String;
     type Checkpoint = ();
 
+    const ORDER: Order = Order::Total;
+
     fn handle(&mut self, _: Time, _: Input<String>, _: &mut Effects<String, String>) {}
 
     fn statement(_: &String) -> Statement<'_> {
@@ -134,31 +139,35 @@ impl Protocol for Memo {
         Statement::Other
     }
 
-    fn promised(&self, slot: Slot) -> Ballot {
-        self.promised.get(&slot).copied().unwrap_or(SECOND)
+    fn promised(&self, position: Position) -> Ballot {
+        self.promised.get(&position.slot).copied().unwrap_or(SECOND)
     }
 
-    fn voted(&self, slot: Slot) -> Option<Ballot> {
-        self.voted.get(&slot).copied()
+    fn voted(&self, position: Position) -> Option<Ballot> {
+        self.voted.get(&position.slot).copied()
     }
 
     fn checkpoint(&self) {}
 
     fn recover(&mut self, _: Option<()>, _: Vec<String>) {}
 
-    fn executed_below(&self) -> Slot {
-        Slot::ZERO
+    fn progress(&self) -> Progress {
+        Progress::default()
     }
 }
 
 const R0: NodeId = NodeId(0);
 
+fn voted(ballot: Ballot, first: Slot, last: Slot) -> Statement<'static> {
+    Statement::Voted { ballot, log: Log::Whole, first, last, promises: None }
+}
+
 fn asks(ballot: Ballot) -> Statement<'static> {
-    Statement::Asks { ballot, scope: Scope::From(Slot::ZERO), quorum: None }
+    Statement::Asks { ballot, log: Log::Whole, scope: Scope::From(Slot::ZERO), quorum: None }
 }
 
 fn promises(ballot: Ballot, scope: Scope) -> Statement<'static> {
-    Statement::Promises { ballot, scope, is_partial: false }
+    Statement::Promises { ballot, log: Log::Whole, scope, is_partial: false }
 }
 
 #[test]
@@ -177,7 +186,7 @@ fn a_slot_that_hides_the_general_promise_is_found() {
 #[test]
 fn a_vote_that_is_told_and_forgotten_is_found() {
     let mut told = Told::default();
-    told.tell(R0, &Statement::Voted { ballot: FIRST, first: Slot(1), last: Slot(2) }).unwrap();
+    told.tell(R0, &voted(FIRST, Slot(1), Slot(2))).unwrap();
     let kept = Memo { voted: [(Slot(1), FIRST), (Slot(2), SECOND)].into(), ..Memo::default() };
     assert_eq!(told.check_kept(R0, &kept, Slot::ZERO), Ok(()));
     let lost = Memo { voted: [(Slot(2), SECOND)].into(), ..Memo::default() };

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Invariant};
-use crate::protocol::{Ballot, Protocol, Scope, Slot, Statement};
+use crate::protocol::{Ballot, Log, Position, Protocol, Scope, Slot, Statement};
 use crate::quorum::NodeId;
 
 /// The promises and votes that one acceptor told, and the ballots that its proposer used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Told {
-    /// The highest ballot promised for all slots.
-    promised: Ballot,
+    /// The highest ballot promised for all slots of a log.
+    promised: BTreeMap<Log, Ballot>,
     /// The highest ballot promised in single slots, by a promise of its own or by a vote.
-    slots: BTreeMap<Slot, Ballot>,
+    slots: BTreeMap<Position, Ballot>,
     /// The ballot of the last vote.
-    votes: BTreeMap<Slot, Ballot>,
+    votes: BTreeMap<Position, Ballot>,
     /// The highest ballot of its Phase1a.
     asked: Ballot,
     /// The same before its last crash.
@@ -25,7 +25,7 @@ impl Told {
     /// The replica tells this; a proposer must not ask at a ballot that it may have used before a crash.
     pub fn tell(&mut self, by: NodeId, statement: &Statement<'_>) -> Result<(), Finding> {
         match statement {
-            Statement::Asks { ballot, .. } => {
+            Statement::Asks { ballot, .. } | Statement::Proposes { asks: Some(ballot), .. } => {
                 self.asked = self.asked.max(*ballot);
                 if *ballot <= self.asked_before_crash {
                     let before = self.asked_before_crash;
@@ -35,16 +35,19 @@ impl Told {
                     return Err(Finding::new(Invariant::BallotsUnique, how));
                 }
             }
-            Statement::Promises { ballot, scope: Scope::From(_), .. } => {
-                self.promised = self.promised.max(*ballot);
+            Statement::Promises { ballot, log, scope: Scope::From(_), .. } => {
+                raise(&mut self.promised, *log, *ballot);
             }
-            Statement::Promises { ballot, scope: Scope::Only(slot), .. } => {
-                raise(&mut self.slots, *slot, *ballot);
+            Statement::Promises { ballot, log, scope: Scope::Only(slot), .. } => {
+                raise(&mut self.slots, Position { log: *log, slot: *slot }, *ballot);
             }
-            Statement::Voted { ballot, first, last } => {
-                for slot in (first.0..=last.0).map(Slot) {
-                    raise(&mut self.slots, slot, *ballot);
-                    raise(&mut self.votes, slot, *ballot);
+            Statement::Voted { ballot, log, first, last, promises } => {
+                for position in positions(*log, *first, *last) {
+                    raise(&mut self.slots, position, *ballot);
+                    raise(&mut self.votes, position, *ballot);
+                }
+                if let Some(promised) = promises {
+                    raise(&mut self.promised, *log, *promised);
                 }
             }
             _ => {}
@@ -60,15 +63,18 @@ impl Told {
         statement: &Statement<'_>,
         forgettable_below: Slot,
     ) -> Result<(), Finding> {
-        let at = |slot: &Slot| self.slots.get(slot).copied().unwrap_or(Ballot::NONE);
+        let at = |position| self.slots.get(&position).copied().unwrap_or(Ballot::NONE);
         match statement {
-            Statement::Promises { ballot, scope, .. } => {
+            Statement::Promises { ballot, log, scope, .. } => {
+                let (promised, log) = (self.promised_in(*log), *log);
                 let least = match scope {
-                    Scope::Only(slot) if *slot < forgettable_below => self.promised,
-                    Scope::Only(slot) => self.promised.max(at(slot)),
+                    Scope::Only(slot) if *slot < forgettable_below => promised,
+                    Scope::Only(slot) => promised.max(at(Position { log, slot: *slot })),
                     Scope::From(slot) => {
-                        let later = self.slots.range((*slot).max(forgettable_below)..);
-                        later.fold(self.promised, |least, (_, ballot)| least.max(*ballot))
+                        let first = Position { log, slot: (*slot).max(forgettable_below) };
+                        let last = Position { log, slot: Slot(u64::MAX) };
+                        let later = self.slots.range(first..=last);
+                        later.fold(promised, |least, (_, ballot)| least.max(*ballot))
                     }
                 };
                 if *ballot < least {
@@ -77,11 +83,14 @@ impl Told {
                     )));
                 }
             }
-            Statement::Voted { ballot, first, last } => {
-                for slot in (first.0..=last.0).map(Slot) {
-                    let least = self.promised.max(at(&slot));
-                    if *ballot < least {
-                        let how = format!("{by} voted at {ballot} in {slot} after it told {least}");
+            Statement::Voted { ballot, log, first, last, .. } => {
+                for position in positions(*log, *first, *last) {
+                    let least = self.promised_in(*log).max(at(position));
+                    // To tell a vote again takes nothing back.
+                    let is_told = self.votes.get(&position) == Some(ballot);
+                    if *ballot < least && !is_told {
+                        let how =
+                            format!("{by} voted at {ballot} in {position} after it told {least}");
                         return Err(fell(how));
                     }
                 }
@@ -115,26 +124,35 @@ impl Told {
         acceptor: &impl Protocol,
         forgettable_below: Slot,
     ) -> Result<(), Finding> {
-        let promised = acceptor.promised(Slot(u64::MAX));
-        if promised < self.promised {
-            let told = self.promised;
-            return Err(fell(format!("{by} told a promise of {told}, and now knows {promised}")));
-        }
-        for (slot, told) in self.slots.range(forgettable_below..) {
-            let (promised, told) = (acceptor.promised(*slot), self.promised.max(*told));
-            if promised < told {
-                let how =
-                    format!("{by} told a promise of {told} in {slot}, and now knows {promised}");
+        for (log, told) in &self.promised {
+            let promised = acceptor.promised(Position { log: *log, slot: Slot(u64::MAX) });
+            if promised < *told {
+                let how = format!("{by} told a promise of {told}, and now knows {promised}");
                 return Err(fell(how));
             }
         }
-        for (slot, told) in self.votes.range(forgettable_below..) {
-            if acceptor.voted(*slot).is_none_or(|ballot| ballot < *told) {
-                let how = format!("{by} told a vote at {told} in {slot}, and knows it no more");
+        let is_lasting = |position: &Position| position.slot >= forgettable_below;
+        for (position, told) in self.slots.iter().filter(|(position, _)| is_lasting(position)) {
+            let told = self.promised_in(position.log).max(*told);
+            let promised = acceptor.promised(*position);
+            if promised < told {
+                let how = format!(
+                    "{by} told a promise of {told} in {position}, and now knows {promised}"
+                );
+                return Err(fell(how));
+            }
+        }
+        for (position, told) in self.votes.iter().filter(|(position, _)| is_lasting(position)) {
+            if acceptor.voted(*position).is_none_or(|ballot| ballot < *told) {
+                let how = format!("{by} told a vote at {told} in {position}, and knows it no more");
                 return Err(fell(how));
             }
         }
         Ok(())
+    }
+
+    fn promised_in(&self, log: Log) -> Ballot {
+        self.promised.get(&log).copied().unwrap_or_default()
     }
 }
 
@@ -142,7 +160,11 @@ fn fell(how: String) -> Finding {
     Finding::new(Invariant::PromisesKept, how)
 }
 
-fn raise(ballots: &mut BTreeMap<Slot, Ballot>, slot: Slot, ballot: Ballot) {
-    let known = ballots.entry(slot).or_default();
+fn positions(log: Log, first: Slot, last: Slot) -> impl Iterator<Item = Position> {
+    (first.0..=last.0).map(move |slot| Position { log, slot: Slot(slot) })
+}
+
+fn raise<K: Ord>(ballots: &mut BTreeMap<K, Ballot>, of: K, ballot: Ballot) {
+    let known = ballots.entry(of).or_default();
     *known = (*known).max(ballot);
 }

@@ -1,4 +1,4 @@
-//! Which value is chosen in which slot.
+//! Which value is chosen at which position.
 //!
 //! A value is chosen when a phase-2 quorum has voted for it at one ballot, durably or by having told so
 //! (Paxos made simple, section 2.2); nobody in the system needs to know it.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Invariant};
-use crate::protocol::{Ballot, Slot, Value};
+use crate::protocol::{Ballot, Position, Slot, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 
 /// How much of the past is kept.
@@ -19,15 +19,32 @@ pub enum Memory {
     Least,
 }
 
-/// The votes for one value at one ballot in one slot.
+/// The votes for one value at one ballot at one position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Tally {
     /// `None` if only the vote is known, not its value.
     value: Option<Value>,
+    /// What is chosen with it, in earlier slots of its log.
+    carried: Vec<(Slot, Value)>,
     voters: NodeSet,
 }
 
-/// What is known of a slot in which a value is chosen.
+/// A value that is proposed or voted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposed<'a> {
+    /// The value.
+    pub value: &'a Value,
+    /// What is chosen with it, in earlier slots of its log.
+    pub carried: &'a [(Slot, Value)],
+}
+
+impl<'a> From<&'a Value> for Proposed<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self { value, carried: &[] }
+    }
+}
+
+/// What is known of a position at which a value is chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Chosen {
     /// The value.
@@ -40,7 +57,7 @@ enum Chosen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Where.
-    pub slot: Slot,
+    pub position: Position,
     /// The ballot of the votes.
     pub ballot: Ballot,
     /// The value, if it is known.
@@ -53,8 +70,8 @@ pub struct Choice {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Votes {
     memory: Memory,
-    chosen: BTreeMap<Slot, Chosen>,
-    tallies: BTreeMap<(Slot, Ballot), Tally>,
+    chosen: BTreeMap<Position, Chosen>,
+    tallies: BTreeMap<(Position, Ballot), Tally>,
     /// The phase-2 quorum of each ballot, where each has its own.
     announced: BTreeMap<Ballot, NodeSet>,
 }
@@ -71,8 +88,13 @@ impl Votes {
     }
 
     /// A value is proposed: whoever votes at this ballot votes for it.
-    pub fn propose(&mut self, slot: Slot, ballot: Ballot, value: &Value) -> Result<(), Finding> {
-        self.tally(slot, ballot, Some(value)).map(drop)
+    pub fn propose(
+        &mut self,
+        position: Position,
+        ballot: Ballot,
+        proposed: Proposed<'_>,
+    ) -> Result<(), Finding> {
+        self.tally(position, ballot, Some(proposed)).map(drop)
     }
 
     /// An acceptor voted, durably or by having told so; what is chosen by it for the first time.
@@ -80,89 +102,120 @@ impl Votes {
         &mut self,
         quorums: &QuorumSystem,
         voter: NodeId,
-        (slot, ballot): (Slot, Ballot),
-        value: Option<&Value>,
+        (position, ballot): (Position, Ballot),
+        proposed: Option<Proposed<'_>>,
     ) -> Result<Option<Choice>, Finding> {
-        let is_settled = value.is_some() && self.chosen(slot) == value;
+        let value = proposed.map(|it| it.value);
+        let is_settled = value.is_some() && self.chosen(position) == value;
         if is_settled && self.memory == Memory::Least {
             return Ok(None);
         }
         let announced = self.announced.get(&ballot).copied();
-        let tally = self.tally(slot, ballot, value)?;
+        let tally = self.tally(position, ballot, proposed)?;
         if !tally.voters.insert(voter) && is_settled {
             return Ok(None);
         }
-        let Tally { value, voters: by } = tally.clone();
+        let Tally { value, carried, voters: by } = tally.clone();
         if !quorums.is_phase2_at(by, announced) {
             return Ok(None);
         }
-        if self.chosen.contains_key(&slot) {
-            return match (self.chosen(slot), &value) {
+        if self.chosen.contains_key(&position) {
+            return match (self.chosen(position), &value) {
                 (Some(chosen), Some(value)) if chosen != value => Err(Finding::new(
                     Invariant::ChosenStaysChosen,
-                    format!("{slot} was chosen with {chosen}, and now at {ballot} with {value}"),
+                    format!(
+                        "{position} was chosen with {chosen}, and now at {ballot} with {value}"
+                    ),
                 )),
                 _ => Ok(None),
             };
         }
         if self.memory == Memory::Least {
-            self.tallies.retain(|(other, _), tally| *other != slot || tally.value != value);
+            self.tallies.retain(|(other, _), tally| *other != position || tally.value != value);
         }
-        self.chosen.insert(slot, value.clone().map_or(Chosen::At(ballot), Chosen::Value));
-        Ok(Some(Choice { slot, ballot, value, by }))
+        self.chosen.insert(position, value.clone().map_or(Chosen::At(ballot), Chosen::Value));
+        for (slot, value) in carried {
+            self.choose_carried(Position { slot, ..position }, value)?;
+        }
+        Ok(Some(Choice { position, ballot, value, by }))
     }
 
-    /// A replica knows or executes `value` as the one that is chosen in `slot`.
-    pub fn learned(&self, learner: NodeId, slot: Slot, value: &Value) -> Result<(), Finding> {
-        let (invariant, how) = match self.chosen(slot) {
-            None if self.chosen.contains_key(&slot) => return Ok(()),
+    /// A value is chosen because one is that carries it.
+    fn choose_carried(&mut self, position: Position, value: Value) -> Result<(), Finding> {
+        match self.chosen(position) {
+            Some(chosen) if *chosen != value => Err(Finding::new(
+                Invariant::ChosenStaysChosen,
+                format!(
+                    "{position} was chosen with {chosen}, and now with a later slot as {value}"
+                ),
+            )),
+            _ => {
+                self.chosen.insert(position, Chosen::Value(value));
+                Ok(())
+            }
+        }
+    }
+
+    /// A replica knows or executes `value` as the one that is chosen in `position`.
+    pub fn learned(
+        &self,
+        learner: NodeId,
+        position: Position,
+        value: &Value,
+    ) -> Result<(), Finding> {
+        let (invariant, how) = match self.chosen(position) {
+            None if self.chosen.contains_key(&position) => return Ok(()),
             Some(chosen) if chosen == value => return Ok(()),
             Some(chosen) => (
                 Invariant::Agreement,
-                format!("{learner} learned {value} in {slot}, where {chosen} is chosen"),
+                format!("{learner} learned {value} in {position}, where {chosen} is chosen"),
             ),
             None => (
                 Invariant::Validity,
-                format!("{learner} learned {value} in {slot}, where nothing is chosen"),
+                format!("{learner} learned {value} in {position}, where nothing is chosen"),
             ),
         };
         Err(Finding::new(invariant, how))
     }
 
-    /// The value that is chosen in `slot`, if one is and it is known.
-    pub fn chosen(&self, slot: Slot) -> Option<&Value> {
-        match self.chosen.get(&slot)? {
+    /// The value that is chosen in `position`, if one is and it is known.
+    pub fn chosen(&self, position: Position) -> Option<&Value> {
+        match self.chosen.get(&position)? {
             Chosen::Value(value) => Some(value),
-            Chosen::At(ballot) => self.tallies.get(&(slot, *ballot))?.value.as_ref(),
+            Chosen::At(ballot) => self.tallies.get(&(position, *ballot))?.value.as_ref(),
         }
     }
 
-    /// Every slot in which a value is chosen.
-    pub fn all_chosen(&self) -> impl Iterator<Item = (Slot, Option<&Value>)> {
-        self.chosen.keys().map(|slot| (*slot, self.chosen(*slot)))
+    /// Every position in which a value is chosen.
+    pub fn all_chosen(&self) -> impl Iterator<Item = (Position, Option<&Value>)> {
+        self.chosen.keys().map(|position| (*position, self.chosen(*position)))
     }
 
-    /// Whether `value` was proposed or voted for in `slot` at a lower ballot.
-    pub fn is_older(&self, slot: Slot, ballot: Ballot, value: &Value) -> bool {
-        let below = self.tallies.range((slot, Ballot::NONE)..(slot, ballot));
+    /// Whether `value` was proposed or voted for in `position` at a lower ballot.
+    pub fn is_older(&self, position: Position, ballot: Ballot, value: &Value) -> bool {
+        let below = self.tallies.range((position, Ballot::NONE)..(position, ballot));
         below.into_iter().any(|(_, tally)| tally.value.as_ref() == Some(value))
     }
 
     fn tally(
         &mut self,
-        slot: Slot,
+        position: Position,
         ballot: Ballot,
-        value: Option<&Value>,
+        proposed: Option<Proposed<'_>>,
     ) -> Result<&mut Tally, Finding> {
-        let empty = || Tally { value: value.cloned(), voters: NodeSet::EMPTY };
-        let tally = self.tallies.entry((slot, ballot)).or_insert_with(empty);
-        match (&tally.value, value) {
-            (Some(known), Some(value)) if known != value => {
-                let how = format!("{slot} at {ballot}: votes for {known} and for {value}");
+        let empty = || Tally { value: None, carried: Vec::new(), voters: NodeSet::EMPTY };
+        let tally = self.tallies.entry((position, ballot)).or_insert_with(empty);
+        let Some(Proposed { value, carried }) = proposed else { return Ok(tally) };
+        match &tally.value {
+            Some(known) if known != value => {
+                let how = format!("{position} at {ballot}: votes for {known} and for {value}");
                 return Err(Finding::new(Invariant::Agreement, how));
             }
-            (None, Some(value)) => tally.value = Some(value.clone()),
-            _ => {}
+            Some(_) => {}
+            None => {
+                tally.value = Some(value.clone());
+                tally.carried = carried.to_vec();
+            }
         }
         Ok(tally)
     }

@@ -9,10 +9,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
-use super::ballot::Ballot;
-use super::message::{Record, Scope, Value, Vote};
+use super::message::{Record, Vote};
 use super::window::Window;
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Scope, Slot, Value};
 use crate::quorum::NodeSet;
 
 /// What an acceptor must not forget.

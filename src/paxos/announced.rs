@@ -45,7 +45,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ballot::Ballot;
+use crate::protocol::Ballot;
 use crate::quorum::NodeSet;
 
 /// The phase-2 quorums that ballots announced, as far as somebody knows.

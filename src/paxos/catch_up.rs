@@ -5,14 +5,12 @@
 //! What is forgotten cannot be taught value by value: `snapshot.rs`.
 //! Counting votes is not done here, nor execution.
 
-use super::ballot::Ballot;
-use super::config::Config;
 use super::context::Context;
-use super::message::{Message, Value};
+use super::message::Message;
 use super::proposer::Proposer;
 use super::snapshot::{Fetching, Lent};
 use super::timer::TimerKind;
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Config, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

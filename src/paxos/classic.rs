@@ -6,14 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::ballot::Ballot;
-use super::config::Config;
 use super::context::Context;
-use super::message::{Message, Scope, Value, Vote};
+use super::message::{Message, Vote};
 use super::requests::{Awaiting, Place};
 use super::timer::TimerKind;
 use crate::command::Command;
-use crate::protocol::{Note, Slot};
+use crate::protocol::{Ballot, Config, Note, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

@@ -5,16 +5,14 @@
 
 use super::Effects;
 use super::acceptor::{Acceptor, Promise};
-use super::ballot::{Ballot, Rounds};
-use super::capacity::Wire;
 use super::catch_up::CatchUp;
-use super::config::Config;
 use super::learner::Learner;
-use super::message::{Message, Record, Scope, Value};
+use super::message::{Message, Record};
 use super::requests::{Awaiting, Requests};
 use super::trimming::Trimming;
+use super::wire::Wire;
 use crate::command::Execution;
-use crate::protocol::{Advance, Executed, Note, Reply, Slot};
+use crate::protocol::{Advance, Ballot, Config, Executed, Note, Reply, Rounds, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 

@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::command::{ClientId, Command, KeyValue, Operation, Outcome, Part, RequestId};
-use crate::protocol::{Protocol, Reply, Slot};
+use crate::protocol::{
+    Ballot, Config, Election, Protocol, Reply, Retention, Scope, SendPolicy, Slot, Timing, Value,
+};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 
@@ -263,14 +265,13 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
     let config = Config {
         id: NodeId(1),
         quorums: QuorumSystem::majority(3),
-        mode: Mode::Multi { leader: NodeId(0) },
         election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: (0..3).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention::ALL,
     };
-    let mut replica = Replica::new(config);
+    let mut replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config);
     let mut effects = Effects::default();
     replica.handle(Time::ZERO, Input::Start, &mut effects);
     // A slot has one value.

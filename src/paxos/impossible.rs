@@ -30,11 +30,9 @@
 //! One that uses the last round makes honest proposers go beyond it; the first accused is the liar.
 
 use super::announced::Announced;
-use super::ballot::Ballot;
-use super::config::Config;
-use super::message::{Message, Scope, Value, Vote};
-use crate::command::{ClientId, Command, Operation};
-use crate::protocol::Slot;
+use super::message::{Message, Vote};
+use crate::command;
+use crate::protocol::{Ballot, Config, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 
 /// No honest ballot has a higher round.
@@ -43,10 +41,6 @@ const ROUND_MAX: u64 = 1 << 62;
 const SLOT_MAX: u64 = 1 << 62;
 /// Votes of one batch are fewer.
 const VOTES_MAX: u64 = 1 << 24;
-/// A client has fewer requests open.
-const OPEN_MAX: u64 = 1 << 24;
-/// The longest value of a command: with it, a proposal and a promise of some fit into a frame.
-pub const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// Why nobody that follows the protocol sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,28 +148,9 @@ pub enum Impossible {
     /// Something that is said to oneself only.
     #[error("no replica sends this to another one")]
     Inward,
-    /// A command of somebody else.
-    #[error("c{} asks in the name of c{}", .from.0, .named.0)]
-    Client {
-        /// Who asks.
-        from: ClientId,
-        /// In whose name.
-        named: ClientId,
-    },
-    /// A request that is settled, or too far from the first open one.
-    #[error("request {sequence} is asked with all below {settled_below} settled")]
-    Open {
-        /// Which.
-        sequence: u64,
-        /// What is settled.
-        settled_below: u64,
-    },
-    /// A value that is too long.
-    #[error("a value has {length} bytes; the longest has {VALUE_BYTES_MAX}")]
-    Value {
-        /// Its length.
-        length: usize,
-    },
+    /// A command that no client asks for.
+    #[error(transparent)]
+    Command(#[from] command::Impossible),
 }
 
 impl Message {
@@ -270,15 +245,6 @@ impl Message {
     }
 }
 
-/// Whether a client that follows its own rules may have asked for this.
-pub(super) fn check_request(from: ClientId, command: &Command) -> Result<(), Impossible> {
-    let named = command.request.client;
-    if named != from {
-        return Err(Impossible::Client { from, named });
-    }
-    check_command(command)
-}
-
 fn check_ballot(ballot: Ballot, n: usize) -> Result<(), Impossible> {
     let is_possible = (1..=ROUND_MAX).contains(&ballot.round) && usize::from(ballot.proposer.0) < n;
     is_possible.then_some(()).ok_or(Impossible::Ballot { ballot, n })
@@ -366,21 +332,7 @@ fn check_votes(
 }
 
 fn check_value(value: &Value) -> Result<(), Impossible> {
-    value.command().map_or(Ok(()), check_command)
-}
-
-fn check_command(command: &Command) -> Result<(), Impossible> {
-    let (sequence, settled_below) = (command.request.sequence, command.settled_below);
-    let open = sequence.checked_sub(settled_below);
-    if sequence > SLOT_MAX || open.is_none_or(|open| open >= OPEN_MAX) {
-        return Err(Impossible::Open { sequence, settled_below });
-    }
-    match &command.operation {
-        Operation::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
-            Err(Impossible::Value { length: value.len() })
-        }
-        Operation::Put { .. } | Operation::Get { .. } => Ok(()),
-    }
+    value.command().map_or(Ok(()), |command| Ok(command.check()?))
 }
 
 #[cfg(test)]
@@ -388,8 +340,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::command::RequestId;
-    use crate::paxos::{Election, Mode, Retention, SendPolicy, Timing};
+    use crate::command::{ClientId, Command, OPEN_MAX, Operation, RequestId, VALUE_BYTES_MAX};
+    use crate::protocol::{Election, Retention, SendPolicy, Timing};
     use crate::quorum::QuorumSystem;
     use crate::time::Span;
 
@@ -400,7 +352,6 @@ mod tests {
         Config {
             id: NodeId(0),
             quorums: QuorumSystem::majority(3),
-            mode: Mode::Multi { leader: NodeId(0) },
             election: Election::Fixed,
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
@@ -471,8 +422,8 @@ mod tests {
         for message in honest {
             assert_eq!(message.check(PEER, &config()), Ok(()), "{message}");
         }
-        assert_eq!(check_request(ClientId(0), &command(0, 0, VALUE_BYTES_MAX)), Ok(()));
-        assert_eq!(check_request(ClientId(0), &command(OPEN_MAX - 1, 0, 0)), Ok(()));
+        assert_eq!(command(0, 0, VALUE_BYTES_MAX).check_request(ClientId(0)), Ok(()));
+        assert_eq!(command(OPEN_MAX - 1, 0, 0).check_request(ClientId(0)), Ok(()));
     }
 
     #[test]
@@ -558,12 +509,12 @@ mod tests {
             (command(3, 4, 0), "all below 4 settled"),
             (long.clone(), "a value has 1048577 bytes"),
         ] {
-            let why = check_request(ClientId(0), &bad).unwrap_err().to_string();
+            let why = bad.check_request(ClientId(0)).unwrap_err().to_string();
             assert!(why.contains(said), "{why}");
             let values = vec![Value::Noop, Value::Command(bad)];
             refused(&Message::Values { first: Slot(0), values, executed_below: Slot(0) }, said);
         }
-        let why = check_request(ClientId(2), &command(0, 0, 0)).unwrap_err().to_string();
+        let why = command(0, 0, 0).check_request(ClientId(2)).unwrap_err().to_string();
         assert_eq!(why, "c2 asks in the name of c0");
     }
 }

@@ -6,10 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::Value;
 use super::window::Window;
 use crate::command::{Execution, KeyValue};
-use crate::protocol::Slot;
+use crate::protocol::{Slot, Value};
 
 /// What a replica knows to be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

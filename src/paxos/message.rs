@@ -4,13 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::acceptor::Acceptor;
 use super::announced::Announced;
-use super::ballot::Ballot;
 use super::learner::Learner;
 use crate::command::{Command, Operation, Part};
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
 
-pub use crate::protocol::{Scope, Value};
+pub(super) use crate::protocol::{Scope, Value};
 
 impl Value {
     /// About how many bytes it takes in a message.

@@ -22,17 +22,15 @@
 //!
 mod acceptor;
 mod announced;
-mod ballot;
-mod capacity;
 mod catch_up;
 mod classic;
-mod config;
 mod context;
 #[cfg(test)]
 mod encoding_tests;
 mod impossible;
 mod learner;
 mod message;
+mod mode;
 mod multi;
 mod proposer;
 mod replica;
@@ -44,15 +42,14 @@ mod tests;
 mod timer;
 mod trimming;
 mod window;
+mod wire;
 mod words;
 
 pub use acceptor::Acceptor;
 pub use announced::Announced;
-pub use ballot::Ballot;
-pub use capacity::Capacity;
-pub use config::{Config, Detector, Election, Mode, Retention, SendPolicy, Timing};
-pub use impossible::{Impossible, VALUE_BYTES_MAX};
-pub use message::{Checkpoint, Message, Record, Scope, Value, Vote};
+pub use impossible::Impossible;
+pub use message::{Checkpoint, Message, Record, Vote};
+pub use mode::Mode;
 pub use replica::Replica;
 
 /// What a replica of this protocol wants done.

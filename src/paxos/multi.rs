@@ -16,15 +16,13 @@ mod settle;
 
 use std::collections::VecDeque;
 
-use super::ballot::Ballot;
-use super::config::{Config, Election, Mode};
 use super::context::Context;
-use super::message::{Message, Value};
+use super::message::Message;
 use super::requests::Place;
 use super::timer::TimerKind;
 use super::window::Window;
 use crate::command::Command;
-use crate::protocol::{Note, Reply, Slot};
+use crate::protocol::{Ballot, Config, Election, Note, Reply, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -171,7 +169,8 @@ impl Multi {
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
         self.listen(context);
         self.execute(context);
-        if context.config.mode == (Mode::Multi { leader: context.config.id }) {
+        // Nobody has been heard of yet: the hint is the leader of the configuration.
+        if self.hint == context.config.id {
             // Who is behind would be told every vote since; it learns what is chosen first.
             // Where leaders are elected, another may lead by now: it listens first.
             let is_elected = context.config.election != Election::Fixed;

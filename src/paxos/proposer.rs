@@ -2,15 +2,13 @@
 //!
 //! What only one of the modes knows, the other ignores.
 
-use super::ballot::Ballot;
 use super::classic::Classic;
-use super::config::{Config, Mode};
 use super::context::Context;
-use super::message::{Scope, Value};
+use super::mode::Mode;
 use super::multi::{Multi, Promised};
 use super::timer::TimerKind;
 use crate::command::Command;
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Config, Scope, Slot, Value};
 use crate::quorum::NodeId;
 
 /// The proposer of one of the two modes.
@@ -26,8 +24,8 @@ pub(super) enum Proposer {
 
 impl Proposer {
     /// A proposer that has never run.
-    pub(super) fn new(config: &Config) -> Self {
-        match config.mode {
+    pub(super) fn new(mode: Mode, config: &Config) -> Self {
+        match mode {
             Mode::Classic => Self::Classic(Classic::default()),
             Mode::Multi { leader } => Self::Multi(Multi::new(leader, config.election)),
         }

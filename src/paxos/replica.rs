@@ -5,22 +5,22 @@
 use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
-use super::ballot::Rounds;
-use super::capacity::Wire;
 use super::catch_up::CatchUp;
-use super::config::Config;
 use super::context::Context;
-use super::impossible;
 use super::learner::Learner;
-use super::message::{Checkpoint, Message, Record, Scope, Value};
+use super::message::{Checkpoint, Message, Record};
+use super::mode::Mode;
 use super::multi::{Multi, Promised};
 use super::proposer::Proposer;
 use super::requests::Requests;
 use super::timer::TimerKind;
 use super::trimming::Trimming;
+use super::wire::Wire;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command};
-use crate::protocol::{Ballot, Protocol, Slot, Statement};
+use crate::protocol::{
+    Ballot, Config, Order, Position, Progress, Protocol, Rounds, Scope, Slot, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
@@ -53,12 +53,12 @@ const HORIZON: u64 = 1 << 20;
 
 impl Replica {
     /// A replica that has never run.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mode: Mode, config: Config) -> Self {
         Self {
             is_safe: config.quorums.disjoint().is_none(),
             acceptor: Acceptor::default(),
             learner: Learner::default(),
-            proposer: Proposer::new(&config),
+            proposer: Proposer::new(mode, &config),
             rounds: Rounds::after(0),
             requests: Requests::default(),
             catch_up: CatchUp::default(),
@@ -73,20 +73,14 @@ impl Replica {
         &self.acceptor
     }
 
-    /// The value known to be chosen in `slot`, while it is remembered.
-    pub fn chosen(&self, slot: Slot) -> Option<&Value> {
-        self.learner.value(slot)
+    /// Slots below this are executed.
+    pub fn executed_below(&self) -> Slot {
+        self.learner.executed_below()
     }
 
     /// Whether it finished phase 1 over all slots and still holds its ballot.
     pub fn is_leader(&self) -> bool {
         self.proposer.is_leading()
-    }
-
-    /// Who refused a proposal of the ballot that it leads with, itself perhaps: its own acceptor may have
-    /// promised another.
-    pub fn refused_by(&self) -> NodeSet {
-        self.proposer.multi().map_or(NodeSet::EMPTY, Multi::refused_by)
     }
 
     /// The proposer, and what it shares with the other parts.
@@ -233,7 +227,9 @@ impl Proposer {
                 TimerKind::CatchUp => context.catch_up_again(),
                 timer => self.handle_timer(context, timer),
             },
-            Input::Checkpointed(below) => self.handle_checkpointed(context, below),
+            Input::Checkpointed(progress) => {
+                self.handle_checkpointed(context, Slot(progress.0));
+            }
         }
     }
 }
@@ -242,6 +238,8 @@ impl Protocol for Replica {
     type Message = Message;
     type Record = Record;
     type Checkpoint = Checkpoint;
+
+    const ORDER: Order = Order::Total;
 
     fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
@@ -256,7 +254,7 @@ impl Protocol for Replica {
     }
 
     fn check_command(&self, from: ClientId, command: &Command) -> Result<(), String> {
-        impossible::check_request(from, command).map_err(|why| why.to_string())
+        command.check_request(from).map_err(|why| why.to_string())
     }
 
     fn statement(message: &Message) -> Statement<'_> {
@@ -267,12 +265,20 @@ impl Protocol for Replica {
         record.statement()
     }
 
-    fn promised(&self, slot: Slot) -> Ballot {
-        self.acceptor.promised(slot)
+    fn promised(&self, position: Position) -> Ballot {
+        self.acceptor.promised(position.slot)
     }
 
-    fn voted(&self, slot: Slot) -> Option<Ballot> {
-        self.acceptor.vote(slot).map(|vote| vote.ballot)
+    fn promised_highest(&self) -> Ballot {
+        self.acceptor.promised_highest()
+    }
+
+    fn voted(&self, position: Position) -> Option<Ballot> {
+        self.acceptor.vote(position.slot).map(|vote| vote.ballot)
+    }
+
+    fn chosen(&self, position: Position) -> Option<&Value> {
+        self.learner.value(position.slot)
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -308,8 +314,8 @@ impl Protocol for Replica {
         self.rounds = Rounds::after(rounds_below);
     }
 
-    fn executed_below(&self) -> Slot {
-        self.learner.executed_below()
+    fn progress(&self) -> Progress {
+        Progress(self.executed_below().0)
     }
 
     fn leadership(&self) -> Option<u64> {
@@ -318,6 +324,10 @@ impl Protocol for Replica {
             .multi()
             .and_then(Multi::leading_ballot)
             .map(|ballot| ballot.round << 8 | u64::from(ballot.proposer.0))
+    }
+
+    fn refused_by(&self) -> NodeSet {
+        self.proposer.multi().map_or(NodeSet::EMPTY, Multi::refused_by)
     }
 
     fn announced(&self) -> Option<NodeSet> {

@@ -3,7 +3,7 @@
 //! # What is forgotten
 //!
 //! What every replica has durably executed is forgotten, for nobody will ever ask for it.
-//! With [`Retention::slots`](super::Retention) a replica also forgets, whatever the others have, what
+//! With [`Retention::slots`](crate::protocol::Retention) a replica also forgets, whatever the others have, what
 //! it has *itself* durably executed and what lies far enough behind the last slot it executed.
 //! It forgets votes and values together: its log begins at T, and a slot below T is *trimmed*.
 //!
@@ -48,13 +48,11 @@
 
 use std::collections::BTreeMap;
 
-use super::ballot::Ballot;
-use super::config::Retention;
 use super::context::Context;
 use super::message::Message;
 use super::proposer::Proposer;
 use crate::command::{KeyValue, Part};
-use crate::protocol::{Advance, Installed, Note, Slot};
+use crate::protocol::{Advance, Ballot, Installed, Note, Retention, Slot};
 use crate::quorum::{NodeId, NodeSet};
 
 /// A state on its way here: the newest that was heard of, and only that.

@@ -7,19 +7,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Advance, Envelope, Note, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{
+    Advance, Ballot, Config, Election, Envelope, Note, Progress, Protocol, Reply, Retention, Scope,
+    SendPolicy, Slot, TimerId, Timing, Value,
+};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 
 const LEADER: NodeId = NodeId(0);
 const MULTI: Mode = Mode::Multi { leader: LEADER };
 
-fn config(id: u8, quorums: QuorumSystem, mode: Mode, send: SendPolicy) -> Config {
+fn config(id: u8, quorums: QuorumSystem, send: SendPolicy) -> Config {
     let n = u8::try_from(quorums.n()).unwrap();
     Config {
         id: NodeId(id),
         quorums,
-        mode,
         election: Election::Fixed,
         send,
         nearest_first: (id..n).chain(0..id).map(NodeId).collect(),
@@ -29,7 +31,7 @@ fn config(id: u8, quorums: QuorumSystem, mode: Mode, send: SendPolicy) -> Config
 }
 
 fn replica(id: u8, mode: Mode) -> Replica {
-    Replica::new(config(id, QuorumSystem::majority(3), mode, SendPolicy::All))
+    Replica::new(mode, config(id, QuorumSystem::majority(3), SendPolicy::All))
 }
 
 fn command(sequence: u64) -> Command {
@@ -131,7 +133,7 @@ fn inputs() -> Vec<Input> {
         heard(1, Message::Refused { ballot: ballot(1, 0), promised: ballot(3, 2), slot: Slot(0) }),
         heard(2, Message::Refused { ballot: ballot(1, 0), promised: ballot(3, 2), slot: Slot(0) }),
         Input::Request(command(2)),
-        Input::Checkpointed(Slot(1)),
+        Input::Checkpointed(Progress(1)),
         heard(1, Message::Executed { below: Slot(1) }),
         heard(2, Message::Executed { below: Slot(1) }),
     ]
@@ -270,7 +272,7 @@ fn late_votes_and_promises_change_nothing() {
 #[test]
 fn a_thrifty_proposer_asks_everybody_after_a_time_out() {
     let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
-    let mut leader = Replica::new(config(0, quorums, MULTI, SendPolicy::Quorum));
+    let mut leader = Replica::new(MULTI, config(0, quorums, SendPolicy::Quorum));
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..4 {
@@ -358,8 +360,8 @@ fn a_promise_in_part_counts_when_the_rest_has_come() {
 fn a_promise_reports_about_as_much_as_is_sent_at_once() {
     let retention = Retention { part_bytes: 10, ..Retention::ALL };
     let quorums = QuorumSystem::majority(3);
-    let config = Config { retention, ..config(1, quorums, MULTI, SendPolicy::All) };
-    let mut acceptor = Replica::new(config);
+    let config = Config { retention, ..config(1, quorums, SendPolicy::All) };
+    let mut acceptor = Replica::new(MULTI, config);
     for slot in 0..5 {
         let (ballot, slot, value) = (ballot(1, 0), Slot(slot), value(slot));
         hear(&mut acceptor, 0, Message::Phase2a { ballot, slot, value, chosen_below: Slot(0) });
@@ -437,8 +439,8 @@ fn a_lost_race_backs_off_longer_each_time() {
 
 #[test]
 fn a_replica_of_one_is_its_own_quorum() {
-    let alone = config(0, QuorumSystem::majority(1), MULTI, SendPolicy::All);
-    let mut replica = Replica::new(alone);
+    let alone = config(0, QuorumSystem::majority(1), SendPolicy::All);
+    let mut replica = Replica::new(MULTI, alone);
     let start = give(&mut replica, Input::Start);
     for envelope in start.durable_sends {
         hear(&mut replica, 0, envelope.message);
@@ -452,7 +454,7 @@ fn a_replica_of_one_is_its_own_quorum() {
 /// Of five, with phase 2 by any two: who the first proposals go to, and after a time-out without a vote.
 fn thrifty_leader() -> (Replica, Ballot) {
     let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
-    let mut leader = Replica::new(config(0, quorums, MULTI, SendPolicy::Quorum));
+    let mut leader = Replica::new(MULTI, config(0, quorums, SendPolicy::Quorum));
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..4 {

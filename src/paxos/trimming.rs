@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
-use super::config::Config;
 use super::learner::Learner;
-use crate::protocol::Slot;
+use crate::protocol::{Config, Slot};
 use crate::quorum::NodeId;
 
 /// What is known of how far the replicas have durably executed.

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 
 use serde::{Deserialize, Serialize};
 
-use super::Slot;
+use super::{Log, Position, Slot};
 use crate::command::Command;
 use crate::quorum::{NodeId, NodeSet};
 
@@ -115,6 +115,8 @@ pub enum Statement<'a> {
     Asks {
         /// The ballot to promise.
         ballot: Ballot,
+        /// In which log.
+        log: Log,
         /// In which slots.
         scope: Scope,
         /// The phase-2 quorum of this ballot, where each announces its own.
@@ -124,6 +126,8 @@ pub enum Statement<'a> {
     Promises {
         /// The ballot promised.
         ballot: Ballot,
+        /// In which log.
+        log: Log,
         /// In which slots.
         scope: Scope,
         /// Whether only some of the votes in the scope are reported.
@@ -133,36 +137,48 @@ pub enum Statement<'a> {
     Proposes {
         /// The ballot of the proposal.
         ballot: Ballot,
-        /// The slot.
-        slot: Slot,
+        /// Where.
+        position: Position,
         /// The value.
         value: &'a Value,
+        /// What is chosen with it.
+        carried: &'a [(Slot, Value)],
+        /// A higher ballot that it asks promises for besides, in the whole log.
+        asks: Option<Ballot>,
     },
     /// Phase 2b: an acceptor voted in every slot from the first to the last.
     Voted {
         /// The ballot of the votes.
         ballot: Ballot,
+        /// In which log.
+        log: Log,
         /// The first slot.
         first: Slot,
         /// The last slot.
         last: Slot,
+        /// A higher ballot that it promises besides, in the whole log.
+        promises: Option<Ballot>,
     },
     /// The record of a vote.
     Vote {
         /// The ballot.
         ballot: Ballot,
-        /// The slot.
-        slot: Slot,
+        /// Where.
+        position: Position,
         /// The value.
         value: &'a Value,
+        /// What is chosen with it.
+        carried: &'a [(Slot, Value)],
     },
     /// An acceptor has promised a higher ballot than the one it was asked for.
     Refuses {
-        /// The slot, or the first of the scope.
-        slot: Slot,
+        /// The position, or the first of the scope.
+        position: Position,
     },
     /// A learner is told that the slots from the first to before the second are chosen.
     Chosen {
+        /// In which log.
+        log: Log,
         /// The first slot.
         first: Slot,
         /// The slot after the last.
@@ -175,14 +191,16 @@ pub enum Statement<'a> {
     },
     /// The record of one chosen value.
     Learned {
-        /// The slot.
-        slot: Slot,
+        /// Where.
+        position: Position,
     },
     /// The sender has every slot below this durably executed.
     Executed {
         /// The slot after the last.
         below: Slot,
     },
+    /// The record of a reservation: these ballots may be used.
+    Reserves,
     /// A question whose answer changes as time goes on.
     Enquires,
     /// Nothing about promises, votes or values.
@@ -195,20 +213,29 @@ impl Statement<'_> {
         matches!(self, Self::Promises { .. } | Self::Voted { .. } | Self::Refuses { .. })
     }
 
-    /// Whether it says something of a slot; of phase 1 over all slots that is always so.
-    pub fn concerns(&self, slot: Slot) -> bool {
+    /// Whether it says something of a position; of phase 1 over all slots of a log that is always so.
+    pub fn concerns(&self, position: Position) -> bool {
+        let Position { log: its_log, slot } = position;
         match self {
-            Self::Asks { scope, .. } | Self::Promises { scope, .. } => match scope {
-                Scope::Only(only) => *only == slot,
-                Scope::From(_) => true,
+            Self::Asks { scope, log, .. } | Self::Promises { scope, log, .. } => match scope {
+                Scope::Only(only) => *log == its_log && *only == slot,
+                Scope::From(_) => *log == its_log,
             },
-            Self::Proposes { slot: its, .. }
-            | Self::Vote { slot: its, .. }
-            | Self::Refuses { slot: its }
-            | Self::Learned { slot: its } => *its == slot,
-            Self::Voted { first, last, .. } => (*first..=*last).contains(&slot),
-            Self::Chosen { first, below } => (*first..*below).contains(&slot),
-            Self::Teaches { .. } | Self::Executed { .. } | Self::Enquires | Self::Other => false,
+            Self::Proposes { position: its, .. }
+            | Self::Vote { position: its, .. }
+            | Self::Refuses { position: its }
+            | Self::Learned { position: its } => *its == position,
+            Self::Voted { log, first, last, .. } => {
+                *log == its_log && (*first..=*last).contains(&slot)
+            }
+            Self::Chosen { log, first, below } => {
+                *log == its_log && (*first..*below).contains(&slot)
+            }
+            Self::Teaches { .. }
+            | Self::Executed { .. }
+            | Self::Reserves
+            | Self::Enquires
+            | Self::Other => false,
         }
     }
 }

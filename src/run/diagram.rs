@@ -15,9 +15,11 @@ use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::monitor::{Memory, Votes};
-use crate::paxos::{Message, Record, Replica};
-use crate::protocol::{Envelope, Executed, Note, Protocol, Reply, Scope, Slot, Statement, Value};
+use crate::protocol::{
+    Envelope, Executed, Log, Note, Position, Protocol, Reply, Scope, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::registry::{Registration, Visitor};
 use crate::sim::{Observer, Sent, World};
 use crate::time::{Span, Time};
 use crate::trace::{Fate, MarkKind, PeriodKind, Scale, Trace};
@@ -58,13 +60,37 @@ pub enum Error {
 
 /// The diagram of one write of a trial.
 pub fn diagram(plan: &Plan, trial: &Trial, write: Write) -> Result<Trace, Error> {
+    plan.variant(trial).mode.visit(Draw { plan, trial, write })
+}
+
+struct Draw<'a> {
+    plan: &'a Plan,
+    trial: &'a Trial,
+    write: Write,
+}
+
+impl Visitor for Draw<'_> {
+    type Output = Result<Trace, Error>;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Result<Trace, Error> {
+        draw::<P>(mode, self.plan, self.trial, self.write)
+    }
+}
+
+fn draw<P: Registration>(
+    mode: P::Mode,
+    plan: &Plan,
+    trial: &Trial,
+    write: Write,
+) -> Result<Trace, Error> {
     let deployment = deploy::deployment(plan, trial);
     let point = plan.point(trial);
     let of = deployment.clone();
-    let mut world = World::new(&deployment, &point.sim, move |id| Replica::new(of.config(id)));
+    let make = move |id| <P as Registration>::new(mode, of.config(id));
+    let mut world = World::new(&deployment, &point.sim, make);
     let region = point.links.client_regions[write.client].clone();
     let measured_from = world.schedule().measure_from;
-    let watch = Watch::new(write, measured_from, deployment.quorums.clone());
+    let watch = Watch::<P>::new(write, measured_from, deployment.quorums.clone());
     let watch = Rc::new(RefCell::new(watch));
     world.observe = Some(Box::new(Shared(Rc::clone(&watch))));
     let mut answered_at = None;
@@ -102,13 +128,13 @@ pub fn diagram(plan: &Plan, trial: &Trial, write: Write) -> Result<Trace, Error>
 }
 
 /// What was seen, in the order in which it happened.
-enum Seen {
+enum Seen<P: Protocol> {
     Request { to: NodeId, at: Time, arrives_at: Option<Time>, command: Command },
-    Message { from: NodeId, to: NodeId, at: Time, arrives_at: Option<Time>, message: Message },
-    Record { by: NodeId, at: Time, record: Record },
+    Message { from: NodeId, to: NodeId, at: Time, arrives_at: Option<Time>, message: P::Message },
+    Record { by: NodeId, at: Time, record: P::Record },
     Synced { by: NodeId, at: Time },
-    Released { by: NodeId, at: Time, message: Message },
-    Executed { by: NodeId, at: Time, slot: Slot },
+    Released { by: NodeId, at: Time, message: P::Message },
+    Executed { by: NodeId, at: Time, position: Position },
     Led { by: NodeId, at: Time },
     Crashed { by: NodeId, at: Time },
     Restarted { by: NodeId, at: Time },
@@ -118,7 +144,7 @@ enum Seen {
 }
 
 /// The watch over one write.
-struct Watch {
+struct Watch<P: Protocol> {
     write: Write,
     measured_from: Time,
     quorums: QuorumSystem,
@@ -126,15 +152,15 @@ struct Watch {
     request: Option<RequestId>,
     asked_at: Option<Time>,
     answered_at: Option<Time>,
-    /// Where it was proposed: more than one slot if it was proposed again elsewhere.
-    slots: Vec<Slot>,
+    /// Where it was proposed: more than one position if it was proposed again elsewhere.
+    positions: Vec<Position>,
     executed: NodeSet,
     /// Whose disks were given something that is kept, and have not synced it.
     unsynced: NodeSet,
-    seen: Vec<Seen>,
+    seen: Vec<Seen<P>>,
 }
 
-impl Watch {
+impl<P: Protocol> Watch<P> {
     fn new(write: Write, measured_from: Time, quorums: QuorumSystem) -> Self {
         Self {
             write,
@@ -144,7 +170,7 @@ impl Watch {
             request: None,
             asked_at: None,
             answered_at: None,
-            slots: Vec::new(),
+            positions: Vec::new(),
             executed: NodeSet::EMPTY,
             unsynced: NodeSet::EMPTY,
             seen: Vec::new(),
@@ -161,11 +187,11 @@ impl Watch {
 
     /// Whether a message or a record says something of the write's slot.
     fn concerns(&self, statement: &Statement<'_>) -> bool {
-        self.slots.iter().any(|slot| statement.concerns(*slot))
+        self.positions.iter().any(|position| statement.concerns(*position))
             || matches!(
                 statement,
-                Statement::Asks { scope: Scope::From(_), .. }
-                    | Statement::Promises { scope: Scope::From(_), .. }
+                Statement::Asks { log: Log::Whole, scope: Scope::From(_), .. }
+                    | Statement::Promises { log: Log::Whole, scope: Scope::From(_), .. }
             )
     }
 
@@ -183,7 +209,7 @@ impl Watch {
     fn draw(&self, trace: &mut Trace, client: usize) {
         let line = |id: NodeId| usize::from(id.0) + 1;
         let fate = |arrives_at: Option<Time>| arrives_at.map_or(Fate::Lost, Fate::Received);
-        let mut given: BTreeMap<NodeId, Vec<(Time, &Record)>> = BTreeMap::new();
+        let mut given: BTreeMap<NodeId, Vec<(Time, &P::Record)>> = BTreeMap::new();
         let mut votes = Votes::new(Memory::Whole);
         let mut informed = NodeSet::EMPTY;
         for seen in &self.seen {
@@ -193,9 +219,9 @@ impl Watch {
                     trace.message((client, line(*to)), *at, fate(*arrives_at), label);
                 }
                 Seen::Message { from, to, at, arrives_at, message }
-                    if self.concerns(&Replica::statement(message)) =>
+                    if self.concerns(&P::statement(message)) =>
                 {
-                    let statement = Replica::statement(message);
+                    let statement = P::statement(message);
                     if let Statement::Asks { ballot, quorum: Some(quorum), .. } = statement {
                         votes.announce(ballot, quorum);
                     }
@@ -207,12 +233,12 @@ impl Watch {
                     let ends = (line(*from), line(*to));
                     trace.message(ends, *at, fate(*arrives_at), message.to_string());
                 }
-                Seen::Record { by, at, record } if self.concerns(&Replica::recorded(record)) => {
+                Seen::Record { by, at, record } if self.concerns(&P::recorded(record)) => {
                     given.entry(*by).or_default().push((*at, record));
                 }
                 Seen::Synced { by, at } => {
                     for (given_at, record) in given.remove(by).unwrap_or_default() {
-                        let kind = match Replica::recorded(record) {
+                        let kind = match P::recorded(record) {
                             Statement::Vote { .. } => MarkKind::Vote,
                             _ => MarkKind::Promise,
                         };
@@ -223,23 +249,22 @@ impl Watch {
                     }
                 }
                 Seen::Released { by, at, message } => {
-                    let Statement::Voted { ballot, first, last } = Replica::statement(message)
-                    else {
-                        continue;
-                    };
-                    for slot in self.slots.iter().filter(|slot| (first..=last).contains(slot)) {
-                        let vote = votes.vote(&self.quorums, *by, (*slot, ballot), None);
+                    let statement = P::statement(message);
+                    let Statement::Voted { ballot, .. } = statement else { continue };
+                    for position in self.positions.iter().filter(|it| statement.concerns(**it)) {
+                        let vote = votes.vote(&self.quorums, *by, (*position, ballot), None);
                         // Votes without their values contradict nothing.
                         if let Ok(Some(choice)) = vote {
                             let names: Vec<String> =
                                 choice.by.iter().map(|id| id.to_string()).collect();
-                            let label = format!("{slot}, by the votes of {}", names.join(" "));
+                            let label = format!("{position}, by the votes of {}", names.join(" "));
                             trace.mark(None, *at, MarkKind::Chosen, label);
                         }
                     }
                 }
-                Seen::Executed { by, at, slot } if self.slots.contains(slot) => {
-                    trace.mark(line(*by), *at, MarkKind::Executed, format!("executes {slot}"));
+                Seen::Executed { by, at, position } if self.positions.contains(position) => {
+                    let label = format!("executes {position}");
+                    trace.mark(line(*by), *at, MarkKind::Executed, label);
                 }
                 Seen::Led { by, at } => {
                     trace.mark(line(*by), *at, MarkKind::Other, "leads");
@@ -267,11 +292,11 @@ impl Watch {
 }
 
 /// The world holds one end of the watch, and the drawing the other.
-struct Shared(Rc<RefCell<Watch>>);
+struct Shared<P: Protocol>(Rc<RefCell<Watch<P>>>);
 
-impl Shared {
+impl<P: Protocol> Shared<P> {
     /// Notes something while the write is under way.
-    fn see(&self, seen: impl FnOnce() -> Seen) {
+    fn see(&self, seen: impl FnOnce() -> Seen<P>) {
         let mut watch = self.0.borrow_mut();
         if watch.is_watching() {
             let seen = seen();
@@ -280,7 +305,7 @@ impl Shared {
     }
 }
 
-impl Observer<Replica> for Shared {
+impl<P: Registration> Observer<P> for Shared<P> {
     fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
         let mut watch = self.0.borrow_mut();
         let is_write = matches!(sent.message.operation, Operation::Put { .. });
@@ -315,12 +340,12 @@ impl Observer<Replica> for Shared {
         }
     }
 
-    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, Message>) {
-        let statement = Replica::statement(sent.message);
-        if let Statement::Proposes { slot, value: Value::Command(command), .. } = statement {
+    fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
+        let statement = P::statement(sent.message);
+        if let Statement::Proposes { position, value: Value::Command(command), .. } = statement {
             let mut watch = self.0.borrow_mut();
-            if watch.is_own(command) && !watch.slots.contains(&slot) {
-                watch.slots.push(slot);
+            if watch.is_own(command) && !watch.positions.contains(&position) {
+                watch.positions.push(position);
             }
         }
         if !self.0.borrow().may_concern(&statement) {
@@ -330,9 +355,9 @@ impl Observer<Replica> for Shared {
         self.see(|| Seen::Message { from, to, at, arrives_at, message: sent.message.clone() });
     }
 
-    fn recorded(&mut self, now: Time, by: NodeId, records: &[Record]) {
+    fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
         for record in records {
-            if self.0.borrow().may_concern(&Replica::recorded(record)) {
+            if self.0.borrow().may_concern(&P::recorded(record)) {
                 self.see(|| Seen::Record { by, at: now, record: record.clone() });
                 self.0.borrow_mut().unsynced.insert(by);
             }
@@ -349,25 +374,26 @@ impl Observer<Replica> for Shared {
         }
     }
 
-    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<Message>) {
-        if self.0.borrow().concerns(&Replica::statement(&envelope.message)) {
+    fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<P::Message>) {
+        if self.0.borrow().concerns(&P::statement(&envelope.message)) {
             self.see(|| Seen::Released { by, at: now, message: envelope.message.clone() });
         }
     }
 
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
+        let position = P::ORDER.position(executed.slot, executed.command.as_ref());
         let mut watch = self.0.borrow_mut();
         if executed.command.as_ref().is_some_and(|command| watch.is_own(command)) {
             watch.executed.insert(by);
             // A slot that was proposed by nobody but itself: one replica alone.
-            if !watch.slots.contains(&executed.slot) {
-                watch.slots.push(executed.slot);
+            if !watch.positions.contains(&position) {
+                watch.positions.push(position);
             }
         }
-        let is_kept = watch.slots.contains(&executed.slot);
+        let is_kept = watch.positions.contains(&position);
         drop(watch);
         if is_kept {
-            self.see(|| Seen::Executed { by, at: now, slot: executed.slot });
+            self.see(|| Seen::Executed { by, at: now, position });
         }
     }
 
@@ -377,11 +403,11 @@ impl Observer<Replica> for Shared {
         }
     }
 
-    fn crashed(&mut self, now: Time, replica: NodeId, _: &Replica) {
+    fn crashed(&mut self, now: Time, replica: NodeId, _: &P) {
         self.see(|| Seen::Crashed { by: replica, at: now });
     }
 
-    fn restarted(&mut self, now: Time, replica: NodeId, _: &Replica, _: usize) {
+    fn restarted(&mut self, now: Time, replica: NodeId, _: &P, _: usize) {
         self.see(|| Seen::Restarted { by: replica, at: now });
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::deployment::MemberName;
-use crate::protocol::Slot;
+use crate::protocol::Progress;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Tail;
 use crate::sim;
@@ -39,7 +39,7 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
             group_count: *record_count,
             has_checkpoint: false,
             tail: Tail::Clean,
-            executed_below: Slot::ZERO,
+            progress: Progress::default(),
         };
         outcome.recoveries.insert(member, replica.starts.iter().map(recovery).collect());
         outcome.milestones.insert(member, replica.phases.milestones.clone());

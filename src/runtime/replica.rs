@@ -9,8 +9,9 @@ pub use report::{Offence, Recovery, Report, Status};
 #[cfg(test)]
 mod tests;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -25,12 +26,14 @@ use super::spool;
 use super::storage::{self, Disk, Options, Owner, Store};
 use super::stream::{Closed, Stream};
 use crate::command::Command;
+use crate::command::VALUE_BYTES_MAX;
 use crate::deployment::{Durability, MemberName};
 use crate::driver::{self, Driver};
+use crate::history::ChosenWriter;
 use crate::measure::{Milestone, PhaseRecorder, Window};
-use crate::paxos;
-use crate::protocol::{Input, Protocol};
+use crate::protocol::{Config, Input, Protocol};
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::{Mode, Registration, Visitor};
 use crate::workload;
 use io::Io;
 
@@ -38,7 +41,7 @@ use io::Io;
 const BURST: usize = 4096;
 
 /// What a workload asks for is never called impossible.
-const _: () = assert!(workload::MAX_VALUE_BYTES <= paxos::VALUE_BYTES_MAX);
+const _: () = assert!(workload::MAX_VALUE_BYTES <= VALUE_BYTES_MAX);
 
 /// What a replica is told about itself, beside its protocol's configuration.
 #[derive(Clone, Debug)]
@@ -113,8 +116,43 @@ pub struct ReplicaLoop<P: Protocol> {
     io: Io,
 }
 
+/// A replica that is ready to run, of whichever protocol: what [`ReplicaLoop::run`] does.
+pub type Opened = Box<dyn FnOnce(Window, UnboundedReceiver<Attached>) -> Running + Send>;
+
+type Running = Pin<Box<dyn Future<Output = Result<Report, Error>> + Send>>;
+
+/// A replica of a registered protocol, with what was durable of it; it tells its milestones.
+pub fn open(
+    mode: Mode,
+    config: Config,
+    settings: Settings,
+    status: Arc<Status>,
+    milestones: UnboundedSender<Milestone>,
+) -> Result<(Opened, Recovery), Error> {
+    mode.visit(Opening { config, settings, status, milestones })
+}
+
+struct Opening {
+    config: Config,
+    settings: Settings,
+    status: Arc<Status>,
+    milestones: UnboundedSender<Milestone>,
+}
+
+impl Visitor for Opening {
+    type Output = Result<(Opened, Recovery), Error>;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Self::Output {
+        let Self { config, settings, status, milestones } = self;
+        let protocol = <P as Registration>::new(mode, config);
+        let (replica, recovery) = ReplicaLoop::open(protocol, settings, status)?;
+        let replica = replica.telling(milestones);
+        Ok((Box::new(|window, attached| Box::pin(replica.run(window, attached))), recovery))
+    }
+}
+
 /// One replica that runs.
-struct Running<P: Protocol> {
+struct Turning<P: Protocol> {
     driver: Driver<P>,
     io: Io,
     /// Where streams come from.
@@ -152,10 +190,10 @@ impl<P: Protocol> ReplicaLoop<P> {
         }
         let (group_count, has_checkpoint) = (recovered.groups.len(), checkpoint.is_some());
         protocol.recover(checkpoint, records);
-        let executed_below = protocol.executed_below();
-        let recovery =
-            Recovery { group_count, has_checkpoint, tail: recovered.tail, executed_below };
-        let io = Io::new(store, settings, status, executed_below)?;
+        let progress = protocol.progress();
+        let recovery = Recovery { group_count, has_checkpoint, tail: recovered.tail, progress };
+        let chosen = ChosenWriter::begin(P::ORDER, id, progress);
+        let io = Io::new(store, settings, status, chosen)?;
         Ok((Self { protocol, io }, recovery))
     }
 
@@ -182,13 +220,13 @@ impl<P: Protocol> ReplicaLoop<P> {
             defect: io.settings.broken_driver,
         };
         let driver = Driver::start(clock::now(), protocol, &settings);
-        let mut running = Running { driver, io, attached };
+        let mut running = Turning { driver, io, attached };
         poll_fn(|cx| running.turn(cx)).await;
-        running.io.finish(running.driver.protocol().executed_below())
+        running.io.finish(running.driver.protocol().progress())
     }
 }
 
-impl<P: Protocol> Running<P> {
+impl<P: Protocol> Turning<P> {
     /// One wake-up: everything that can be done now is done, and then the connections go on.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.io.status.waker.register(cx.waker());
@@ -216,7 +254,7 @@ impl<P: Protocol> Running<P> {
 
     fn report_status(&self) {
         let (protocol, status) = (self.driver.protocol(), &self.io.status);
-        status.executed_below.store(protocol.executed_below().0, Ordering::Relaxed);
+        status.executed_below.store(protocol.progress().0, Ordering::Relaxed);
         status.leadership.store(protocol.leadership().unwrap_or(0), Ordering::Relaxed);
         let announced = protocol.announced().map_or(0, NodeSet::mask);
         status.announced.store(announced, Ordering::Relaxed);

@@ -1,56 +1,76 @@
 //! Replicas that break one rule each: the negative controls of every checker.
 //!
 //! A checker that has never failed has shown nothing.
-//! So each rule that Paxos rests on, and each failure seen in a published system, can be broken on
+//! So each rule that a protocol rests on, and each failure seen in a published system, can be broken on
 //! purpose, and whoever looks for violations must find it.
 //!
-//! A [`Saboteur`] is a [`Replica`] with a dishonest hand around it: it edits what goes in and what
-//! comes out, and implements nothing of the protocol a second time.
+//! A [`Saboteur`] is a replica with a dishonest hand around it: it edits what goes in and what comes out,
+//! and implements nothing of the protocol a second time.
+//! What the hand does to the messages of a protocol is in the file of that protocol, as [`Breakable`].
 //! Without a rule to break it passes everything through unchanged.
 //! What a broken replica does next may trip an assertion of the core; [`quietly`](crate::quiet::quietly) turns that into a
 //! value.
 
-mod edit;
+mod paxos;
 mod rule;
 
 pub use rule::{Breaks, Error, Rule};
 
-use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::hash::Hash;
 
 use crate::command::{ClientId, Command};
-use crate::paxos::{Ballot, Checkpoint, Config, Effects, Input, Message, Record, Replica};
-use crate::protocol::{Protocol, Slot, Statement};
+use crate::protocol::{
+    Ballot, Config, Effects, Input, Order, Position, Progress, Protocol, Statement, Value,
+};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
-/// A replica that breaks one rule, or none.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Saboteur {
-    replica: Replica,
-    rule: Option<Rule>,
-    /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
-    prefix: NodeSet,
-    /// Of `forgets-announced-early`: everybody.
-    everybody: NodeSet,
-    /// Of `hole-in-log`: the proposals that left already.
-    proposed: BTreeSet<(Ballot, Slot)>,
+/// A protocol with rules that can be broken.
+pub trait Breakable: Protocol + Clone + Debug + Ord + Hash + Send + Sync + 'static {
+    /// What the dishonest hand remembers.
+    type Hand: Clone + Debug + Ord + Hash + Send + Sync;
+
+    /// The rules that its replicas can break, besides those of every protocol ([`Rule::COMMON`]).
+    const RULES: &'static [Rule];
+
+    /// The hand of a replica that has never run.
+    fn hand(config: &Config) -> Self::Hand;
+
+    /// Handles an input as a replica does that breaks one of [`Self::RULES`].
+    fn handle_broken(
+        &mut self,
+        rule: Rule,
+        hand: &mut Self::Hand,
+        now: Time,
+        input: Input<Self::Message>,
+        effects: &mut Effects<Self::Message, Self::Record>,
+    );
+
+    /// Changes a record before it is recovered.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn falsify(rule: Rule, record: &mut Self::Record) {}
 }
 
-impl Saboteur {
-    /// A replica that has never run and breaks `rule`, or none.
+/// A replica that breaks one rule, or none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Saboteur<P: Breakable> {
+    replica: P,
+    rule: Option<Rule>,
+    hand: P::Hand,
+}
+
+impl<P: Breakable> Saboteur<P> {
+    /// A replica that has never run, of this configuration, and breaks `rule`, or none.
     ///
     /// [`Rule::DisjointQuorums`] is broken by the configuration: give it [`Rule::quorums`]. Rules with a
     /// [`Rule::driver_defect`] are broken by the driver.
-    pub fn new(config: Config, rule: Option<Rule>) -> Self {
-        let prefix = config.quorums.phase2().first_in(&config.nearest_first);
-        let prefix = prefix.unwrap_or_else(|| config.everybody());
-        let everybody = config.everybody();
-        let replica = Replica::new(config);
-        Self { replica, rule, prefix, everybody, proposed: BTreeSet::new() }
+    pub fn new(replica: P, config: &Config, rule: Option<Rule>) -> Self {
+        Self { replica, rule, hand: P::hand(config) }
     }
 
     /// The replica inside.
-    pub const fn replica(&self) -> &Replica {
+    pub const fn replica(&self) -> &P {
         &self.replica
     }
 
@@ -60,65 +80,26 @@ impl Saboteur {
     }
 }
 
-impl Protocol for Saboteur {
-    type Message = Message;
-    type Record = Record;
-    type Checkpoint = Checkpoint;
+impl<P: Breakable> Protocol for Saboteur<P> {
+    type Message = P::Message;
+    type Record = P::Record;
+    type Checkpoint = P::Checkpoint;
 
-    fn handle(&mut self, now: Time, mut input: Input, effects: &mut Effects) {
-        match self.rule {
-            Some(Rule::SkipsAdoption) => edit::clear_reported(&mut input),
-            Some(Rule::IgnoresAnnouncedQuorums) => edit::clear_announced(&mut input),
-            Some(Rule::CountsPartialPromise) => edit::complete_promise(&mut input),
-            Some(Rule::ReusesTrimmedSlot) => edit::clear_trimmed(&mut input),
-            Some(Rule::OverstatesSnapshot) => edit::understate(&mut input),
-            _ => {}
-        }
-        // Effects may hold those of earlier inputs: what is edited once only begins here.
-        let first_send = effects.sends.len();
-        let settled = match &input {
-            Input::Message { message: Message::Settle { ballot, .. }, .. } => Some(*ballot),
-            _ => None,
-        };
-        self.replica.handle(now, input, effects);
-        match self.rule {
-            Some(Rule::TrimmedSlotLostWrite) => {
-                edit::trim_reports(effects, self.replica.executed_below());
-            }
-            Some(Rule::OverstatesSnapshot) => edit::overstate(effects, first_send),
-            Some(Rule::FixedPrefixThriftyStall) => edit::narrow_proposals(effects, self.prefix),
-            Some(Rule::HoleInLog) => {
-                edit::propose_once(effects, first_send, &mut self.proposed);
-            }
-            Some(Rule::NeverRenews) if self.replica.is_leader() => {
-                edit::drop_pre_votes(effects, first_send);
-            }
-            Some(Rule::ForgetsAnnouncedEarly) => {
-                if let Some(ballot) = settled {
-                    for from in self.everybody.iter() {
-                        let message = Message::Settled { ballot };
-                        self.replica.handle(now, Input::Message { from, message }, effects);
-                    }
-                }
-            }
-            None
-            | Some(
-                Rule::DisjointQuorums
-                | Rule::ForgetsPromise
-                | Rule::ForgetsVote
-                | Rule::ForgetsReservation
-                | Rule::SendsBeforePersist
-                | Rule::ForgetsTimers
-                | Rule::SkipsAdoption
-                | Rule::IgnoresAnnouncedQuorums
-                | Rule::NeverRenews
-                | Rule::CountsPartialPromise
-                | Rule::ReusesTrimmedSlot,
-            ) => {}
+    const ORDER: Order = P::ORDER;
+
+    fn handle(
+        &mut self,
+        now: Time,
+        input: Input<P::Message>,
+        effects: &mut Effects<P::Message, P::Record>,
+    ) {
+        match self.rule.filter(|rule| P::RULES.contains(rule)) {
+            None => self.replica.handle(now, input, effects),
+            Some(rule) => self.replica.handle_broken(rule, &mut self.hand, now, input, effects),
         }
     }
 
-    fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {
+    fn check_message(&self, from: NodeId, message: &P::Message) -> Result<(), String> {
         self.replica.check_message(from, message)
     }
 
@@ -126,49 +107,61 @@ impl Protocol for Saboteur {
         self.replica.check_command(from, command)
     }
 
-    fn statement(message: &Message) -> Statement<'_> {
-        Replica::statement(message)
+    fn statement(message: &P::Message) -> Statement<'_> {
+        P::statement(message)
     }
 
-    fn recorded(record: &Record) -> Statement<'_> {
-        Replica::recorded(record)
+    fn recorded(record: &P::Record) -> Statement<'_> {
+        P::recorded(record)
     }
 
-    fn promised(&self, slot: Slot) -> Ballot {
-        self.replica.promised(slot)
+    fn promised(&self, position: Position) -> Ballot {
+        self.replica.promised(position)
     }
 
-    fn voted(&self, slot: Slot) -> Option<Ballot> {
-        self.replica.voted(slot)
+    fn promised_highest(&self) -> Ballot {
+        self.replica.promised_highest()
     }
 
-    fn checkpoint(&self) -> Checkpoint {
+    fn voted(&self, position: Position) -> Option<Ballot> {
+        self.replica.voted(position)
+    }
+
+    fn chosen(&self, position: Position) -> Option<&Value> {
+        self.replica.chosen(position)
+    }
+
+    fn checkpoint(&self) -> P::Checkpoint {
         self.replica.checkpoint()
     }
 
     /// What is forgotten is forgotten from the records; what a checkpoint holds stays.
-    fn recover(&mut self, checkpoint: Option<Checkpoint>, mut records: Vec<Record>) {
-        match self.rule {
-            Some(Rule::ForgetsPromise) => {
-                records.retain(|record| !matches!(record, Record::Promise { .. }));
+    fn recover(&mut self, checkpoint: Option<P::Checkpoint>, mut records: Vec<P::Record>) {
+        let is_forgotten = |statement: Statement<'_>| match self.rule {
+            Some(Rule::ForgetsPromise) => matches!(statement, Statement::Promises { .. }),
+            Some(Rule::ForgetsVote) => matches!(statement, Statement::Vote { .. }),
+            Some(Rule::ForgetsReservation) => statement == Statement::Reserves,
+            _ => false,
+        };
+        records.retain(|record| !is_forgotten(P::recorded(record)));
+        if let Some(rule) = self.rule {
+            for record in &mut records {
+                P::falsify(rule, record);
             }
-            Some(Rule::ForgetsVote) => {
-                records.retain(|record| !matches!(record, Record::Vote { .. }));
-            }
-            Some(Rule::ForgetsReservation) => {
-                records.retain(|record| !matches!(record, Record::Rounds { .. }));
-            }
-            _ => {}
         }
         self.replica.recover(checkpoint, records);
     }
 
-    fn executed_below(&self) -> Slot {
-        self.replica.executed_below()
+    fn progress(&self) -> Progress {
+        self.replica.progress()
     }
 
     fn leadership(&self) -> Option<u64> {
         self.replica.leadership()
+    }
+
+    fn refused_by(&self) -> NodeSet {
+        self.replica.refused_by()
     }
 
     fn announced(&self) -> Option<NodeSet> {

@@ -81,6 +81,16 @@ impl Rule {
         Self::NeverRenews,
     ];
 
+    /// The rules that replicas of every protocol can break.
+    pub const COMMON: [Self; 6] = [
+        Self::DisjointQuorums,
+        Self::ForgetsPromise,
+        Self::ForgetsVote,
+        Self::ForgetsReservation,
+        Self::SendsBeforePersist,
+        Self::ForgetsTimers,
+    ];
+
     /// What it is called on the command line.
     pub const fn name(self) -> &'static str {
         match self {

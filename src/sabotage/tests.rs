@@ -2,25 +2,25 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Announced, Election, Mode, Retention, Scope, SendPolicy, Timing, Value, Vote};
-use crate::protocol::Envelope;
+use crate::paxos::{Announced, Effects, Input, Message, Mode, Replica, Vote};
+use crate::protocol::{Election, Envelope, Retention, Scope, SendPolicy, Slot, Timing, Value};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
 
 const BALLOT: Ballot = Ballot { round: 1, proposer: NodeId(0) };
 
-fn replica(id: u8, rule: Option<Rule>) -> Saboteur {
+fn replica(id: u8, rule: Option<Rule>) -> Saboteur<Replica> {
     let config = Config {
         id: NodeId(id),
         quorums: QuorumSystem::counts(5, 4, 2).unwrap(),
-        mode: Mode::Multi { leader: NodeId(0) },
         election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: (0..5).map(|node| NodeId((node + id) % 5)).collect(),
         timing: Timing::for_round_trip(Span::ZERO),
         retention: Retention::ALL,
     };
-    Saboteur::new(config, rule)
+    let replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config.clone());
+    Saboteur::new(replica, &config, rule)
 }
 
 fn command(sequence: u64) -> Command {
@@ -33,7 +33,7 @@ fn phase2a(slot: u64) -> Message {
     Message::Phase2a { ballot: BALLOT, slot: Slot(slot), value, chosen_below: Slot::ZERO }
 }
 
-fn give(replica: &mut Saboteur, from: u8, message: Message) -> Effects {
+fn give(replica: &mut Saboteur<Replica>, from: u8, message: Message) -> Effects {
     let mut effects = Effects::default();
     let input = Input::Message { from: NodeId(from), message };
     replica.handle(Time::ZERO, input, &mut effects);
@@ -45,7 +45,7 @@ fn kinds(envelopes: &[Envelope<Message>]) -> Vec<(&'static str, NodeSet)> {
 }
 
 /// r0, started, and told by all others what they promise.
-fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
+fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur<Replica>, Effects) {
     let mut leader = replica(0, rule);
     leader.handle(Time::ZERO, Input::Start, &mut Effects::default());
     let mut last = Effects::default();
@@ -66,7 +66,7 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur, Effects) {
     (leader, last)
 }
 
-fn request(leader: &mut Saboteur, sequence: u64) -> Effects {
+fn request(leader: &mut Saboteur<Replica>, sequence: u64) -> Effects {
     let mut effects = Effects::default();
     leader.handle(Time::ZERO, Input::Request(command(sequence)), &mut effects);
     effects
@@ -128,7 +128,7 @@ fn an_executed_slot_is_not_reported() {
             0,
             Message::Chosen { ballot: BALLOT, first: Slot::ZERO, below: Slot(1) },
         );
-        assert_eq!(acceptor.executed_below(), Slot(1));
+        assert_eq!(acceptor.progress(), Progress(1));
         let ballot = Ballot { round: 2, proposer: NodeId(2) };
         let phase1a = Message::Phase1a { ballot, scope: Scope::From(Slot::ZERO), quorum: None };
         let effects = give(&mut acceptor, 2, phase1a);

@@ -3,7 +3,7 @@
 //! A crash ends a segment and cuts nothing off: whoever simulates a replica knows what it executed.
 
 use crate::history::ChosenWriter;
-use crate::protocol::{Advance, Slot};
+use crate::protocol::{Advance, Order, Progress};
 use crate::quorum::NodeId;
 
 /// The segments of one replica.
@@ -16,10 +16,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// A segment of `id`, which has executed all slots below `first`.
-    pub(super) fn begin(&mut self, id: NodeId, first: Slot) {
+    /// A segment of `id`, which has executed so far.
+    pub(super) fn begin(&mut self, order: Order, id: NodeId, progress: Progress) {
         self.end();
-        self.writer = Some(ChosenWriter::new(id, first));
+        self.writer = Some(ChosenWriter::begin(order, id, progress));
     }
 
     /// The state machine went on.

@@ -36,7 +36,7 @@ mod world;
 pub use world::World;
 
 use crate::deployment::{Deployment, Harm, Scheduled};
-use crate::paxos::Replica;
+use crate::registry::{Registration, Visitor};
 
 /// Runs one trial.
 pub fn run_trial(deployment: &Deployment, settings: &Settings) -> Outcome {
@@ -49,11 +49,27 @@ pub fn run_trial_unless(
     settings: &Settings,
     is_enough: &dyn Fn() -> bool,
 ) -> Option<Outcome> {
-    let of = deployment.clone();
-    let mut world = World::new(deployment, settings, move |id| Replica::new(of.config(id)));
-    let is_crash = |fault: &Scheduled| matches!(fault.harm, Harm::Crash { .. });
-    if !deployment.faults.iter().any(is_crash) {
-        world.forbid_restarts();
+    deployment.mode.visit(Run { deployment, settings, is_enough })
+}
+
+struct Run<'a> {
+    deployment: &'a Deployment,
+    settings: &'a Settings,
+    is_enough: &'a dyn Fn() -> bool,
+}
+
+impl Visitor for Run<'_> {
+    type Output = Option<Outcome>;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Option<Outcome> {
+        let Self { deployment, settings, is_enough } = self;
+        let of = deployment.clone();
+        let make = move |id| <P as Registration>::new(mode, of.config(id));
+        let mut world = World::new(deployment, settings, make);
+        let is_crash = |fault: &Scheduled| matches!(fault.harm, Harm::Crash { .. });
+        if !deployment.faults.iter().any(is_crash) {
+            world.forbid_restarts();
+        }
+        world.run_to_end_unless(is_enough).then(|| world.finish())
     }
-    world.run_to_end_unless(is_enough).then(|| world.finish())
 }

@@ -20,7 +20,7 @@ use crate::deployment::Durability;
 use crate::driver::{self, Driver};
 use crate::link::streams::{self, Purpose};
 use crate::measure::{PhaseRecorder, Window};
-use crate::protocol::{Input, Protocol, Slot};
+use crate::protocol::{Input, Progress, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::topology::Site;
@@ -55,7 +55,7 @@ pub(super) struct Node<P: Protocol> {
     inbox: VecDeque<Input<P::Message>>,
     body: Body<P>,
     starts: Vec<usize>,
-    executed_below: Slot,
+    progress: Progress,
 }
 
 /// What the driver of a replica acts on.
@@ -103,7 +103,7 @@ impl<P: Protocol> Node<P> {
             work: Work::Idle,
             inbox: VecDeque::new(),
             starts: Vec::new(),
-            executed_below: Slot::ZERO,
+            progress: Progress::default(),
             body: Body {
                 disk: Disk::new(settings.durability),
                 slow_disk: Span::ZERO,
@@ -125,8 +125,9 @@ impl<P: Protocol> Node<P> {
         self.driver.as_ref().map(Driver::protocol)
     }
 
-    pub(super) fn executed_below(&self) -> Slot {
-        self.protocol().map_or(self.executed_below, Protocol::executed_below)
+    /// How far it has executed; while it is down, had.
+    pub(super) fn progress(&self) -> Progress {
+        self.protocol().map_or(self.progress, Protocol::progress)
     }
 
     pub(super) const fn set_write_only_disk(&mut self) {

@@ -25,7 +25,7 @@ mod fit;
 pub use fit::{Fit, MISS_MAX, SHAPE_DEFAULT};
 pub mod floor;
 pub use floor::medians::{
-    best_leader, classic_floor, multi_floor, nearest_first, nearest_replica, phase1_span_among,
+    best_leader, median_floor, multi_floor, nearest_first, nearest_replica, phase1_span_among,
     quorum_span, quorum_span_among, recovery_phase1_span,
 };
 pub use floor::{Floor, floors};

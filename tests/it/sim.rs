@@ -10,8 +10,9 @@ use flexpaxos::deployment::{
 use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
-use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
+use flexpaxos::protocol::{Election, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
+use flexpaxos::registry::Mode;
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
 use flexpaxos::topology::{Jitter, Links, Profile};
@@ -82,14 +83,14 @@ fn latencies_ns(outcome: &Outcome, client: ClientId) -> Vec<u64> {
     latencies
 }
 
-const LEADER: Mode = Mode::Multi { leader: NodeId(0) };
+const LEADER: Mode = Mode::multi(NodeId(0));
 
 #[test]
 fn the_median_is_the_closed_form() {
     let flexible = QuorumSystem::counts(5, 4, 2).unwrap();
     let majority = QuorumSystem::majority(5);
     for (mode, quorums) in
-        [(Mode::Classic, majority.clone()), (LEADER, majority), (LEADER, flexible)]
+        [(Mode::CLASSIC, majority.clone()), (LEADER, majority), (LEADER, flexible)]
     {
         let deployment = deployment(mode, quorums);
         let outcome = run_trial(&deployment, &Settings::default());
@@ -184,7 +185,7 @@ fn unlucky(mode: Mode) -> Deployment {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    for mode in [Mode::Classic, LEADER] {
+    for mode in [Mode::CLASSIC, LEADER] {
         let mut deployment = unlucky(mode);
         let [one, other] = [0; 2].map(|_| bytes(&run_trial(&deployment, &weather())));
         assert_eq!(one, other);
@@ -195,7 +196,7 @@ fn the_same_seed_gives_the_same_bytes() {
 
 #[test]
 fn every_fault_leaves_a_valid_history_and_all_are_answered_in_the_end() {
-    for mode in [Mode::Classic, LEADER] {
+    for mode in [Mode::CLASSIC, LEADER] {
         let outcome = run_trial(&unlucky(mode), &weather());
         assert_eq!(outcome.violation, None);
         let verdict = check(&outcome);
@@ -208,10 +209,7 @@ fn every_fault_leaves_a_valid_history_and_all_are_answered_in_the_end() {
         let executed: Vec<u64> =
             outcome.replicas.values().map(|report| report.executed_below).collect();
         assert!(executed.iter().all(|below| *below == executed[0] && *below > 50), "{executed:?}");
-        match mode {
-            Mode::Classic => {}
-            Mode::Multi { .. } => assert!(counts.leaderships >= 3, "{counts:?}"),
-        }
+        assert!(mode.leader().is_none() || counts.leaderships >= 3, "{counts:?}");
     }
 }
 

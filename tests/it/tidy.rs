@@ -53,7 +53,8 @@ const FENCES: &[(&[&str], &[&str])] = &[
 ];
 
 /// What the core promises not to know.
-const CORE: &[&str] = &["paxos/", "quorum/", "command.rs", "command/", "protocol.rs", "time.rs"];
+const CORE: &[&str] =
+    &["paxos/", "quorum/", "command.rs", "command/", "protocol.rs", "protocol/", "time.rs"];
 const CORE_WORDS: &[&str] = &[
     "async",
     "await",
@@ -71,14 +72,10 @@ const CORE_WORDS: &[&str] = &[
 ];
 const CORE_STD: &[&str] = &["env", "fs", "io", "net", "process", "sync", "thread"];
 
-/// Where a mode of Paxos may be named: the protocol itself, and the files that choose one.
-const MODES: &[&str] = &[
-    "src/paxos/",
-    "src/experiment/plan/variants.rs",
-    "src/fuzz/system.rs",
-    "src/check/preset.rs",
-    "src/check/preset/",
-];
+/// Where a protocol may be imported, or one of its modes named: the protocols themselves, what breaks their
+/// rules, the place that registers them, and the file that reads which one an experiment asks for.
+const PROTOCOLS: &[&str] =
+    &["src/paxos/", "src/sabotage/", "src/registry/", "src/experiment/plan/variants.rs"];
 
 /// The one file in which a number of nodes is halved.
 const MAJORITY: &str = "src/quorum/majority.rs";
@@ -109,8 +106,8 @@ fn quorums_are_asked_and_not_counted() {
 }
 
 #[test]
-fn modes_of_a_protocol_are_asked_and_not_matched() {
-    report(&rust_files().iter().flat_map(modes).collect::<Findings>());
+fn protocols_are_known_where_they_are_registered_and_nowhere_else() {
+    report(&rust_files().iter().flat_map(protocols).collect::<Findings>());
 }
 
 #[test]
@@ -214,16 +211,23 @@ fn majorities(source: &Source) -> Findings {
     halved.map(|(_, line)| source.finding(line, &what)).collect()
 }
 
-fn modes(source: &Source) -> Findings {
-    if MODES.iter().any(|home| source.path.starts_with(home)) {
+fn protocols(source: &Source) -> Findings {
+    if PROTOCOLS.iter().any(|home| source.path.starts_with(home)) {
         return Vec::new();
     }
-    let is_named = |line: &str| ["Mode::Classic", "Mode::Multi"].iter().any(|it| line.contains(it));
+    let imported = source.paths_from("crate").into_iter();
+    let imported = imported.filter(|(line, target)| {
+        ["paxos", "caspaxos"].contains(&target.as_str()) && source.is_product(*line)
+    });
+    let what = "a protocol is imported: be written against `registry::Registration`";
+    let mut findings: Findings = imported.map(|(line, _)| source.finding(line, what)).collect();
+    let modes = ["Mode::CLASSIC", "Mode::multi", "Mode::Paxos", "Mode::CasPaxos"];
+    let is_named = |line: &str| modes.iter().any(|mode| line.contains(mode));
     let named = source.code.lines().zip(1..);
     let named = named.filter(|(line, number)| is_named(line) && source.is_product(*number));
-    named
-        .map(|(_, line)| source.finding(line, "a mode is named; ask it (`leader`, `phases`)"))
-        .collect()
+    let what = "a mode is named; ask it (`leader`, `asked`, `phases`, `order`)";
+    findings.extend(named.map(|(_, line)| source.finding(line, what)));
+    findings
 }
 
 fn words(source: &Source) -> Findings {
@@ -247,7 +251,7 @@ fn machine_paths(path: &str, text: &str) -> Findings {
     // Put together here, so that this file does not name them.
     let names = [["/wo", "rk/"], ["/fa", "rm/"], ["../sha", "red"]].map(|parts| parts.concat());
     let lines = text.lines().zip(1..);
-    let found = lines.filter(|(line, _)| names.iter().any(|name| line.contains(name)));
+    let found = lines.filter(|(line, _)| modes.iter().any(|mode| line.contains(mode)));
     found.map(|(_, line)| format!("{path}:{line}: names a folder of one machine")).collect()
 }
 
@@ -388,13 +392,13 @@ fn impurity_in_the_core_is_found() {
 }
 
 #[test]
-fn a_mode_that_is_matched_is_found() {
-    let text = "match mode {\n    Mode::Classic => 2,\n    paxos::Mode::Multi { .. } => 1,\n}";
-    check(modes, "src/findings/residual.rs", text, &[2, 3]);
-    check(modes, "src/paxos/config.rs", text, &[]);
-    check(modes, "src/findings/residual.rs", "let leader = mode.leader();", &[]);
-    let tests = "#[cfg(test)]\nmod tests {\n    const MODE: Mode = Mode::Classic;\n}";
-    check(modes, "src/findings/residual.rs", tests, &[]);
+fn a_protocol_that_is_known_elsewhere_is_found() {
+    let text = "use crate::paxos::Mode;\nmatch mode {\n    Mode::CLASSIC => 2,\n    Mode::CasPaxos(_) => 1,\n}";
+    check(protocols, "src/findings/residual.rs", text, &[1, 3, 4]);
+    check(protocols, "src/paxos/config.rs", text, &[]);
+    check(protocols, "src/findings/residual.rs", "let leader = mode.leader();", &[]);
+    let tests = "#[cfg(test)]\nmod tests {\n    const MODE: Mode = Mode::CLASSIC;\n}";
+    check(protocols, "src/findings/residual.rs", tests, &[]);
 }
 
 #[test]

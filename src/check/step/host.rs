@@ -3,41 +3,38 @@
 use std::sync::Arc;
 
 use super::Step;
-use crate::check::cover::Cover;
 use crate::check::event::Event;
 use crate::check::spent::is_spent;
 use crate::check::state::{Disk, Packet, Pending};
 use crate::driver::{Host, Ticket};
-use crate::monitor::Told;
-use crate::paxos::{Message, Record};
-use crate::protocol::{
-    Advance, Ballot, Envelope, Note, Protocol, Reply, Scope, Slot, Statement, Value,
-};
+use crate::monitor::{Proposed, Told};
+use crate::protocol::{Advance, Ballot, Envelope, Note, Protocol, Reply, Scope, Statement, Value};
 use crate::quorum::{NodeId, NodeSet};
+use crate::registry::{Cover, Registration};
 use crate::sabotage::Saboteur;
 use crate::time::Span;
 
 /// One replica during one action.
-pub(super) struct CheckHost<'s, 'w> {
-    step: &'s mut Step<'w>,
+pub(super) struct CheckHost<'s, 'w, P: Registration> {
+    step: &'s mut Step<'w, P>,
     id: NodeId,
-    disk: &'s mut Disk,
+    disk: &'s mut Disk<P>,
     told: &'s mut Told,
 }
 
-impl<'s, 'w> CheckHost<'s, 'w> {
+impl<'s, 'w, P: Registration> CheckHost<'s, 'w, P> {
     pub(super) const fn new(
-        step: &'s mut Step<'w>,
+        step: &'s mut Step<'w, P>,
         id: NodeId,
-        disk: &'s mut Disk,
+        disk: &'s mut Disk<P>,
         told: &'s mut Told,
     ) -> Self {
         Self { step, id, disk, told }
     }
 
     /// Notes the promises and votes that the replica tells others; a vote counts when it is told.
-    fn note_told(&mut self, message: &Message) {
-        let statement = Saboteur::statement(message);
+    fn note_told(&mut self, message: &P::Message) {
+        let statement = P::statement(message);
         let result = self.told.tell(self.id, &statement);
         self.step.note(result.err());
         let seen = &mut self.step.state.seen;
@@ -48,38 +45,39 @@ impl<'s, 'w> CheckHost<'s, 'w> {
             Statement::Promises { is_partial: true, scope: Scope::From(_), .. } => {
                 seen.note(Cover::ReportedInPart);
             }
-            Statement::Voted { ballot, first, last } => {
-                self.count_pending_votes(ballot, first, last);
-            }
+            voted @ Statement::Voted { ballot, .. } => self.count_pending_votes(ballot, &voted),
             Statement::Refuses { .. } => seen.note(Cover::Refused),
             Statement::Teaches { count: 1.. } => seen.note(Cover::Taught),
-            Statement::Proposes { value: Value::Command(command), .. }
-                if self.step.world.is_classic()
-                    && self.step.world.home(command.request.client) != self.id =>
+            Statement::Proposes { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
+            Statement::Proposes { value, carried, .. }
+                if self.step.world.first_leader().is_none()
+                    && carried.iter().map(|(_, value)| value).chain([value]).any(|value| {
+                        let client = value.command().map(|command| command.request.client);
+                        client.is_some_and(|client| self.step.world.home(client) != self.id)
+                    }) =>
             {
                 seen.note(Cover::Adopted);
             }
-            Statement::Proposes { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
             _ => {}
         }
     }
 
     /// Votes that are told before they are durable; durable ones count already.
-    fn count_pending_votes(&mut self, told: Ballot, first: Slot, last: Slot) {
+    fn count_pending_votes(&mut self, told: Ballot, voted: &Statement<'_>) {
         for pending in &self.disk.pending {
             if let Pending::Record(record) = pending
-                && let Statement::Vote { ballot, slot, value } = Saboteur::recorded(record)
-                && (first..=last).contains(&slot)
+                && let Statement::Vote { ballot, position, value, carried } = P::recorded(record)
+                && voted.concerns(position)
                 && ballot == told
             {
-                self.step.vote(self.id, (slot, ballot), value);
+                self.step.vote(self.id, (position, ballot), Proposed { value, carried });
             }
         }
     }
 }
 
-impl Host<Saboteur> for CheckHost<'_, '_> {
-    fn send(&mut self, to: NodeSet, message: Message) {
+impl<P: Registration> Host<Saboteur<P>> for CheckHost<'_, '_, P> {
+    fn send(&mut self, to: NodeSet, message: P::Message) {
         let from = self.id;
         self.note_told(&message);
         self.step.tell(|| Event::Sent { from, to, message: message.clone() });
@@ -96,7 +94,7 @@ impl Host<Saboteur> for CheckHost<'_, '_> {
     }
 
     /// Where a replica cannot crash and no checkpoint is on its way, records are durable at once.
-    fn persist(&mut self, records: &mut Vec<Record>) -> Ticket {
+    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
         let can_lose = self.step.world.may_crash(&self.step.state, self.id);
         let waits = can_lose || !self.disk.pending.is_empty();
         for record in records.drain(..).map(Pending::Record) {
@@ -110,7 +108,7 @@ impl Host<Saboteur> for CheckHost<'_, '_> {
     }
 
     /// When it is durable is a choice: until then the others cannot rely on it.
-    fn checkpoint(&mut self, replica: &Saboteur) -> Ticket {
+    fn checkpoint(&mut self, replica: &Saboteur<P>) -> Ticket {
         self.disk.pending.push(Pending::Checkpoint(Box::new(replica.checkpoint())));
         Ticket(self.disk.pending.len() as u64)
     }
@@ -136,7 +134,7 @@ impl Host<Saboteur> for CheckHost<'_, '_> {
         self.step.hear(self.id, note);
     }
 
-    fn released(&mut self, envelope: &Envelope<Message>) {
+    fn released(&mut self, envelope: &Envelope<P::Message>) {
         self.note_told(&envelope.message);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::deployment::{Durability, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::plan::Point;
-use crate::paxos::Mode;
+use crate::registry::Mode;
 use crate::sim::Service;
 use crate::time::Span;
 use crate::workload::Arrival;

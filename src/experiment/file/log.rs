@@ -13,8 +13,8 @@ pub struct Log {
 
 impl Log {
     /// What every replica is told.
-    pub fn retention(self) -> crate::paxos::Retention {
-        let usual = crate::paxos::Retention::USUAL;
-        crate::paxos::Retention { slots: self.retained_slots.or(usual.slots), ..usual }
+    pub fn retention(self) -> crate::protocol::Retention {
+        let usual = crate::protocol::Retention::USUAL;
+        crate::protocol::Retention { slots: self.retained_slots.or(usual.slots), ..usual }
     }
 }

@@ -1,7 +1,7 @@
 //! `[election]`: a failure detector that can hear a leader at all.
 
 use crate::experiment::file::{self, ElectionMode};
-use crate::paxos::{Detector, Election};
+use crate::protocol::{Detector, Election};
 use crate::time::Span;
 use crate::topology::{Links, Site};
 

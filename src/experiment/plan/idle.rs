@@ -13,7 +13,7 @@ use super::{Point, Variant};
 use crate::deployment::{Durability, Harm, Scheduled};
 use crate::experiment::file::{Fault, File};
 use crate::experiment::refusal::{Error, Refused};
-use crate::paxos::Election;
+use crate::protocol::Election;
 
 /// A key that changes nothing at a point, and whose it is if there are several of that name.
 #[derive(Debug)]

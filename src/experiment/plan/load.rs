@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::deployment::patience;
 use crate::experiment::file;
-use crate::paxos::Election;
+use crate::protocol::Election;
 use crate::time::Span;
 use crate::topology::{Floor, Links, Site};
 use crate::workload::{self, Arrival, Keys, Workload};

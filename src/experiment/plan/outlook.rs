@@ -18,7 +18,7 @@
 
 use super::{Point, Variant};
 use crate::deployment::{Aim, Harm, Leader, Scheduled, Trigger};
-use crate::paxos::{Detector, Election};
+use crate::protocol::{Detector, Election};
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology;

@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use crate::deployment::{Durability, Network, Scheduled};
 use crate::experiment::file::{File, Length};
-use crate::paxos::{Election, Mode, Retention, SendPolicy};
+use crate::protocol::{Election, Retention, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::registry::Mode;
 use crate::runtime::net::Transport;
 use crate::runtime::wan::Precision;
 use crate::sim;

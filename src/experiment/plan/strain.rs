@@ -6,7 +6,7 @@
 //! A closed loop asks for no more than is answered, so its load is not looked at.
 
 use super::{Point, Variant};
-use crate::paxos::SendPolicy;
+use crate::protocol::SendPolicy;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Span;
 use crate::topology::{nearest_first, nearest_replica};

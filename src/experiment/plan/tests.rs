@@ -6,9 +6,10 @@ use crate::deployment::{Fault, Harm, Network, Role, Scheduled, Target, Trigger, 
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
-use crate::paxos::{Mode, SendPolicy};
+use crate::protocol::SendPolicy;
 use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
+use crate::registry::Mode;
 use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Service};
 use crate::topology::{Floor, Site};
@@ -57,7 +58,7 @@ fn a_good_file_becomes_a_plan() {
     let point = &plan.points[0];
     assert_eq!(point.links.replica_regions.len(), 5);
     assert_eq!((point.label.as_str(), point.settings.len()), ("", 0));
-    assert_eq!(point.variants[1].mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(point.variants[1].mode, Mode::multi(NodeId(1)));
     assert_eq!(point.variants[1].quorums, QuorumSystem::counts(5, 4, 2).unwrap());
     assert_eq!(point.warmup, Span::from_millis(1_000));
     assert_eq!(point.drain, point::DRAIN);
@@ -196,7 +197,7 @@ fn replicas_share_a_region_whose_round_trip_is_known() {
     let point = point(&source);
     let flex = &point.variants[1];
     // Of three alike the first leads, and its second vote is 0.4 ms away, as is the client.
-    assert_eq!(flex.mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(flex.mode, Mode::multi(NodeId(1)));
     assert_eq!(flex.floors, [Floor::constant(Span::from_micros(800))]);
     let within = |a, b| {
         let [a, b] = [a, b].map(|id| Site::Replica(NodeId(id)));
@@ -275,7 +276,7 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
     let text = on_a_lan("\"a\", \"a\", \"b\"").text;
     let text = text.replace("phase1 = 4", "phase1 = 2").replace("us-west-2", "b");
     let text = text.split("[[fault]]").next().unwrap();
-    assert_eq!(point(&source(text)).variants[1].mode, Mode::Multi { leader: NodeId(2) });
+    assert_eq!(point(&source(text)).variants[1].mode, Mode::multi(NodeId(2)));
 
     let ambiguous = source(&text.replace("leader = \"b\"", "leader = \"a\""));
     check_text(&ambiguous, &["any of several replicas", "name of its own"]);
@@ -314,11 +315,11 @@ fn a_replica_is_named_by_region_or_number_in_every_key() {
     let by_region = by_region.replace("\"r2\"", "\"eu-west-1\"");
     let [numbered, named] = [by_number, by_region].map(|text| point(&source(&text)).variants);
     assert_eq!(numbered, named);
-    assert_eq!(numbered[1].mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(numbered[1].mode, Mode::multi(NodeId(1)));
     // A number that no replica has may be a region's name.
     let text = on_a_lan("\"a\", \"r7\", \"b\"").text.replace("us-west-2", "r7");
     let text = text.replace("phase1 = 4", "phase1 = 2").replace("eu-west-1", "r7");
-    assert_eq!(point(&source(&text)).variants[1].mode, Mode::Multi { leader: NodeId(1) });
+    assert_eq!(point(&source(&text)).variants[1].mode, Mode::multi(NodeId(1)));
     check("leader = \"us-west-2\"", "leader = \"r5\"", &["by number they are r0 to r4"]);
 }
 
@@ -1132,7 +1133,7 @@ fn replicas_without_names_are_numbered_where_names_are_free() {
     let found = point(&source(&text));
     assert_eq!(found.links.replica_regions, ["r0", "r1", "r2", "r3", "r4"]);
     let flex = &found.variants[1];
-    assert_eq!(flex.mode, Mode::Multi { leader: NodeId(3) });
+    assert_eq!(flex.mode, Mode::multi(NodeId(3)));
     // The client r3 is beside its leader, and the other one is as far from it as anybody.
     assert_eq!(flex.floors, [200, 400].map(|us| Floor::constant(Span::from_micros(us))));
 

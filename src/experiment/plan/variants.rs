@@ -13,7 +13,8 @@ use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
 use crate::experiment::refusal::{Error, Refused};
-use crate::paxos::{Mode, SendPolicy};
+use crate::protocol::SendPolicy;
+use crate::registry::Mode;
 
 /// The variants of an experiment, in the order of the file; links remember their delay for `memory`.
 pub(super) fn variants(
@@ -53,13 +54,13 @@ fn variant(
         return Err(Refused { at: typed.quorums.span(), error });
     }
     let mode = match &typed.protocol {
-        file::Protocol::Classic {} => Mode::Classic,
+        file::Protocol::Classic {} => Mode::CLASSIC,
         file::Protocol::Multi { leader } if leader.get_ref() == BEST => {
-            Mode::Multi { leader: best_leader(&places.links, &quorums) }
+            Mode::multi(best_leader(&places.links, &quorums))
         }
         file::Protocol::Multi { leader } => {
             let leader = places.leader(leader.get_ref(), leader.span())?;
-            Mode::Multi { leader }
+            Mode::multi(leader)
         }
     };
     let is_elected = file_election == ElectionMode::Timeout && mode.leader().is_some();

@@ -105,7 +105,10 @@ fn a_value_of_a_variant_is_put_wherever_its_table_is() {
 
     let points = points_of(&swept("[sweep]\nvariant.send = [\"quorum\"]\n"));
     assert!(
-        points[0].variants.iter().all(|variant| variant.send == crate::paxos::SendPolicy::Quorum)
+        points[0]
+            .variants
+            .iter()
+            .all(|variant| variant.send == crate::protocol::SendPolicy::Quorum)
     );
 }
 

@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::command::{ClientId, Operation};
-use crate::paxos::{
-    Announced, Config, Election, Mode, Replica, Retention, SendPolicy, Timing, Vote,
-};
-use crate::protocol::Scope;
+use crate::paxos::{Announced, Message, Mode, Record, Replica, Vote};
+use crate::protocol::{Config, Election, Retention, Scope, SendPolicy, Timing};
 use crate::time::Span;
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
@@ -20,9 +18,9 @@ fn command(key: u64) -> Command {
 fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Verdict {
     let value = Value::Command(command(key));
     let record = Record::Vote { slot: Slot(slot), vote: Vote { ballot, value } };
-    watch.recorded(&[record])?;
+    watch.recorded(&Replica::recorded(&record))?;
     let message = Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) };
-    watch.released(Time(u64::from(by)), NodeId(by), &message, &mut Vec::new())
+    watch.released(Time(u64::from(by)), NodeId(by), &Replica::statement(&message), &mut Vec::new())
 }
 
 fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
@@ -34,25 +32,25 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
         trimmed_below: Slot::ZERO,
         reported_below: None,
     };
-    watch.released(Time::ZERO, NodeId(by), &message, &mut Vec::new())
+    watch.released(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new())
 }
 
 /// A replica that remembers nothing.
 fn blank() -> Replica {
-    Replica::new(Config {
+    let config = Config {
         id: NodeId(0),
         quorums: QuorumSystem::majority(3),
-        mode: Mode::Classic,
         election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: (0..3).map(NodeId).collect(),
         retention: Retention::ALL,
         timing: Timing::for_round_trip(Span::ZERO),
-    })
+    };
+    Replica::new(Mode::Classic, config)
 }
 
 fn watch() -> Watch {
-    Watch::new(&QuorumSystem::majority(3), 1, false, true)
+    Watch::new(Order::Total, &QuorumSystem::majority(3), 1, false, true)
 }
 
 fn broken(verdict: Verdict) -> (Invariant, String) {
@@ -66,12 +64,12 @@ fn a_ballot_of_an_earlier_life_is_found() {
     let ask = |watch: &mut Watch, round, proposer| {
         let (ballot, scope) = (ballot(round, proposer), Scope::From(Slot::ZERO));
         let message = Message::Phase1a { ballot, scope, quorum: None };
-        watch.told(Time::ZERO, NodeId(proposer), &message, &mut Vec::new())
+        watch.told(Time::ZERO, NodeId(proposer), &Replica::statement(&message), &mut Vec::new())
     };
     for (round, proposer) in [(1, 0), (2, 0), (2, 0), (1, 1)] {
         ask(&mut watch, round, proposer).unwrap();
     }
-    watch.restarted(NodeId(0), &blank(), Slot::ZERO).unwrap();
+    watch.restarted(NodeId(0), &blank()).unwrap();
     ask(&mut watch, 1, 1).unwrap();
     ask(&mut watch, 3, 0).unwrap();
     let expected = "r0 asks at (2.r0), and had asked up to (2.r0) before it crashed".to_owned();
@@ -115,7 +113,7 @@ fn a_promise_where_all_is_executed_takes_nothing_back() {
     for by in [0, 1, 2] {
         assert!(promise_of(0, ballot(1, 1), lower(0), &mut watch).is_err());
         let message = Message::Executed { below: Slot(3) };
-        watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new()).unwrap();
+        watch.told(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new()).unwrap();
     }
     promise_of(0, ballot(1, 1), lower(0), &mut watch).unwrap();
     // What was promised everywhere stays promised.
@@ -126,18 +124,18 @@ fn a_promise_where_all_is_executed_takes_nothing_back() {
 fn an_acceptor_that_restarts_without_what_it_told_is_found() {
     let mut promised = watch();
     promise_of(0, ballot(3, 0), Scope::From(Slot::ZERO), &mut promised).unwrap();
-    let (_, sentence) = broken(promised.restarted(NodeId(0), &blank(), Slot::ZERO));
+    let (_, sentence) = broken(promised.restarted(NodeId(0), &blank()));
     assert!(sentence.contains("told a promise of (3.r0)"), "{sentence}");
-    assert_eq!(promised.restarted(NodeId(1), &blank(), Slot::ZERO), Ok(()));
+    assert_eq!(promised.restarted(NodeId(1), &blank()), Ok(()));
     let mut voted = watch();
     vote_of(0, ballot(3, 0), 2, 7, &mut voted).unwrap();
-    assert!(voted.restarted(NodeId(0), &blank(), Slot::ZERO).is_err());
+    assert!(voted.restarted(NodeId(0), &blank()).is_err());
     // What everybody has durably executed may be forgotten.
     for by in [0, 1, 2] {
         let message = Message::Executed { below: Slot(3) };
-        voted.told(Time::ZERO, NodeId(by), &message, &mut Vec::new()).unwrap();
+        voted.told(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new()).unwrap();
     }
-    assert_eq!(voted.restarted(NodeId(0), &blank(), Slot::ZERO), Ok(()));
+    assert_eq!(voted.restarted(NodeId(0), &blank()), Ok(()));
 }
 
 #[test]
@@ -172,7 +170,7 @@ fn a_request_that_a_leader_proposes_twice_is_found() {
     let propose = |watch: &mut Watch, by: u8, ballot: Ballot, slot: u64, key: u64| {
         let (slot, value) = (Slot(slot), Value::Command(command(key)));
         let message = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };
-        watch.told(Time::ZERO, NodeId(by), &message, &mut Vec::new())
+        watch.told(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new())
     };
     let mut watch = watch();
     // Again in its slot, and by the next leader, which adopts one and was asked for the other.
@@ -185,7 +183,7 @@ fn a_request_that_a_leader_proposes_twice_is_found() {
     assert_eq!(property, Invariant::ProposedOnce);
     assert_eq!(sentence, "r0 proposed 7? (c0, request 7) in slot 4 and again in slot 6, at (1.r0)");
     // Classic Paxos moves a command whose slot went to another.
-    let mut watch = Watch::new(&QuorumSystem::majority(3), 1, false, false);
+    let mut watch = Watch::new(Order::Total, &QuorumSystem::majority(3), 1, false, false);
     propose(&mut watch, 0, ballot(1, 0), 4, 7).unwrap();
     propose(&mut watch, 0, ballot(1, 0), 6, 7).unwrap();
 }

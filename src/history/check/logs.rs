@@ -20,8 +20,6 @@ pub(super) struct Logs<R> {
     fingerprints: Vec<Run>,
     /// States that were installed and have not been compared, and who took them.
     installed: Vec<(NodeId, Installed)>,
-    /// Logs without a whole header.
-    pub(super) headless_count: u64,
 }
 
 /// One log, up to the entry to look at next.
@@ -52,33 +50,22 @@ pub(super) struct Agreed {
 
 impl<R: Read> Logs<R> {
     pub(super) const fn new() -> Self {
-        Self {
-            cursors: Vec::new(),
-            position: 0,
-            fingerprints: Vec::new(),
-            installed: Vec::new(),
-            headless_count: 0,
-        }
+        Self { cursors: Vec::new(), position: 0, fingerprints: Vec::new(), installed: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, read: R) -> Result<(), Error> {
-        match ChosenReader::new(read) {
-            Ok(reader) => {
-                self.cursors.push(Cursor { reader, expected: 0, pending: None, is_over: false });
-                Ok(())
-            }
-            Err(Error::Truncated { .. }) => {
-                self.headless_count += 1;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+    pub(super) fn add(&mut self, reader: ChosenReader<R>) {
+        self.cursors.push(Cursor { reader, expected: 0, pending: None, is_over: false });
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.cursors.is_empty()
     }
 
     /// How many logs were cut off, as far as they have been read.
     pub(super) fn cut_count(&self) -> u64 {
         let cut = self.cursors.iter().filter(|cursor| cursor.reader.is_cut()).count();
-        self.headless_count + cut as u64
+        cut as u64
     }
 
     /// The next slot that any replica executed; `None` after the last.

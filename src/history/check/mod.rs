@@ -12,6 +12,8 @@
 //!   operation begins after everything that the client was told before.
 //!
 //! Together these say that the run was linearizable, with the log as the witness.
+//! Where each key has an order of its own, all of it is said of each key by itself, and of the logs together: a
+//! replica may pass over slots that others executed. A run whose keys are linearizable is linearizable.
 //!
 //! A process that was killed leaves a cut-off history.
 //! What cannot be known because of it is counted as unverified and is no violation, but a cut
@@ -21,6 +23,7 @@
 
 mod logs;
 mod operations;
+mod registers;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -28,10 +31,11 @@ mod violation;
 
 use std::io::Read;
 
-use super::Error;
-use crate::protocol::Slot;
+use super::{ChosenReader, Error};
+use crate::protocol::{Log, Order, Slot};
 use logs::Logs;
 use operations::Operations;
+use registers::Registers;
 use replay::Replay;
 use violation::Violations;
 
@@ -92,6 +96,10 @@ pub struct Check<R> {
     options: Options,
     operations: Operations,
     logs: Logs<R>,
+    /// Instead of logs, where each key has an order of its own.
+    registers: Option<Registers>,
+    /// Logs without a whole header.
+    headless_count: u64,
     violations: Violations,
 }
 
@@ -102,6 +110,8 @@ impl<R: Read> Check<R> {
             options,
             operations: Operations::new(),
             logs: Logs::new(),
+            registers: None,
+            headless_count: 0,
             violations: Violations::new(options.kept_violations),
         }
     }
@@ -113,12 +123,69 @@ impl<R: Read> Check<R> {
 
     /// Adds the log of a replica; one replica may have several, one for each time it was started.
     pub fn add_replica(&mut self, read: R) -> Result<(), Error> {
-        self.logs.add(read)
+        let reader = match ChosenReader::new(read) {
+            Ok(reader) => reader,
+            Err(Error::Truncated { .. }) => {
+                self.headless_count += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let is_mixed = match reader.order() {
+            Order::Total => self.registers.is_some(),
+            Order::PerKey => !self.logs.is_empty(),
+        };
+        if is_mixed {
+            let reason = "logs of one order and of an order for each key";
+            let source = Box::new(Error::Corrupt { offset: 0, reason });
+            return Err(Error::Log { node: reader.node(), source });
+        }
+        match reader.order() {
+            Order::Total => self.logs.add(reader),
+            Order::PerKey => {
+                let registers = self.registers.get_or_insert_default();
+                registers.read(reader, &mut self.violations)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads all logs through and compares.
     pub fn finish(mut self) -> Result<Verdict, Error> {
         let mut replay = Replay::new(self.options.is_real_time);
+        let found = match self.registers.take() {
+            None => self.replay_logs(&mut replay)?,
+            Some(registers) => self.replay_registers(&mut replay, registers),
+        };
+        let Operations { issued_count, acknowledged_count, .. } = self.operations;
+        Ok(Verdict {
+            slot_count: found.slots,
+            operation_count: issued_count,
+            acknowledged_count,
+            unknown_count: issued_count - acknowledged_count,
+            unverified_count: replay.unverified_count,
+            uncovered_count: found.uncovered,
+            unlogged_count: replay.unlogged_count,
+            cut_count: self.operations.cut_count + found.cut,
+            violation_count: self.violations.count,
+            violations: self.violations.kept,
+        })
+    }
+
+    /// Each key by itself.
+    fn replay_registers(&mut self, replay: &mut Replay, mut registers: Registers) -> Replayed {
+        let Self { operations, violations, .. } = self;
+        let slot_count = registers.replay(replay, operations, violations);
+        let cut_count = self.headless_count + registers.cut_count;
+        let is_cut = cut_count > 0;
+        let uncovered_count = registers.count_missing(is_cut, &mut self.violations);
+        let is_excused = |key, slot| is_cut && registers.is_uncovered(key, slot);
+        replay.finish(&mut self.operations, is_excused, &mut self.violations);
+        Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count }
+    }
+
+    /// All slots in their order.
+    fn replay_logs(&mut self, replay: &mut Replay) -> Result<Replayed, Error> {
         let mut slot_count = 0;
         let mut end = Slot::ZERO;
         let mut missing: Vec<(Slot, Slot)> = Vec::new();
@@ -131,13 +198,14 @@ impl<R: Read> Check<R> {
             let installed = self.logs.take_installed(agreed.entry.slot);
             replay.compare(end, agreed.entry.slot, &installed, &mut self.violations);
             end = agreed.entry.slot.next();
-            let Self { operations, violations, .. } = &mut self;
+            let Self { operations, violations, .. } = &mut *self;
             replay.execute(agreed.node, &agreed.entry, operations, violations);
         }
         let installed = self.logs.take_installed(end);
         replay.compare(end, end, &installed, &mut self.violations);
         // Only now is it known whether a log was cut off, which explains slots that nobody shows.
-        let is_cut = self.logs.cut_count() > 0;
+        let cut_count = self.headless_count + self.logs.cut_count();
+        let is_cut = cut_count > 0;
         for (node, installed) in self.logs.take_unfounded() {
             if is_cut {
                 replay.unverified_count += 1;
@@ -151,27 +219,29 @@ impl<R: Read> Check<R> {
             if is_cut {
                 uncovered_count += last.0 - first.0 + 1;
             } else {
-                self.violations.push(Violation::Missing { first: *first, last: *last });
+                self.violations.push(Violation::Missing {
+                    log: Log::Whole,
+                    first: *first,
+                    last: *last,
+                });
             }
         }
-        let is_excused = |slot: Slot| {
+        let is_excused = |_, slot: Slot| {
             let is_missing =
                 || missing.iter().any(|(first, last)| (*first..=*last).contains(&slot));
             is_cut && (slot >= end || is_missing())
         };
         replay.finish(&mut self.operations, is_excused, &mut self.violations);
-        let Operations { issued_count, acknowledged_count, .. } = self.operations;
-        Ok(Verdict {
-            slot_count,
-            operation_count: issued_count,
-            acknowledged_count,
-            unknown_count: issued_count - acknowledged_count,
-            unverified_count: replay.unverified_count,
-            uncovered_count,
-            unlogged_count: replay.unlogged_count,
-            cut_count: self.operations.cut_count + self.logs.cut_count(),
-            violation_count: self.violations.count,
-            violations: self.violations.kept,
-        })
+        Ok(Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count })
     }
+}
+
+/// What came of executing the logs again.
+struct Replayed {
+    /// Slots.
+    slots: u64,
+    /// Slots that are in no log although a later one is.
+    uncovered: u64,
+    /// Logs that were cut off.
+    cut: u64,
 }

@@ -235,6 +235,10 @@ impl Row<'_> {
         EntryCommand { request: self.request, kind, key: self.key, digest }
     }
 
+    pub(super) const fn key(&self) -> u64 {
+        self.key
+    }
+
     pub(super) const fn kind(&self) -> Kind {
         if *self.state & READ == 0 { Kind::Write } else { Kind::Read }
     }

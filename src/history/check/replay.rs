@@ -57,6 +57,12 @@ impl Replay {
         self.is_complete = false;
     }
 
+    /// The commands from here on are in an order of their own: they are on another key.
+    pub(super) fn begin_register(&mut self) {
+        self.is_complete = true;
+        self.latest.clear();
+    }
+
     pub(super) fn execute(
         &mut self,
         node: NodeId,
@@ -100,11 +106,12 @@ impl Replay {
 
     /// The end: every acknowledged operation must have occurred, where its client was told.
     ///
-    /// `is_excused` says of a slot that it may be in the lost part of a log that was cut off.
+    /// `is_excused` says of a slot, and of the key of the operation that was told it, that it may be in the lost
+    /// part of a log that was cut off.
     pub(super) fn finish(
         &mut self,
         operations: &mut Operations,
-        is_excused: impl Fn(Slot) -> bool,
+        is_excused: impl Fn(u64, Slot) -> bool,
         violations: &mut Violations,
     ) {
         let elsewhere = std::mem::take(&mut self.elsewhere);
@@ -113,7 +120,7 @@ impl Replay {
             if row.is_told() {
                 return;
             }
-            if is_excused(told) {
+            if is_excused(row.key(), told) {
                 self.unverified_count += 1;
                 self.unlogged_count += 1;
             } else if let Some(executed) = elsewhere.get(&request) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::command::RequestId;
 use crate::history::{Entry, EntryCommand, Kind};
-use crate::protocol::Slot;
+use crate::protocol::{Log, Position, Slot};
 use crate::quorum::NodeId;
 
 /// One thing that a correct run cannot show.
@@ -65,8 +65,13 @@ pub enum Violation {
         end: Slot,
     },
     /// Slots that nobody executed before later ones were.
-    #[error("{first} up to {last} are in no replica's log, but {} is", .last.next())]
+    #[error(
+        "{} up to {} are in no replica's log, but {} is",
+        at(*.log, *.first), at(*.log, *.last), at(*.log, .last.next())
+    )]
     Missing {
+        /// Of which log.
+        log: Log,
         /// The first of them.
         first: Slot,
         /// The last of them.
@@ -197,7 +202,11 @@ struct Asked(EntryCommand);
 struct Shown(Entry);
 struct Value(Option<u32>);
 
-const fn word(kind: Kind) -> &'static str {
+const fn at(log: Log, slot: Slot) -> Position {
+    Position { log, slot }
+}
+
+fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Write => "write",
         Kind::Read => "read",

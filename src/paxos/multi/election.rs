@@ -18,12 +18,10 @@
 
 use super::{Multi, State};
 use crate::paxos::announced::Announced;
-use crate::paxos::ballot::Ballot;
-use crate::paxos::config::{Detector, Election};
 use crate::paxos::context::Context;
-use crate::paxos::message::{Message, Scope};
+use crate::paxos::message::Message;
 use crate::paxos::timer::TimerKind;
-use crate::protocol::{Note, Slot};
+use crate::protocol::{Ballot, Detector, Election, Note, Scope, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

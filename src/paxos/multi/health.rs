@@ -20,9 +20,8 @@
 use std::collections::BTreeMap;
 
 use super::Multi;
-use crate::paxos::config::{Config, SendPolicy};
 use crate::paxos::context::Context;
-use crate::protocol::Slot;
+use crate::protocol::{Config, SendPolicy, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

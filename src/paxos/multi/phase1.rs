@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Leading, Multi, Resending, State};
 use crate::paxos::announced::Announced;
-use crate::paxos::ballot::Ballot;
-use crate::paxos::config::{Config, Election, SendPolicy};
 use crate::paxos::context::Context;
-use crate::paxos::message::{Scope, Value, Vote};
-use crate::protocol::{Note, Slot};
+use crate::paxos::message::Vote;
+use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

@@ -2,13 +2,11 @@
 
 use super::{Multi, State};
 use crate::command::Command;
-use crate::paxos::ballot::Ballot;
-use crate::paxos::config::{Config, SendPolicy};
 use crate::paxos::context::Context;
-use crate::paxos::message::{Message, Value};
+use crate::paxos::message::Message;
 use crate::paxos::requests::{Awaiting, Place};
 use crate::paxos::timer::TimerKind;
-use crate::protocol::{Reply, Slot};
+use crate::protocol::{Ballot, Config, Reply, SendPolicy, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

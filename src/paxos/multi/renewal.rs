@@ -24,9 +24,9 @@
 //! Two that were both told to lead and do not hear each other may; an election leaves only one.
 
 use super::{Multi, State};
-use crate::paxos::config::Config;
 use crate::paxos::context::Context;
 use crate::paxos::timer::TimerKind;
+use crate::protocol::Config;
 use crate::quorum::NodeSet;
 
 impl Multi {

@@ -12,9 +12,8 @@
 //! round trips, as TCP does after a time-out (slow start, RFC 5681).
 
 use super::{Health, Multi, State};
-use crate::paxos::config::Timing;
 use crate::paxos::context::Context;
-use crate::protocol::{Note, Slot};
+use crate::protocol::{Note, Slot, Timing};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 

@@ -14,10 +14,9 @@
 //! whoever was not reached keeps the announcements, and a phase 1 that hears of them also hears that
 //! they are forgotten.
 
-use crate::paxos::ballot::Ballot;
 use crate::paxos::context::Context;
 use crate::paxos::message::{Message, Record};
-use crate::protocol::Slot;
+use crate::protocol::{Ballot, Slot};
 use crate::quorum::{NodeId, NodeSet};
 
 /// What a replica was asked to settle, and who has settled.

@@ -1,12 +1,12 @@
 //! What is forgotten, who is told, and when a state is taken, where a few lines say it better than a run.
 
-use super::super::{
-    Announced, Ballot, Config, Effects, Election, Input, Mode, Replica, Retention, Scope,
-    SendPolicy, Timing, Value, Vote,
-};
+use super::super::{Announced, Effects, Input, Mode, Replica, Vote};
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::protocol::{Envelope, Protocol, Reply, TimerId};
+use crate::protocol::{
+    Ballot, Config, Election, Envelope, Progress, Protocol, Reply, Retention, Scope, SendPolicy,
+    TimerId, Timing, Value,
+};
 use crate::quorum::QuorumSystem;
 use crate::time::{Span, Time};
 use bytes::Bytes;
@@ -15,16 +15,16 @@ const LEADER: NodeId = NodeId(0);
 const BALLOT: Ballot = Ballot { round: 1, proposer: LEADER };
 
 fn replica(id: u8, slots: Option<u64>) -> Replica {
-    Replica::new(Config {
+    let config = Config {
         id: NodeId(id),
         quorums: QuorumSystem::majority(3),
-        mode: Mode::Multi { leader: LEADER },
         election: Election::Fixed,
         send: SendPolicy::All,
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention { slots, part_bytes: 40 },
-    })
+    };
+    Replica::new(Mode::Multi { leader: LEADER }, config)
 }
 
 fn command(sequence: u64) -> Command {
@@ -90,13 +90,13 @@ fn only_what_is_durable_and_far_enough_behind_is_forgotten() {
     let first = |replica: &Replica| (replica.acceptor().first().0, replica.learner.first().0);
     let mut follower = follower(20, Some(5));
     assert_eq!(first(&follower), (0, 0));
-    give(&mut follower, Input::Checkpointed(Slot(10)));
+    give(&mut follower, Input::Checkpointed(Progress(10)));
     assert_eq!(first(&follower), (10, 10));
-    give(&mut follower, Input::Checkpointed(Slot(20)));
+    give(&mut follower, Input::Checkpointed(Progress(20)));
     assert_eq!(first(&follower), (15, 15));
 
     let mut keeper = self::follower(20, None);
-    give(&mut keeper, Input::Checkpointed(Slot(20)));
+    give(&mut keeper, Input::Checkpointed(Progress(20)));
     assert_eq!(first(&keeper), (0, 0));
     // What everybody has is forgotten in any case.
     for from in [0, 2] {
@@ -108,7 +108,7 @@ fn only_what_is_durable_and_far_enough_behind_is_forgotten() {
 #[test]
 fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_begins() {
     let mut acceptor = follower(4, Some(1));
-    give(&mut acceptor, Input::Checkpointed(Slot(4)));
+    give(&mut acceptor, Input::Checkpointed(Progress(4)));
     let higher = Ballot { round: 2, proposer: NodeId(2) };
     let trimmed = Message::Trimmed { below: Slot(3) };
     let (slot, chosen_below) = (Slot(2), Slot::ZERO);
@@ -145,7 +145,7 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
 #[test]
 fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
     let mut source = follower(4, Some(0));
-    give(&mut source, Input::Checkpointed(Slot(4)));
+    give(&mut source, Input::Checkpointed(Progress(4)));
     let mut leader = replica(2, Some(0));
     give(&mut leader, Input::Start);
     give(&mut leader, Input::Campaign);

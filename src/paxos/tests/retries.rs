@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::Outcome;
+use crate::protocol::{Ballot, Capacity, Config, Retention, SendPolicy, Timing, Value};
 
 /// The time-out of the replicas here.
 const TIMEOUT: Span = Span::from_millis(500);
@@ -169,11 +170,9 @@ fn what_waits_for_the_wire_is_not_overdue() {
     let capacity = Capacity { uplink_bits_per_s: Some(10_000_000), link_bits_per_s: None };
     let timing = Timing::for_round_trip(Span::from_millis(10));
     let majority = QuorumSystem::majority(3);
-    let config = Config {
-        timing: timing.on(capacity, Span::ZERO),
-        ..config(0, majority, MULTI, SendPolicy::All)
-    };
-    let mut leader = Replica::new(config);
+    let config =
+        Config { timing: timing.on(capacity, Span::ZERO), ..config(0, majority, SendPolicy::All) };
+    let mut leader = Replica::new(MULTI, config);
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..2 {
@@ -223,8 +222,8 @@ fn a_narrow_wire_makes_answers_short() {
     // A quarter of a second is 31,250 bytes, in eight parts.
     assert_eq!(Retention::ALL.on(&timing).part_bytes, 3_906);
     assert_eq!(Retention::ALL.on(&Timing::for_round_trip(Span::ZERO)), Retention::ALL);
-    let config = Config { timing, ..config(1, QuorumSystem::majority(3), MULTI, SendPolicy::All) };
-    let mut teacher = Replica::new(config);
+    let config = Config { timing, ..config(1, QuorumSystem::majority(3), SendPolicy::All) };
+    let mut teacher = Replica::new(MULTI, config);
     let values: Vec<Value> = (0..10).map(|slot| Value::Command(put(slot, 10_000))).collect();
     let taught = Message::Values { first: Slot(0), values, executed_below: Slot(10) };
     hear(&mut teacher, 0, taught);

@@ -3,6 +3,8 @@
 use super::*;
 use crate::experiment::plan::Size;
 use crate::experiment::testing::source;
+use crate::paxos::{Message, Replica};
+use crate::protocol::Slot;
 
 /// Three replicas, one client, nothing but these changes.
 fn refused(changes: &[(&str, &str)], write: u64) -> Error {
@@ -62,10 +64,11 @@ fn a_write_that_is_never_answered_ends_with_the_trial() {
 /// What is kept of one write does not grow with what the others do.
 #[test]
 fn messages_of_other_slots_are_not_kept() {
-    let mut watch = Watch::new(Write { client: 0, index: 0 }, Time(0), QuorumSystem::majority(3));
-    watch.slots.push(Slot(7));
+    let mut watch =
+        Watch::<Replica>::new(Write { client: 0, index: 0 }, Time(0), QuorumSystem::majority(3));
+    watch.positions.push(Position::of(Slot(7)));
     let chosen = |first, below| Message::Chosen {
-        ballot: crate::paxos::Ballot::default(),
+        ballot: crate::protocol::Ballot::default(),
         first: Slot(first),
         below: Slot(below),
     };

@@ -15,7 +15,7 @@ use crate::deployment::{Durability, MemberName};
 use crate::driver::{Host, Ticket};
 use crate::history::ChosenWriter;
 use crate::measure::{Milestone, PhaseRecorder, Window};
-use crate::protocol::{Advance, Note, Protocol, Reply, Slot};
+use crate::protocol::{Advance, Note, Progress, Protocol, Reply};
 use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::net::frame;
@@ -61,12 +61,12 @@ pub(super) struct LiveHost<'a, 'cx> {
 }
 
 impl Io {
-    /// Without streams; the replica has executed all slots below `first`.
+    /// Without streams; `chosen` takes what the replica executes.
     pub(super) fn new(
         store: Store,
         settings: Settings,
         status: Arc<Status>,
-        first: Slot,
+        chosen: ChosenWriter,
     ) -> Result<Self, Error> {
         Ok(Self {
             replicas: BTreeMap::new(),
@@ -76,7 +76,7 @@ impl Io {
             alarm: Alarm::new()?,
             random: Pcg64::seed_from_u64(settings.seed),
             scratch: BytesMut::new(),
-            chosen: ChosenWriter::new(settings.id, first),
+            chosen,
             spool: Spool::append(&settings.output)?,
             status,
             phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
@@ -143,13 +143,13 @@ impl Io {
         }
     }
 
-    /// The report, once the loop has ended; the replica has executed all slots below `executed_below`.
-    pub(super) fn finish(mut self, executed_below: Slot) -> Result<Report, Error> {
+    /// The report, once the loop has ended; the replica has executed so far.
+    pub(super) fn finish(mut self, progress: Progress) -> Result<Report, Error> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         self.report.sync_count = self.store.sync_count();
-        self.report.executed_below = executed_below.0;
+        self.report.executed_below = progress.0;
         let streams = self.replicas.values().chain(self.clients.values());
         self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();
         self.report.phases = self.phases.finish();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::ClientId;
 use crate::deployment::MemberName;
 use crate::measure::PhaseRecording;
-use crate::protocol::Slot;
+use crate::protocol::Progress;
 use crate::quorum::NodeId;
 use crate::runtime::storage::Tail;
 use crate::time::Span;
@@ -17,7 +17,7 @@ use crate::time::Span;
 /// What others may look at while the replica runs.
 #[derive(Debug, Default)]
 pub struct Status {
-    /// Slots below this are executed.
+    /// [`Protocol::progress`](crate::protocol::Protocol::progress).
     pub executed_below: AtomicU64,
     /// [`Protocol::leadership`](crate::protocol::Protocol::leadership): zero if it does not lead.
     pub leadership: AtomicU64,
@@ -132,8 +132,8 @@ pub struct Recovery {
     pub has_checkpoint: bool,
     /// How the log ended.
     pub tail: Tail,
-    /// Slots below this were executed in the checkpoint.
-    pub executed_below: Slot,
+    /// How far it had executed.
+    pub progress: Progress,
 }
 
 /// What a replica has to say at the end.
@@ -147,7 +147,7 @@ pub struct Report {
     pub dropped_count: u64,
     /// Syncs of the acceptor's log.
     pub sync_count: u64,
-    /// Slots below this are executed.
+    /// [`Protocol::progress`](crate::protocol::Protocol::progress).
     pub executed_below: u64,
     /// Peers that were dropped for what they sent.
     pub offence_count: u64,

@@ -8,10 +8,10 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::command::{ClientId, Operation, RequestId};
-use crate::paxos::{
-    Ballot, Config, Election, Message, Mode, Replica, Retention, Scope, SendPolicy, Timing, Value,
+use crate::paxos::{Message, Mode, Replica};
+use crate::protocol::{
+    Ballot, Config, Election, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
-use crate::protocol::Slot;
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::net::{Authority, Endpoint, Layout, Transport, bind};
@@ -45,7 +45,6 @@ impl Rig {
         let config = Config {
             id: NodeId(0),
             quorums: QuorumSystem::majority(3),
-            mode: Mode::Multi { leader: NodeId(1) },
             election: Election::Fixed,
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
@@ -65,8 +64,12 @@ impl Rig {
             seed: 1,
         };
         let status = Arc::new(Status::default());
-        let (replica, _) =
-            ReplicaLoop::open(Replica::new(config), settings, Arc::clone(&status)).unwrap();
+        let (replica, _) = ReplicaLoop::open(
+            Replica::new(Mode::Multi { leader: NodeId(1) }, config),
+            settings,
+            Arc::clone(&status),
+        )
+        .unwrap();
         let window = Window { from: Time::ZERO, to: Time::ZERO };
         let running = tokio::spawn(replica.run(window, attached));
         Self { authority, server, status, running, accepting, dialled: Vec::new(), _folder: folder }

@@ -15,7 +15,7 @@ impl<P: Protocol> Node<P> {
         let Found { checkpoint, records } = body.disk.read();
         let record_count = records.len();
         protocol.recover(checkpoint, records);
-        body.log.begin(id, protocol.executed_below());
+        body.log.begin(P::ORDER, id, protocol.progress());
         if let Some(observer) = &mut fabric.observer
             && !self.starts.is_empty()
         {
@@ -35,7 +35,7 @@ impl<P: Protocol> Node<P> {
         }
         // At this instant, between the persist and what waits for it.
         let Wreck { protocol, mut records, withheld_count } = driver.crash();
-        self.executed_below = protocol.executed_below();
+        self.progress = protocol.progress();
         body.disk.give(&mut records);
         let damage = body.disk.crash(unsynced);
         let counts = &mut fabric.counts;
@@ -81,7 +81,7 @@ impl<P: Protocol> Node<P> {
     pub(in crate::sim) fn finish(mut self) -> (ReplicaReport, Vec<Vec<u8>>) {
         let report = ReplicaReport {
             sync_count: self.body.disk.sync_count(),
-            executed_below: self.executed_below().0,
+            executed_below: self.progress().0,
             is_down: self.driver.is_none(),
             phases: self.body.phases.finish(),
             starts: self.starts,

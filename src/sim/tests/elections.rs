@@ -4,7 +4,8 @@ use super::*;
 use crate::client::Report;
 use crate::deployment::{Fault, Unsynced};
 use crate::history::{Check, Options, Verdict};
-use crate::paxos::{Detector, Replica};
+use crate::paxos::Replica;
+use crate::protocol::Detector;
 use crate::sim::Outcome;
 
 const R3: NodeId = NodeId(3);
@@ -43,7 +44,8 @@ const fn crash(replica: NodeId) -> Harm {
 fn run(mut deployment: Deployment, faults: Vec<Fault>) -> (Outcome, Verdict) {
     deployment.faults = faults.into_iter().map(Into::into).collect();
     let of = deployment.clone();
-    let make = move |id| Replica::new(of.config(id));
+    let mode = paxos_mode(&deployment);
+    let make = move |id| Replica::new(mode, of.config(id));
     let mut world = World::new(&deployment, &Settings::default(), make);
     world.run_to_end();
     let outcome = world.finish();

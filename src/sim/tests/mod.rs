@@ -15,15 +15,19 @@ use super::{Service, Settings, World};
 use crate::command::ClientId;
 use crate::deployment::{Deployment, Durability, Harm, MemberName, Network};
 use crate::link::Conditions;
-use crate::paxos::{Election, Mode, Retention, SendPolicy};
-use crate::protocol::{Ballot, Effects, Input, Protocol, Slot, Statement, TimerId};
+use crate::paxos;
+use crate::protocol::{
+    Ballot, Effects, Election, Input, Order, Position, Progress, Protocol, Retention, SendPolicy,
+    Statement, TimerId,
+};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::registry::Mode;
 use crate::time::{Span, Time};
 use crate::topology::{Jitter, Links, Profile};
 use crate::workload::{Arrival, Keys, Workload};
 
 /// A number on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Number(u64);
 
 impl fmt::Display for Number {
@@ -72,6 +76,8 @@ impl Protocol for Counter {
     type Record = Number;
     type Checkpoint = Vec<u64>;
 
+    const ORDER: Order = Order::Total;
+
     fn handle(&mut self, now: Time, input: Input<Number>, effects: &mut Effects<Number, Number>) {
         match input {
             Input::Campaign => {
@@ -101,11 +107,11 @@ impl Protocol for Counter {
         Statement::Other
     }
 
-    fn promised(&self, _: Slot) -> Ballot {
+    fn promised(&self, _: Position) -> Ballot {
         Ballot::NONE
     }
 
-    fn voted(&self, _: Slot) -> Option<Ballot> {
+    fn voted(&self, _: Position) -> Option<Ballot> {
         None
     }
 
@@ -119,8 +125,16 @@ impl Protocol for Counter {
         self.count = self.recovered.last().copied().unwrap_or(0);
     }
 
-    fn executed_below(&self) -> Slot {
-        Slot::ZERO
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+}
+
+/// The mode of a deployment of Paxos.
+fn paxos_mode(deployment: &Deployment) -> paxos::Mode {
+    match deployment.mode.leader() {
+        Some(leader) => paxos::Mode::Multi { leader },
+        None => paxos::Mode::Classic,
     }
 }
 
@@ -130,7 +144,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
     let regions = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
     let regions = regions.map(str::to_owned)[..n].to_vec();
     Deployment {
-        mode: Mode::Multi { leader: NodeId(0) },
+        mode: Mode::multi(NodeId(0)),
         quorums: QuorumSystem::majority(n),
         election: Election::Fixed,
         send: SendPolicy::All,

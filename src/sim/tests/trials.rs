@@ -19,7 +19,8 @@ fn loaded(mode: Mode, durability: Durability) -> Deployment {
 
 fn world(deployment: &Deployment, settings: &Settings) -> World<Replica> {
     let of = deployment.clone();
-    let mut world = World::new(deployment, settings, move |id| Replica::new(of.config(id)));
+    let mode = paxos_mode(deployment);
+    let mut world = World::new(deployment, settings, move |id| Replica::new(mode, of.config(id)));
     world.set_checkpoint_records(25);
     world
 }
@@ -34,9 +35,9 @@ fn bytes(outcome: &Outcome) -> Vec<u8> {
 #[test]
 fn a_disk_that_nobody_reads_changes_nothing() {
     let [memory, fsync] = [Durability::Memory, Durability::Fsync];
-    let leader = Mode::Multi { leader: R0 };
+    let leader = Mode::multi(R0);
     let sync = service(Service { sync: Span::from_millis(3), ..Service::default() });
-    for (mode, durability) in [(leader, fsync), (leader, memory), (Mode::Classic, fsync)] {
+    for (mode, durability) in [(leader, fsync), (leader, memory), (Mode::CLASSIC, fsync)] {
         let deployment = loaded(mode, durability);
         for settings in [Settings::default(), sync] {
             let mut kept = world(&deployment, &settings);
@@ -55,19 +56,21 @@ fn a_disk_that_nobody_reads_changes_nothing() {
 #[test]
 fn what_every_replica_has_durably_executed_is_forgotten() {
     for durability in [Durability::Memory, Durability::Fsync] {
-        let deployment = loaded(Mode::Multi { leader: R0 }, durability);
+        let deployment = loaded(Mode::multi(R0), durability);
         let mut world = world(&deployment, &Settings::default());
         world.run_to_end();
         for id in [R0, R1, R2] {
             let replica = world.protocol(id).unwrap();
-            assert!(replica.chosen(Slot(0)).is_none() && replica.executed_below() > Slot(60));
+            assert!(
+                replica.chosen(Position::default()).is_none() && replica.progress() > Progress(60)
+            );
         }
     }
 }
 
 #[test]
 fn a_world_goes_on_step_by_step_as_it_does_in_one_run() {
-    let deployment = loaded(Mode::Multi { leader: R0 }, Durability::Fsync);
+    let deployment = loaded(Mode::multi(R0), Durability::Fsync);
     let end = ms(400);
     let mut one = world(&deployment, &Settings::default());
     one.run_until(end);

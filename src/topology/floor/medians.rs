@@ -48,12 +48,17 @@ pub fn multi_floor(links: &Links, system: &QuorumSystem, leader: NodeId, client:
     to_client(links, client, leader) + quorum_span(links, leader, system.phase2())
 }
 
-/// The least commit latency for a client when its nearest replica proposes with both phases.
-pub fn classic_floor(links: &Links, system: &QuorumSystem, client: usize) -> Span {
-    let proposer = nearest_replica(links, client);
-    to_client(links, client, proposer)
-        + quorum_span(links, proposer, system.phase1())
-        + quorum_span(links, proposer, system.phase2())
+/// The least commit latency for a client that asks this replica, or the nearest one, which then waits for a
+/// quorum of each phase.
+pub fn median_floor(
+    links: &Links,
+    asked: Option<NodeId>,
+    phases: &[&Family],
+    client: usize,
+) -> Span {
+    let proposer = asked.unwrap_or_else(|| nearest_replica(links, client));
+    let spans = phases.iter().map(|family| quorum_span(links, proposer, family));
+    spans.fold(to_client(links, client, proposer), |sum, span| sum + span)
 }
 
 /// The leader with the least mean over the clients of [`multi_floor`]; of equals the lowest number.
@@ -246,9 +251,10 @@ mod tests {
         let links = aws(&["us-east-1", "eu-west-1"]);
         let majority = QuorumSystem::majority(5);
         assert_eq!(nearest_replica(&links, 1), NodeId(2));
-        assert_eq!(classic_floor(&links, &majority, 0), Span(2 * 69_679_000));
+        let phases = [majority.phase1(), majority.phase2()];
+        assert_eq!(median_floor(&links, None, &phases, 0), Span(2 * 69_679_000));
         // From eu-west-1: us-east-1 69.679, us-west-2 118.421.
-        assert_eq!(classic_floor(&links, &majority, 1), Span(2 * 118_421_000));
+        assert_eq!(median_floor(&links, None, &phases, 1), Span(2 * 118_421_000));
     }
 
     #[test]

@@ -40,8 +40,9 @@ mod wait;
 use std::collections::BTreeMap;
 
 use super::links::{Links, Site};
-use crate::paxos::{Mode, SendPolicy};
+use crate::protocol::SendPolicy;
 use crate::quorum::{NodeId, QuorumSystem};
+use crate::registry::Mode;
 use crate::time::Span;
 use distribution::{Distribution, UNCUT};
 use medians::nearest_replica;
@@ -131,7 +132,7 @@ impl Commits<'_> {
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory } = *self;
-        let proposer = |client| mode.leader().unwrap_or_else(|| nearest_replica(links, client));
+        let proposer = |client| mode.asked().unwrap_or_else(|| nearest_replica(links, client));
         let families = mode.phases(quorums);
         let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
         for client in clients {

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 
 use super::super::delay::Delay;
 use super::super::{Jitter, Profile};
-use super::medians::{classic_floor, multi_floor, nearest_first};
+use super::medians::{median_floor, multi_floor, nearest_first};
 use super::*;
 use crate::quorum::{Family, NodeSet};
 
@@ -49,7 +49,7 @@ fn systems() -> Vec<QuorumSystem> {
     ]
 }
 
-const MULTI: Mode = Mode::Multi { leader: NodeId(0) };
+const MULTI: Mode = Mode::multi(NodeId(0));
 
 /// As long as a link remembers its delay unless it is told otherwise.
 const MEMORY: Span = Span::from_millis(1_000);
@@ -113,17 +113,13 @@ impl Draw<'_> {
         send: SendPolicy,
         client: usize,
     ) -> Span {
-        let (proposer, phase1) = match mode {
-            Mode::Multi { leader } => (leader, None),
-            Mode::Classic => (nearest_replica(self.links, client), Some(system.phase1())),
-        };
+        let proposer = mode.asked().unwrap_or_else(|| nearest_replica(self.links, client));
         let (site, client) = (Site::Replica(proposer), Site::Client(client));
         self.last.clear();
         let mut at = self.leg(client, site, Span::ZERO);
-        if let Some(family) = phase1 {
+        for family in mode.phases(system) {
             at = at + self.phase(proposer, family, send, at);
         }
-        at = at + self.phase(proposer, system.phase2(), send, at);
         at + self.leg(site, client, at)
     }
 }
@@ -158,7 +154,7 @@ fn reach(share: f64) -> f64 {
 fn floors_are_the_percentiles_of_drawn_commands() {
     let links = links(Jitter::Profile, &FIVE);
     for system in [0, 1, 4].map(|which| systems().swap_remove(which)) {
-        for mode in [MULTI, Mode::Classic] {
+        for mode in [MULTI, Mode::CLASSIC] {
             for send in [SendPolicy::All, SendPolicy::Quorum] {
                 for memory in [Span::ZERO, MEMORY, Span::from_millis(100_000)] {
                     let Floor { p50, p99 } = floors(&links, mode, &system, send, memory)[1];
@@ -184,9 +180,9 @@ fn two_phases_over_links_that_remember_have_a_longer_tail() {
     let links = links(Jitter::Profile, &FIVE);
     let system = QuorumSystem::majority(5);
     let floor = |mode, memory| floors(&links, mode, &system, SendPolicy::All, memory)[0];
-    let (independent, together) = (floor(Mode::Classic, Span::ZERO), floor(Mode::Classic, MEMORY));
+    let (independent, together) = (floor(Mode::CLASSIC, Span::ZERO), floor(Mode::CLASSIC, MEMORY));
     assert!(together.p99.0 > independent.p99.0 / 100 * 103, "{independent:?} {together:?}");
-    let of = (Mode::Classic, &system, SendPolicy::All, 0);
+    let of = (Mode::CLASSIC, &system, SendPolicy::All, 0);
     let [found] = shares(&links, of, MEMORY, [independent.p99]);
     assert!(0.99 - found > 2.0 * reach(0.99), "{found}");
     assert_eq!(floor(MULTI, Span::ZERO), floor(MULTI, MEMORY));
@@ -199,7 +195,7 @@ fn floors_from_medians_are_not_the_percentiles_of_drawn_commands() {
     let system = QuorumSystem::majority(5);
     let of_medians = [
         (MULTI, multi_floor(&links, &system, NodeId(0), 0)),
-        (Mode::Classic, classic_floor(&links, &system, 0)),
+        (Mode::CLASSIC, median_floor(&links, None, &[system.phase1(), system.phase2()], 0)),
     ];
     for (mode, wrong) in of_medians {
         let [found] = shares(&links, (mode, &system, SendPolicy::All, 0), MEMORY, [wrong]);
@@ -215,11 +211,12 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
             for leader in links.replicas() {
                 let of = |client| multi_floor(&links, &system, leader, client);
                 let expected = [0, 1].map(|client| Floor::constant(of(client)));
-                assert_eq!(floors(&links, Mode::Multi { leader }, &system, send, MEMORY), expected);
+                assert_eq!(floors(&links, Mode::multi(leader), &system, send, MEMORY), expected);
             }
+            let phases = [system.phase1(), system.phase2()];
             let expected =
-                [0, 1].map(|client| Floor::constant(classic_floor(&links, &system, client)));
-            assert_eq!(floors(&links, Mode::Classic, &system, send, MEMORY), expected);
+                [0, 1].map(|client| Floor::constant(median_floor(&links, None, &phases, client)));
+            assert_eq!(floors(&links, Mode::CLASSIC, &system, send, MEMORY), expected);
         }
     }
 }

@@ -4,13 +4,13 @@
 //! Asked are all (`send = "all"`), and the wait ends with the first set of answers that holds a quorum: an
 //! order statistic for counts.
 //! Or only the nearest quorum is asked (`send = "quorum"`), and the wait is for the slowest of it.
-//! That is what the core does, which is told the same order: see [`crate::paxos::Config::phase2_contacts`].
+//! That is what the core does, which is told the same order: see [`crate::protocol::Config::phase2_contacts`].
 
 use super::super::links::{Links, Site};
 use super::answered::Answered;
 use super::distribution::{Distribution, range};
 use super::medians::nearest_first;
-use crate::paxos::SendPolicy;
+use crate::protocol::SendPolicy;
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
 

@@ -3,10 +3,11 @@
 use flexpaxos::cluster::{Processes, Progress};
 use flexpaxos::deployment::Durability;
 use flexpaxos::history::{ChosenReader, Record as Logged, digest};
-use flexpaxos::paxos::{Record, Value, Vote};
+use flexpaxos::paxos::{Record, Vote};
 use flexpaxos::runtime::storage::{Store as AcceptorStore, Tail};
 
 use super::*;
+use flexpaxos::protocol::Value;
 
 /// The experiment with one crash, long enough that what happened before it is written down.
 fn crash(durability: &str, fault: &str) -> Site {

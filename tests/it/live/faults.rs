@@ -12,8 +12,9 @@ use flexpaxos::deployment::{
 };
 use flexpaxos::history::{Check, ClientReader, Event as Logged, Options};
 use flexpaxos::measure::OperationKind;
-use flexpaxos::paxos::{Election, Mode, Retention, SendPolicy};
+use flexpaxos::protocol::{Election, Retention, SendPolicy};
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
+use flexpaxos::registry::Mode;
 use flexpaxos::runtime::net::Transport;
 use flexpaxos::runtime::wan::{EmulationReport, Precision};
 use flexpaxos::time::Time;
@@ -38,7 +39,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
     let profile = Profile::load("loopback").unwrap();
     let (replicas, clients) = (names(&["a", "b", "c"]), names(&["a"]));
     Deployment {
-        mode: Mode::Multi { leader: R0 },
+        mode: Mode::multi(R0),
         quorums: QuorumSystem::majority(3),
         election: Election::Fixed,
         retention: Retention::ALL,

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use bytes::BytesMut;
 use flexpaxos::cluster::{Processes, Progress};
-use flexpaxos::paxos::{Ballot, Message};
-use flexpaxos::protocol::Slot;
+use flexpaxos::paxos::Message;
+use flexpaxos::protocol::{Ballot, Slot};
 use flexpaxos::quorum::NodeId;
 use flexpaxos::runtime::net::{Identity, frame};
 

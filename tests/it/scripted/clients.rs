@@ -8,6 +8,7 @@ use flexpaxos::history::{
 };
 use flexpaxos::protocol::{Reply, Slot};
 use flexpaxos::quorum::NodeId;
+use flexpaxos::registry::Registration;
 use flexpaxos::time::Time;
 
 use super::world::{Segment, World};
@@ -62,7 +63,7 @@ impl Clients {
     }
 }
 
-impl World {
+impl<P: Registration> World<P> {
     /// What the oracle of the project says of this world's whole past.
     pub(crate) fn verdict(&self) -> Verdict {
         let logs: Vec<Vec<u8>> = self.everybody().iter().flat_map(|id| self.logs(id)).collect();
@@ -86,7 +87,7 @@ impl World {
     /// One for each time it was started.
     fn logs(&self, id: NodeId) -> Vec<Vec<u8>> {
         let log = |segment: &Segment| {
-            let mut writer = ChosenWriter::new(id, segment.first);
+            let mut writer = ChosenWriter::begin(P::ORDER, id, segment.progress);
             segment.advances.iter().for_each(|advance| writer.advance(advance));
             writer.finish()
         };

@@ -12,8 +12,9 @@ mod world;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use flexpaxos::paxos;
 use flexpaxos::quorum::NodeId;
-use script::Script;
+use script::{Script, Shown};
 
 const RULE: &str = "----";
 
@@ -70,10 +71,15 @@ fn folder() -> PathBuf {
 }
 
 /// Runs a script and compares, or rewrites; gives the world back as it was at the end.
-fn run(name: &str) -> Script {
+fn run(name: &str) -> Script<paxos::Replica> {
+    run_as(name)
+}
+
+/// The same with replicas of another protocol.
+fn run_as<P: Shown>(name: &str) -> Script<P> {
     let path = folder().join(name.replace('_', "-")).with_extension("txt");
     let before = std::fs::read_to_string(&path).expect("the script exists");
-    let mut script = Script::default();
+    let mut script = Script::<P>::default();
     let mut parts = parse(&before);
     assert!(matches!(parts.first(), Some(Part::Comment(_))), "{name} does not tell its story");
     for part in &mut parts {

@@ -23,29 +23,50 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation};
-use flexpaxos::paxos::{Detector, Election, Input, Mode, Retention, SendPolicy};
-use flexpaxos::protocol::{Protocol, Slot, TimerId};
+use flexpaxos::paxos;
+use flexpaxos::protocol::{
+    Detector, Election, Input, Log, Position, Retention, SendPolicy, Slot, TimerId,
+};
 use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use flexpaxos::registry::Registration;
 use flexpaxos::sabotage::Rule;
 use flexpaxos::time::Span;
 
 use super::world::{Deployment, Persist, World};
 
 /// A script being run.
-#[derive(Default)]
-pub(crate) struct Script {
-    world: Option<World>,
+pub(crate) struct Script<P: Registration> {
+    world: Option<World<P>>,
     /// Each command by its text, for a retry.
     commands: BTreeMap<String, Command>,
 }
 
-impl Script {
+/// A protocol whose votes a script can show.
+pub(crate) trait Shown: Registration {
+    /// The last vote at a position: its value and its ballot.
+    fn vote(&self, position: Position) -> Option<String>;
+}
+
+impl Shown for paxos::Replica {
+    fn vote(&self, position: Position) -> Option<String> {
+        let vote = self.acceptor().vote(position.slot)?;
+        Some(format!("{} at {}", vote.value, vote.ballot))
+    }
+}
+
+impl<P: Registration> Default for Script<P> {
+    fn default() -> Self {
+        Self { world: None, commands: BTreeMap::new() }
+    }
+}
+
+impl<P: Shown> Script<P> {
     /// The world, once there is a cluster.
-    pub(crate) fn world(&self) -> &World {
+    pub(crate) fn world(&self) -> &World<P> {
         self.world.as_ref().expect("a script begins with `cluster`")
     }
 
-    fn world_mut(&mut self) -> &mut World {
+    fn world_mut(&mut self) -> &mut World<P> {
         self.world.as_mut().expect("a script begins with `cluster`")
     }
 
@@ -123,7 +144,13 @@ impl Script {
             ["heal"] => self.world_mut().partition(Vec::new()),
             ["state", replica] => self.state(node(replica)),
             ["state", replica, "slot", slot] => {
-                self.slot_state(node(replica), Slot(slot.parse().expect("a slot")));
+                let slot = Slot(slot.parse().expect("a slot"));
+                self.position_state(node(replica), Position::of(slot));
+            }
+            ["state", replica, "key", key, "slot", slot] => {
+                let slot = Slot(slot.parse().expect("a slot"));
+                let position = Position { log: Log::Of(self::key(key)), slot };
+                self.position_state(node(replica), position);
             }
             ["check"] => self.check(),
             _ => panic!("`{typed}` is no command"),
@@ -131,7 +158,6 @@ impl Script {
     }
 
     fn submit(&mut self, replica: NodeId, text: &str) {
-        let key = |name: &str| u64::from(u32::from(name.chars().next().expect("a key")));
         let operation = match text.split_once('=') {
             Some((name, value)) => {
                 Operation::Put { key: key(name), value: Bytes::copy_from_slice(value.as_bytes()) }
@@ -148,7 +174,8 @@ impl Script {
         let (from, to) = link.split_once("->").expect("a link is written r0->r1");
         let (from, to) = (node(from), node(to));
         let found = self.world().packets.iter().position(|packet| {
-            let is_kind = kind == "any" || packet.message.kind() == kind;
+            let text = packet.message.to_string();
+            let is_kind = kind == "any" || text.split(' ').next() == Some(kind);
             packet.from == from && packet.to == to && is_kind
         });
         found.unwrap_or_else(|| panic!("`{typed}`: no such message is on its way"))
@@ -173,25 +200,22 @@ impl Script {
             None => format!("{id} is down"),
             Some(replica) => format!(
                 "{id} promised {}, executed below {}{}",
-                replica.acceptor().promised_highest(),
-                replica.executed_below().0,
-                if replica.is_leader() { ", leads" } else { "" }
+                replica.promised_highest(),
+                replica.progress().0,
+                if replica.leadership().is_some() { ", leads" } else { "" }
             ),
         };
         self.world_mut().transcript.push(text);
     }
 
-    fn slot_state(&mut self, id: NodeId, slot: Slot) {
+    fn position_state(&mut self, id: NodeId, position: Position) {
         let replica = self.world().replica(id).expect("a replica that runs");
-        let acceptor = replica.acceptor();
-        let voted = acceptor.vote(slot).map_or_else(
-            || "no vote".to_owned(),
-            |vote| format!("voted {} at {}", vote.value, vote.ballot),
-        );
-        let chosen = replica.chosen(slot).map(ToString::to_string);
+        let voted = replica.vote(position);
+        let voted = voted.map_or_else(|| "no vote".to_owned(), |vote| format!("voted {vote}"));
+        let chosen = replica.chosen(position).map(ToString::to_string);
         let chosen = chosen.unwrap_or_else(|| "nothing known".to_owned());
-        let promised = acceptor.promised(slot);
-        let text = format!("{id} {slot}: promised {promised}, {voted}, chosen: {chosen}");
+        let promised = replica.promised(position);
+        let text = format!("{id} {position}: promised {promised}, {voted}, chosen: {chosen}");
         self.world_mut().transcript.push(text);
     }
 
@@ -206,7 +230,11 @@ impl Script {
     }
 }
 
-fn cluster(options: &[&str]) -> World {
+fn key(name: &str) -> u64 {
+    u64::from(u32::from(name.chars().next().expect("a key")))
+}
+
+fn cluster<P: Registration>(options: &[&str]) -> World<P> {
     let mut named: BTreeMap<&str, &str> =
         options.iter().map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
     let n: usize = named.remove("n").expect("n=3").parse().expect("a number of replicas");
@@ -222,9 +250,10 @@ fn cluster(options: &[&str]) -> World {
     let is_unsafe = named.remove("unsafe").is_some();
     assert_eq!(quorums.disjoint().is_some(), is_unsafe, "say `unsafe` when quorums do not meet");
     let leader = named.remove("leader").map_or(NodeId(0), node);
-    let mode = match named.remove("mode") {
-        Some("classic") => Mode::Classic,
-        Some("multi") | None => Mode::Multi { leader },
+    let asked = match named.remove("mode") {
+        Some("classic") => None,
+        Some("caspaxos") => named.remove("proposer").map(node),
+        Some("multi") | None => Some(leader),
         Some(other) => panic!("`{other}` is no mode"),
     };
     let send = match named.remove("send") {
@@ -251,7 +280,8 @@ fn cluster(options: &[&str]) -> World {
     let part_bytes = part.unwrap_or(Retention::ALL.part_bytes);
     let retention = Retention { slots, part_bytes };
     assert!(named.is_empty(), "unknown options: {named:?}");
-    let deployment = Deployment { quorums, mode, election, send, retention, defect };
+    let deployment =
+        Deployment { quorums, mode: P::mode(asked), election, send, retention, defect };
     let mut world = World::new(&deployment);
     world.is_written = false;
     world.everybody().iter().for_each(|id| world.start(id));
@@ -300,6 +330,7 @@ fn timer(kind: &[&str]) -> TimerId {
         ["election"] => 4,
         ["heartbeat"] => 5,
         ["renew"] => 6,
+        ["key", name] => key(name),
         ["attempt", slot] => 7 + slot.parse::<u64>().expect("a slot"),
         _ => panic!("`{kind:?}` is no timer"),
     })

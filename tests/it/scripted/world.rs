@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flexpaxos::driver::{Defect, Driver, Host, Settings, Ticket};
 use flexpaxos::monitor::Told;
-use flexpaxos::paxos::{
-    Checkpoint, Config, Election, Input, Message, Mode, Record, Replica, Retention, SendPolicy,
-    Timing,
-};
+
 use flexpaxos::protocol::{
-    Advance, Envelope, Executed, Installed, Note, Protocol, Reply, Slot, TimerId,
+    Advance, Config, Election, Envelope, Executed, Input, Installed, Note, Position, Progress,
+    Reply, Retention, SendPolicy, Statement, TimerId, Timing,
 };
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
+use flexpaxos::registry::Registration;
 use flexpaxos::time::{Span, Time};
 
 use super::clients::Clients;
@@ -31,9 +30,9 @@ pub(crate) enum Persist {
 
 /// What one deployment has alike.
 #[derive(Clone, Debug)]
-pub(crate) struct Deployment {
+pub(crate) struct Deployment<P: Registration> {
     pub(crate) quorums: QuorumSystem,
-    pub(crate) mode: Mode,
+    pub(crate) mode: P::Mode,
     pub(crate) election: Election,
     pub(crate) send: SendPolicy,
     pub(crate) retention: Retention,
@@ -43,62 +42,67 @@ pub(crate) struct Deployment {
 
 /// A message on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Packet {
+pub(crate) struct Packet<P: Registration> {
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
-    pub(crate) message: Message,
+    pub(crate) message: P::Message,
 }
 
 /// What a replica executed between two starts.
 pub(crate) struct Segment {
-    pub(crate) first: Slot,
+    pub(crate) progress: Progress,
     pub(crate) advances: Vec<Advance>,
 }
 
 /// One replica with its disk, and what it left in writing.
-struct Node {
+struct Node<P: Registration> {
     config: Config,
-    driver: Option<Driver<Replica>>,
-    checkpoint: Option<Checkpoint>,
-    records: Vec<Record>,
+    driver: Option<Driver<P>>,
+    checkpoint: Option<P::Checkpoint>,
+    /// How far it had executed when it made the checkpoint.
+    durable: Progress,
+    records: Vec<P::Record>,
     /// Given to the disk and not durable yet.
-    pending: Vec<Record>,
+    pending: Vec<P::Record>,
     segments: Vec<Segment>,
     told: Told,
 }
 
 /// All replicas, the network between them, and their clients.
-pub(crate) struct World {
+pub(crate) struct World<P: Registration> {
+    mode: P::Mode,
     pub(crate) now: Time,
     pub(crate) clients: Clients,
-    pub(crate) packets: Vec<Packet>,
+    pub(crate) packets: Vec<Packet<P>>,
     pub(crate) persist: Persist,
     /// What was written down, while [`Self::is_written`].
     pub(crate) transcript: Vec<String>,
     pub(crate) is_written: bool,
     /// The first thing that a correct run cannot show.
     pub(crate) violation: Option<String>,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<P>>,
     groups: Vec<NodeSet>,
     defect: Option<Defect>,
-    agreed: BTreeMap<Slot, Executed>,
+    agreed: BTreeMap<Position, Executed>,
     applied: BTreeSet<flexpaxos::command::RequestId>,
 }
 
-impl World {
+impl<P: Registration> World<P> {
     /// Replicas that have not been started.
-    pub(crate) fn new(deployment: &Deployment) -> Self {
+    pub(crate) fn new(deployment: &Deployment<P>) -> Self {
         let n = deployment.quorums.n();
         let node = |index: usize| Node {
             config: config(deployment, index),
             driver: None,
             checkpoint: None,
+            durable: Progress::default(),
             records: Vec::new(),
             pending: Vec::new(),
             segments: Vec::new(),
             told: Told::default(),
         };
         Self {
+            mode: deployment.mode,
             now: Time::ZERO,
             clients: Clients::default(),
             packets: Vec::new(),
@@ -123,7 +127,7 @@ impl World {
     }
 
     /// The replica, unless it is down.
-    pub(crate) fn replica(&self, id: NodeId) -> Option<&Replica> {
+    pub(crate) fn replica(&self, id: NodeId) -> Option<&P> {
         self.node(id).driver.as_ref().map(Driver::protocol)
     }
 
@@ -145,13 +149,13 @@ impl World {
     /// Starts a replica for the first time or again, with what its disk holds.
     pub(crate) fn start(&mut self, id: NodeId) {
         self.now.0 += 1;
-        let (now, defect) = (self.now, self.defect);
+        let (now, defect, mode) = (self.now, self.defect, self.mode);
         let node = self.node_mut(id);
         assert!(node.driver.is_none(), "{id} is started while it runs");
-        let mut replica = Replica::new(node.config.clone());
+        let mut replica = <P as Registration>::new(mode, node.config.clone());
         replica.recover(node.checkpoint.clone(), node.records.clone());
-        let first = replica.executed_below();
-        node.segments.push(Segment { first, advances: Vec::new() });
+        let progress = replica.progress();
+        node.segments.push(Segment { progress, advances: Vec::new() });
         self.check_told(id, &replica);
         let settings = Settings { id, has_disk: true, retained_slots: None, defect };
         self.node_mut(id).driver = Some(Driver::start(now, replica, &settings));
@@ -215,7 +219,7 @@ impl World {
     }
 
     /// Gives a replica an input; one that is down misses it.
-    pub(crate) fn handle(&mut self, id: NodeId, input: Input) {
+    pub(crate) fn handle(&mut self, id: NodeId, input: Input<P::Message>) {
         self.now.0 += 1;
         let now = self.now;
         self.drive(id, |driver, _| driver.handle(now, input));
@@ -226,7 +230,7 @@ impl World {
     }
 
     /// Does something with the driver of a replica, unless it is down, and carries out what comes of it.
-    fn drive(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Replica>, &mut Hand<'_>)) {
+    fn drive(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<P>, &mut Hand<'_, P>)) {
         let Some(mut driver) = self.node_mut(id).driver.take() else { return };
         let now = self.now;
         let mut hand = Hand { world: self, id };
@@ -247,19 +251,19 @@ impl World {
     fn observe(&mut self, id: NodeId, entry: &Executed) {
         let command = words::command(entry.command.as_ref());
         let repeated = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
-        self.write(|| format!("{id} executes {}: {command}{repeated}", entry.slot));
-        if let Some(agreed) = self.agreed.get(&entry.slot) {
+        let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+        self.write(|| format!("{id} executes {position}: {command}{repeated}"));
+        if let Some(agreed) = self.agreed.get(&position) {
             if agreed != entry {
                 let other = words::command(agreed.command.as_ref());
-                let slot = entry.slot;
-                self.violate(format!("{slot}: {id} executed {command}, another {other}"));
+                self.violate(format!("{position}: {id} executed {command}, another {other}"));
             }
         } else {
             let request = entry.command.as_ref().map(|command| command.request);
             if entry.applied && !self.applied.insert(request.expect("a no-op changes nothing")) {
-                self.violate(format!("{}: {command} is applied twice", entry.slot));
+                self.violate(format!("{position}: {command} is applied twice"));
             }
-            self.agreed.insert(entry.slot, entry.clone());
+            self.agreed.insert(position, entry.clone());
         }
     }
 
@@ -268,16 +272,15 @@ impl World {
         self.violation.get_or_insert(text);
     }
 
-    fn note_told(&mut self, from: NodeId, message: &Message) {
-        if let Err(finding) = self.node_mut(from).told.tell(from, &Replica::statement(message)) {
+    fn note_told(&mut self, from: NodeId, message: &P::Message) {
+        if let Err(finding) = self.node_mut(from).told.tell(from, &P::statement(message)) {
             self.violate(finding.to_string());
         }
     }
 
     /// A promise or a vote that was told survives every crash.
-    fn check_told(&mut self, id: NodeId, replica: &Replica) {
-        let executed =
-            |node: &Node| node.checkpoint.as_ref().map_or(Slot::ZERO, Checkpoint::executed_below);
+    fn check_told(&mut self, id: NodeId, replica: &P) {
+        let executed = |node: &Node<P>| P::ORDER.executed_below(node.durable);
         let by_all = self.nodes.iter().map(executed).min().unwrap_or_default();
         let node = self.node(id);
         let is_own = node.config.retention.slots.is_some();
@@ -311,25 +314,25 @@ impl World {
         }
     }
 
-    fn node(&self, id: NodeId) -> &Node {
+    fn node(&self, id: NodeId) -> &Node<P> {
         &self.nodes[usize::from(id.0)]
     }
 
-    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+    fn node_mut(&mut self, id: NodeId) -> &mut Node<P> {
         &mut self.nodes[usize::from(id.0)]
     }
 }
 
 /// The world in the hand of one replica.
-struct Hand<'a> {
-    world: &'a mut World,
+struct Hand<'a, P: Registration> {
+    world: &'a mut World<P>,
     id: NodeId,
 }
 
-impl Host<Replica> for Hand<'_> {
-    fn send(&mut self, to: NodeSet, message: Message) {
+impl<P: Registration> Host<P> for Hand<'_, P> {
+    fn send(&mut self, to: NodeSet, message: P::Message) {
         let (world, from) = (&mut *self.world, self.id);
-        if let Message::Phase1a { .. } = message {
+        if asks(&P::statement(&message)) {
             world.note_told(from, &message);
         }
         let reached: NodeSet = to.iter().filter(|to| world.is_linked(from, *to)).collect();
@@ -349,7 +352,7 @@ impl Host<Replica> for Hand<'_> {
         self.world.clients.told(now, &reply);
     }
 
-    fn persist(&mut self, records: &mut Vec<Record>) -> Ticket {
+    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
         let persist = self.world.persist;
         let node = self.world.node_mut(self.id);
         match persist {
@@ -359,10 +362,11 @@ impl Host<Replica> for Hand<'_> {
         Ticket(node.pending.len() as u64)
     }
 
-    fn checkpoint(&mut self, replica: &Replica) -> Ticket {
+    fn checkpoint(&mut self, replica: &P) -> Ticket {
         // A checkpoint holds what every record before it says.
         let node = self.world.node_mut(self.id);
         node.checkpoint = Some(replica.checkpoint());
+        node.durable = replica.progress();
         node.records.clear();
         node.pending.clear();
         Ticket::default()
@@ -390,21 +394,25 @@ impl Host<Replica> for Hand<'_> {
         self.world.write_note(self.id, &note);
     }
 
-    fn released(&mut self, envelope: &Envelope<Message>) {
-        if !matches!(envelope.message, Message::Phase1a { .. }) {
+    fn released(&mut self, envelope: &Envelope<P::Message>) {
+        if !asks(&P::statement(&envelope.message)) {
             self.world.note_told(self.id, &envelope.message);
         }
     }
 }
 
+/// Questions are told when they leave, everything else when the disk releases it.
+fn asks(statement: &Statement<'_>) -> bool {
+    matches!(statement, Statement::Asks { .. } | Statement::Proposes { asks: Some(_), .. })
+}
+
 /// Distances grow with the number, around a ring: r1 is nearest to r0, then r2.
-fn config(deployment: &Deployment, index: usize) -> Config {
+fn config<P: Registration>(deployment: &Deployment<P>, index: usize) -> Config {
     let n = deployment.quorums.n();
     let id = |index: usize| NodeId(u8::try_from(index % n).expect("few replicas"));
     Config {
         id: id(index),
         quorums: deployment.quorums.clone(),
-        mode: deployment.mode,
         election: deployment.election,
         send: deployment.send,
         nearest_first: (index..index + n).map(id).collect(),

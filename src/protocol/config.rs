@@ -1,60 +1,11 @@
-//! What every replica of a deployment is told alike, and the one thing each is told for itself.
-
-use std::fmt;
+//! What every replica of a deployment is told alike, whatever the protocol, and the one thing each is told
+//! for itself.
 
 use serde::{Deserialize, Serialize};
 
 use super::capacity::Capacity;
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
-
-/// Which proposer runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Mode {
-    /// Classic Paxos: every write runs both phases for one slot; any replica may propose.
-    Classic,
-    /// Multi-Paxos: this replica runs phase 1 once over all slots, then one round trip a write.
-    Multi {
-        /// The replica that campaigns when it starts.
-        leader: NodeId,
-    },
-}
-
-impl Mode {
-    /// The name in experiment files and tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Multi { .. } => "multi",
-        }
-    }
-
-    /// The replica that campaigns when it starts; `None` where no replica leads.
-    pub const fn leader(self) -> Option<NodeId> {
-        match self {
-            Self::Classic => None,
-            Self::Multi { leader } => Some(leader),
-        }
-    }
-
-    /// The quorums that answer each write, phase by phase: a leader ran phase 1 before.
-    pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
-        match self {
-            Self::Classic => vec![quorums.phase1(), quorums.phase2()],
-            Self::Multi { .. } => vec![quorums.phase2()],
-        }
-    }
-}
-
-/// `classic Paxos`, `Multi-Paxos led by r0`.
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Classic => f.write_str("classic Paxos"),
-            Self::Multi { leader } => write!(f, "Multi-Paxos led by {leader}"),
-        }
-    }
-}
 
 /// Whom a proposer contacts first.
 #[derive(
@@ -115,7 +66,7 @@ impl Timing {
     }
 
     /// How long to wait for an answer before asking again, when that has been waited for so long.
-    pub(super) fn patience(&self, waited: Span) -> Span {
+    pub fn patience(&self, waited: Span) -> Span {
         let least = self.retransmit_after;
         waited.clamp(least, least.times(PATIENCE_MAX))
     }
@@ -178,7 +129,7 @@ impl Retention {
     }
 
     /// About how many bytes a promise reports at once.
-    pub(super) fn bytes_at_once(&self) -> usize {
+    pub fn bytes_at_once(&self) -> usize {
         self.part_bytes.saturating_mul(Self::PARTS_AT_ONCE as usize)
     }
 
@@ -197,9 +148,7 @@ pub struct Config {
     pub id: NodeId,
     /// The quorum table; every replica has the same.
     pub quorums: QuorumSystem,
-    /// Which proposer runs.
-    pub mode: Mode,
-    /// Who campaigns in Multi-Paxos.
+    /// Who campaigns, where replicas lead.
     pub election: Election,
     /// Whom it contacts first.
     pub send: SendPolicy,
@@ -234,7 +183,7 @@ impl Config {
 
     /// The phase-2 quorum that a ballot announces, where each has its own: the nearest among `allies`;
     /// where there is none, the nearest of all.
-    pub(super) fn announced_quorum(&self, allies: NodeSet) -> Option<NodeSet> {
+    pub fn announced_quorum(&self, allies: NodeSet) -> Option<NodeSet> {
         let phase2 = self.quorums.phase2();
         let nearest = || {
             let among = self.nearest(phase2, allies);

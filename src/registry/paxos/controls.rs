@@ -1,20 +1,8 @@
-//! Which presets are the negative controls of which rule.
-//!
-//! A preset finds a broken rule if something can happen in it at which the rule matters: a replica that
-//! forgets its promises is honest as long as nobody restarts.
-//! The pairs are those that `tests/it/check.rs` tries; others may find a rule, too.
+//! Which presets of Paxos are the negative controls of which rule.
 
-use super::preset::Preset;
 use crate::sabotage::Rule;
 
-impl Preset {
-    /// Whether this preset is a control of the rule: broken, it is found out.
-    pub fn finds(&self, rule: Rule) -> bool {
-        controls(rule).contains(&self.name)
-    }
-}
-
-const fn controls(rule: Rule) -> &'static [&'static str] {
+pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
     match rule {
         Rule::DisjointQuorums => &[
             "duel",

@@ -1,10 +1,9 @@
 //! Presets about the ballot of a leader: one that is refused, and phase-2 quorums that it announces.
 
-use super::{Prelude, Preset, ProgressFrom, R0, R1, R2, R3, Setup, multi, once};
-use crate::check::cover::Cover;
-use crate::check::state::Budgets;
-use crate::paxos::SendPolicy;
+use super::{R0, R1, R2, R3, multi, once};
+use crate::protocol::SendPolicy;
 use crate::quorum::{NodeSet, QuorumSystem};
+use crate::registry::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Setup};
 
 /// A majority of three is enough to learn what was announced, and r0 alone to vote: another one leads when
 /// it has heard of r0 itself.

@@ -1,95 +1,28 @@
-//! Small deployments whose every interleaving is worth seeing, by name.
+//! Paxos as the harness knows it: its modes, and small deployments worth exploring.
 
 mod ballots;
+mod controls;
 
-use super::cover::Cover;
-use super::state::Budgets;
-use crate::paxos::{Detector, Election, Mode, Retention, SendPolicy};
+use super::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
+use super::{Mode as Registered, Registration};
+use crate::paxos::{Mode, Replica};
+use crate::protocol::{Config, Detector, Election, Retention, SendPolicy};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::sabotage::Rule;
 use crate::time::Span;
 
-/// A small deployment with a name.
-#[derive(Clone, Debug)]
-pub struct Preset {
-    /// What it is called on the command line.
-    pub name: &'static str,
-    /// What it is about, in a line.
-    pub about: &'static str,
-    pub(super) setup: Setup,
-}
+impl Registration for Replica {
+    type Mode = Mode;
 
-/// A deployment, its clients, and what may go wrong.
-#[derive(Clone, Debug)]
-pub(super) struct Setup {
-    pub(super) quorums: QuorumSystem,
-    pub(super) mode: Mode,
-    pub(super) election: Election,
-    pub(super) send: SendPolicy,
-    pub(super) clients: Vec<Script>,
-    pub(super) budgets: Budgets,
-    /// Who may crash.
-    pub(super) crashable: NodeSet,
-    /// Whether who crashed is started again.
-    pub(super) is_restarted: bool,
-    /// Who may be told to lead.
-    pub(super) campaigners: NodeSet,
-    /// What is kept of executed slots, and how much is sent at once.
-    pub(super) retention: Retention,
-    /// What has happened already when the exploration begins.
-    pub(super) prelude: Prelude,
-    /// The states from which progress is asked for.
-    pub(super) progress: ProgressFrom,
-    /// Where the exploration is cut off, if it does not go to the end.
-    pub(super) depth: Option<usize>,
-    /// What must be seen, or the check was idle.
-    pub(super) covers: &'static [Cover],
-}
+    fn new(mode: Mode, config: Config) -> Self {
+        Self::new(mode, config)
+    }
 
-/// What one client does.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Script {
-    /// Whom it asks first.
-    pub(super) home: NodeId,
-    /// Whom it may ask again.
-    pub(super) retries_at: NodeSet,
-    /// How many writes, one after the other.
-    pub(super) write_count: u64,
-}
+    fn mode(asked: Option<NodeId>) -> Mode {
+        asked.map_or(Mode::Classic, |leader| Mode::Multi { leader })
+    }
 
-/// What has happened already when the exploration begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Prelude {
-    /// Every replica is started, and its first records are durable.
-    Started,
-    /// The leader leads, too.
-    Led,
-    /// It leads with its second ballot: the others have promised it, and its own promise waits for its disk.
-    Renewed,
-    /// Every replica has executed the first write of the first client, too.
-    Written,
-    /// The same, but the last replica has heard nothing of that write.
-    Missed,
-    /// The same, and the second replica leads; what it sent since is in flight, or waits for its disk.
-    Succeeded,
-}
-
-/// The states from which progress is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProgressFrom {
-    /// All of them.
-    EveryState,
-    /// Those with nothing in flight.
-    QuietStates,
-}
-
-const R0: NodeId = NodeId(0);
-const R1: NodeId = NodeId(1);
-const R2: NodeId = NodeId(2);
-const R3: NodeId = NodeId(3);
-
-impl Preset {
-    /// Every preset.
-    pub fn all() -> Vec<Self> {
+    fn presets() -> Vec<Preset> {
         vec![
             duel(),
             flexible_four(),
@@ -114,47 +47,24 @@ impl Preset {
         ]
     }
 
-    /// The preset of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|preset| preset.name == name)
-    }
-
-    /// The deployment, in words.
-    pub fn describe(&self) -> String {
-        let Setup { quorums, mode, send, clients, budgets, .. } = &self.setup;
-        let send = match send {
-            SendPolicy::All => "",
-            SendPolicy::Quorum => ", thrifty",
-        };
-        let writes: u64 = clients.iter().map(|client| client.write_count).sum();
-        let budgets = [
-            (budgets.drops, ["lost message", "lost messages"]),
-            (budgets.duplicates, ["message twice", "messages twice"]),
-            (budgets.crashes, ["crash", "crashes"]),
-            (budgets.timers, ["timer", "timers"]),
-            (budgets.campaigns, ["campaign", "campaigns"]),
-            (budgets.retries, ["retry", "retries"]),
-            (budgets.checkpoints, ["checkpoint", "checkpoints"]),
-        ];
-        let budgets: Vec<String> = budgets
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| counted(*count, *what))
-            .collect();
-        let n = quorums.n();
-        let asked = if writes == 1 { "a write".to_owned() } else { format!("{writes} writes") };
-        let budgets = if budgets.is_empty() {
-            "nothing goes wrong but the order".to_owned()
-        } else {
-            format!("at most {}", budgets.join(", "))
-        };
-        let depth = self.setup.depth.map(|depth| format!("; to depth {depth}")).unwrap_or_default();
-        format!("{mode}{send}, {n} replicas, {asked}; {budgets}{depth}")
+    fn controls(rule: Rule) -> &'static [&'static str] {
+        controls::controls(rule)
     }
 }
 
-fn counted(count: u8, [one, many]: [&str; 2]) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+const R0: NodeId = NodeId(0);
+const R1: NodeId = NodeId(1);
+const R2: NodeId = NodeId(2);
+const R3: NodeId = NodeId(3);
+
+impl Registered {
+    /// Classic Paxos.
+    pub const CLASSIC: Self = Self::Paxos(Mode::Classic);
+
+    /// Multi-Paxos, led by this replica.
+    pub const fn multi(leader: NodeId) -> Self {
+        Self::Paxos(Mode::Multi { leader })
+    }
 }
 
 /// A client that writes once and asks one replica only.
@@ -165,10 +75,11 @@ const fn once(home: NodeId) -> Script {
 fn multi(n: usize) -> Setup {
     Setup {
         quorums: QuorumSystem::majority(n),
-        mode: Mode::Multi { leader: R0 },
+        mode: Registered::multi(R0),
         election: Election::Fixed,
         send: SendPolicy::All,
         clients: vec![once(R0)],
+        is_one_key: false,
         budgets: Budgets::default(),
         crashable: NodeSet::EMPTY,
         is_restarted: true,
@@ -310,7 +221,7 @@ fn classic_duel() -> Preset {
         name: "classic-duel",
         about: "classic Paxos: two proposers race for one slot, each at its nearest quorum",
         setup: Setup {
-            mode: Mode::Classic,
+            mode: Registered::CLASSIC,
             send: SendPolicy::Quorum,
             clients: vec![once(R0), once(R1)],
             budgets: Budgets { timers: 1, ..Budgets::default() },
@@ -332,7 +243,7 @@ fn classic_crowd() -> Preset {
         name: "classic-crowd",
         about: "classic Paxos: the same race, with everybody asked; the largest of the presets",
         setup: Setup {
-            mode: Mode::Classic,
+            mode: Registered::CLASSIC,
             clients: vec![once(R0), once(R1)],
             progress: ProgressFrom::QuietStates,
             covers: &[Cover::Chosen, Cover::Answered, Cover::Adopted, Cover::RaceLost],

@@ -1,7 +1,5 @@
 //! How a proposer never uses a ballot twice.
 
-pub use crate::protocol::Ballot;
-
 /// The rounds a proposer may use: each at most once in its life, crashes included.
 ///
 /// Rounds are reserved in blocks on stable storage before the first of a block is used, and a
@@ -9,7 +7,7 @@ pub use crate::protocol::Ballot;
 /// Its own promise would not do: with flexible quorums a proposer need not be in its own phase-1
 /// quorum, so it may have proposed a value at a ballot that its acceptor never made durable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Rounds {
+pub struct Rounds {
     /// The lowest round this incarnation may use.
     first: u64,
     /// Rounds below this are asked to be made durable.
@@ -23,23 +21,23 @@ impl Rounds {
     const BLOCK: u64 = 1024;
 
     /// The rounds of a proposer that has reserved those below `reserved_below` in earlier lives.
-    pub(super) fn after(reserved_below: u64) -> Self {
+    pub fn after(reserved_below: u64) -> Self {
         Self { first: reserved_below.max(1), reserved_below, durable_below: 0 }
     }
 
     /// The bound to make durable when the proposer starts.
-    pub(super) fn reserve_first_block(&mut self) -> u64 {
+    pub fn reserve_first_block(&mut self) -> u64 {
         self.reserved_below = self.first + Self::BLOCK;
         self.reserved_below
     }
 
     /// The lowest round that is this life's own and above `seen`.
-    pub(super) fn above(&self, seen: u64) -> u64 {
+    pub fn above(&self, seen: u64) -> u64 {
         self.first.max(seen + 1)
     }
 
     /// The bound to make durable before `round` is used, if it is not asked for already.
-    pub(super) fn reserve(&mut self, round: u64) -> Option<u64> {
+    pub fn reserve(&mut self, round: u64) -> Option<u64> {
         assert!(round >= self.first, "round {round} belongs to an earlier life");
         if round < self.reserved_below {
             return None;
@@ -49,17 +47,17 @@ impl Rounds {
     }
 
     /// Whether messages of `round` may leave at once.
-    pub(super) fn is_durable(&self, round: u64) -> bool {
+    pub fn is_durable(&self, round: u64) -> bool {
         round < self.durable_below
     }
 
     /// The reservation of rounds below `below` is durable.
-    pub(super) fn confirm(&mut self, below: u64) {
+    pub fn confirm(&mut self, below: u64) {
         self.durable_below = self.durable_below.max(below);
     }
 
     /// Every round that this proposer may have used is below this.
-    pub(super) fn reserved_below(&self) -> u64 {
+    pub fn reserved_below(&self) -> u64 {
         self.reserved_below
     }
 }
@@ -67,6 +65,7 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Ballot;
     use crate::quorum::NodeId;
 
     #[test]

@@ -1,0 +1,167 @@
+//! The protocols that the harness can run, one line each: the only place that names them all.
+//!
+//! What a protocol is to the rest of the harness it says as [`Registration`]: how a replica is made, which
+//! modes it has, what breaks its rules ([`Breakable`]), and small deployments of it that are worth
+//! exploring ([`Preset`]).
+//! Whoever runs replicas is written against that trait, and learns which one it is from a [`Visitor`].
+
+mod paxos;
+mod preset;
+
+use std::fmt::{self, Debug};
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Config, Order, Protocol};
+use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::sabotage::{Breakable, Rule};
+
+pub use preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
+
+/// A protocol that the harness can run, break and explore.
+pub trait Registration: Breakable {
+    /// How it may run.
+    type Mode: Copy + Debug + Send + Sync + 'static;
+
+    /// A replica that has never run.
+    fn new(mode: Self::Mode, config: Config) -> Self;
+
+    /// The mode in which all clients ask this replica first, or else each the one nearest to it.
+    fn mode(asked: Option<NodeId>) -> Self::Mode;
+
+    /// Small deployments whose every interleaving is worth seeing.
+    fn presets() -> Vec<Preset>;
+
+    /// The names of the presets that are negative controls of a rule.
+    fn controls(rule: Rule) -> &'static [&'static str];
+}
+
+/// Something to do with replicas, whichever protocol it is.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it with replicas of `P` in this mode.
+    fn visit<P: Registration>(self, mode: P::Mode) -> Self::Output;
+}
+
+macro_rules! protocols {
+    ($($(#[$doc:meta])* $name:ident($mode:ty, $replica:ty),)*) => {
+        /// Which protocol runs, and how.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        pub enum Mode {
+            $($(#[$doc])* $name($mode),)*
+        }
+
+        $(impl From<$mode> for Mode {
+            fn from(mode: $mode) -> Self {
+                Self::$name(mode)
+            }
+        })*
+
+        impl Mode {
+            /// Every mode: with this replica for all clients to ask first, and without one.
+            pub fn all(asked: NodeId) -> Vec<Self> {
+                let modes = [None, Some(asked)].into_iter();
+                modes
+                    .flat_map(|asked| {
+                        [$(Self::$name(<$replica as Registration>::mode(asked)),)*]
+                    })
+                    .collect()
+            }
+
+            /// The names of all modes.
+            pub fn names() -> Vec<&'static str> {
+                let mut names: Vec<_> = Self::all(NodeId(0)).into_iter().map(Self::name).collect();
+                names.dedup();
+                names
+            }
+
+            /// The name in experiment files and tables.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name(mode) => mode.name(),)*
+                }
+            }
+
+            /// The replica that campaigns when it starts; `None` where no replica leads.
+            pub const fn leader(self) -> Option<NodeId> {
+                match self {
+                    $(Self::$name(mode) => mode.leader(),)*
+                }
+            }
+
+            /// The replica that every client asks first; `None` where each asks the nearest one.
+            pub const fn asked(self) -> Option<NodeId> {
+                match self {
+                    $(Self::$name(mode) => mode.asked(),)*
+                }
+            }
+
+            /// The quorums that answer each write, phase by phase.
+            pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+                match self {
+                    $(Self::$name(mode) => mode.phases(quorums),)*
+                }
+            }
+
+            /// Whether it is of a protocol that is not the first one registered.
+            pub fn is_later(self) -> bool {
+                let modules = [$(stringify!($name),)*];
+                let own = match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                };
+                modules.first() != Some(&own)
+            }
+
+            /// Which order its replicas must agree on.
+            pub const fn order(self) -> Order {
+                match self {
+                    $(Self::$name(_) => <$replica as Protocol>::ORDER,)*
+                }
+            }
+
+            /// Whether its replicas can break a rule.
+            pub fn can_break(self, rule: Rule) -> bool {
+                let own = match self {
+                    $(Self::$name(_) => <$replica as Breakable>::RULES,)*
+                };
+                Rule::COMMON.contains(&rule) || own.contains(&rule)
+            }
+
+            /// The names of the presets that are negative controls of a rule.
+            pub fn controls(self, rule: Rule) -> &'static [&'static str] {
+                match self {
+                    $(Self::$name(_) => <$replica as Registration>::controls(rule),)*
+                }
+            }
+
+            /// Does something with replicas of this protocol.
+            pub fn visit<V: Visitor>(self, visitor: V) -> V::Output {
+                match self {
+                    $(Self::$name(mode) => visitor.visit::<$replica>(mode),)*
+                }
+            }
+        }
+
+        impl fmt::Display for Mode {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$name(mode) => fmt::Display::fmt(mode, f),)*
+                }
+            }
+        }
+
+        fn presets() -> Vec<Preset> {
+            let all = [$(<$replica as Registration>::presets(),)*];
+            all.into_iter().flatten().collect()
+        }
+    };
+}
+
+protocols! {
+    /// Classic Paxos, Multi-Paxos and Flexible Paxos: one log.
+    Paxos(crate::paxos::Mode, crate::paxos::Replica),
+}
