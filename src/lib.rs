@@ -9,7 +9,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
-//! | L1 | [`paxos`], [`driver`] |
+//! | L1 | [`paxos`], [`caspaxos`], [`driver`] |
 //! | L2 | [`workload`], [`history`], [`measure`], [`sabotage`], [`monitor`], [`trace`] |
 //! | L3 | [`registry`] |
 //! | L4 | [`topology`] |
@@ -33,6 +33,7 @@ pub mod quorum;
 pub mod seed;
 pub mod time;
 
+pub mod caspaxos;
 pub mod driver;
 pub mod paxos;
 

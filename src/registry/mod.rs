@@ -5,6 +5,7 @@
 //! exploring ([`Preset`]).
 //! Whoever runs replicas is written against that trait, and learns which one it is from a [`Visitor`].
 
+mod caspaxos;
 mod paxos;
 mod preset;
 
@@ -164,4 +165,6 @@ macro_rules! protocols {
 protocols! {
     /// Classic Paxos, Multi-Paxos and Flexible Paxos: one log.
     Paxos(crate::paxos::Mode, crate::paxos::Replica),
+    /// CASPaxos: a register for each key, and no log.
+    CasPaxos(crate::caspaxos::Mode, crate::caspaxos::Replica),
 }

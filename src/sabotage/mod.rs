@@ -11,6 +11,7 @@
 //! What a broken replica does next may trip an assertion of the core; [`quietly`](crate::quiet::quietly) turns that into a
 //! value.
 
+mod caspaxos;
 mod paxos;
 mod rule;
 

@@ -41,6 +41,12 @@ pub enum Rule {
     HoleInLog,
     /// A leader that is refused, or whose announced quorum does not vote, uses another ballot.
     NeverRenews,
+    /// A request that was applied is part of the state that it led to.
+    ForgetsRequest,
+    /// The promise that is made with a vote survives a crash as the vote does.
+    ForgetsCarriedPromise,
+    /// A proposer goes on from the reported state of the highest ballot.
+    TakesAnyBase,
 }
 
 /// What a broken rule breaks.
@@ -62,7 +68,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -79,6 +85,9 @@ impl Rule {
         Self::FixedPrefixThriftyStall,
         Self::HoleInLog,
         Self::NeverRenews,
+        Self::ForgetsRequest,
+        Self::ForgetsCarriedPromise,
+        Self::TakesAnyBase,
     ];
 
     /// The rules that replicas of every protocol can break.
@@ -110,6 +119,9 @@ impl Rule {
             Self::FixedPrefixThriftyStall => "fixed-prefix-thrifty-stall",
             Self::HoleInLog => "hole-in-log",
             Self::NeverRenews => "never-renews",
+            Self::ForgetsRequest => "forgets-request",
+            Self::ForgetsCarriedPromise => "forgets-carried-promise",
+            Self::TakesAnyBase => "takes-any-base",
         }
     }
 
@@ -179,6 +191,18 @@ impl Rule {
             Self::NeverRenews => {
                 "A leader keeps its ballot whatever happens: an acceptor that promised a candidate which \
                  then died refuses it for ever, and a member of its announced quorum that died stops it."
+            }
+            Self::ForgetsRequest => {
+                "A register does not remember which requests led to its state, so one that timed out and was \
+                 applied is applied again."
+            }
+            Self::ForgetsCarriedPromise => {
+                "An acceptor that restarts remembers its vote and not the ballot that it promised with it, so \
+                 another proposer may come between the owner and its next command."
+            }
+            Self::TakesAnyBase => {
+                "A proposer goes on from the first state that it is told, not from that of the highest ballot, \
+                 and a command that was chosen since is lost."
             }
         }
     }

@@ -276,6 +276,13 @@ pub enum Protocol {
         /// latency.
         leader: Spanned<String>,
     },
+    /// Each key by itself, without a log; any replica proposes.
+    #[serde(rename = "caspaxos")]
+    CasPaxos {
+        /// The replica that all clients ask, as a region, its number as `r2`, or `best`; then each command takes
+        /// one round trip. If absent each client asks the nearest replica, and a command takes two.
+        proposer: Option<Spanned<String>>,
+    },
 }
 
 /// Which sets of replicas finish a phase.

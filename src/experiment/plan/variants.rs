@@ -12,6 +12,7 @@ use crate::topology::{best_leader, floors};
 use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
+use crate::caspaxos;
 use crate::experiment::refusal::{Error, Refused};
 use crate::protocol::SendPolicy;
 use crate::registry::Mode;
@@ -53,14 +54,15 @@ fn variant(
         let error = disjoint_error(disjoint, typed.quorums.get_ref(), places);
         return Err(Refused { at: typed.quorums.span(), error });
     }
+    let replica = |typed: &Spanned<String>| match typed.get_ref().as_str() {
+        BEST => Ok(best_leader(&places.links, &quorums)),
+        name => places.leader(name, typed.span()),
+    };
     let mode = match &typed.protocol {
         file::Protocol::Classic {} => Mode::CLASSIC,
-        file::Protocol::Multi { leader } if leader.get_ref() == BEST => {
-            Mode::multi(best_leader(&places.links, &quorums))
-        }
-        file::Protocol::Multi { leader } => {
-            let leader = places.leader(leader.get_ref(), leader.span())?;
-            Mode::multi(leader)
+        file::Protocol::Multi { leader } => Mode::multi(replica(leader)?),
+        file::Protocol::CasPaxos { proposer } => {
+            caspaxos::Mode { proposer: proposer.as_ref().map(replica).transpose()? }.into()
         }
     };
     let is_elected = file_election == ElectionMode::Timeout && mode.leader().is_some();

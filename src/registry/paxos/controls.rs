@@ -38,5 +38,6 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
         Rule::FixedPrefixThriftyStall => &["thrifty"],
         Rule::ForgetsTimers => &["thrifty", "lossy"],
         Rule::HoleInLog => &["thrifty", "lossy", "partial-promise"],
+        _ => &[],
     }
 }

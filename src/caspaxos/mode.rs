@@ -1,0 +1,54 @@
+//! Who proposes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::quorum::{Family, NodeId, QuorumSystem};
+
+/// Who proposes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Mode {
+    /// The replica that all clients ask first. Its votes promise the ballot of its next command too.
+    ///
+    /// Without one each client asks the replica nearest to it, and each command takes both phases.
+    pub proposer: Option<NodeId>,
+}
+
+impl Mode {
+    /// The name in experiment files and tables.
+    pub const fn name(self) -> &'static str {
+        "caspaxos"
+    }
+
+    /// No replica leads: any of them may propose at any time.
+    pub const fn leader(self) -> Option<NodeId> {
+        None
+    }
+
+    /// The replica that every client asks first; `None` where each asks the nearest one.
+    pub const fn asked(self) -> Option<NodeId> {
+        self.proposer
+    }
+
+    /// The quorums that answer each write, phase by phase: where one replica proposes, the votes for the
+    /// command before were the promises for this one.
+    pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+        match self.proposer {
+            None => vec![quorums.phase1(), quorums.phase2()],
+            Some(_) => vec![quorums.phase2()],
+        }
+    }
+}
+
+/// `CASPaxos`, `CASPaxos proposed by r0`.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.proposer {
+            None => f.write_str("CASPaxos"),
+            Some(proposer) => write!(f, "CASPaxos proposed by {proposer}"),
+        }
+    }
+}
