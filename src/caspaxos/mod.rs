@@ -35,6 +35,8 @@ mod message;
 mod mode;
 mod register;
 mod replica;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use impossible::Impossible;

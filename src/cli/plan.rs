@@ -141,7 +141,7 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let common = cells(first);
     let is_common = plan.points.iter().all(|point| cells(point) == common);
     let mut header: Vec<String> =
-        ["variant", "protocol", "|Q1|", "|Q2|", "send", "leader"].map(str::to_owned).to_vec();
+        ["variant", "protocol", "|Q1|", "|Q2|", "send", "asked first"].map(str::to_owned).to_vec();
     let floors = || plan.points.iter().flat_map(|point| &point.variants).flat_map(|v| &v.floors);
     let percentiles = if floors().any(|floor| floor.p50 != floor.p99) { ", p50/p99" } else { "" };
     header.extend(regions.iter().map(|region| format!("floor {region} (ms{percentiles})")));
@@ -181,7 +181,7 @@ fn unsafe_quorums(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 
 /// The cells of a variant; its floors for the clients in these regions.
 fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
-    let leader = variant.mode.leader().map_or("whoever is asked", |leader| point.region(leader));
+    let asked = variant.mode.asked().map_or("the nearest", |asked| point.region(asked));
     let send = match variant.send {
         SendPolicy::All => "all",
         SendPolicy::Quorum => "quorum",
@@ -192,7 +192,7 @@ fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
         size(variant.quorums.phase1()),
         size(variant.quorums.phase2()),
         send.to_owned(),
-        leader.to_owned(),
+        asked.to_owned(),
     ];
     row.extend(regions.iter().map(|region| {
         let client = point.links.client_regions.iter().position(|other| other == region);

@@ -24,7 +24,8 @@ impl Registration for Replica {
 
     fn controls(rule: Rule) -> &'static [&'static str] {
         match rule {
-            Rule::DisjointQuorums | Rule::SkipsAdoption => &["register-duel", "register-flexible"],
+            Rule::DisjointQuorums => &["register-duel"],
+            Rule::SkipsAdoption => &["register-duel", "register-flexible"],
             Rule::TakesAnyBase => &["register-duel"],
             Rule::ForgetsRequest => &["register-retry"],
             Rule::ForgetsPromise
@@ -68,9 +69,8 @@ fn register(n: usize, proposer: Option<NodeId>) -> Setup {
 fn duel() -> Preset {
     Preset {
         name: "register-duel",
-        about: "CASPaxos: two proposers race for one key, each at its nearest quorum",
+        about: "CASPaxos: two proposers race for one key",
         setup: Setup {
-            send: SendPolicy::Quorum,
             clients: vec![writes(R0, 1), writes(R1, 1)],
             budgets: Budgets { timers: 1, ..Budgets::default() },
             covers: &[

@@ -31,7 +31,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 20] = [
+const PINNED: [Pinned; 24] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -52,6 +52,10 @@ const PINNED: [Pinned; 20] = [
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
+    pinned("register-duel", [51_673, 198_060, 24], (9, 3_360)),
+    pinned("register-flexible", [238, 444, 15], (15, 238)),
+    pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
+    pinned("register-retry", [20_162, 83_969, 23], (10, 3_691)),
 ];
 
 fn search(preset: &str) -> Search {
@@ -127,6 +131,10 @@ presets! {
     hung_member
     settling
     reservation
+    register_duel
+    register_flexible
+    register_owner
+    register_retry
 }
 
 #[test]
@@ -208,6 +216,24 @@ fn an_announcement_forgotten_early_is_found_out() {
 #[test]
 fn a_ballot_that_is_used_twice_is_found_out() {
     check_found("reservation", Rule::ForgetsReservation, Invariant::BallotsUnique, 4);
+}
+
+#[test]
+fn a_request_that_a_register_forgets_is_found_out() {
+    check_found("register-retry", Rule::ForgetsRequest, Invariant::ExactlyOnce, 8);
+}
+
+#[test]
+fn a_carried_promise_that_is_forgotten_is_found_out() {
+    check_found("register-owner", Rule::ForgetsCarriedPromise, Invariant::PromisesKept, 7);
+}
+
+#[test]
+fn a_register_that_goes_on_from_any_state_is_found_out() {
+    if cfg!(debug_assertions) {
+        return;
+    }
+    check_found("register-duel", Rule::TakesAnyBase, Invariant::ChosenStaysChosen, 15);
 }
 
 #[test]

@@ -138,6 +138,21 @@ fn a_leader_that_never_renews_stalls() {
 }
 
 #[test]
+fn a_register_that_forgets_its_requests_is_caught() {
+    check_control(Rule::ForgetsRequest, Invariant::ExactlyOnce);
+}
+
+#[test]
+fn an_acceptor_that_forgets_a_carried_promise_is_caught() {
+    check_control(Rule::ForgetsCarriedPromise, Invariant::PromisesKept);
+}
+
+#[test]
+fn a_proposer_that_goes_on_from_any_state_is_caught() {
+    check_control(Rule::TakesAnyBase, Invariant::ChosenStaysChosen);
+}
+
+#[test]
 fn a_proposal_that_is_sent_once_stalls() {
     check_control(Rule::HoleInLog, Invariant::Progress);
 }

@@ -12,8 +12,8 @@ mod world;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use flexpaxos::paxos;
 use flexpaxos::quorum::NodeId;
+use flexpaxos::{caspaxos, paxos};
 use script::{Script, Shown};
 
 const RULE: &str = "----";
@@ -117,18 +117,18 @@ fn difference(before: &str, after: &str) -> String {
 
 /// One test a script; what it did must pass the oracle.
 macro_rules! scripts {
-    ($($name:ident)*) => {
-        $(
+    ($($replica:ty: $($name:ident)*;)*) => {
+        $($(
             #[test]
             fn $name() {
-                run(stringify!($name)).assert_correct();
+                run_as::<$replica>(stringify!($name)).assert_correct();
             }
-        )*
+        )*)*
 
         #[test]
         fn every_script_has_its_test() {
             let mut named: Vec<String> = CONTROLS.map(str::to_owned).into();
-            $(named.push(stringify!($name).replace('_', "-"));)*
+            $($(named.push(stringify!($name).replace('_', "-"));)*)*
             named.sort();
             let mut found: Vec<String> = std::fs::read_dir(folder())
                 .unwrap()
@@ -143,6 +143,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    paxos::Replica:
     leader_change
     holes_are_filled_with_noops
     hole_in_log
@@ -183,7 +184,13 @@ scripts! {
     rejoin
     a_dead_replica_holds_no_log_back
     trimmed_slot_is_not_reused
-    classic_proposer_learns_that_a_slot_is_trimmed
+    classic_proposer_learns_that_a_slot_is_trimmed;
+    caspaxos::Replica:
+    a_register_takes_one_round_trip
+    a_carried_promise_survives_a_crash
+    a_register_applies_a_retried_request_once
+    rivals_for_a_register_build_on_one_another
+    a_command_that_nobody_learned_is_carried;
 }
 
 /// Scripts in which something is broken on purpose.

@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe`, `driver=sends-before-persist` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `mode=caspaxos` with or without `proposer=r0`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe`, `driver=sends-before-persist` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -13,17 +13,16 @@
 //! | `crash r0`, `crash r0 after-persist` | what waits for the disk is lost, or only what waits for that |
 //! | `restart r0` | it starts with what is durable |
 //! | `campaign r0` | it runs phase 1 |
-//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `renew`, `attempt 0` |
+//! | `timer r0 retransmit` | a timer runs out: `retransmit`, `announce`, `catch-up`, `fill`, `election`, `heartbeat`, `renew`, `attempt 0`; of a register `key x` |
 //! | `timers r0` | how many timers are set |
 //! | `partition r0 r1 \| r2`, `heal` | messages between the groups are lost |
-//! | `state r0`, `state r0 slot 0` | what it knows |
+//! | `state r0`, `state r0 slot 0`, `state r0 key x slot 0` | what it knows |
 //! | `check` | what the oracle says |
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flexpaxos::command::{ClientId, Command, Operation};
-use flexpaxos::paxos;
 use flexpaxos::protocol::{
     Detector, Election, Input, Log, Position, Retention, SendPolicy, Slot, TimerId,
 };
@@ -31,6 +30,7 @@ use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use flexpaxos::registry::Registration;
 use flexpaxos::sabotage::Rule;
 use flexpaxos::time::Span;
+use flexpaxos::{caspaxos, paxos};
 
 use super::world::{Deployment, Persist, World};
 
@@ -51,6 +51,13 @@ impl Shown for paxos::Replica {
     fn vote(&self, position: Position) -> Option<String> {
         let vote = self.acceptor().vote(position.slot)?;
         Some(format!("{} at {}", vote.value, vote.ballot))
+    }
+}
+
+impl Shown for caspaxos::Replica {
+    fn vote(&self, position: Position) -> Option<String> {
+        let Log::Of(key) = position.log else { return None };
+        Some(Self::vote(self, key)?.to_string())
     }
 }
 
