@@ -251,7 +251,7 @@ fn machine_paths(path: &str, text: &str) -> Findings {
     // Put together here, so that this file does not name them.
     let names = [["/wo", "rk/"], ["/fa", "rm/"], ["../sha", "red"]].map(|parts| parts.concat());
     let lines = text.lines().zip(1..);
-    let found = lines.filter(|(line, _)| modes.iter().any(|mode| line.contains(mode)));
+    let found = lines.filter(|(line, _)| names.iter().any(|name| line.contains(name)));
     found.map(|(_, line)| format!("{path}:{line}: names a folder of one machine")).collect()
 }
 
