@@ -17,7 +17,7 @@
 //! Losses and slow links are no obstacle, but for a link that loses everything.
 
 use super::{Point, Variant};
-use crate::deployment::{Aim, Harm, Leader, Scheduled, Trigger};
+use crate::deployment::{Aim, FaultKind, Leader, Scheduled, Trigger};
 use crate::protocol::{Detector, Election};
 use crate::quorum::{Family, NodeId, NodeSet};
 use crate::time::Span;
@@ -25,10 +25,10 @@ use crate::topology;
 
 /// What is impossible under the faults of a variant, a sentence each.
 pub(super) fn of(point: &Point, variant: &Variant) -> Vec<String> {
-    let mut outlook = Outlook::new(point, variant);
-    outlook.follow_times();
-    outlook.follow_progress();
-    outlook.warnings
+    let mut feasibility = Feasibility::new(point, variant);
+    feasibility.follow_times();
+    feasibility.follow_progress();
+    feasibility.warnings
 }
 
 /// Why nothing goes on.
@@ -48,14 +48,14 @@ enum Lack {
 
 /// A harm that lasts.
 struct Active {
-    harm: Harm,
+    kind: FaultKind,
     /// Until when, from the start of the measured time; what progress triggers knows no time.
     until: Option<Span>,
     /// What triggered it.
     trigger: Trigger,
 }
 
-struct Outlook<'a> {
+struct Feasibility<'a> {
     point: &'a Point,
     variant: &'a Variant,
     aim: Aim,
@@ -72,14 +72,14 @@ struct Outlook<'a> {
     warnings: Vec<String>,
 }
 
-impl<'a> Outlook<'a> {
+impl<'a> Feasibility<'a> {
     fn new(point: &'a Point, variant: &'a Variant) -> Self {
         let last = variant.mode.leader().unwrap_or(NodeId(0));
         let aim = Aim::new(&variant.quorums, &point.links);
         let (active, warnings) = (Vec::new(), Vec::new());
         let (leader, announced) = (Some(last), None);
         let campaigns_when_started = false;
-        let mut outlook = Self {
+        let mut feasibility = Self {
             point,
             variant,
             aim,
@@ -90,8 +90,8 @@ impl<'a> Outlook<'a> {
             announced,
             warnings,
         };
-        outlook.install(last);
-        outlook
+        feasibility.install(last);
+        feasibility
     }
 
     /// This replica leads now.
@@ -162,36 +162,36 @@ impl<'a> Outlook<'a> {
     }
 
     fn strike(&mut self, fault: &Scheduled, until: Option<Span>) {
-        let is_of_part = fault.harm.concerned().iter().any(|target| !target.roles.is_empty());
+        let is_of_part = fault.kind.concerned().iter().any(|target| !target.roles.is_empty());
         if is_of_part && self.leader.is_none() {
             // It waits until somebody leads.
             self.elect();
         }
         // Who led last stands for whoever leads: the number of replicas that are hit is the same.
         let (id, announced) = (self.leader.unwrap_or(self.last), self.announced);
-        let harms = self.aim.harms(&fault.harm, Some(Leader { id, announced }));
-        for harm in harms.unwrap_or_default() {
-            if let Some(replica) = self.in_vain(&harm, fault, until) {
-                self.tell_in_vain(&harm, replica, fault.trigger);
+        let kinds = self.aim.kinds(&fault.kind, Some(Leader { id, announced }));
+        for kind in kinds.unwrap_or_default() {
+            if let Some(replica) = self.in_vain(&kind, fault, until) {
+                self.tell_in_vain(&kind, replica, fault.trigger);
                 continue;
             }
-            match harm {
-                Harm::Crash { replica, .. } => {
-                    self.active.retain(|active| active.harm != Harm::Pause { replica });
+            match kind {
+                FaultKind::Crash { replica, .. } => {
+                    self.active.retain(|active| active.kind != FaultKind::Pause { replica });
                     // It comes back when its first crash says so.
                     if !self.is_crashed(replica) {
-                        self.active.push(Active { harm, until, trigger: fault.trigger });
+                        self.active.push(Active { kind, until, trigger: fault.trigger });
                     }
                     self.leader = self.leader.filter(|leader| *leader != replica);
                     let is_configured = self.variant.mode.leader() == Some(replica);
                     self.campaigns_when_started |= is_configured;
                 }
-                Harm::Campaign { replica } => {
+                FaultKind::Campaign { replica } => {
                     if self.could_lead(replica) {
                         self.install(replica);
                     }
                 }
-                _ => self.active.push(Active { harm, until, trigger: fault.trigger }),
+                _ => self.active.push(Active { kind, until, trigger: fault.trigger }),
             }
         }
     }
@@ -199,7 +199,7 @@ impl<'a> Outlook<'a> {
     /// The replica that is down whenever this harm could do something to it, if that is sure.
     ///
     /// What progress triggers may come before a crash that has a time, so that is not.
-    fn in_vain(&self, harm: &Harm, fault: &Scheduled, until: Option<Span>) -> Option<NodeId> {
+    fn in_vain(&self, kind: &FaultKind, fault: &Scheduled, until: Option<Span>) -> Option<NodeId> {
         let crash_of =
             |replica: NodeId| self.active.iter().find(|active| is_crash(active, replica));
         let is_sure = |crash: &&Active| {
@@ -210,35 +210,35 @@ impl<'a> Outlook<'a> {
             (Some(_), None) => false,
             (Some(back), Some(over)) => back >= over,
         };
-        match *harm {
-            Harm::Crash { replica, .. } | Harm::Pause { replica } | Harm::Campaign { replica } => {
-                crash_of(replica).filter(is_sure).map(|_| replica)
-            }
-            Harm::SlowDisk { replica, .. } => {
+        match *kind {
+            FaultKind::Crash { replica, .. }
+            | FaultKind::Pause { replica }
+            | FaultKind::Campaign { replica } => crash_of(replica).filter(is_sure).map(|_| replica),
+            FaultKind::SlowDisk { replica, .. } => {
                 crash_of(replica).filter(is_sure).filter(lasts_longer).map(|_| replica)
             }
-            Harm::Cut { from, to }
-            | Harm::Slow { from, to, .. }
-            | Harm::Lose { from, to, .. }
-            | Harm::Duplicate { from, to, .. }
-            | Harm::Reorder { from, to, .. } => {
+            FaultKind::Cut { from, to }
+            | FaultKind::Slow { from, to, .. }
+            | FaultKind::Lose { from, to, .. }
+            | FaultKind::Duplicate { from, to, .. }
+            | FaultKind::Reorder { from, to, .. } => {
                 let is_gone = |replica: NodeId| {
                     crash_of(replica).filter(is_sure).is_some_and(|crash| lasts_longer(&crash))
                 };
                 [from, to].into_iter().find(|side| side.iter().all(is_gone))?.iter().next()
             }
             // The others are cut off from one another only if they were before.
-            Harm::Partition { .. } => None,
+            FaultKind::Partition { .. } => None,
         }
     }
 
     /// Says that a fault does nothing.
-    fn tell_in_vain(&mut self, harm: &Harm, replica: NodeId, trigger: Trigger) {
-        let what = match harm {
-            Harm::Crash { .. } => "crash",
-            Harm::Pause { .. } => "pause",
-            Harm::Campaign { .. } => "campaign",
-            Harm::SlowDisk { .. } => "slow disk",
+    fn tell_in_vain(&mut self, kind: &FaultKind, replica: NodeId, trigger: Trigger) {
+        let what = match kind {
+            FaultKind::Crash { .. } => "crash",
+            FaultKind::Pause { .. } => "pause",
+            FaultKind::Campaign { .. } => "campaign",
+            FaultKind::SlowDisk { .. } => "slow disk",
             _ => "fault of the links",
         };
         let when = match trigger {
@@ -340,7 +340,7 @@ impl<'a> Outlook<'a> {
     }
 
     fn is_up(&self, id: NodeId) -> bool {
-        let is_paused = |active: &Active| active.harm == Harm::Pause { replica: id };
+        let is_paused = |active: &Active| active.kind == FaultKind::Pause { replica: id };
         !self.is_crashed(id) && !self.active.iter().any(is_paused)
     }
 
@@ -352,10 +352,10 @@ impl<'a> Outlook<'a> {
         let is_hit = |senders: &NodeSet, receivers: &NodeSet| {
             from != to && senders.contains(from) && receivers.contains(to)
         };
-        self.active.iter().any(|active| match &active.harm {
-            Harm::Partition { side } => side.contains(from) != side.contains(to),
-            Harm::Cut { from, to } => is_hit(from, to),
-            Harm::Lose { from, to, share } => *share >= 1.0 && is_hit(from, to),
+        self.active.iter().any(|active| match &active.kind {
+            FaultKind::Partition { side } => side.contains(from) != side.contains(to),
+            FaultKind::Cut { from, to } => is_hit(from, to),
+            FaultKind::Lose { from, to, share } => *share >= 1.0 && is_hit(from, to),
             _ => false,
         })
     }
@@ -400,7 +400,7 @@ impl<'a> Outlook<'a> {
 
 /// Whether this is what keeps a replica down.
 fn is_crash(active: &Active, id: NodeId) -> bool {
-    matches!(active.harm, Harm::Crash { replica, .. } if replica == id)
+    matches!(active.kind, FaultKind::Crash { replica, .. } if replica == id)
 }
 
 /// ` of 5`, where every set of that size is a quorum.
