@@ -225,6 +225,13 @@ impl<T> FaultKind<T, T> {
     }
 }
 
+impl Aimed {
+    /// Whether it depends on who leads.
+    pub fn is_of_part(&self) -> bool {
+        self.concerned().iter().any(|target| !target.roles.is_empty())
+    }
+}
+
 impl From<FaultKind> for Aimed {
     fn from(kind: FaultKind) -> Self {
         kind.map(Target::from, Target::from)

@@ -46,6 +46,28 @@ pub enum Order {
     End(FaultKind),
 }
 
+/// The crash that keeps a replica down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Its place in the schedule, if it has one.
+    pub fault: Option<usize>,
+    /// When it ends, if it does.
+    pub ends_at: Option<Time>,
+}
+
+/// A fault of the schedule that did nothing, because its replica was down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Skipped {
+    /// Its place in the schedule.
+    pub fault: usize,
+    /// What it would have done.
+    pub kind: FaultKind,
+    /// To whom.
+    pub replica: NodeId,
+    /// The place in the schedule of the crash that keeps the replica down, if it has one.
+    pub crash: Option<usize>,
+}
+
 /// A fault that lasts.
 #[derive(Clone, Copy, Debug)]
 struct Active {
@@ -79,6 +101,7 @@ pub struct Injector {
     beginning: VecDeque<Beginning>,
     active: Vec<Active>,
     records: Vec<InjectedFault>,
+    skipped: Vec<Skipped>,
 }
 
 impl Injector {
@@ -93,6 +116,7 @@ impl Injector {
             beginning: VecDeque::new(),
             active: Vec::new(),
             records: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 
@@ -217,7 +241,28 @@ impl Injector {
         self.waiting.is_empty() && self.next_at().is_none()
     }
 
+    /// The crash that keeps this replica down, if one does.
+    pub fn crash_of(&self, replica: NodeId) -> Option<Crash> {
+        let is_its = |active: &&Active| match active.kind {
+            FaultKind::Crash { replica: crashed, .. } => crashed == replica,
+            _ => false,
+        };
+        let active = self.active.iter().find(is_its)?;
+        let fault = active.record.map(|record| self.records[record].fault);
+        Some(Crash { fault, ends_at: active.ends_at })
+    }
+
+    /// The faults of the schedule that did nothing since this was last asked, in their order.
+    pub fn take_skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
+    }
+
     /// The faults of the schedule that began, in the order in which they did.
+    pub fn records(&self) -> &[InjectedFault] {
+        &self.records
+    }
+
+    /// The same, at the end.
     pub fn into_records(self) -> Vec<InjectedFault> {
         self.records
     }
@@ -225,7 +270,8 @@ impl Injector {
     /// A fault of the schedule is to begin; false if that depends on who leads, and nobody does.
     fn expand(&mut self, fault: usize, members: &impl Members) -> bool {
         let Scheduled { kind, heals_after, .. } = &self.schedule[fault];
-        let Some(kinds) = self.aim.kinds(kind, members.leader()) else { return false };
+        let leader = if kind.is_of_part() { members.leader() } else { None };
+        let Some(kinds) = self.aim.kinds(kind, leader) else { return false };
         let beginning = |kind| Beginning { kind, lasts: *heals_after, fault: Some(fault) };
         self.beginning.extend(kinds.into_iter().map(beginning));
         true
@@ -247,9 +293,13 @@ impl Injector {
         if let FaultKind::Crash { replica, .. }
         | FaultKind::Pause { replica }
         | FaultKind::Campaign { replica } = kind
-            && (self.is_crashed(replica) || members.is_lost(replica))
         {
-            return None;
+            let crash = self.crash_of(replica);
+            if crash.is_some() || members.is_lost(replica) {
+                let crash = crash.and_then(|crash| crash.fault);
+                self.skipped.extend(fault.map(|fault| Skipped { fault, kind, replica, crash }));
+                return None;
+            }
         }
         if let FaultKind::Crash { replica, .. } = kind {
             let is_pause = |active: &mut Active| active.kind == FaultKind::Pause { replica };
@@ -284,10 +334,6 @@ impl Injector {
         if let Some(record) = ended.record {
             self.records[record].ended_at = Some(now);
         }
-    }
-
-    fn is_crashed(&self, id: NodeId) -> bool {
-        self.active().any(|kind| matches!(kind, FaultKind::Crash { replica, .. } if *replica == id))
     }
 }
 

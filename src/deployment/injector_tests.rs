@@ -144,6 +144,31 @@ fn a_replica_that_is_down_is_neither_crashed_nor_paused_again() {
 }
 
 #[test]
+fn a_skipped_fault_names_the_crash_that_keeps_its_replica_down() {
+    let pause = FaultKind::Pause { replica: R0 };
+    let schedule = vec![at(0, crash(R0.into()), Some(100)), at(100, pause.into(), None)];
+    let (mut injector, said) = (injector(schedule), Said::default());
+    orders(&mut injector, 1_000, &said);
+    let down = Crash { fault: Some(0), ends_at: Some(Time(1_100)) };
+    assert_eq!((injector.crash_of(R0), injector.crash_of(R1)), (Some(down), None));
+    assert_eq!(orders(&mut injector, 1_100, &said), [Order::End(crash_of(R0))]);
+    let skipped = Skipped { fault: 1, kind: pause, replica: R0, crash: Some(0) };
+    assert_eq!(injector.take_skipped(), [skipped]);
+    assert_eq!((injector.take_skipped(), injector.crash_of(R0)), (vec![], None));
+    let lost = Said { lost: NodeSet::only(R1), ..Said::default() };
+    let order = injector.inject(Time(1_200), (crash_of(R1), None), &lost);
+    assert_eq!((order, injector.take_skipped()), (None, vec![]), "no schedule has it");
+}
+
+/// Members are asked who leads only where that decides whom a fault hits.
+#[test]
+fn a_fault_of_named_replicas_does_not_depend_on_who_leads() {
+    let named = FaultKind::Cut { from: Target::from(R0), to: R1.into() };
+    let of_part = FaultKind::Cut { from: Target::from(R0), to: Role::Leader.into() };
+    assert!(!named.is_of_part() && of_part.is_of_part());
+}
+
+#[test]
 fn a_lost_replica_is_neither_crashed_nor_paused() {
     let schedule = vec![at(0, crash(NodeSet::all(3).into()), None)];
     let said = Said { lost: NodeSet::only(R0), ..Said::default() };

@@ -7,7 +7,7 @@
 mod fault;
 pub use fault::{Aimed, Fault, FaultKind, InjectedFault, Scheduled, Trigger, Unsynced, disk_delay};
 mod injector;
-pub use injector::{Injector, Members, Order};
+pub use injector::{Crash, Injector, Members, Order, Skipped};
 mod member;
 pub use member::MemberName;
 mod network;
