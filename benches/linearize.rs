@@ -21,24 +21,24 @@ struct Run {
 /// What one client saw of a register that works: each operation takes effect at a moment within it.
 fn history(run: Run) -> Vec<u8> {
     let Run { operations, keys, takes } = run;
-    let mut dice = Pcg64::seed_from_u64(1);
+    let mut rng = Pcg64::seed_from_u64(1);
     let mut values = vec![None; usize::try_from(keys).expect("few keys")];
     let mut writer = ClientWriter::new(ClientId(0));
     let mut returns = Vec::new();
     for sequence in 0..operations {
         // Effects are a microsecond apart, in the order of the slots.
         let moment = (sequence + takes) * 1000;
-        let key = dice.random_range(0..keys);
+        let key = rng.random_range(0..keys);
         let value = &mut values[usize::try_from(key).expect("few keys")];
-        let kind = if dice.random_bool(0.5) { Kind::Write } else { Kind::Read };
+        let kind = if rng.random_bool(0.5) { Kind::Write } else { Kind::Read };
         let written = u32::try_from(sequence).expect("few operations");
         if kind == Kind::Write {
             *value = Some(written);
         }
-        let intended_at = Time(moment - dice.random_range(0..takes * 500));
+        let intended_at = Time(moment - rng.random_range(0..takes * 500));
         let digest = if kind == Kind::Write { written } else { 0 };
         writer.invoke(&Issued { sequence, intended_at, kind, key, digest });
-        let at = Time(moment + dice.random_range(0..takes * 500));
+        let at = Time(moment + rng.random_range(0..takes * 500));
         let digest = if kind == Kind::Read { *value } else { None };
         returns.push(Returned { sequence, at, slot: Slot(sequence), digest });
     }

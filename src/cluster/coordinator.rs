@@ -24,7 +24,7 @@ use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
 use crate::client::Schedule;
-use crate::deployment::{Deployment, Harm, Injector, MemberName, Scheduled, Unsynced};
+use crate::deployment::{Deployment, FaultKind, Injector, MemberName, Scheduled, Unsynced};
 use crate::protocol::Order;
 use crate::runtime::clock;
 use crate::runtime::net::{Authority, Endpoint, Identity, Transport, endpoint};
@@ -54,7 +54,7 @@ pub(super) async fn run(
     coordinator.endpoint.close("the trial is over");
     coordinator.launcher.stop_all();
     if let Ok(outcome) = &mut outcome {
-        outcome.struck = coordinator.faults.into_records();
+        outcome.injected = coordinator.faults.into_records();
     }
     outcome
 }
@@ -97,7 +97,7 @@ impl<'a> Coordinator<'a> {
         settings: &Settings<'a>,
         launcher: &'a mut dyn Launcher,
     ) -> Result<Self, Error> {
-        let is_choice = |fault: &&Scheduled| matches!(fault.harm, Harm::Crash { unsynced, .. } if unsynced != Unsynced::Lost);
+        let is_choice = |fault: &&Scheduled| matches!(fault.kind, FaultKind::Crash { unsynced, .. } if unsynced != Unsynced::Lost);
         if deployment.faults.iter().any(|fault| is_choice(&fault)) {
             return Err(Error::Unsynced);
         }

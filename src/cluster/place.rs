@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::agent;
 use super::wire::{Assignment, Baselines};
-use crate::deployment::{Deployment, Harm, MemberName, Network, disk_delay, site};
+use crate::deployment::{Deployment, FaultKind, MemberName, Network, disk_delay, site};
 use crate::link::streams;
 use crate::quorum::NodeId;
 use crate::runtime::alarm;
@@ -34,7 +34,7 @@ pub(super) struct Place {
     /// What the links from here are shortened by.
     baselines: Baselines,
     /// The faults that last.
-    faults: Vec<Harm>,
+    faults: Vec<FaultKind>,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
@@ -129,7 +129,7 @@ impl Place {
     }
 
     /// Makes links what these faults make of them, and no other.
-    pub(super) fn set_faults(&mut self, active: Vec<Harm>) {
+    pub(super) fn set_faults(&mut self, active: Vec<FaultKind>) {
         self.faults = active;
         self.set_links();
     }

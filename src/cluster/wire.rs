@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Schedule;
-use crate::deployment::{Deployment, Harm, MemberName};
+use crate::deployment::{Deployment, FaultKind, MemberName};
 use crate::measure::Milestone;
 use crate::quorum::NodeSet;
 use crate::runtime::net::Transport;
@@ -38,7 +38,7 @@ pub(super) enum ToAgent {
     /// Run.
     Start(Schedule),
     /// The faults of links and disks that are active from now on, and no other.
-    Faults(Vec<Harm>),
+    Faults(Vec<FaultKind>),
     /// Campaign, whoever leads.
     Campaign,
     /// Stop, and hand over what you have.
@@ -63,7 +63,7 @@ pub(super) struct Assignment {
     /// What its own links are shortened by: a restarted member has those of the one before.
     pub baselines: Baselines,
     /// The active faults of links and disks: a member may be started again while a fault lasts.
-    pub faults: Vec<Harm>,
+    pub faults: Vec<FaultKind>,
     /// What is wrong with its link emulation on purpose.
     pub broken: Option<Rule>,
     /// It was ready to run before: what it had on its disk must be there.

@@ -2,24 +2,24 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Scheduled`] | a fault as the experiment means it: a [`Trigger`], a harm, [`Target`]s, how long |
-//! | [`Target`] | whom: replicas, and parts in the protocol, which somebody has only when it strikes |
+//! | [`Scheduled`] | a fault as the experiment means it: a [`Trigger`], a kind, [`Target`]s, how long |
+//! | [`Target`] | whom: replicas, and parts in the protocol, which somebody has only when it begins |
 //! | [`Aim`](super::Aim) | says who they are then, by who leads and by the quorums nearest to them |
-//! | [`Harm`] | what is carried out, on replicas that are known |
+//! | [`FaultKind`] | what is carried out, on replicas that are known |
 //! | [`Injector`](super::Injector) | decides when it begins and ends, in every world |
-//! | [`Struck`] | what came of it, and when it began and ended |
+//! | [`InjectedFault`] | a fault that was carried out, and when it began and ended |
 //!
-//! A target of several replicas strikes each of them: then one fault leaves several [`Struck`].
-//! A fault of somebody's part (`leader`, a quorum of the leader) that strikes while nobody leads waits
+//! A target of several replicas means each of them: then one fault leaves several [`InjectedFault`]s.
+//! A fault of somebody's part (`leader`, a quorum of the leader) that is due while nobody leads waits
 //! until somebody does; it comes within the measured time or never.
 //! Who leads: the replica that says so, and of several the one with the highest ballot, as one that was
 //! paused or cut off does not know better.
-//! A harm that is done already is done once: who is down is not crashed again, and comes back when its
+//! A replica that is down is not crashed again, and comes back when its
 //! first crash says so.
 //!
 //! # In which world what is done how
 //!
-//! | harm | live | simulated |
+//! | fault | live | simulated |
 //! |---|---|---|
 //! | crash | SIGKILL of the process, started again on the same disk | state dropped; what was not synced is lost, torn or written |
 //! | pause | SIGSTOP and SIGCONT; in one process, the member's thread stands still | nothing is handled; what is under way arrives, and waits |
@@ -48,15 +48,16 @@ use crate::time::{Span, Time};
 /// A fault of the schedule: what goes wrong, to whom, and when, as far as that is known beforehand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// When it strikes.
+    /// When it begins.
     pub trigger: Trigger,
     /// What, and whom.
-    pub harm: Aimed,
+    #[serde(rename = "harm")]
+    pub kind: Aimed,
     /// How long it lasts: see [`Fault::heals_after`].
     pub heals_after: Option<Span>,
 }
 
-/// When a fault strikes.
+/// When a fault begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Trigger {
     /// So long after the measurement has begun.
@@ -71,18 +72,19 @@ pub struct Fault {
     /// When, after the measurement has begun.
     pub at: Span,
     /// What.
-    pub harm: Harm,
+    #[serde(rename = "harm")]
+    pub kind: FaultKind,
     /// How long it lasts: after it a crashed replica is started again on its disk, a paused one goes
     /// on, a link is as before. Never, if `None`.
     pub heals_after: Option<Span>,
 }
 
 /// What is to go wrong, with whoever it concerns as the schedule names them.
-pub type Aimed = Harm<Target, Target>;
+pub type Aimed = FaultKind<Target, Target>;
 
 /// What can go wrong; of replicas that are known, unless it is [`Aimed`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Harm<One = NodeId, Several = NodeSet> {
+pub enum FaultKind<One = NodeId, Several = NodeSet> {
     /// A replica stops, and loses what it holds in memory.
     Crash {
         /// Which.
@@ -157,7 +159,7 @@ pub enum Harm<One = NodeId, Several = NodeSet> {
     },
 }
 
-impl<One, Several> Harm<One, Several> {
+impl<One, Several> FaultKind<One, Several> {
     /// Whether it is done to links.
     pub const fn is_of_links(&self) -> bool {
         match self {
@@ -175,29 +177,37 @@ impl<One, Several> Harm<One, Several> {
     }
 
     /// The same of others; `one` and `several` say who they are.
-    pub fn map<A, B>(self, one: impl Fn(One) -> A, several: impl Fn(Several) -> B) -> Harm<A, B> {
+    pub fn map<A, B>(
+        self,
+        one: impl Fn(One) -> A,
+        several: impl Fn(Several) -> B,
+    ) -> FaultKind<A, B> {
         match self {
-            Self::Crash { replica, unsynced } => Harm::Crash { replica: one(replica), unsynced },
-            Self::Pause { replica } => Harm::Pause { replica: one(replica) },
-            Self::Partition { side } => Harm::Partition { side: several(side) },
-            Self::Cut { from, to } => Harm::Cut { from: several(from), to: several(to) },
-            Self::Slow { from, to, by } => Harm::Slow { from: several(from), to: several(to), by },
+            Self::Crash { replica, unsynced } => {
+                FaultKind::Crash { replica: one(replica), unsynced }
+            }
+            Self::Pause { replica } => FaultKind::Pause { replica: one(replica) },
+            Self::Partition { side } => FaultKind::Partition { side: several(side) },
+            Self::Cut { from, to } => FaultKind::Cut { from: several(from), to: several(to) },
+            Self::Slow { from, to, by } => {
+                FaultKind::Slow { from: several(from), to: several(to), by }
+            }
             Self::Lose { from, to, share } => {
-                Harm::Lose { from: several(from), to: several(to), share }
+                FaultKind::Lose { from: several(from), to: several(to), share }
             }
             Self::Duplicate { from, to, share } => {
-                Harm::Duplicate { from: several(from), to: several(to), share }
+                FaultKind::Duplicate { from: several(from), to: several(to), share }
             }
             Self::Reorder { from, to, spread } => {
-                Harm::Reorder { from: several(from), to: several(to), spread }
+                FaultKind::Reorder { from: several(from), to: several(to), spread }
             }
-            Self::SlowDisk { replica, by } => Harm::SlowDisk { replica: one(replica), by },
-            Self::Campaign { replica } => Harm::Campaign { replica: one(replica) },
+            Self::SlowDisk { replica, by } => FaultKind::SlowDisk { replica: one(replica), by },
+            Self::Campaign { replica } => FaultKind::Campaign { replica: one(replica) },
         }
     }
 }
 
-impl<T> Harm<T, T> {
+impl<T> FaultKind<T, T> {
     /// Whom it concerns: one, or the senders and the receivers.
     pub fn concerned(&self) -> Vec<&T> {
         match self {
@@ -215,25 +225,33 @@ impl<T> Harm<T, T> {
     }
 }
 
-impl From<Harm> for Aimed {
-    fn from(harm: Harm) -> Self {
-        harm.map(Target::from, Target::from)
+impl Aimed {
+    /// Whether it depends on who leads.
+    pub fn is_of_part(&self) -> bool {
+        self.concerned().iter().any(|target| !target.roles.is_empty())
+    }
+}
+
+impl From<FaultKind> for Aimed {
+    fn from(kind: FaultKind) -> Self {
+        kind.map(Target::from, Target::from)
     }
 }
 
 impl From<Fault> for Scheduled {
-    fn from(Fault { at, harm, heals_after }: Fault) -> Self {
-        Self { trigger: Trigger::At(at), harm: harm.into(), heals_after }
+    fn from(Fault { at, kind, heals_after }: Fault) -> Self {
+        Self { trigger: Trigger::At(at), kind: kind.into(), heals_after }
     }
 }
 
-/// A fault as it came about.
+/// A fault that was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Struck {
+pub struct InjectedFault {
     /// Which of the faults of the trial, from 0.
     pub fault: usize,
     /// What it did, with whoever led then in the place of a leader.
-    pub harm: Harm,
+    #[serde(rename = "harm")]
+    pub kind: FaultKind,
     /// When it began.
     pub at: Time,
     /// When it ended, if it did.
@@ -241,9 +259,9 @@ pub struct Struck {
 }
 
 /// By how much these faults, active at once, slow down each sync of a replica's disk.
-pub fn disk_delay<'a>(active: impl IntoIterator<Item = &'a Harm>, of: NodeId) -> Span {
-    let delays = active.into_iter().filter_map(|harm| match harm {
-        Harm::SlowDisk { replica, by } if *replica == of => Some(*by),
+pub fn disk_delay<'a>(active: impl IntoIterator<Item = &'a FaultKind>, of: NodeId) -> Span {
+    let delays = active.into_iter().filter_map(|kind| match kind {
+        FaultKind::SlowDisk { replica, by } if *replica == of => Some(*by),
         _ => None,
     });
     delays.fold(Span::ZERO, |sum, by| sum + by)

@@ -18,7 +18,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Aim, Harm, Leader, Scheduled, Struck, Trigger};
+use super::{Aim, FaultKind, InjectedFault, Leader, Scheduled, Trigger};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 
@@ -38,18 +38,40 @@ pub enum Order {
     /// A fault begins.
     Begin {
         /// Which.
-        harm: Harm,
+        kind: FaultKind,
         /// When it ends, if it does and not at once.
         ends_at: Option<Time>,
     },
     /// A fault has ended: a crashed replica is started again, a paused one goes on.
-    End(Harm),
+    End(FaultKind),
+}
+
+/// The crash that keeps a replica down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Its place in the schedule, if it has one.
+    pub fault: Option<usize>,
+    /// When it ends, if it does.
+    pub ends_at: Option<Time>,
+}
+
+/// A fault of the schedule that did nothing, because its replica was down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Skipped {
+    /// Its place in the schedule.
+    pub fault: usize,
+    /// What it would have done.
+    pub kind: FaultKind,
+    /// To whom.
+    pub replica: NodeId,
+    /// The place in the schedule of the crash that keeps the replica down, if it has one.
+    pub crash: Option<usize>,
 }
 
 /// A fault that lasts.
 #[derive(Clone, Copy, Debug)]
 struct Active {
-    harm: Harm,
+    kind: FaultKind,
     ends_at: Option<Time>,
     /// Its place in the records, if it was in the schedule.
     record: Option<usize>,
@@ -58,7 +80,7 @@ struct Active {
 /// A fault that begins now, of one replica or of links.
 #[derive(Clone, Copy, Debug)]
 struct Beginning {
-    harm: Harm,
+    kind: FaultKind,
     lasts: Option<Span>,
     /// Its place in the schedule.
     fault: Option<usize>,
@@ -78,7 +100,8 @@ pub struct Injector {
     /// What the fault that begins now does to one replica after the other.
     beginning: VecDeque<Beginning>,
     active: Vec<Active>,
-    records: Vec<Struck>,
+    records: Vec<InjectedFault>,
+    skipped: Vec<Skipped>,
 }
 
 impl Injector {
@@ -93,6 +116,7 @@ impl Injector {
             beginning: VecDeque::new(),
             active: Vec::new(),
             records: Vec::new(),
+            skipped: Vec::new(),
         }
     }
 
@@ -163,20 +187,20 @@ impl Injector {
     pub fn inject(
         &mut self,
         now: Time,
-        (harm, lasts): (Harm, Option<Span>),
+        (kind, lasts): (FaultKind, Option<Span>),
         members: &impl Members,
     ) -> Option<Order> {
-        self.begin(now, Beginning { harm, lasts, fault: None }, members)
+        self.begin(now, Beginning { kind, lasts, fault: None }, members)
     }
 
     /// Ends all that is active, in the order in which it began; nothing of the schedule begins any more.
-    pub fn end_all(&mut self, now: Time) -> Vec<Harm> {
+    pub fn end_all(&mut self, now: Time) -> Vec<FaultKind> {
         self.cancel();
         let ended = std::mem::take(&mut self.active);
         for active in &ended {
             self.note_end(active, now);
         }
-        ended.into_iter().map(|active| active.harm).collect()
+        ended.into_iter().map(|active| active.kind).collect()
     }
 
     /// Nothing of the schedule begins any more.
@@ -186,14 +210,14 @@ impl Injector {
     }
 
     /// The trial ends before what is active: that never ended.
-    pub fn abandon(&mut self) -> Vec<Harm> {
+    pub fn abandon(&mut self) -> Vec<FaultKind> {
         self.cancel();
-        std::mem::take(&mut self.active).into_iter().map(|active| active.harm).collect()
+        std::mem::take(&mut self.active).into_iter().map(|active| active.kind).collect()
     }
 
     /// What lasts, in the order in which it began.
-    pub fn active(&self) -> impl Iterator<Item = &Harm> + Clone {
-        self.active.iter().map(|active| &active.harm)
+    pub fn active(&self) -> impl Iterator<Item = &FaultKind> + Clone {
+        self.active.iter().map(|active| &active.kind)
     }
 
     /// The next time at which one begins or ends, of those that know it.
@@ -217,17 +241,39 @@ impl Injector {
         self.waiting.is_empty() && self.next_at().is_none()
     }
 
+    /// The crash that keeps this replica down, if one does.
+    pub fn crash_of(&self, replica: NodeId) -> Option<Crash> {
+        let is_its = |active: &&Active| match active.kind {
+            FaultKind::Crash { replica: crashed, .. } => crashed == replica,
+            _ => false,
+        };
+        let active = self.active.iter().find(is_its)?;
+        let fault = active.record.map(|record| self.records[record].fault);
+        Some(Crash { fault, ends_at: active.ends_at })
+    }
+
+    /// The faults of the schedule that did nothing since this was last asked, in their order.
+    pub fn take_skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
+    }
+
     /// The faults of the schedule that began, in the order in which they did.
-    pub fn into_records(self) -> Vec<Struck> {
+    pub fn records(&self) -> &[InjectedFault] {
+        &self.records
+    }
+
+    /// The same, at the end.
+    pub fn into_records(self) -> Vec<InjectedFault> {
         self.records
     }
 
     /// A fault of the schedule is to begin; false if that depends on who leads, and nobody does.
     fn expand(&mut self, fault: usize, members: &impl Members) -> bool {
-        let Scheduled { harm, heals_after, .. } = &self.schedule[fault];
-        let Some(harms) = self.aim.harms(harm, members.leader()) else { return false };
-        let beginning = |harm| Beginning { harm, lasts: *heals_after, fault: Some(fault) };
-        self.beginning.extend(harms.into_iter().map(beginning));
+        let Scheduled { kind, heals_after, .. } = &self.schedule[fault];
+        let leader = if kind.is_of_part() { members.leader() } else { None };
+        let Some(kinds) = self.aim.kinds(kind, leader) else { return false };
+        let beginning = |kind| Beginning { kind, lasts: *heals_after, fault: Some(fault) };
+        self.beginning.extend(kinds.into_iter().map(beginning));
         true
     }
 
@@ -243,50 +289,51 @@ impl Injector {
     }
 
     fn begin(&mut self, now: Time, it: Beginning, members: &impl Members) -> Option<Order> {
-        let Beginning { harm, lasts, fault } = it;
-        if let Harm::Crash { replica, .. } | Harm::Pause { replica } | Harm::Campaign { replica } =
-            harm
-            && (self.is_crashed(replica) || members.is_lost(replica))
+        let Beginning { kind, lasts, fault } = it;
+        if let FaultKind::Crash { replica, .. }
+        | FaultKind::Pause { replica }
+        | FaultKind::Campaign { replica } = kind
         {
-            return None;
+            let crash = self.crash_of(replica);
+            if crash.is_some() || members.is_lost(replica) {
+                let crash = crash.and_then(|crash| crash.fault);
+                self.skipped.extend(fault.map(|fault| Skipped { fault, kind, replica, crash }));
+                return None;
+            }
         }
-        if let Harm::Crash { replica, .. } = harm {
-            let is_pause = |active: &mut Active| active.harm == Harm::Pause { replica };
+        if let FaultKind::Crash { replica, .. } = kind {
+            let is_pause = |active: &mut Active| active.kind == FaultKind::Pause { replica };
             let pauses: Vec<Active> = self.active.extract_if(.., is_pause).collect();
             for pause in &pauses {
                 self.note_end(pause, now);
             }
         }
-        let is_instant = matches!(harm, Harm::Campaign { .. });
+        let is_instant = matches!(kind, FaultKind::Campaign { .. });
         let record = fault.map(|fault| {
             let ended_at = is_instant.then_some(now);
-            self.records.push(Struck { fault, harm, at: now, ended_at });
+            self.records.push(InjectedFault { fault, kind, at: now, ended_at });
             self.records.len() - 1
         });
         let ends_at = lasts.filter(|_| !is_instant).map(|lasts| now + lasts);
         if !is_instant {
-            self.active.push(Active { harm, ends_at, record });
+            self.active.push(Active { kind, ends_at, record });
         }
-        Some(Order::Begin { harm, ends_at })
+        Some(Order::Begin { kind, ends_at })
     }
 
     /// The active fault of this place ends; no order if another one does the same to its replica.
     fn end(&mut self, place: usize, now: Time) -> Option<Order> {
         let ended = self.active.remove(place);
         self.note_end(&ended, now);
-        let is_paused = matches!(ended.harm, Harm::Pause { .. })
-            && self.active().any(|active| *active == ended.harm);
-        (!is_paused).then_some(Order::End(ended.harm))
+        let is_paused = matches!(ended.kind, FaultKind::Pause { .. })
+            && self.active().any(|active| *active == ended.kind);
+        (!is_paused).then_some(Order::End(ended.kind))
     }
 
     fn note_end(&mut self, ended: &Active, now: Time) {
         if let Some(record) = ended.record {
             self.records[record].ended_at = Some(now);
         }
-    }
-
-    fn is_crashed(&self, id: NodeId) -> bool {
-        self.active().any(|harm| matches!(harm, Harm::Crash { replica, .. } if *replica == id))
     }
 }
 

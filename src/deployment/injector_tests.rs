@@ -39,24 +39,24 @@ fn injector(schedule: Vec<Scheduled>) -> Injector {
     injector
 }
 
-fn crash(replica: Target) -> Harm<Target, Target> {
-    Harm::Crash { replica, unsynced: Unsynced::Lost }
+fn crash(replica: Target) -> FaultKind<Target, Target> {
+    FaultKind::Crash { replica, unsynced: Unsynced::Lost }
 }
 
-fn crash_of(replica: NodeId) -> Harm {
-    Harm::Crash { replica, unsynced: Unsynced::Lost }
+fn crash_of(replica: NodeId) -> FaultKind {
+    FaultKind::Crash { replica, unsynced: Unsynced::Lost }
 }
 
-fn at(at: u64, harm: Harm<Target, Target>, lasts: Option<u64>) -> Scheduled {
-    Scheduled { trigger: Trigger::At(Span(at)), harm, heals_after: lasts.map(Span) }
+fn at(at: u64, kind: FaultKind<Target, Target>, lasts: Option<u64>) -> Scheduled {
+    Scheduled { trigger: Trigger::At(Span(at)), kind, heals_after: lasts.map(Span) }
 }
 
-fn after(writes: u64, harm: Harm<Target, Target>, lasts: Option<u64>) -> Scheduled {
-    Scheduled { trigger: Trigger::AfterWrites(writes), harm, heals_after: lasts.map(Span) }
+fn after(writes: u64, kind: FaultKind<Target, Target>, lasts: Option<u64>) -> Scheduled {
+    Scheduled { trigger: Trigger::AfterWrites(writes), kind, heals_after: lasts.map(Span) }
 }
 
-fn begin(harm: Harm, ends_at: Option<u64>) -> Order {
-    Order::Begin { harm, ends_at: ends_at.map(Time) }
+fn begin(kind: FaultKind, ends_at: Option<u64>) -> Order {
+    Order::Begin { kind, ends_at: ends_at.map(Time) }
 }
 
 /// All orders at a time.
@@ -79,9 +79,9 @@ fn records(injector: Injector) -> Vec<(usize, u64, Option<u64>)> {
 
 #[test]
 fn faults_begin_at_their_times_and_end_after_their_spans() {
-    let partition = Harm::Partition { side: NodeSet::only(R0) };
+    let partition = FaultKind::Partition { side: NodeSet::only(R0) };
     let schedule = vec![
-        at(200, Harm::Pause { replica: R1.into() }, None),
+        at(200, FaultKind::Pause { replica: R1.into() }, None),
         at(100, partition.into(), Some(100)),
     ];
     let (mut injector, said) = (injector(schedule), Said::default());
@@ -89,7 +89,7 @@ fn faults_begin_at_their_times_and_end_after_their_spans() {
     assert_eq!(orders(&mut injector, 1_099, &said), []);
     assert_eq!(orders(&mut injector, 1_100, &said), [begin(partition, Some(1_200))]);
     assert_eq!(injector.active().collect::<Vec<_>>(), [&partition]);
-    let pause = Harm::Pause { replica: R1 };
+    let pause = FaultKind::Pause { replica: R1 };
     let both = [begin(pause, None), Order::End(partition)];
     assert_eq!(orders(&mut injector, 1_200, &said), both, "at one time beginnings come first");
     assert!(injector.is_over());
@@ -108,7 +108,7 @@ fn overdue_orders_come_in_the_order_of_their_times() {
 #[test]
 fn of_two_faults_of_one_link_each_ends_at_its_own_time() {
     let to = NodeSet::all(3);
-    let slow = |by| Harm::Slow { from: NodeSet::only(R0), to, by: Span(by) };
+    let slow = |by| FaultKind::Slow { from: NodeSet::only(R0), to, by: Span(by) };
     let schedule = vec![at(0, slow(1).into(), Some(100)), at(50, slow(2).into(), Some(100))];
     let (mut injector, said) = (injector(schedule), Said::default());
     orders(&mut injector, 1_050, &said);
@@ -119,7 +119,7 @@ fn of_two_faults_of_one_link_each_ends_at_its_own_time() {
 
 #[test]
 fn the_last_of_two_pauses_to_end_resumes_the_replica() {
-    let pause = Harm::Pause { replica: R1 };
+    let pause = FaultKind::Pause { replica: R1 };
     let schedule = vec![at(0, pause.into(), Some(100)), at(50, pause.into(), Some(100))];
     let (mut injector, said) = (injector(schedule), Said::default());
     orders(&mut injector, 1_000, &said);
@@ -131,8 +131,8 @@ fn the_last_of_two_pauses_to_end_resumes_the_replica() {
 
 #[test]
 fn a_replica_that_is_down_is_neither_crashed_nor_paused_again() {
-    let pause = |at_time| at(at_time, Harm::Pause { replica: R0.into() }, Some(500));
-    let campaign = at(60, Harm::Campaign { replica: R0.into() }, None);
+    let pause = |at_time| at(at_time, FaultKind::Pause { replica: R0.into() }, Some(500));
+    let campaign = at(60, FaultKind::Campaign { replica: R0.into() }, None);
     let schedule =
         vec![at(0, crash(R0.into()), Some(100)), at(50, crash(R0.into()), Some(10)), pause(55)];
     let (mut injector, said) = (injector([schedule, vec![campaign]].concat()), Said::default());
@@ -141,6 +141,31 @@ fn a_replica_that_is_down_is_neither_crashed_nor_paused_again() {
     assert_eq!(orders(&mut injector, 1_100, &said), [Order::End(crash_of(R0))]);
     assert!(injector.is_over());
     assert_eq!(records(injector), [(0, 1_000, Some(1_100))]);
+}
+
+#[test]
+fn a_skipped_fault_names_the_crash_that_keeps_its_replica_down() {
+    let pause = FaultKind::Pause { replica: R0 };
+    let schedule = vec![at(0, crash(R0.into()), Some(100)), at(100, pause.into(), None)];
+    let (mut injector, said) = (injector(schedule), Said::default());
+    orders(&mut injector, 1_000, &said);
+    let down = Crash { fault: Some(0), ends_at: Some(Time(1_100)) };
+    assert_eq!((injector.crash_of(R0), injector.crash_of(R1)), (Some(down), None));
+    assert_eq!(orders(&mut injector, 1_100, &said), [Order::End(crash_of(R0))]);
+    let skipped = Skipped { fault: 1, kind: pause, replica: R0, crash: Some(0) };
+    assert_eq!(injector.take_skipped(), [skipped]);
+    assert_eq!((injector.take_skipped(), injector.crash_of(R0)), (vec![], None));
+    let lost = Said { lost: NodeSet::only(R1), ..Said::default() };
+    let order = injector.inject(Time(1_200), (crash_of(R1), None), &lost);
+    assert_eq!((order, injector.take_skipped()), (None, vec![]), "no schedule has it");
+}
+
+/// Members are asked who leads only where that decides whom a fault hits.
+#[test]
+fn a_fault_of_named_replicas_does_not_depend_on_who_leads() {
+    let named = FaultKind::Cut { from: Target::from(R0), to: R1.into() };
+    let of_part = FaultKind::Cut { from: Target::from(R0), to: Role::Leader.into() };
+    assert!(!named.is_of_part() && of_part.is_of_part());
 }
 
 #[test]
@@ -154,28 +179,28 @@ fn a_lost_replica_is_neither_crashed_nor_paused() {
 #[test]
 fn a_crash_ends_the_pauses_of_its_replica() {
     let schedule = vec![
-        at(0, Harm::Pause { replica: R0.into() }, Some(500)),
-        at(0, Harm::Pause { replica: R1.into() }, Some(500)),
+        at(0, FaultKind::Pause { replica: R0.into() }, Some(500)),
+        at(0, FaultKind::Pause { replica: R1.into() }, Some(500)),
         at(100, crash(R0.into()), Some(50)),
     ];
     let (mut injector, said) = (injector(schedule), Said::default());
     orders(&mut injector, 1_000, &said);
     orders(&mut injector, 1_100, &said);
     assert_eq!(orders(&mut injector, 1_150, &said), [Order::End(crash_of(R0))]);
-    let resumed = [Order::End(Harm::Pause { replica: R1 })];
+    let resumed = [Order::End(FaultKind::Pause { replica: R1 })];
     assert_eq!(orders(&mut injector, 1_500, &said), resumed);
     assert_eq!(records(injector)[0], (0, 1_000, Some(1_100)));
 }
 
 #[test]
 fn writes_trigger_a_fault_within_the_measured_time_only() {
-    let pause = || Harm::Pause { replica: Target::from(R1) };
+    let pause = || FaultKind::Pause { replica: Target::from(R1) };
     let schedule = vec![after(20, pause(), Some(100)), after(30, pause(), None)];
     let mut injector = injector(schedule);
     let wrote = |written| Said { written, ..Said::default() };
     assert_eq!((injector.next_at(), injector.is_waiting()), (None, true));
     assert_eq!(orders(&mut injector, 1_500, &wrote(19)), []);
-    let begun = [begin(Harm::Pause { replica: R1 }, Some(1_700))];
+    let begun = [begin(FaultKind::Pause { replica: R1 }, Some(1_700))];
     assert_eq!(orders(&mut injector, 1_600, &wrote(20)), begun);
     assert_eq!(orders(&mut injector, 2_000, &wrote(30)).len(), 1, "the end and no beginning");
     assert!(injector.is_over() && !injector.is_waiting());
@@ -192,7 +217,7 @@ fn a_fault_of_the_leader_waits_for_one_and_hits_who_leads_then() {
 
 #[test]
 fn a_campaign_is_over_at_once() {
-    let campaign = Harm::Campaign { replica: R1 };
+    let campaign = FaultKind::Campaign { replica: R1 };
     let mut injector = injector(vec![at(0, campaign.into(), None)]);
     assert_eq!(orders(&mut injector, 1_000, &Said::default()), [begin(campaign, None)]);
     assert_eq!(injector.active().count(), 0);
@@ -201,7 +226,7 @@ fn a_campaign_is_over_at_once() {
 
 #[test]
 fn an_end_after_the_trial_is_due_until_the_fault_is_abandoned() {
-    let pause = Harm::Pause { replica: R1 };
+    let pause = FaultKind::Pause { replica: R1 };
     let mut injector = injector(vec![at(900, pause.into(), Some(5_000))]);
     let said = Said::default();
     orders(&mut injector, 1_900, &said);
@@ -215,7 +240,7 @@ fn an_end_after_the_trial_is_due_until_the_fault_is_abandoned() {
 
 #[test]
 fn ending_everything_ends_what_is_active_and_cancels_the_rest() {
-    let pause = Harm::Pause { replica: R1 };
+    let pause = FaultKind::Pause { replica: R1 };
     let schedule = vec![at(0, pause.into(), None), at(500, crash(R0.into()), None)];
     let (mut injector, said) = (injector(schedule), Said::default());
     orders(&mut injector, 1_000, &said);

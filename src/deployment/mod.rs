@@ -5,9 +5,9 @@
 //! It knows nothing of transports, processes or service times.
 
 mod fault;
-pub use fault::{Aimed, Fault, Harm, Scheduled, Struck, Trigger, Unsynced, disk_delay};
+pub use fault::{Aimed, Fault, FaultKind, InjectedFault, Scheduled, Trigger, Unsynced, disk_delay};
 mod injector;
-pub use injector::{Injector, Members, Order};
+pub use injector::{Crash, Injector, Members, Order, Skipped};
 mod member;
 pub use member::MemberName;
 mod network;
@@ -192,7 +192,8 @@ impl Deployment {
 
     /// How long a member may be silent on purpose: its longest pause, which may last to the end.
     pub fn longest_pause(&self) -> Span {
-        let pauses = self.faults.iter().filter(|fault| matches!(fault.harm, Harm::Pause { .. }));
+        let pauses =
+            self.faults.iter().filter(|fault| matches!(fault.kind, FaultKind::Pause { .. }));
         let lasts = pauses.map(|fault| fault.heals_after.unwrap_or(self.duration + self.drain));
         lasts.max().unwrap_or(Span::ZERO)
     }
@@ -202,7 +203,7 @@ impl Deployment {
         let has_role = |target: &&Target| !target.roles.is_empty();
         self.faults.iter().any(|fault| {
             matches!(fault.trigger, Trigger::AfterWrites(_))
-                || fault.harm.concerned().iter().any(has_role)
+                || fault.kind.concerned().iter().any(has_role)
         })
     }
 
@@ -215,10 +216,10 @@ impl Deployment {
         u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
     }
 
-    /// Whether any link has a delay or does anything else, now or when a fault strikes: if none does,
+    /// Whether any link has a delay or does anything else, now or when a fault begins: if none does,
     /// nothing is emulated.
     pub fn is_emulated(&self) -> bool {
-        if !self.network.is_plain() || self.faults.iter().any(|fault| fault.harm.is_of_links()) {
+        if !self.network.is_plain() || self.faults.iter().any(|fault| fault.kind.is_of_links()) {
             return true;
         }
         let members = self.members();
@@ -339,10 +340,12 @@ mod tests {
         let conditions = Conditions { loss: 0.1, ..Conditions::default() };
         let network = Network { conditions, ..Network::default() };
         assert!(Deployment { network, ..near.clone() }.is_emulated());
-        let at = |harm: Harm| Fault { at: Span::ZERO, harm, heals_after: None }.into();
-        let with = |harm| Deployment { faults: vec![at(harm)], ..near.clone() };
-        let partition = with(Harm::Partition { side: NodeSet::only(NodeId(0)) });
-        assert!(partition.is_emulated() && !with(Harm::Pause { replica: NodeId(0) }).is_emulated());
+        let at = |kind: FaultKind| Fault { at: Span::ZERO, kind, heals_after: None }.into();
+        let with = |kind| Deployment { faults: vec![at(kind)], ..near.clone() };
+        let partition = with(FaultKind::Partition { side: NodeSet::only(NodeId(0)) });
+        assert!(
+            partition.is_emulated() && !with(FaultKind::Pause { replica: NodeId(0) }).is_emulated()
+        );
         assert_eq!(near.retry_after(), Span::from_millis(1000));
         let asked = Some(Span::from_millis(300));
         let asked = Deployment { retry_after: asked, ..near.clone() };

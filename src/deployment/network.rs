@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Harm, MemberName};
+use super::{FaultKind, MemberName};
 use crate::link::{CORRELATION, Conditions};
 use crate::protocol::Capacity;
 use crate::quorum::NodeSet;
@@ -47,11 +47,11 @@ impl Network {
         self.conditions.is_plain() && self.uplink_bits_per_s.is_none()
     }
 
-    /// What the link from one member to another does while these harms last; those of clients know no
+    /// What the link from one member to another does while these faults last; those of clients know no
     /// faults.
     pub fn under<'a>(
         &self,
-        harms: impl IntoIterator<Item = &'a Harm>,
+        kinds: impl IntoIterator<Item = &'a FaultKind>,
         from: MemberName,
         to: MemberName,
     ) -> Conditions {
@@ -61,26 +61,28 @@ impl Network {
         let is_hit = |senders: &NodeSet, receivers: &NodeSet| {
             senders.contains(from) && receivers.contains(to)
         };
-        let harm = |before: Conditions, harm: &Harm| match harm {
-            Harm::Partition { side } if side.contains(from) != side.contains(to) => {
+        let under = |before: Conditions, kind: &FaultKind| match kind {
+            FaultKind::Partition { side } if side.contains(from) != side.contains(to) => {
                 Conditions { is_cut: true, ..before }
             }
-            Harm::Cut { from, to } if is_hit(from, to) => Conditions { is_cut: true, ..before },
-            Harm::Slow { from, to, by } if is_hit(from, to) => {
+            FaultKind::Cut { from, to } if is_hit(from, to) => {
+                Conditions { is_cut: true, ..before }
+            }
+            FaultKind::Slow { from, to, by } if is_hit(from, to) => {
                 Conditions { slow: before.slow + *by, ..before }
             }
-            Harm::Lose { from, to, share } if is_hit(from, to) => {
+            FaultKind::Lose { from, to, share } if is_hit(from, to) => {
                 Conditions { loss: either(before.loss, *share), ..before }
             }
-            Harm::Duplicate { from, to, share } if is_hit(from, to) => {
+            FaultKind::Duplicate { from, to, share } if is_hit(from, to) => {
                 Conditions { duplication: either(before.duplication, *share), ..before }
             }
-            Harm::Reorder { from, to, spread } if is_hit(from, to) => {
+            FaultKind::Reorder { from, to, spread } if is_hit(from, to) => {
                 Conditions { reordering: before.reordering + *spread, ..before }
             }
             _ => before,
         };
-        harms.into_iter().fold(self.conditions, harm)
+        kinds.into_iter().fold(self.conditions, under)
     }
 }
 
@@ -108,12 +110,12 @@ mod tests {
     #[test]
     fn a_fault_hits_its_direction_and_no_other() {
         let network = Network::default();
-        let harms = [Harm::Cut { from: only(0), to: only(1) }];
-        let is_cut = |from, to| network.under(&harms, from, to).is_cut;
+        let kinds = [FaultKind::Cut { from: only(0), to: only(1) }];
+        let is_cut = |from, to| network.under(&kinds, from, to).is_cut;
         assert!(is_cut(replica(0), replica(1)));
         assert!(!is_cut(replica(1), replica(0)) && !is_cut(replica(0), replica(2)));
         assert!(!is_cut(CLIENT, replica(1)) && !is_cut(replica(0), CLIENT));
-        let partition = [Harm::Partition { side: only(0).with(NodeId(1)) }];
+        let partition = [FaultKind::Partition { side: only(0).with(NodeId(1)) }];
         let is_cut = |from, to| network.under(&partition, from, to).is_cut;
         assert!(is_cut(replica(0), replica(2)) && is_cut(replica(2), replica(1)));
         assert!(!is_cut(replica(0), replica(1)));
@@ -129,18 +131,18 @@ mod tests {
         };
         let network = Network { conditions, ..Network::default() };
         let (from, to) = (only(0), only(1));
-        let harms = [
-            Harm::Lose { from, to, share: 0.5 },
-            Harm::Slow { from, to, by: Span(2) },
-            Harm::Slow { from, to, by: Span(4) },
-            Harm::Duplicate { from, to, share: 0.1 },
-            Harm::Reorder { from, to, spread: Span(8) },
+        let kinds = [
+            FaultKind::Lose { from, to, share: 0.5 },
+            FaultKind::Slow { from, to, by: Span(2) },
+            FaultKind::Slow { from, to, by: Span(4) },
+            FaultKind::Duplicate { from, to, share: 0.1 },
+            FaultKind::Reorder { from, to, spread: Span(8) },
         ];
-        let found = network.under(&harms, replica(0), replica(1));
+        let found = network.under(&kinds, replica(0), replica(1));
         assert!((found.loss - 0.75).abs() < 1e-12 && (found.duplication - 0.1).abs() < 1e-12);
         assert_eq!((found.slow, found.reordering), (Span(7), Span(8)));
         assert_eq!(found.bandwidth_bits_per_s, Some(9));
-        assert_eq!(network.under(&harms, replica(1), replica(0)), conditions);
+        assert_eq!(network.under(&kinds, replica(1), replica(0)), conditions);
         assert_eq!(network.under([], replica(0), replica(1)), conditions);
     }
 

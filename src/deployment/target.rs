@@ -1,15 +1,15 @@
-//! Whom a fault is for: replicas by name, and by the part they have when it strikes.
+//! Whom a fault is for: replicas by name, and by the part they have when it begins.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aimed, Harm};
+use super::{Aimed, FaultKind};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::topology::{self, Links};
 
-/// Whom a fault is for; who they are is known when it strikes.
+/// Whom a fault is for; who they are is known when it begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// These, whoever leads.
@@ -79,7 +79,7 @@ impl From<Role> for Target {
     }
 }
 
-/// Who leads when a fault strikes, as its parts depend on it.
+/// Who leads when a fault begins, as its parts depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leader {
     /// Which replica it is.
@@ -118,21 +118,21 @@ impl Aim {
             .try_fold(target.replicas, |all, role| Some(all.union(self.with_role(*role, leader?))))
     }
 
-    /// What is carried out, a harm for each replica that is concerned by itself; `None` if that depends on
+    /// What is carried out, a fault for each replica that is concerned by itself; `None` if that depends on
     /// who leads, and nobody does.
-    pub fn harms(&self, harm: &Aimed, leader: Option<Leader>) -> Option<Vec<Harm>> {
+    pub fn kinds(&self, kind: &Aimed, leader: Option<Leader>) -> Option<Vec<FaultKind>> {
         let who = |target: &Target| self.replicas(target, leader);
-        // The targets of links stay sets; any other harm has one target, and is done to each replica.
-        if harm.is_of_links() {
-            harm.concerned().into_iter().try_for_each(|target| who(target).map(drop))?;
+        // The targets of links stay sets; any other fault has one target, and is done to each replica.
+        if kind.is_of_links() {
+            kind.concerned().into_iter().try_for_each(|target| who(target).map(drop))?;
             let set = |target: Target| who(&target).unwrap_or(NodeSet::EMPTY);
-            return Some(vec![harm.clone().map(|_| NodeId(0), set)]);
+            return Some(vec![kind.clone().map(|_| NodeId(0), set)]);
         }
-        let replicas = harm
+        let replicas = kind
             .concerned()
             .into_iter()
             .try_fold(NodeSet::EMPTY, |all, target| Some(all.union(who(target)?)))?;
-        let to = |replica| harm.clone().map(|_| replica, |_| NodeSet::EMPTY);
+        let to = |replica| kind.clone().map(|_| replica, |_| NodeSet::EMPTY);
         Some(replicas.iter().map(to).collect())
     }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_that_of_whoever_leads_when_it_strikes() {
+    fn a_part_is_that_of_whoever_leads_when_the_fault_begins() {
         let aim = aim(&QuorumSystem::counts(4, 3, 2).unwrap());
         let who =
             |role: Role, leader| aim.replicas(&role.into(), Some(NodeId(leader).into())).unwrap();
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(aim(&sets).replicas(&follower, Some(NodeId(0).into())), Some(set(&[2])));
     }
 
-    /// b was down when a announced its quorum, so what is struck is not what is nearest.
+    /// b was down when a announced its quorum, so the fault hits it and not what is nearest.
     #[test]
     fn the_phase_2_quorum_of_a_ballot_is_the_announced_one() {
         let aim = aim(&QuorumSystem::per_ballot(4, 2).unwrap());
@@ -221,21 +221,21 @@ mod tests {
         assert_eq!(aim.replicas(&set(&[1, 2]).into(), None), Some(set(&[1, 2])));
         assert_eq!(aim.replicas(&both, None), None);
         assert_eq!(aim.replicas(&both, Some(NodeId(0).into())), Some(set(&[0, 2])));
-        let cut = Harm::Cut { from: set(&[1]).into(), to: Role::Leader.into() };
-        assert_eq!(aim.harms(&cut, None), None);
+        let cut = FaultKind::Cut { from: set(&[1]).into(), to: Role::Leader.into() };
+        assert_eq!(aim.kinds(&cut, None), None);
     }
 
     #[test]
-    fn a_harm_to_several_is_done_to_each_and_one_to_links_once() {
+    fn a_fault_of_several_is_done_to_each_and_one_of_links_once() {
         let aim = aim(&QuorumSystem::counts(4, 3, 2).unwrap());
         let unsynced = Unsynced::Torn;
-        let crash = Harm::Crash { replica: Role::Phase2Quorum.into(), unsynced };
-        let each = [0, 1].map(|id| Harm::Crash { replica: NodeId(id), unsynced });
-        assert_eq!(aim.harms(&crash, Some(NodeId(0).into())).unwrap(), each);
+        let crash = FaultKind::Crash { replica: Role::Phase2Quorum.into(), unsynced };
+        let each = [0, 1].map(|id| FaultKind::Crash { replica: NodeId(id), unsynced });
+        assert_eq!(aim.kinds(&crash, Some(NodeId(0).into())).unwrap(), each);
         let (from, by) = (Target::from(Role::Phase2Quorum), Span(7));
-        let slow = Harm::Slow { from, to: set(&[3]).into(), by };
-        let links = [Harm::Slow { from: set(&[0, 1]), to: set(&[3]), by }];
-        assert_eq!(aim.harms(&slow, Some(NodeId(0).into())).unwrap(), links);
-        assert_eq!(aim.harms(&links[0].into(), None).unwrap(), links);
+        let slow = FaultKind::Slow { from, to: set(&[3]).into(), by };
+        let links = [FaultKind::Slow { from: set(&[0, 1]), to: set(&[3]), by }];
+        assert_eq!(aim.kinds(&slow, Some(NodeId(0).into())).unwrap(), links);
+        assert_eq!(aim.kinds(&links[0].into(), None).unwrap(), links);
     }
 }

@@ -8,11 +8,11 @@
 mod election;
 mod emulation;
 mod faults;
+mod feasibility;
 mod idle;
 mod load;
 mod misses;
 mod network;
-mod outlook;
 mod places;
 mod point;
 mod probe;

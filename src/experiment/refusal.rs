@@ -241,45 +241,45 @@ pub enum Error {
         "times of faults count from the end of the warm-up: lower them, or raise `duration`"
     ))]
     FaultTooLate {
-        /// The harm or the restart.
+        /// The kind of fault or the restart.
         what: &'static str,
         /// When, from the start of the measured time.
         at: String,
         /// The measured time.
         duration: String,
     },
-    /// A fault without a harm.
+    /// A fault without a kind.
     #[error("this fault does no harm")]
     #[diagnostic(help(
         "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
          `reorder`, `slow_disk` and `campaign`"
     ))]
-    NoHarm,
-    /// A fault with more than one harm.
+    NoFaultKind,
+    /// A fault with more than one kind.
     #[error("a fault has one harm, and this one has `{one}` and `{other}`")]
     #[diagnostic(help("write a second `[[fault]]` with the same `at`"))]
-    TwoHarms {
+    TwoFaultKinds {
         /// The one.
         one: &'static str,
         /// The other.
         other: &'static str,
     },
-    /// A key that belongs to another harm.
-    #[error("`{key}` does not belong to `{harm}`")]
-    #[diagnostic(help("{}", not_of_harm_help(.key, .harm)))]
-    NotOfHarm {
+    /// A key that belongs to another kind of fault.
+    #[error("`{key}` does not belong to `{kind}`")]
+    #[diagnostic(help("{}", not_of_kind_help(.key, .kind)))]
+    NotOfFaultKind {
         /// The key.
         key: &'static str,
-        /// The harm given.
-        harm: &'static str,
+        /// The kind given.
+        kind: &'static str,
     },
-    /// A fault that never strikes.
+    /// A fault that never begins.
     #[error("this fault has neither `at` nor `after_writes`")]
     #[diagnostic(help(
         "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
     ))]
     NoTrigger,
-    /// A fault that strikes twice.
+    /// A fault that begins twice.
     #[error("a fault strikes once, and this one has both `at` and `after_writes`")]
     #[diagnostic(help(
         "give one of the two: `at = \"5s\"` into the measured time, or `after_writes = 1000`"
@@ -439,8 +439,8 @@ fn replicas_help(near: Option<&str>, known: &[String]) -> String {
     format!("{guess}the replicas are in {}; by number they are r0 to r{last}", known.join(", "))
 }
 
-fn not_of_harm_help(key: &str, harm: &str) -> &'static str {
-    match (key, harm) {
+fn not_of_kind_help(key: &str, kind: &str) -> &'static str {
+    match (key, kind) {
         ("lasts", "crash") => "say when the replica comes back with `restart_after`",
         ("lasts", _) => "it happens at once: leave that out",
         ("restart_after", _) => "say how long it lasts with `lasts`",

@@ -2,7 +2,7 @@
 
 use crate::measure::rows::{LinkRow, TrialKey};
 use crate::time::Span;
-use crate::trial::{Link, Network, Outcome};
+use crate::trial::{Outcome, ProbedLink, ProbedNetwork};
 
 use crate::trial::Backend;
 
@@ -37,7 +37,7 @@ impl Knowledge {
 }
 
 /// One row for every directed link in every attempt.
-pub(super) fn rows(key: &TrialKey, network: &Network) -> Vec<LinkRow> {
+pub(super) fn rows(key: &TrialKey, network: &ProbedNetwork) -> Vec<LinkRow> {
     let count = u32::try_from(network.attempts.len()).unwrap_or(u32::MAX);
     let attempts = (1..).zip(&network.attempts);
     let rows = attempts.flat_map(|(attempt, links)| {
@@ -46,7 +46,7 @@ pub(super) fn rows(key: &TrialKey, network: &Network) -> Vec<LinkRow> {
     rows.collect()
 }
 
-fn row(key: &TrialKey, link: &Link) -> LinkRow {
+fn row(key: &TrialKey, link: &ProbedLink) -> LinkRow {
     let TrialKey { trial, variant, backend } = key.clone();
     // Without a sample there is no number; the counts say that there was none.
     let heard = link.heard.as_ref();

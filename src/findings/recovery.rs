@@ -1,20 +1,20 @@
 //! What losing a leader costs: the rows of every fault of a trial, from what its replicas said of
 //! leadership and from what its clients saw.
 //!
-//! Both backends give the same: milestones, the faults as they struck, and histories.
+//! Both backends give the same: milestones, the faults as they were injected, and histories.
 //! Nothing is sampled or estimated; what did not happen is left empty.
 //! In a trial with a fault the timeline is made here too, from the histories: there a tenth of a second
 //! is told from the next, where an interval of a trial without one is a second.
 
-mod struck;
-mod succession;
+mod injected;
+mod leader_changes;
 mod view;
 
 use std::fs::File;
 use std::io::BufReader;
 
 use crate::client::Turns;
-use crate::deployment::{Harm, MemberName, Struck};
+use crate::deployment::{FaultKind, InjectedFault, MemberName};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::measure::rows::{Flag, Note, RecoveryRow, TimelineRow, TrialKey};
@@ -23,13 +23,13 @@ use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 use crate::topology::{Links, Site, nearest_first, phase1_span_among, quorum_span_among};
 use crate::trial::Outcome;
-use succession::{Milestones, Succession, Successor};
+use leader_changes::{LeaderChanges, Milestones, Successor};
 use view::{Before, Story, View, Write};
 
 /// The length of an interval of the timeline of a trial with a fault.
 const INTERVAL: Span = Span::from_millis(100);
 
-/// After the last strike there is no next one.
+/// After the last fault there is no next one.
 const NEVER: Time = Time(u64::MAX);
 
 /// What is said of the faults of one trial.
@@ -45,22 +45,23 @@ pub(super) struct Recovery {
     pub(super) omitted_count: u64,
 }
 
-/// What is said of the faults of a trial; `None` if none struck, or no client is left to tell of it.
+/// What is said of the faults of a trial; `None` if none was injected, or if no client is left to tell
+/// of it.
 pub(super) fn recovery(
     plan: &Plan,
     trial: &Trial,
     key: &TrialKey,
     outcome: &Outcome,
 ) -> Option<Recovery> {
-    let first = outcome.struck.iter().map(|struck| struck.at).min()?;
+    let first = outcome.injected.iter().map(|injected| injected.at).min()?;
     let (_, report) = outcome.clients().next()?;
     let window = report.recording.window;
     let point = plan.point(trial);
-    let aftermath = Aftermath {
+    let context = RecoveryContext {
         key,
         links: &point.links,
         quorums: &plan.variant(trial).quorums,
-        struck: &outcome.struck,
+        injected: &outcome.injected,
         milestones: milestones(outcome),
         window,
         drain_until: window.to + point.drain,
@@ -72,13 +73,13 @@ pub(super) fn recovery(
         // A history that cannot be read has made the trial invalid already.
         let Some(story) = story(outcome, member) else { continue };
         let index = client.0 as usize;
-        let name = aftermath.links.client_regions[index].as_str();
-        found.timeline.extend(aftermath.timeline(name, &story));
+        let name = context.links.client_regions[index].as_str();
+        found.timeline.extend(context.timeline(name, &story));
         let before = Before::of(&story.writes, window, first);
         regions.push(Region { name, index, writes: story.writes, before, turns: &report.turns });
     }
-    for struck in &outcome.struck {
-        let rows = aftermath.rows(struck, &regions);
+    for injected in &outcome.injected {
+        let rows = context.rows(injected, &regions);
         found.notes.extend(worst_wait(&rows).map(wait_note));
         found.rows.extend(rows);
     }
@@ -137,59 +138,59 @@ struct Region<'a> {
 }
 
 /// What the rows of all faults of a trial have in common.
-struct Aftermath<'a> {
+struct RecoveryContext<'a> {
     key: &'a TrialKey,
     links: &'a Links,
     quorums: &'a QuorumSystem,
-    struck: &'a [Struck],
+    injected: &'a [InjectedFault],
     milestones: Milestones,
     window: Window,
     drain_until: Time,
 }
 
-impl Aftermath<'_> {
+impl RecoveryContext<'_> {
     /// The rows of one fault, one for each client region.
-    fn rows(&self, struck: &Struck, regions: &[Region<'_>]) -> Vec<RecoveryRow> {
-        let reach = struck::reach(struck, self.struck, NEVER);
-        let succession = Succession::of(&self.milestones, reach);
-        let shared = self.shared(struck, &succession);
+    fn rows(&self, injected: &InjectedFault, regions: &[Region<'_>]) -> Vec<RecoveryRow> {
+        let reach = injected::reach(injected, self.injected, NEVER);
+        let changes = LeaderChanges::of(&self.milestones, reach);
+        let shared = self.shared(injected, &changes);
         let row = |region: &Region<'_>| {
-            let successor = succession.successor.as_ref();
+            let successor = changes.successor.as_ref();
             self.with_view(shared.clone(), region, reach, successor)
         };
         regions.iter().map(row).collect()
     }
 
     /// What the rows of all client regions have in common.
-    fn shared(&self, struck: &Struck, succession: &Succession) -> RecoveryRow {
+    fn shared(&self, injected: &InjectedFault, changes: &LeaderChanges) -> RecoveryRow {
         let TrialKey { trial, variant, backend } = self.key.clone();
         let region = |id| self.links.replica_regions[usize::from(id)].clone();
-        let (harm, target) = struck::words(&struck.harm);
-        let leader = succession::leader_at(&self.milestones, struck.at);
+        let (kind, target) = injected::words(&injected.kind);
+        let leader = leader_changes::leader_at(&self.milestones, injected.at);
         let row = RecoveryRow {
             trial,
             variant,
             backend,
-            fault: u32::try_from(struck.fault).unwrap_or(u32::MAX),
-            harm: harm.into(),
-            target: struck::regions(target, &self.links.replica_regions),
-            struck_at_ns: struck.at.since(self.window.from).0,
-            ended_at_ns: struck.ended_at.map(|at| at.since(self.window.from).0),
+            fault: u32::try_from(injected.fault).unwrap_or(u32::MAX),
+            harm: kind.into(),
+            target: injected::regions(target, &self.links.replica_regions),
+            struck_at_ns: injected.at.since(self.window.from).0,
+            ended_at_ns: injected.ended_at.map(|at| at.since(self.window.from).0),
             leader: leader.map_or_else(String::new, |leader| region(leader.0)),
-            first_suspected_ns: ns(succession.first_suspected),
-            attempt_count: succession.attempt_count,
+            first_suspected_ns: ns(changes.first_suspected),
+            attempt_count: changes.attempt_count,
             ..RecoveryRow::default()
         };
-        let Some(new) = &succession.successor else { return row };
+        let Some(new) = &changes.successor else { return row };
         RecoveryRow {
             new_leader: region(new.leader.0),
             detection_ns: ns(new.detection),
             election_ns: ns(new.election),
             phase1_ns: Some(new.phase1.0),
-            floor_phase1_ns: ns(self.floor_phase1(new, leader, struck.at)),
+            floor_phase1_ns: ns(self.floor_phase1(new, leader, injected.at)),
             adopted_count: Some(new.adopted_count),
             filled_count: Some(new.filled_count),
-            leading_ns: Some(new.led_at.since(struck.at).0),
+            leading_ns: Some(new.led_at.since(injected.at).0),
             transfer_ns: ns(new.transfer),
             first_commit_ns: ns(new.first_commit),
             ..row
@@ -200,13 +201,19 @@ impl Aftermath<'_> {
     ///
     /// Where each ballot announces a phase-2 quorum of its own, it meets that of the leader before it: the
     /// nearest of those that this one could reach when it began to lead.
-    fn floor_phase1(&self, new: &Successor, old: Option<NodeId>, struck_at: Time) -> Option<Span> {
+    fn floor_phase1(
+        &self,
+        new: &Successor,
+        old: Option<NodeId>,
+        injected_at: Time,
+    ) -> Option<Span> {
         let everybody: NodeSet = self.links.replicas().collect();
         let began_at = Time(new.led_at.0.saturating_sub(new.phase1.0));
-        let reachable = struck::reachable(new.leader, self.struck, everybody, began_at, new.led_at);
+        let reachable =
+            injected::reachable(new.leader, self.injected, everybody, began_at, new.led_at);
         let announced = old.and_then(|old| {
-            let led_at = succession::led_since(&self.milestones, old, struck_at)?;
-            let allies = struck::reachable(old, self.struck, everybody, led_at, led_at);
+            let led_at = leader_changes::led_since(&self.milestones, old, injected_at)?;
+            let allies = injected::reachable(old, self.injected, everybody, led_at, led_at);
             let near = nearest_first(self.links, old).into_iter();
             let near: Vec<NodeId> = near.filter(|id| allies.contains(*id)).collect();
             self.quorums.announced_in(&near)
@@ -216,10 +223,10 @@ impl Aftermath<'_> {
 
     fn reachable(&self, leader: NodeId, from: Time, to: Time) -> NodeSet {
         let everybody: NodeSet = self.links.replicas().collect();
-        struck::reachable(leader, self.struck, everybody, from, to)
+        injected::reachable(leader, self.injected, everybody, from, to)
     }
 
-    /// The time from the strike to the first acknowledgement in two parts: until the new leader could
+    /// The time from the fault to the first acknowledgement in two parts: until the new leader could
     /// answer these clients, and how long they were without an answer that it could have given by then.
     ///
     /// It could have answered a write that waited for it as it led: after a phase-2 quorum, or after all
@@ -229,7 +236,7 @@ impl Aftermath<'_> {
         &self,
         new: &Successor,
         region: &Region<'_>,
-        strike: Time,
+        began_at: Time,
         first_ack: Option<Span>,
     ) -> Option<(Span, Option<Span>)> {
         let (replica, client) = (Site::Replica(new.leader), Site::Client(region.index));
@@ -238,10 +245,11 @@ impl Aftermath<'_> {
         let reachable = self.reachable(new.leader, new.led_at, new.led_at);
         let vote = quorum_span_among(self.links, new.leader, self.quorums.phase2(), reachable)?;
         let ready_at = new.led_at + vote.max(new.transfer.unwrap_or(Span::ZERO)) + back;
-        let after = region.writes.iter().map(|write| write.intended_at).filter(|at| *at >= strike);
+        let after =
+            region.writes.iter().map(|write| write.intended_at).filter(|at| *at >= began_at);
         let first_at = after.min()? + there + vote + back;
-        let protocol = ready_at.since(strike);
-        let wait = |ack: Span| (strike + ack).since(ready_at.max(first_at));
+        let protocol = ready_at.since(began_at);
+        let wait = |ack: Span| (began_at + ack).since(ready_at.max(first_at));
         Some((first_ack.map_or(protocol, |ack| protocol.min(ack)), first_ack.map(wait)))
     }
 
@@ -329,21 +337,21 @@ impl Aftermath<'_> {
         usize::try_from(at.since(self.window.from).0 / INTERVAL.0).unwrap_or(usize::MAX)
     }
 
-    /// The faults that strike or last in this interval.
+    /// The faults that begin or last in this interval.
     fn faults_at(&self, index: usize) -> String {
-        let lasts = |struck: &&Struck| {
-            let last = match struck.harm {
-                Harm::Campaign { .. } => Some(struck.at),
-                _ => struck.ended_at,
+        let lasts = |injected: &&InjectedFault| {
+            let last = match injected.kind {
+                FaultKind::Campaign { .. } => Some(injected.at),
+                _ => injected.ended_at,
             };
-            self.interval(struck.at) <= index
+            self.interval(injected.at) <= index
                 && last.is_none_or(|last| index <= self.interval(last))
         };
-        let label = |struck: &Struck| {
-            let (harm, target) = struck::words(&struck.harm);
-            format!("{harm} {}", struck::regions(target, &self.links.replica_regions))
+        let label = |injected: &InjectedFault| {
+            let (kind, target) = injected::words(&injected.kind);
+            format!("{kind} {}", injected::regions(target, &self.links.replica_regions))
         };
-        let labels: Vec<String> = self.struck.iter().filter(lasts).map(label).collect();
+        let labels: Vec<String> = self.injected.iter().filter(lasts).map(label).collect();
         labels.join(";")
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn reasons(
 ) -> Vec<String> {
     let mut reasons = Vec::new();
     // What is not achieved while nobody leads is the fault's doing.
-    if outcome.struck.is_empty() && is_saturated(offered_per_s, achieved_per_s) {
+    if outcome.injected.is_empty() && is_saturated(offered_per_s, achieved_per_s) {
         reasons.push(format!("achieved less than 99 % of what was offered{cause}"));
     }
     let waited = |watched: &Watched, _| run_queue_share(watched);

@@ -21,7 +21,7 @@ use crate::registry::Mode;
 use crate::runtime::machine::Watched;
 use crate::runtime::wan::EmulationReport;
 use crate::time::Span;
-use crate::trial::{Backend, Network, Outcome, RoleReport};
+use crate::trial::{Backend, Outcome, ProbedNetwork, RoleReport};
 use crate::workload::Arrival;
 
 /// The outcome of a member that ended without being told to.
@@ -45,7 +45,7 @@ pub fn rows(
         members: member_rows(plan.point(trial), &key, outcome),
         histories: evidence::rows(&key, backend, &findings.files),
         links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
-        probes: outcome.network.as_ref().and_then(Network::good_attempts),
+        probes: outcome.network.as_ref().and_then(ProbedNetwork::good_attempts),
         scheduling: emulations(outcome).map(|emulation| emulation.scheduling.clone()).collect(),
         ..Rows::default()
     };
@@ -137,10 +137,10 @@ fn trial_row(
         row.add(&Flag::Saturated.note(format!("saturated: {}", reasons.join(", "))));
     }
     if outcome.refusal().is_none() {
-        let has_struck = |fault| outcome.struck.iter().any(|struck| struck.fault == fault);
+        let was_injected = |fault| outcome.injected.iter().any(|injected| injected.fault == fault);
         let count = variant.faults.len();
         // Its replica was down already, nobody led, or too little was written.
-        for fault in (0..count).filter(|fault| !has_struck(*fault)) {
+        for fault in (0..count).filter(|fault| !was_injected(*fault)) {
             let text = format!("fault {} of {count} never struck", fault + 1);
             row.add(&Flag::NeverStruck.note(text));
         }

@@ -7,7 +7,7 @@ use crate::history::{Verdict, oracle};
 use crate::measure::rows::{Flag, Note};
 use crate::runtime::storage::Tail;
 use crate::time::Span;
-use crate::trial::{Network, Outcome};
+use crate::trial::{Outcome, ProbedNetwork};
 
 /// A link that is later than this in the median did not have the latency that was asked for.
 const LATE_P50_MAX: Span = Span::from_millis(1);
@@ -127,8 +127,9 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     findings.add_histories(histories::check(members, &outcome.files), files);
     check_network(outcome, &mut findings);
     let network = outcome.network.as_ref();
-    let floored = network.and_then(Network::floored).map(|text| Flag::FlooredLinks.note(text));
-    let noisy = network.and_then(Network::noisy).map(|text| Flag::NoisyLinks.note(text));
+    let floored =
+        network.and_then(ProbedNetwork::floored).map(|text| Flag::FlooredLinks.note(text));
+    let noisy = network.and_then(ProbedNetwork::noisy).map(|text| Flag::NoisyLinks.note(text));
     findings.notes.extend(floored.into_iter().chain(noisy));
     for (member, recoveries) in &outcome.recoveries {
         for recovery in recoveries {
@@ -187,7 +188,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::deployment::{Harm, Struck};
+    use crate::deployment::{FaultKind, InjectedFault};
     use crate::history::{ChosenWriter, ClientWriter, Issued, Kind, Returned};
     use crate::protocol::{Progress, Slot};
     use crate::quorum::NodeId;
@@ -195,7 +196,7 @@ mod tests {
     use crate::runtime::wan::EmulationReport;
     use crate::runtime::wan::sabotage::Rule;
     use crate::time::Time;
-    use crate::trial::{Link, Report, RoleReport};
+    use crate::trial::{ProbedLink, Report, RoleReport};
 
     const R0: MemberName = MemberName::Replica(NodeId(0));
     const R1: MemberName = MemberName::Replica(NodeId(1));
@@ -278,9 +279,9 @@ mod tests {
         dropped.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
         let mut paused = Quiet::new().emulated(quiet());
         paused.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
-        let harm = Harm::Pause { replica: NodeId(0) };
-        let struck = Struck { fault: 0, harm, at: Time(1), ended_at: None };
-        paused.outcome.struck.push(struck);
+        let kind = FaultKind::Pause { replica: NodeId(0) };
+        let injected = InjectedFault { fault: 0, kind, at: Time(1), ended_at: None };
+        paused.outcome.injected.push(injected);
         let findings = paused.verify();
         assert!(findings.is_valid() && findings.notes[0].text.contains("paused"), "{findings:?}");
         assert!(dropped.verify().unfit[0].contains("the kernel dropped 5 datagrams"));
@@ -290,7 +291,7 @@ mod tests {
     fn a_refused_trial_is_unfit_and_nothing_else_is_said_of_it() {
         let mut quiet = Quiet::new();
         quiet.outcome.files.clear();
-        let link = Link {
+        let link = ProbedLink {
             from: R0,
             to: C0,
             from_region: "a".into(),
@@ -303,7 +304,7 @@ mod tests {
             heard: None,
             tolerance: Span::from_millis(1),
         };
-        let network = Network { attempts: vec![vec![link]], is_emulated: true };
+        let network = ProbedNetwork { attempts: vec![vec![link]], is_emulated: true };
         quiet.outcome.network = Some(network);
         quiet.outcome.broken = Some(Rule::DelayTwice);
         let findings = quiet.verify();

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::dice::{Dice, Purpose};
+use super::fault_mix::{self, FaultMix, Scene};
 use super::limits::Limits;
 use super::places;
+use super::random_stream::{Purpose, RandomStream};
 use super::system::{self, member};
-use super::weather::{self, Scene, Weather};
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
 use crate::protocol::{Capacity, Config, Election, Retention, Timing};
@@ -34,7 +34,7 @@ pub struct Case {
     /// The rule that replicas break.
     pub rule: Option<Rule>,
     /// What kinds of faults it has.
-    pub weather: Weather,
+    pub fault_mix: FaultMix,
     /// Replicas, clients, links and load: all of it in the warm-up, since nothing is measured.
     pub deployment: Deployment,
     /// What goes wrong, by the time since the first operation.
@@ -46,7 +46,7 @@ pub struct Case {
     /// They make a checkpoint after so many records.
     pub checkpoint_records: u64,
     /// From the first operation on, the time when all faults are over.
-    pub storm: Span,
+    pub faults_over_after: Span,
     /// Those that crash for good: quorums of both phases stay alive.
     pub dead: NodeSet,
     /// Who is told to lead when the faults are over and nobody does.
@@ -58,7 +58,7 @@ impl Case {
     pub fn draw(seed: u64, limits: &Limits) -> Self {
         let quorums = system::quorums(seed, limits);
         let n = quorums.n();
-        let mut load = Dice::new(seed, Purpose::Load);
+        let mut load = RandomStream::new(seed, Purpose::Load);
         let client_count = 1 + load.index(3);
         let links = places::links(seed, n, client_count);
         let round_trip = places::longest_round_trip(&links);
@@ -86,9 +86,9 @@ impl Case {
             (Some(_), Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
             _ => quorums,
         };
-        let mut kinds = Dice::new(seed, Purpose::Weather);
-        let weather = Weather::draw(&mut kinds);
-        let durability = if kinds.one_in(3) && !weather.has_crashes() {
+        let mut kinds = RandomStream::new(seed, Purpose::FaultMix);
+        let fault_mix = FaultMix::draw(&mut kinds);
+        let durability = if kinds.one_in(3) && !fault_mix.has_crashes() {
             Durability::Memory
         } else {
             Durability::Fsync
@@ -99,12 +99,13 @@ impl Case {
         };
         let (retention, hurry) = retention(seed);
         let checkpoint_records = hurry.unwrap_or(checkpoint_records);
-        let storm = Span(duration.0 / 4 * kinds.between(2, 6));
-        let mut calm = Dice::new(seed, Purpose::Calm);
-        let dead = dead(&mut calm, &quorums, weather);
-        let candidate = member(&mut calm, NodeSet::all(n).difference(dead));
-        let scene = Scene { n, mode, storm, dead };
-        let faults = weather::faults(&mut Dice::new(seed, Purpose::Faults), weather, &scene);
+        let faults_over_after = Span(duration.0 / 4 * kinds.between(2, 6));
+        let mut ending = RandomStream::new(seed, Purpose::FaultsEnd);
+        let dead = dead(&mut ending, &quorums, fault_mix);
+        let candidate = member(&mut ending, NodeSet::all(n).difference(dead));
+        let scene = Scene { n, mode, faults_over_after, dead };
+        let faults =
+            fault_mix::faults(&mut RandomStream::new(seed, Purpose::Faults), fault_mix, &scene);
         let mut deployment = Deployment {
             mode,
             quorums,
@@ -115,7 +116,7 @@ impl Case {
             workload,
             durability,
             retention,
-            seed: Dice::new(seed, Purpose::World).word(),
+            seed: RandomStream::new(seed, Purpose::World).word(),
             warmup: duration,
             duration: Span::ZERO,
             drain: DRAIN,
@@ -128,13 +129,13 @@ impl Case {
         Self {
             seed,
             rule,
-            weather,
+            fault_mix,
             deployment,
             faults,
             settings,
             timing,
             checkpoint_records,
-            storm,
+            faults_over_after,
             dead,
             candidate,
         }
@@ -173,12 +174,12 @@ impl Case {
 ///
 /// Where little is kept, checkpoints are frequent: nothing is forgotten without one.
 fn retention(seed: u64) -> (Retention, Option<u64>) {
-    let mut dice = Dice::new(seed, Purpose::Retention);
-    let is_short = dice.one_in(3);
-    let slots = dice.pick(&[0, 0, 1, 2, 3, 5, 10, 20]);
+    let mut stream = RandomStream::new(seed, Purpose::Retention);
+    let is_short = stream.one_in(3);
+    let slots = stream.pick(&[0, 0, 1, 2, 3, 5, 10, 20]);
     // So that a state of a few short values is several parts, and a promise of a few votes too.
-    let part_bytes = dice.pick(&[1 << 20, 64, 200]);
-    let checkpoint_records = dice.pick(&[1, 1, 2, 4, 10, 40]);
+    let part_bytes = stream.pick(&[1 << 20, 64, 200]);
+    let checkpoint_records = stream.pick(&[1, 1, 2, 4, 10, 40]);
     if is_short {
         (Retention { slots: Some(slots), part_bytes }, Some(checkpoint_records))
     } else {
@@ -187,29 +188,29 @@ fn retention(seed: u64) -> (Retention, Option<u64>) {
 }
 
 /// Those that crash for good, if any: as many as leave a quorum of each phase alive.
-fn dead(dice: &mut Dice, quorums: &QuorumSystem, weather: Weather) -> NodeSet {
+fn dead(stream: &mut RandomStream, quorums: &QuorumSystem, fault_mix: FaultMix) -> NodeSet {
     let mut dead = NodeSet::EMPTY;
     let everybody = NodeSet::all(quorums.n());
-    let tries = if dice.one_in(3) { dice.between(1, 6) } else { 0 };
+    let tries = if stream.one_in(3) { stream.between(1, 6) } else { 0 };
     for _ in 0..tries {
-        let more = dead.with(member(dice, everybody));
+        let more = dead.with(member(stream, everybody));
         if quorums.survives(more) {
             dead = more;
         }
     }
-    if weather.has_crashes() { dead } else { NodeSet::EMPTY }
+    if fault_mix.has_crashes() { dead } else { NodeSet::EMPTY }
 }
 
 /// What clients ask, and for how long: some twenty to two hundred operations.
-fn load_of(dice: &mut Dice, round_trip: Span) -> (Workload, Span) {
-    let operation_count = dice.between(15, 120);
-    let brief = Span::from_millis(dice.between(50, 400));
-    let long = Span::from_millis(dice.between(1_000, 8_000));
-    let duration = if dice.below(5) < 2 { long } else { brief };
-    let outstanding = dice.between(1, 8);
+fn load_of(stream: &mut RandomStream, round_trip: Span) -> (Workload, Span) {
+    let operation_count = stream.between(15, 120);
+    let brief = Span::from_millis(stream.between(50, 400));
+    let long = Span::from_millis(stream.between(1_000, 8_000));
+    let duration = if stream.below(5) < 2 { long } else { brief };
+    let outstanding = stream.between(1, 8);
     let seconds = duration.as_millis_f64() / 1e3;
     let rate_per_s = operation_count as f64 / seconds;
-    let arrival = match dice.below(3) {
+    let arrival = match stream.below(3) {
         0 => Arrival::Fixed { rate_per_s },
         1 => Arrival::Poisson { rate_per_s },
         _ => Arrival::Closed { clients: u32::try_from(outstanding).expect("at most eight") },
@@ -220,32 +221,32 @@ fn load_of(dice: &mut Dice, round_trip: Span) -> (Workload, Span) {
         }
         _ => duration,
     };
-    let key_count = dice.between(1, 5);
-    let keys = match dice.below(4) {
+    let key_count = stream.between(1, 5);
+    let keys = match stream.below(4) {
         0 => Keys::Zipf { count: 8, exponent: 0.99 },
         _ => Keys::Uniform { count: key_count },
     };
-    let (value_bytes, reads) = (dice.pick(&[8, 8, 16, 40]), dice.pick(&[0.0, 0.1, 0.3, 0.6]));
+    let (value_bytes, reads) = (stream.pick(&[8, 8, 16, 40]), stream.pick(&[0.0, 0.1, 0.3, 0.6]));
     (Workload { arrival, keys, value_bytes, reads }, duration)
 }
 
 /// What work costs, and what links do all the time besides delaying.
 fn costs(seed: u64) -> (Service, Network) {
-    let mut dice = Dice::new(seed, Purpose::Costs);
-    let span = |dice: &mut Dice, most_us: u64| Span::from_micros(dice.below(most_us));
-    let (receive, sending) = (span(&mut dice, 60), span(&mut dice, 30));
-    let most_us = dice.pick(&[1_000, 5_000, 20_000]);
-    let sync = span(&mut dice, most_us);
-    let service = match dice.below(6) {
+    let mut stream = RandomStream::new(seed, Purpose::Costs);
+    let span = |stream: &mut RandomStream, most_us: u64| Span::from_micros(stream.below(most_us));
+    let (receive, sending) = (span(&mut stream, 60), span(&mut stream, 30));
+    let most_us = stream.pick(&[1_000, 5_000, 20_000]);
+    let sync = span(&mut stream, most_us);
+    let service = match stream.below(6) {
         0 => Service::default(),
         1 | 2 => Service { receive, send: sending, sync },
         _ => Service { sync, ..Service::default() },
     };
-    let (loss, duplication) = (dice.pick(&[0.005, 0.02, 0.05]), dice.pick(&[0.02, 0.2]));
-    let reordering = span(&mut dice, 30_000);
-    let bandwidth_bits_per_s = dice.between(5, 50) * 1_000_000;
+    let (loss, duplication) = (stream.pick(&[0.005, 0.02, 0.05]), stream.pick(&[0.02, 0.2]));
+    let reordering = span(&mut stream, 30_000);
+    let bandwidth_bits_per_s = stream.between(5, 50) * 1_000_000;
     let mut conditions = Conditions::default();
-    match dice.below(10) {
+    match stream.below(10) {
         0 => conditions.loss = loss,
         1 => conditions.duplication = duplication,
         2 => conditions.reordering = reordering,
@@ -278,7 +279,7 @@ impl fmt::Display for Case {
         let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;
         let rule = self.rule.map_or_else(String::new, |rule| format!(", breaking {rule}"));
         let longest = places::longest_round_trip(links);
-        writeln!(f, "seed {}: {}{rule}", self.seed, self.weather)?;
+        writeln!(f, "seed {}: {}{rule}", self.seed, self.fault_mix)?;
         writeln!(
             f,
             "{} replicas, phase 1: {}, phase 2: {}",
@@ -331,10 +332,10 @@ impl fmt::Display for Case {
         let Retention { slots, part_bytes } = retention;
         let slots = slots.map_or("all".to_owned(), |slots| slots.to_string());
         writeln!(f, "{slots} slots are retained, a part of a state has {part_bytes} B")?;
-        writeln!(f, "faults are over {} after the first operation", ms(self.storm))?;
-        for Fault { at, harm, heals_after } in &self.faults {
+        writeln!(f, "faults are over {} after the first operation", ms(self.faults_over_after))?;
+        for Fault { at, kind, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
-            writeln!(f, "  {:>12}  {harm:?}{until}", ms(*at))?;
+            writeln!(f, "  {:>12}  {kind:?}{until}", ms(*at))?;
         }
         Ok(())
     }
@@ -348,7 +349,7 @@ pub(super) fn ms(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deployment::Harm;
+    use crate::deployment::FaultKind;
     use std::collections::BTreeSet;
 
     fn cases(count: u64) -> impl Iterator<Item = Case> {
@@ -364,9 +365,9 @@ mod tests {
     }
 
     #[test]
-    fn every_weather_comes_and_some_of_everything_else() {
-        let weathers: BTreeSet<Weather> = cases(300).map(|case| case.weather).collect();
-        assert_eq!(weathers.len(), 11, "{weathers:?}");
+    fn every_fault_mix_comes_and_some_of_everything_else() {
+        let fault_mixes: BTreeSet<FaultMix> = cases(300).map(|case| case.fault_mix).collect();
+        assert_eq!(fault_mixes.len(), 11, "{fault_mixes:?}");
         let count = |is: fn(&Case) -> bool| cases(300).filter(is).count();
         assert!(count(|case| case.deployment.mode.leader().is_none()) > 60);
         assert!(count(|case| case.deployment.durability == Durability::Memory) > 20);
@@ -383,7 +384,7 @@ mod tests {
     #[test]
     fn what_forgets_everything_never_crashes() {
         for case in cases(300) {
-            let is_crash = |fault: &Fault| matches!(fault.harm, Harm::Crash { .. });
+            let is_crash = |fault: &Fault| matches!(fault.kind, FaultKind::Crash { .. });
             let crashes = case.faults.iter().any(is_crash);
             assert!(!crashes || case.deployment.durability == Durability::Fsync);
         }

@@ -1,6 +1,6 @@
 //! Fuzz: random faults in virtual time, and the properties that must survive them.
 //!
-//! A seed draws a [`Case`]: a quorum system, a proposer, links, load, costs, and a weather of faults.
+//! A seed draws a [`Case`]: a quorum system, a proposer, links, load, costs, and a mix of faults.
 //! The case runs on the simulator; when its faults are over, whoever crashed starts again (but for a
 //! minority that may stay dead), somebody is told to lead if nobody does, and then everything that was
 //! asked must be answered.
@@ -15,7 +15,7 @@
 //! So draws are kept stable: every purpose has a random stream of its own, numbered for good; within
 //! a purpose, things are drawn in a fixed order whether they are used or not, and new ones are drawn
 //! behind the old; limits change what is kept of a draw, not what is drawn.
-//! `a_seed_is_an_address` in `dice.rs` pins the generator itself.
+//! `a_seed_is_an_address` in `random_stream.rs` pins the generator itself.
 //! What a seed leads to still changes whenever the protocol or the simulator does: then the line in
 //! the file stays true only as a seed that once failed.
 //!
@@ -23,10 +23,10 @@
 
 mod case;
 pub use case::Case;
-mod dice;
 mod encoded;
-mod eyes;
 mod limits;
+mod observation;
+mod random_stream;
 pub use limits::Limits;
 mod places;
 mod recovery;
@@ -38,6 +38,6 @@ pub use tally::Tally;
 mod trace;
 mod trial;
 pub use trial::{Ran, run, run_traced};
+mod fault_mix;
 mod watch;
-mod weather;
-pub use weather::Weather;
+pub use fault_mix::FaultMix;

@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::dice::{Dice, Purpose};
+use super::random_stream::{Purpose, RandomStream};
 use crate::time::Span;
 use crate::topology::{Jitter, Links, Profile};
 
 /// Links from one millisecond on, up to twenty each way.
 pub(super) fn links(seed: u64, n: usize, client_count: usize) -> Links {
-    let mut dice = Dice::new(seed, Purpose::Places);
+    let mut stream = RandomStream::new(seed, Purpose::Places);
     let names = |letter: char, count| (0..count).map(|index| format!("{letter}{index}")).collect();
     let (replicas, clients): (Vec<String>, Vec<String>) = (names('r', n), names('c', client_count));
-    let kind = dice.below(3);
-    let (low_us, high_us) = (2_000, dice.pick(&[4_000, 10_000, 40_000]));
-    let uniform_us = dice.between(low_us, high_us);
+    let kind = stream.below(3);
+    let (low_us, high_us) = (2_000, stream.pick(&[4_000, 10_000, 40_000]));
+    let uniform_us = stream.between(low_us, high_us);
     let mut table = String::from("from,to,rtt_ms,min_ms,p99_ms\n");
     let everybody = || replicas.iter().chain(&clients);
     for from in everybody() {
@@ -22,9 +22,9 @@ pub(super) fn links(seed: u64, n: usize, client_count: usize) -> Links {
             if from == to || are_clients {
                 continue;
             }
-            let rtt_us = if kind == 0 { uniform_us } else { dice.between(low_us, high_us) };
+            let rtt_us = if kind == 0 { uniform_us } else { stream.between(low_us, high_us) };
             let (least_us, most_us) =
-                (dice.between(rtt_us / 2, rtt_us), dice.between(rtt_us, rtt_us * 4));
+                (stream.between(rtt_us / 2, rtt_us), stream.between(rtt_us, rtt_us * 4));
             let ms = |us: u64| us as f64 / 1e3;
             writeln!(table, "{from},{to},{},{},{}", ms(rtt_us), ms(least_us), ms(most_us))
                 .expect("a string grows");

@@ -60,8 +60,8 @@ impl<P: Registration> Trial<'_, P> {
         self.world.issue_another(CLIENT);
         while self.world.violation().is_none() {
             let now = self.world.now();
-            if self.eyes.look(|eyes| eyes.watch.outstanding().is_empty()) {
-                let answered_at = self.eyes.look(|eyes| eyes.answered_at);
+            if self.observation.look(|observation| observation.watch.outstanding().is_empty()) {
+                let answered_at = self.observation.look(|observation| observation.answered_at);
                 return Ok(Some(answered_at.since(asked_at)));
             }
             if now >= asked_at + PATIENCE {
@@ -101,7 +101,7 @@ impl<P: Registration> Trial<'_, P> {
 mod tests {
     use super::super::{Case, Limits, run};
     use super::*;
-    use crate::deployment::{Durability, Fault, Harm, Network, Unsynced};
+    use crate::deployment::{Durability, Fault, FaultKind, Network, Unsynced};
     use crate::quorum::QuorumSystem;
     use crate::registry::Mode;
     use crate::sabotage::Rule;
@@ -118,19 +118,19 @@ mod tests {
         case.deployment.mode = Mode::multi(NodeId(0));
         case.deployment.durability = Durability::Fsync;
         (case.dead, case.candidate) = (NodeSet::EMPTY, NodeId(0));
-        let fault = |at_ms, harm, lasts_ms: Option<u64>| Fault {
+        let fault = |at_ms, kind, lasts_ms: Option<u64>| Fault {
             at: Span::from_millis(at_ms),
-            harm,
+            kind,
             heals_after: lasts_ms.map(Span::from_millis),
         };
         let (replica, unsynced) = (NodeId(4), Unsynced::Lost);
         let to = [0, 2, 3].map(NodeId).into_iter().collect();
         case.faults = vec![
-            fault(1, Harm::Cut { from: NodeSet::only(replica), to }, Some(600)),
-            fault(2, Harm::Campaign { replica }, None),
-            fault(150, Harm::Crash { replica, unsynced }, Some(400)),
+            fault(1, FaultKind::Cut { from: NodeSet::only(replica), to }, Some(600)),
+            fault(2, FaultKind::Campaign { replica }, None),
+            fault(150, FaultKind::Crash { replica, unsynced }, Some(400)),
         ];
-        case.storm = Span::from_millis(700);
+        case.faults_over_after = Span::from_millis(700);
         case
     }
 

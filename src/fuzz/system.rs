@@ -1,7 +1,7 @@
 //! The quorum system of a case, and the proposer that uses it.
 
-use super::dice::{Dice, Purpose};
 use super::limits::Limits;
+use super::random_stream::{Purpose, RandomStream};
 use crate::protocol::{Detector, Election, SendPolicy, Timing};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::registry::Mode;
@@ -11,84 +11,84 @@ use crate::time::Span;
 
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
 pub(super) fn quorums(seed: u64, limits: &Limits) -> QuorumSystem {
-    let mut dice = Dice::new(seed, Purpose::Quorums);
-    let honest = honest_quorums(&mut dice, limits);
+    let mut stream = RandomStream::new(seed, Purpose::Quorums);
+    let honest = honest_quorums(&mut stream, limits);
     match limits.rule {
         Some(rule @ Rule::DisjointQuorums) => rule.quorums(&honest),
         _ => honest,
     }
 }
 
-fn honest_quorums(dice: &mut Dice, limits: &Limits) -> QuorumSystem {
-    let n = size(dice, limits);
-    let system = match dice.below(4) {
+fn honest_quorums(stream: &mut RandomStream, limits: &Limits) -> QuorumSystem {
+    let n = size(stream, limits);
+    let system = match stream.below(4) {
         0 => QuorumSystem::majority(n),
-        1 => counts(dice, n),
-        2 => grid(dice, n).unwrap_or_else(|| sets(dice, n)),
-        _ => sets(dice, n),
+        1 => counts(stream, n),
+        2 => grid(stream, n).unwrap_or_else(|| sets(stream, n)),
+        _ => sets(stream, n),
     };
     assert!(system.disjoint().is_none(), "an unsafe quorum system was drawn: {system:?}");
     system
 }
 
 /// Three and five are the sizes that are used, so they come more often.
-fn size(dice: &mut Dice, limits: &Limits) -> usize {
+fn size(stream: &mut RandomStream, limits: &Limits) -> usize {
     let usual = [3, 3, 5, 2, 4, 6, 7, 1, 3, 5];
-    let drawn = dice.pick(&usual);
-    let any = dice.between(limits.replicas.start as u64, limits.replicas.end as u64 - 1);
+    let drawn = stream.pick(&usual);
+    let any = stream.between(limits.replicas.start as u64, limits.replicas.end as u64 - 1);
     let any = usize::try_from(any).expect("there are at most 64 replicas");
     if limits.replicas.contains(&drawn) { drawn } else { any }
 }
 
-fn counts(dice: &mut Dice, n: usize) -> QuorumSystem {
-    let phase1 = 1 + dice.index(n);
+fn counts(stream: &mut RandomStream, n: usize) -> QuorumSystem {
+    let phase1 = 1 + stream.index(n);
     let least = n - phase1 + 1;
-    let phase2 = least + dice.index(n - least + 1);
+    let phase2 = least + stream.index(n - least + 1);
     QuorumSystem::counts(n, phase1, phase2).expect("counts from 1 to n")
 }
 
 /// Rows for one phase and columns for the other; `None` for what is no rectangle.
-fn grid(dice: &mut Dice, n: usize) -> Option<QuorumSystem> {
+fn grid(stream: &mut RandomStream, n: usize) -> Option<QuorumSystem> {
     let widths: Vec<usize> = (2..n).filter(|width| n.is_multiple_of(*width)).collect();
     if widths.is_empty() {
         return None;
     }
-    let width = dice.pick(&widths);
+    let width = stream.pick(&widths);
     let line = |is_in: &dyn Fn(usize) -> bool| (0..n).filter(|node| is_in(*node)).collect();
     let rows: Vec<Vec<usize>> =
         (0..n / width).map(|row| line(&|node| node / width == row)).collect();
     let columns: Vec<Vec<usize>> =
         (0..width).map(|column| line(&|node| node % width == column)).collect();
-    let (phase1, phase2) = if dice.one_in(2) { (rows, columns) } else { (columns, rows) };
+    let (phase1, phase2) = if stream.one_in(2) { (rows, columns) } else { (columns, rows) };
     Some(QuorumSystem::explicit(n, &phase1, &phase2).expect("the nodes of a grid"))
 }
 
 /// Any sets for one phase; for the other, sets grown until they meet all of those.
-fn sets(dice: &mut Dice, n: usize) -> QuorumSystem {
+fn sets(stream: &mut RandomStream, n: usize) -> QuorumSystem {
     let everybody = NodeSet::all(n);
-    let any = |dice: &mut Dice| {
-        let drawn = NodeSet::from_mask(dice.word() & everybody.mask());
+    let any = |stream: &mut RandomStream| {
+        let drawn = NodeSet::from_mask(stream.word() & everybody.mask());
         if drawn.is_empty() { everybody } else { drawn }
     };
-    let first: Vec<NodeSet> = (0..=dice.below(3)).map(|_| any(dice)).collect();
-    let meeting = |dice: &mut Dice| {
-        let mut set = any(dice);
+    let first: Vec<NodeSet> = (0..=stream.below(3)).map(|_| any(stream)).collect();
+    let meeting = |stream: &mut RandomStream| {
+        let mut set = any(stream);
         for other in &first {
             if set.intersection(*other).is_empty() {
-                set = set.with(member(dice, *other));
+                set = set.with(member(stream, *other));
             }
         }
         set
     };
-    let second: Vec<NodeSet> = (0..=dice.below(3)).map(|_| meeting(dice)).collect();
+    let second: Vec<NodeSet> = (0..=stream.below(3)).map(|_| meeting(stream)).collect();
     let (first, second) = (Family::of_sets(first), Family::of_sets(second));
-    let (phase1, phase2) = if dice.one_in(2) { (first, second) } else { (second, first) };
+    let (phase1, phase2) = if stream.one_in(2) { (first, second) } else { (second, first) };
     QuorumSystem::new(n, phase1, phase2).expect("sets of members, none of them empty")
 }
 
 /// Some member of a set that has one.
-pub(super) fn member(dice: &mut Dice, of: NodeSet) -> NodeId {
-    let place = dice.index(of.len());
+pub(super) fn member(stream: &mut RandomStream, of: NodeSet) -> NodeId {
+    let place = stream.index(of.len());
     of.iter().nth(place).expect("a place below the number of members")
 }
 
@@ -96,12 +96,12 @@ pub(super) fn member(dice: &mut Dice, of: NodeSet) -> NodeId {
 ///
 /// One seed of five takes one of the protocols that were registered later; of a rule that is broken, one
 /// that has it.
-pub(super) fn protocol(seed: u64, limits: &Limits, n: usize) -> (Mode, SendPolicy, Dice) {
-    let mut dice = Dice::new(seed, Purpose::Protocol);
-    let is_spread = dice.one_in(3);
-    let asked = NodeId(u8::try_from(dice.index(n)).expect("there are at most 64 replicas"));
-    let policy = if dice.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
-    let mut later = Dice::new(seed, Purpose::Registry);
+pub(super) fn protocol(seed: u64, limits: &Limits, n: usize) -> (Mode, SendPolicy, RandomStream) {
+    let mut stream = RandomStream::new(seed, Purpose::Protocol);
+    let is_spread = stream.one_in(3);
+    let asked = NodeId(u8::try_from(stream.index(n)).expect("there are at most 64 replicas"));
+    let policy = if stream.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
+    let mut later = RandomStream::new(seed, Purpose::Registry);
     let (is_later, index) = (later.one_in(5), later.word());
     let is_allowed = |mode: &Mode| {
         limits.protocol.is_none_or(|only| mode.name() == only)
@@ -119,15 +119,15 @@ pub(super) fn protocol(seed: u64, limits: &Limits, n: usize) -> (Mode, SendPolic
         of.get(index).copied()
     };
     let mode = drawn(is_later).or_else(|| drawn(!is_later));
-    (mode.expect("some protocol has the name and the rule"), policy, dice)
+    (mode.expect("some protocol has the name and the rule"), policy, stream)
 }
 
 /// The patience of a live replica, or one so short that every time-out runs out many times.
-pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
+pub(super) fn timing(stream: &mut RandomStream, round_trip: Span) -> Timing {
     let usual = Timing::for_round_trip(round_trip);
-    let factors = [dice.between(2, 6), dice.between(1, 3), dice.between(2, 8)];
-    let announce_after = Span::from_millis(dice.between(1, 20));
-    if dice.one_in(3) {
+    let factors = [stream.between(2, 6), stream.between(1, 3), stream.between(2, 8)];
+    let announce_after = Span::from_millis(stream.between(1, 20));
+    if stream.one_in(3) {
         return usual;
     }
     let least = Span::from_millis(4);
@@ -147,10 +147,10 @@ pub(super) fn timing(dice: &mut Dice, round_trip: Span) -> Timing {
 /// With less patience than an answer takes, leaders would be replaced for ever: the plan of an experiment
 /// refuses that.
 pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
-    let mut dice = Dice::new(seed, Purpose::Election);
-    let (misses, patience) = (dice.between(1, 8), dice.pick(&[1, 2, 5]));
-    let spread = dice.pick(&[1, 2, 4]);
-    if dice.one_in(3) {
+    let mut stream = RandomStream::new(seed, Purpose::Election);
+    let (misses, patience) = (stream.between(1, 8), stream.pick(&[1, 2, 5]));
+    let spread = stream.pick(&[1, 2, 4]);
+    if stream.one_in(3) {
         return Election::Fixed;
     }
     let least = answer.times(2) + Span::from_millis(10);
@@ -165,9 +165,9 @@ pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
 
 /// For one seed of three, connections that send again what links lose; else every message is on its own.
 pub(super) fn connection(seed: u64) -> Option<Connection> {
-    let mut dice = Dice::new(seed, Purpose::Connection);
-    let (is_drawn, is_ordered) = (dice.one_in(3), !dice.one_in(3));
-    let idle_timeout = Span::from_millis(dice.pick(&[10_000, 10_000, 500]));
+    let mut stream = RandomStream::new(seed, Purpose::Connection);
+    let (is_drawn, is_ordered) = (stream.one_in(3), !stream.one_in(3));
+    let idle_timeout = Span::from_millis(stream.pick(&[10_000, 10_000, 500]));
     is_drawn.then_some(Connection { is_ordered, window_bytes: 64 << 20, idle_timeout })
 }
 
@@ -175,17 +175,17 @@ pub(super) fn connection(seed: u64) -> Option<Connection> {
 ///
 /// So a load may feed on its own retries.
 pub(super) fn retry_after(seed: u64, least: Span) -> Option<Span> {
-    let mut dice = Dice::new(seed, Purpose::Retries);
-    let (is_hasty, factor) = (dice.one_in(3), dice.pick(&[1, 1, 2, 5]));
+    let mut stream = RandomStream::new(seed, Purpose::Retries);
+    let (is_hasty, factor) = (stream.one_in(3), stream.pick(&[1, 1, 2, 5]));
     is_hasty.then(|| least.times(factor))
 }
 
 /// For one seed of four, another system: each ballot has a phase-2 quorum of its own.
 pub(super) fn per_ballot(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
-    let mut dice = Dice::new(seed, Purpose::PerBallot);
+    let mut stream = RandomStream::new(seed, Purpose::PerBallot);
     let n = drawn.n();
-    let phase2 = 1 + dice.index(n);
-    if limits.rule == Some(Rule::DisjointQuorums) || !dice.one_in(4) {
+    let phase2 = 1 + stream.index(n);
+    if limits.rule == Some(Rule::DisjointQuorums) || !stream.one_in(4) {
         return drawn;
     }
     QuorumSystem::per_ballot(n, phase2).expect("a count from 1 to n")

@@ -1,4 +1,4 @@
-//! What happened in many runs, so that nobody takes fair weather for proof.
+//! What happened in many runs, so that nobody takes runs without faults for proof.
 
 use std::ops::AddAssign;
 

@@ -36,11 +36,11 @@ impl Trace {
         let mut faults = Vec::new();
         for fault in &case.faults {
             let at = start + fault.at;
-            let harm = format!("{:?}", fault.harm);
+            let kind = format!("{:?}", fault.kind);
             if let Some(lasts) = fault.heals_after {
-                faults.push((at + lasts, format!("fault over: {harm}")));
+                faults.push((at + lasts, format!("fault over: {kind}")));
             }
-            faults.push((at, format!("fault: {harm}")));
+            faults.push((at, format!("fault: {kind}")));
         }
         faults.sort_by_key(|(at, _)| *at);
         Self { lines: Vec::new(), faults: faults.into(), pending: None }

@@ -2,11 +2,11 @@
 
 use super::case::{Case, ms};
 use super::encoded::Encoded;
-use super::eyes::{Eyes, Shared};
+use super::observation::{Observation, Shared};
 use super::tally::Tally;
 use super::trace::Trace;
 use super::watch::Watch;
-use crate::deployment::{Harm, MemberName};
+use crate::deployment::{FaultKind, MemberName};
 use crate::history::{self, Check, Error, Options, Verdict, oracle};
 use crate::monitor::{Finding, Invariant};
 use crate::protocol::{Election, Order, Progress, Protocol};
@@ -72,11 +72,11 @@ impl Visitor for Run<'_> {
 pub(super) struct Trial<'a, P: Registration> {
     pub(super) case: &'a Case,
     pub(super) world: World<Encoded<Saboteur<P>>>,
-    pub(super) eyes: Shared,
+    pub(super) observation: Shared,
     /// When the first operation is issued.
     start: Time,
     /// When all faults are over.
-    calm_at: Time,
+    faults_over_at: Time,
     /// After the faults: when somebody was told to lead last.
     told_at: Option<Time>,
 }
@@ -101,15 +101,22 @@ impl<'a, P: Registration> Trial<'a, P> {
         let is_own = deployment.retention.slots.is_some();
         let has_leaders = deployment.mode.leader().is_some();
         let watch = Watch::new(P::ORDER, &deployment.quorums, clients, is_own, has_leaders);
-        let eyes = Shared::new(Eyes::new(watch, trace, deployment.quorums.n()));
-        world.observe = Some(Box::new(eyes.clone()));
-        Self { case, world, eyes, start, calm_at: start + case.storm, told_at: None }
+        let observation = Shared::new(Observation::new(watch, trace, deployment.quorums.n()));
+        world.observe = Some(Box::new(observation.clone()));
+        Self {
+            case,
+            world,
+            observation,
+            start,
+            faults_over_at: start + case.faults_over_after,
+            told_at: None,
+        }
     }
 
     fn run(mut self) -> Ran {
         let progress = quietly(|| self.go_on());
-        let seen = self.eyes.look(|eyes| eyes.violation.take());
-        let Self { case, world, eyes, .. } = self;
+        let seen = self.observation.look(|observation| observation.violation.take());
+        let Self { case, world, observation, .. } = self;
         let virtual_time = world.now().since(Time::ZERO);
         let outcome = world.finish();
         let assertion = outcome.violation.clone().map(broken);
@@ -126,13 +133,13 @@ impl<'a, P: Registration> Trial<'a, P> {
             acknowledged: verdict.as_ref().map_or(0, |verdict| verdict.acknowledged_count),
             slots: verdict.as_ref().map_or(0, |verdict| verdict.slot_count),
             virtual_time,
-            overtaken: eyes.look(|eyes| eyes.overtaken_count),
+            overtaken: observation.look(|observation| observation.overtaken_count),
             dead: case.dead.len() as u64,
             counts: outcome.counts,
         };
         // What is wrong with what was done comes before what was not done.
         let violation = seen.or(assertion).or(unlawful).or(progress.err());
-        let trace = eyes.look(|eyes| eyes.trace.take()).map(Trace::finish);
+        let trace = observation.look(|observation| observation.trace.take()).map(Trace::finish);
         Ran { violation, tally, trace: trace.unwrap_or_default() }
     }
 
@@ -140,24 +147,24 @@ impl<'a, P: Registration> Trial<'a, P> {
     fn go_on(&mut self) -> Result<(), Finding> {
         for fault in &self.case.faults {
             self.world.run_until(self.start + fault.at);
-            self.world.inject(&fault.harm, fault.heals_after);
+            self.world.inject(&fault.kind, fault.heals_after);
         }
-        self.world.run_until(self.calm_at);
+        self.world.run_until(self.faults_over_at);
         let asked_until = self.world.schedule().measure_until;
-        let calm_from = self.calm_at.max(asked_until);
-        let (mut advanced_at, mut state) = (calm_from, self.advance());
+        let waits_from = self.faults_over_at.max(asked_until);
+        let (mut advanced_at, mut state) = (waits_from, self.advance());
         while self.world.violation().is_none() {
             let now = self.world.now();
-            let is_answered =
-                now >= asked_until && self.eyes.look(|eyes| eyes.watch.outstanding().is_empty());
+            let is_answered = now >= asked_until
+                && self.observation.look(|observation| observation.watch.outstanding().is_empty());
             if is_answered && (!self.must_be_level() || self.is_level()) {
                 return self.recover();
             }
             let advance = self.advance();
             if advance != state {
-                (advanced_at, state) = (now.max(calm_from), advance);
+                (advanced_at, state) = (now.max(waits_from), advance);
             }
-            if now >= advanced_at + PATIENCE || now >= calm_from + LONGEST {
+            if now >= advanced_at + PATIENCE || now >= waits_from + LONGEST {
                 return Err(self.stalled(is_answered));
             }
             self.supervise();
@@ -168,7 +175,7 @@ impl<'a, P: Registration> Trial<'a, P> {
 
     /// What changes as long as there is progress: how much is unanswered, and how far everybody is.
     fn advance(&self) -> (usize, Vec<Progress>) {
-        let open = self.eyes.look(|eyes| eyes.watch.outstanding().len());
+        let open = self.observation.look(|observation| observation.watch.outstanding().len());
         (open, self.alive().map(|(_, it)| it.progress()).collect())
     }
 
@@ -184,7 +191,7 @@ impl<'a, P: Registration> Trial<'a, P> {
             && !self.is_led()
         {
             self.told_at = Some(now);
-            self.world.inject(&Harm::Campaign { replica: self.case.candidate }, None);
+            self.world.inject(&FaultKind::Campaign { replica: self.case.candidate }, None);
         }
     }
 
@@ -198,8 +205,10 @@ impl<'a, P: Registration> Trial<'a, P> {
     /// Whether what is chosen last was chosen after the faults: then the news of it reach everybody,
     /// unless messages still get lost.
     fn must_be_level(&self) -> bool {
-        let end = self.eyes.look(|eyes| eyes.watch.end_chosen_at());
-        P::ORDER == Order::Total && !self.case.is_lossy() && end.is_some_and(|at| at > self.calm_at)
+        let end = self.observation.look(|observation| observation.watch.end_chosen_at());
+        P::ORDER == Order::Total
+            && !self.case.is_lossy()
+            && end.is_some_and(|at| at > self.faults_over_at)
     }
 
     /// Whether everybody alive has executed equally much.
@@ -222,15 +231,15 @@ impl<'a, P: Registration> Trial<'a, P> {
         let what = if is_answered {
             "somebody stays behind".to_owned()
         } else {
-            self.eyes.look(|eyes| {
-                let open = eyes.watch.outstanding();
+            self.observation.look(|observation| {
+                let open = observation.watch.outstanding();
                 let first = open.first().map(|request| {
                     format!(", first request {} of c{}", request.sequence, request.client.0)
                 });
                 format!("{} unanswered{}", open.len(), first.unwrap_or_default())
             })
         };
-        let waited = ms(self.world.now().since(self.calm_at));
+        let waited = ms(self.world.now().since(self.faults_over_at));
         let sentence = format!("{waited} after the faults: {what}; executed: {}", ends.join(", "));
         Finding::new(Invariant::Progress, sentence)
     }

@@ -154,7 +154,7 @@ pub struct TimelineRow {
     /// Its length: 1, and in a trial with a fault 0.1; the last one ends with the window.
     #[serde(serialize_with = "thousandths")]
     pub interval_s: f64,
-    /// The faults that strike or last in it, separated by `;`: `crash us-east-1`.
+    /// The faults that begin or last in it, separated by `;`: `crash us-east-1`.
     pub fault: String,
     /// Operations that returned in it, whenever they were intended.
     pub count: u64,

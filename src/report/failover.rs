@@ -38,7 +38,7 @@ type Group = (usize, usize, Backend, u32);
 type Lines<'a, K> = BTreeMap<K, Vec<&'a RecoveryRow>>;
 
 /// What replicas did, a line for every variant and fault, and what clients saw, a line for each of their
-/// regions too; `None` if no fault struck.
+/// regions too; `None` if no fault was injected.
 pub fn tables(plan: &Outline, finished: &[Finished]) -> Option<[Table; 2]> {
     let mut clients: Lines<'_, (Group, Option<usize>)> = BTreeMap::new();
     let mut replicas: Lines<'_, Group> = BTreeMap::new();

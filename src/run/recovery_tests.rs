@@ -146,8 +146,8 @@ fn a_follower_that_dies_costs_nothing_but_what_the_clients_saw() {
 fn every_step_of_an_election_is_in_its_column() {
     let text = experiment(LED, &format!("{CRASH}restart_after = \"1s\"\n"));
     let (plan, rows) = simulated(&text, |outcome| {
-        let struck = outcome.struck[0].at;
-        let say = |ms: u64, step: Step| Milestone { at: struck + Span::from_millis(ms), step };
+        let injected = outcome.injected[0].at;
+        let say = |ms: u64, step: Step| Milestone { at: injected + Span::from_millis(ms), step };
         let suspected = Step::Suspected { silence: Span::from_millis(500) };
         let phase1 = Span::from_millis(210);
         let leading = Step::Leading { phase1, adopted_count: 7, filled_count: 2 };
@@ -170,7 +170,7 @@ fn every_step_of_an_election_is_in_its_column() {
     assert_eq!((row.phase1_ns, row.leading_ns), (ms(210), ms(810)));
     assert_eq!((row.adopted_count, row.filled_count), (Some(7), Some(2)));
     assert_eq!((row.transfer_ns, row.first_commit_ns), (ms(80), ms(90)));
-    // The old leader is down until a second after the strike, so all four others must promise.
+    // The old leader is down until a second after the fault, so all four others must promise.
     let links = &plan.points[0].links;
     let live = NodeSet::all(5).without(NodeId(0));
     let floor = quorum_span_among(links, NodeId(2), &Family::of_size(4), live);

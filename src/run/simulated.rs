@@ -56,7 +56,7 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
     for (id, client) in simulated.clients {
         outcome.reports.insert(MemberName::Client(id), report_of(RoleReport::Client(client)));
     }
-    outcome.struck = simulated.struck;
+    outcome.injected = simulated.injected;
     outcome.violations.extend(simulated.violation);
     Ok(outcome)
 }

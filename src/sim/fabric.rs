@@ -1,6 +1,6 @@
 //! What all members of a world share: the clock, the event queue, the network, and whoever watches.
 
-use super::network::Network;
+use super::network::SimNetwork;
 use super::observer::{Observer, Sent};
 use super::outcome::Counts;
 use super::queue::Queue;
@@ -15,7 +15,7 @@ use crate::time::Time;
 pub(super) struct Fabric<P: Protocol> {
     pub(super) now: Time,
     pub(super) queue: Queue,
-    pub(super) network: Network<P::Message>,
+    pub(super) network: SimNetwork<P::Message>,
     pub(super) service: Service,
     pub(super) counts: Counts,
     pub(super) observer: Option<Box<dyn Observer<P>>>,

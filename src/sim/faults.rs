@@ -12,7 +12,7 @@ use super::node::Node;
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
 use crate::client::Schedule;
-use crate::deployment::{Deployment, Harm, Injector, Leader, Members, Order, disk_delay};
+use crate::deployment::{Deployment, FaultKind, Injector, Leader, Members, Order, disk_delay};
 use crate::protocol::{Input, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -119,9 +119,9 @@ impl<P: Protocol> World<P> {
     }
 
     /// A fault of nobody's schedule begins now.
-    pub(super) fn begin_injected(&mut self, harm: Harm, lasts: Option<Span>) {
+    pub(super) fn begin_injected(&mut self, kind: FaultKind, lasts: Option<Span>) {
         let seen = seen(&self.nodes, &self.clients);
-        if let Some(order) = self.agenda.faults.inject(self.fabric.now, (harm, lasts), &seen) {
+        if let Some(order) = self.agenda.faults.inject(self.fabric.now, (kind, lasts), &seen) {
             self.carry_out(order);
         }
     }
@@ -130,52 +130,52 @@ impl<P: Protocol> World<P> {
     pub(super) fn end_all(&mut self) {
         let ended = self.agenda.faults.end_all(self.fabric.now);
         self.apply();
-        for harm in ended {
-            self.restore(harm);
+        for kind in ended {
+            self.restore(kind);
         }
     }
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Begin { harm, ends_at } => {
-                self.begin_fault(harm);
+            Order::Begin { kind, ends_at } => {
+                self.begin_fault(kind);
                 if let Some(at) = ends_at {
                     wake(at, &mut self.fabric.queue);
                 }
             }
-            Order::End(harm) => {
+            Order::End(kind) => {
                 self.apply();
-                self.restore(harm);
+                self.restore(kind);
             }
         }
     }
 
-    fn begin_fault(&mut self, harm: Harm) {
+    fn begin_fault(&mut self, kind: FaultKind) {
         let counts = &mut self.fabric.counts;
-        match harm {
-            Harm::Crash { replica, unsynced } => {
+        match kind {
+            FaultKind::Crash { replica, unsynced } => {
                 self.nodes[index(replica)].crash(unsynced, &mut self.fabric);
             }
-            Harm::Pause { replica } => {
+            FaultKind::Pause { replica } => {
                 self.nodes[index(replica)].pause();
                 counts.pauses += 1;
             }
-            Harm::Campaign { replica } => return self.campaign(replica),
-            Harm::Partition { .. } | Harm::Cut { .. } => counts.partitions += 1,
-            Harm::Slow { .. }
-            | Harm::Lose { .. }
-            | Harm::Duplicate { .. }
-            | Harm::Reorder { .. }
-            | Harm::SlowDisk { .. } => counts.degradations += 1,
+            FaultKind::Campaign { replica } => return self.campaign(replica),
+            FaultKind::Partition { .. } | FaultKind::Cut { .. } => counts.partitions += 1,
+            FaultKind::Slow { .. }
+            | FaultKind::Lose { .. }
+            | FaultKind::Duplicate { .. }
+            | FaultKind::Reorder { .. }
+            | FaultKind::SlowDisk { .. } => counts.degradations += 1,
         }
         self.apply();
     }
 
     /// A replica is as before a fault that has ended.
-    fn restore(&mut self, ended: Harm) {
+    fn restore(&mut self, ended: FaultKind) {
         match ended {
-            Harm::Crash { replica, .. } => self.restart(replica),
-            Harm::Pause { replica } => {
+            FaultKind::Crash { replica, .. } => self.restart(replica),
+            FaultKind::Pause { replica } => {
                 self.nodes[index(replica)].resume(&mut self.fabric);
                 self.mark(index(replica));
             }

@@ -35,7 +35,7 @@ mod tests;
 mod world;
 pub use world::World;
 
-use crate::deployment::{Deployment, Harm, Scheduled};
+use crate::deployment::{Deployment, FaultKind, Scheduled};
 use crate::registry::{Registration, Visitor};
 
 /// Runs one trial.
@@ -66,7 +66,7 @@ impl Visitor for Run<'_> {
         let of = deployment.clone();
         let make = move |id| <P as Registration>::new(mode, of.config(id));
         let mut world = World::new(deployment, settings, make);
-        let is_crash = |fault: &Scheduled| matches!(fault.harm, Harm::Crash { .. });
+        let is_crash = |fault: &Scheduled| matches!(fault.kind, FaultKind::Crash { .. });
         if !deployment.faults.iter().any(is_crash) {
             world.forbid_restarts();
         }

@@ -7,7 +7,7 @@ use super::link::{LEAST_DELAY, Link, Mended, wire_bytes};
 use super::queue::{Kind, Queue, Source};
 use super::settings::Settings;
 use crate::command::{ClientId, Command};
-use crate::deployment::{self, Deployment, Harm, MemberName, site};
+use crate::deployment::{self, Deployment, FaultKind, MemberName, site};
 use crate::link::{Fate, Link as Model, Wire, streams};
 use crate::protocol::Reply;
 use crate::quorum::NodeId;
@@ -15,7 +15,7 @@ use crate::time::{Span, Time};
 
 /// The directed links between all members, each reached by its number.
 #[derive(Debug)]
-pub(super) struct Network<M> {
+pub(super) struct SimNetwork<M> {
     n: usize,
     client_count: usize,
     settings: deployment::Network,
@@ -32,7 +32,7 @@ pub(super) struct Network<M> {
     pub(super) replies: Vec<Link<Reply>>,
 }
 
-impl<M: Clone + Serialize> Network<M> {
+impl<M: Clone + Serialize> SimNetwork<M> {
     /// As the live emulation does, a link delays by so much less as its ends take by themselves when they
     /// are idle, so that both worlds have the delays asked for and add only what queues.
     pub(super) fn new(deployment: &Deployment, settings: &Settings) -> Self {
@@ -186,7 +186,7 @@ impl<M: Clone + Serialize> Network<M> {
     pub(super) fn set_conditions<'a>(
         &mut self,
         now: Time,
-        active: &(impl Iterator<Item = &'a Harm> + Clone),
+        active: &(impl Iterator<Item = &'a FaultKind> + Clone),
         queue: &mut Queue,
     ) {
         let base = self.settings.conditions;

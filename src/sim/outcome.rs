@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client;
 use crate::command::ClientId;
-use crate::deployment::{MemberName, Struck};
+use crate::deployment::{InjectedFault, MemberName};
 use crate::measure::PhaseRecording;
 use crate::quorum::NodeId;
 
@@ -20,11 +20,11 @@ pub struct Outcome {
     pub replicas: BTreeMap<NodeId, ReplicaReport>,
     /// The history of each client; the logs of each replica, one for each time it was started.
     pub histories: BTreeMap<MemberName, Vec<Vec<u8>>>,
-    /// The faults that struck, in the order in which they did.
-    pub struck: Vec<Struck>,
+    /// The faults that were carried out, in the order in which they began.
+    pub injected: Vec<InjectedFault>,
     /// An assertion that broke, and where.
     pub violation: Option<String>,
-    /// What happened, for those who ask whether it was fair weather.
+    /// What happened, for those who ask whether there were any faults.
     pub counts: Counts,
 }
 

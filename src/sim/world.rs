@@ -12,7 +12,7 @@ use super::client::Client;
 use super::fabric::Fabric;
 use super::faults::{Agenda, index};
 use super::link::Mended;
-use super::network::{Network, node};
+use super::network::{SimNetwork, node};
 use super::node::{Node, Settings as NodeSettings};
 use super::observer::Observer;
 use super::outcome::{Counts, Outcome};
@@ -20,7 +20,7 @@ use super::queue::{Event, Kind, Queue};
 use super::settings::Settings;
 use crate::client::Schedule;
 use crate::command::ClientId;
-use crate::deployment::{Deployment, Harm, MemberName};
+use crate::deployment::{Deployment, FaultKind, MemberName};
 use crate::driver::Defect;
 use crate::protocol::{Input, Order, Protocol};
 use crate::quiet::quietly;
@@ -86,7 +86,7 @@ impl<P: Protocol> World<P> {
             fabric: Fabric {
                 now: Time::ZERO,
                 queue,
-                network: Network::new(deployment, settings),
+                network: SimNetwork::new(deployment, settings),
                 service: settings.service,
                 counts: Counts::default(),
                 observer: None,
@@ -137,9 +137,9 @@ impl<P: Protocol> World<P> {
     }
 
     /// A fault begins now.
-    pub fn inject(&mut self, harm: &Harm, heals_after: Option<Span>) {
+    pub fn inject(&mut self, kind: &FaultKind, heals_after: Option<Span>) {
         self.guarded(|world| {
-            world.begin_injected(*harm, heals_after);
+            world.begin_injected(*kind, heals_after);
             world.settle();
         });
     }
@@ -234,7 +234,7 @@ impl<P: Protocol> World<P> {
             clients: BTreeMap::new(),
             replicas: BTreeMap::new(),
             histories: BTreeMap::new(),
-            struck: self.agenda.faults.into_records(),
+            injected: self.agenda.faults.into_records(),
             violation: self.violation,
             counts: self.fabric.counts,
         };

@@ -1,20 +1,20 @@
-//! The figure: life lines, arrows, marks and the ledger beside them.
+//! The figure: life lines, arrows, marks and the table beside them.
 
 mod legend;
 mod plot;
 
 use super::canvas::{Canvas, Font, Pen};
 use super::layout::{Layout, TOP, spread, text_width};
-use super::ledger::{Deed, Row, rows};
 use super::palette::{self, FAINT, HAIR, INK, Style};
+use super::rows::{Deed, Row, rows};
 use super::text::folded;
 use super::{Fate, Scale, Trace};
 
-/// Characters in a line of the ledger.
+/// Characters in a line of the table.
 const MEASURE: usize = 60;
 /// From base line to base line.
 const LEADING: f64 = 14.0;
-/// From the plot to the ledger: room for the lines that lead to it.
+/// From the plot to the table: room for the lines that lead to it.
 const GUTTER: f64 = 30.0;
 const MARGIN: f64 = 20.0;
 /// A plot is at least this high.
@@ -35,9 +35,9 @@ pub(super) fn render(trace: &Trace) -> String {
     let mut canvas = Canvas::default();
     canvas.text("title", (MARGIN, 32.0), TITLE, &trace.title);
     plot::draw(&mut canvas, trace, &layout, &styles);
-    let ledger_right = ledger(&mut canvas, trace, &layout, &styles, &entries);
+    let table_right = table(&mut canvas, trace, &layout, &styles, &entries);
     let title_right = MARGIN + text_width(&trace.title, TITLE.size) * 1.08;
-    let width = ledger_right.max(title_right).max(layout.right) + MARGIN;
+    let width = table_right.max(title_right).max(layout.right) + MARGIN;
     let bottom = legend::draw(&mut canvas, trace, &styles, (layout.bottom + 44.0, width - MARGIN));
     canvas.finish((width.ceil(), (bottom + MARGIN).ceil()), &trace.title)
 }
@@ -58,7 +58,7 @@ fn steps(trace: &Trace) -> f64 {
     }
 }
 
-/// A row of the ledger as it is set.
+/// A row of the table as it is set.
 struct Entry<'a> {
     row: &'a Row<'a>,
     who: String,
@@ -105,8 +105,8 @@ fn latencies(trace: &Trace, row: &Row) -> Vec<String> {
     folded(&format!("arrives after {all} {}", trace.scale.unit()), MEASURE)
 }
 
-/// Draws the ledger and gives its right edge.
-fn ledger(
+/// Draws the table and gives its right edge.
+fn table(
     canvas: &mut Canvas,
     trace: &Trace,
     layout: &Layout,

@@ -5,7 +5,7 @@
 //! to where it arrived.
 //! Here every position is computed from a time, so that a slope can be read as a latency.
 //!
-//! # Why top-down, with a ledger
+//! # Why top-down, with a table
 //!
 //! Labels at arrows overlap as soon as a leader speaks to four others at one instant.
 //! So time runs down the page, and what happened stands in a column beside it, at the height where
@@ -19,8 +19,8 @@
 mod canvas;
 mod draw;
 mod layout;
-mod ledger;
 mod palette;
+mod rows;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]

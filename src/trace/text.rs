@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use textwrap::{Options, WordSplitter, wrap};
 
-use super::ledger::{Deed, rows};
+use super::rows::{Deed, rows};
 use super::{Scale, Trace};
 
 const COLUMNS: usize = 100;

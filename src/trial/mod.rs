@@ -17,6 +17,6 @@ pub use outcome::Outcome;
 pub mod probe;
 pub use probe::Probe;
 pub mod probed;
-pub use probed::{Link, Network};
+pub use probed::{ProbedLink, ProbedNetwork};
 pub mod report;
 pub use report::{Report, RoleReport};

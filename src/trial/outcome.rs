@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Network, Report, RoleReport};
+use super::{ProbedNetwork, Report, RoleReport};
 use crate::client::Report as ClientReport;
-use crate::deployment::{Harm, MemberName, Struck};
+use crate::deployment::{FaultKind, InjectedFault, MemberName};
 use crate::measure::Milestone;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Break;
@@ -25,12 +25,12 @@ pub struct Outcome {
     pub lost: BTreeMap<MemberName, String>,
     /// What each replica said of leadership in all its starts, also those that were killed.
     pub milestones: BTreeMap<MemberName, Vec<Milestone>>,
-    /// The faults that struck, in the order in which they did.
-    pub struck: Vec<Struck>,
+    /// The faults that were carried out, in the order in which they began.
+    pub injected: Vec<InjectedFault>,
     /// Assertions of the protocol that broke.
     pub violations: Vec<String>,
     /// What the probe found; `None` where the links were not measured.
-    pub network: Option<Network>,
+    pub network: Option<ProbedNetwork>,
     /// What was wrong with the link emulation on purpose.
     pub broken: Option<Rule>,
     /// Whose disk was broken on purpose, and how.
@@ -47,15 +47,15 @@ impl Outcome {
 
     /// Whether a fault let this member stand still: what it did not read meanwhile was its own doing.
     pub fn was_paused(&self, member: MemberName) -> bool {
-        self.struck.iter().any(|struck| match struck.harm {
-            Harm::Pause { replica } => MemberName::Replica(replica) == member,
+        self.injected.iter().any(|injected| match injected.kind {
+            FaultKind::Pause { replica } => MemberName::Replica(replica) == member,
             _ => false,
         })
     }
 
     /// Why the trial did not run, if its links kept it from doing so.
     pub fn refusal(&self) -> Option<String> {
-        self.network.as_ref().and_then(Network::refusal)
+        self.network.as_ref().and_then(ProbedNetwork::refusal)
     }
 
     /// The reports of the replicas.

@@ -35,16 +35,16 @@ const HOPELESS: usize = 3;
 
 /// The links of a trial, as asked for and as measured.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Network {
+pub struct ProbedNetwork {
     /// What each attempt found, the last one last: every directed link, in the order of the members.
-    pub attempts: Vec<Vec<Link>>,
+    pub attempts: Vec<Vec<ProbedLink>>,
     /// Whether any delay was asked for; if none was, nothing can be wrong.
     pub is_emulated: bool,
 }
 
 /// One directed link.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Link {
+pub struct ProbedLink {
     /// The sender.
     pub from: MemberName,
     /// The receiver.
@@ -80,7 +80,7 @@ pub fn directions(deployment: &Deployment) -> Vec<(MemberName, MemberName)> {
     members.flat_map(|from| deployment.peers(from).into_iter().map(move |to| (from, to))).collect()
 }
 
-impl Link {
+impl ProbedLink {
     /// What is asked of the link between two members.
     pub fn asked(
         deployment: &Deployment,
@@ -203,9 +203,9 @@ impl Link {
     }
 }
 
-impl Network {
+impl ProbedNetwork {
     /// Every directed link as the last attempt found it: the trial runs on these.
-    pub fn links(&self) -> &[Link] {
+    pub fn links(&self) -> &[ProbedLink] {
         self.attempts.last().map_or(&[], Vec::as_slice)
     }
 
@@ -217,7 +217,7 @@ impl Network {
     /// Whether no further attempt can be good: some link was wrong in each of at least three.
     pub fn is_hopeless(&self) -> bool {
         let is_wrong = |index: usize| {
-            self.attempts.iter().all(|links| links.get(index).is_some_and(Link::is_wrong))
+            self.attempts.iter().all(|links| links.get(index).is_some_and(ProbedLink::is_wrong))
         };
         self.attempts.len() >= HOPELESS && (0..self.links().len()).any(is_wrong)
     }
@@ -251,7 +251,7 @@ impl Network {
     /// The links whose 99th percentile itself is further off than they may be, in words: too few frames to
     /// refuse the trial for it, and no network to be proud of.
     pub fn noisy(&self) -> Option<String> {
-        let is_noisy = |link: &&Link| {
+        let is_noisy = |link: &&ProbedLink| {
             let p99 = link.heard.as_ref().map(|heard| heard.p99);
             p99.is_some_and(|p99| p99 > link.asked_p99 + link.excess() + link.tolerance)
         };
@@ -268,9 +268,9 @@ impl Network {
     /// The links that are asked to delay by less than their paths do, in words; nobody who asks for
     /// nothing between two neighbours expects nothing.
     pub fn floored(&self) -> Option<String> {
-        let is_asked = |link: &&Link| link.is_floored() && link.asked_p50 > Span::ZERO;
-        let floored: Vec<&Link> = self.links().iter().filter(is_asked).collect();
-        let most = |link: &&Link| link.excess();
+        let is_asked = |link: &&ProbedLink| link.is_floored() && link.asked_p50 > Span::ZERO;
+        let floored: Vec<&ProbedLink> = self.links().iter().filter(is_asked).collect();
+        let most = |link: &&ProbedLink| link.excess();
         let worst = floored.iter().copied().max_by_key(most)?;
         Some(format!(
             "floored: {} directed links are asked to be faster than this machine's path, at worst {} → \
@@ -284,8 +284,8 @@ impl Network {
 }
 
 /// Whether every link is the one that was asked for.
-fn is_good(links: &[Link]) -> bool {
-    links.iter().all(Link::is_within)
+fn is_good(links: &[ProbedLink]) -> bool {
+    links.iter().all(ProbedLink::is_within)
 }
 
 /// The share of a train that this count is.
@@ -315,8 +315,8 @@ mod tests {
     }
 
     /// 20 ms within half a millisecond.
-    fn link(heard: Option<Heard>) -> Link {
-        Link {
+    fn link(heard: Option<Heard>) -> ProbedLink {
+        ProbedLink {
             from: MemberName::Replica(NodeId(0)),
             to: MemberName::Replica(NodeId(2)),
             from_region: "us-east-1".into(),
@@ -331,8 +331,8 @@ mod tests {
         }
     }
 
-    fn network(links: Vec<Link>) -> Network {
-        Network { attempts: vec![links], is_emulated: true }
+    fn network(links: Vec<ProbedLink>) -> ProbedNetwork {
+        ProbedNetwork { attempts: vec![links], is_emulated: true }
     }
 
     fn micros(micros: u64) -> Span {
@@ -400,7 +400,7 @@ mod tests {
         let good = || link(Some(heard(micros(20_000), micros(20_100))));
         let late = || link(Some(heard(micros(20_600), micros(20_700))));
         let attempts = vec![vec![good(), late()], vec![late(), good()]];
-        let apart = Network { attempts, is_emulated: true };
+        let apart = ProbedNetwork { attempts, is_emulated: true };
         assert!(!apart.is_accepted());
         assert_eq!(apart.good_attempts(), Some((0, 2)));
         let refusal = apart.refusal().unwrap();
@@ -418,14 +418,14 @@ mod tests {
 
     #[test]
     fn a_link_that_is_wrong_each_time_leaves_no_hope_and_noise_does() {
-        let good: fn() -> Link = || link(Some(heard(micros(20_000), micros(20_100))));
-        let noisy: fn() -> Link = || link(Some(heard(micros(20_100), micros(29_000))));
-        let wrong: fn() -> Link = || link(Some(heard(micros(40_000), micros(40_100))));
-        let after = |attempts: &[fn() -> Link]| {
+        let good: fn() -> ProbedLink = || link(Some(heard(micros(20_000), micros(20_100))));
+        let noisy: fn() -> ProbedLink = || link(Some(heard(micros(20_100), micros(29_000))));
+        let wrong: fn() -> ProbedLink = || link(Some(heard(micros(40_000), micros(40_100))));
+        let after = |attempts: &[fn() -> ProbedLink]| {
             let attempts = attempts.iter().map(|one| vec![good(), one()]).collect();
-            Network { attempts, is_emulated: true }.is_hopeless()
+            ProbedNetwork { attempts, is_emulated: true }.is_hopeless()
         };
-        let cut: fn() -> Link = || link(None);
+        let cut: fn() -> ProbedLink = || link(None);
         assert!(after(&[wrong, wrong, cut]));
         assert!(!after(&[wrong, wrong]) && !after(&[wrong, wrong, noisy]));
         assert!(!after(&[noisy, noisy, noisy]) && !after(&[wrong, good, wrong]));
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_network_that_nothing_was_asked_of_cannot_be_wrong() {
-        let network = Network { is_emulated: false, ..network(vec![link(None)]) };
+        let network = ProbedNetwork { is_emulated: false, ..network(vec![link(None)]) };
         assert!(network.is_accepted() && network.refusal().is_none());
         assert_eq!(network.good_attempts(), None);
     }
@@ -452,19 +452,19 @@ mod tests {
     #[test]
     fn a_link_that_is_asked_to_be_faster_than_its_path_is_marked() {
         let (least, p50) = (micros(20), micros(20));
-        let fast = Link {
+        let fast = ProbedLink {
             asked_least: least,
             asked_p50: p50,
             asked_p99: p50,
             asked_p99_low: p50,
             ..link(None)
         };
-        let fast = Link { baseline: Some(micros(80)), ..fast };
+        let fast = ProbedLink { baseline: Some(micros(80)), ..fast };
         assert!(fast.is_floored());
         // Its path is what it can be, and no more.
         let heard = |p50| Some(heard(micros(p50), micros(p50)));
-        assert!(Link { heard: heard(560), ..fast.clone() }.is_within());
-        assert!(!Link { heard: heard(600), ..fast.clone() }.is_within());
+        assert!(ProbedLink { heard: heard(560), ..fast.clone() }.is_within());
+        assert!(!ProbedLink { heard: heard(600), ..fast.clone() }.is_within());
         let said = network(vec![link(None), fast]).floored().unwrap();
         assert!(said.contains("1 directed links") && said.contains("by 0.060 ms"), "{said}");
         assert_eq!(network(vec![link(None)]).floored(), None);

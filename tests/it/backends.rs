@@ -482,8 +482,8 @@ fn a_fault_has_a_row_for_every_trial_and_client_region_and_its_place_in_the_time
     let finished = summary.finished.iter().map(|ended| ended.recovery.len()).sum::<usize>();
     assert_eq!(finished, rows.len());
     let timeline: Vec<TimelineRow> = store::read_csv(&folder.join("timeline.csv")).unwrap();
-    let struck = timeline.iter().filter(|row| row.fault == "crash a");
-    assert!(struck.clone().count() > 0);
-    assert!(struck.clone().all(|row| (1.0..=2.0).contains(&row.second)));
-    assert!(struck.filter(|row| row.second > 1.05).any(|row| row.count == 0));
+    let injected = timeline.iter().filter(|row| row.fault == "crash a");
+    assert!(injected.clone().count() > 0);
+    assert!(injected.clone().all(|row| (1.0..=2.0).contains(&row.second)));
+    assert!(injected.filter(|row| row.second > 1.05).any(|row| row.count == 0));
 }

@@ -31,12 +31,12 @@ fn check(arguments: &str, code: i32) -> String {
 }
 
 #[test]
-fn honest_replicas_keep_every_property_in_all_weathers() {
+fn honest_replicas_keep_every_property_in_all_fault_mixes() {
     let limits = Limits::default();
     let search = Search { seeds: 0..SEEDS, limits, is_to_go_on: true, threads: 2 };
     let found = search.run(&|_| false).unwrap();
     assert_eq!(found.violations, []);
-    // It was no fair weather, and the runs are not empty.
+    // There were faults, and the runs are not empty.
     let tally = found.tally;
     assert_eq!(tally.histories, SEEDS);
     assert_eq!(tally.acknowledged, tally.issued);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use flexpaxos::command::ClientId;
 use flexpaxos::deployment::{
-    Deployment, Durability, Fault, Harm, MemberName, Network, Role, Scheduled, Struck, Target,
-    Trigger, Unsynced,
+    Deployment, Durability, Fault, FaultKind, InjectedFault, MemberName, Network, Role, Scheduled,
+    Target, Trigger, Unsynced,
 };
 use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
@@ -117,8 +117,8 @@ fn bytes(outcome: &Outcome) -> Vec<u8> {
     postcard::to_stdvec(&parts).expect("an outcome has an encoding")
 }
 
-/// Disks as they are on a bad day.
-fn weather() -> Settings {
+/// Disks that are as slow as on a bad day.
+fn slow_disks() -> Settings {
     Settings {
         service: Service {
             receive: Span::from_micros(5),
@@ -143,28 +143,36 @@ fn bad_links() -> Network {
     Network { conditions, ..Network::default() }
 }
 
-fn fault(at_ms: u64, harm: Harm, heals_after_ms: u64) -> Scheduled {
+fn fault(at_ms: u64, kind: FaultKind, heals_after_ms: u64) -> Scheduled {
     let heals_after = Some(Span::from_millis(heals_after_ms));
-    Fault { at: Span::from_millis(at_ms), harm, heals_after }.into()
+    Fault { at: Span::from_millis(at_ms), kind, heals_after }.into()
 }
 
 /// A fault of every kind, among them two changes of the leader.
 fn bad_luck() -> Vec<Scheduled> {
     let [r0, r1, r2, r3, r4] = [0, 1, 2, 3, 4].map(NodeId);
     let everybody = NodeSet::all(5);
-    let crash = |replica, unsynced| Harm::Crash { replica, unsynced };
+    let crash = |replica, unsynced| FaultKind::Crash { replica, unsynced };
     vec![
-        fault(100, Harm::Slow { from: everybody, to: everybody, by: Span::from_millis(20) }, 300),
-        fault(200, Harm::Lose { from: everybody, to: NodeSet::only(r2), share: 0.5 }, 300),
-        fault(300, Harm::Duplicate { from: everybody, to: everybody, share: 0.5 }, 300),
-        fault(300, Harm::Reorder { from: everybody, to: everybody, spread: Span(9_999_999) }, 500),
+        fault(
+            100,
+            FaultKind::Slow { from: everybody, to: everybody, by: Span::from_millis(20) },
+            300,
+        ),
+        fault(200, FaultKind::Lose { from: everybody, to: NodeSet::only(r2), share: 0.5 }, 300),
+        fault(300, FaultKind::Duplicate { from: everybody, to: everybody, share: 0.5 }, 300),
+        fault(
+            300,
+            FaultKind::Reorder { from: everybody, to: everybody, spread: Span(9_999_999) },
+            500,
+        ),
         fault(400, crash(r0, Unsynced::Written), 600),
-        fault(450, Harm::Campaign { replica: r1 }, 0),
-        fault(900, Harm::Partition { side: [r1, r2].into_iter().collect() }, 400),
-        fault(950, Harm::Campaign { replica: r3 }, 0),
-        fault(1_400, Harm::SlowDisk { replica: r3, by: Span::from_millis(20) }, 200),
-        fault(1_450, Harm::Cut { from: NodeSet::only(r3), to: NodeSet::only(r4) }, 200),
-        fault(1_500, Harm::Pause { replica: r4 }, 200),
+        fault(450, FaultKind::Campaign { replica: r1 }, 0),
+        fault(900, FaultKind::Partition { side: [r1, r2].into_iter().collect() }, 400),
+        fault(950, FaultKind::Campaign { replica: r3 }, 0),
+        fault(1_400, FaultKind::SlowDisk { replica: r3, by: Span::from_millis(20) }, 200),
+        fault(1_450, FaultKind::Cut { from: NodeSet::only(r3), to: NodeSet::only(r4) }, 200),
+        fault(1_500, FaultKind::Pause { replica: r4 }, 200),
         fault(1_600, crash(r1, Unsynced::Lost), 200),
         fault(1_650, crash(r2, Unsynced::Torn), 200),
     ]
@@ -187,17 +195,17 @@ fn unlucky(mode: Mode) -> Deployment {
 fn the_same_seed_gives_the_same_bytes() {
     for mode in [Mode::CLASSIC, LEADER] {
         let mut deployment = unlucky(mode);
-        let [one, other] = [0; 2].map(|_| bytes(&run_trial(&deployment, &weather())));
+        let [one, other] = [0; 2].map(|_| bytes(&run_trial(&deployment, &slow_disks())));
         assert_eq!(one, other);
         deployment.seed += 1;
-        assert_ne!(one, bytes(&run_trial(&deployment, &weather())));
+        assert_ne!(one, bytes(&run_trial(&deployment, &slow_disks())));
     }
 }
 
 #[test]
 fn every_fault_leaves_a_valid_history_and_all_are_answered_in_the_end() {
     for mode in [Mode::CLASSIC, LEADER] {
-        let outcome = run_trial(&unlucky(mode), &weather());
+        let outcome = run_trial(&unlucky(mode), &slow_disks());
         assert_eq!(outcome.violation, None);
         let verdict = check(&outcome);
         assert!(verdict.is_valid(), "{verdict:?}");
@@ -219,7 +227,7 @@ fn the_check_catches_replicas_that_all_forget() {
     let all_crash = |durability| {
         let mut deployment = deployment(LEADER, QuorumSystem::majority(5));
         deployment.durability = durability;
-        let crash = |id| Harm::Crash { replica: NodeId(id), unsynced: Unsynced::Written };
+        let crash = |id| FaultKind::Crash { replica: NodeId(id), unsynced: Unsynced::Written };
         deployment.faults = (0..5).map(|id| fault(1_000, crash(id), 50)).collect();
         deployment.drain = Span::from_millis(10_000);
         run_trial(&deployment, &Settings::default())
@@ -236,7 +244,7 @@ fn the_check_catches_replicas_that_all_forget() {
 #[test]
 fn a_client_asks_again_when_its_replica_is_back_and_not_only_when_its_patience_ends() {
     let mut deployment = deployment(LEADER, QuorumSystem::majority(5));
-    let crash = Harm::Crash { replica: NodeId(0), unsynced: Unsynced::Lost };
+    let crash = FaultKind::Crash { replica: NodeId(0), unsynced: Unsynced::Lost };
     deployment.faults = vec![fault(500, crash, 100)];
     deployment.drain = Span::from_millis(10_000);
     let outcome = run_trial(&deployment, &Settings::default());
@@ -250,7 +258,7 @@ fn a_client_asks_again_when_its_replica_is_back_and_not_only_when_its_patience_e
 }
 
 /// A trial of flexible quorums under these faults, and the start of its measurement.
-fn struck_by(faults: Vec<Scheduled>) -> (Outcome, Time) {
+fn run_with(faults: Vec<Scheduled>) -> (Outcome, Time) {
     let mut deployment = deployment(LEADER, QuorumSystem::counts(5, 4, 2).expect("they meet"));
     deployment.drain = Span::from_millis(20_000);
     deployment.faults = faults;
@@ -260,13 +268,13 @@ fn struck_by(faults: Vec<Scheduled>) -> (Outcome, Time) {
     (outcome, Time::ZERO + Span::from_millis(1_100))
 }
 
-fn at(ms: u64, harm: Harm<Target, Target>, heals_after_ms: u64) -> Scheduled {
+fn at(ms: u64, kind: FaultKind<Target, Target>, heals_after_ms: u64) -> Scheduled {
     let heals_after = (heals_after_ms > 0).then(|| Span::from_millis(heals_after_ms));
-    Scheduled { trigger: Trigger::At(Span::from_millis(ms)), harm, heals_after }
+    Scheduled { trigger: Trigger::At(Span::from_millis(ms)), kind, heals_after }
 }
 
-fn crash_of(target: impl Into<Target>) -> Harm<Target, Target> {
-    Harm::Crash { replica: target.into(), unsynced: Unsynced::Lost }
+fn crash_of(target: impl Into<Target>) -> FaultKind<Target, Target> {
+    FaultKind::Crash { replica: target.into(), unsynced: Unsynced::Lost }
 }
 
 /// When writes were answered since the measurement began, over all clients.
@@ -294,54 +302,55 @@ fn answered_at(outcome: &Outcome, from: Time) -> Vec<Time> {
 
 #[test]
 fn a_fault_by_progress_strikes_at_the_instant_of_the_write_that_it_waits_for() {
-    let pause = Harm::Pause { replica: NodeId(4).into() };
+    let pause = FaultKind::Pause { replica: NodeId(4).into() };
     let heals_after = Some(Span::from_millis(300));
-    let fault = |count, harm| Scheduled { trigger: Trigger::AfterWrites(count), harm, heals_after };
+    let fault = |count, kind| Scheduled { trigger: Trigger::AfterWrites(count), kind, heals_after };
     let never = fault(100_000, crash_of(NodeId(0)));
-    let (outcome, from) = struck_by(vec![fault(20, pause), never]);
+    let (outcome, from) = run_with(vec![fault(20, pause), never]);
     let at = answered_at(&outcome, from)[19];
-    let harm = Harm::Pause { replica: NodeId(4) };
+    let kind = FaultKind::Pause { replica: NodeId(4) };
     let ended_at = Some(at + Span::from_millis(300));
-    assert_eq!(outcome.struck, [Struck { fault: 0, harm, at, ended_at }]);
+    assert_eq!(outcome.injected, [InjectedFault { fault: 0, kind, at, ended_at }]);
 }
 
 #[test]
 fn the_leader_is_whoever_leads_when_the_fault_strikes() {
-    let campaign = Harm::Campaign { replica: NodeId(2).into() };
+    let campaign = FaultKind::Campaign { replica: NodeId(2).into() };
     let faults = vec![at(300, campaign, 0), at(1_200, crash_of(Role::Leader), 100)];
-    let (outcome, from) = struck_by(faults);
-    let struck = &outcome.struck;
-    assert_eq!(struck.len(), 2);
-    let crash = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
-    assert_eq!((struck[1].harm, struck[1].at), (crash, from + Span::from_millis(1_200)));
-    assert_eq!(struck[0].ended_at, Some(struck[0].at), "it is over at once");
+    let (outcome, from) = run_with(faults);
+    let injected = &outcome.injected;
+    assert_eq!(injected.len(), 2);
+    let crash = FaultKind::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+    assert_eq!((injected[1].kind, injected[1].at), (crash, from + Span::from_millis(1_200)));
+    assert_eq!(injected[0].ended_at, Some(injected[0].at), "it is over at once");
 }
 
 #[test]
 fn a_fault_of_the_leader_waits_while_nobody_leads_and_comes_in_the_measured_time_or_never() {
-    let pause = || Harm::Pause { replica: Role::Leader.into() };
+    let pause = || FaultKind::Pause { replica: Role::Leader.into() };
     let back = vec![at(500, crash_of(NodeId(0)), 300), at(600, pause(), 50)];
-    let (outcome, from) = struck_by(back);
-    assert_eq!(outcome.struck[1].harm, Harm::Pause { replica: NodeId(0) });
+    let (outcome, from) = run_with(back);
+    assert_eq!(outcome.injected[1].kind, FaultKind::Pause { replica: NodeId(0) });
     // Back at 800, and then phase 1 with the third of the others.
-    let since = outcome.struck[1].at.since(from);
+    let since = outcome.injected[1].at.since(from);
     assert!(since > Span::from_millis(900) && since < Span::from_millis(1_200), "{since}");
     let gone = vec![at(500, crash_of(NodeId(0)), 0), at(600, pause(), 50)];
-    let (outcome, _) = struck_by(gone);
-    assert_eq!(outcome.struck.len(), 1);
-    assert_eq!(outcome.struck[0].ended_at, None);
+    let (outcome, _) = run_with(gone);
+    assert_eq!(outcome.injected.len(), 1);
+    assert_eq!(outcome.injected[0].ended_at, None);
 }
 
 #[test]
-fn a_quorum_is_struck_member_by_member_and_commits_go_on_when_it_is_back() {
-    let pause = Harm::Pause { replica: Role::Phase2Quorum.into() };
-    let (outcome, from) = struck_by(vec![at(500, pause, 700)]);
+fn a_fault_of_a_quorum_hits_each_member_until_it_is_over() {
+    let pause = FaultKind::Pause { replica: Role::Phase2Quorum.into() };
+    let (outcome, from) = run_with(vec![at(500, pause, 700)]);
     // us-west-2 is the nearest to the leader in us-east-1.
-    let paused = [0, 1].map(|id| Harm::Pause { replica: NodeId(id) });
-    let struck: Vec<(usize, Harm)> = outcome.struck.iter().map(|it| (it.fault, it.harm)).collect();
-    assert_eq!(struck, paused.map(|harm| (0, harm)));
+    let paused = [0, 1].map(|id| FaultKind::Pause { replica: NodeId(id) });
+    let injected: Vec<(usize, FaultKind)> =
+        outcome.injected.iter().map(|it| (it.fault, it.kind)).collect();
+    assert_eq!(injected, paused.map(|kind| (0, kind)));
     let [from, to] = [500, 1_200].map(|ms| from + Span::from_millis(ms));
-    assert!(outcome.struck.iter().all(|it| (it.at, it.ended_at) == (from, Some(to))));
+    assert!(outcome.injected.iter().all(|it| (it.at, it.ended_at) == (from, Some(to))));
     // What the leader had answered arrives; then nothing until it goes on.
     let answered = answered_at(&outcome, Time::ZERO);
     let way_back = Span::from_millis(60);
@@ -359,8 +368,8 @@ fn a_thrifty_leader_goes_on_without_the_member_that_it_prefers() {
     deployment.faults = vec![at(500, crash_of(Role::Phase2Follower), 0)];
     let outcome = run_trial(&deployment, &Settings::default());
     assert!(check(&outcome).is_valid());
-    let crash = Harm::Crash { replica: NodeId(1), unsynced: Unsynced::Lost };
-    assert_eq!(outcome.struck[0].harm, crash);
+    let crash = FaultKind::Crash { replica: NodeId(1), unsynced: Unsynced::Lost };
+    assert_eq!(outcome.injected[0].kind, crash);
     assert!(outcome.replicas[&NodeId(1)].is_down && outcome.counts.retransmissions > 0);
     assert!(outcome.clients.values().all(|report| report.unknown_count == 0));
 }

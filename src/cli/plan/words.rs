@@ -1,6 +1,8 @@
 //! The settings of a point and what goes wrong, in words.
 
-use crate::deployment::{Durability, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
+use crate::deployment::{
+    Durability, FaultKind, Network, Role, Scheduled, Target, Trigger, Unsynced,
+};
 use crate::experiment::plan::Point;
 use crate::registry::Mode;
 use crate::sim::Service;
@@ -127,8 +129,8 @@ fn fault_text(point: &Point, mode: Mode, fault: &Scheduled) -> String {
         Some(after) => format!("for {}", length(after)),
         None => "until the end".to_owned(),
     };
-    let what = match &fault.harm {
-        Harm::Crash { replica, unsynced } => {
+    let what = match &fault.kind {
+        FaultKind::Crash { replica, unsynced } => {
             let records = match unsynced {
                 Unsynced::Lost => "",
                 Unsynced::Torn => ", with half of what is not synced",
@@ -144,32 +146,32 @@ fn fault_text(point: &Point, mode: Mode, fault: &Scheduled) -> String {
             let crash = verb(replica, "crashes", "crash");
             return format!("{when} {} {crash} and {restart}", subject(replica));
         }
-        Harm::Campaign { replica } => {
+        FaultKind::Campaign { replica } => {
             let is = verb(replica, "is", "are");
             return format!("{when} {} {is} told to lead", subject(replica));
         }
-        Harm::Pause { replica } => {
+        FaultKind::Pause { replica } => {
             format!("{} {}", subject(replica), verb(replica, "pauses", "pause"))
         }
-        Harm::Partition { side } => format!("{} and the others are cut apart", names(side)),
-        Harm::Cut { from, to } => format!("messages {} are lost", link(from, to)),
-        Harm::Slow { from, to, by } => {
+        FaultKind::Partition { side } => format!("{} and the others are cut apart", names(side)),
+        FaultKind::Cut { from, to } => format!("messages {} are lost", link(from, to)),
+        FaultKind::Slow { from, to, by } => {
             format!("messages {} take {} longer", link(from, to), length(*by))
         }
-        Harm::Lose { from, to, share } => {
+        FaultKind::Lose { from, to, share } => {
             format!("{} of the messages {} are lost", percent(*share), link(from, to))
         }
-        Harm::Duplicate { from, to, share } => {
+        FaultKind::Duplicate { from, to, share } => {
             format!("{} of the messages {} arrive twice", percent(*share), link(from, to))
         }
-        Harm::Reorder { from, to, spread } => {
+        FaultKind::Reorder { from, to, spread } => {
             format!(
                 "messages {} take up to {} longer, in any order",
                 link(from, to),
                 length(*spread)
             )
         }
-        Harm::SlowDisk { replica, by } => {
+        FaultKind::SlowDisk { replica, by } => {
             format!("every sync of {} takes {} longer", names(replica), length(*by))
         }
     };

@@ -13,13 +13,13 @@ use super::Coordinator;
 use crate::cluster::error::Error;
 use crate::cluster::member::{Member, Presence};
 use crate::cluster::wire::{Status, ToAgent};
-use crate::deployment::{Harm, Leader, MemberName, Members, Order};
+use crate::deployment::{FaultKind, Leader, MemberName, Members, Order};
 use crate::quorum::NodeId;
 use crate::runtime::clock;
 
 /// Whether a member applies it to itself, and is told.
-const fn is_told(harm: &Harm) -> bool {
-    harm.is_of_links() || matches!(harm, Harm::SlowDisk { .. })
+const fn is_told(kind: &FaultKind) -> bool {
+    kind.is_of_links() || matches!(kind, FaultKind::SlowDisk { .. })
 }
 
 /// What members said last.
@@ -63,7 +63,7 @@ impl Coordinator<'_> {
     }
 
     /// The active faults that members apply to themselves.
-    pub(super) fn told(&self) -> Vec<Harm> {
+    pub(super) fn told(&self) -> Vec<FaultKind> {
         self.faults.active().copied().filter(is_told).collect()
     }
 
@@ -72,7 +72,7 @@ impl Coordinator<'_> {
     /// Clients end first: what they would be answered from now on is no part of the trial.
     pub(super) async fn relieve(&mut self) -> Result<(), Error> {
         self.faults.cancel();
-        if self.faults.active().all(|harm| matches!(harm, Harm::Crash { .. })) {
+        if self.faults.active().all(|kind| matches!(kind, FaultKind::Crash { .. })) {
             return Ok(());
         }
         let clients = self.expected(|_| true);
@@ -86,8 +86,8 @@ impl Coordinator<'_> {
             all.has_handed_over(*name) || !all.members[name].is_expected()
         };
         self.until(deadline, |all| clients.iter().all(|name| has_ended(all, name))).await?;
-        for harm in self.faults.abandon() {
-            if let Harm::Pause { replica } = harm {
+        for kind in self.faults.abandon() {
+            if let FaultKind::Pause { replica } = kind {
                 self.launcher.resume(MemberName::Replica(replica));
             }
         }
@@ -96,22 +96,22 @@ impl Coordinator<'_> {
     }
 
     async fn carry_out(&mut self, order: Order) -> Result<(), Error> {
-        let (Order::Begin { harm, .. } | Order::End(harm)) = order;
+        let (Order::Begin { kind, .. } | Order::End(kind)) = order;
         let is_begin = matches!(order, Order::Begin { .. });
-        match harm {
-            Harm::Crash { replica, .. } if is_begin => self.kill(MemberName::Replica(replica)),
-            Harm::Crash { replica, .. } => {
+        match kind {
+            FaultKind::Crash { replica, .. } if is_begin => self.kill(MemberName::Replica(replica)),
+            FaultKind::Crash { replica, .. } => {
                 let name = MemberName::Replica(replica);
                 if let Some(member) = self.members.get_mut(&name) {
                     member.turn(Presence::Returning);
                 }
                 self.launch(name)?;
             }
-            Harm::Pause { replica } if is_begin => {
+            FaultKind::Pause { replica } if is_begin => {
                 self.launcher.pause(MemberName::Replica(replica));
             }
-            Harm::Pause { replica } => self.launcher.resume(MemberName::Replica(replica)),
-            Harm::Campaign { replica } => {
+            FaultKind::Pause { replica } => self.launcher.resume(MemberName::Replica(replica)),
+            FaultKind::Campaign { replica } => {
                 self.tell(MemberName::Replica(replica), &ToAgent::Campaign).await;
             }
             _ => self.tell_all(&ToAgent::Faults(self.told())).await,

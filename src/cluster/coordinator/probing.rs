@@ -16,7 +16,7 @@ use crate::runtime::clock;
 use crate::runtime::probe::{Heard, Order};
 use crate::time::Span;
 use crate::trial::probed::directions;
-use crate::trial::{Link, Network, Probe};
+use crate::trial::{Probe, ProbedLink, ProbedNetwork};
 
 /// How often the links are measured before a trial is refused: a noisy moment passes.
 ///
@@ -52,14 +52,15 @@ pub(super) type Measured = BTreeMap<(MemberName, MemberName), Heard>;
 
 impl Coordinator<'_> {
     /// Measures the links until they are as asked, or too often.
-    pub(super) async fn probe(&mut self, probe: Probe) -> Result<Network, Error> {
+    pub(super) async fn probe(&mut self, probe: Probe) -> Result<ProbedNetwork, Error> {
         let deployment = self.deployment;
         let is_emulated = deployment.is_emulated();
         let asked = directions(deployment).into_iter();
-        let asked: Vec<Link> = asked.map(|link| Link::asked(deployment, &probe, link)).collect();
+        let asked: Vec<ProbedLink> =
+            asked.map(|link| ProbedLink::asked(deployment, &probe, link)).collect();
         let period = PERIOD_MIN.max(PERIOD_PER_LINK.times(asked.len() as u64));
         let rounds = ROUNDS_MIN.max(probe.time.0.div_ceil(period.0));
-        let mut network = Network { attempts: Vec::new(), is_emulated };
+        let mut network = ProbedNetwork { attempts: Vec::new(), is_emulated };
         // Where nothing is delayed there is nothing to take a baseline off.
         let attempts = if is_emulated { ATTEMPTS } else { 1 };
         for _ in 0..attempts {
@@ -84,7 +85,7 @@ impl Coordinator<'_> {
         &mut self,
         period: Span,
         rounds: u64,
-        links: &mut [Link],
+        links: &mut [ProbedLink],
     ) -> Result<(), Error> {
         self.baselines.clear();
         let measured = self.measure(period, rounds).await?;

@@ -1,6 +1,6 @@
-//! `[[fault]]` as typed: when, exactly one harm, to whom, and how long.
+//! `[[fault]]` as typed: when, exactly one kind, to whom, and how long.
 //!
-//! That exactly one harm is given is the plan's business: it can say which two there are.
+//! That exactly one kind is given is the plan's business: it can say which two there are.
 
 use std::fmt;
 

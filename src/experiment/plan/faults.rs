@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::deployment::{Aim, Aimed, Durability, Harm, Role, Scheduled, Target, Trigger, Unsynced};
+use crate::deployment::{
+    Aim, Aimed, Durability, FaultKind, Role, Scheduled, Target, Trigger, Unsynced,
+};
 use crate::experiment::file::{self, Length, Names, Who};
 use crate::quorum::NodeSet;
 use crate::time::Span;
@@ -45,14 +47,14 @@ pub(super) fn simulated(file: &file::File) -> Option<Simulated> {
     Some(Simulated { at: chosen.span(), what })
 }
 
-/// A harm that is given.
+/// A kind of fault that is given.
 struct Given {
     key: &'static str,
     at: Range<usize>,
 }
 
-/// The harms of a fault; it should be one.
-fn harms(typed: &file::Fault) -> Vec<Given> {
+/// The kinds of a fault; it should be one.
+fn kinds(typed: &file::Fault) -> Vec<Given> {
     let keys = [
         ("crash", typed.crash.as_ref().map(Spanned::span)),
         ("pause", typed.pause.as_ref().map(Spanned::span)),
@@ -71,11 +73,11 @@ fn harms(typed: &file::Fault) -> Vec<Given> {
 impl Judge<'_> {
     fn fault(&self, fault: &Spanned<file::Fault>) -> Result<Scheduled, Refused> {
         let typed = fault.get_ref();
-        let given = match harms(typed).as_slice() {
+        let given = match kinds(typed).as_slice() {
             [one] => one.key,
-            [] => return Err(Refused::new(fault.span(), Error::NoHarm)),
+            [] => return Err(Refused::new(fault.span(), Error::NoFaultKind)),
             [one, other, ..] => {
-                let error = Error::TwoHarms { one: one.key, other: other.key };
+                let error = Error::TwoFaultKinds { one: one.key, other: other.key };
                 return Err(Refused::new(other.at.clone(), error));
             }
         };
@@ -85,45 +87,45 @@ impl Judge<'_> {
             (None, None) => return Err(Refused::new(fault.span(), Error::NoTrigger)),
             (Some(_), Some(count)) => return Err(Refused::new(count.span(), Error::TwoTriggers)),
         };
-        let harm = self.harm(typed, fault.span())?;
+        let kind = self.kind(typed, fault.span())?;
         let heals_after = self.heals_after(typed, given, trigger)?;
-        Ok(Scheduled { trigger, harm, heals_after })
+        Ok(Scheduled { trigger, kind, heals_after })
     }
 
-    /// The one harm of a fault.
-    fn harm(&self, typed: &file::Fault, at: Range<usize>) -> Result<Aimed, Refused> {
+    /// The one kind of a fault.
+    fn kind(&self, typed: &file::Fault, at: Range<usize>) -> Result<Aimed, Refused> {
         if let Some(who) = &typed.crash {
             let unsynced = typed.unsynced.as_ref().map_or(Unsynced::Lost, |typed| *typed.get_ref());
             let replica = self.target(who, "the crashing replica")?;
-            return Ok(Harm::Crash { replica, unsynced });
+            return Ok(FaultKind::Crash { replica, unsynced });
         }
         if let Some(who) = &typed.pause {
-            return Ok(Harm::Pause { replica: self.target(who, "the paused replica")? });
+            return Ok(FaultKind::Pause { replica: self.target(who, "the paused replica")? });
         }
         if let Some(who) = &typed.partition {
-            return Ok(Harm::Partition { side: self.side(who)? });
+            return Ok(FaultKind::Partition { side: self.side(who)? });
         }
         if let Some(cut) = &typed.cut {
             let (from, to) = self.direction(&cut.get_ref().from, &cut.get_ref().to)?;
-            return Ok(Harm::Cut { from, to });
+            return Ok(FaultKind::Cut { from, to });
         }
         if let Some(slow) = &typed.slow {
             let (from, to) = self.direction(&slow.get_ref().from, &slow.get_ref().to)?;
-            return Ok(Harm::Slow { from, to, by: slow.get_ref().by.0.into() });
+            return Ok(FaultKind::Slow { from, to, by: slow.get_ref().by.0.into() });
         }
         if let Some(lose) = typed.lose.as_ref().map(Spanned::get_ref) {
             let (from, to) = self.direction(&lose.from, &lose.to)?;
             let share = network::share(&lose.share, "fault.lose.share")?;
-            return Ok(Harm::Lose { from, to, share });
+            return Ok(FaultKind::Lose { from, to, share });
         }
         if let Some(duplicate) = typed.duplicate.as_ref().map(Spanned::get_ref) {
             let (from, to) = self.direction(&duplicate.from, &duplicate.to)?;
             let share = network::share(&duplicate.share, "fault.duplicate.share")?;
-            return Ok(Harm::Duplicate { from, to, share });
+            return Ok(FaultKind::Duplicate { from, to, share });
         }
         if let Some(reorder) = typed.reorder.as_ref().map(Spanned::get_ref) {
             let (from, to) = self.direction(&reorder.from, &reorder.to)?;
-            return Ok(Harm::Reorder { from, to, spread: reorder.spread.0.into() });
+            return Ok(FaultKind::Reorder { from, to, spread: reorder.spread.0.into() });
         }
         if let Some(disk) = &typed.slow_disk {
             if self.durability == Durability::Memory {
@@ -131,16 +133,16 @@ impl Judge<'_> {
             }
             let disk = disk.get_ref();
             let replica = self.target(&disk.replica, "the replica of the slow disk")?;
-            return Ok(Harm::SlowDisk { replica, by: disk.by.0.into() });
+            return Ok(FaultKind::SlowDisk { replica, by: disk.by.0.into() });
         }
-        let Some(who) = &typed.campaign else { return Err(Refused::new(at, Error::NoHarm)) };
+        let Some(who) = &typed.campaign else { return Err(Refused::new(at, Error::NoFaultKind)) };
         if self.variant.mode.leader().is_none() {
             return Err(self.no_leader(who.span()));
         }
-        Ok(Harm::Campaign { replica: self.target(who, "the campaigning replica")? })
+        Ok(FaultKind::Campaign { replica: self.target(who, "the campaigning replica")? })
     }
 
-    /// How long the harm lasts: for a crash until the restart.
+    /// How long the fault lasts: for a crash until the restart.
     fn heals_after(
         &self,
         typed: &file::Fault,
@@ -155,7 +157,7 @@ impl Judge<'_> {
         ];
         for (key, place, fits) in others {
             if let (Some(place), false) = (place, fits) {
-                return Err(Refused::new(place, Error::NotOfHarm { key, harm: given }));
+                return Err(Refused::new(place, Error::NotOfFaultKind { key, kind: given }));
             }
         }
         if let Some(after) = &typed.restart_after {

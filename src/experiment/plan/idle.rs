@@ -10,7 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::{Point, Variant};
-use crate::deployment::{Durability, Harm, Scheduled};
+use crate::deployment::{Durability, FaultKind, Scheduled};
 use crate::experiment::file::{Fault, File};
 use crate::experiment::refusal::{Error, Refused};
 use crate::protocol::Election;
@@ -111,7 +111,7 @@ impl Found {
         let at = typed.map(Spanned::span);
         let mut faults = point.variants.iter().flat_map(|variant| &variant.faults);
         let is_restart = |fault: &Scheduled| {
-            matches!(fault.harm, Harm::Crash { .. }) && fault.heals_after.is_some()
+            matches!(fault.kind, FaultKind::Crash { .. }) && fault.heals_after.is_some()
         };
         let key = "durability.unsafe_restarts";
         if point.durability == Durability::Fsync {

@@ -21,7 +21,7 @@ use super::faults::{self, Judge};
 use super::load::Patient;
 use super::places::{Places, Profiles};
 use super::simulated::{self, Simulated};
-use super::{election, emulation, load, network, outlook, probe, strain, transport, variants};
+use super::{election, emulation, feasibility, load, network, probe, strain, transport, variants};
 use crate::experiment::refusal::{Error, Refused};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
@@ -162,7 +162,8 @@ impl Point {
         let mut all: Vec<(String, Vec<String>)> = Vec::new();
         for variant in &self.variants {
             let name = format!("`{}`", variant.name);
-            for text in outlook::of(self, variant).into_iter().chain(strain::of(self, variant)) {
+            for text in feasibility::of(self, variant).into_iter().chain(strain::of(self, variant))
+            {
                 match all.iter_mut().find(|(known, _)| *known == text) {
                     Some((_, names)) if names.last() == Some(&name) => {}
                     Some((_, names)) => names.push(name.clone()),

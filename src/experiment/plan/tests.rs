@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use crate::deployment::{Fault, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced};
+use crate::deployment::{Fault, FaultKind, Network, Role, Scheduled, Target, Trigger, Unsynced};
 use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
@@ -66,7 +66,7 @@ fn a_good_file_becomes_a_plan() {
     assert_eq!(plan.expected_time(), Span::from_millis(44_000));
     let expected: Scheduled = Fault {
         at: Span::from_millis(5_000),
-        harm: Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost },
+        kind: FaultKind::Crash { replica: NodeId(2), unsynced: Unsynced::Lost },
         heals_after: Some(Span::from_millis(2_000)),
     }
     .into();
@@ -482,7 +482,9 @@ fn the_leader_can_only_crash_where_every_variant_has_one() {
     let text = text.replace("crash = \"eu-west-1\"", "crash = \"leader\"");
     let point = point(&source(&text));
     for variant in &point.variants {
-        let Harm::Crash { replica, .. } = &variant.faults[0].harm else { panic!("{variant:?}") };
+        let FaultKind::Crash { replica, .. } = &variant.faults[0].kind else {
+            panic!("{variant:?}")
+        };
         assert_eq!(*replica, Target::from(Role::Leader));
     }
 }
@@ -509,22 +511,22 @@ fn with_a_leader() -> String {
 }
 
 /// The text whose fault, on line 34, is this instead of a crash.
-fn harmed(text: &str, harm: &str) -> Source {
-    source(&text.replace("crash = \"eu-west-1\"\nrestart_after = \"2s\"", harm))
+fn with_fault(text: &str, kind: &str) -> Source {
+    source(&text.replace("crash = \"eu-west-1\"\nrestart_after = \"2s\"", kind))
 }
 
 /// The fault of the second variant, whose leader is in us-west-2, when the file's is this.
-fn fault(harm: &str) -> Scheduled {
-    point(&harmed(&with_a_leader(), harm)).variants[1].faults[0].clone()
+fn fault(kind: &str) -> Scheduled {
+    point(&with_fault(&with_a_leader(), kind)).variants[1].faults[0].clone()
 }
 
 #[track_caller]
-fn check_harm(harm: &str, phrases: &[&str]) {
-    check_text(&harmed(&with_a_leader(), harm), phrases);
+fn check_fault(kind: &str, phrases: &[&str]) {
+    check_text(&with_fault(&with_a_leader(), kind), phrases);
 }
 
 #[test]
-fn every_harm_is_that_of_the_deployment() {
+fn every_kind_of_fault_is_that_of_the_deployment() {
     let set =
         |nodes: &[u8]| nodes.iter().map(|node| NodeId(*node)).collect::<crate::quorum::NodeSet>();
     let only = |nodes: &[u8]| Target::from(set(nodes));
@@ -533,68 +535,68 @@ fn every_harm_is_that_of_the_deployment() {
     let ms = Span::from_millis;
     let (from, to) = (|| with(&[0], Role::Leader), || only(&[2]));
     let direction = "from = [\"us-east-1\", \"leader\"], to = [\"eu-west-1\"]";
-    let harms = [
+    let kinds = [
         (
             "crash = \"leader\"".to_owned(),
-            Harm::Crash { replica: leader(), unsynced: Unsynced::Lost },
+            FaultKind::Crash { replica: leader(), unsynced: Unsynced::Lost },
         ),
-        ("pause = \"eu-west-1\"".to_owned(), Harm::Pause { replica: only(&[2]) }),
-        ("pause = [\"eu-west-1\", \"r3\"]".to_owned(), Harm::Pause { replica: only(&[2, 3]) }),
+        ("pause = \"eu-west-1\"".to_owned(), FaultKind::Pause { replica: only(&[2]) }),
+        ("pause = [\"eu-west-1\", \"r3\"]".to_owned(), FaultKind::Pause { replica: only(&[2, 3]) }),
         (
             "pause = [\"phase2-follower\", \"r0\"]".to_owned(),
-            Harm::Pause { replica: with(&[0], Role::Phase2Follower) },
+            FaultKind::Pause { replica: with(&[0], Role::Phase2Follower) },
         ),
         (
             "crash = \"phase1-quorum\"".to_owned(),
-            Harm::Crash { replica: Role::Phase1Quorum.into(), unsynced: Unsynced::Lost },
+            FaultKind::Crash { replica: Role::Phase1Quorum.into(), unsynced: Unsynced::Lost },
         ),
         (
             "pause = \"phase2-quorum\"".to_owned(),
-            Harm::Pause { replica: Role::Phase2Quorum.into() },
+            FaultKind::Pause { replica: Role::Phase2Quorum.into() },
         ),
-        ("partition = [\"leader\"]".to_owned(), Harm::Partition { side: leader() }),
-        ("partition = \"r1\"".to_owned(), Harm::Partition { side: only(&[1]) }),
-        (format!("cut = {{ {direction} }}"), Harm::Cut { from: from(), to: to() }),
+        ("partition = [\"leader\"]".to_owned(), FaultKind::Partition { side: leader() }),
+        ("partition = \"r1\"".to_owned(), FaultKind::Partition { side: only(&[1]) }),
+        (format!("cut = {{ {direction} }}"), FaultKind::Cut { from: from(), to: to() }),
         (
             format!("slow = {{ {direction}, by = \"50ms\" }}"),
-            Harm::Slow { from: from(), to: to(), by: ms(50) },
+            FaultKind::Slow { from: from(), to: to(), by: ms(50) },
         ),
         (
             format!("lose = {{ {direction}, share = 0.1 }}"),
-            Harm::Lose { from: from(), to: to(), share: 0.1 },
+            FaultKind::Lose { from: from(), to: to(), share: 0.1 },
         ),
         (
             format!("duplicate = {{ {direction}, share = 1.0 }}"),
-            Harm::Duplicate { from: from(), to: to(), share: 1.0 },
+            FaultKind::Duplicate { from: from(), to: to(), share: 1.0 },
         ),
         (
             format!("reorder = {{ {direction}, spread = \"5ms\" }}"),
-            Harm::Reorder { from: from(), to: to(), spread: ms(5) },
+            FaultKind::Reorder { from: from(), to: to(), spread: ms(5) },
         ),
         (
             "slow_disk = { replica = \"us-east-1\", by = \"10ms\" }".to_owned(),
-            Harm::SlowDisk { replica: only(&[0]), by: ms(10) },
+            FaultKind::SlowDisk { replica: only(&[0]), by: ms(10) },
         ),
-        ("campaign = \"eu-west-1\"".to_owned(), Harm::Campaign { replica: only(&[2]) }),
+        ("campaign = \"eu-west-1\"".to_owned(), FaultKind::Campaign { replica: only(&[2]) }),
         (
             "campaign = [\"eu-west-1\", \"r0\"]".to_owned(),
-            Harm::Campaign { replica: only(&[0, 2]) },
+            FaultKind::Campaign { replica: only(&[0, 2]) },
         ),
     ];
-    for (typed, harm) in harms {
+    for (typed, kind) in kinds {
         let trigger = Trigger::At(ms(5_000));
-        assert_eq!(fault(&typed), Scheduled { trigger, harm, heals_after: None }, "{typed}");
+        assert_eq!(fault(&typed), Scheduled { trigger, kind, heals_after: None }, "{typed}");
     }
     assert_eq!(fault("pause = \"leader\"\nlasts = \"1s\"").heals_after, Some(ms(1_000)));
     let torn = fault("crash = \"leader\"\nunsynced = \"torn\"\nrestart_after = \"1s\"");
-    assert_eq!(torn.harm, Harm::Crash { replica: leader(), unsynced: Unsynced::Torn });
+    assert_eq!(torn.kind, FaultKind::Crash { replica: leader(), unsynced: Unsynced::Torn });
 }
 
 #[test]
 fn a_fault_strikes_at_a_time_or_by_progress_and_not_both() {
     let after = |trigger: &str| {
         let text = with_a_leader().replace("at = \"5s\"", trigger);
-        harmed(&text, "pause = \"leader\"\nlasts = \"20s\"")
+        with_fault(&text, "pause = \"leader\"\nlasts = \"20s\"")
     };
     // 200 a second for 10 s, of which half are writes.
     let fault = point(&after("after_writes = 999")).variants[0].faults[0].clone();
@@ -629,14 +631,14 @@ fn faults_by_progress_come_behind_those_of_a_time() {
 fn a_part_that_nobody_has_is_refused() {
     let alone = with_a_leader().replace("{ phase1 = 4, phase2 = 2 }", "{ phase1 = 5, phase2 = 1 }");
     check_text(
-        &harmed(&alone, "crash = \"phase2-follower\""),
+        &with_fault(&alone, "crash = \"phase2-follower\""),
         &["in variant `flex` the leader alone", ":34:9", "`phase2-quorum` or a region"],
     );
-    let classic = harmed(GOOD, "crash = [\"us-east-1\", \"phase1-quorum\"]");
+    let classic = with_fault(GOOD, "crash = [\"us-east-1\", \"phase1-quorum\"]");
     check_text(&classic, &["variant `classic` has none", ":34:23"]);
-    check_harm("crash = 7", &[":34:9", "a region, a replica such as `r2`, `leader`"]);
-    check_harm("crash = \"r5\"", &["the crashing replica r5 is no replica's region", ":34:9"]);
-    check_harm("partition = \"leaders\"", &["the replica cut off leaders", ":34:13"]);
+    check_fault("crash = 7", &[":34:9", "a region, a replica such as `r2`, `leader`"]);
+    check_fault("crash = \"r5\"", &["the crashing replica r5 is no replica's region", ":34:9"]);
+    check_fault("partition = \"leaders\"", &["the replica cut off leaders", ":34:13"]);
 }
 
 #[test]
@@ -645,9 +647,9 @@ fn a_region_is_every_replica_in_it() {
         .text
         .replace("{ phase1 = 4, phase2 = 2 }", "{ phase1 = 2, phase2 = 2 }");
     let text = text.replace("us-west-2", "b").replace("eu-west-1", "a");
-    let target = |point: &Point| match &point.variants[0].faults[0].harm {
-        Harm::Crash { replica, .. } => replica.replicas.to_string(),
-        harm => panic!("{harm:?}"),
+    let target = |point: &Point| match &point.variants[0].faults[0].kind {
+        FaultKind::Crash { replica, .. } => replica.replicas.to_string(),
+        kind => panic!("{kind:?}"),
     };
     assert_eq!(target(&point(&source(&text))), "{0, 2}");
     assert_eq!(target(&point(&source(&text.replace("crash = \"a\"", "crash = \"r2\"")))), "{2}");
@@ -658,7 +660,7 @@ fn a_slow_disk_needs_a_disk() {
     let text = with_a_leader().replace("\"fsync\"", "\"memory\"");
     let slow = "slow_disk = { replica = \"leader\", by = \"1ms\" }";
     check_text(
-        &harmed(&text, slow),
+        &with_fault(&text, slow),
         &["nothing is synced", ":34:13", "`durability.mode = \"fsync\"`"],
     );
 }
@@ -920,46 +922,46 @@ fn progress_announces_too() {
 }
 
 #[test]
-fn a_fault_has_exactly_one_harm() {
-    check_harm("", &["this fault does no harm", ":32:1", "add one of `crash`, `pause`"]);
-    check_harm(
+fn a_fault_has_exactly_one_kind() {
+    check_fault("", &["this fault does no harm", ":32:1", "add one of `crash`, `pause`"]);
+    check_fault(
         "pause = \"leader\"\ncrash = \"leader\"",
         &["one harm, and this one has `crash` and `pause`", ":34:9", "a second `[[fault]]`"],
     );
-    check_harm(
+    check_fault(
         "kill = \"leader\"",
         &["unknown key `kill`", ":34:1", "known keys here: at, after_writes"],
     );
 }
 
 #[test]
-fn what_belongs_to_one_harm_is_refused_of_another() {
-    check_harm(
+fn what_belongs_to_one_kind_is_refused_of_another() {
+    check_fault(
         "crash = \"leader\"\nlasts = \"1s\"",
         &["`lasts` does not belong to `crash`", ":35:9", "`restart_after`"],
     );
-    check_harm(
+    check_fault(
         "pause = \"leader\"\nrestart_after = \"1s\"",
         &["`restart_after` does not belong to `pause`", ":35:17", "`lasts`"],
     );
-    check_harm("pause = \"leader\"\nunsynced = \"torn\"", &["only a crash loses records"]);
-    check_harm("campaign = \"leader\"\nlasts = \"1s\"", &["it happens at once"]);
-    check_harm("pause = \"leader\"\nlasts = \"0s\"", &["`fault.lasts` is zero", ":35:9"]);
+    check_fault("pause = \"leader\"\nunsynced = \"torn\"", &["only a crash loses records"]);
+    check_fault("campaign = \"leader\"\nlasts = \"1s\"", &["it happens at once"]);
+    check_fault("pause = \"leader\"\nlasts = \"0s\"", &["`fault.lasts` is zero", ":35:9"]);
 }
 
 #[test]
 fn a_fault_concerns_some_replicas_and_not_all() {
-    check_harm("pause = \"mars\"", &["the paused replica mars is no replica's region", ":34:9"]);
-    check_harm("partition = []", &["concerns no replica", ":34:13", "`r2`, `leader`"]);
+    check_fault("pause = \"mars\"", &["the paused replica mars is no replica's region", ":34:9"]);
+    check_fault("partition = []", &["concerns no replica", ":34:13", "`r2`, `leader`"]);
     let everybody = "partition = [\"us-east-1\", \"us-west-2\", \"eu-west-1\", \
         \"ap-northeast-1\", \"ap-southeast-2\"]";
-    check_harm(everybody, &["every replica on one side", ":34:13", "name one side"]);
-    check_harm("cut = { from = [\"leader\"], to = [] }", &["concerns no replica", ":34:33"]);
-    check_harm(
+    check_fault(everybody, &["every replica on one side", ":34:13", "name one side"]);
+    check_fault("cut = { from = [\"leader\"], to = [] }", &["concerns no replica", ":34:33"]);
+    check_fault(
         "cut = { from = [\"leader\"], to = [\"us-west-2\"] }",
         &["no link to itself", ":34:33"],
     );
-    check_harm(
+    check_fault(
         "slow = { from = [\"leader\"], to = [\"us-east-2\"], by = \"1ms\" }",
         &["the receiver us-east-2", ":34:35", "us-east-1?"],
     );
@@ -970,23 +972,26 @@ fn a_share_is_from_nothing_to_all() {
     let lose = |share: &str| {
         format!("lose = {{ from = [\"leader\"], to = [\"us-east-1\"], share = {share} }}")
     };
-    check_harm(&lose("1.5"), &["`fault.lose.share = 1.5` is no share", ":34:57", "to 1, all"]);
-    check_harm(&lose("-0.1"), &["-0.1` is no share"]);
-    check_harm(&lose("nan"), &["NaN` is no share"]);
+    check_fault(&lose("1.5"), &["`fault.lose.share = 1.5` is no share", ":34:57", "to 1, all"]);
+    check_fault(&lose("-0.1"), &["-0.1` is no share"]);
+    check_fault(&lose("nan"), &["NaN` is no share"]);
 }
 
 #[test]
-fn a_harm_to_the_leader_needs_one() {
-    let harms = ["pause = \"leader\"", "partition = [\"leader\"]", "campaign = \"eu-west-1\""];
-    for harm in harms {
-        check_text(&harmed(GOOD, harm), &["variant `classic` has none", ":34:"]);
+fn a_fault_of_the_leader_needs_one() {
+    let kinds = ["pause = \"leader\"", "partition = [\"leader\"]", "campaign = \"eu-west-1\""];
+    for kind in kinds {
+        check_text(&with_fault(GOOD, kind), &["variant `classic` has none", ":34:"]);
     }
 }
 
 #[test]
-fn a_fault_after_the_end_is_named_by_its_harm() {
+fn a_fault_after_the_end_is_named_by_its_kind() {
     let late = with_a_leader().replace("at = \"5s\"", "at = \"11s\"");
-    check_text(&harmed(&late, "pause = \"leader\""), &["the pause at 11s is not within", ":33:6"]);
+    check_text(
+        &with_fault(&late, "pause = \"leader\""),
+        &["the pause at 11s is not within", ":33:6"],
+    );
 }
 
 #[test]
@@ -1000,8 +1005,8 @@ fn what_only_the_simulator_can_do_is_said_with_its_place() {
     assert_eq!(refused(&(GOOD.to_owned() + "[service]\nreceive = \"5us\"\n")), None);
     let network = "[network]\nloss = 0.1\nuplink_mbit_per_s = 10\nreordering = \"1ms\"\n";
     assert_eq!(refused(&(GOOD.to_owned() + network)), None, "live links do all that, too");
-    let pause = harmed(&with_a_leader(), "pause = \"leader\"").text;
-    assert_eq!(refused(&pause), None, "live replicas suffer all faults");
+    let pause = with_fault(&with_a_leader(), "pause = \"leader\"").text;
+    assert_eq!(refused(&pause), None, "live replicas have all faults");
     let torn = "restart_after = \"2s\"\nunsynced = \"torn\"";
     let said = refused(&GOOD.replace("restart_after = \"2s\"", torn)).unwrap();
     let phrases =

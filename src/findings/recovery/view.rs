@@ -1,15 +1,15 @@
 //! What the clients of one region saw of a fault, from their history: which write was intended when, and
 //! when it was acknowledged.
 //!
-//! The *reach* of a fault goes from its strike to the next one, or to the end of the trial: what comes
-//! after a fault has healed is its aftermath still.
+//! The *reach* of a fault goes from its beginning to that of the next one, or to the end of the trial:
+//! what comes after a fault has healed still belongs to it.
 //! Writes alone are looked at; a read goes through the log as they do.
 //!
 //! | figure | is |
 //! |---|---|
-//! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the strike and begin in the reach; after the last one, up to the end of the load |
+//! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the fault began and begin in the reach; after the last one, up to the end of the load |
 //! | usual | the longest between two that follow one another before the first fault: chance makes gaps too |
-//! | first ack | from the strike to the first acknowledgement of a write that was intended after it |
+//! | first ack | from the fault to the first acknowledgement of a write that was intended after it |
 //! | delayed | writes open in the reach that took longer than twice the 99th percentile of those before the first fault, or for ever |
 //! | unknown | of these, those that were never acknowledged |
 //!
@@ -81,7 +81,7 @@ impl Story {
 /// What was usual before the first fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Before {
-    /// The latencies of writes; one that was lost before the strike has none, and ranks last.
+    /// The latencies of writes; one that was lost before the fault has none, and ranks last.
     pub(super) latencies: Latencies,
     /// A write that takes longer is delayed: twice the 99th percentile of those that were acknowledged.
     pub(super) delayed_above: Option<Span>,
@@ -90,7 +90,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    /// Of the writes that were acknowledged before `first`, the first strike: those of the window, or
+    /// Of the writes that were acknowledged before `first`, the first fault: those of the window, or
     /// those of the warm-up where there is none.
     pub(super) fn of(writes: &[Write], window: Window, first: Time) -> Self {
         let ended = |within: Window| {
@@ -111,7 +111,7 @@ impl Before {
             latencies.record(latency);
         }
         let delayed_above = latencies.quantile(0.99).map(|p99| p99.times(2));
-        // Of those still open some are usual, and are cut off by the strike; the others are lost.
+        // Of those still open some are usual, and are cut off by the fault; the others are lost.
         let is_open = |write: &&Write| {
             within.contains(write.intended_at) && write.acknowledged_at.is_none_or(|at| at >= first)
         };
@@ -137,8 +137,8 @@ pub(super) struct View {
 impl View {
     /// Of a fault with this reach, under load until `load_until`.
     pub(super) fn of(writes: &[Write], before: &Before, reach: Window, load_until: Time) -> Self {
-        let strike = reach.from;
-        let after = writes.iter().filter(|write| write.intended_at >= strike);
+        let began_at = reach.from;
+        let after = writes.iter().filter(|write| write.intended_at >= began_at);
         let first_ack = after.filter_map(|write| write.acknowledged_at).min();
         let open = || writes.iter().filter(|write| write.is_open_in(reach));
         let is_delayed =
@@ -146,7 +146,7 @@ impl View {
         let delayed = |above| open().filter(|write| is_delayed(write, above)).count() as u64;
         Self {
             unavailable: unavailable(writes, reach, load_until),
-            first_ack: first_ack.map(|at| at.since(strike)),
+            first_ack: first_ack.map(|at| at.since(began_at)),
             delayed_count: before.delayed_above.map(delayed),
             unknown_count: open().filter(|it| it.acknowledged_at.is_none()).count() as u64,
         }
@@ -160,7 +160,7 @@ fn acknowledgements(writes: &[Write]) -> Vec<Time> {
     at
 }
 
-/// The longest time without an acknowledgement that ends after the strike and begins in its reach.
+/// The longest time without an acknowledgement that ends after the fault began and begins in its reach.
 fn unavailable(writes: &[Write], reach: Window, load_until: Time) -> Option<Span> {
     let begins = writes.first()?.intended_at;
     let acknowledged = acknowledgements(writes);
@@ -236,7 +236,7 @@ mod tests {
         assert!(before.latencies.quantile(0.5).is_some());
         assert_eq!((before.latencies.quantile(0.99), before.latencies.max()), (None, None));
         assert!(before.delayed_above.is_some());
-        // What is on its way as the fault strikes is not lost.
+        // What is on its way as the fault begins is not lost.
         let calm = Before::of(&writes(|_| None), WINDOW, ms(393));
         assert_eq!((calm.latencies.count(), calm.latencies.unanswered_count()), (29, 0));
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::client::Report as ClientReport;
 use crate::command::ClientId;
-use crate::deployment::{Harm, Struck, Unsynced};
+use crate::deployment::{FaultKind, InjectedFault, Unsynced};
 use crate::experiment::plan::Size;
 use crate::experiment::testing::{GOOD, source};
 use crate::measure::{Recorder, Recording, Window};
@@ -50,8 +50,8 @@ fn outcome(unknown_count: u64) -> Outcome {
     };
     let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
     // As the plan has it.
-    let harm = Harm::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
-    outcome.struck.push(Struck { fault: 0, harm, at: Time(5), ended_at: Some(Time(7)) });
+    let kind = FaultKind::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
+    outcome.injected.push(InjectedFault { fault: 0, kind, at: Time(5), ended_at: Some(Time(7)) });
     outcome.reports.insert(MemberName::Client(ClientId(0)), report);
     outcome
 }
@@ -126,9 +126,9 @@ fn replicas_that_are_not_brought_level_are_said() {
 }
 
 #[test]
-fn a_fault_that_never_struck_is_said() {
+fn a_fault_that_was_never_injected_is_said() {
     let (plan, mut outcome) = (plan(), outcome(0));
-    outcome.struck.clear();
+    outcome.injected.clear();
     let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
     assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flags);
     assert_eq!(rows.trial.notes, "fault 1 of 1 never struck");
@@ -169,7 +169,7 @@ fn every_row_says_how_its_network_is_known() {
     let (plan, mut outcome) = (plan(), outcome(0));
     let mut known = |backend| {
         let rows = rows(&plan, &plan.trials[0], backend, &outcome, &findings()).unwrap();
-        outcome.network = Some(Network::default());
+        outcome.network = Some(ProbedNetwork::default());
         assert!(rows.latency.iter().all(|row| row.network == rows.trial.network));
         rows.trial.network
     };

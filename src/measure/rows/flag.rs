@@ -28,7 +28,7 @@ pub enum Flag {
     LostMember,
     /// The histories lack evidence.
     Incomplete,
-    /// A fault of the experiment never struck.
+    /// A fault of the experiment was never injected.
     NeverStruck,
     /// A replica ended with fewer slots executed than another.
     Behind,

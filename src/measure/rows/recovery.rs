@@ -21,17 +21,17 @@ pub struct RecoveryRow {
     pub harm: String,
     /// The regions of the replicas that it hit, separated by `+`; of a direction, the senders.
     pub target: String,
-    /// From the start of the window to the strike.
+    /// From the start of the window to its beginning.
     pub struck_at_ns: u64,
     /// From the start of the window to its end; empty if it lasted.
     pub ended_at_ns: Option<u64>,
-    /// The region of the leader when it struck; empty where there was none.
+    /// The region of the leader when it began; empty where there was none.
     pub leader: String,
     /// The region of the first that led and committed after it; empty if nobody did. It may be the same.
     pub new_leader: String,
-    /// From the strike to the first suspicion of any replica.
+    /// From the fault to the first suspicion of any replica.
     pub first_suspected_ns: Option<u64>,
-    /// From the strike to the first suspicion of the new leader.
+    /// From the fault to the first suspicion of the new leader.
     pub detection_ns: Option<u64>,
     /// From that to its last campaign: asking the others, and backing off.
     pub election_ns: Option<u64>,
@@ -46,7 +46,7 @@ pub struct RecoveryRow {
     pub adopted_count: Option<u64>,
     /// Slots without a reported value that it gave a no-op.
     pub filled_count: Option<u64>,
-    /// From the strike to the phase-1 quorum of the new leader.
+    /// From the fault to the phase-1 quorum of the new leader.
     pub leading_ns: Option<u64>,
     /// From there until all that it adopted and filled was executed.
     pub transfer_ns: Option<u64>,
@@ -56,18 +56,18 @@ pub struct RecoveryRow {
     pub client_region: String,
     /// From the phase-1 quorum of the new leader to its first answer to this region.
     pub redirect_ns: Option<u64>,
-    /// From the strike to the first acknowledgement of a write that was intended after it.
+    /// From the fault to the first acknowledgement of a write that was intended after it.
     pub first_ack_ns: Option<u64>,
-    /// Of that the protocol's part: from the strike until the new leader could have answered this region.
+    /// Of that the protocol's part: from the fault until the new leader could have answered this region.
     /// That is its phase-1 quorum, then a phase-2 quorum, or all that was open executed if that was later,
     /// and the way back; links take their medians.
     pub protocol_ns: Option<u64>,
     /// And the clients' part: from there, or from when a write begun after it could have been answered, to
     /// the acknowledgement. It is what retry timers and redirects add.
     pub client_wait_ns: Option<u64>,
-    /// Whether there was one; empty if no write was intended after the strike.
+    /// Whether there was one; empty if no write was intended after the fault began.
     pub recovered: Option<bool>,
-    /// The longest time without an acknowledged write that ends after the strike and begins before the
+    /// The longest time without an acknowledged write that ends after the fault began and begins before the
     /// next one; at most up to the end of the window if none was acknowledged again.
     pub unavailable_ns: Option<u64>,
     /// The longest time between two acknowledged writes before the first fault.
@@ -78,7 +78,7 @@ pub struct RecoveryRow {
     pub before_ns_p99: Option<u64>,
     /// A write that takes longer is delayed: twice the 99th percentile of however many there were.
     pub delayed_above_ns: Option<u64>,
-    /// Writes that were on their way between the strike and the next one, and were delayed or never
+    /// Writes that were on their way between the fault and the next one, and were delayed or never
     /// acknowledged.
     pub delayed_count: Option<u64>,
     /// Of these, those that were never acknowledged.

@@ -15,12 +15,12 @@ fn over(connection: Connection) -> Settings {
 
 /// Counts up at r0 every 10 ms from 10 to 90, with a fault from 25 to 65 ms; what r1 received at once, by
 /// number and milliseconds.
-fn with(harm: Harm, connection: Connection) -> (World<Counter>, Vec<(u64, u64)>) {
+fn with(kind: FaultKind, connection: Connection) -> (World<Counter>, Vec<(u64, u64)>) {
     let mut world = pair(&over(connection));
     for at in 1..10 {
         if at == 3 {
             world.run_until(ms(25));
-            world.inject(&harm, Some(Span::from_millis(40)));
+            world.inject(&kind, Some(Span::from_millis(40)));
         }
         count_up(&mut world, ms(10 * at), R0);
     }
@@ -36,35 +36,35 @@ const BEFORE: [(u64, u64); 2] = [(1, 20), (2, 30)];
 /// Whole again at 65; a round trip later, at 85, what was lost is sent again, and arrives at 95.
 #[test]
 fn what_a_partition_loses_arrives_a_round_trip_after_it() {
-    let harm = Harm::Partition { side: NodeSet::only(R1) };
-    let (world, received) = with(harm, ORDERED);
+    let kind = FaultKind::Partition { side: NodeSet::only(R1) };
+    let (world, received) = with(kind, ORDERED);
     let held = [(3, 95), (4, 95), (5, 95), (6, 95)];
     // What is sent after the cut waits for it on one stream.
     let later = [(7, 95), (8, 95), (9, 100)];
     assert_eq!(received, [&BEFORE[..], &held, &later].concat());
     assert_eq!(world.finish().counts.lost, 8, "four at once and four durable ones");
 
-    let cut = Harm::Cut { from: NodeSet::only(R0), to: NodeSet::only(R1) };
+    let cut = FaultKind::Cut { from: NodeSet::only(R0), to: NodeSet::only(R1) };
     assert_eq!(with(cut, ORDERED).1, received);
-    let all = Harm::Lose { from: NodeSet::only(R0), to: NodeSet::only(R1), share: 1.0 };
+    let all = FaultKind::Lose { from: NodeSet::only(R0), to: NodeSet::only(R1), share: 1.0 };
     assert_eq!(with(all, ORDERED).1, received);
 }
 
 #[test]
 fn a_cut_beyond_the_idle_time_out_loses_what_was_held() {
-    let harm = Harm::Partition { side: NodeSet::only(R1) };
+    let kind = FaultKind::Partition { side: NodeSet::only(R1) };
     let connection = Connection { idle_timeout: Span::from_millis(39), ..ORDERED };
     let later = [(7, 80), (8, 90), (9, 100)];
-    assert_eq!(with(harm, connection).1, [&BEFORE[..], &later].concat());
+    assert_eq!(with(kind, connection).1, [&BEFORE[..], &later].concat());
 }
 
 #[test]
 fn a_connection_holds_no_more_than_its_window() {
-    let harm = Harm::Partition { side: NodeSet::only(R1) };
+    let kind = FaultKind::Partition { side: NodeSet::only(R1) };
     // A number is 68 bytes on the wire, a durable one 69.
     let connection = Connection { window_bytes: 140, ..ORDERED };
     let later = [(7, 95), (8, 95), (9, 100)];
-    assert_eq!(with(harm, connection).1, [&BEFORE[..], &[(3, 95)], &later].concat());
+    assert_eq!(with(kind, connection).1, [&BEFORE[..], &[(3, 95)], &later].concat());
 }
 
 #[test]
@@ -72,10 +72,11 @@ fn a_crash_of_either_end_loses_what_was_held() {
     for crashed in [R0, R1] {
         let mut world = pair(&over(ORDERED));
         world.run_until(ms(1));
-        let harm = Harm::Partition { side: NodeSet::only(R1) };
-        world.inject(&harm, Some(Span::from_millis(50)));
+        let kind = FaultKind::Partition { side: NodeSet::only(R1) };
+        world.inject(&kind, Some(Span::from_millis(50)));
         count_up(&mut world, ms(10), R0);
-        let crash = Harm::Crash { replica: crashed, unsynced: crate::deployment::Unsynced::Lost };
+        let crash =
+            FaultKind::Crash { replica: crashed, unsynced: crate::deployment::Unsynced::Lost };
         world.run_until(ms(20));
         world.inject(&crash, Some(Span::from_millis(1)));
         world.run_until(ms(200));

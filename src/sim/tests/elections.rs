@@ -31,13 +31,13 @@ fn counts(phase1: usize, phase2: usize) -> QuorumSystem {
     QuorumSystem::counts(5, phase1, phase2).unwrap()
 }
 
-fn fault(at_ms: u64, harm: Harm, heals_after_ms: Option<u64>) -> Fault {
+fn fault(at_ms: u64, kind: FaultKind, heals_after_ms: Option<u64>) -> Fault {
     let heals_after = heals_after_ms.map(Span::from_millis);
-    Fault { at: Span::from_millis(at_ms), harm, heals_after }
+    Fault { at: Span::from_millis(at_ms), kind, heals_after }
 }
 
-const fn crash(replica: NodeId) -> Harm {
-    Harm::Crash { replica, unsynced: Unsynced::Lost }
+const fn crash(replica: NodeId) -> FaultKind {
+    FaultKind::Crash { replica, unsynced: Unsynced::Lost }
 }
 
 /// The trial to its end, and what the histories say of it.
@@ -109,8 +109,8 @@ fn a_follower_that_is_killed_costs_the_leader_nothing() {
 #[test]
 fn a_leader_that_a_phase_2_quorum_hears_is_not_deposed() {
     for quorums in [counts(4, 2), counts(3, 3), QuorumSystem::per_ballot(5, 2).unwrap()] {
-        let harm = Harm::Cut { from: NodeSet::only(R0), to: NodeSet::only(R3).with(R4) };
-        let (outcome, _) = run(five(quorums), vec![fault(1_000, harm, Some(5_000))]);
+        let kind = FaultKind::Cut { from: NodeSet::only(R0), to: NodeSet::only(R3).with(R4) };
+        let (outcome, _) = run(five(quorums), vec![fault(1_000, kind, Some(5_000))]);
         assert_eq!(outcome.counts.leaderships, 1);
         assert_eq!(client(&outcome).unknown_count, 0);
     }
@@ -120,8 +120,8 @@ fn a_leader_that_a_phase_2_quorum_hears_is_not_deposed() {
 #[test]
 fn a_leader_that_hears_nobody_makes_room() {
     let others = NodeSet::all(5).without(R0);
-    let harm = Harm::Cut { from: others, to: NodeSet::only(R0) };
-    let (outcome, _) = run(five(counts(4, 2)), vec![fault(1_000, harm, None)]);
+    let kind = FaultKind::Cut { from: others, to: NodeSet::only(R0) };
+    let (outcome, _) = run(five(counts(4, 2)), vec![fault(1_000, kind, None)]);
     // The client beside it is told by r0 that it does not lead, and asks around.
     assert_eq!(outcome.counts.leaderships, 2);
     assert_eq!(client(&outcome).unknown_count, 0);
@@ -129,7 +129,7 @@ fn a_leader_that_hears_nobody_makes_room() {
 
 #[test]
 fn a_leader_that_stood_still_finds_another_one_and_follows() {
-    let faults = vec![fault(1_000, Harm::Pause { replica: R0 }, Some(3_000))];
+    let faults = vec![fault(1_000, FaultKind::Pause { replica: R0 }, Some(3_000))];
     let (outcome, verdict) = run(five(counts(4, 2)), faults);
     assert_eq!(outcome.counts.leaderships, 2);
     assert_eq!(client(&outcome).unknown_count, 0);
@@ -138,7 +138,7 @@ fn a_leader_that_stood_still_finds_another_one_and_follows() {
 
 #[test]
 fn whoever_is_told_to_lead_takes_over_and_nothing_is_lost() {
-    let faults = vec![fault(1_000, Harm::Campaign { replica: R1 }, None)];
+    let faults = vec![fault(1_000, FaultKind::Campaign { replica: R1 }, None)];
     let (outcome, _) = run(five(counts(4, 2)), faults);
     assert_eq!(outcome.counts.leaderships, 2);
     assert_eq!(client(&outcome).unknown_count, 0);

@@ -4,12 +4,12 @@ use super::*;
 use crate::deployment::Unsynced;
 
 /// Counts up at r0 every 10 ms from 10 to 90, with a fault from 25 to 65 ms.
-fn with(harm: Harm, settings: &Settings) -> World<Counter> {
+fn with(kind: FaultKind, settings: &Settings) -> World<Counter> {
     let mut world = trio(settings);
     for at in 1..10 {
         if at == 3 {
             world.run_until(ms(25));
-            world.inject(&harm, Some(Span::from_millis(40)));
+            world.inject(&kind, Some(Span::from_millis(40)));
         }
         count_up(&mut world, ms(10 * at), R0);
     }
@@ -41,13 +41,13 @@ fn everything() -> Vec<u64> {
 
 #[test]
 fn a_partition_loses_in_both_directions_until_it_heals() {
-    let harm = Harm::Partition { side: NodeSet::only(R1) };
-    let mut world = with(harm, &Settings::default());
+    let kind = FaultKind::Partition { side: NodeSet::only(R1) };
+    let mut world = with(kind, &Settings::default());
     assert_eq!(numbers(&world, R1), all_but_during());
     assert_eq!(numbers(&world, R2), everything());
     assert_eq!(world.counts().partitions, 1);
     assert_eq!(world.counts().lost, 2 * DURING.len() as u64);
-    world.inject(&harm, None);
+    world.inject(&kind, None);
     count_up(&mut world, ms(510), R1);
     count_up(&mut world, ms(510), R2);
     world.run_until(ms(600));
@@ -58,11 +58,11 @@ fn a_partition_loses_in_both_directions_until_it_heals() {
 
 #[test]
 fn a_cut_loses_in_one_direction() {
-    let harm = Harm::Cut { from: NodeSet::only(R0), to: NodeSet::only(R1) };
-    let mut world = with(harm, &Settings::default());
+    let kind = FaultKind::Cut { from: NodeSet::only(R0), to: NodeSet::only(R1) };
+    let mut world = with(kind, &Settings::default());
     assert_eq!(numbers(&world, R1), all_but_during());
     assert_eq!(numbers(&world, R2), everything());
-    world.inject(&harm, None);
+    world.inject(&kind, None);
     count_up(&mut world, ms(510), R1);
     world.run_until(ms(600));
     assert_eq!(received(&world, R0).len(), 2);
@@ -71,8 +71,8 @@ fn a_cut_loses_in_one_direction() {
 #[test]
 fn a_slow_link_is_slow_and_still_in_order() {
     let by = Span::from_millis(15);
-    let harm = Harm::Slow { from: NodeSet::only(R0), to: NodeSet::only(R1), by };
-    let world = with(harm, &Settings::default());
+    let kind = FaultKind::Slow { from: NodeSet::only(R0), to: NodeSet::only(R1), by };
+    let world = with(kind, &Settings::default());
     let expected: Vec<(u64, u64)> = (1..10)
         .map(|number| match number {
             3..=6 => (number, 25),
@@ -87,8 +87,8 @@ fn a_slow_link_is_slow_and_still_in_order() {
 
 #[test]
 fn a_link_that_loses_everything_loses_it_until_it_heals() {
-    let harm = Harm::Lose { from: NodeSet::only(R0), to: NodeSet::all(3), share: 1.0 };
-    let world = with(harm, &Settings::default());
+    let kind = FaultKind::Lose { from: NodeSet::only(R0), to: NodeSet::all(3), share: 1.0 };
+    let world = with(kind, &Settings::default());
     assert_eq!(numbers(&world, R1), all_but_during());
     assert_eq!(numbers(&world, R2), all_but_during());
     assert_eq!(world.counts().degradations, 1);
@@ -96,8 +96,8 @@ fn a_link_that_loses_everything_loses_it_until_it_heals() {
 
 #[test]
 fn a_link_that_duplicates_everything_does_so_until_it_heals() {
-    let harm = Harm::Duplicate { from: NodeSet::only(R0), to: NodeSet::only(R2), share: 1.0 };
-    let world = with(harm, &Settings::default());
+    let kind = FaultKind::Duplicate { from: NodeSet::only(R0), to: NodeSet::only(R2), share: 1.0 };
+    let world = with(kind, &Settings::default());
     let twice = [1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8, 9];
     assert_eq!(numbers(&world, R2), twice);
     assert_eq!(numbers(&world, R1), everything());
@@ -107,8 +107,8 @@ fn a_link_that_duplicates_everything_does_so_until_it_heals() {
 #[test]
 fn a_link_that_reorders_is_in_order_again_when_it_heals() {
     let spread = Span::from_millis(200);
-    let harm = Harm::Reorder { from: NodeSet::only(R0), to: NodeSet::only(R1), spread };
-    let world = with(harm, &Settings::default());
+    let kind = FaultKind::Reorder { from: NodeSet::only(R0), to: NodeSet::only(R1), spread };
+    let world = with(kind, &Settings::default());
     let order = numbers(&world, R1);
     assert!(!order.is_sorted());
     assert_eq!(order.len(), 9);
@@ -119,9 +119,9 @@ fn a_link_that_reorders_is_in_order_again_when_it_heals() {
 
 #[test]
 fn a_slow_disk_delays_what_waits_for_it_and_nothing_else() {
-    let harm = Harm::SlowDisk { replica: R0, by: Span::from_millis(3) };
+    let kind = FaultKind::SlowDisk { replica: R0, by: Span::from_millis(3) };
     let sync = Span::from_millis(1);
-    let world = with(harm, &service(Service { sync, ..Service::default() }));
+    let world = with(kind, &service(Service { sync, ..Service::default() }));
     let durable = |number: u64| {
         let received = received(&world, R1);
         let found = received.iter().find(|(_, _, found)| *found == DURABLE + number);
@@ -134,7 +134,7 @@ fn a_slow_disk_delays_what_waits_for_it_and_nothing_else() {
 
 #[test]
 fn a_paused_replica_handles_and_sends_nothing_and_loses_nothing() {
-    let world = with(Harm::Pause { replica: R1 }, &Settings::default());
+    let world = with(FaultKind::Pause { replica: R1 }, &Settings::default());
     // What arrives from 30 to 60 waits until 65.
     let expected: Vec<(u64, u64)> = (1..10)
         .map(|number| match number {
@@ -148,7 +148,7 @@ fn a_paused_replica_handles_and_sends_nothing_and_loses_nothing() {
 
 #[test]
 fn a_replica_that_is_paused_while_it_counts_sends_when_it_goes_on() {
-    let world = with(Harm::Pause { replica: R0 }, &Settings::default());
+    let world = with(FaultKind::Pause { replica: R0 }, &Settings::default());
     let received = received(&world, R1);
     let at_75 = received.iter().filter(|(at, ..)| *at == 75_000).count();
     assert_eq!(at_75, 2 * DURING.len());
@@ -157,8 +157,8 @@ fn a_replica_that_is_paused_while_it_counts_sends_when_it_goes_on() {
 
 #[test]
 fn a_crashed_replica_misses_what_arrives_until_it_starts_again() {
-    let harm = Harm::Crash { replica: R1, unsynced: Unsynced::Lost };
-    let world = with(harm, &Settings::default());
+    let kind = FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost };
+    let world = with(kind, &Settings::default());
     // Its memory of what came before is gone; at 65 it is back.
     assert_eq!(numbers(&world, R1), [6, 7, 8, 9]);
     assert_eq!(numbers(&world, R2), everything());
@@ -169,7 +169,7 @@ fn a_crashed_replica_misses_what_arrives_until_it_starts_again() {
 #[test]
 fn a_replica_that_crashes_twice_comes_back_when_the_first_says_so() {
     let mut world = trio(&Settings::default());
-    let crash = Harm::Crash { replica: R1, unsynced: Unsynced::Lost };
+    let crash = FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost };
     world.run_until(ms(1));
     world.inject(&crash, Some(Span::from_millis(10)));
     world.run_until(ms(2));
@@ -185,8 +185,8 @@ fn a_replica_that_crashes_twice_comes_back_when_the_first_says_so() {
 fn a_replica_that_crashes_while_paused_starts_unpaused() {
     let mut world = trio(&Settings::default());
     world.run_until(ms(1));
-    world.inject(&Harm::Pause { replica: R1 }, Some(Span::from_millis(500)));
-    let crash = Harm::Crash { replica: R1, unsynced: Unsynced::Lost };
+    world.inject(&FaultKind::Pause { replica: R1 }, Some(Span::from_millis(500)));
+    let crash = FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost };
     world.inject(&crash, Some(Span::from_millis(4)));
     count_up(&mut world, ms(5), R0);
     world.run_until(ms(100));
@@ -198,9 +198,9 @@ fn everything_heals_when_it_is_told_to() {
     let mut world = trio(&Settings::default());
     world.run_until(ms(1));
     let everybody = NodeSet::all(3);
-    world.inject(&Harm::Lose { from: everybody, to: everybody, share: 1.0 }, None);
-    world.inject(&Harm::Pause { replica: R2 }, None);
-    world.inject(&Harm::Crash { replica: R1, unsynced: Unsynced::Lost }, None);
+    world.inject(&FaultKind::Lose { from: everybody, to: everybody, share: 1.0 }, None);
+    world.inject(&FaultKind::Pause { replica: R2 }, None);
+    world.inject(&FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost }, None);
     world.run_until(ms(2));
     world.heal_all();
     assert!(world.is_alive(R1));

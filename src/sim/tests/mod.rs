@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Service, Settings, World};
 use crate::command::ClientId;
-use crate::deployment::{Deployment, Durability, Harm, MemberName, Network};
+use crate::deployment::{Deployment, Durability, FaultKind, MemberName, Network};
 use crate::link::Conditions;
 use crate::paxos;
 use crate::protocol::{
@@ -218,7 +218,7 @@ fn ms(millis: u64) -> Time {
 /// At this instant, the replica counts up.
 fn count_up<P: Protocol>(world: &mut World<P>, at: Time, replica: NodeId) {
     world.run_until(at);
-    world.inject(&Harm::Campaign { replica }, None);
+    world.inject(&FaultKind::Campaign { replica }, None);
 }
 
 fn received(world: &World<Counter>, replica: NodeId) -> Vec<(u64, u8, u64)> {

@@ -124,7 +124,7 @@ fn a_pause_takes_nothing_in_for_free() {
     count_up(&mut world, ms(1), R0);
     count_up(&mut world, ms(3), R2);
     world.run_until(ms(25));
-    world.inject(&Harm::Pause { replica: R1 }, Some(Span::from_millis(25)));
+    world.inject(&FaultKind::Pause { replica: R1 }, Some(Span::from_millis(25)));
     world.run_until(ms(100));
     let at: Vec<(u64, u8)> = received(&world, R1).iter().map(|(at, by, _)| (*at, *by)).collect();
     assert_eq!(at, [(50_000, 0), (50_000, 0), (70_000, 2), (70_000, 2)]);
@@ -137,7 +137,7 @@ fn what_is_still_being_sent_when_a_replica_crashes_never_leaves() {
     count_up(&mut world, ms(1), R0);
     // r1's copy left at 2, r2's would at 3.
     world.run_until(Time(2_500_000));
-    world.inject(&Harm::Crash { replica: R0, unsynced: Unsynced::Lost }, None);
+    world.inject(&FaultKind::Crash { replica: R0, unsynced: Unsynced::Lost }, None);
     world.run_until(ms(100));
     assert_eq!(received(&world, R1), [(12_000, 0, 1)]);
     assert_eq!(received(&world, R2), []);
@@ -152,7 +152,7 @@ fn crashed(unsynced: Unsynced) -> World<Counter> {
         count_up(&mut world, ms(at), R0);
     }
     world.run_until(ms(7));
-    world.inject(&Harm::Crash { replica: R0, unsynced }, Some(Span::from_millis(20)));
+    world.inject(&FaultKind::Crash { replica: R0, unsynced }, Some(Span::from_millis(20)));
     assert!(!world.is_alive(R0));
     world.run_until(ms(100));
     // What left before the crash arrives, what waited for the disk never does.
@@ -188,10 +188,10 @@ fn a_crash_at_the_instant_of_a_record_falls_between_it_and_what_waits_for_it() {
     for (unsynced, kept) in [(Unsynced::Written, 1), (Unsynced::Lost, 0)] {
         let mut deployment = deployment("uniform:20ms", Jitter::None, 2);
         let fault =
-            |harm, heals_after| crate::deployment::Fault { at: Span::ZERO, harm, heals_after };
-        let crash = Harm::Crash { replica: R0, unsynced };
+            |kind, heals_after| crate::deployment::Fault { at: Span::ZERO, kind, heals_after };
+        let crash = FaultKind::Crash { replica: R0, unsynced };
         deployment.faults = vec![
-            fault(Harm::Campaign { replica: R0 }, None).into(),
+            fault(FaultKind::Campaign { replica: R0 }, None).into(),
             fault(crash, Some(Span::from_millis(1))).into(),
         ];
         let mut world = World::new(&deployment, &Settings::default(), counter(2, 1));
@@ -208,7 +208,7 @@ fn a_checkpoint_takes_the_place_of_the_records_before_it() {
     for at in 1..=4 {
         count_up(&mut world, ms(at), R0);
     }
-    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Lost };
+    let crash = FaultKind::Crash { replica: R0, unsynced: Unsynced::Lost };
     world.inject(&crash, Some(Span::from_millis(1)));
     world.run_until(ms(10));
     // The checkpoint of 3, and the record behind it.
@@ -222,7 +222,7 @@ fn a_replica_in_memory_forgets_everything() {
     deployment.durability = Durability::Memory;
     let mut world = World::new(&deployment, &Settings::default(), counter(2, 1));
     count_up(&mut world, ms(1), R0);
-    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Written };
+    let crash = FaultKind::Crash { replica: R0, unsynced: Unsynced::Written };
     world.inject(&crash, Some(Span::from_millis(1)));
     world.run_until(ms(100));
     assert!(world.protocol(R0).unwrap().recovered.is_empty());
@@ -242,7 +242,7 @@ fn a_timer_runs_out_once_and_not_after_a_crash() {
     let after = Time(fired[0]).since(ms(41));
     assert!((TIMER_SPAN..=TIMER_SPAN + TIMER_SPREAD).contains(&after), "{after}");
     count_up(&mut world, ms(201), R0);
-    let crash = Harm::Crash { replica: R0, unsynced: Unsynced::Lost };
+    let crash = FaultKind::Crash { replica: R0, unsynced: Unsynced::Lost };
     world.inject(&crash, Some(Span::from_millis(1)));
     world.run_until(ms(400));
     assert!(world.protocol(R0).unwrap().fired.is_empty());

@@ -1,4 +1,4 @@
-//! Every fault that live replicas suffer has its effect, and an end.
+//! Every fault of live replicas has its effect, and an end.
 //!
 //! What is asserted is counted: datagrams that a cut lost, operations that nobody answers while a quorum
 //! stands still, and all that are answered afterwards.
@@ -8,7 +8,7 @@
 use flexpaxos::client::Report as ClientReport;
 use flexpaxos::cluster::{InProcess, Processes, Progress, Settings, run_trial};
 use flexpaxos::deployment::{
-    Deployment, Durability, Harm, Network, Role, Scheduled, Target, Trigger, Unsynced,
+    Deployment, Durability, FaultKind, Network, Role, Scheduled, Target, Trigger, Unsynced,
 };
 use flexpaxos::history::{Check, ClientReader, Event as Logged, Options};
 use flexpaxos::measure::OperationKind;
@@ -31,7 +31,7 @@ const R2: NodeId = NodeId(2);
 /// Operations that are outstanding at any time.
 const OPEN: u64 = 4;
 
-type Aimed = Harm<Target, Target>;
+type Aimed = FaultKind<Target, Target>;
 
 /// Three replicas, r0 leads, and one client; nothing is delayed.
 fn deployment(faults: Vec<Scheduled>) -> Deployment {
@@ -63,17 +63,17 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
 }
 
 /// After twenty writes; to the end if `lasts_ms` is zero.
-fn soon(harm: Aimed, lasts_ms: u64) -> Scheduled {
-    after(20, harm, lasts_ms)
+fn soon(kind: Aimed, lasts_ms: u64) -> Scheduled {
+    after(20, kind, lasts_ms)
 }
 
-fn after(writes: u64, harm: Aimed, lasts_ms: u64) -> Scheduled {
+fn after(writes: u64, kind: Aimed, lasts_ms: u64) -> Scheduled {
     let heals_after = (lasts_ms > 0).then(|| Span::from_millis(lasts_ms));
-    Scheduled { trigger: Trigger::AfterWrites(writes), harm, heals_after }
+    Scheduled { trigger: Trigger::AfterWrites(writes), kind, heals_after }
 }
 
 fn pause(target: impl Into<Target>) -> Aimed {
-    Harm::Pause { replica: target.into() }
+    FaultKind::Pause { replica: target.into() }
 }
 
 /// All replicas but the leader.
@@ -154,19 +154,24 @@ fn answered_at(outcome: &Outcome) -> Vec<Time> {
 fn check_recovered(outcome: &Outcome) {
     let report = client(outcome);
     assert_eq!((report.unknown_count, report.acknowledged_count), (0, report.issued_count));
-    let ended_at = outcome.struck.iter().map(|struck| struck.ended_at.unwrap()).max().unwrap();
+    let ended_at =
+        outcome.injected.iter().map(|injected| injected.ended_at.unwrap()).max().unwrap();
     let answered = answered_at(outcome);
     let later = answered.iter().filter(|at| **at >= ended_at).count() as u64;
     assert!(later >= OPEN, "{later} of {} after {ended_at:?}", answered.len());
 }
 
-/// What was outstanding when the fault struck was never answered.
+/// What was outstanding when the fault began was never answered.
 #[track_caller]
 fn check_stopped(outcome: &Outcome) {
     let report = client(outcome);
     assert_eq!(report.unknown_count, OPEN, "{report:?}");
     assert!(report.acknowledged_count >= 20);
-    assert!(outcome.struck.iter().all(|struck| struck.ended_at.is_none()), "{:?}", outcome.struck);
+    assert!(
+        outcome.injected.iter().all(|injected| injected.ended_at.is_none()),
+        "{:?}",
+        outcome.injected
+    );
 }
 
 fn emulation(outcome: &Outcome, id: NodeId) -> &EmulationReport {
@@ -182,15 +187,15 @@ fn to_the_end(faults: Vec<Scheduled>) -> Outcome {
 #[test]
 fn nothing_is_answered_while_a_phase_2_quorum_stands_still() {
     let outcome = to_the_end(vec![soon(pause(Role::Phase2Quorum), 0)]);
-    assert_eq!(outcome.struck.len(), 2, "{:?}", outcome.struck);
+    assert_eq!(outcome.injected.len(), 2, "{:?}", outcome.injected);
     check_stopped(&outcome);
 }
 
 #[test]
 fn all_is_answered_when_those_who_stood_still_go_on() {
     let outcome = run(vec![soon(pause(followers()), 150)]);
-    let harms: Vec<Harm> = outcome.struck.iter().map(|struck| struck.harm).collect();
-    assert_eq!(harms, [R1, R2].map(|replica| Harm::Pause { replica }));
+    let kinds: Vec<FaultKind> = outcome.injected.iter().map(|injected| injected.kind).collect();
+    assert_eq!(kinds, [R1, R2].map(|replica| FaultKind::Pause { replica }));
     check_recovered(&outcome);
 }
 
@@ -252,20 +257,20 @@ fn a_process_that_is_stopped_goes_on_where_it_was() {
     let faults = vec![soon(pause(Role::Leader), 100)];
     let outcome = run_over(&deployment(faults), Transport::default(), &mut launcher);
     assert_eq!(launcher.states, ['T']);
-    assert_eq!(outcome.struck[0].harm, Harm::Pause { replica: R0 });
+    assert_eq!(outcome.injected[0].kind, FaultKind::Pause { replica: R0 });
     check_recovered(&outcome);
 }
 
 #[test]
 fn a_partition_stops_the_side_without_a_quorum_and_its_datagrams_are_lost() {
-    let outcome = to_the_end(vec![soon(Harm::Partition { side: Role::Leader.into() }, 0)]);
+    let outcome = to_the_end(vec![soon(FaultKind::Partition { side: Role::Leader.into() }, 0)]);
     check_stopped(&outcome);
     assert!([R0, R1, R2].iter().all(|id| emulation(&outcome, *id).lost > 0), "{outcome:?}");
 }
 
 #[test]
 fn messages_flow_again_when_a_partition_heals() {
-    let outcome = run(vec![soon(Harm::Partition { side: R0.into() }, 200)]);
+    let outcome = run(vec![soon(FaultKind::Partition { side: R0.into() }, 200)]);
     check_recovered(&outcome);
     assert!(emulation(&outcome, R0).lost > 0);
 }
@@ -274,7 +279,7 @@ fn messages_flow_again_when_a_partition_heals() {
 #[test]
 fn a_partition_longer_than_connections_live_heals_too() {
     let transport = Transport { idle_timeout_ms: 300, keep_alive_ms: 100, ..Transport::default() };
-    let deployment = deployment(vec![soon(Harm::Partition { side: R0.into() }, 1_200)]);
+    let deployment = deployment(vec![soon(FaultKind::Partition { side: R0.into() }, 1_200)]);
     let outcome = run_over(&deployment, transport, &mut InProcess::default());
     check_recovered(&outcome);
     // The leader gave up and dialled: it lost more than one train of retransmissions.
@@ -283,7 +288,7 @@ fn a_partition_longer_than_connections_live_heals_too() {
 
 #[test]
 fn a_cut_loses_in_one_direction_and_a_majority_goes_on() {
-    let outcome = run(vec![soon(Harm::Cut { from: R0.into(), to: R1.into() }, 150)]);
+    let outcome = run(vec![soon(FaultKind::Cut { from: R0.into(), to: R1.into() }, 150)]);
     let lost = [R0, R1, R2].map(|id| emulation(&outcome, id).lost > 0);
     assert_eq!(lost, [true, false, false]);
     check_recovered(&outcome);
@@ -294,9 +299,9 @@ fn links_lose_double_and_reorder_as_much_as_they_are_told_to() {
     let all = || Target::from(NodeSet::all(3));
     let from = || Target::from(R0);
     let outcome = run(vec![
-        soon(Harm::Lose { from: R1.into(), to: R0.into(), share: 0.3 }, 150),
-        soon(Harm::Duplicate { from: from(), to: all(), share: 1.0 }, 150),
-        soon(Harm::Reorder { from: R2.into(), to: all(), spread: Span::from_millis(5) }, 150),
+        soon(FaultKind::Lose { from: R1.into(), to: R0.into(), share: 0.3 }, 150),
+        soon(FaultKind::Duplicate { from: from(), to: all(), share: 1.0 }, 150),
+        soon(FaultKind::Reorder { from: R2.into(), to: all(), spread: Span::from_millis(5) }, 150),
     ]);
     let seen = |id| {
         let EmulationReport { lost, duplicated, reordered, .. } = emulation(&outcome, id);
@@ -317,7 +322,7 @@ fn longest(outcome: &Outcome) -> Span {
 #[test]
 fn a_slow_link_adds_what_it_was_told_to() {
     let by = Span::from_millis(80);
-    let outcome = run(vec![soon(Harm::Slow { from: R0.into(), to: followers(), by }, 0)]);
+    let outcome = run(vec![soon(FaultKind::Slow { from: R0.into(), to: followers(), by }, 0)]);
     assert_eq!(client(&outcome).unknown_count, 0);
     assert!(longest(&outcome) >= Span::from_millis(79), "{}", longest(&outcome));
 }
@@ -325,17 +330,17 @@ fn a_slow_link_adds_what_it_was_told_to() {
 #[test]
 fn slow_disks_add_what_they_were_told_to() {
     let by = Span::from_millis(80);
-    let fault = soon(Harm::SlowDisk { replica: NodeSet::all(3).into(), by }, 0);
+    let fault = soon(FaultKind::SlowDisk { replica: NodeSet::all(3).into(), by }, 0);
     let deployment = Deployment { durability: Durability::Fsync, ..deployment(vec![fault]) };
     let outcome = run_over(&deployment, Transport::default(), &mut InProcess::default());
-    assert_eq!((outcome.struck.len(), client(&outcome).unknown_count), (3, 0));
+    assert_eq!((outcome.injected.len(), client(&outcome).unknown_count), (3, 0));
     assert!(longest(&outcome) >= Span::from_millis(79), "{}", longest(&outcome));
 }
 
 #[test]
-fn whoever_was_told_to_lead_is_the_leader_that_is_struck() {
-    let crash = Harm::Crash { replica: Role::Leader.into(), unsynced: Unsynced::Lost };
-    let faults = vec![soon(Harm::Campaign { replica: R1.into() }, 0), after(300, crash, 0)];
+fn a_fault_of_the_leader_hits_whoever_was_told_to_lead() {
+    let crash = FaultKind::Crash { replica: Role::Leader.into(), unsynced: Unsynced::Lost };
+    let faults = vec![soon(FaultKind::Campaign { replica: R1.into() }, 0), after(300, crash, 0)];
     let deployment = Deployment {
         duration: Span::from_millis(1_500),
         drain: Span::from_millis(100),
@@ -346,9 +351,9 @@ fn whoever_was_told_to_lead_is_the_leader_that_is_struck() {
         ..deployment(faults)
     };
     let outcome = run_over(&deployment, Transport::default(), &mut InProcess::default());
-    let harms: Vec<Harm> = outcome.struck.iter().map(|struck| struck.harm).collect();
-    let crash = Harm::Crash { replica: R1, unsynced: Unsynced::Lost };
-    assert_eq!(harms, [Harm::Campaign { replica: R1 }, crash]);
+    let kinds: Vec<FaultKind> = outcome.injected.iter().map(|injected| injected.kind).collect();
+    let crash = FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost };
+    assert_eq!(kinds, [FaultKind::Campaign { replica: R1 }, crash]);
     assert!(!outcome.reports.contains_key(&MemberName::Replica(R1)));
 }
 

@@ -1,4 +1,4 @@
-//! Whoever watches a simulated world for a fuzz: the properties, the trace, and a few counts.
+//! The observer of a simulated world for a fuzz: the properties, the trace, and a few counts.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,13 +15,13 @@ use crate::sabotage::Saboteur;
 use crate::sim::{Observer, Sent};
 use crate::time::Time;
 
-/// A run that sends so many messages is a storm: others send a thousand, and the worst of them a tenth
-/// of this.
-const STORM_MESSAGES: u64 = 1_000_000;
+/// A run that sends more messages than this never ends: others send a thousand, and the worst of them
+/// a tenth of this.
+const MESSAGES_MAX: u64 = 1_000_000;
 
-/// All that is seen of a world.
+/// All that was observed of a world.
 #[derive(Debug)]
-pub(super) struct Eyes {
+pub(super) struct Observation {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
     pub(super) violation: Option<Finding>,
@@ -35,11 +35,11 @@ pub(super) struct Eyes {
     n: usize,
 }
 
-/// The observer that a world owns; who made it looks through the same eyes.
+/// The observer that a world owns; who made it shares the observation.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Rc<RefCell<Eyes>>);
+pub(super) struct Shared(Rc<RefCell<Observation>>);
 
-impl Eyes {
+impl Observation {
     pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
         let latest = vec![Time::ZERO; n * n];
         let answered_at = Time::ZERO;
@@ -87,8 +87,8 @@ impl Eyes {
     /// Messages that beget messages would go on for ever; one that is lost begets none.
     fn count(&mut self, now: Time) {
         self.sent_count += 1;
-        if self.sent_count > STORM_MESSAGES {
-            let sentence = format!("{STORM_MESSAGES} messages arrive, and there is no end of them");
+        if self.sent_count > MESSAGES_MAX {
+            let sentence = format!("{MESSAGES_MAX} messages arrive, and there is no end of them");
             self.judge(now, Err(Finding::new(Invariant::Progress, sentence)));
         }
     }
@@ -101,92 +101,93 @@ impl Eyes {
 }
 
 impl Shared {
-    pub(super) fn new(eyes: Eyes) -> Self {
-        Self(Rc::new(RefCell::new(eyes)))
+    pub(super) fn new(observation: Observation) -> Self {
+        Self(Rc::new(RefCell::new(observation)))
     }
 
-    /// Looks at what was seen.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Eyes) -> T) -> T {
+    /// Looks at what was observed.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut Observation) -> T) -> T {
         look(&mut self.0.borrow_mut())
     }
 }
 
 impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.sent(sent));
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| trace.sent(sent));
         if let Some(arrives_at) = sent.arrives_at {
-            eyes.count(sent.sent_at);
-            eyes.note_order(sent.from, sent.to, arrives_at);
+            observation.count(sent.sent_at);
+            observation.note_order(sent.from, sent.to, arrives_at);
         }
         // A vote that waited was told when it was released; one that did not wait is told here.
-        eyes.tell(sent.sent_at, sent.from, &P::statement(sent.message), false);
+        observation.tell(sent.sent_at, sent.from, &P::statement(sent.message), false);
     }
 
     fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.asked(sent));
-        eyes.watch.asked(sent.message);
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| trace.asked(sent));
+        observation.watch.asked(sent.message);
     }
 
     fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &P::Message) {
-        self.look(|eyes| eyes.trace(|trace| trace.received(now, from, to, message)));
+        self.look(|observation| observation.trace(|trace| trace.received(now, from, to, message)));
     }
 
     fn requested(&mut self, now: Time, to: NodeId, command: &Command) {
-        self.look(|eyes| eyes.trace(|trace| trace.requested(now, to, command)));
+        self.look(|observation| observation.trace(|trace| trace.requested(now, to, command)));
     }
 
     fn told(&mut self, now: Time, from: NodeId, _: ClientId, reply: &Reply) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.told(now, from, reply));
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| trace.told(now, from, reply));
         // A request that was asked again may be answered again.
         let is_answer = matches!(reply, Reply::Executed { .. });
-        if is_answer && eyes.watch.outstanding().contains(&reply.request()) {
-            eyes.answered_at = now;
+        if is_answer && observation.watch.outstanding().contains(&reply.request()) {
+            observation.answered_at = now;
         }
-        eyes.watch.answered(reply);
+        observation.watch.answered(reply);
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.recorded(now, by, records));
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| trace.recorded(now, by, records));
         let mut records = records.iter();
-        let verdict = records.try_for_each(|record| eyes.watch.recorded(&P::recorded(record)));
-        eyes.judge(now, verdict);
+        let verdict =
+            records.try_for_each(|record| observation.watch.recorded(&P::recorded(record)));
+        observation.judge(now, verdict);
     }
 
     fn synced(&mut self, now: Time, by: NodeId) {
-        self.look(|eyes| eyes.trace(|trace| trace.by(now, by, "has synced")));
+        self.look(|observation| observation.trace(|trace| trace.by(now, by, "has synced")));
     }
 
     fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<P::Message>) {
-        self.look(|eyes| {
+        self.look(|observation| {
             if envelope.to.contains(by) {
                 let message = &envelope.message;
-                eyes.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
+                observation.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
             }
-            eyes.tell(now, by, &P::statement(&envelope.message), true);
+            observation.tell(now, by, &P::statement(&envelope.message), true);
         });
     }
 
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| trace.executed(now, by, P::ORDER, executed));
-        let verdict = eyes.watch.executed(by, executed);
-        eyes.judge(now, verdict);
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| trace.executed(now, by, P::ORDER, executed));
+        let verdict = observation.watch.executed(by, executed);
+        observation.judge(now, verdict);
     }
 
     fn installed(&mut self, now: Time, by: NodeId, installed: &Installed) {
-        self.look(|eyes| eyes.trace(|trace| trace.installed(now, by, installed)));
+        self.look(|observation| observation.trace(|trace| trace.installed(now, by, installed)));
     }
 
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
-        self.look(|eyes| eyes.trace(|trace| trace.noted(now, by, note)));
+        self.look(|observation| observation.trace(|trace| trace.noted(now, by, note)));
     }
 
     fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur<P>>) {
-        self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "CRASHES")));
+        self.look(|observation| observation.trace(|trace| trace.by(now, replica, "CRASHES")));
     }
 
     fn restarted(
@@ -196,15 +197,17 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         protocol: &Encoded<Saboteur<P>>,
         records: usize,
     ) {
-        let eyes = &mut *self.0.borrow_mut();
-        eyes.trace(|trace| {
+        let observation = &mut *self.0.borrow_mut();
+        observation.trace(|trace| {
             trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
         });
-        let verdict = eyes.watch.restarted(replica, protocol);
-        eyes.judge(now, verdict);
+        let verdict = observation.watch.restarted(replica, protocol);
+        observation.judge(now, verdict);
     }
 
     fn campaigned(&mut self, now: Time, replica: NodeId) {
-        self.look(|eyes| eyes.trace(|trace| trace.by(now, replica, "is told to lead")));
+        self.look(|observation| {
+            observation.trace(|trace| trace.by(now, replica, "is told to lead"));
+        });
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! | from | to | is |
 //! |---|---|---|
-//! | strike | first suspicion by anybody | first suspected |
-//! | strike | first suspicion by the new leader | detection |
+//! | fault | first suspicion by anybody | first suspected |
+//! | fault | first suspicion by the new leader | detection |
 //! | that | its last campaign before it leads | election: asking the others, and backing off |
 //! | the Phase1a | the phase-1 quorum | phase 1, as it says itself |
 //! | the phase-1 quorum | all adopted and filled slots executed | transfer, as it says itself |
@@ -23,7 +23,7 @@ pub(super) type Milestones = BTreeMap<NodeId, Vec<Milestone>>;
 
 /// What became of leadership after a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Succession {
+pub(super) struct LeaderChanges {
     pub(super) first_suspected: Option<Span>,
     /// Campaigns begun by anybody until somebody led, or at all.
     pub(super) attempt_count: u64,
@@ -44,8 +44,8 @@ pub(super) struct Successor {
     pub(super) first_commit: Option<Span>,
 }
 
-impl Succession {
-    /// After the strike at the beginning of `reach`.
+impl LeaderChanges {
+    /// After the fault at the beginning of `reach`.
     pub(super) fn of(milestones: &Milestones, reach: Window) -> Self {
         let mut successors: Vec<Successor> = milestones
             .iter()
@@ -177,7 +177,7 @@ mod tests {
             transfer: Some(Span(250)),
             first_commit: Some(Span(300)),
         };
-        let found = Succession::of(&said, REACH);
+        let found = LeaderChanges::of(&said, REACH);
         assert_eq!(found.successor, Some(expected));
         assert_eq!((found.first_suspected, found.attempt_count), (Some(Span(400)), 1));
         assert_eq!(leader_at(&said, REACH.from), Some(NodeId(0)));
@@ -200,7 +200,7 @@ mod tests {
                 (2_700, Step::Committing),
             ],
         ]);
-        let found = Succession::of(&said, REACH);
+        let found = LeaderChanges::of(&said, REACH);
         let successor = found.successor.unwrap();
         assert_eq!((successor.leader, found.attempt_count), (NodeId(2), 3));
         // Its second campaign was the one that counted.
@@ -209,7 +209,7 @@ mod tests {
             R0_LED,
             &said[&NodeId(1)].iter().map(|said| (said.at.0, said.step)).collect::<Vec<_>>(),
         ]);
-        let found = Succession::of(&without, REACH).successor.unwrap();
+        let found = LeaderChanges::of(&without, REACH).successor.unwrap();
         assert_eq!((found.leader, found.first_commit), (NodeId(1), None));
     }
 
@@ -221,7 +221,7 @@ mod tests {
             (3_500, leading(1_200)),
             (3_900, Step::Committing),
         ]]);
-        let found = Succession::of(&said, REACH);
+        let found = LeaderChanges::of(&said, REACH);
         let successor = found.successor.unwrap();
         assert_eq!((successor.leader, successor.phase1), (NodeId(0), Span(1_200)));
         assert_eq!((successor.detection, successor.election), (None, None));
@@ -233,7 +233,7 @@ mod tests {
     fn nobody_leads_though_they_try() {
         let tries = [(1_500, suspected()), (1_600, Step::Campaigning), (4_000, Step::Campaigning)];
         let said = milestones(&[R0_LED, &tries]);
-        let found = Succession::of(&said, REACH);
+        let found = LeaderChanges::of(&said, REACH);
         assert_eq!(found.successor, None);
         assert_eq!((found.first_suspected, found.attempt_count), (Some(Span(500)), 2));
     }
@@ -241,6 +241,6 @@ mod tests {
     #[test]
     fn a_follower_that_dies_unseats_nobody_and_what_comes_later_is_of_the_next_fault() {
         let said = milestones(&[R0_LED, &[(9_000, leading(1))]]);
-        assert_eq!(Succession::of(&said, REACH), Succession::default());
+        assert_eq!(LeaderChanges::of(&said, REACH), LeaderChanges::default());
     }
 }

@@ -29,7 +29,7 @@ type Key<'a> = (Time, u8, Option<usize>, &'a str, &'a str, u64);
 
 /// All rows in chronological order.
 pub(super) fn rows(trace: &Trace) -> Vec<Row<'_>> {
-    let mut ledger = Ledger { rows: Vec::new(), known: BTreeMap::new() };
+    let mut builder = RowBuilder { rows: Vec::new(), known: BTreeMap::new() };
     let mut alike: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
     let identity = |arrow: &Arrow| (arrow.from, arrow.to, arrow.sent_at, arrow.kind.clone());
     for arrow in &trace.messages {
@@ -41,18 +41,18 @@ pub(super) fn rows(trace: &Trace) -> Vec<Row<'_>> {
         // What takes no time arrives after it was sent.
         let rank = if at == arrow.sent_at { AFTER_SENT } else { RECEIVED };
         let key = (at, rank, Some(arrow.from), &*arrow.label, &*arrow.kind, arrow.sent_at.0);
-        ledger.add(key, Some(arrow.to), || Deed::Received { arrow, is_ambiguous });
+        builder.add(key, Some(arrow.to), || Deed::Received { arrow, is_ambiguous });
     }
     for (index, mark) in trace.marks.iter().enumerate() {
         // Marks of different lines are one row only if nothing stands between them.
         let run = trace.marks[..index].iter().rev().take_while(|other| is_alike(other, mark));
         let first = index - run.count();
         let key = (mark.at, MARKED, None, &*mark.label, mark.kind.name(), first as u64);
-        ledger.add(key, mark.line, || Deed::Marked(mark));
+        builder.add(key, mark.line, || Deed::Marked(mark));
     }
     for period in &trace.periods {
         let key = (period.from, BEGAN, None, &*period.label, period.kind.name(), period.until.0);
-        ledger.add(key, Some(period.line), || Deed::Began(period));
+        builder.add(key, Some(period.line), || Deed::Began(period));
     }
     for arrow in &trace.messages {
         let fate = match arrow.fate {
@@ -61,14 +61,14 @@ pub(super) fn rows(trace: &Trace) -> Vec<Row<'_>> {
             Fate::Underway => 2,
         };
         let key = (arrow.sent_at, SENT, Some(arrow.from), &*arrow.label, &*arrow.kind, fate);
-        let row = ledger.add(key, None, || Deed::Sent(Vec::new()));
+        let row = builder.add(key, None, || Deed::Sent(Vec::new()));
         row.actors = vec![arrow.from];
         if let Deed::Sent(arrows) = &mut row.deed {
             arrows.push(arrow);
         }
     }
-    ledger.rows.sort_by_key(|(at, rank, _)| (*at, *rank));
-    ledger.rows.into_iter().map(|(_, _, row)| row).collect()
+    builder.rows.sort_by_key(|(at, rank, _)| (*at, *rank));
+    builder.rows.into_iter().map(|(_, _, row)| row).collect()
 }
 
 const RECEIVED: u8 = 0;
@@ -77,12 +77,12 @@ const BEGAN: u8 = 2;
 const SENT: u8 = 3;
 const AFTER_SENT: u8 = 4;
 
-struct Ledger<'a> {
+struct RowBuilder<'a> {
     rows: Vec<(Time, u8, Row<'a>)>,
     known: BTreeMap<Key<'a>, usize>,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> RowBuilder<'a> {
     /// The row of this key, with one more actor.
     fn add(
         &mut self,

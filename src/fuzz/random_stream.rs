@@ -19,11 +19,11 @@ pub(super) enum Purpose {
     /// What clients ask, and for how long.
     Load = 5,
     /// Which kinds of faults there are.
-    Weather = 6,
+    FaultMix = 6,
     /// The faults.
     Faults = 7,
     /// How the faults end.
-    Calm = 8,
+    FaultsEnd = 8,
     /// The seed of the simulated world.
     World = 9,
     /// How much of the log replicas keep.
@@ -45,9 +45,9 @@ pub(super) enum Purpose {
 /// It draws whole words of a documented generator and reduces them itself, so what a seed draws
 /// depends on no other version of any library.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(Pcg64);
+pub(super) struct RandomStream(Pcg64);
 
-impl Dice {
+impl RandomStream {
     /// The stream of one purpose.
     ///
     /// PCG streams whose seeds are near one another can be correlated, so everything is scrambled in.
@@ -102,25 +102,25 @@ mod tests {
     fn no_two_seeds_or_purposes_share_a_stream() {
         let purposes = [Purpose::Quorums, Purpose::Protocol, Purpose::World];
         let firsts: BTreeSet<u64> = (0..1000)
-            .flat_map(|seed| purposes.map(|purpose| Dice::new(seed, purpose).word()))
+            .flat_map(|seed| purposes.map(|purpose| RandomStream::new(seed, purpose).word()))
             .collect();
         assert_eq!(firsts.len(), 3000);
     }
 
     #[test]
     fn numbers_stay_in_their_range_and_reach_both_ends() {
-        let mut dice = Dice::new(7, Purpose::Load);
-        let drawn: BTreeSet<u64> = (0..1000).map(|_| dice.between(3, 9)).collect();
+        let mut stream = RandomStream::new(7, Purpose::Load);
+        let drawn: BTreeSet<u64> = (0..1000).map(|_| stream.between(3, 9)).collect();
         assert!(drawn.iter().copied().eq(3..=9));
-        let ones = (0..10_000).filter(|_| dice.one_in(4)).count();
+        let ones = (0..10_000).filter(|_| stream.one_in(4)).count();
         assert!((2_300..2_700).contains(&ones), "{ones}");
     }
 
     /// What a seed means is written down here: whoever changes it changes what every seed means.
     #[test]
     fn a_seed_is_an_address() {
-        let mut dice = Dice::new(0, Purpose::Quorums);
-        let drawn: Vec<u64> = (0..6).map(|_| dice.below(1000)).collect();
+        let mut stream = RandomStream::new(0, Purpose::Quorums);
+        let drawn: Vec<u64> = (0..6).map(|_| stream.below(1000)).collect();
         assert_eq!(drawn, [268, 566, 779, 825, 524, 356]);
     }
 }

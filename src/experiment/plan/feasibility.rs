@@ -1,8 +1,11 @@
 //! What a schedule of faults makes impossible: from when on nobody can lead, or nothing can be chosen.
 //!
-//! It follows the schedule with nothing but who is up and who hears whom: a replica can be made the
-//! leader if it hears a phase-1 quorum and a phase-2 quorum, itself included, and goes on leading as long
-//! as it hears a phase-2 quorum.
+//! The [`Injector`] decides which fault begins and ends, when and on which replicas, as it does in a trial.
+//! This module tells it who leads and how much is written, as [`Assumed`], and asks after each fault what is
+//! still possible.
+//! It knows nothing but who is up and who hears whom: a replica can be made the leader if it hears a
+//! phase-1 quorum and a phase-2 quorum, itself included, and goes on leading as long as it hears a
+//! phase-2 quorum.
 //! Where each ballot announces a phase-2 quorum of its own, it is that one that the leader must hear, and
 //! the phase 1 of the next leader must meet it; those of earlier ballots are taken to be forgotten.
 //! That nobody can be made the leader is told when the leader is to be replaced, for however long; that
@@ -16,19 +19,23 @@
 //! when the one before is over unless that is for good.
 //! Losses and slow links are no obstacle, but for a link that loses everything.
 
+use std::cell::Cell;
+
 use super::{Point, Variant};
-use crate::deployment::{Aim, Harm, Leader, Scheduled, Trigger};
+use crate::deployment::{
+    Aim, Crash, FaultKind, Injector, Leader, Members, Order, Scheduled, Trigger,
+};
 use crate::protocol::{Detector, Election};
 use crate::quorum::{Family, NodeId, NodeSet};
-use crate::time::Span;
+use crate::time::{Span, Time};
 use crate::topology;
 
 /// What is impossible under the faults of a variant, a sentence each.
 pub(super) fn of(point: &Point, variant: &Variant) -> Vec<String> {
-    let mut outlook = Outlook::new(point, variant);
-    outlook.follow_times();
-    outlook.follow_progress();
-    outlook.warnings
+    let mut feasibility = Feasibility::new(point, variant);
+    feasibility.follow_times();
+    feasibility.follow_progress();
+    feasibility.warnings
 }
 
 /// Why nothing goes on.
@@ -46,21 +53,38 @@ enum Lack {
     Election,
 }
 
-/// A harm that lasts.
-struct Active {
-    harm: Harm,
-    /// Until when, from the start of the measured time; what progress triggers knows no time.
-    until: Option<Span>,
-    /// What triggered it.
-    trigger: Trigger,
+/// What members say when a fault is due, as the plan assumes it.
+struct Assumed {
+    /// How many of the faults that progress triggers are due: see [`one_by_one`].
+    written: u64,
+    /// Who leads, or would be elected; else who led last, as the number of replicas that are hit is the
+    /// same.
+    leader: Leader,
+    /// Whether a fault depended on who leads.
+    is_asked: Cell<bool>,
 }
 
-struct Outlook<'a> {
+impl Members for Assumed {
+    fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn leader(&self) -> Option<Leader> {
+        self.is_asked.set(true);
+        Some(self.leader)
+    }
+
+    fn is_lost(&self, _: NodeId) -> bool {
+        false
+    }
+}
+
+struct Feasibility<'a> {
     point: &'a Point,
     variant: &'a Variant,
-    aim: Aim,
-    /// What lasts.
-    active: Vec<Active>,
+    injector: Injector,
+    /// From the start of the measured time.
+    now: Time,
     /// Who leads, unless that is impossible or nobody needs to.
     leader: Option<NodeId>,
     /// Who led last.
@@ -72,70 +96,55 @@ struct Outlook<'a> {
     warnings: Vec<String>,
 }
 
-impl<'a> Outlook<'a> {
+impl<'a> Feasibility<'a> {
     fn new(point: &'a Point, variant: &'a Variant) -> Self {
         let last = variant.mode.leader().unwrap_or(NodeId(0));
         let aim = Aim::new(&variant.quorums, &point.links);
-        let (active, warnings) = (Vec::new(), Vec::new());
-        let (leader, announced) = (Some(last), None);
-        let campaigns_when_started = false;
-        let mut outlook = Self {
+        let mut injector = Injector::new(one_by_one(&variant.faults), aim);
+        injector.start(Time::ZERO, Time(u64::MAX));
+        let mut feasibility = Self {
             point,
             variant,
-            aim,
-            active,
-            leader,
+            injector,
+            now: Time::ZERO,
+            leader: Some(last),
             last,
-            campaigns_when_started,
-            announced,
-            warnings,
+            campaigns_when_started: false,
+            announced: None,
+            warnings: Vec::new(),
         };
-        outlook.install(last);
-        outlook
+        feasibility.install(feasibility.as_leader(last));
+        feasibility
+    }
+
+    /// This replica as a leader that begins now.
+    fn as_leader(&self, id: NodeId) -> Leader {
+        let heard = self.heard_by(id);
+        let near = topology::nearest_first(&self.point.links, id);
+        let allies: Vec<NodeId> = near.into_iter().filter(|id| heard.contains(*id)).collect();
+        Leader { id, announced: self.variant.quorums.announced_in(&allies) }
     }
 
     /// This replica leads now.
-    fn install(&mut self, leader: NodeId) {
-        (self.leader, self.last) = (Some(leader), leader);
-        let heard = self.heard_by(leader);
-        let near = topology::nearest_first(&self.point.links, leader);
-        let allies: Vec<NodeId> = near.into_iter().filter(|id| heard.contains(*id)).collect();
-        self.announced = self.variant.quorums.announced_in(&allies);
+    fn install(&mut self, Leader { id, announced }: Leader) {
+        (self.leader, self.last, self.announced) = (Some(id), id, announced);
     }
 
-    /// The faults that strike at a time of their own.
+    /// The faults that begin at a time of their own.
     fn follow_times(&mut self) {
-        let variant = self.variant;
-        let timed = |fault: &Scheduled| match fault.trigger {
-            Trigger::At(at) => Some((at, fault.heals_after.map(|after| at + after))),
-            Trigger::AfterWrites(_) => None,
-        };
-        let mut moments: Vec<Span> = Vec::new();
-        for (at, until) in variant.faults.iter().filter_map(timed) {
-            moments.extend([Some(at), until].into_iter().flatten());
-        }
-        moments.sort_unstable();
-        moments.dedup();
         let mut lack: Option<(Lack, Span)> = None;
-        for (number, moment) in moments.iter().copied().enumerate() {
-            for fault in &variant.faults {
-                if let Some((at, until)) = timed(fault)
-                    && at == moment
-                {
-                    self.strike(fault, until);
-                }
-            }
-            self.active.retain(|active| active.until != Some(moment));
-            let next = moments.get(number + 1).map(|next| *next - moment);
-            let now = self.judge(next);
+        while let Some(now) = self.injector.next_at() {
+            self.carry_out(now, 0);
+            let found = self.judge(self.injector.next_at().map(|next| next.since(now)));
+            let moment = now.since(Time::ZERO);
             if let Some((before, since)) = lack
-                && now != Some(before)
+                && found != Some(before)
             {
                 self.tell(before, &format!("from {} to {}", text(since), text(moment)), false);
                 lack = None;
             }
             if lack.is_none() {
-                lack = now.map(|now| (now, moment));
+                lack = found.map(|found| (found, moment));
             }
         }
         if let Some((lack, since)) = lack {
@@ -143,105 +152,123 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// The faults that strike after so many writes.
+    /// The faults that begin after so many writes.
     fn follow_progress(&mut self) {
-        for fault in &self.variant.faults {
-            let Trigger::AfterWrites(count) = fault.trigger else { continue };
+        let variant = self.variant;
+        let by_progress = variant.faults.iter().filter_map(|fault| match fault.trigger {
+            Trigger::AfterWrites(count) => Some((count, fault.heals_after)),
+            Trigger::At(_) => None,
+        });
+        for ((count, heals_after), place) in by_progress.zip(1..) {
             let was = self.judge(None);
-            self.strike(fault, fault.heals_after);
+            self.carry_out(self.now, place);
             if let Some(lack) = self.judge(None).filter(|lack| was != Some(*lack)) {
-                let is_for_good = fault.heals_after.is_none();
-                let when = match fault.heals_after {
+                let when = match heals_after {
                     Some(after) => format!("for {} after {count} writes", text(after)),
                     None => format!("from {count} writes on"),
                 };
-                self.tell(lack, &when, is_for_good);
+                self.tell(lack, &when, heals_after.is_none());
             }
-            self.active.retain(|active| active.until.is_none());
-        }
-    }
-
-    fn strike(&mut self, fault: &Scheduled, until: Option<Span>) {
-        let is_of_part = fault.harm.concerned().iter().any(|target| !target.roles.is_empty());
-        if is_of_part && self.leader.is_none() {
-            // It waits until somebody leads.
-            self.elect();
-        }
-        // Who led last stands for whoever leads: the number of replicas that are hit is the same.
-        let (id, announced) = (self.leader.unwrap_or(self.last), self.announced);
-        let harms = self.aim.harms(&fault.harm, Some(Leader { id, announced }));
-        for harm in harms.unwrap_or_default() {
-            if let Some(replica) = self.in_vain(&harm, fault, until) {
-                self.tell_in_vain(&harm, replica, fault.trigger);
-                continue;
-            }
-            match harm {
-                Harm::Crash { replica, .. } => {
-                    self.active.retain(|active| active.harm != Harm::Pause { replica });
-                    // It comes back when its first crash says so.
-                    if !self.is_crashed(replica) {
-                        self.active.push(Active { harm, until, trigger: fault.trigger });
-                    }
-                    self.leader = self.leader.filter(|leader| *leader != replica);
-                    let is_configured = self.variant.mode.leader() == Some(replica);
-                    self.campaigns_when_started |= is_configured;
-                }
-                Harm::Campaign { replica } => {
-                    if self.could_lead(replica) {
-                        self.install(replica);
-                    }
-                }
-                _ => self.active.push(Active { harm, until, trigger: fault.trigger }),
+            while let Some(over) = self.injector.next_at() {
+                self.carry_out(over, place);
             }
         }
     }
 
-    /// The replica that is down whenever this harm could do something to it, if that is sure.
+    /// All that is due now, with so many faults of those that progress triggers.
+    fn carry_out(&mut self, now: Time, written: u64) {
+        self.now = now;
+        loop {
+            let elected = if self.leader.is_none() { self.candidate() } else { None };
+            let elected = elected.map(|id| self.as_leader(id));
+            let last = Leader { id: self.last, announced: self.announced };
+            let leader = elected.unwrap_or(last);
+            let members = Assumed { written, leader, is_asked: Cell::new(false) };
+            let order = self.injector.next_due(now, &members);
+            let order = order.or_else(|| self.injector.next_awaited(now, &members));
+            if let (Some(leader), true) = (elected, members.is_asked.get()) {
+                // A fault of whoever leads waits until somebody does.
+                self.install(leader);
+            }
+            for skipped in self.injector.take_skipped() {
+                if self.is_sure(skipped.crash, skipped.fault) {
+                    self.tell_in_vain(&skipped.kind, skipped.replica, skipped.fault);
+                }
+            }
+            match order {
+                Some(Order::Begin { kind, ends_at }) => self.begin(&kind, ends_at),
+                Some(Order::End(_)) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// What a fault that begins does to who leads; or that it does nothing.
+    fn begin(&mut self, kind: &FaultKind, ends_at: Option<Time>) {
+        match *kind {
+            FaultKind::Crash { replica, .. } => {
+                self.leader = self.leader.filter(|leader| *leader != replica);
+                self.campaigns_when_started |= self.variant.mode.leader() == Some(replica);
+            }
+            FaultKind::Campaign { replica } if self.could_lead(replica) => {
+                self.install(self.as_leader(replica));
+            }
+            _ => {}
+        }
+        let fault = self.injector.records().last().map(|record| record.fault);
+        if let Some(fault) = fault
+            && let Some(replica) = self.in_vain(kind, fault, ends_at)
+        {
+            self.tell_in_vain(kind, replica, fault);
+        }
+    }
+
+    /// Whether a replica is down for sure when a fault begins: that crash comes before that fault.
     ///
-    /// What progress triggers may come before a crash that has a time, so that is not.
-    fn in_vain(&self, harm: &Harm, fault: &Scheduled, until: Option<Span>) -> Option<NodeId> {
-        let crash_of =
-            |replica: NodeId| self.active.iter().find(|active| is_crash(active, replica));
-        let is_sure = |crash: &&Active| {
-            matches!(crash.trigger, Trigger::At(_)) == matches!(fault.trigger, Trigger::At(_))
-        };
-        let lasts_longer = |crash: &&Active| match (crash.until, until) {
+    /// What progress triggers may come before a crash that has a time.
+    fn is_sure(&self, crash: Option<usize>, fault: usize) -> bool {
+        let is_timed = |fault: usize| matches!(self.variant.faults[fault].trigger, Trigger::At(_));
+        crash.is_some_and(|crash| is_timed(crash) == is_timed(fault))
+    }
+
+    /// The replica that is down as long as this fault of its disk or its links lasts, if that is sure.
+    fn in_vain(&self, kind: &FaultKind, fault: usize, ends_at: Option<Time>) -> Option<NodeId> {
+        let lasts_longer = |crash: &Crash| match (crash.ends_at, ends_at) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(back), Some(over)) => back >= over,
         };
-        match *harm {
-            Harm::Crash { replica, .. } | Harm::Pause { replica } | Harm::Campaign { replica } => {
-                crash_of(replica).filter(is_sure).map(|_| replica)
-            }
-            Harm::SlowDisk { replica, .. } => {
-                crash_of(replica).filter(is_sure).filter(lasts_longer).map(|_| replica)
-            }
-            Harm::Cut { from, to }
-            | Harm::Slow { from, to, .. }
-            | Harm::Lose { from, to, .. }
-            | Harm::Duplicate { from, to, .. }
-            | Harm::Reorder { from, to, .. } => {
-                let is_gone = |replica: NodeId| {
-                    crash_of(replica).filter(is_sure).is_some_and(|crash| lasts_longer(&crash))
-                };
+        let is_gone = |replica: NodeId| {
+            let crash = self.injector.crash_of(replica);
+            crash.is_some_and(|crash| self.is_sure(crash.fault, fault) && lasts_longer(&crash))
+        };
+        match *kind {
+            FaultKind::SlowDisk { replica, .. } => is_gone(replica).then_some(replica),
+            FaultKind::Cut { from, to }
+            | FaultKind::Slow { from, to, .. }
+            | FaultKind::Lose { from, to, .. }
+            | FaultKind::Duplicate { from, to, .. }
+            | FaultKind::Reorder { from, to, .. } => {
                 [from, to].into_iter().find(|side| side.iter().all(is_gone))?.iter().next()
             }
-            // The others are cut off from one another only if they were before.
-            Harm::Partition { .. } => None,
+            // A partition does something unless its sides were apart before, and the injector skips the others.
+            FaultKind::Partition { .. }
+            | FaultKind::Crash { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::Campaign { .. } => None,
         }
     }
 
     /// Says that a fault does nothing.
-    fn tell_in_vain(&mut self, harm: &Harm, replica: NodeId, trigger: Trigger) {
-        let what = match harm {
-            Harm::Crash { .. } => "crash",
-            Harm::Pause { .. } => "pause",
-            Harm::Campaign { .. } => "campaign",
-            Harm::SlowDisk { .. } => "slow disk",
+    fn tell_in_vain(&mut self, kind: &FaultKind, replica: NodeId, fault: usize) {
+        let what = match kind {
+            FaultKind::Crash { .. } => "crash",
+            FaultKind::Pause { .. } => "pause",
+            FaultKind::Campaign { .. } => "campaign",
+            FaultKind::SlowDisk { .. } => "slow disk",
             _ => "fault of the links",
         };
-        let when = match trigger {
+        let when = match self.variant.faults[fault].trigger {
             Trigger::At(at) => format!("at {}", text(at)),
             Trigger::AfterWrites(count) => format!("after {count} writes"),
         };
@@ -286,7 +313,7 @@ impl<'a> Outlook<'a> {
     fn elect(&mut self) -> bool {
         let candidate = self.candidate();
         if let Some(leader) = candidate {
-            self.install(leader);
+            self.install(self.as_leader(leader));
         }
         candidate.is_some()
     }
@@ -340,22 +367,18 @@ impl<'a> Outlook<'a> {
     }
 
     fn is_up(&self, id: NodeId) -> bool {
-        let is_paused = |active: &Active| active.harm == Harm::Pause { replica: id };
-        !self.is_crashed(id) && !self.active.iter().any(is_paused)
-    }
-
-    fn is_crashed(&self, id: NodeId) -> bool {
-        self.active.iter().any(|active| is_crash(active, id))
+        let is_paused = |kind: &FaultKind| *kind == FaultKind::Pause { replica: id };
+        self.injector.crash_of(id).is_none() && !self.injector.active().any(is_paused)
     }
 
     fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
         let is_hit = |senders: &NodeSet, receivers: &NodeSet| {
             from != to && senders.contains(from) && receivers.contains(to)
         };
-        self.active.iter().any(|active| match &active.harm {
-            Harm::Partition { side } => side.contains(from) != side.contains(to),
-            Harm::Cut { from, to } => is_hit(from, to),
-            Harm::Lose { from, to, share } => *share >= 1.0 && is_hit(from, to),
+        self.injector.active().any(|kind| match kind {
+            FaultKind::Partition { side } => side.contains(from) != side.contains(to),
+            FaultKind::Cut { from, to } => is_hit(from, to),
+            FaultKind::Lose { from, to, share } => *share >= 1.0 && is_hit(from, to),
             _ => false,
         })
     }
@@ -398,9 +421,18 @@ impl<'a> Outlook<'a> {
     }
 }
 
-/// Whether this is what keeps a replica down.
-fn is_crash(active: &Active, id: NodeId) -> bool {
-    matches!(active.harm, Harm::Crash { replica, .. } if replica == id)
+/// The schedule with the faults that progress triggers numbered from 1, in their order, so that each is due
+/// by itself.
+fn one_by_one(faults: &[Scheduled]) -> Vec<Scheduled> {
+    let mut place = 0;
+    let numbered = |fault: &Scheduled| match fault.trigger {
+        Trigger::At(_) => fault.clone(),
+        Trigger::AfterWrites(_) => {
+            place += 1;
+            Scheduled { trigger: Trigger::AfterWrites(place), ..fault.clone() }
+        }
+    };
+    faults.iter().map(numbered).collect()
 }
 
 /// ` of 5`, where every set of that size is a quorum.
