@@ -24,9 +24,8 @@ impl Registration for Replica {
 
     fn controls(rule: Rule) -> &'static [&'static str] {
         match rule {
-            Rule::DisjointQuorums => &["register-duel"],
             Rule::SkipsAdoption => &["register-duel", "register-flexible"],
-            Rule::TakesAnyBase => &["register-duel"],
+            Rule::DisjointQuorums | Rule::TakesAnyBase => &["register-duel"],
             Rule::ForgetsRequest => &["register-retry"],
             Rule::ForgetsPromise
             | Rule::ForgetsVote
