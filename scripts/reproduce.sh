@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
     names=(quickstart lan commit-path wan-hops azure-13 jitter long-link quic-vs-tcp paper-fig-n8
-        failover election-timeout thrifty-follower duel)
+        failover election-timeout thrifty-follower duel registers)
 fi
 cargo build --locked --release
 for name in "${names[@]}"; do
@@ -22,7 +22,7 @@ for name in "${names[@]}"; do
     case "$name" in
         # prediction, simulation and measurement side by side
         quickstart | wan-hops | failover | election-timeout | thrifty-follower) backend=both ;;
-        paper-* | jitter | duel) backend=sim ;;         # what is asked is a question to the network alone
+        paper-* | jitter | duel | registers) backend=sim ;;         # what is asked is a question to the network alone
         *) backend=live ;;
     esac
     # Sixteen processes are too many for a small machine; sixteen threads are not.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use flexpaxos::measure::rows::SCHEMA_VERSION;
 use source::Source;
 
 /// A broken rule, as `file:line: what`.
@@ -115,6 +116,21 @@ fn nothing_is_left_undone_and_no_test_sleeps() {
     report(&rust_files().iter().flat_map(words).collect::<Findings>());
 }
 
+/// A reference that this program cannot read back shows nothing.
+#[test]
+fn references_have_the_schema_of_this_program() {
+    let mut findings = Vec::new();
+    let mut count = 0;
+    walk(Path::new("results"), &mut |path, bytes| {
+        if path.ends_with("reference/manifest.json") {
+            count += 1;
+            findings.extend(outdated(path, &String::from_utf8_lossy(bytes)));
+        }
+    });
+    assert!(count >= 13, "{count} references were found");
+    report(&findings);
+}
+
 #[test]
 fn no_file_names_a_folder_of_one_machine() {
     let mut findings = Vec::new();
@@ -190,6 +206,18 @@ fn core(source: &Source) -> Findings {
     lines.extend(std.map(|(line, _)| line));
     let what = "the core has no I/O, clock, chance, async or threads";
     lines.into_iter().map(|line| source.finding(line, what)).collect()
+}
+
+fn outdated(path: &str, manifest: &str) -> Findings {
+    let value: serde_json::Value = serde_json::from_str(manifest).unwrap_or_default();
+    let found = &value["table_schema_version"];
+    if *found == SCHEMA_VERSION {
+        return Vec::new();
+    }
+    let remedy = "scripts/reproduce.sh makes it again";
+    vec![format!(
+        "{path}: tables of schema {found}, and this program has {SCHEMA_VERSION}: {remedy}"
+    )]
 }
 
 fn majorities(source: &Source) -> Findings {
@@ -402,6 +430,14 @@ fn a_protocol_that_is_known_elsewhere_is_found() {
 }
 
 #[test]
+fn a_reference_of_another_schema_is_found() {
+    let manifest = |version: u32| format!(r#"{{ "table_schema_version": {version} }}"#);
+    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION)), Findings::new());
+    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION - 1)).len(), 1);
+    assert_eq!(outdated("x", "{}").len(), 1);
+}
+
+#[test]
 fn a_counted_majority_is_found() {
     let forms = "let q = n / 2 + 1;\nlet q = (nodes.len() / 2) + 1;\nlet q = 1 + n / 2;\n\
                  let q = (n >> 1) + 1;\nlet q = 1 + (nodes.len() / 2);";
@@ -424,7 +460,7 @@ fn a_leftover_is_found() {
     check(
         words,
         "src/a.rs",
-        "tokio::time::sleep(x);\n#[cfg(test)]\nmod tests {\nthread::sleep(x);",
+        "tokio::time::sleep(x);\n#[cfg(test)]\nmod tests {\nthread::sleep(x);\n}",
         &[4],
     );
     check(words, "src/runtime/tests.rs", "thread::sleep(x);", &[1]);

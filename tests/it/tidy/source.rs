@@ -1,6 +1,6 @@
-//! A Rust file as the house rules see it: without comments and texts, line by line.
-//!
-//! This is no parser: it knows comments, literals, paths and where the tests of a file begin.
+//! A Rust file as the house rules see it: without comments and literals, line by line.
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 
 /// One file.
 pub(super) struct Source {
@@ -146,82 +146,50 @@ fn inline_tests(code: &str) -> Option<usize> {
     })
 }
 
-/// Puts spaces for comments and for what is inside literals.
+/// Puts spaces for comments and for literals that are no numbers; everything else stays where it is.
+///
+/// # Panics
+/// If the text is no Rust.
 fn blank(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(char) = rest.chars().next() {
-        let taken = hidden(rest, code.chars().next_back());
-        if taken == 0 {
-            code.push(char);
-            rest = &rest[char.len_utf8()..];
-        } else {
-            let spaces = rest[..taken].chars().map(|char| if char == '\n' { '\n' } else { ' ' });
-            code.extend(spaces);
-            rest = &rest[taken..];
-        }
-    }
-    code
+    let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{error} in:\n{text}"));
+    let mut code: Vec<u8> =
+        text.bytes().map(|byte| if byte == b'\n' { byte } else { b' ' }).collect();
+    keep(tokens, text, &mut code);
+    String::from_utf8(code).expect("whole tokens are kept")
 }
 
-/// How many bytes from here on are a comment or a literal.
-fn hidden(text: &str, before: Option<char>) -> usize {
-    let to = |end: Option<usize>| end.unwrap_or(text.len());
-    if text.starts_with("//") {
-        to(text.find('\n'))
-    } else if text.starts_with("/*") {
-        block_comment(text)
-    } else if text.starts_with('"') {
-        quoted(text, '"')
-    } else if text.starts_with('r') && !before.is_some_and(|char| is_word(char) && char != 'b') {
-        let hashes = text[1..].chars().take_while(|char| *char == '#').count();
-        let start = 1 + hashes;
-        if !text[start..].starts_with('"') {
-            return 0;
+fn keep(tokens: TokenStream, text: &str, code: &mut [u8]) {
+    let copy = |span: Span, token: &str, code: &mut [u8]| {
+        let range = span.byte_range();
+        // A comment that documents is an attribute with the place of the comment.
+        if text.get(range.clone()) == Some(token) {
+            code[range].copy_from_slice(token.as_bytes());
         }
-        let end = format!("\"{}", "#".repeat(hashes));
-        to(text[start + 1..].find(&end).map(|at| start + 1 + at + end.len()))
-    } else if text.starts_with("'\\") {
-        quoted(text, '\'')
-    } else if text.starts_with('\'') {
-        // A lifetime has no quote after its first letter.
-        let mut chars = text.char_indices().skip(2);
-        chars.next().filter(|(_, char)| *char == '\'').map_or(0, |(at, _)| at + 1)
-    } else {
-        0
-    }
-}
-
-fn quoted(text: &str, quote: char) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, char)) = chars.next() {
-        if char == '\\' {
-            chars.next();
-        } else if char == quote {
-            return at + 1;
-        }
-    }
-    text.len()
-}
-
-fn block_comment(text: &str) -> usize {
-    let mut depth = 0;
-    let mut at = 0;
-    while at < text.len() {
-        if text[at..].starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if text[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
+    };
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) => copy(name.span(), &name.to_string(), code),
+            TokenTree::Punct(sign) => copy(sign.span(), &sign.to_string(), code),
+            // A number is no text.
+            TokenTree::Literal(literal) => {
+                let number = literal.to_string();
+                if number.starts_with(|first: char| first.is_ascii_digit()) {
+                    copy(literal.span(), &number, code);
+                }
             }
-        } else {
-            at += text[at..].chars().next().map_or(1, char::len_utf8);
+            TokenTree::Group(group) => {
+                let ends = match group.delimiter() {
+                    Delimiter::Parenthesis => ["(", ")"],
+                    Delimiter::Brace => ["{", "}"],
+                    Delimiter::Bracket => ["[", "]"],
+                    Delimiter::None => ["", ""],
+                };
+                copy(group.span_open(), ends[0], code);
+                copy(group.span_close(), ends[1], code);
+                keep(group.stream(), text, code);
+            }
         }
     }
-    text.len()
 }
 
 #[test]
