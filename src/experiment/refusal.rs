@@ -66,8 +66,8 @@ pub enum Error {
     /// Phase-2 quorums that would be announced once, with nobody to announce another.
     #[error("a phase-2 quorum per ballot needs Multi-Paxos with elections")]
     #[diagnostic(help(
-        "set `election.mode = \"timeout\"`: when a member of the announced quorum is lost, a new \
-         ballot announces another"
+        "it is a leader that announces one: give the variant the protocol `multi`, and set \
+         `election.mode = \"timeout\"`, so that a new ballot announces another when a member is lost"
     ))]
     NeverAnnouncedAgain,
     /// A retry that comes before the answer can.
@@ -400,7 +400,7 @@ pub enum Error {
     /// A fault of the leader of a variant that has none.
     #[error("the fault is about the leader, but variant `{variant}` has none")]
     #[diagnostic(help(
-        "name a region instead of `leader`, or leave out the variants of classic Paxos"
+        "name a region instead of `leader`, or leave out the variants without a leader"
     ))]
     NoLeader {
         /// The variant.

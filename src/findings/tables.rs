@@ -78,7 +78,7 @@ fn trial_row(
 ) -> TrialRow {
     let (variant, point) = (plan.variant(trial), plan.point(trial));
     let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-    let leader = variant.mode.leader().map_or("", |leader| point.region(leader));
+    let leader = variant.mode.asked().map_or("", |leader| point.region(leader));
     let mut row = TrialRow {
         trial: key.trial,
         variant: key.variant.clone(),

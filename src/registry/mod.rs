@@ -76,6 +76,7 @@ macro_rules! protocols {
             /// The names of all modes.
             pub fn names() -> Vec<&'static str> {
                 let mut names: Vec<_> = Self::all(NodeId(0)).into_iter().map(Self::name).collect();
+                names.sort_unstable();
                 names.dedup();
                 names
             }

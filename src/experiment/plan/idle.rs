@@ -95,7 +95,7 @@ impl Found {
                 "set `election.mode = \"timeout\"`, or leave it out",
             ],
             (_, false) => [
-                "classic Paxos, the protocol of every variant, has no leader",
+                "no variant has a leader: only `multi` has one",
                 "add a variant of Multi-Paxos, or leave it out",
             ],
         };

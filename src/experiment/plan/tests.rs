@@ -856,7 +856,7 @@ fn a_key_that_changes_nothing_at_any_point_is_refused() {
     assert_eq!(plan(&source(&format!("{GOOD}\n{sweep}"))).points.len(), 2);
     let classic = GOOD.replace("{ multi = { leader = \"us-west-2\" } }", "{ classic = {} }");
     let timeout = source(&format!("{classic}\n[election]\nmode = \"timeout\"\n"));
-    check_text(&timeout, &["`election.mode` has no effect: classic Paxos", ":38:8"]);
+    check_text(&timeout, &["`election.mode` has no effect: no variant has a leader", ":38:8"]);
     let permission = "quorums = { counts = { phase1 = 4, phase2 = 2 } }";
     let permitted = format!("{permission}\nunsafe_quorums = true");
     check(permission, &permitted, &["`variant.unsafe_quorums` has no effect", ":31:18"]);
