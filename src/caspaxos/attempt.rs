@@ -70,7 +70,8 @@ enum Stage {
 }
 
 impl Attempt {
-    pub(super) const fn new(key: u64, now: Time) -> Self {
+    /// An attempt at ballots above `used`.
+    pub(super) const fn new(key: u64, now: Time, used: Ballot) -> Self {
         Self {
             key,
             queue: VecDeque::new(),
@@ -78,7 +79,7 @@ impl Attempt {
             stage: Stage::Idle,
             stage_since: now,
             refused_by: NodeSet::EMPTY,
-            seen: Ballot::NONE,
+            seen: used,
             lost_count: 0,
         }
     }
@@ -86,6 +87,11 @@ impl Attempt {
     /// Whether nothing is under way and nothing is promised: it may be forgotten.
     pub(super) fn is_over(&self) -> bool {
         self.queue.is_empty() && self.stage == Stage::Idle
+    }
+
+    /// The highest ballot that it used or saw.
+    pub(super) fn highest(&self) -> Ballot {
+        self.ballot.max(self.seen)
     }
 
     /// A client's command: one that waits here already is not asked for again.
@@ -244,8 +250,14 @@ impl Attempt {
         let (key, slot) = (self.key, state.last().0);
         context.effects.send(context.config.others(), Message::Chosen { key, ballot, slot });
         context.learn(key, &state);
-        if let Some(first) = self.queue.pop_front() {
-            self.answer(context, &first, &state);
+        // The first one, and whatever else was applied before, at other proposers perhaps.
+        let is_known =
+            |waiting: &Waiting| !matches!(state.known(waiting.command.request), Known::New);
+        let (answered, left): (VecDeque<Waiting>, _) =
+            std::mem::take(&mut self.queue).into_iter().partition(is_known);
+        self.queue = left;
+        for waiting in &answered {
+            self.answer(context, waiting, &state);
         }
         self.lost_count = 0;
         self.stage_since = context.now;

@@ -18,13 +18,19 @@
 //!   of their key: a command that timed out may have been applied, and its client asks again.
 //! - **The state carries its last commands.** A proposer that builds on a state makes the command that led
 //!   to it chosen, even if nobody ever learned that it was. A command is carried until it is in the log of
-//!   the replica that proposes, so every command that is applied gets into some log.
+//!   the replica that proposes, so every command that is applied gets into some log,
+//!   unless a process is killed with the end of its log.
 //! - **A key has slots**, the versions of its state: the n-th command that is applied to it is in slot n.
 //!
 //! With one proposer for all clients ([`Mode::proposer`]) a vote promises the proposer's next ballot too, so
 //! each command takes one round trip (section 2.2.1 of the paper, with the promise made durable with the
 //! vote). A proposer that starts again has no such promise any more.
 //! Reads are commands like writes.
+//!
+//! What it does not do: a key has one command under way at a time, so a key that many clients write at once is
+//! slow, and a client that asks again elsewhere sets two proposers against each other; a thrifty proposer does
+//! not remember who is silent; a state holds the answers of all requests that are not settled, with the values
+//! that were read.
 //!
 //! The five promises of [`crate::paxos`] hold here as well.
 

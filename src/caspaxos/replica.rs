@@ -24,6 +24,9 @@ pub struct Replica {
     acceptor: Acceptor,
     /// What it proposes, or may propose without asking, by key.
     attempts: BTreeMap<u64, Attempt>,
+    /// By key: the highest ballot of an attempt that is over, or seen by it. Its own acceptor need not have been
+    /// asked, so that does not know it.
+    used: BTreeMap<u64, Ballot>,
     /// The rounds that it may use.
     rounds: Rounds,
     learned: Learned,
@@ -114,6 +117,7 @@ impl Replica {
             mode,
             acceptor: Acceptor::default(),
             attempts: BTreeMap::new(),
+            used: BTreeMap::new(),
             rounds: Rounds::after(0),
             learned: Learned::default(),
         }
@@ -141,10 +145,15 @@ impl Replica {
             learned: &mut self.learned,
             effects,
         };
-        let attempt = self.attempts.entry(key).or_insert_with(|| Attempt::new(key, now));
+        let used = self.used.get(&key).copied().unwrap_or_default();
+        let attempt = self.attempts.entry(key).or_insert_with(|| Attempt::new(key, now, used));
         act(attempt, &mut context);
         if attempt.is_over() {
+            let highest = attempt.highest();
             self.attempts.remove(&key);
+            if highest > Ballot::NONE {
+                self.used.insert(key, highest);
+            }
         }
     }
 

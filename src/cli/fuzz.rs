@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Exit, Failure};
 use crate::fuzz::{Case, Found, Limits, Search, Tally, run_traced};
 use crate::monitor::Finding;
+use crate::quorum::NodeId;
 use crate::registry::Mode;
 use crate::report::table::{counted, table};
 use crate::runtime::machine;
@@ -114,7 +115,13 @@ impl Fuzz {
     /// Refuses a rule that none of the drawn replicas could break.
     fn check_breakable(&self) -> Result<(), Failure> {
         let Some(rule) = self.rule else { return Ok(()) };
+        let has_rule = |mode: &Mode| {
+            self.protocol.is_none_or(|name| mode.name() == name) && mode.can_break(rule)
+        };
         let (unbreakable, help) = match rule {
+            _ if !Mode::all(NodeId(0)).iter().any(has_rule) => {
+                ("the protocol has no such rule", "leave out --protocol")
+            }
             Rule::IgnoresAnnouncedQuorums if self.protocol == Some("classic") => {
                 ("classic Paxos announces no quorums", "leave out --protocol, or give `multi`")
             }

@@ -215,3 +215,21 @@ fn an_invariant_is_what_its_name_says() {
     let error = "agreements".parse::<Invariant>().unwrap_err();
     assert!(error.to_string().contains("agreement, validity"), "{error}");
 }
+
+/// Of a key phase 1 is over when something is proposed: to ask at that ballot again is to use it twice.
+#[test]
+fn a_ballot_that_is_used_twice_in_one_life_is_found() {
+    let (log, value) = (Log::Of(7), value(0));
+    let position = Position { log, slot: Slot::ZERO };
+    let asks =
+        |ballot| Statement::Asks { ballot, log, scope: Scope::From(Slot::ZERO), quorum: None };
+    let mut told = Told::default();
+    told.tell(R0, &asks(FIRST)).unwrap();
+    told.tell(R0, &asks(FIRST)).unwrap();
+    let proposes =
+        Statement::Proposes { ballot: FIRST, position, value: &value, carried: &[], asks: None };
+    told.tell(R0, &proposes).unwrap();
+    let found = told.clone().tell(R0, &asks(FIRST)).unwrap_err();
+    assert_eq!(found.invariant, Invariant::BallotsUnique);
+    told.tell(R0, &asks(SECOND)).unwrap();
+}

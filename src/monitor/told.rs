@@ -15,6 +15,8 @@ pub struct Told {
     slots: BTreeMap<Position, Ballot>,
     /// The ballot of the last vote.
     votes: BTreeMap<Position, Ballot>,
+    /// The highest ballot of its proposals, in each log of a key: there a phase 1 is over before.
+    proposed: BTreeMap<Log, Ballot>,
     /// The highest ballot of its Phase1a.
     asked: Ballot,
     /// The same before its last crash.
@@ -24,6 +26,22 @@ pub struct Told {
 impl Told {
     /// The replica tells this; a proposer must not ask at a ballot that it may have used before a crash.
     pub fn tell(&mut self, by: NodeId, statement: &Statement<'_>) -> Result<(), Finding> {
+        match statement {
+            Statement::Proposes {
+                ballot,
+                position: Position { log: log @ Log::Of(_), .. },
+                ..
+            } => {
+                raise(&mut self.proposed, *log, *ballot);
+            }
+            Statement::Asks { ballot, log, .. }
+                if self.proposed.get(log).is_some_and(|proposed| ballot <= proposed) =>
+            {
+                let how = format!("{by} asks at {ballot}, at which it has proposed");
+                return Err(Finding::new(Invariant::BallotsUnique, how));
+            }
+            _ => {}
+        }
         match statement {
             Statement::Asks { ballot, .. } | Statement::Proposes { asks: Some(ballot), .. } => {
                 self.asked = self.asked.max(*ballot);

@@ -19,7 +19,7 @@ impl Registration for Replica {
     }
 
     fn presets() -> Vec<Preset> {
-        vec![duel(), flexible(), owner(), retry()]
+        vec![duel(), flexible(), owner(), retry(), outside()]
     }
 
     fn controls(rule: Rule) -> &'static [&'static str] {
@@ -119,6 +119,24 @@ fn owner() -> Preset {
                 Cover::Recovered,
             ],
             ..register(3, Some(R0))
+        },
+    }
+}
+
+/// Its own acceptor knows none of its ballots: the second write must not use that of the first again.
+fn outside() -> Preset {
+    let pairs = [vec![1, 2], vec![2, 3], vec![1, 3]];
+    let quorums = QuorumSystem::explicit(4, &pairs, &pairs);
+    Preset {
+        name: "register-outside",
+        about: "CASPaxos: a proposer outside of all quorums writes twice",
+        setup: Setup {
+            quorums: quorums.expect("the sets are of four replicas"),
+            send: SendPolicy::Quorum,
+            clients: vec![writes(R0, 2)],
+            budgets: Budgets { timers: 1, ..Budgets::default() },
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Retransmitted],
+            ..register(4, None)
         },
     }
 }

@@ -31,7 +31,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 24] = [
+const PINNED: [Pinned; 25] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -52,10 +52,11 @@ const PINNED: [Pinned; 24] = [
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
-    pinned("register-duel", [51_673, 198_060, 24], (9, 3_360)),
+    pinned("register-duel", [51_673, 198_060, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
-    pinned("register-retry", [20_162, 83_969, 23], (10, 3_691)),
+    pinned("register-retry", [20_162, 83_969, 23], (10, 3_706)),
+    pinned("register-outside", [1_557, 4_118, 26], (26, 1_557)),
 ];
 
 fn search(preset: &str) -> Search {
@@ -135,6 +136,7 @@ presets! {
     register_flexible
     register_owner
     register_retry
+    register_outside
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn wires(point: &Point, variant: &Variant) -> Option<String> {
 /// Who proposes, each with its share of all operations.
 fn proposers(point: &Point, variant: &Variant) -> Vec<(NodeId, f64)> {
     let clients = point.links.client_regions.len();
-    if let Some(leader) = variant.mode.leader() {
+    if let Some(leader) = variant.mode.asked() {
         return vec![(leader, 1.0)];
     }
     let nearest: Vec<NodeId> =
