@@ -118,7 +118,7 @@ impl Acceptor {
         }
     }
 
-    /// Takes back what was durable.
+    /// Restores one record that was durable.
     pub(super) fn recover(&mut self, record: Record) {
         match record {
             Record::Rounds { .. } => {}

@@ -175,7 +175,8 @@ impl Attempt {
 
     /// Phase 2a: the first command that waits is applied to the state, unless it was before.
     ///
-    /// Then the state itself is proposed again: only what is chosen may be answered.
+    /// A command that the state holds already changes nothing, so the proposer proposes the state as it is: it may
+    /// answer only what is chosen.
     fn propose(&mut self, context: &mut Context<'_>) {
         let Stage::Ready { base } = &self.stage else { return };
         let state = loop {
@@ -327,7 +328,7 @@ impl Attempt {
 
     /// The time-out or the back-off is over.
     ///
-    /// Each time that nobody answers it waits as long as it has waited in all, up to a bound.
+    /// When nobody answers, the attempt asks again, and then waits as long as it has waited in all, up to a bound.
     pub(super) fn handle_timer(&mut self, context: &mut Context<'_>) {
         if self.queue.is_empty() {
             return;

@@ -72,7 +72,7 @@ pub enum Impossible {
         /// Which.
         slot: Slot,
     },
-    /// Something that is said to oneself only.
+    /// A message that a replica sends only to itself.
     #[error("no replica sends this to another one")]
     Inward,
     /// A command that no client asks for.

@@ -1,4 +1,4 @@
-//! What replicas send one another, what they make durable, and what those state.
+//! The messages of replicas, their records, and what each of them states.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! What the doc of this module promises, where a few lines say it better than a scripted run.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::*;
@@ -98,7 +100,7 @@ fn commands_are_carried_until_the_proposer_has_them_in_its_log() {
 }
 
 #[test]
-fn a_promise_and_a_vote_wait_for_the_disk_and_a_refusal_does_not() {
+fn a_promise_and_a_vote_wait_for_the_disk_a_refusal_does_not() {
     let mut acceptor = started(1, SHARED);
     let promise = hear(&mut acceptor, 0, Message::Phase1a { key: KEY, ballot: ballot(1, 0) });
     assert!(promise.sends.is_empty() && promise.records.len() == 1);
@@ -192,4 +194,52 @@ fn what_nobody_sends_is_refused_and_what_is_sent_is_not() {
         assert!(why.contains(expected), "{message}: {why}");
     }
     assert!(honest.check(NodeId(3), &config(1)).is_err());
+}
+
+/// A replica, and its phase-1 and phase-2 quorum, of which it is no member.
+fn outside() -> Replica {
+    let quorums = QuorumSystem::explicit(3, &[vec![1, 2]], &[vec![1, 2]]).unwrap();
+    let config = Config { quorums, send: SendPolicy::Quorum, ..config(0) };
+    let mut replica = Replica::new(SHARED, config);
+    let reserved = give(&mut replica, Input::Start).durable_sends[0].message.clone();
+    hear(&mut replica, 0, reserved);
+    replica
+}
+
+fn asked(effects: &Effects) -> Ballot {
+    let Message::Phase1a { ballot, .. } = effects.sends[0].message else { panic!("{effects:?}") };
+    ballot
+}
+
+/// Its own acceptor knows none of its ballots, and the attempt that used one is over.
+#[test]
+fn a_proposer_outside_its_quorums_uses_no_ballot_twice() {
+    let mut proposer = outside();
+    let first = asked(&give(&mut proposer, Input::Request(put(0, 0))));
+    for from in [1, 2] {
+        hear(&mut proposer, from, Message::Phase1b { key: KEY, ballot: first, vote: None });
+    }
+    for from in [1, 2] {
+        let (slot, next) = (Slot::ZERO, None);
+        hear(&mut proposer, from, Message::Phase2b { key: KEY, ballot: first, slot, next });
+    }
+    let second = asked(&give(&mut proposer, Input::Request(put(1, 1))));
+    assert!(second > first, "{second} after {first}");
+}
+
+/// A request that waits here was applied by another proposer in the meantime.
+#[test]
+fn every_waiting_request_that_is_chosen_is_answered() {
+    let mut proposer = outside();
+    let ballot = asked(&give(&mut proposer, Input::Request(put(0, 0))));
+    give(&mut proposer, Input::Request(put(1, 0)));
+    let vote = Some(Vote { ballot: Ballot::NONE, state: state(&[put(1, 0)]) });
+    hear(&mut proposer, 1, Message::Phase1b { key: KEY, ballot, vote });
+    hear(&mut proposer, 2, Message::Phase1b { key: KEY, ballot, vote: None });
+    let (slot, next) = (Slot(1), None);
+    hear(&mut proposer, 1, Message::Phase2b { key: KEY, ballot, slot, next });
+    let chosen = hear(&mut proposer, 2, Message::Phase2b { key: KEY, ballot, slot, next });
+    let answered: BTreeSet<u64> =
+        chosen.replies.iter().map(|reply| reply.request().sequence).collect();
+    assert_eq!(answered, BTreeSet::from([0, 1]));
 }

@@ -134,11 +134,6 @@ impl Acceptor {
         self.slots.get(slot)?.vote.as_ref()
     }
 
-    /// How many votes are remembered.
-    pub fn vote_count(&self) -> usize {
-        self.slots.range(Slot::ZERO).filter(|(_, state)| state.vote.is_some()).count()
-    }
-
     /// The votes from `from` on that find room, and the slot after the last of them if others do not.
     fn votes_from(&self, from: Slot, room: usize) -> (Vec<(Slot, Vote)>, Option<Slot>) {
         let mut filled = 0;

@@ -74,11 +74,6 @@ impl<P: Breakable> Saboteur<P> {
     pub const fn replica(&self) -> &P {
         &self.replica
     }
-
-    /// The rule it breaks.
-    pub const fn rule(&self) -> Option<Rule> {
-        self.rule
-    }
 }
 
 impl<P: Breakable> Protocol for Saboteur<P> {

@@ -208,6 +208,8 @@ fn a_rule_whose_breaking_shows_nothing_is_refused() {
     refused(&format!("{seed} --replicas 1"), &["a single replica has one"]);
     let announced = "--seeds 0 --break ignores-announced-quorums";
     refused(&format!("{announced} --protocol classic"), &["classic Paxos announces"]);
+    refused("--seeds 0 --protocol caspaxos --break hole-in-log", &["has no such rule"]);
+    refused("--seeds 0 --protocol multi --break forgets-request", &["has no such rule"]);
     // The first seed elects nobody with a quorum of its own.
     refused(announced, &["no seed showed it", "more seeds"]);
 }

@@ -107,7 +107,7 @@ fn quorums_are_asked_and_not_counted() {
 }
 
 #[test]
-fn protocols_are_known_where_they_are_registered_and_nowhere_else() {
+fn protocols_are_known_only_where_they_are_registered() {
     report(&rust_files().iter().flat_map(protocols).collect::<Findings>());
 }
 

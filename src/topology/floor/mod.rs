@@ -3,6 +3,8 @@
 //! | protocol | commit latency for client c, of a command that is alone |
 //! |---|---|
 //! | Multi-Paxos and Flexible Paxos, leader L | there and back between c and L, and a phase 2 from L |
+//! | CASPaxos, proposer L for all clients, of a key that L wrote last | the same |
+//! | CASPaxos, a proposer p for each client | as classic Paxos |
 //! | classic Paxos, proposer p | there and back between c and its nearest replica p, a phase 1 and a phase 2 from p |
 //!
 //! A phase from L lasts until some quorum of its family has answered L, with L answering itself at once;
@@ -11,7 +13,7 @@
 //! Where delays vary, the latency has a distribution, and a [`Floor`] is its p50 and p99: the legs are
 //! independent, so sums are convolutions and quorums order statistics, and no random number is drawn.
 //! Its resolution and how far it may be from the truth are said in `distribution.rs`.
-//! The two phases of classic Paxos use the same links, which remember their delay: they are not
+//! The two phases of one command use the same links, which remember their delay: they are not
 //! independent, and `twice.rs` says how they go together.
 //! Where each ballot announces a phase-2 quorum of its own, phase 2 waits for that one, whomever the leader
 //! asks: the set nearest to it by medians.

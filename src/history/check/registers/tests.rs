@@ -79,7 +79,7 @@ impl Run {
 }
 
 #[test]
-fn replicas_that_pass_over_slots_are_correct_if_together_they_have_them_all() {
+fn replicas_that_together_have_all_slots_are_correct() {
     let run = run();
     let verdict = run.check(&[run.log(0), run.log(1)]).unwrap();
     assert_eq!(verdict.violations, []);
