@@ -131,7 +131,8 @@ impl Told {
     pub fn without_promises(self, is_rising: bool) -> Self {
         let has_moved_on = is_rising && self.asked > self.asked_before_crash;
         let asked_before_crash = if has_moved_on { Ballot::NONE } else { self.asked_before_crash };
-        Self { asked_before_crash, ..Self::default() }
+        // That a ballot is used once in a life is asked of those that never crash, too.
+        Self { asked_before_crash, proposed: self.proposed, ..Self::default() }
     }
 
     /// Whether an acceptor that was started again still knows what it told about slots from

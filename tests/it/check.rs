@@ -55,7 +55,7 @@ const PINNED: [Pinned; 25] = [
     pinned("register-duel", [54_188, 204_052, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
-    pinned("register-retry", [20_948, 86_679, 23], (10, 3_706)),
+    pinned("register-retry", [20_948, 86_679, 23], (10, 3_707)),
     pinned("register-outside", [1_557, 4_118, 26], (26, 1_557)),
 ];
 
