@@ -52,10 +52,10 @@ const PINNED: [Pinned; 25] = [
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
-    pinned("register-duel", [54_188, 204_052, 24], (9, 3_363)),
+    pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
-    pinned("register-retry", [20_948, 86_679, 23], (10, 3_707)),
+    pinned("register-retry", [21_165, 87_216, 23], (10, 3_707)),
     pinned("register-outside", [1_557, 4_118, 26], (26, 1_557)),
 ];
 
