@@ -119,15 +119,13 @@ fn nothing_is_left_undone_and_no_test_sleeps() {
 /// References of live runs that wait for a quiet machine: the only ones that may be of an older schema.
 ///
 /// Who makes one of them again takes it off the list.
-const AWAITED: [&str; 10] = [
+const AWAITED: [&str; 8] = [
     "azure-13",
     "commit-path",
     "election-timeout",
-    "failover",
     "lan",
     "long-link",
     "quic-vs-tcp",
-    "quickstart",
     "thrifty-follower",
     "wan-hops",
 ];
