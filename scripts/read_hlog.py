@@ -65,7 +65,7 @@ def row(tag, total, unanswered_count=0):
     is_whole = unanswered_count == 0
     return {
         "tag": tag,
-        "count": total.get_total_count(),
+        "answered_count": total.get_total_count(),
         "latency_ns_min": total.get_min_value(),
         "latency_ns_mean": round(total.get_mean_value()) if is_whole else "",
         **{f"latency_ns_{name}": value for name, value in values.items()},
@@ -90,8 +90,8 @@ def compare(folder):
     rows = told(folder)
     differences = []
     for trial in sorted({trial for trial, _ in rows}):
-        index, backend = trial
-        for tag, total in merged([f"{folder}/trial-{index:03}.{backend}.hlog"]).items():
+        number, backend = trial
+        for tag, total in merged([f"{folder}/trial-{number:03}.{backend}.hlog"]).items():
             line = rows.pop((trial, tag), None)
             if line is None:
                 differences.append(f"trial {trial} {tag}: not in latency.csv")
@@ -107,7 +107,7 @@ def compare(folder):
                 if str(value) != line[name]:
                     differences.append(f"trial {trial} {tag} {name}: {value} here, {line[name]} there")
     # Where nothing was answered, there is nothing to log.
-    answered = [key for key, line in rows.items() if int(line["count"]) > 0]
+    answered = [key for key, line in rows.items() if int(line["answered_count"]) > 0]
     differences += [f"trial {trial} {tag}: in no .hlog" for trial, tag in answered]
     return differences
 

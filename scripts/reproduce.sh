@@ -31,11 +31,10 @@ for name in "${names[@]}"; do
     new="$folder/new-reference"
     rm -rf "$new"
     target/release/flexpaxos run "experiments/$name.toml" \
-        --backend "$backend" ${live[@]+"${live[@]}"} --out "$new" | tee "/tmp/flexpaxos-$name.txt"
+        --backend "$backend" ${live[@]+"${live[@]}"} --out "$new"
     rm -rf "$new/histories"
     # A reference is small: what figures draw of many short intervals is read compressed as well.
     find "$new" -name '*.csv' -size +150k -exec gzip -9n {} +
-    mv "/tmp/flexpaxos-$name.txt" "$new/table.txt"
     rm -rf "$folder/reference"
     mv "$new" "$folder/reference"
 done

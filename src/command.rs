@@ -4,6 +4,8 @@
 //! The state machine remembers what it answered, so a request that was chosen twice executes once.
 //! It knows nothing of slots, ballots or replicas.
 
+mod ask;
+pub use ask::Ask;
 mod impossible;
 pub use impossible::Impossible;
 #[cfg(test)]

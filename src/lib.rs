@@ -8,7 +8,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`] |
+//! | L0 | [`time`], [`quorum`], [`command`], [`protocol`], [`seed`], [`quiet`], [`causes`], [`nearest`], [`statistics`] |
 //! | L1 | [`paxos`], [`caspaxos`], [`driver`] |
 //! | L2 | [`workload`], [`history`], [`measure`], [`sabotage`], [`monitor`], [`trace`] |
 //! | L3 | [`registry`] |
@@ -20,9 +20,10 @@
 //! | L9 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L10 | [`experiment`] |
 //! | L11 | [`findings`] |
-//! | L12 | [`run`] |
-//! | L13 | [`report`] |
-//! | L14 | [`cli`] |
+//! | L12 | [`compare`] |
+//! | L13 | [`run`] |
+//! | L14 | [`report`] |
+//! | L15 | [`cli`] |
 
 pub mod causes;
 pub mod command;
@@ -31,6 +32,7 @@ pub mod protocol;
 pub mod quiet;
 pub mod quorum;
 pub mod seed;
+pub mod statistics;
 pub mod time;
 
 pub mod caspaxos;
@@ -66,6 +68,8 @@ pub mod fuzz;
 pub mod experiment;
 
 pub mod findings;
+
+pub mod compare;
 
 pub mod run;
 

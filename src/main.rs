@@ -16,9 +16,11 @@ fn main() -> ExitCode {
     });
     match ended {
         Ok(exit) => exit.into(),
-        Err(Failure { exit, report }) => {
-            // A closed stderr must not turn a message into a panic.
-            let _ = writeln!(std::io::stderr(), "{report:?}");
+        Err(Failure { exit, before, report }) => {
+            for report in before.into_iter().chain([report]) {
+                // A closed stderr must not turn a message into a panic.
+                let _ = writeln!(std::io::stderr(), "{report:?}");
+            }
             exit.into()
         }
     }

@@ -7,11 +7,13 @@
 //! The driver has a single obligation: an envelope in [`Effects::durable_sends`] leaves the replica
 //! only after every record given so far is on stable storage.
 
+mod answer;
 mod capacity;
 mod config;
 mod rounds;
 mod statement;
 
+pub use answer::Answer;
 pub use capacity::Capacity;
 pub use config::{Config, Detector, Election, Retention, SendPolicy, Timing};
 pub use rounds::Rounds;

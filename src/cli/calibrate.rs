@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::{Exit, Failure};
 use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
 use crate::cluster::Interrupt;
-use crate::report::table::table;
+use crate::report::table::{Column, Table, Width, line};
 use crate::sim::Service;
 use crate::time::Span;
 
@@ -32,6 +32,10 @@ pub(super) struct Calibrate {
     #[arg(long)]
     json: bool,
 
+    /// Prints all columns of the table, however narrow the terminal is.
+    #[arg(long)]
+    wide: bool,
+
     /// Writes the JSON to this file, which must not exist yet.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -47,7 +51,14 @@ impl Calibrate {
         let file = self.out.as_deref().map(new_file).transpose()?;
         let thoroughness = if self.quick { Thoroughness::Quick } else { Thoroughness::Full };
         let interrupt = super::interrupt()?;
-        let calibration = calibrate(thoroughness, &self.folder, false, &interrupt)?;
+        let bar = if io::stderr().is_terminal() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
+        let calibration = calibrate(thoroughness, &self.folder, &bar, &interrupt);
+        bar.finish_and_clear();
+        let calibration = calibration?;
         let json = serde_json::to_string_pretty(&calibration).expect("it is plain data");
         if let (Some(mut file), Some(path)) = (file, &self.out) {
             writeln!(file, "{json}").map_err(|error| {
@@ -57,30 +68,24 @@ impl Calibrate {
         if self.json {
             writeln!(out, "{json}")?;
         } else {
-            tell(&calibration, out)?;
+            tell(&calibration, super::output::width(self.wide), out)?;
         }
         Ok(Exit::Done)
     }
 }
 
-/// Calibrates, and says so on a terminal.
+/// Calibrates; `bar` says what is measured.
 pub(super) fn calibrate(
     thoroughness: Thoroughness,
     folder: &Path,
-    is_quiet: bool,
+    bar: &ProgressBar,
     interrupt: &Interrupt,
 ) -> Result<Calibration, Failure> {
-    let bar = if is_quiet || !io::stderr().is_terminal() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new_spinner()
-    };
     let tell = |what| {
         bar.set_message(format!("calibrating this machine: {what}"));
         bar.tick();
     };
     let measured = calibration::calibrate(thoroughness, folder, &tell, interrupt);
-    bar.finish_and_clear();
     measured.map_err(|error| {
         let (exit, help) = match &error {
             calibration::Error::Interrupted => (Exit::Partial, "nothing of it is kept"),
@@ -130,7 +135,7 @@ fn unwritable(path: &Path, source: io::Error, exit: Exit, help: &str) -> Failure
     Failure { exit, ..Failure::world(&error, help) }
 }
 
-fn tell(calibration: &Calibration, out: &mut dyn Write) -> Result<(), Failure> {
+fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<(), Failure> {
     let Calibration { timers, round_trips, syncs, .. } = calibration;
     let lines = [
         ("link emulation, late", &timers.releaser, "what every emulated delay is too long by"),
@@ -156,15 +161,22 @@ fn tell(calibration: &Calibration, out: &mut dyn Write) -> Result<(), Failure> {
             [(*name).to_owned(), p50, p99, max, (*limits).to_owned()].to_vec()
         })
         .collect();
-    let header = ["us", "p50", "p99", "max", "what it limits"];
-    writeln!(out, "{}\n", table(&header, &[1, 2, 3], &rows))?;
+    let columns = vec![
+        Column::text("us"),
+        Column::number("p50"),
+        Column::number("p99"),
+        Column::number("max").rank(1),
+        Column::text("what it limits").rank(2),
+    ];
+    writeln!(out, "{}\n", Table::new(columns, rows).fit(width))?;
     writeln!(out, "scheduling  {}", timers.scheduling)?;
     writeln!(
         out,
         "processor   {:.2} ns for a multiplication and an addition",
         calibration.step_ns
     )?;
-    writeln!(out, "noise       {}", noise(&calibration.noise))?;
+    let noise = format!("noise       {}", noise(&calibration.noise));
+    writeln!(out, "{}", line(&noise, width))?;
     if calibration.is_debug_build {
         writeln!(out, "\nbuilt without optimisation: these figures are worth nothing")?;
     }
@@ -230,7 +242,7 @@ mod tests {
         calibration.noise.run_queue_ns = Some(5);
         calibration.noise.over_ns = 100;
         let mut text = Vec::new();
-        tell(&calibration, &mut text).unwrap();
+        tell(&calibration, Width::Whole, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(text.contains("60.0") && text.contains("worth nothing"), "{text}");
         assert!(text.contains("waited 5.0 % for a processor, a spinning thread"), "{text}");

@@ -8,11 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::check::{Counterexample, INVARIANTS, Outcome, Search};
 use crate::monitor::Invariant;
 use crate::registry::Preset;
-use crate::report::table::{counted, table};
+use crate::report::table::{Column, Table, Width, counted, legend, line};
 use crate::sabotage::Rule;
 
 /// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
@@ -61,6 +61,10 @@ pub(super) struct Check {
     /// Lists the presets, the rules and the properties.
     #[arg(long, exclusive = true)]
     list: bool,
+
+    /// Prints all columns of the tables, however narrow the terminal is.
+    #[arg(long)]
+    wide: bool,
 }
 
 fn presets() -> PossibleValuesParser {
@@ -91,13 +95,15 @@ impl Check {
         if let Some(address) = self.explore {
             return explore(&search, address, out);
         }
-        writeln!(out, "{}: {}", search.preset.name, search.preset.about)?;
-        writeln!(out, "{}", search.preset.describe())?;
+        let width = output::width(self.wide);
+        let about = format!("{}: {}", search.preset.name, search.preset.about);
+        writeln!(out, "{}\n{}", line(&about, width), line(&search.preset.describe(), width))?;
         if let Some(rule) = self.rule {
-            writeln!(out, "broken on purpose: {rule}. {}", rule.story())?;
+            let story = format!("broken on purpose: {rule}. {}", rule.story());
+            writeln!(out, "{}", line(&story, width))?;
         }
         let (outcome, took) = timed(|| search.run());
-        print(out, &outcome, took)?;
+        print(out, &outcome, took, width)?;
         if let (Some(_), None) = (&self.svg, outcome.violation()) {
             writeln!(out, "\nnothing is drawn: no property is violated")?;
         }
@@ -149,8 +155,15 @@ impl Check {
             }
             rows.push(row(&search, &outcome, took));
         }
-        let header = ["preset", "states", "generated", "depth", "seconds", "verdict"];
-        writeln!(out, "{}", table(&header, &[1, 2, 3, 4], &rows))?;
+        let columns = vec![
+            Column::name("preset"),
+            Column::number("states"),
+            Column::number("generated").rank(1),
+            Column::number("depth").rank(3),
+            Column::number("seconds").rank(2),
+            Column::text("verdict"),
+        ];
+        writeln!(out, "{}", Table::new(columns, rows).fit(output::width(self.wide)))?;
         self.check_found(worst)
     }
 }
@@ -173,35 +186,55 @@ fn row(search: &Search, outcome: &Outcome, took: Duration) -> Vec<String> {
     ]
 }
 
-fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration) -> io::Result<()> {
+fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration, width: Width) -> io::Result<()> {
     let Outcome { unique_count, generated_count, depth, .. } = outcome;
     writeln!(
         out,
         "\n{unique_count} states ({generated_count} generated), depth {depth}, {:.1} s\n",
         took.as_secs_f64()
     )?;
-    let invariants = outcome.invariants.iter().map(|(invariant, found)| {
-        let verdict = if found.is_some() { "VIOLATED" } else { "holds" };
-        let verdict = match outcome.violation() {
-            Some(_) if found.is_none() => "not yet violated",
-            _ => verdict,
-        };
-        vec![invariant.name().to_owned(), invariant.says().to_owned(), verdict.to_owned()]
-    });
-    let covers = outcome.covers.iter().map(|(cover, found)| {
-        let verdict = match found {
-            Some(length) => format!("seen after {}", counted(*length, "step")),
-            None if outcome.violation().is_some() => "not yet seen".to_owned(),
-            None => "NEVER SEEN".to_owned(),
-        };
-        vec!["sometimes".to_owned(), cover.says().to_owned(), verdict]
-    });
-    let rows: Vec<Vec<String>> = invariants.chain(covers).collect();
-    writeln!(out, "{}", table(&["property", "", "verdict"], &[], &rows))?;
+    print_properties(out, outcome, width)?;
     if let Some((invariant, found)) = outcome.violation() {
         print_counterexample(out, invariant, found)?;
     }
     Ok(())
+}
+
+/// What must always hold, and what must happen sometimes.
+fn print_properties(out: &mut dyn Write, outcome: &Outcome, width: Width) -> io::Result<()> {
+    let is_cut = outcome.violation().is_some();
+    let invariants = outcome.invariants.iter().map(|(invariant, found)| {
+        let verdict = match found {
+            Some(_) => "VIOLATED",
+            None if is_cut => "open",
+            None => "holds",
+        };
+        [invariant.name(), invariant.says(), verdict].map(str::to_owned).to_vec()
+    });
+    let columns = vec![Column::text("property"), Column::name("meaning"), Column::text("verdict")];
+    writeln!(out, "{}", Table::new(columns, invariants.collect()).fit(width))?;
+    let covers = outcome.covers.iter().map(|(cover, found)| {
+        let verdict = match found {
+            Some(length) => format!("seen after {}", counted(*length, "step")),
+            None if is_cut => "open".to_owned(),
+            None => "NEVER SEEN".to_owned(),
+        };
+        vec![cover.says().to_owned(), verdict]
+    });
+    let mut text = "property: must hold in every state".to_owned();
+    if !outcome.covers.is_empty() {
+        let columns = vec![Column::name("sometimes"), Column::text("verdict")];
+        writeln!(out, "\n{}", Table::new(columns, covers.collect()).fit(width))?;
+        text.push_str(
+            "; sometimes: must happen in at least one execution, which shows that the search tests what \
+             this preset is for; seen after so many steps at the least, and after NEVER SEEN `holds` says \
+             little",
+        );
+    }
+    if is_cut {
+        text.push_str("; open: the search ended at the violation");
+    }
+    writeln!(out, "\n{}", legend(&text, width))
 }
 
 fn print_counterexample(

@@ -37,6 +37,8 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
+    /// What to print before it, one after the other.
+    pub before: Vec<Report>,
     /// What to print.
     pub report: Report,
 }
@@ -44,7 +46,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with its own diagnostic.
     pub fn new(exit: Exit, diagnostic: impl Diagnostic + Send + Sync + 'static) -> Self {
-        Self { exit, report: Report::new(diagnostic) }
+        Self { exit, before: Vec::new(), report: Report::new(diagnostic) }
     }
 
     /// The request made no sense; `help` says what to change.
@@ -79,6 +81,15 @@ impl From<csv::Error> for Failure {
 /// The experiment file is wrong.
 impl From<crate::experiment::file::Error> for Failure {
     fn from(error: crate::experiment::file::Error) -> Self {
+        let (before, last) = error.apart();
+        let before = before.into_iter().map(Report::new).collect();
+        Self { before, ..Self::new(Exit::Request, last) }
+    }
+}
+
+/// A key of the experiment cannot be set.
+impl From<crate::experiment::file::Unset> for Failure {
+    fn from(error: crate::experiment::file::Unset) -> Self {
         Self::new(Exit::Request, error)
     }
 }

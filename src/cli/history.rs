@@ -7,27 +7,28 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, verify};
 use crate::deployment::MemberName;
 use crate::findings::evidence;
 use crate::findings::histories::{self, Kept};
 use crate::history::json::{JsonError, write_client, write_cut, write_replica};
 use crate::history::{ChosenReader, ClientReader, Error, edn, operations};
+use crate::run::review::Review;
 use crate::trial::Backend;
 
 /// Prints what clients saw and replicas executed in a trial, one event a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 | head
-  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format edn --key 7 > history.edn
-  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 0 --format operations > history.json")]
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 1 | head
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 1 --format edn --key 7 > history.edn
+  flexpaxos history results/quickstart/2026-01-01T00-00-00Z --trial 1 --format operations > history.json")]
 pub(super) struct History {
     /// The results folder.
     folder: PathBuf,
 
-    /// The trial, from 0.
-    #[arg(long, value_name = "INDEX")]
-    trial: usize,
+    /// The trial, from 1.
+    #[arg(long, value_name = "NUMBER")]
+    trial: u32,
 
     /// Where it ran; if it ran in both worlds, live is the default.
     #[arg(long, value_enum)]
@@ -75,10 +76,14 @@ impl History {
             None => histories::backend_of(&self.folder, self.trial),
         };
         let kept = histories::of_trial(&self.folder, self.trial, backend).map_err(|error| {
+            // Which trials there are, if it is not one of them.
+            if let Err(error) = Review::open(&self.folder, Some(self.trial)) {
+                return verify::refused(&error);
+            }
             let (folder, trial, name) = (self.folder.display(), self.trial, backend.name());
             let message = format!("{folder} holds no histories of trial {trial} ({name}): {error}");
-            let help = "name a results folder with a `histories` folder, and one of its trials; committed \
-                        references come without histories";
+            let help =
+                "the trial ran on the other backend: name it with `--backend`, or leave that out";
             Failure::request(message, help)
         })?;
         let gaps = evidence::gaps(&self.folder, &kept)

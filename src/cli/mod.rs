@@ -7,6 +7,7 @@
 mod agent;
 mod calibrate;
 mod check;
+mod compare;
 mod completions;
 mod failure;
 pub use failure::{Exit, Failure, draw_whole_words};
@@ -15,11 +16,13 @@ mod history;
 mod man;
 mod output;
 pub use output::Output;
+mod overrides;
 mod plan;
 mod profiles;
 mod progress;
 mod quorums;
 mod run;
+mod schema;
 mod show;
 mod trace;
 mod verify;
@@ -33,6 +36,7 @@ use crate::cluster::Interrupt;
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, Size};
 use crate::run::provenance;
+use overrides::Overrides;
 
 /// A research benchmarking harness for Flexible Paxos.
 ///
@@ -79,9 +83,11 @@ enum Command {
     Quorums(quorums::Quorums),
     Check(check::Check),
     Fuzz(fuzz::Fuzz),
+    Compare(compare::Compare),
     Show(show::Show),
     Verify(verify::Verify),
     History(history::History),
+    Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Page),
     Agent(agent::Agent),
@@ -99,9 +105,11 @@ impl Arguments {
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),
             Command::Fuzz(fuzz) => fuzz.run(out),
+            Command::Compare(compare) => compare.run(out),
             Command::Show(show) => show.run(out),
             Command::Verify(verify) => verify.run(out),
             Command::History(history) => history.run(out),
+            Command::Schema(schema) => schema.run(out),
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),
             Command::Agent(agent) => agent.run(),
@@ -116,10 +124,17 @@ fn interrupt() -> Result<Interrupt, Failure> {
     })
 }
 
-/// The experiment file at `path` and what it means; `trials` and `smoke` change its size.
-fn open(path: &Path, trials: Option<u32>, smoke: bool) -> Result<(Source, Plan), Failure> {
-    let source = Source::read(path)?;
-    let plan = Plan::from_source(&source, Size { trials, is_smoke: smoke })?;
+/// The experiment file at `path` and what it means; `trials` and `smoke` change its size, and `overrides` its
+/// text.
+fn open(
+    path: &Path,
+    trials: Option<u32>,
+    smoke: bool,
+    overrides: &Overrides,
+) -> Result<(Source, Plan), Failure> {
+    let (mut source, size) = (Source::read(path)?, Size { trials, is_smoke: smoke });
+    overrides.apply(&mut source, size)?;
+    let plan = Plan::from_source(&source, size)?;
     Ok((source, plan))
 }
 

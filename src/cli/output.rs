@@ -1,6 +1,10 @@
 //! Where answers go: stdout, whose reader may leave before the end.
 
-use std::io::{ErrorKind, Result, Write};
+use std::io::{ErrorKind, Result, Write, stderr, stdout};
+
+use terminal_size::terminal_size_of;
+
+use crate::report::table::{Width, line};
 
 /// A stream whose reader may leave: from then on nothing is written, and nobody is told.
 ///
@@ -41,6 +45,22 @@ impl<W: Write> Write for Output<W> {
             other => other,
         }
     }
+}
+
+/// The room that tables have on stdout: all they need with `--wide`, and where it is no terminal.
+pub(super) fn width(is_wide: bool) -> Width {
+    match terminal_size_of(stdout()) {
+        Some((terminal_size::Width(columns), _)) if !is_wide => Width::Columns(columns.into()),
+        _ => Width::Whole,
+    }
+}
+
+/// Prints a sentence on stderr, folded between words on a terminal.
+pub(super) fn warn(text: &str) {
+    let width = terminal_size_of(stderr())
+        .map_or(Width::Whole, |(columns, _)| Width::Columns(columns.0.into()));
+    // As with stdout: its reader may be gone.
+    let _ = writeln!(stderr(), "{}", line(text, width));
 }
 
 #[cfg(test)]

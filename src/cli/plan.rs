@@ -1,5 +1,7 @@
 //! `flexpaxos plan`: what would run, and the closed-form prediction of every variant.
 
+mod export;
+mod settings;
 mod words;
 
 use std::collections::BTreeSet;
@@ -8,13 +10,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, Failure};
-use crate::experiment::plan::{Plan, Point, Variant};
-use crate::protocol::SendPolicy;
+use super::overrides::Overrides;
+use super::{Exit, Failure, output};
+use crate::experiment::file::Source;
+use crate::experiment::plan::{Plan, Point, Size, Variant};
 use crate::quorum::Family;
-use crate::report::table::{counted, fold, table};
+use crate::report::table::{Column, Table, Width, counted, fold};
+use crate::seed::Seed;
 use crate::time::Span;
 use crate::topology::Floor;
+use crate::workload::Arrival;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -25,7 +30,10 @@ use crate::topology::Floor;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos plan experiments/quickstart.toml
-  flexpaxos plan experiments/quickstart.toml --order    with every trial in its order")]
+  flexpaxos plan experiments/quickstart.toml --order    with every trial in its order
+  flexpaxos plan experiments/quickstart.toml --all      with every setting, defaults too
+  flexpaxos plan experiments/quickstart.toml --set topology.jitter=profile")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Show {
     /// The experiment file.
     experiment: PathBuf,
@@ -38,31 +46,77 @@ pub(super) struct Show {
     #[arg(long)]
     smoke: bool,
 
+    #[command(flatten)]
+    overrides: Overrides,
+
     /// Lists every trial.
     #[arg(long)]
     order: bool,
+
+    /// Prints all columns of the tables, however narrow the terminal is.
+    #[arg(long)]
+    wide: bool,
+    /// Lists every setting as it takes effect, defaults too.
+    #[arg(long, visible_alias = "settings")]
+    all: bool,
+
+    /// Prints the floors alone, as comma-separated values: a row for each point, variant and client region.
+    #[arg(long, conflicts_with_all = ["order", "all", "json"])]
+    csv: bool,
+
+    /// Prints all of it as JSON: floors, warnings, and the settings as a run records them.
+    #[arg(long, conflicts_with_all = ["order", "all"])]
+    json: bool,
 }
 
 impl Show {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (source, plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        let (source, plan) =
+            super::open(&self.experiment, self.trials, self.smoke, &self.overrides)?;
+        let warnings: Vec<String> =
+            plan.warnings().into_iter().chain(self.small(&source)).collect();
+        if self.csv {
+            export::csv(&plan, out)?;
+            return Ok(Exit::Done);
+        }
+        if self.json {
+            export::json(&source, &plan, &warnings, out)?;
+            return Ok(Exit::Done);
+        }
         writeln!(out, "experiment  {}", source.name())?;
         writeln!(out, "question    {}", fold(&plan.question, 12))?;
         writeln!(out, "prediction  {}\n", fold(&plan.prediction, 12))?;
         settings(&plan, out)?;
         sweep(&plan, out)?;
-        variants(&plan, out)?;
+        let width = output::width(self.wide);
+        variants(&plan, width, out)?;
         trials(&plan, out)?;
-        for warning in plan.warnings() {
+        for warning in warnings {
             writeln!(out, "WARNING: {}", fold(&warning, 9))?;
         }
         if let Some(refused) = plan.needs_simulator() {
             writeln!(out, "for the simulator alone: {}", refused.error)?;
         }
+        if self.all {
+            settings::list(&source, &plan, out)?;
+        }
         if self.order {
-            order(&plan, out)?;
+            order(&plan, width, out)?;
         }
         Ok(Exit::Done)
+    }
+
+    /// What is wrong with the smaller size of the experiment, if it has one that is not shown here.
+    fn small(&self, source: &Source) -> Option<String> {
+        let typed: toml::Table = toml::from_str(&source.text).ok()?;
+        if self.smoke || !typed.contains_key("smoke") {
+            return None;
+        }
+        let size = Size { trials: self.trials, is_smoke: true };
+        let error = Plan::from_source(source, size).err()?;
+        let (mistakes, last) = error.apart();
+        let said = mistakes.first().unwrap_or(&last);
+        Some(format!("with `--smoke` this is no experiment: {said}"))
     }
 }
 
@@ -71,11 +125,12 @@ type Text = fn(&Point) -> String;
 
 /// What the trials run with.
 fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let texts: [(&str, Text); 8] = [
+    let texts: [(&str, Text); 9] = [
         ("latency", |point| point.profile.clone()),
         ("replicas", |point| point.links.replica_regions.join(", ")),
-        ("clients", |point| point.links.client_regions.join(", ")),
+        ("clients", |point| clients(point).join(", ")),
         ("load", |point| words::arrival(&point.workload.arrival)),
+        ("controls", |point| point.control.map_or_else(String::new, words::control)),
         ("retries", |point| {
             format!("after {} without an answer", words::length(point.retry_after))
         }),
@@ -98,6 +153,25 @@ fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The client regions, with their parts of the load where those are not alike.
+fn clients(point: &Point) -> Vec<String> {
+    let regions = &point.links.client_regions;
+    let named = regions.iter().enumerate().map(|(client, region)| {
+        if point.workload.weights.is_empty() {
+            return region.clone();
+        }
+        let share = match point.workload.share(client, regions.len()) {
+            Arrival::Poisson { rate_per_s } | Arrival::Fixed { rate_per_s } => {
+                format!("{rate_per_s:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+                    + " a second"
+            }
+            Arrival::Closed { clients } => format!("{clients} outstanding"),
+        };
+        format!("{region} ({share})")
+    });
+    named.collect()
 }
 
 /// The text that is the same at every point.
@@ -127,7 +201,7 @@ fn sweep(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What is compared: once if it is the same at every point, else for each of them.
-fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+fn variants(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
     let first = &plan.points[0];
     let mut regions: Vec<&str> = Vec::new();
     for region in plan.points.iter().flat_map(|point| &point.links.client_regions) {
@@ -140,12 +214,18 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     };
     let common = cells(first);
     let is_common = plan.points.iter().all(|point| cells(point) == common);
-    let mut header: Vec<String> =
-        ["variant", "protocol", "|Q1|", "|Q2|", "send", "asked first"].map(str::to_owned).to_vec();
+    let mut columns = vec![
+        Column::name("variant"),
+        Column::text("protocol").rank(3),
+        Column::number("|Q1|"),
+        Column::number("|Q2|"),
+        Column::text("send").rank(1),
+        Column::name("asked first").rank(2),
+    ];
     let floors = || plan.points.iter().flat_map(|point| &point.variants).flat_map(|v| &v.floors);
     let percentiles = if floors().any(|floor| floor.p50 != floor.p99) { ", p50/p99" } else { "" };
-    header.extend(regions.iter().map(|region| format!("floor {region} (ms{percentiles})")));
-    let mut right: Vec<usize> = [2, 3].into_iter().chain(6..header.len()).collect();
+    let floor = |region| Column::number(format!("floor {region} (ms{percentiles})"));
+    columns.extend(regions.iter().map(floor));
     let mut rows = common;
     if !is_common {
         let labelled = |point: &Point| {
@@ -153,11 +233,9 @@ fn variants(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             cells(point).into_iter().map(label).collect::<Vec<_>>()
         };
         rows = plan.points.iter().flat_map(labelled).collect();
-        header.insert(0, "point".to_owned());
-        right = right.into_iter().map(|column| column + 1).collect();
+        columns.insert(0, Column::name("point"));
     }
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    writeln!(out, "{}", table(&header, &right, &rows))?;
+    writeln!(out, "{}", Table::new(columns, rows).fit(width))?;
     if is_common && plan.points.len() > 1 {
         let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
         writeln!(out, "\n{} points, each with every variant:", labels.len())?;
@@ -182,16 +260,12 @@ fn unsafe_quorums(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
 /// The cells of a variant; its floors for the clients in these regions.
 fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
     let asked = variant.mode.asked().map_or("the nearest", |asked| point.region(asked));
-    let send = match variant.send {
-        SendPolicy::All => "all",
-        SendPolicy::Quorum => "quorum",
-    };
     let mut row = vec![
         variant.name.clone(),
         variant.mode.name().to_owned(),
         size(variant.quorums.phase1()),
         size(variant.quorums.phase2()),
-        send.to_owned(),
+        words::send(variant.send).to_owned(),
         asked.to_owned(),
     ];
     row.extend(regions.iter().map(|region| {
@@ -253,20 +327,26 @@ fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn order(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+fn order(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<Vec<String>> = plan
         .trials
         .iter()
         .map(|trial| {
             vec![
-                trial.index.to_string(),
-                trial.repeat.to_string(),
+                trial.number().to_string(),
+                trial.repetition().to_string(),
                 plan.variant(trial).name.clone(),
                 plan.point(trial).label.clone(),
-                trial.seed.to_string(),
+                Seed(trial.seed).to_string(),
             ]
         })
         .collect();
-    let header = ["trial", "repeat", "variant", "point", "seed"];
-    writeln!(out, "\n{}", table(&header, &[0, 1, 4], &rows))
+    let columns = vec![
+        Column::number("trial"),
+        Column::number("repeat"),
+        Column::name("variant"),
+        Column::name("point"),
+        Column::number("seed").rank(1),
+    ];
+    writeln!(out, "\n{}", Table::new(columns, rows).fit(width))
 }

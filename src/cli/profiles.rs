@@ -6,9 +6,9 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::causes::chain;
-use crate::report::table::{fold, table};
+use crate::report::table::{Column, Table, Width, fold, table};
 use crate::time::Span;
 use crate::topology::{Error, Misses, Profile};
 
@@ -48,6 +48,10 @@ pub(super) struct Profiles {
     /// Prints comma-separated values: of a profile all its rows and columns, as a profile is read.
     #[arg(long)]
     csv: bool,
+
+    /// Prints all columns of the tables, however narrow the terminal is.
+    #[arg(long, conflicts_with = "csv")]
+    wide: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,7 +72,7 @@ impl Profiles {
             (Some(from), Some(to)) => pair(&profile, from, to, out)?,
             (Some(from), None) => self.distances(&profile, from, out)?,
             (None, _) if self.csv => rows(&profile, None, out)?,
-            (None, _) => describe(&profile, out)?,
+            (None, _) => describe(&profile, output::width(self.wide), out)?,
         }
         Ok(Exit::Done)
     }
@@ -86,7 +90,13 @@ impl Profiles {
         if self.csv {
             write_csv(out, &header, &rows)?;
         } else {
-            writeln!(out, "{}", table(&header, &[1], &rows))?;
+            let columns = vec![
+                Column::text("profile"),
+                Column::number("regions"),
+                Column::text("measured").rank(2),
+                Column::text("statistic").rank(1),
+            ];
+            writeln!(out, "{}", Table::new(columns, rows).fit(output::width(self.wide)))?;
             writeln!(out, "\n`flexpaxos profiles NAME` shows one with its source and regions")?;
         }
         Ok(Exit::Done)
@@ -122,12 +132,12 @@ impl Profiles {
     }
 }
 
-fn describe(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
+fn describe(profile: &Profile, width: Width, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "profile    {}", profile.name())?;
-    writeln!(out, "source     {}", profile.source())?;
-    writeln!(out, "statistic  {}", profile.statistic())?;
+    writeln!(out, "source     {}", fold(profile.source(), 11))?;
+    writeln!(out, "statistic  {}", fold(profile.statistic(), 11))?;
     writeln!(out, "measured   {}", profile.measured())?;
-    fit(profile, out)?;
+    fit(profile, width, out)?;
     if profile.accepts_any_region() {
         writeln!(out, "regions    any names")?;
     } else {
@@ -140,7 +150,7 @@ fn describe(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// How near the emulated percentiles come to the published ones.
-fn fit(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
+fn fit(profile: &Profile, width: Width, out: &mut dyn Write) -> Result<(), Failure> {
     let legs = "a delay in each direction is half of the round trip in its own row";
     if profile.accepts_any_region() {
         writeln!(out, "links      half of that in each direction, always")?;
@@ -179,17 +189,17 @@ fn fit(profile: &Profile, out: &mut dyn Write) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let header = [
-        "percentile",
-        "half are off by less (ms)",
-        "(%)",
-        "95 % are (ms)",
-        "(%)",
-        "worst (ms)",
-        "(%)",
-        "worst pair",
+    let columns = vec![
+        Column::text("percentile"),
+        Column::number("half are off by less (ms)"),
+        Column::number("(%)").rank(1),
+        Column::number("95 % are (ms)"),
+        Column::number("(%)").rank(1),
+        Column::number("worst (ms)"),
+        Column::number("(%)").rank(1),
+        Column::text("worst pair").rank(2),
     ];
-    writeln!(out, "{}\n", table(&header, &[1, 2, 3, 4, 5, 6], &rows))?;
+    writeln!(out, "{}\n", Table::new(columns, rows).fit(width))?;
     Ok(())
 }
 

@@ -1,31 +1,39 @@
 //! Progress on stderr: which trial, which stage, how long it will still take.
 
+mod forecast;
+
+use std::fmt;
 use std::io::IsTerminal;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::cluster::Progress;
-use crate::experiment::plan::{Plan, Point};
+use crate::experiment::plan::Plan;
+use crate::findings::Finished;
+use crate::measure::rows::Flag;
 use crate::run::Event;
-use crate::time::Span;
 use crate::trial::Backend;
+pub(super) use forecast::{Forecast, Left};
 
-/// Joining, connecting and collecting take about so long.
-const AROUND: Span = Span::from_millis(2_000);
+/// How often the clock moves where nothing else is to be told.
+const TICK: Duration = Duration::from_secs(1);
 
-/// Says how a run goes: a bar on a terminal, a line for each trial elsewhere, or nothing.
-pub(super) struct RunProgress<'a> {
-    plan: &'a Plan,
+/// The clock of a run, from before the calibration up to the last trial: a bar on a terminal.
+pub(super) struct Clock {
     bar: ProgressBar,
     style: Style,
-    /// Seconds of the trials that ended.
-    done_s: Mutex<u64>,
-    /// Trials in all worlds, and how many of them ended.
-    total_count: usize,
-    ended_count: AtomicUsize,
+    expected: Arc<Mutex<Expected>>,
+}
+
+/// What is left of a run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    /// When it ends, by the clock.
+    end: Duration,
+    /// What is left at the least, however long the trial that runs now still takes.
+    least: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,107 +43,176 @@ enum Style {
     Silent,
 }
 
-impl<'a> RunProgress<'a> {
-    pub(super) fn new(plan: &'a Plan, backends: &[Backend], quiet: bool) -> Self {
+impl Clock {
+    /// Starts it.
+    pub(super) fn start(quiet: bool) -> Self {
         let style = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => Style::Silent,
             (false, true) => Style::Bar,
             (false, false) => Style::Lines,
         };
-        let trials = plan.trials.iter().map(|trial| plan.point(trial));
-        let trials =
-            trials.flat_map(|point| backends.iter().map(|backend| trial_s(point, *backend)));
-        let total_s = trials.sum();
-        let total_count = plan.trials.len() * backends.len();
-        let bar = ProgressBar::new(total_s);
-        if style != Style::Bar {
+        let bar = ProgressBar::new(1);
+        let expected: Arc<Mutex<Expected>> = Arc::default();
+        if style == Style::Bar {
+            let shared = Arc::clone(&expected);
+            let left = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let Expected { end, least } = *locked(&shared);
+                // That the bar cannot be drawn ends no run.
+                let _ = write!(out, "{}", words(end.saturating_sub(state.elapsed()).max(least)));
+            };
+            let look =
+                ProgressStyle::with_template("{elapsed_precise} [{bar:10}] {left}{wide_msg}");
+            if let Ok(look) = look {
+                bar.set_style(look.progress_chars("=> ").with_key("left", left));
+            }
+            bar.enable_steady_tick(TICK);
+        } else {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(look) = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {msg}") {
-            bar.set_style(look.progress_chars("=> "));
+        Self { bar, style, expected }
+    }
+
+    /// The bar, on which other work says what it does.
+    pub(super) const fn bar(&self) -> &ProgressBar {
+        &self.bar
+    }
+
+    /// Whether only lines are printed, because stderr is no terminal.
+    pub(super) fn is_of_lines(&self) -> bool {
+        self.style == Style::Lines
+    }
+
+    /// From now on the run is expected to take so long.
+    pub(super) fn expect(&self, left: Left) {
+        let elapsed = self.bar.elapsed();
+        let Left { expected: left, least } = left;
+        *locked(&self.expected) = Expected { end: elapsed + left, least };
+        self.bar.set_length((elapsed + left).as_secs().max(1));
+        self.bar.set_position(elapsed.as_secs());
+    }
+
+    fn print(&self, line: &str) {
+        match self.style {
+            Style::Bar => self.bar.println(line),
+            Style::Lines => eprintln!("{line}"),
+            Style::Silent => {}
         }
+    }
+}
+
+/// `about 2m 10s left, `.
+fn words(left: Duration) -> String {
+    match left.as_secs() {
+        0 => String::new(),
+        seconds => {
+            format!("about {} left, ", humantime::format_duration(Duration::from_secs(seconds)))
+        }
+    }
+}
+
+/// What the mutex holds: a thread that panicked left it whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says how a run goes: a bar on a terminal, a line for each trial elsewhere, or nothing.
+pub(super) struct RunProgress<'a> {
+    plan: &'a Plan,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Simulated trials that were not finished when the run began.
+    sim_count: usize,
+}
+
+struct State {
+    forecast: Forecast,
+    /// When the last trial ended, by the clock.
+    last_end: Duration,
+    /// How many simulated trials ended.
+    sim_ended_count: usize,
+}
+
+impl<'a> RunProgress<'a> {
+    /// The trials of `forecast` begin now.
+    pub(super) fn new(plan: &'a Plan, clock: Clock, forecast: Forecast) -> Self {
+        clock.expect(Left::about(forecast.left()));
+        let sim_count = forecast.open_count(Backend::Sim);
+        let last_end = clock.bar.elapsed();
         Self {
             plan,
-            bar,
-            style,
-            done_s: Mutex::new(0),
-            total_count,
-            ended_count: AtomicUsize::new(0),
+            clock,
+            state: Mutex::new(State { forecast, last_end, sim_ended_count: 0 }),
+            sim_count,
         }
     }
 
     pub(super) fn tell(&self, event: &Event<'_>) {
         match event {
             Event::Stage(trial, stage) => {
-                let variant = &self.plan.variant(trial).name;
-                let point = self.plan.point(trial);
-                let label = &point.label;
-                let count = self.plan.trials.len();
-                let index = trial.index;
-                let text = format!(
-                    "trial {index} ({} of {count}) {variant} {label}: {}",
-                    index + 1,
-                    word(*stage)
-                );
-                let done_s = self.done_s();
-                let inside_s = match stage {
-                    Progress::Joining | Progress::Meshing | Progress::Probing => 0,
-                    Progress::WarmUp => 1,
-                    Progress::Measuring => seconds(point.warmup) + 1,
-                    Progress::Draining | Progress::Collecting => {
-                        seconds(point.warmup + point.duration) + 1
-                    }
-                };
-                let left_s = self.bar.length().unwrap_or(0).saturating_sub(done_s + inside_s);
-                self.bar.set_position(done_s + inside_s);
-                let left = humantime::format_duration(Duration::from_secs(left_s));
-                self.bar.set_message(format!("{text}, about {left} left"));
-            }
-            Event::Ended(ended) => {
-                let done_s = self.done_s() + trial_s(self.plan.point(&ended.trial), ended.backend);
-                if let Ok(mut done) = self.done_s.lock() {
-                    *done = done_s;
-                }
-                self.bar.set_position(done_s);
-                let row = &ended.row;
-                let verdict = if row.valid { "valid" } else { "INVALID" };
-                let notes = match row.notes.as_str() {
-                    "" => String::new(),
-                    notes => format!(" ({notes})"),
-                };
-                let line = format!(
-                    "trial {} ({}, {} of {}) {} {}: {verdict}{notes}",
-                    ended.trial.index,
-                    ended.backend.name(),
-                    ended.trial.index + 1,
+                let (variant, point) = (self.plan.variant(trial), self.plan.point(trial));
+                let label = spaced(&point.label);
+                self.clock.bar.set_message(format!(
+                    "trial {} of {} {}{label}: {}",
+                    trial.number(),
                     self.plan.trials.len(),
-                    row.variant,
-                    row.point,
-                );
-                if ended.backend == Backend::Sim {
-                    let ended_count = self.ended_count.fetch_add(1, Ordering::Relaxed) + 1;
-                    self.bar.set_message(format!("{ended_count} of {} trials", self.total_count));
-                    // There may be thousands, and nothing is to be told of a good one.
-                    if row.valid && row.flags.is_empty() {
-                        return;
-                    }
-                }
-                match self.style {
-                    Style::Bar => self.bar.println(line),
-                    Style::Lines => eprintln!("{line}"),
-                    Style::Silent => {}
+                    variant.name,
+                    word(*stage)
+                ));
+                let left = locked(&self.state).forecast.left_from(point, *stage);
+                if let Some(left) = left {
+                    self.clock.expect(left);
                 }
             }
+            Event::Ended(ended) => self.ended(ended),
         }
     }
 
-    pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+    fn ended(&self, ended: &Finished) {
+        let point = self.plan.point(&ended.trial);
+        let mut state = locked(&self.state);
+        let now = self.clock.bar.elapsed();
+        let took = now.saturating_sub(state.last_end);
+        state.last_end = now;
+        state.forecast.end(point, ended.backend, took);
+        self.clock.expect(Left::about(state.forecast.left()));
+        if ended.backend == Backend::Sim {
+            state.sim_ended_count += 1;
+            let (ended_count, all) = (state.sim_ended_count, self.sim_count);
+            self.clock.bar.set_message(format!("{ended_count} of {all} trials simulated"));
+            // There may be thousands, and nothing is to be told of a good one.
+            if ended.row.valid && ended.row.flag_codes.is_empty() {
+                return;
+            }
+        }
+        self.clock.print(&line(ended, self.plan.trials.len()));
     }
 
-    fn done_s(&self) -> u64 {
-        self.done_s.lock().map_or(0, |done| *done)
+    pub(super) fn finish(&self) {
+        self.clock.bar.finish_and_clear();
     }
+}
+
+/// `trial 3 of 9 (live) multi clients=16: valid, noisy-links`.
+fn line(ended: &Finished, count: usize) -> String {
+    let row = &ended.row;
+    let verdict = if row.valid { "valid" } else { "INVALID" };
+    let flags = row.remarks().map(|(flag, _)| flag).filter(|flag| *flag != Flag::Invalid);
+    let mut words: Vec<&str> = [verdict].into_iter().chain(flags.map(Flag::code)).collect();
+    // One trial may have several remarks of one kind.
+    words.dedup();
+    format!(
+        "trial {} of {count} ({}) {}{}: {}",
+        ended.trial.number(),
+        ended.backend.name(),
+        row.variant,
+        spaced(&row.point),
+        words.join(", ")
+    )
+}
+
+/// ` clients=16`; nothing where nothing is swept.
+fn spaced(label: &str) -> String {
+    if label.is_empty() { String::new() } else { format!(" {label}") }
 }
 
 const fn word(stage: Progress) -> &'static str {
@@ -150,14 +227,52 @@ const fn word(stage: Progress) -> &'static str {
     }
 }
 
-/// About how long a trial takes; a simulated one next to nothing.
-fn trial_s(point: &Point, backend: Backend) -> u64 {
-    match backend {
-        Backend::Sim => 1,
-        Backend::Live => seconds(point.warmup + point.duration + point.probe.time + AROUND),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::trial::Trial;
+    use crate::measure::rows::TrialRow;
 
-const fn seconds(span: Span) -> u64 {
-    span.0.div_ceil(1_000_000_000)
+    #[test]
+    fn a_trial_that_ended_is_one_short_line() {
+        let mut row = TrialRow { variant: "multi".into(), valid: true, ..TrialRow::default() };
+        let mut ended = Finished {
+            trial: Trial { index: 2, repeat: 0, variant: 0, point: 0, seed: 0 },
+            backend: Backend::Live,
+            row: row.clone(),
+            measured: vec![],
+            disagreements: vec![],
+            recovery: vec![],
+            probes: None,
+            violations: vec![],
+            unfit: vec![],
+        };
+        assert_eq!(line(&ended, 9), "trial 3 of 9 (live) multi: valid");
+        let long = "r0 waited 14 % of the window for a processor";
+        for flag in [Flag::NoisyLinks, Flag::Omits, Flag::Omits, Flag::Saturated] {
+            row.add(&flag.note(long));
+        }
+        row.point = "clients=16".into();
+        ended.row = row.clone();
+        let said = "trial 3 of 9 (live) multi clients=16: valid, noisy-links, omits, saturated";
+        assert_eq!(line(&ended, 9), said);
+        row.invalidate();
+        ended.row = row;
+        assert!(line(&ended, 9).ends_with(": INVALID, noisy-links, omits, saturated"));
+    }
+
+    #[test]
+    fn the_time_left_is_in_words_and_ends_with_nothing() {
+        assert_eq!(words(Duration::from_millis(130_900)), "about 2m 10s left, ");
+        assert_eq!(words(Duration::from_millis(900)), "");
+    }
+
+    #[test]
+    fn a_clock_runs_from_its_start_and_is_silent_if_asked() {
+        let clock = Clock::start(true);
+        assert!(clock.bar().is_hidden() && !clock.is_of_lines());
+        clock.expect(Left::about(Duration::from_secs(100)));
+        let end = locked(&clock.expected).end;
+        assert!(end >= Duration::from_secs(100) && clock.bar().length() >= Some(100));
+    }
 }

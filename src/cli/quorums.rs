@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use super::overrides::Overrides;
 use super::{Exit, Failure};
 use crate::experiment::plan::Plan;
 use crate::quorum::analysis::{ENUMERABLE, minimal_count, minimal_quorums, resilience};
@@ -132,7 +133,7 @@ impl Quorums {
     /// The systems asked for; one that several variants or points share comes once.
     fn systems(&self) -> Result<Vec<Judged>, Failure> {
         if let Some(path) = &self.experiment {
-            let (_, plan) = super::open(path, None, false)?;
+            let (_, plan) = super::open(path, None, false, &Overrides::default())?;
             let judged = of_plan(&plan, self.variant.as_deref());
             if let (Some(name), true) = (&self.variant, judged.is_empty()) {
                 let known: Vec<&str> =

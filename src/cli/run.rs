@@ -1,35 +1,40 @@
 //! `flexpaxos run`: the main job.
 
 mod options;
+mod printed;
+mod repeats;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::calibrate;
-use super::progress::RunProgress;
+use super::output;
+use super::overrides::Overrides;
+use super::progress::{Clock, Forecast, Left, RunProgress};
 use super::{Exit, Failure};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, ServiceSource};
 use crate::findings::Finished;
-use crate::findings::verify::INCOMPLETE;
-use crate::measure::rows::{Flag, TrialRow};
 use crate::measure::{Store, store};
-use crate::report;
-use crate::report::comparison::disagreements;
-use crate::report::judged::judged;
 use crate::report::outline::Outline;
+use crate::report::table::Width;
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
 use crate::run::worlds::{self, Live, Worlds};
-use crate::run::{self, Simulation};
+use crate::run::{self, Simulation, Until};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
+use crate::time::Span;
+use crate::trial::Backend;
+use printed::Printed;
+use repeats::Repeats;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
 ///
@@ -72,13 +77,25 @@ pub(super) struct Run {
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
-    /// Repeats every variant this often instead.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-    trials: Option<u32>,
+    /// Repeats every variant this often instead, or `until=2%`: until no median may differ from the first
+    /// variant's by more than this without being found.
+    ///
+    /// A run that goes on until its intervals are narrow looks at their width after 5 repeats, 8, 12, 18 and
+    /// so on, never at a difference, and ends after 200 repeats at the latest. Its verdicts pay for the
+    /// looks: look k has the level 0.05 / (k (k + 1)).
+    #[arg(long, value_name = "COUNT|until=PERCENT")]
+    trials: Option<Repeats>,
+
+    /// Ends a run with `--trials until=...` when it has lasted so long, with the repeat under way.
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    time: Option<Duration>,
 
     /// Takes the size from the file's `[smoke]` section.
     #[arg(long)]
     smoke: bool,
+
+    #[command(flatten)]
+    overrides: Overrides,
 
     /// Takes the service times of the simulator from this file where the experiment has none.
     ///
@@ -114,7 +131,14 @@ pub(super) struct Run {
     /// Shows no progress.
     #[arg(long, short)]
     quiet: bool,
+
+    /// Prints all columns of the tables, however narrow the terminal is.
+    #[arg(long)]
+    wide: bool,
 }
+
+/// About how long the quick calibration takes.
+const CALIBRATING: Duration = Duration::from_secs(2);
 
 /// Where the coordinator listens when nobody says where.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -146,7 +170,12 @@ pub(super) enum Launcher {
 
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (source, mut plan) = super::open(&self.experiment, self.trials, self.smoke)?;
+        let (source, mut plan) = super::open(
+            &self.experiment,
+            self.trials.map(Repeats::most),
+            self.smoke,
+            &self.overrides,
+        )?;
         self.check_options(&plan)?;
         let asked = self.asked_calibration(&plan)?;
         if self.backend != Choice::Sim
@@ -159,13 +188,14 @@ impl Run {
             worlds::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
         for warning in plan.warnings() {
-            eprintln!("warning: {warning}");
+            output::warn(&format!("warning: {warning}"));
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
         let mut launcher = self.launcher()?;
         let place = self.place(&source, &provenance)?;
-        let measured = self.measured_calibration(&place, &interrupt)?;
+        let clock = Clock::start(self.quiet);
+        let measured = self.measured_calibration(&plan, &place, &clock, &interrupt)?;
         self.use_service(&mut plan, asked, measured.as_ref());
         let (listen, timeouts) = (self.listen.unwrap_or(LISTEN), Timeouts::default());
         let worlds = Worlds {
@@ -189,16 +219,32 @@ impl Run {
         if let Some(calibration) = &measured {
             ledger.keep_calibration(calibration).map_err(|error| unusable(&error))?;
         }
-        let progress = RunProgress::new(&plan, &backends, self.quiet);
-        let run = run::Run { plan: &plan, provenance, ledger, worlds, interrupt };
-        let summary = run.run(&|event| progress.tell(event));
+        let of_world = |backend| plan.trials.iter().map(move |trial| (trial, backend));
+        let open = backends.iter().copied().flat_map(of_world);
+        let open = open.filter(|(trial, backend)| !ledger.has(trial, *backend));
+        let forecast = Forecast::of(&plan, open, !self.no_probe);
+        let progress = RunProgress::new(&plan, clock, forecast);
+        let outline = Outline::from(&plan);
+        let printed = Printed { outline: &outline, is_of_both: self.backend == Choice::Both };
+        let until = self.until();
+        let run = run::Run { plan: &plan, provenance, ledger, worlds, interrupt, until };
+        let summary =
+            run.run(&|event| progress.tell(event), &|store, finished, scheduling, conclusions| {
+                printed.keep(store, finished, scheduling, conclusions)
+            });
         progress.finish();
         if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
             eprintln!("{}", simulated(simulation));
         }
-        let exit = conclude(&plan, self.backend, summary, out)?;
+        let exit = conclude(&printed, summary, output::width(self.wide), out)?;
         self.check_disk_broke(exit)?;
         Ok(exit)
+    }
+
+    /// When the run has enough repeats, if it is to find out.
+    fn until(&self) -> Option<Until> {
+        let Some(Repeats::Until(detectable)) = self.trials else { return None };
+        Some(Until { detectable, time: self.time.map(Span::from) })
     }
 
     fn threads(&self) -> usize {
@@ -237,7 +283,9 @@ impl Run {
     /// What the machine adds by itself, measured now or when the run began.
     fn measured_calibration(
         &self,
+        plan: &Plan,
         place: &Place,
+        clock: &Clock,
         interrupt: &Interrupt,
     ) -> Result<Option<Calibration>, Failure> {
         if self.backend == Choice::Sim || self.no_calibrate {
@@ -246,12 +294,18 @@ impl Run {
         match place {
             Place::Begun(folder) => Ok(Ledger::calibration(folder)),
             Place::New(store) => {
-                if !self.quiet {
-                    eprintln!("calibrating this machine, about 2 s");
+                if clock.is_of_lines() {
+                    eprintln!("calibrating this machine, about {} s", CALIBRATING.as_secs());
                 }
+                let worlds = [(Backend::Sim, Choice::Both), (Backend::Live, self.backend)];
+                let backends = worlds.into_iter().filter(|(_, choice)| *choice == self.backend);
+                let open = backends
+                    .flat_map(|(backend, _)| plan.trials.iter().map(move |trial| (trial, backend)));
+                let left = CALIBRATING + Forecast::of(plan, open, !self.no_probe).left();
+                clock.expect(Left::about(left));
                 let folder = store.folder();
                 let measured =
-                    calibrate::calibrate(Thoroughness::Quick, folder, self.quiet, interrupt);
+                    calibrate::calibrate(Thoroughness::Quick, folder, clock.bar(), interrupt);
                 if measured.is_err() {
                     // Nothing began in it.
                     store.clone().abandon();
@@ -310,57 +364,13 @@ fn simulated(simulation: Simulation) -> String {
 }
 
 fn conclude(
-    plan: &Plan,
-    backend: Choice,
+    printed: &Printed<'_>,
     summary: run::Summary,
+    width: Width,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let finished = &summary.finished;
-    let outline = Outline::from(plan);
-    report::write_tables(&outline, finished, backend == Choice::Both, out)?;
-    for line in disagreements(&outline, finished) {
-        writeln!(out, "FLOOR: {line}")?;
-    }
-    for ended in finished {
-        let name = format!("trial {} ({})", ended.trial.index, ended.row.variant);
-        for violation in &ended.violations {
-            writeln!(out, "{name} VIOLATION: {violation}")?;
-        }
-        for reason in &ended.unfit {
-            writeln!(out, "{name} INVALID: {reason}")?;
-        }
-        for (flag, note) in ended.row.remarks() {
-            if flag == Flag::Incomplete {
-                let gap = note.strip_prefix(INCOMPLETE).unwrap_or(note);
-                writeln!(out, "{name} INCOMPLETE: {gap}")?;
-            }
-        }
-        let notes = notes(&ended.row);
-        if !notes.is_empty() && ended.row.valid {
-            writeln!(out, "{name} note: {notes}")?;
-        }
-    }
-    if let Some(line) = probed(finished) {
-        writeln!(out, "{line}")?;
-    }
-    if let Some(refused) = summary.link_scheduling.iter().find(|obtained| obtained.is_refused()) {
-        writeln!(
-            out,
-            "scheduling: the thread that releases datagrams runs as {refused}: datagrams leave later; \
-             allow it with `ulimit -r` or as root, or set `[emulation] realtime = false`"
-        )?;
-    }
-    let saturated = finished.iter().filter(|ended| ended.row.saturated == Some(true)).count();
-    if saturated > 0 {
-        writeln!(
-            out,
-            "{saturated} of {} trials saturated: a queue set the pace, see the notes",
-            finished.len()
-        )?;
-    }
-    if let Some(line) = judged(finished) {
-        writeln!(out, "{line}")?;
-    }
+    printed.print(finished, &summary.link_scheduling, &summary.conclusions, width, out)?;
     writeln!(out, "results in {}", summary.folder.display())?;
     out.flush()?;
     if let Some(error) = summary.error {
@@ -376,22 +386,6 @@ fn conclude(
     } else {
         Exit::Done
     })
-}
-
-/// How often the probe found every link as asked; nothing where no link was probed.
-fn probed(finished: &[Finished]) -> Option<String> {
-    let (good, all) = run::probe_attempts(finished);
-    let percent = f64::from(good) / f64::from(all.max(1)) * 100.0;
-    (all > 0).then(|| {
-        format!("probe: {good} of {all} attempts found all links as asked ({percent:.0} %)")
-    })
-}
-
-/// The notes of a trial that have no line of their own.
-fn notes(row: &TrialRow) -> String {
-    let with_line = [Flag::Floor, Flag::ClientWait, Flag::Incomplete];
-    let others = row.remarks().filter(|(flag, _)| !with_line.contains(flag));
-    others.map(|(_, note)| note).collect::<Vec<_>>().join("; ")
 }
 
 fn unusable(error: &ledger::Error) -> Failure {
@@ -445,7 +439,6 @@ mod tests {
 
     use super::*;
     use crate::deployment::MemberName;
-    use crate::time::Span;
 
     fn exit(source: cluster::Error) -> Exit {
         let error = run::Error::Trial { trial: 1, variant: "multi".into(), source: source.into() };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::overrides::Overrides;
 use super::{Exit, Failure};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
@@ -42,11 +43,14 @@ pub(super) struct Show {
     /// Draws to this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+
+    #[command(flatten)]
+    overrides: Overrides,
 }
 
 impl Show {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (_, plan) = super::open(&self.experiment, None, false)?;
+        let (_, plan) = super::open(&self.experiment, None, false, &self.overrides)?;
         let trial = self.trial(&plan)?;
         let write = diagram::Write { client: self.client(&plan, &trial)?, index: self.write };
         let trace = diagram(&plan, &trial, write).map_err(|error| {

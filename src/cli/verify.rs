@@ -26,9 +26,9 @@ pub(super) struct Verify {
     /// The results folder.
     folder: PathBuf,
 
-    /// Only this trial, from 0.
-    #[arg(long, value_name = "INDEX")]
-    trial: Option<usize>,
+    /// Only this trial, from 1.
+    #[arg(long, value_name = "NUMBER")]
+    trial: Option<u32>,
 }
 
 impl Verify {
@@ -132,14 +132,15 @@ const fn worse(one: Exit, other: Exit) -> Exit {
     if weight(other) > weight(one) { other } else { one }
 }
 
-fn refused(error: &Error) -> Failure {
+/// What to do about a folder or a trial without histories.
+pub(super) fn refused(error: &Error) -> Failure {
     let (exit, help) = match error {
         Error::NoHistories { .. } => (
             Exit::Request,
             "name a results folder with a `histories` folder; committed references come without \
              histories: make them again with scripts/reproduce.sh",
         ),
-        Error::NoTrial { .. } => (Exit::Request, "name one of these trials, or leave out --trial"),
+        Error::NoTrial { .. } => (Exit::Request, "name one of these trials"),
         Error::Folder { .. } | Error::Table(_) => {
             (Exit::World, "the folder must be readable, as `run` left it")
         }

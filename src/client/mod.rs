@@ -18,9 +18,13 @@
 //! the floor of their region if that is longer: by the time of the measurement each has its own phase in
 //! the round trip, as independent users have. The seed fixes the moments, in every world alike.
 //!
+//! Beside its load a session may issue [control operations](crate::workload::Control), which see the same way and
+//! host and no quorum; they count for nothing but their own latencies.
+//!
 //! It does no I/O and reads no clock: the load generator over QUIC and the simulator drive the same
 //! session, and carry what it hands out.
 
+mod controls;
 mod turns;
 pub use turns::{Turn, TurnKind, Turns};
 
@@ -28,14 +32,15 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
+use crate::command::{Ask, ClientId, Command, Operation, Outcome, RequestId};
 use crate::deployment::Deployment;
 use crate::history::{ClientWriter, Issued, Kind, Returned, digest, facts};
 use crate::measure::{OperationKind, Recorder, Recording, Window};
-use crate::protocol::Reply;
+use crate::protocol::{Answer, Reply};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
-use crate::workload::Generator;
+use crate::workload::{ControlStarts, Generator};
+use controls::Controls;
 
 /// The length of an interval of the timeline.
 const INTERVAL: Span = Span::from_millis(1000);
@@ -143,8 +148,10 @@ pub struct Session {
     /// The replica that was left for its silence, until it is heard of again, another one is said to
     /// lead, or it is passed over in the order.
     silent: Option<NodeId>,
+    /// Its control operations, if it has any.
+    controls: Option<Controls>,
     /// What is to be sent, and to whom.
-    commands: Vec<(NodeId, Command)>,
+    asks: Vec<(NodeId, Ask)>,
     recorder: Recorder,
     history: ClientWriter,
     report: Report,
@@ -163,7 +170,9 @@ impl Session {
         let of = deployment.links.client_regions.len();
         let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
         let over = Span(deployment.warmup.0 / 2).max(settings.floor);
-        Self::new(settings, generator.staggered(over))
+        let session = Self::new(settings, generator.staggered(over));
+        let Some(control) = deployment.control else { return session };
+        session.controlled(ControlStarts::new(control, id.0 as usize, deployment.seed))
     }
 
     /// A session that begins by itself at the start of its schedule.
@@ -197,7 +206,8 @@ impl Session {
             heard_of: None,
             untried_since: None,
             silent: None,
-            commands: Vec::new(),
+            controls: None,
+            asks: Vec::new(),
             recorder: Recorder::new(window, INTERVAL),
             history: ClientWriter::new(settings.id),
             report,
@@ -230,9 +240,9 @@ impl Session {
         self.measured_writes
     }
 
-    /// The commands to be sent since the last call, and to whom.
-    pub fn take_commands(&mut self) -> std::vec::Drain<'_, (NodeId, Command)> {
-        self.commands.drain(..)
+    /// What is to be asked since the last call, and whom.
+    pub fn take_asks(&mut self) -> std::vec::Drain<'_, (NodeId, Ask)> {
+        self.asks.drain(..)
     }
 
     /// A full block of the history, if there is one.
@@ -265,13 +275,15 @@ impl Session {
             self.report.offered_count += u64::from(window.contains(arrival));
             self.next_arrival = self.generator.next_gap().map(|gap| arrival + gap);
         }
+        self.give_up_controls(measure_until.min(now), until);
     }
 
     /// Whether it will issue no more, and has all answers or waits no longer.
-    pub const fn is_drained(&self, now: Time) -> bool {
+    pub fn is_drained(&self, now: Time) -> bool {
         let schedule = &self.settings.schedule;
-        let is_quiet = now.0 >= schedule.measure_until.0 && self.outstanding_count == 0;
-        is_quiet || now.0 >= schedule.drain_until.0
+        let are_quiet = || self.controls.as_ref().is_none_or(Controls::is_quiet);
+        let is_over = now >= schedule.measure_until;
+        (is_over && self.outstanding_count == 0 && are_quiet()) || now >= schedule.drain_until
     }
 
     /// When it wants [`Self::issue`] and [`Self::retry`] to be called next, if nothing arrives before.
@@ -283,11 +295,14 @@ impl Session {
         let arrival = self.next_arrival.filter(|arrival| *arrival < measure_until);
         let edge = [measure_until, drain_until].into_iter().find(|edge| *edge > now);
         let retry = (self.outstanding_count > 0).then_some(self.next_retry);
-        arrival.into_iter().chain(edge).chain(retry).min()
+        let patience = self.settings.retry_after;
+        let control = self.controls.as_ref().and_then(|it| it.next_wake(measure_until, patience));
+        arrival.into_iter().chain(edge).chain(retry).chain(control).min()
     }
 
     /// There is a new connection to `replica`: what was sent on the one before may never have arrived.
     pub fn reconnect(&mut self, now: Time, replica: NodeId) {
+        self.reconnect_controls(now, replica);
         if self.silent == Some(replica) {
             // It is the one that the client would ask, had it not been down.
             self.silent = None;
@@ -308,7 +323,14 @@ impl Session {
     }
 
     /// Takes an answer of `from`.
-    pub fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
+    pub fn handle_answer(&mut self, now: Time, from: NodeId, answer: Answer) {
+        match answer {
+            Answer::Reply(reply) => self.handle_reply(now, from, reply),
+            Answer::Control(request) => self.settle_control(now, request),
+        }
+    }
+
+    fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
         match reply {
             Reply::Executed { request, slot, outcome } => {
                 let Some(done) = self.settle(request) else { return };
@@ -434,6 +456,7 @@ impl Session {
         if now < warmup_from {
             return false;
         }
+        self.begin_controls(now);
         for _ in 0..BURST {
             let intended_at = match (self.next_arrival, self.started_count) {
                 (Some(arrival), started_count) if arrival <= now && arrival < measure_until => {
@@ -471,7 +494,7 @@ impl Session {
     fn send(&mut self, sequence: u64, operation: Operation, to: NodeId) {
         let request = RequestId { client: self.settings.id, sequence };
         let command = Command { request, settled_below: self.settled_below, operation };
-        self.commands.push((to, command));
+        self.asks.push((to, Ask::Command(command)));
     }
 
     /// Sends again what has waited too long, to the next replica in the order if the one that was asked
@@ -479,6 +502,11 @@ impl Session {
     ///
     /// A burst goes at once, and the rest with the next calls, which it asks for by [`Self::next_wake`].
     pub fn retry(&mut self, now: Time) {
+        self.retry_commands(now);
+        self.retry_controls(now);
+    }
+
+    fn retry_commands(&mut self, now: Time) {
         if now < self.next_retry {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::Slot;
-use crate::workload::{Arrival, Keys, Workload};
+use crate::workload::{Arrival, Control, Keys, Workload};
 
 fn session() -> Session {
     busy(3)
@@ -15,6 +15,7 @@ fn busy(clients: u32) -> Session {
         keys: Keys::Uniform { count: 4 },
         value_bytes: 8,
         reads: 0.0,
+        weights: Vec::new(),
     };
     let [warmup_from, measure_from, measure_until, drain_until] = [0, 0, 1_000, 2_000].map(Time);
     let settings = Settings {
@@ -48,7 +49,11 @@ fn answer(client: &mut Session, now: u64, sequence: u64, from: u8) {
 
 /// Whom each of the commands handed out since the last call is for, and its number.
 fn handed_out(client: &mut Session) -> Vec<(u8, u64)> {
-    client.take_commands().map(|(to, command)| (to.0, command.request.sequence)).collect()
+    let number = |(to, ask): (NodeId, Ask)| match ask {
+        Ask::Command(command) => (to.0, command.request.sequence),
+        Ask::Control(_) => panic!("the load alone was asked for"),
+    };
+    client.take_asks().map(number).collect()
 }
 
 fn turns(client: &Session) -> Vec<(u64, u8, TurnKind)> {
@@ -224,4 +229,80 @@ fn what_a_burst_leaves_follows_at_once_and_to_the_same_replica() {
     assert_eq!(handed_out(&mut client).len(), count);
     send_on(&mut client, 104, 0, 2);
     assert_eq!(handed_out(&mut client).len(), count);
+}
+
+/// The same session with a control operation in every hundred nanoseconds.
+fn controlled() -> Session {
+    session().controlled(ControlStarts::new(Control { rate_per_s: 1e7 }, 0, 1))
+}
+
+/// Whom each of the control operations handed out since the last call is for, and its number.
+fn controls_handed_out(client: &mut Session) -> Vec<(u8, u64)> {
+    let number = |(to, ask): (NodeId, Ask)| match ask {
+        Ask::Control(request) => Some((to.0, request.sequence)),
+        Ask::Command(_) => None,
+    };
+    client.take_asks().filter_map(number).collect()
+}
+
+fn answer_control(client: &mut Session, now: u64, sequence: u64) {
+    let request = RequestId { client: ClientId(0), sequence };
+    client.handle_answer(Time(now), NodeId(0), Answer::Control(request));
+}
+
+#[test]
+fn controls_count_for_nothing_but_their_own_latencies() {
+    let (mut without, mut with) = (session(), controlled());
+    without.issue(Time(300));
+    with.issue(Time(300));
+    let commands = |client: &mut Session| {
+        client.take_asks().filter(|(_, ask)| matches!(ask, Ask::Command(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(commands(&mut without), commands(&mut with), "the load is the same");
+    with.issue(Time(400));
+    assert_eq!(controls_handed_out(&mut with), [(0, 3)]);
+    (0..4).for_each(|sequence| answer_control(&mut with, 450, sequence));
+    answer_control(&mut with, 460, 0);
+    assert_eq!((with.issued_count(), with.acknowledged_count()), (3, 0));
+    assert_eq!((with.outstanding_count, with.measured_writes()), (3, 0));
+    let (report, recorder, _) = with.finish(Time(400));
+    assert_eq!((report.offered_count, report.achieved_count, report.unknown_count), (3, 0, 3));
+    assert_eq!((recorder.returned_count(), report.turns.kept().len()), (0, 0));
+    let mut recording = report.recording;
+    recording.finish(recorder);
+    let controls = recording.total(OperationKind::Control).unwrap();
+    assert_eq!((controls.count(), controls.unanswered_count()), (4, 0));
+}
+
+#[test]
+fn a_client_waits_for_its_controls_in_the_drain_and_then_gives_them_up() {
+    let mut client = controlled();
+    client.issue(Time(100));
+    (0..3).for_each(|sequence| answer(&mut client, 150, sequence, 0));
+    client.issue(Time(1_000));
+    assert!(!client.is_drained(Time(1_000)), "all commands are answered, and no control operation");
+    (0..9).for_each(|sequence| answer_control(&mut client, 1_100, sequence));
+    assert!(!client.is_drained(Time(1_100)));
+    assert!(client.is_drained(Time(2_000)), "not for ever");
+    let (report, recorder, _) = client.finish(Time(2_000));
+    assert_eq!(report.unknown_count, 0);
+    let mut recording = report.recording;
+    recording.finish(recorder);
+    assert_eq!(recording.unanswered_count(OperationKind::Control).unwrap(), 1);
+    assert_eq!(recording.unanswered_count(OperationKind::Write).unwrap(), 0);
+}
+
+/// r0 is silent: controls go where the commands go then, and bring nobody there.
+#[test]
+fn a_control_that_nobody_answers_follows_the_commands() {
+    let mut client = controlled();
+    client.issue(Time(100));
+    client.retry(Time(150));
+    assert_eq!((client.target, controls_handed_out(&mut client)), (0, vec![(0, 0)]));
+    client.retry(Time(200));
+    assert_eq!((client.target, controls_handed_out(&mut client)), (1, vec![(1, 0)]));
+    let next = client.next_wake(Time(200)).unwrap();
+    assert!(next <= Time(200), "the next control operation is due before the next retry: {next:?}");
+    answer_control(&mut client, 250, 0);
+    assert_eq!(client.target, 1);
 }

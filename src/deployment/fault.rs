@@ -271,7 +271,18 @@ pub fn disk_delay<'a>(active: impl IntoIterator<Item = &'a FaultKind>, of: NodeI
 ///
 /// What waited for them never leaves, whatever becomes of them.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Unsynced {

@@ -24,7 +24,7 @@ use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::Span;
 use crate::topology::{self, Floor, Links, Site};
-use crate::workload::Workload;
+use crate::workload::{Control, Workload};
 
 /// Everything that the members of a trial have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Deployment {
     pub network: Network,
     /// What clients ask.
     pub workload: Workload,
+    /// What they ask beside it that takes no quorum, if anything.
+    pub control: Option<Control>,
     /// Whether a replica survives a crash.
     pub durability: Durability,
     /// What a replica keeps of what it has executed.
@@ -62,7 +64,19 @@ pub struct Deployment {
 }
 
 /// What "durable" means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Nothing is written: a replica that stops has forgotten everything.
@@ -271,7 +285,9 @@ mod tests {
                 keys: Keys::Uniform { count: 10 },
                 value_bytes: 8,
                 reads: 0.0,
+                weights: Vec::new(),
             },
+            control: None,
             durability: Durability::Memory,
             retention: Retention::ALL,
             seed: 1,

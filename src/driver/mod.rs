@@ -10,12 +10,18 @@
 //! The driver has a single obligation to the protocol: an envelope of
 //! [`Effects::durable_sends`](crate::protocol::Effects::durable_sends) leaves only after every record
 //! given so far is on stable storage.
+//!
+//! A control operation of a client ([`Ask::Control`]) is the driver's own: it answers it as soon as the host
+//! lets it act, and neither the replica nor the disk ever hears of it.
+//! So what a host takes to answer one is what it adds to every command, whatever the quorums are.
+//!
 //! [`Defect`] breaks the driver on purpose, as a negative control.
 
 mod timers;
 
 use std::collections::VecDeque;
 
+use crate::command::{Ask, RequestId};
 use crate::protocol::{
     Advance, Effects, Envelope, Input, Note, Progress, Protocol, Reply, TimerId,
 };
@@ -43,6 +49,10 @@ pub trait Host<P: Protocol> {
 
     /// Answers a client.
     fn reply(&mut self, reply: Reply);
+
+    /// Answers a control operation; nobody asks for one where a host's clients do not.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn answer_control(&mut self, request: RequestId) {}
 
     /// Gives records to the disk and leaves the vector empty.
     ///
@@ -86,6 +96,8 @@ pub enum Defect {
     SendsBeforePersist,
     /// No timer is ever set.
     ForgetsTimers,
+    /// A control operation is answered only when everything given to the disk is durable.
+    HoldsControls,
 }
 
 /// What the hosts of one replica may choose.
@@ -122,6 +134,8 @@ pub struct Driver<P: Protocol> {
     checkpoint_interval: Option<u64>,
     /// Messages of the replica to itself.
     loopback: VecDeque<P::Message>,
+    /// Control operations to be answered.
+    controls: Vec<RequestId>,
     timers: Timers,
     /// Without a disk: when the protocol is told of its progress next.
     next_progress: Option<Time>,
@@ -154,6 +168,7 @@ impl<P: Protocol> Driver<P> {
             next_checkpoint: None,
             checkpoint_interval: retained_slots.filter(|_| has_disk).map(interval),
             loopback: VecDeque::new(),
+            controls: Vec::new(),
             timers: Timers::default(),
             next_progress: (!has_disk).then_some(now + PROGRESS_INTERVAL),
             has_disk,
@@ -174,6 +189,16 @@ impl<P: Protocol> Driver<P> {
     #[inline]
     pub fn handle(&mut self, now: Time, input: Input<P::Message>) {
         self.protocol.handle(now, input, &mut self.effects);
+    }
+
+    /// Takes what a client asks: a command for the replica, or a control operation, which [`Self::settle`]
+    /// answers.
+    #[inline]
+    pub fn ask(&mut self, now: Time, ask: Ask) {
+        match ask {
+            Ask::Command(command) => self.handle(now, Input::Request(command)),
+            Ask::Control(request) => self.controls.push(request),
+        }
     }
 
     /// Gives the replica every timer that is due at `now`; how many there were.
@@ -215,9 +240,11 @@ impl<P: Protocol> Driver<P> {
         !self.waiting.is_empty()
     }
 
-    /// Carries out all effects, releases what the disk has made durable, and gives the replica what it
-    /// sent to itself, until nothing is left to do. True if the replica sent anything to itself.
+    /// Answers control operations, carries out all effects, releases what the disk has made durable, and gives
+    /// the replica what it sent to itself, until nothing is left to do. True if the replica sent anything to
+    /// itself.
     pub fn settle(&mut self, now: Time, host: &mut impl Host<P>) -> bool {
+        self.answer_controls(host);
         let mut has_looped = false;
         loop {
             self.carry_out(now, host);
@@ -245,6 +272,17 @@ impl<P: Protocol> Driver<P> {
         let Self { protocol, effects, waiting, .. } = self;
         let withheld_count = (waiting.len() + effects.durable_sends.len()) as u64;
         Wreck { protocol, records: effects.records, withheld_count }
+    }
+
+    /// Answers every control operation, before anything else is done: nothing can hold it up.
+    fn answer_controls(&mut self, host: &mut impl Host<P>) {
+        if self.controls.is_empty() {
+            return;
+        }
+        let is_held = self.defect == Some(Defect::HoldsControls) && self.last > host.durable();
+        if !is_held {
+            self.controls.drain(..).for_each(|request| host.answer_control(request));
+        }
     }
 
     /// One group of records for all effects so far.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::command::ClientId;
 use crate::protocol::{Ballot, Installed, Order, Position, Slot, Statement};
 
 const R0: NodeId = NodeId(0);
@@ -104,6 +105,10 @@ impl Host<Echo> for Notebook {
     }
 
     fn reply(&mut self, _: Reply) {}
+
+    fn answer_control(&mut self, request: RequestId) {
+        self.lines.push(format!("answer control {} of c{}", request.sequence, request.client.0));
+    }
 
     fn persist(&mut self, records: &mut Vec<Number>) -> Ticket {
         self.given += 1;
@@ -227,4 +232,57 @@ fn without_a_disk_a_replica_is_told_of_its_progress() {
     driver.settle(progress_at, &mut notebook);
     assert_eq!(notebook.take(), ["send 7 to {1}", "send 1000 to {1}"]);
     assert_eq!(driver.next_due(), Some(progress_at + PROGRESS_INTERVAL));
+}
+
+fn ask_control(driver: &mut Driver<Echo>, notebook: &mut Notebook, sequence: u64) -> Vec<String> {
+    let request = RequestId { client: ClientId(4), sequence };
+    driver.ask(Time(1), Ask::Control(request));
+    driver.settle(Time(1), notebook);
+    notebook.take()
+}
+
+/// Nothing is recorded for it and no other replica hears of it, also while the disk is busy.
+#[test]
+fn a_control_operation_is_answered_at_once_and_by_the_driver() {
+    let (mut driver, mut notebook) = started(SETTINGS);
+    let before = driver.clone();
+    assert_eq!(ask_control(&mut driver, &mut notebook, 0), ["answer control 0 of c4"]);
+    assert_eq!(driver, before, "nothing is left of it");
+    assert_eq!(receive(&mut driver, &mut notebook, 1), ["persist 1"]);
+    assert!(driver.is_waiting());
+    assert_eq!(ask_control(&mut driver, &mut notebook, 1), ["answer control 1 of c4"]);
+    assert!(driver.is_waiting(), "what waits for the disk goes on waiting");
+}
+
+#[test]
+fn a_control_operation_comes_before_what_arrived_with_it() {
+    let (mut driver, mut notebook) = started(SETTINGS);
+    driver.handle(Time(1), Input::Message { from: R1, message: Number(5) });
+    let lines = ask_control(&mut driver, &mut notebook, 0);
+    assert_eq!(lines, ["answer control 0 of c4", "persist 5"]);
+}
+
+#[test]
+fn a_command_that_is_asked_for_is_an_input_of_the_replica() {
+    let request = RequestId { client: ClientId(4), sequence: 0 };
+    let operation = crate::command::Operation::Get { key: 7 };
+    let command = crate::command::Command { request, settled_below: 0, operation };
+    let (mut driver, mut notebook) = started(SETTINGS);
+    driver.ask(Time(1), Ask::Command(command));
+    driver.settle(Time(1), &mut notebook);
+    // This replica does nothing with a request, and the driver does nothing in its place.
+    assert_eq!(notebook.take(), Vec::<String>::new());
+}
+
+#[test]
+fn a_driver_that_holds_controls_back_is_seen() {
+    let defect = Some(Defect::HoldsControls);
+    let (mut driver, mut notebook) = started(Settings { defect, ..SETTINGS });
+    assert_eq!(ask_control(&mut driver, &mut notebook, 0), ["answer control 0 of c4"]);
+    receive(&mut driver, &mut notebook, 1);
+    assert_eq!(ask_control(&mut driver, &mut notebook, 1), Vec::<String>::new());
+    notebook.durable = 1;
+    driver.settle(Time(2), &mut notebook);
+    let expected = ["answer control 1 of c4", "send 1 to {1}", "send 101 to {1}"];
+    assert_eq!(notebook.take(), expected);
 }

@@ -5,14 +5,17 @@
 //! What is wrong is [`Refused`] with its place in the file.
 //! Predictions are the closed form of [`crate::topology::floor`].
 
+mod control;
 mod election;
 mod emulation;
+mod expectations;
 mod faults;
 mod feasibility;
 mod idle;
 mod load;
 mod misses;
 mod network;
+mod parts;
 mod places;
 mod point;
 mod probe;
@@ -22,11 +25,13 @@ mod strain;
 mod transport;
 mod variants;
 
+pub use expectations::has_settings;
+
 use std::collections::BTreeSet;
 
-use toml::Spanned;
-
-use super::file::{self, Document, File, Source};
+use super::expectation::Expectation;
+use super::file::{self, Document, File, Source, Spanned};
+use super::mistakes::Mistakes;
 use super::refusal::sweep;
 use super::refusal::{Error, Refused};
 use super::sweep::Sweep;
@@ -34,6 +39,7 @@ use super::trial::{Trial, trials};
 use crate::quorum::NodeId;
 use crate::sim::Service;
 use crate::time::Span;
+use parts::Parts;
 use places::Profiles;
 
 /// More trials than this are a slip of the pen: a second each, they take eleven days.
@@ -46,6 +52,8 @@ pub struct Plan {
     pub question: String,
     /// What is expected, and what would refute it.
     pub prediction: String,
+    /// The predictions that are judged.
+    pub expectations: Vec<Expectation>,
     /// Where all chance comes from.
     pub seed: u64,
     /// The combinations of settings that each variant runs at; one if nothing is swept.
@@ -101,19 +109,33 @@ pub struct Size {
 }
 
 impl Plan {
-    /// What the file of this text means, at this size.
+    /// What the file of this text means, at this size; else everything that is wrong with it.
     pub fn from_source(source: &Source, size: Size) -> Result<Self, file::Error> {
-        let refused = |refused| source.refused(&refused);
         let mut document = Document::parse(source)?;
         if size.is_smoke {
             document = document.smoke()?;
         }
-        let typed = document.take_sweep();
-        let sweep = Sweep::read(typed, source).map_err(refused)?;
-        let mut profiles = Profiles::beside(source.folder());
+        let mut mistakes = Mistakes::of(source);
+        let sweep = Sweep::read(document.take_sweep(), source, &mut mistakes);
+        let plan = Self::judge(&document, &sweep, size, &mut mistakes);
+        match mistakes.into_error() {
+            Some(error) => Err(error),
+            // What cannot be planned was refused.
+            None => Ok(plan.expect("a plan without a mistake")),
+        }
+    }
+
+    /// The plan of all points, as far as nothing is wrong.
+    fn judge(
+        document: &Document<'_>,
+        sweep: &Sweep<'_>,
+        size: Size,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Self> {
+        let mut profiles = Profiles::beside(document.source().folder());
         let mut settled = BTreeSet::new();
-        let mut plan: Option<Self> = None;
-        let mut idle = None;
+        let (mut whole, mut idle) = (None, None);
+        let mut expected = Vec::new();
         for combination in sweep.combinations() {
             let settings: Vec<_> =
                 combination.iter().map(|(axis, index)| axis.setting(*index)).collect();
@@ -121,50 +143,66 @@ impl Plan {
                 continue;
             }
             let label = sweep.label(&settings);
-            let mut document = document.clone();
-            for (axis, index) in combination {
-                document.put(&axis.path, &axis.value(index)).map_err(refused)?;
+            mistakes.begin_point(&label);
+            let reading = sweep.point(document, &combination, mistakes).read();
+            reading.mistakes.into_iter().for_each(|mistake| mistakes.add(mistake));
+            let Some(file) = reading.file else { continue };
+            if whole.is_none() {
+                whole = Some(Self::without_points(&file, size, sweep, mistakes)?);
             }
-            let file = document.read().map_err(|error| error.at_point(&label))?;
-            let whole = match &mut plan {
-                Some(whole) => whole,
-                None => plan.insert(Self::without_points(&file, size, &sweep).map_err(refused)?),
-            };
-            let point = Point::of(&file, &mut profiles)
-                .map_err(|refused| source.refused(&refused).at_point(&label))?;
-            idle = Some(idle::still(idle, idle::idle(&file, &point)));
-            whole.points.push(Point { label, settings, ..point });
+            let parts = Parts::of(&file, &reading.doubts, &mut profiles, mistakes);
+            idle = Some(idle::still(idle, idle::idle(&file, &parts)));
+            if let (Some(whole), Some(point)) = (&mut whole, parts.into_point(&file)) {
+                whole.points.push(Point { label, settings, ..point });
+            }
+            expected = file.expectations;
         }
-        if let Some(refused_key) = idle.and_then(idle::first) {
-            return Err(refused(refused_key));
+        for idle in idle.iter().flatten() {
+            mistakes.refuse(idle.refused());
         }
-        // A sweep that is empty was refused.
-        let mut plan = plan.expect("there is a point");
-        let variants = plan.points[0].variants.len();
+        let mut plan: Self = whole?;
+        let variants = plan.points.first()?.variants.len();
+        let text = &document.source().text;
+        plan.expectations =
+            expectations::expectations(&expected, &plan.points, text, size.is_smoke, mistakes);
         plan.trials = trials(plan.points.len(), variants, plan.repeats, plan.seed);
-        Ok(plan)
+        Some(plan)
     }
 
-    /// What all points have in common, as the file of the first one says it.
-    fn without_points(file: &File, size: Size, sweep: &Sweep<'_>) -> Result<Self, Refused> {
-        let question = said(&file.question, "question")?;
-        let prediction = said(&file.prediction, "prediction")?;
+    /// What all points have in common, as the file of the first one says it; none if there are too many.
+    fn without_points(
+        file: &File,
+        size: Size,
+        sweep: &Sweep<'_>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Self> {
+        let question = mistakes.note(said(&file.question, "question")).unwrap_or_default();
+        let prediction = mistakes.note(said(&file.prediction, "prediction")).unwrap_or_default();
         let typed = file.trials.as_ref();
         let repeats = size.trials.or(typed.map(|trials| *trials.get_ref())).unwrap_or(1) as usize;
         let at = typed.map_or(0..0, Spanned::span);
         if repeats == 0 {
-            return Err(Refused::new(at, Error::Zero { key: "trials" }));
+            mistakes.refuse_at(at.clone(), Error::Zero { key: "trials" });
         }
         let runs = sweep.len().saturating_mul(file.variants.len());
         let count = runs.saturating_mul(repeats);
         if count > TRIALS_MAX {
             let at = if sweep.len() > 1 { sweep.at.clone() } else { at };
-            let error = sweep::Error::TooManyTrials { count, most: TRIALS_MAX };
-            return Err(Refused::new(at, error.into()));
+            mistakes.refuse_at(at, sweep::Error::TooManyTrials { count, most: TRIALS_MAX });
+            return None;
         }
-        let (points, trials) = (Vec::new(), Vec::new());
+        let (expectations, points, trials) = (Vec::new(), Vec::new(), Vec::new());
         let (seed, service_source) = (file.seed, ServiceSource::None);
-        Ok(Self { question, prediction, seed, points, repeats, trials, service_source })
+        Some(Self {
+            question,
+            prediction,
+            expectations,
+            seed,
+            points,
+            repeats,
+            trials,
+            service_source,
+        })
     }
 
     /// Whether the simulator is to be told what work costs, at some point, by other than the file.
@@ -189,6 +227,17 @@ impl Plan {
     pub fn has_faults(&self) -> bool {
         let mut variants = self.points.iter().flat_map(|point| &point.variants);
         variants.any(|variant| !variant.faults.is_empty())
+    }
+
+    /// The dotted paths of the keys that are swept, each once, in the order of the file.
+    pub fn swept(&self) -> Vec<&str> {
+        let mut paths: Vec<&str> = Vec::new();
+        for (path, _) in self.points.iter().flat_map(|point| &point.settings) {
+            if !paths.contains(&path.as_str()) {
+                paths.push(path);
+            }
+        }
+        paths
     }
 
     /// The variant of a trial.

@@ -32,6 +32,15 @@ impl Refused {
 /// What is wrong with the meaning of a file.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum Error {
+    /// A prediction that nobody could judge.
+    #[error("{message}")]
+    Expectation {
+        /// What is wrong.
+        message: String,
+        /// What to change.
+        #[help]
+        remedy: String,
+    },
     /// A text that must say something says nothing.
     #[error("`{key}` is empty")]
     #[diagnostic(help("{}", empty_help(.key)))]
@@ -96,10 +105,22 @@ pub enum Error {
     Workload(#[from] workload::Error),
     /// Fewer closed clients than client regions.
     #[error("these clients do not reach each of the {regions} client regions")]
-    #[diagnostic(help("they are shared out equally: give at least {regions}"))]
+    #[diagnostic(help(
+        "each region has one at least, whatever its weight: give at least {regions}"
+    ))]
     IdleRegion {
         /// The number of client regions.
         regions: usize,
+    },
+    /// A client region with no load, or with all of it.
+    #[error("{weight} is no weight")]
+    #[diagnostic(help(
+        "give a number above 0: regions share the load in proportion to their weights, which are 1 where \
+         they are absent"
+    ))]
+    Weight {
+        /// The value.
+        weight: f64,
     },
     /// The profile cannot be used.
     #[error("{}", chain(.0))]
@@ -427,7 +448,7 @@ fn empty_help(key: &str) -> &'static str {
 fn workload_help(error: &workload::Error) -> &'static str {
     match error {
         workload::Error::Rate { .. } | workload::Error::NoClient => {
-            "rates and clients are totals, shared equally by the client regions"
+            "rates and clients are totals, shared by the client regions"
         }
         _ => "`flexpaxos plan` reads the file again without starting anything",
     }

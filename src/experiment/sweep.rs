@@ -5,6 +5,7 @@
 
 mod grid;
 pub(super) use grid::Sweep;
+pub use grid::short;
 mod range;
 
 #[cfg(test)]

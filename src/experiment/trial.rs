@@ -10,6 +10,8 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+use crate::trial::number::number;
+
 /// One run of one variant at one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -23,6 +25,18 @@ pub struct Trial {
     pub point: usize,
     /// Where its chance comes from; all trials of one repeat have the same.
     pub seed: u64,
+}
+
+impl Trial {
+    /// Its number in tables, names of files and on the terminal, from 1.
+    pub fn number(&self) -> u32 {
+        number(self.index)
+    }
+
+    /// The number of its repeat, from 1.
+    pub fn repetition(&self) -> u32 {
+        number(self.repeat)
+    }
 }
 
 /// All trials in the order in which they run.

@@ -157,11 +157,12 @@ pub(super) fn rows(key: &TrialKey, backend: Backend, files: &[Piece]) -> Vec<His
     let row = |piece: &Piece| HistoryRow {
         trial: key.trial,
         variant: key.variant.clone(),
+        point: key.point.clone(),
         backend: key.backend.clone(),
         member: piece.member.to_string(),
         start: u32::try_from(piece.start).unwrap_or(u32::MAX),
-        file: histories::name(key.trial as usize, backend, piece.member, piece.start),
-        bytes: piece.bytes,
+        file: histories::name(key.trial, backend, piece.member, piece.start),
+        file_bytes: piece.bytes,
         sha256: piece.sha256.clone(),
         whole: piece.is_whole,
     };
@@ -220,9 +221,8 @@ impl Table {
 
     /// What differs between the files of a trial and what the run left.
     pub fn gaps(&self, kept: &Kept, files: &[Piece]) -> Gaps {
-        let is_of = |row: &&HistoryRow| {
-            row.trial as usize == kept.trial && row.backend == kept.backend.name()
-        };
+        let is_of =
+            |row: &&HistoryRow| row.trial == kept.trial && row.backend == kept.backend.name();
         let rows: Vec<&HistoryRow> = self.rows.iter().flatten().filter(is_of).collect();
         let mut gaps = Gaps::default();
         if rows.is_empty() {
@@ -260,8 +260,8 @@ fn differences(rows: &[&HistoryRow], files: &[Piece]) -> Vec<(MemberName, String
             Some(piece) if piece.sha256 == row.sha256 => continue,
             None => "is missing".to_owned(),
             Some(piece) if piece.sha256.is_empty() => "cannot be read".to_owned(),
-            Some(piece) if piece.bytes < row.bytes => {
-                format!("is cut: {} of {} bytes are left", piece.bytes, row.bytes)
+            Some(piece) if piece.bytes < row.file_bytes => {
+                format!("is cut: {} of {} bytes are left", piece.bytes, row.file_bytes)
             }
             Some(_) => "was changed after the run".to_owned(),
         };
@@ -300,7 +300,12 @@ mod tests {
             results.write(R0, 0, &log[..log.len() - 3]);
             results.write(R0, 1, &log);
             results.write(C0, 0, &ClientWriter::new(ClientId(0)).finish());
-            let key = TrialKey { trial: 0, variant: "multi".into(), backend: "sim".into() };
+            let key = TrialKey {
+                trial: 1,
+                variant: "multi".into(),
+                backend: "sim".into(),
+                ..TrialKey::default()
+            };
             let rows = rows(&key, Backend::Sim, &read(&results.kept().files));
             let store = crate::measure::Store::reopen(results.0.path()).unwrap();
             store.write_csv(TABLE, &rows).unwrap();
@@ -308,7 +313,7 @@ mod tests {
         }
 
         fn folder(&self) -> PathBuf {
-            histories::folder(self.0.path(), 0, Backend::Sim)
+            histories::folder(self.0.path(), 1, Backend::Sim)
         }
 
         fn write(&self, member: MemberName, start: usize, bytes: &[u8]) {
@@ -320,7 +325,7 @@ mod tests {
         }
 
         fn kept(&self) -> Kept {
-            histories::of_trial(self.0.path(), 0, Backend::Sim).unwrap()
+            histories::of_trial(self.0.path(), 1, Backend::Sim).unwrap()
         }
 
         fn gaps(&self) -> Vec<String> {

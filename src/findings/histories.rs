@@ -53,8 +53,8 @@ pub struct Checked {
 /// The files of one trial in a results folder.
 #[derive(Debug)]
 pub struct Kept {
-    /// Which trial, from 0.
-    pub trial: usize,
+    /// Which trial, from 1.
+    pub trial: u32,
     /// Where it ran.
     pub backend: Backend,
     /// Of whom.
@@ -113,7 +113,7 @@ fn open(files: &Files, member: MemberName) -> Result<Vec<Box<dyn Read>>, Unreada
 }
 
 /// The name of a member's history in a results folder.
-pub fn name(trial: usize, backend: Backend, member: MemberName, start: usize) -> String {
+pub fn name(trial: u32, backend: Backend, member: MemberName, start: usize) -> String {
     format!("{FOLDER}/{}/{}", backend.prefix(trial), base(member, start))
 }
 
@@ -126,18 +126,18 @@ pub(super) fn base(member: MemberName, start: usize) -> String {
 }
 
 /// The folder of the histories of one trial.
-pub fn folder(results: &Path, trial: usize, backend: Backend) -> PathBuf {
+pub fn folder(results: &Path, trial: u32, backend: Backend) -> PathBuf {
     results.join(FOLDER).join(backend.prefix(trial))
 }
 
 /// Where this trial ran, as far as its histories tell: live, unless only a simulated one has any.
-pub fn backend_of(results: &Path, trial: usize) -> Backend {
+pub fn backend_of(results: &Path, trial: u32) -> Backend {
     let ran = |backend: &Backend| folder(results, trial, *backend).is_dir();
     [Backend::Live, Backend::Sim].into_iter().find(ran).unwrap_or(Backend::Live)
 }
 
 /// The histories of one trial.
-pub fn of_trial(results: &Path, trial: usize, backend: Backend) -> io::Result<Kept> {
+pub fn of_trial(results: &Path, trial: u32, backend: Backend) -> io::Result<Kept> {
     let mut files: BTreeMap<MemberName, Vec<(usize, PathBuf)>> = BTreeMap::new();
     for entry in std::fs::read_dir(folder(results, trial, backend))? {
         let path = entry?.path();
@@ -229,14 +229,14 @@ mod tests {
             put(&name(3, Backend::Live, r1, start));
         }
         put(&name(3, Backend::Live, c0, 0));
-        put(&name(0, Backend::Sim, c0, 0));
+        put(&name(1, Backend::Sim, c0, 0));
         put("histories/trial-003.live/notes.txt");
         put("histories/trial-003.live/history.r1");
         put("histories/trial-3.live/history.c0");
         put("histories/other/history.c0");
         let all = of_all(root.path()).unwrap();
         let found: Vec<_> = all.iter().map(|kept| (kept.trial, kept.backend)).collect();
-        assert_eq!(found, [(0, Backend::Sim), (3, Backend::Live)]);
+        assert_eq!(found, [(1, Backend::Sim), (3, Backend::Live)]);
         let names: Vec<_> = all[1]
             .paths()
             .map(|(_, path)| path.file_name().unwrap().to_str().unwrap().to_owned())
@@ -246,7 +246,7 @@ mod tests {
         let members: Vec<_> = all[1].members(2, 1).iter().map(ToString::to_string).collect();
         assert_eq!(members, ["r0", "r1", "c0"]);
         assert_eq!(all[1].members(0, 0), [r1, c0]);
-        assert!(of_trial(root.path(), 1, Backend::Live).is_err());
+        assert!(of_trial(root.path(), 2, Backend::Live).is_err());
         assert!(of_all(&root.path().join("nowhere")).is_err());
     }
 }

@@ -41,13 +41,13 @@ pub(super) fn rows(key: &TrialKey, network: &ProbedNetwork) -> Vec<LinkRow> {
     let count = u32::try_from(network.attempts.len()).unwrap_or(u32::MAX);
     let attempts = (1..).zip(&network.attempts);
     let rows = attempts.flat_map(|(attempt, links)| {
-        links.iter().map(move |link| LinkRow { attempt, attempts: count, ..row(key, link) })
+        links.iter().map(move |link| LinkRow { attempt, attempt_count: count, ..row(key, link) })
     });
     rows.collect()
 }
 
 fn row(key: &TrialKey, link: &ProbedLink) -> LinkRow {
-    let TrialKey { trial, variant, backend } = key.clone();
+    let TrialKey { trial, variant, point, backend } = key.clone();
     // Without a sample there is no number; the counts say that there was none.
     let heard = link.heard.as_ref();
     let span = |span: Option<Span>| span.map(|span| span.0);
@@ -56,11 +56,12 @@ fn row(key: &TrialKey, link: &ProbedLink) -> LinkRow {
     LinkRow {
         trial,
         variant,
+        point,
         backend,
-        from: link.from.to_string(),
-        to: link.to.to_string(),
-        from_region: link.from_region.clone(),
-        to_region: link.to_region.clone(),
+        sender: link.from.to_string(),
+        receiver: link.to.to_string(),
+        sender_region: link.from_region.clone(),
+        receiver_region: link.to_region.clone(),
         asked_ns_p50: link.asked_p50.0,
         asked_ns_p99: link.asked_p99.0,
         baseline_ns: span(link.baseline),

@@ -23,6 +23,7 @@ use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 use crate::topology::{Links, Site, nearest_first, phase1_span_among, quorum_span_among};
 use crate::trial::Outcome;
+use crate::trial::number::number;
 use leader_changes::{LeaderChanges, Milestones, Successor};
 use view::{Before, Story, View, Write};
 
@@ -97,8 +98,8 @@ fn wait_note(row: &RecoveryRow) -> Note {
     Flag::ClientWait.note(format!(
         "client wait: after {} {} the clients in {} waited {} for a retry or a redirect, longer than the \
          recovery took ({})",
-        row.harm,
-        row.target,
+        row.fault_kind,
+        row.target_regions,
         row.client_region,
         Span(wait),
         Span(protocol)
@@ -163,27 +164,32 @@ impl RecoveryContext<'_> {
 
     /// What the rows of all client regions have in common.
     fn shared(&self, injected: &InjectedFault, changes: &LeaderChanges) -> RecoveryRow {
-        let TrialKey { trial, variant, backend } = self.key.clone();
-        let region = |id| self.links.replica_regions[usize::from(id)].clone();
+        let TrialKey { trial, variant, point, backend } = self.key.clone();
+        let region = |id: NodeId| self.links.replica_regions[usize::from(id.0)].clone();
+        let name = |id| MemberName::Replica(id).to_string();
         let (kind, target) = injected::words(&injected.kind);
         let leader = leader_changes::leader_at(&self.milestones, injected.at);
         let row = RecoveryRow {
             trial,
             variant,
+            point,
             backend,
-            fault: u32::try_from(injected.fault).unwrap_or(u32::MAX),
-            harm: kind.into(),
-            target: injected::regions(target, &self.links.replica_regions),
+            fault: number(injected.fault),
+            fault_kind: kind.into(),
+            target: injected::names(target),
+            target_regions: injected::regions(target, &self.links.replica_regions),
             struck_at_ns: injected.at.since(self.window.from).0,
             ended_at_ns: injected.ended_at.map(|at| at.since(self.window.from).0),
-            leader: leader.map_or_else(String::new, |leader| region(leader.0)),
+            leader: leader.map(name).unwrap_or_default(),
+            leader_region: leader.map(region).unwrap_or_default(),
             first_suspected_ns: ns(changes.first_suspected),
             attempt_count: changes.attempt_count,
             ..RecoveryRow::default()
         };
         let Some(new) = &changes.successor else { return row };
         RecoveryRow {
-            new_leader: region(new.leader.0),
+            new_leader: name(new.leader),
+            new_leader_region: region(new.leader),
             detection_ns: ns(new.detection),
             election_ns: ns(new.election),
             phase1_ns: Some(new.phase1.0),
@@ -326,7 +332,7 @@ impl RecoveryContext<'_> {
             bin.latencies.into_iter().for_each(|latency| point.latencies.record(latency));
             bin.waits.into_iter().for_each(|waited| point.latencies.record_unanswered(waited));
             let mut row = TimelineRow::new(self.key, region, operation.name(), &point);
-            row.fault = self.faults_at(index);
+            row.faults = self.faults_at(index);
             row
         };
         bins.into_iter().zip(timeline(self.window, INTERVAL)).enumerate().map(row).collect()
@@ -349,7 +355,7 @@ impl RecoveryContext<'_> {
         };
         let label = |injected: &InjectedFault| {
             let (kind, target) = injected::words(&injected.kind);
-            format!("{kind} {}", injected::regions(target, &self.links.replica_regions))
+            format!("{kind} {}", injected::names(target))
         };
         let labels: Vec<String> = self.injected.iter().filter(lasts).map(label).collect();
         labels.join(";")

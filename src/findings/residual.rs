@@ -10,6 +10,9 @@
 //! | not the floor | simulated where nothing but delays take time, and the median is more than [`SHARE`] of the floor from it, and the floor outside of the median's interval |
 //! | unexplained | measured in an open loop that kept up, and the median is above its floor by more than [`SHARE`] of it, [`HOST`], and where promises and votes are synced the median sync once for each phase |
 //!
+//! The same is said of control operations, which wait for no sync: simulated ones are at their floor wherever
+//! links only delay and messages cost a replica nothing, also beside a closed loop and a slow disk.
+//!
 //! Closed loops and trials that did not keep up make a queue of their own; limited bandwidth and loss
 //! only add: there the floor is a lower bound and only the impossible is said.
 //! With faults nothing is, because the floor knows none; nor where links remember their delays for so long
@@ -19,6 +22,7 @@
 use std::collections::BTreeSet;
 
 use super::rows::{Disagreement, Kind, LeftOut, Rows};
+use super::tables::is_control;
 use crate::deployment::Durability;
 use crate::experiment::plan::{Plan, Point};
 use crate::experiment::trial::Trial;
@@ -54,15 +58,16 @@ enum Rule {
     AtLeast,
 }
 
-/// Every disagreement of a trial whose other rows are made: at most one for each client region, about its
-/// writes where there are any.
+/// Every disagreement of a trial whose other rows are made: at most one for each client region about its
+/// writes, or its reads where there are no writes, and one about its control operations.
 pub(super) fn disagreements(
     plan: &Plan,
     trial: &Trial,
     backend: Backend,
     rows: &Rows,
 ) -> Vec<Disagreement> {
-    let Some(rule) = rule(plan, trial, backend, rows) else { return Vec::new() };
+    let rules = (rule(plan, trial, backend, rows), control_rule(plan, trial, backend, rows));
+    let probe = &plan.point(trial).probe;
     let count = Option::unwrap_or_default;
     let left_out = LeftOut {
         race_lost_count: count(rows.trial.race_lost_count),
@@ -70,13 +75,21 @@ pub(super) fn disagreements(
         waits_for_order: waits_for_order(plan.point(trial)),
     };
     let mut judged = BTreeSet::new();
-    let of_writes_first = rows.latency.iter().filter(|row| judged.insert(&row.client_region));
+    let of_writes_first =
+        rows.latency.iter().filter(|row| judged.insert((&row.client_region, is_control(row))));
     of_writes_first
         .filter_map(|row| {
+            let is_control = is_control(row);
+            // Of what the trial counted, only the order of messages is anything to a control operation.
+            let left_out = if is_control {
+                LeftOut { waits_for_order: left_out.waits_for_order, ..LeftOut::default() }
+            } else {
+                left_out
+            };
             let client_region = row.client_region.clone();
-            let (kind, residual_ns) =
-                (judge(row, rule, &plan.point(trial).probe)?, row.residual_ns_p50?);
-            Some(Disagreement { client_region, kind, residual_ns, left_out })
+            let rule = if is_control { rules.1 } else { rules.0 };
+            let (kind, residual_ns) = (judge(row, rule?, probe)?, row.residual_ns_p50?);
+            Some(Disagreement { client_region, is_control, kind, residual_ns, left_out })
         })
         .collect()
 }
@@ -93,27 +106,49 @@ fn waits_for_order(point: &Point) -> bool {
     spreads.max().is_some_and(|spread| point.network.correlation < spread)
 }
 
-/// What to expect of the medians of a trial; `None` where nothing is.
+/// Whether the floors know what happened: no fault, and as many moments of the links as a median needs.
+fn is_known(plan: &Plan, trial: &Trial) -> bool {
+    let (variant, point) = (plan.variant(trial), plan.point(trial));
+    let moments_last = point.network.correlation.0.saturating_mul(MOMENTS_MIN);
+    variant.faults.is_empty() && (!point.links.vary() || point.duration.0 >= moments_last)
+}
+
+/// What to expect of the medians of a trial's control operations; `None` where nothing is.
+fn control_rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rule> {
+    let point = plan.point(trial);
+    let links_only_delay = point.network.is_plain();
+    let sim::Service { receive, send, .. } = point.sim.service;
+    let are_messages_free = receive == Span::ZERO && send == Span::ZERO;
+    is_known(plan, trial).then_some(match backend {
+        Backend::Sim if links_only_delay && are_messages_free => Rule::Exactly,
+        // A closed loop may make a queue at the replica, and others wait in it too.
+        Backend::Live if links_only_delay && !is_queueing(point, rows) => Rule::Within(HOST),
+        _ => Rule::AtLeast,
+    })
+}
+
+/// Whether a trial may have made a queue by itself.
+fn is_queueing(point: &Point, rows: &Rows) -> bool {
+    rows.trial.saturated == Some(true) || is_closed(point)
+}
+
+fn is_closed(point: &Point) -> bool {
+    matches!(point.workload.arrival, Arrival::Closed { .. })
+}
+
+/// What to expect of the medians of a trial's load; `None` where nothing is.
 fn rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rule> {
     let (variant, point) = (plan.variant(trial), plan.point(trial));
-    if !variant.faults.is_empty() {
-        return None;
-    }
     // A closed loop asks more often while its links are fast, so its median is not that of the links.
-    let is_closed = matches!(point.workload.arrival, Arrival::Closed { .. });
-    let memory = point.network.correlation;
-    if point.links.vary() && (is_closed || point.duration.0 < memory.0.saturating_mul(MOMENTS_MIN))
-    {
+    if !is_known(plan, trial) || (point.links.vary() && is_closed(point)) {
         return None;
     }
     let links_only_delay = point.network.is_plain();
-    let is_queueing = rows.trial.saturated == Some(true)
-        || matches!(point.workload.arrival, Arrival::Closed { .. });
     Some(match backend {
         Backend::Sim if links_only_delay && point.sim.service == sim::Service::default() => {
             Rule::Exactly
         }
-        Backend::Live if links_only_delay && !is_queueing => {
+        Backend::Live if links_only_delay && !is_queueing(point, rows) => {
             let phase_count = variant.mode.phases(&variant.quorums).len() as u64;
             let sync = match point.durability {
                 Durability::Memory => Span::ZERO,
@@ -326,11 +361,66 @@ mod tests {
         assert_eq!(expected(&[NO_FAULT], Backend::Live, &late), Some(Rule::AtLeast));
     }
 
+    /// What is expected of the control operations of the first trial of the good file with these changes.
+    fn expected_of_controls(changes: &[(&str, &str)], backend: Backend) -> Option<Rule> {
+        let text = changes.iter().fold(GOOD.to_owned(), |text, (from, to)| {
+            assert_eq!(text.matches(from).count(), 1, "{from:?} must occur once");
+            text.replace(from, to)
+        });
+        let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+        control_rule(&plan, &plan.trials[0], backend, &Rows::default())
+    }
+
+    #[test]
+    fn controls_have_no_excuse_in_a_disk_and_a_closed_loop() {
+        let costs = |cost: &str| format!("[service]\n{cost} = \"1us\"\n[workload]");
+        let [sync, send, receive] = ["sync", "send", "receive"].map(costs);
+        let with = |cost| [NO_FAULT, ("[workload]", cost)];
+        assert_eq!(expected_of_controls(&[], Backend::Sim), None, "with a fault");
+        assert_eq!(expected_of_controls(&with(&sync), Backend::Sim), Some(Rule::Exactly));
+        assert_eq!(expected_of_controls(&[NO_FAULT, CLOSED], Backend::Sim), Some(Rule::Exactly));
+        for costs in [&send, &receive] {
+            let expected = expected_of_controls(&with(costs), Backend::Sim);
+            assert_eq!(expected, Some(Rule::AtLeast), "{costs}");
+        }
+        let live = |changes: &[_]| expected_of_controls(changes, Backend::Live);
+        assert_eq!(live(&[NO_FAULT]), Some(Rule::Within(HOST)), "with fsync");
+        assert_eq!(live(&[NO_FAULT, CLOSED]), Some(Rule::AtLeast), "others queue at the replica");
+    }
+
+    #[test]
+    fn controls_off_their_floor_are_a_disagreement_of_their_own() {
+        let (calm, _) = GOOD.split_once("[[fault]]").unwrap();
+        let plan = Plan::from_source(&source(calm), Size::default()).unwrap();
+        let named = |operation: &str, took_us| LatencyRow {
+            operation: operation.to_owned(),
+            ..row(Span::from_micros(took_us))
+        };
+        let found = |write_us, control_us| {
+            let latency = vec![named("write", write_us), named("control", control_us)];
+            let mut rows = Rows { latency, ..Rows::default() };
+            rows.trial.race_lost_count = Some(3);
+            disagreements(&plan, &plan.trials[0], Backend::Sim, &rows)
+        };
+        assert_eq!(found(70_000, 70_000), []);
+        let [slow] = &found(70_000, 75_000)[..] else { panic!("one was expected") };
+        assert!(slow.is_control && slow.kind == Kind::NotTheFloor, "{slow:?}");
+        assert_eq!(slow.left_out.race_lost_count, 0, "races are nothing to it");
+        assert!(slow.to_string().starts_with("control p50 5."), "{slow}");
+        assert!(
+            slow.note().text.starts_with("floor: us-east-1 control 5."),
+            "{}",
+            slow.note().text
+        );
+        let both: Vec<bool> = found(80_000, 60_000).iter().map(|it| it.is_control).collect();
+        assert_eq!(both, [false, true]);
+    }
+
     #[test]
     fn a_disagreement_says_what_is_wrong_and_where_to_look() {
         let found = |kind, residual_ns, left_out| {
             let client_region = "us-east-1".to_owned();
-            Disagreement { client_region, kind, residual_ns, left_out }
+            Disagreement { client_region, is_control: false, kind, residual_ns, left_out }
         };
         let nothing = LeftOut::default();
         let below = found(Kind::Impossible, -3_200_000, nothing);

@@ -11,6 +11,7 @@ use crate::measure::rows::{
 use crate::measure::{Latencies, Omission, OperationKind};
 use crate::runtime::wan::Scheduling;
 use crate::time::Span;
+use crate::topology::Floor;
 
 /// Every row of one trial.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -50,15 +51,24 @@ pub struct Measured {
     pub latencies: Vec<(OperationKind, Latencies)>,
     /// The pause of a closed loop that they do not show.
     pub omission: Option<Omission>,
+    /// The least latency that each kind of operation can have with the links.
+    pub floors: Vec<(OperationKind, Floor)>,
 }
 
 impl Measured {
     /// The latencies of one kind as an open loop would have measured them, if the closed loop omits a pause:
-    /// operations of all kinds waited for it.
-    pub fn as_open_loop(&self, of_kind: &Latencies) -> Option<Latencies> {
-        let omission = self.omission?;
-        let all: Latencies = self.latencies.iter().map(|(_, latencies)| latencies).collect();
-        Some(of_kind.corrected(&all, omission.interval))
+    /// operations of all kinds of the load waited for it.
+    ///
+    /// Control operations did not: they begin whatever the loop waits for.
+    pub fn as_open_loop(&self, kind: OperationKind, of_kind: &Latencies) -> Option<Latencies> {
+        let omission = self.omission.filter(|_| kind.is_load())?;
+        Some(of_kind.corrected(&self.load(), omission.interval))
+    }
+
+    /// The latencies of all operations of the load.
+    pub fn load(&self) -> Latencies {
+        let of_load = self.latencies.iter().filter(|(kind, _)| kind.is_load());
+        of_load.map(|(_, latencies)| latencies).collect()
     }
 }
 
@@ -67,6 +77,8 @@ impl Measured {
 pub struct Disagreement {
     /// Of the clients in which region.
     pub client_region: String,
+    /// Of a control operation, and not of their load.
+    pub is_control: bool,
     /// What is wrong; the gravest is the least.
     pub kind: Kind,
     /// The median less its floor.
@@ -112,7 +124,8 @@ impl Disagreement {
     /// It as a note of its trial.
     pub fn note(&self) -> Note {
         let (region, distance, kind) = (&self.client_region, self.distance(), self.kind.name());
-        Flag::Floor.note(format!("floor: {region} {distance}, {kind}"))
+        let of = if self.is_control { " control" } else { "" };
+        Flag::Floor.note(format!("floor: {region}{of} {distance}, {kind}"))
     }
 
     /// What its name means, and where to look next.
@@ -135,6 +148,10 @@ impl Disagreement {
             Kind::NotTheFloor => {
                 "not the floor, though only the network takes time: try a lower rate, or `trace` it"
             }
+            Kind::Unexplained if self.is_control => {
+                "unexplained by the host, and no quorum is part of it: see link_late_ns in trials.csv and \
+                 run_queue_share in members.csv"
+            }
             Kind::Unexplained => {
                 "unexplained by the host: see which phase took it in phases.csv, and link_late_ns"
             }
@@ -151,6 +168,7 @@ impl Disagreement {
 /// What is wrong; [`Disagreement::advice`] says the rest.
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 {} its floor, {}", self.distance(), self.kind.name())
+        let of = if self.is_control { "control " } else { "" };
+        write!(f, "{of}p50 {} its floor, {}", self.distance(), self.kind.name())
     }
 }

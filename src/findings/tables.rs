@@ -9,18 +9,20 @@ use super::saturation;
 use super::verify::Findings;
 use crate::deployment::Durability;
 use crate::deployment::MemberName;
-use crate::experiment::plan::{Plan, Point};
+use crate::experiment::plan::{Plan, Point, Variant};
 use crate::experiment::trial::Trial;
 use crate::measure::rows::{
     Flag, LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
-use crate::measure::{Error, Latencies, Omission, OperationKind, Phase};
+use crate::measure::{Error, Omission, OperationKind, Phase};
 use crate::protocol::{Order, SendPolicy};
-use crate::quorum::NodeId;
 use crate::registry::Mode;
 use crate::runtime::machine::Watched;
 use crate::runtime::wan::EmulationReport;
+use crate::seed::Seed;
 use crate::time::Span;
+use crate::topology::Floor;
+use crate::trial::number::number;
 use crate::trial::{Backend, Outcome, ProbedNetwork, RoleReport};
 use crate::workload::Arrival;
 
@@ -36,8 +38,9 @@ pub fn rows(
     findings: &Findings,
 ) -> Result<Rows, Error> {
     let key = TrialKey {
-        trial: u32::try_from(trial.index).unwrap_or(u32::MAX),
+        trial: trial.number(),
         variant: plan.variant(trial).name.clone(),
+        point: plan.point(trial).label.clone(),
         backend: backend.name().into(),
     };
     let mut rows = Rows {
@@ -78,12 +81,12 @@ fn trial_row(
 ) -> TrialRow {
     let (variant, point) = (plan.variant(trial), plan.point(trial));
     let small = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-    let leader = variant.mode.asked().map_or("", |leader| point.region(leader));
+    let leader = variant.mode.asked();
     let mut row = TrialRow {
         trial: key.trial,
         variant: key.variant.clone(),
+        point: key.point.clone(),
         backend: key.backend.clone(),
-        point: point.label.clone(),
         protocol: variant.mode.name().into(),
         n: small(variant.quorums.n()),
         q1: small(variant.quorums.phase1().min_size()),
@@ -105,13 +108,14 @@ fn trial_row(
             Arrival::Fixed { rate_per_s } => format!("fixed:{rate_per_s}"),
             Arrival::Closed { clients } => format!("closed:{clients}"),
         },
-        clients: point.links.client_regions.join(";"),
-        replicas: point.links.replica_regions.join(";"),
-        leader: leader.to_owned(),
-        repeat: u32::try_from(trial.repeat).unwrap_or(u32::MAX),
-        seed: trial.seed,
-        warmup_s: seconds(point.warmup),
-        duration_s: seconds(point.duration),
+        client_regions: point.links.client_regions.join(";"),
+        replica_regions: point.links.replica_regions.join(";"),
+        leader: leader.map(|id| MemberName::Replica(id).to_string()).unwrap_or_default(),
+        leader_region: leader.map(|id| point.region(id).to_owned()).unwrap_or_default(),
+        repetition: trial.repetition(),
+        seed: Seed(trial.seed),
+        warmup_ns: point.warmup.0,
+        duration_ns: point.duration.0,
         valid: true,
         complete: outcome.is_complete() && findings.gaps.is_empty(),
         ..TrialRow::default()
@@ -141,7 +145,7 @@ fn trial_row(
         let count = variant.faults.len();
         // Its replica was down already, nobody led, or too little was written.
         for fault in (0..count).filter(|fault| !was_injected(*fault)) {
-            let text = format!("fault {} of {count} never struck", fault + 1);
+            let text = format!("fault {} of {count} never struck", number(fault));
             row.add(&Flag::NeverStruck.note(text));
         }
     }
@@ -187,9 +191,9 @@ fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     }
     let cpu_s: f64 = usages().map(|usage| usage.cpu_s).sum();
     let operations = row.achieved_per_s.unwrap_or_default() * seconds(point.duration);
-    row.cpu_us_per_op = (operations > 0.0).then(|| cpu_s * 1e6 / operations);
+    row.cpu_ns_per_op = (operations > 0.0).then(|| nanoseconds(cpu_s / operations));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    row.cpu_utilisation = Some(cpu_s / seconds(point.duration) / cores as f64);
+    row.cpu_share = Some(cpu_s / seconds(point.duration) / cores as f64);
     row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
 }
 
@@ -231,7 +235,16 @@ fn count_network(outcome: &Outcome, row: &mut TrialRow) {
 
 /// Says how many operations have no answer: warm-up and drain are in one number, the window in the other.
 fn flag_unanswered(rows: &mut Rows) {
-    let ranked: u64 = rows.latency.iter().map(|row| row.unanswered_count).sum();
+    let (controls, load): (Vec<_>, Vec<_>) = rows.latency.iter().partition(|row| is_control(row));
+    let unanswered =
+        |rows: Vec<&LatencyRow>| rows.iter().map(|row| row.unanswered_count).sum::<u64>();
+    let (ranked, controls) = (unanswered(load), unanswered(controls));
+    if controls > 0 {
+        let text = format!(
+            "unanswered: {controls} control operations of the window, which rank as infinite"
+        );
+        rows.trial.add(&Flag::Unanswered.note(text));
+    }
     let text = match rows.trial.unknown_count {
         Some(issued) if ranked.max(issued) > 0 => {
             format!("{issued} operations, {ranked} of them of the window, which rank as infinite")
@@ -256,7 +269,6 @@ fn client_rows(
         let MemberName::Client(client) = member else { continue };
         let index = client.0 as usize;
         let region = &links.client_regions[index];
-        let floors = plan.variant(trial).floors.get(index).map(|floor| (floor.p50, floor.p99));
         let measured = measured(point, report)?;
         if let Some(Omission { blocked, p99, .. }) = measured.omission {
             let times = blocked.0 / p99.0.max(1);
@@ -266,8 +278,11 @@ fn client_rows(
         }
         for (operation, latencies) in &measured.latencies {
             let name = operation.name();
+            let floors = floors(plan.variant(trial), *operation).get(index);
+            let floors = floors.map(|floor| (floor.p50, floor.p99));
             let row = LatencyRow::new(key, region, name, latencies, floors);
-            rows.latency.push(match (measured.omission, measured.as_open_loop(latencies)) {
+            let open_loop = measured.as_open_loop(*operation, latencies);
+            rows.latency.push(match (measured.omission, open_loop) {
                 (Some(omission), Some(open_loop)) => row.with_omission(&open_loop, omission),
                 _ => row,
             });
@@ -276,9 +291,21 @@ fn client_rows(
                 rows.timeline.push(TimelineRow::new(key, region, name, &point?));
             }
         }
-        rows.measured[index] = measured;
+        let floor = |operation| floors(plan.variant(trial), operation).get(index).copied();
+        let known = OperationKind::ALL.into_iter().filter_map(|it| Some((it, floor(it)?)));
+        rows.measured[index] = Measured { floors: known.collect(), ..measured };
     }
     Ok(())
+}
+
+/// The floors of a kind of operation, by client region.
+fn floors(variant: &Variant, operation: OperationKind) -> &[Floor] {
+    if operation.is_load() { &variant.floors } else { &variant.control_floors }
+}
+
+/// Whether the row is of control operations.
+pub(super) fn is_control(row: &LatencyRow) -> bool {
+    row.operation == OperationKind::Control.name()
 }
 
 /// What one client measured.
@@ -291,8 +318,7 @@ fn measured(point: &Point, report: &crate::client::Report) -> Result<Measured, E
         }
     }
     if let Arrival::Closed { .. } = point.workload.arrival {
-        let all: Latencies = measured.latencies.iter().map(|(_, latencies)| latencies).collect();
-        measured.omission = Omission::of(report.recording.longest_silence, &all);
+        measured.omission = Omission::of(report.recording.longest_silence, &measured.load());
     }
     Ok(measured)
 }
@@ -304,12 +330,12 @@ fn phase_rows(
     rows: &mut Rows,
 ) -> Result<(), Error> {
     for (member, report) in outcome.replicas() {
-        let MemberName::Replica(NodeId(id)) = member else { continue };
-        let region = point.region(NodeId(id));
+        let MemberName::Replica(id) = member else { continue };
+        let (name, region) = (member.to_string(), point.region(id));
         for phase in Phase::ALL {
             let spans = report.phases.latencies(phase)?;
             if !spans.is_empty() {
-                rows.phases.push(PhaseRow::new(key, id, region, phase, &spans));
+                rows.phases.push(PhaseRow::new(key, &name, region, phase, &spans));
             }
         }
     }
@@ -322,7 +348,7 @@ fn count_attempts(mode: Mode, rows: &mut Rows) {
         return;
     }
     let phases = rows.phases.iter().filter(|row| row.phase == Phase::Phase2.name());
-    let chosen = phases.map(|row| row.count).sum::<u64>() as f64;
+    let chosen = phases.map(|row| row.occurred_count).sum::<u64>() as f64;
     let lost = rows.trial.race_lost_count.unwrap_or_default() as f64;
     rows.trial.attempts_per_write = (chosen > 0.0).then_some(1.0 + lost / chosen);
 }
@@ -332,7 +358,9 @@ fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, 
     let Some(found) = recovery::recovery(plan, trial, key, outcome) else { return };
     rows.recovery = found.rows;
     if !found.timeline.is_empty() {
-        rows.timeline = found.timeline;
+        // It is of histories, which hold no control operation.
+        rows.timeline.retain(|row| row.operation == OperationKind::Control.name());
+        rows.timeline.splice(..0, found.timeline);
     }
     found.notes.iter().for_each(|note| rows.trial.add(note));
     if found.omitted_count > 0 {
@@ -353,7 +381,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
             let report = outcome.reports.get(&member);
             let usage = report.and_then(|report| report.usage);
             let watched = report.and_then(|report| report.watched);
-            let nanoseconds = |span: fn(&Watched) -> Option<Span>| {
+            let seen = |span: fn(&Watched) -> Option<Span>| {
                 watched.as_ref().and_then(span).map(|span| span.0)
             };
             let (role, region) = match member {
@@ -365,6 +393,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
             MemberRow {
                 trial: key.trial,
                 variant: key.variant.clone(),
+                point: key.point.clone(),
                 backend: key.backend.clone(),
                 member: member.to_string(),
                 region: region.into(),
@@ -375,7 +404,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                     (None, None) if outcome.refusal().is_some() => "refused".into(),
                     (None, None) => "crashed".into(),
                 },
-                cpu_s: usage.map(|usage| usage.cpu_s),
+                cpu_ns: usage.map(|usage| nanoseconds(usage.cpu_s)),
                 memory_peak_bytes: usage.map(|usage| usage.memory_peak_bytes),
                 executed_count: report.and_then(|report| match &report.role {
                     RoleReport::Replica(replica) => Some(replica.executed_below),
@@ -399,11 +428,11 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                     .and_then(|report| report.emulation.as_ref())
                     .map(|emulation| emulation.scheduling.class.code().to_owned())
                     .unwrap_or_default(),
-                cpu_share: usage.map(|usage| usage.cpu_s / seconds(point.duration)),
-                run_queue_share: watched.as_ref().and_then(saturation::run_queue_share),
-                timer_slip_ns_p50: nanoseconds(|watched| watched.timer_slip_p50),
-                timer_slip_ns_p99: nanoseconds(|watched| watched.timer_slip_p99),
-                timer_slip_ns_max: nanoseconds(|watched| watched.timer_slip_max),
+                watched_ns: watched.map(|watched| watched.over.0),
+                run_queue_ns: seen(|watched| watched.run_queue_delay),
+                timer_slip_ns_p50: seen(|watched| watched.timer_slip_p50),
+                timer_slip_ns_p99: seen(|watched| watched.timer_slip_p99),
+                timer_slip_ns_max: seen(|watched| watched.timer_slip_max),
                 link_released_count: watched.and_then(|watched| watched.released_count),
                 link_late_count: watched.and_then(|watched| watched.late_count),
                 host_busy_share: watched.and_then(|watched| watched.host_busy_share),
@@ -416,6 +445,11 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
 
 fn seconds(span: Span) -> f64 {
     span.0 as f64 / 1e9
+}
+
+/// So many seconds, to the nanosecond.
+fn nanoseconds(seconds: f64) -> u64 {
+    Span::from_millis_f64(seconds * 1e3).0
 }
 
 #[cfg(test)]

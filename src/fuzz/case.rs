@@ -114,6 +114,7 @@ impl Case {
             links,
             network,
             workload,
+            control: None,
             durability,
             retention,
             seed: RandomStream::new(seed, Purpose::World).word(),
@@ -227,7 +228,7 @@ fn load_of(stream: &mut RandomStream, round_trip: Span) -> (Workload, Span) {
         _ => Keys::Uniform { count: key_count },
     };
     let (value_bytes, reads) = (stream.pick(&[8, 8, 16, 40]), stream.pick(&[0.0, 0.1, 0.3, 0.6]));
-    (Workload { arrival, keys, value_bytes, reads }, duration)
+    (Workload { arrival, keys, value_bytes, reads, weights: Vec::new() }, duration)
 }
 
 /// What work costs, and what links do all the time besides delaying.

@@ -129,6 +129,15 @@ impl Latencies {
         self.ranked_count() == 0
     }
 
+    /// Every latency that was answered, in nanoseconds as its bucket stands for it, in rising order.
+    pub fn values(&self) -> Vec<u64> {
+        let buckets = self.answered.iter_recorded().flat_map(|bucket| {
+            let value = self.answered.highest_equivalent(bucket.value_iterated_to());
+            (0..bucket.count_at_value()).map(move |_| value)
+        });
+        buckets.collect()
+    }
+
     /// The least latency; `None` without any, or where only a lower bound is known.
     pub fn min(&self) -> Option<Span> {
         if self.unanswered.is_some() {

@@ -46,17 +46,27 @@ pub enum OperationKind {
     Write,
     /// It reads a value.
     Read,
+    /// It is answered at once, without a quorum: it shows what the way and the host take by themselves.
+    ///
+    /// It is no part of the load: it counts for no rate, and a closed loop does not wait for it.
+    Control,
 }
 
 impl OperationKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Write, Self::Read];
+    pub const ALL: [Self; 3] = [Self::Write, Self::Read, Self::Control];
+
+    /// Whether it is one of those that the clients' load is made of.
+    pub const fn is_load(self) -> bool {
+        !matches!(self, Self::Control)
+    }
 
     /// The name in rows and tags.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
             Self::Read => "read",
+            Self::Control => "control",
         }
     }
 }
@@ -66,18 +76,20 @@ impl OperationKind {
 pub struct Interval {
     start: Time,
     length: Span,
-    samples: [Samples; 2],
+    samples: [Samples; KINDS],
     /// Operations that returned in it and were intended before the window.
-    early: [u64; 2],
+    early: [u64; KINDS],
 }
+
+const KINDS: usize = OperationKind::ALL.len();
 
 impl Interval {
     fn new() -> Self {
         Self {
             start: Time::ZERO,
             length: Span::ZERO,
-            samples: [Samples::new(), Samples::new()],
-            early: [0; 2],
+            samples: std::array::from_fn(|_| Samples::new()),
+            early: [0; KINDS],
         }
     }
 
@@ -113,7 +125,7 @@ impl Interval {
     /// This may touch half a megabyte: do it on the thread that encoded the interval.
     pub fn clear(&mut self) {
         self.samples.iter_mut().for_each(Samples::clear);
-        self.early = [0; 2];
+        self.early = [0; KINDS];
     }
 }
 
@@ -169,8 +181,10 @@ impl Recorder {
     #[inline]
     pub fn record(&mut self, operation: OperationKind, intended_at: Time, returned_at: Time) {
         let is_in_window = self.window.contains(returned_at);
-        self.returned_count += u64::from(is_in_window);
-        self.hear(returned_at);
+        if operation.is_load() {
+            self.returned_count += u64::from(is_in_window);
+            self.hear(returned_at);
+        }
         let counts = self.window.contains(intended_at);
         if !counts && !is_in_window {
             return;
@@ -224,14 +238,14 @@ impl Recorder {
         self.spare.push(interval);
     }
 
-    /// How many operations returned within the window, whenever they were intended.
+    /// How many operations of the load returned within the window, whenever they were intended.
     ///
     /// Divided by the length of the window this is the achieved rate.
     pub const fn returned_count(&self) -> u64 {
         self.returned_count
     }
 
-    /// The longest time within the window in which nothing returned.
+    /// The longest time within the window in which nothing of the load returned.
     pub fn longest_silence(&self) -> Span {
         self.longest_silence.max(self.window.to.since(self.heard_at))
     }
@@ -318,6 +332,21 @@ mod tests {
         assert_eq!(recorder.returned_count(), 2);
         let early = |interval: &Interval| interval.early_count(OperationKind::Write);
         assert_eq!(recorder.finish().iter().map(early).collect::<Vec<_>>(), [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_control_operation_is_recorded_and_is_no_part_of_the_load() {
+        let mut recorder = recorder();
+        write(&mut recorder, 11 * SECOND, 5);
+        let at = Time(15 * SECOND);
+        recorder.record(OperationKind::Control, at, at + Span(7));
+        assert_eq!(recorder.returned_count(), 1);
+        // From the write to the end of the window, whatever the control operation was told between.
+        assert_eq!(recorder.longest_silence(), Span(9 * SECOND - 5));
+        let of = |kind| move |interval: &Interval| interval.latencies(kind).count();
+        let intervals = recorder.finish();
+        assert_eq!(intervals.iter().map(of(OperationKind::Control)).sum::<u64>(), 1);
+        assert_eq!(intervals.iter().map(of(OperationKind::Write)).sum::<u64>(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Recording {
     pub window: Window,
     /// The length of an interval; the last one of the window may be shorter.
     pub length: Span,
-    /// Operations that returned within the window: [`Recorder::returned_count`].
+    /// Operations of the load that returned within the window: [`Recorder::returned_count`].
     pub returned_count: u64,
     /// The longest time within the window in which none did: [`Recorder::longest_silence`].
     pub longest_silence: Span,
@@ -197,7 +197,7 @@ fn tag(series: &str, operation: OperationKind) -> String {
     format!("{series}:{}", operation.name())
 }
 
-/// The lines of an interval log of these series, tagged `series:write` and `series:read`: forward in
+/// The lines of an interval log of these series, tagged `series:write` and by the other kinds: forward in
 /// time, all series of an interval before the next, so that a reader of a part of the time finds all.
 ///
 /// An operation without an answer is in none of them.

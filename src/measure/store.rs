@@ -140,18 +140,19 @@ impl Store {
         name: &str,
         rows: impl IntoIterator<Item = &'a T>,
     ) -> Result<PathBuf, Error> {
+        self.write_csv_with(name, &[], rows.into_iter().map(|row| (row, &[][..])))
+    }
+
+    /// Writes a table whose last columns are `more`; each row comes with its cells in them.
+    pub fn write_csv_with<'a, T: Serialize + Default + 'a>(
+        &self,
+        name: &str,
+        more: &[String],
+        rows: impl IntoIterator<Item = (&'a T, &'a [String])>,
+    ) -> Result<PathBuf, Error> {
         let path = self.path(name)?;
-        let encode = |source| Error::Encode { path: path.clone(), source };
-        let mut rows = rows.into_iter().peekable();
-        let bytes = if rows.peek().is_some() {
-            csv_bytes(rows).map_err(encode)?
-        } else {
-            // The header comes with the first row.
-            let mut bytes = csv_bytes(std::iter::once(&T::default())).map_err(encode)?;
-            let header = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            bytes.truncate(header);
-            bytes
-        };
+        let bytes =
+            csv_bytes(more, rows).map_err(|source| Error::Encode { path: path.clone(), source })?;
         publish(&path, &quoted(&bytes))?;
         Ok(path)
     }
@@ -159,6 +160,13 @@ impl Store {
     /// Writes a file that is complete.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
         let path = self.new_path(name)?;
+        publish(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Writes a file; an earlier one of that name is replaced.
+    pub fn replace_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+        let path = self.path(name)?;
         publish(&path, bytes)?;
         Ok(path)
     }
@@ -222,10 +230,24 @@ pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
         .map_err(failed)
 }
 
-/// Rows with their header.
-fn csv_bytes<'a, T: Serialize + 'a>(mut rows: impl Iterator<Item = &'a T>) -> io::Result<Vec<u8>> {
+/// The columns of these rows, in their order.
+pub(super) fn header<T: Serialize + Default>() -> io::Result<Vec<String>> {
+    // The csv crate writes the header of a struct with its first row.
     let mut writer = csv::Writer::from_writer(Vec::new());
-    rows.try_for_each(|row| writer.serialize(row))?;
+    writer.serialize(T::default())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    Ok(reader.headers()?.iter().map(str::to_owned).collect())
+}
+
+/// Rows with their header; the last columns are `more`.
+fn csv_bytes<'a, T: Serialize + Default + 'a>(
+    more: &[String],
+    rows: impl IntoIterator<Item = (&'a T, &'a [String])>,
+) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(header::<T>()?.iter().chain(more))?;
+    rows.into_iter().try_for_each(|row| writer.serialize(row))?;
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 

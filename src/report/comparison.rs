@@ -4,10 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::Table;
-
 use super::outline::Outline;
-use super::table::{self, figure, milliseconds, over, table};
+use super::table::{self, Column, Table, Width, figure, milliseconds, over};
 use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::findings::rows::{Disagreement, Measured};
@@ -18,43 +16,55 @@ use crate::trial::Backend;
 ///
 /// Histograms of the repeats are merged; percentiles are never averaged.
 pub fn comparison(plan: &Outline, finished: &[Finished]) -> Table {
+    let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
+    let mut rows = Vec::new();
+    for trials in groups(finished).values() {
+        for client in 0..plan.point(&trials[0].trial).client_regions.len() {
+            rows.extend(Line { plan, trials, client }.rows());
+        }
+    }
+    let columns = [
+        Column::name("variant"),
+        Column::text("backend").only_if(backends.len() > 1),
+        Column::number("Q1/Q2").rank(6),
+        Column::name("client"),
+        // Without reads all are writes, as the legend says.
+        Column::text("op").only_if(kinds(finished).len() > 1),
+        Column::number("rate").rank(3),
+        Column::number("attempts").rank(1).only_if(has_attempts(finished)),
+        Column::number("floor").rank(5),
+        Column::number("p50"),
+        Column::number("over").rank(7),
+        Column::number("spread").rank(2),
+        Column::number("p99").rank(8),
+        Column::number("over p99").rank(4),
+        Column::text("valid"),
+    ];
+    Table::new(plan.columns().into_iter().chain(columns).collect(), rows)
+}
+
+/// The trials of each variant at each point in each world.
+pub fn groups(finished: &[Finished]) -> BTreeMap<(usize, usize, Backend), Vec<&Finished>> {
     let mut groups: BTreeMap<_, Vec<&Finished>> = BTreeMap::new();
     for ended in finished {
         let Trial { point, variant, .. } = ended.trial;
         groups.entry((point, variant, ended.backend)).or_default().push(ended);
     }
-    let backends: BTreeSet<Backend> = finished.iter().map(|ended| ended.backend).collect();
-    let mut rows = Vec::new();
-    for trials in groups.values() {
-        for client in 0..plan.point(&trials[0].trial).client_regions.len() {
-            let line = Line { plan, trials, client, is_of_many: backends.len() > 1 };
-            rows.extend(line.rows());
-        }
-    }
-    let mut header = vec![
-        "variant", "Q1/Q2", "client", "op", "rate 1/s", "floor", "p50", "over", "spread", "p99",
-        "over", "valid",
-    ];
-    if !has_reads(finished) {
-        // All are writes, as the legend says.
-        header.remove(OPERATION);
-        for row in &mut rows {
-            row.remove(OPERATION);
-        }
-    }
-    let right: Vec<usize> = (1..header.len() - 1)
-        .filter(|column| !["client", "op"].contains(&header[*column]))
-        .collect();
-    table(&header, &right, &rows)
+    groups
 }
 
-/// The column of the kind of operation.
-const OPERATION: usize = 3;
+/// Whether proposers raced, so that a write may take several attempts.
+fn has_attempts(finished: &[Finished]) -> bool {
+    finished.iter().any(|ended| ended.row.attempts_per_write.is_some())
+}
 
-/// Whether any trial read: else every latency is of a write.
-pub fn has_reads(finished: &[Finished]) -> bool {
-    let mut kinds = measured(finished).flat_map(|measured| &measured.latencies);
-    kinds.any(|(operation, _)| *operation == OperationKind::Read)
+/// The kinds of operations of which some trial has a latency; writes if none has any.
+pub fn kinds(finished: &[Finished]) -> Vec<OperationKind> {
+    let found: BTreeSet<OperationKind> = measured(finished)
+        .flat_map(|measured| &measured.latencies)
+        .map(|(operation, _)| *operation)
+        .collect();
+    if found.is_empty() { vec![OperationKind::Write] } else { found.into_iter().collect() }
 }
 
 fn measured(finished: &[Finished]) -> impl Iterator<Item = &Measured> {
@@ -62,15 +72,30 @@ fn measured(finished: &[Finished]) -> impl Iterator<Item = &Measured> {
 }
 
 /// What the columns of the comparison mean, and the marks that are in it.
-pub fn legend(finished: &[Finished]) -> String {
+pub fn legend(finished: &[Finished], width: Width) -> String {
     let mut latencies = measured(finished).flat_map(|measured| &measured.latencies);
-    let whose = if has_reads(finished) { "latencies" } else { "latencies of writes" };
+    let kinds = kinds(finished);
+    let whose = match kinds[..] {
+        [OperationKind::Write] => "latencies of writes",
+        [OperationKind::Read] => "latencies of reads",
+        _ => "latencies",
+    };
     let mut text = format!(
         "{whose} in ms, from the intended start to the reply; floor: the network alone, at the median; \
-         over: above the floor of the same percentile; spread: between the medians of the trials; \
-         p99: - with fewer than 1,000 operations, of which ten lie beyond it; rate: offered/achieved; \
-         valid: of so many trials (*: one is saturated; ?: the network was not measured)"
+         over: p50 above the floor; spread: between the medians of the trials; p99: - with fewer than \
+         1,000 operations, of which ten lie beyond it; over p99: above the floor at p99; rate: \
+         offered/achieved operations a second; valid: of so many trials (*: one is saturated; ?: the \
+         network was not measured)"
     );
+    if kinds.contains(&OperationKind::Control) {
+        text.push_str(
+            "; control: operations that the replica answers at once, without a quorum, a log or a disk: how they \
+             differ above their floors is noise of the machine and the path",
+        );
+    }
+    if has_attempts(finished) {
+        text.push_str("; attempts: how often a write was proposed, in the mean");
+    }
     if latencies.any(|(_, latencies)| latencies.unanswered_count() > 0) {
         text.push_str(
             "; >: more than this, for which operations were waited that were never answered: they rank \
@@ -83,7 +108,7 @@ pub fn legend(finished: &[Finished]) -> String {
              blocked for more than ten times its usual p99, by the correction for coordinated omission",
         );
     }
-    table::legend(&text)
+    table::legend(&text, width)
 }
 
 /// What disagrees with the floors: a line for each variant and client region, about the gravest of its
@@ -95,10 +120,11 @@ pub fn disagreements(plan: &Outline, finished: &[Finished]) -> Vec<String> {
         let of = (ended.trial.point, ended.trial.variant, ended.backend);
         *trial_counts.entry(of).or_default() += 1;
         for found in &ended.disagreements {
-            groups.entry((of, &found.client_region)).or_default().push(found);
+            let whose = (&found.client_region, found.is_control);
+            groups.entry((of, whose)).or_default().push(found);
         }
     }
-    let line = |((of, region), found): ((_, &String), Vec<&Disagreement>)| {
+    let line = |((of, (region, _)), found): ((_, (&String, bool)), Vec<&Disagreement>)| {
         let (point, variant, backend): (usize, usize, Backend) = of;
         let point = &plan.points[point];
         let name = line_name(&point.variants[variant].name, &point.label);
@@ -119,29 +145,18 @@ struct Line<'a> {
     plan: &'a Outline,
     trials: &'a [&'a Finished],
     client: usize,
-    /// Another world has such a line too.
-    is_of_many: bool,
 }
 
 impl Line<'_> {
-    /// A row for each kind of operation; one of writes where nothing was measured.
+    /// A row for each kind of operation.
     fn rows(&self) -> Vec<Vec<String>> {
-        let of_region = || self.valid().filter_map(|ended| ended.measured.get(self.client));
-        let is_there = |wanted: OperationKind| {
-            let mut kinds = of_region().flat_map(|measured| &measured.latencies);
-            kinds.any(|(operation, _)| *operation == wanted)
-        };
-        let mut kinds: Vec<_> =
-            OperationKind::ALL.into_iter().filter(|kind| is_there(*kind)).collect();
-        if kinds.is_empty() {
-            kinds.push(OperationKind::Write);
-        }
-        let omits = of_region().any(|measured| measured.omission.is_some());
-        let of_kind = |kind| {
-            let open_loop = omits.then(|| self.row(kind, true));
+        let mut of_region = self.valid().filter_map(|ended| ended.measured.get(self.client));
+        let omits = of_region.any(|measured| measured.omission.is_some());
+        let of_kind = |kind: OperationKind| {
+            let open_loop = (omits && kind.is_load()).then(|| self.row(kind, true));
             std::iter::once(self.row(kind, false)).chain(open_loop)
         };
-        kinds.into_iter().flat_map(of_kind).collect()
+        kinds_of_client(self.trials, self.client).into_iter().flat_map(of_kind).collect()
     }
 
     fn valid(&self) -> impl Iterator<Item = &Finished> {
@@ -155,20 +170,18 @@ impl Line<'_> {
         let valid: Vec<&Finished> = self.valid().collect();
         let (merged, medians) = merged(valid.iter().copied(), self.client, operation, as_open_loop);
         let (p50, p99) = (merged.percentile(0.5), merged.percentile(0.99));
-        let floor = variant.floors[self.client];
-        let mut name = line_name(&variant.name, &point.label);
-        if self.is_of_many {
-            name = format!("{name} ({})", backend.name());
-        }
-        if as_open_loop {
-            name.push_str(" ~");
-        }
-        vec![
-            name,
+        let floor = variant.floor(self.client, operation);
+        let mark = if as_open_loop { " ~" } else { "" };
+        let attempts = mean(&valid, |ended| ended.row.attempts_per_write);
+        let attempts = attempts.filter(|_| operation.is_load());
+        let cells = vec![
+            format!("{}{mark}", variant.name),
+            backend.name().to_owned(),
             format!("{}/{}", variant.q1, variant.q2),
             point.client_regions[self.client].clone(),
             operation.name().to_owned(),
-            if as_open_loop { "-".into() } else { rates(&valid) },
+            if as_open_loop || !operation.is_load() { "-".into() } else { rates(&valid) },
+            attempts.map_or_else(|| "-".into(), |attempts| format!("{attempts:.2}")),
             milliseconds(floor.map(|floor| floor.p50.0)),
             figure(p50),
             over(p50, floor.map(|floor| floor.p50)),
@@ -176,8 +189,21 @@ impl Line<'_> {
             figure(p99),
             over(p99, floor.map(|floor| floor.p99)),
             validity(&valid, self.trials.len()),
-        ]
+        ];
+        [self.plan.cells(trial.point), cells].concat()
     }
+}
+
+/// The kinds of operations that this client has latencies of in valid trials; writes if it has none.
+pub fn kinds_of_client(trials: &[&Finished], client: usize) -> Vec<OperationKind> {
+    let valid = || trials.iter().filter(|ended| ended.row.valid);
+    let of_client = || valid().filter_map(|ended| ended.measured.get(client));
+    let is_there = |wanted: &OperationKind| {
+        let mut kinds = of_client().flat_map(|measured| &measured.latencies);
+        kinds.any(|(operation, _)| operation == wanted)
+    };
+    let kinds: Vec<_> = OperationKind::ALL.into_iter().filter(is_there).collect();
+    if kinds.is_empty() { vec![OperationKind::Write] } else { kinds }
 }
 
 /// How many are valid, marked where one of them did not keep up with its load, and where the network
@@ -206,7 +232,8 @@ pub fn merged<'a>(
     for measured in valid.filter_map(|ended| ended.measured.get(client)) {
         let of_kind = measured.latencies.iter().filter(|(kind, _)| *kind == operation);
         for (_, latencies) in of_kind {
-            let corrected = as_open_loop.then(|| measured.as_open_loop(latencies)).flatten();
+            let as_open = || measured.as_open_loop(operation, latencies);
+            let corrected = as_open_loop.then(as_open).flatten();
             let latencies = corrected.as_ref().unwrap_or(latencies);
             merged.merge(latencies);
             medians.extend(latencies.figure(0.5));
@@ -225,14 +252,17 @@ pub fn line_name(variant: &str, label: &str) -> String {
 
 /// Offered and achieved over all client regions and trials; a closed loop offers nothing.
 fn rates(valid: &[&Finished]) -> String {
-    let mean = |field: fn(&Finished) -> Option<f64>| {
-        let rates: Vec<f64> = valid.iter().filter_map(|ended| field(ended)).collect();
-        let sum: f64 = rates.iter().sum();
-        (!rates.is_empty()).then(|| format!("{:.1}", sum / rates.len() as f64))
-    };
-    let offered = mean(|ended| ended.row.offered_per_s).unwrap_or_else(|| "-".into());
-    let achieved = mean(|ended| ended.row.achieved_per_s).unwrap_or_else(|| "-".into());
+    let offered = mean(valid, |ended| ended.row.offered_per_s);
+    let achieved = mean(valid, |ended| ended.row.achieved_per_s);
+    let [offered, achieved] = [offered, achieved]
+        .map(|rate| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}")));
     format!("{offered}/{achieved}")
+}
+
+/// The mean of a field over the trials that have it.
+pub fn mean(valid: &[&Finished], field: fn(&Finished) -> Option<f64>) -> Option<f64> {
+    let figures: Vec<f64> = valid.iter().filter_map(|ended| field(ended)).collect();
+    (!figures.is_empty()).then(|| figures.iter().sum::<f64>() / figures.len() as f64)
 }
 
 /// Between the least and the greatest of the medians; `>` where the greatest is not known.
@@ -292,7 +322,7 @@ quorums = { majority = {} }
         let measured = took.map(|span| {
             let mut latencies = Latencies::new();
             (0..500).for_each(|_| latencies.record(span));
-            Measured { latencies: vec![(OperationKind::Write, latencies)], omission: None }
+            Measured { latencies: vec![(OperationKind::Write, latencies)], ..Measured::default() }
         });
         let row = TrialRow {
             valid,
@@ -334,7 +364,7 @@ quorums = { majority = {} }
         assert_eq!(lines[0][..4], ["multi", "2/2", "a", "100.0/99.5"]);
         // The upper ends of the histogram's buckets, which are a thousandth wide.
         let expected = ["20.00", "21.00", "+1.00", "2.00", "23.00", "+3.00", "2/2"];
-        assert!(legend(&finished).starts_with("latencies of writes in ms"));
+        assert!(legend(&finished, Width::Whole).starts_with("latencies of writes in ms"));
         assert_eq!(lines[0][4..], expected, "{table}");
         assert_eq!((lines[1][2].as_str(), lines[1][9].as_str()), ("elsewhere", "+5.02"));
     }
@@ -354,7 +384,7 @@ quorums = { majority = {} }
         assert_eq!((lines[0][5].as_str(), lines[0][6].as_str()), (expected[1], expected[2]));
         assert!(lines[0][7].starts_with(">87") && lines[0][8].starts_with(">8"), "{table}");
         assert!(lines[0][9].starts_with(">+8") && !lines[1][8].starts_with('>'), "{table}");
-        let said = legend(&trials);
+        let said = legend(&trials, Width::Whole);
         assert!(said.contains("rank as") && said.lines().all(|line| line.len() <= 100), "{said}");
     }
 
@@ -370,7 +400,26 @@ quorums = { majority = {} }
         let of: Vec<_> = lines.iter().map(|line| (line[2].as_str(), line[3].as_str())).collect();
         assert_eq!(of, [("a", "write"), ("elsewhere", "write"), ("elsewhere", "read")]);
         assert_eq!((lines[1][6].as_str(), lines[2][6].as_str()), ("45.02", "7.000"));
-        assert!(legend(&trials).starts_with("latencies in ms"));
+        assert!(legend(&trials, Width::Whole).starts_with("latencies in ms"));
+    }
+
+    #[test]
+    fn controls_have_rows_with_a_floor_and_without_a_rate() {
+        let plan = plan();
+        let ms = Span::from_millis;
+        let mut trials = [finished(&plan, 0, [ms(41), ms(45)], true)];
+        let mut controls = Latencies::new();
+        controls.record(ms(23));
+        trials[0].measured[1].latencies.push((OperationKind::Control, controls));
+        let lines = cells(&comparison(&Outline::from(&plan), &trials));
+        let of: Vec<_> = lines.iter().map(|line| (line[2].as_str(), line[3].as_str())).collect();
+        assert_eq!(of, [("a", "write"), ("elsewhere", "write"), ("elsewhere", "control")]);
+        // The way to the leader and back, of which a write takes two.
+        let (write, control) = (&lines[1][4..8], &lines[2][4..8]);
+        assert_eq!((write[0].as_str(), write[1].as_str()), ("100.0/99.5", "40.00"));
+        assert_eq!(control, ["-", "20.00", "23.00", "+3.00"]);
+        let legend = legend(&trials, Width::Whole);
+        assert!(legend.contains("control:"), "{legend}");
     }
 
     #[test]
@@ -389,7 +438,7 @@ quorums = { majority = {} }
         // About a thousand writes were not begun, the first of which would have waited for 21 s.
         let p99: f64 = lines[1][9].parse().unwrap();
         assert!((20_000.0..21_000.0).contains(&p99), "{table}");
-        assert!(legend(&trials).contains("coordinated omission"));
+        assert!(legend(&trials, Width::Whole).contains("coordinated omission"));
     }
 
     #[test]
@@ -431,8 +480,13 @@ quorums = { majority = {} }
         {
             let client_region = "elsewhere".to_owned();
             let left_out = LeftOut::default();
-            trials[trial].disagreements =
-                vec![Disagreement { client_region, kind, residual_ns, left_out }];
+            trials[trial].disagreements = vec![Disagreement {
+                client_region,
+                is_control: false,
+                kind,
+                residual_ns,
+                left_out,
+            }];
         }
         let lines = disagreements(&Outline::from(&plan), &trials);
         // Two kinds are advised on, in one line each.
@@ -444,5 +498,11 @@ quorums = { majority = {} }
         let lines = disagreements(&Outline::from(&plan), &trials);
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[1].contains("(live, 1 of 2 trials): p50 9.00ms above"), "{lines:?}");
+        let mut control = trials[1].disagreements[0].clone();
+        control.is_control = true;
+        trials[1].disagreements.push(control);
+        let lines = disagreements(&Outline::from(&plan), &trials);
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert!(lines[1].contains("(live, 1 of 2 trials): control p50 2.00ms below"), "{lines:?}");
     }
 }

@@ -1,16 +1,14 @@
 //! The tables of a run with faults: beside the latency of a quorum choice, what it costs to lose a leader.
 //!
-//! One says what the replicas did, and the other what the clients of each region saw of it.
-//! A figure is the median over the trials, with the least and the greatest where they differ; percentiles
-//! of trials are never averaged.
+//! One table is about the replicas, the other about the clients of each region.
+//! A figure is the median over the trials; the least and the greatest stand beside it where there is room.
+//! Percentiles of trials are never averaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::Table;
-
 use super::comparison::line_name;
 use super::outline::Outline;
-use super::table::{self, table};
+use super::table::{self, Column, Table, Width};
 use crate::experiment::trial::Trial;
 use crate::findings::{Finished, recovery};
 use crate::measure::rows::RecoveryRow;
@@ -18,16 +16,17 @@ use crate::time::Span;
 use crate::trial::Backend;
 
 /// What the columns of the tables mean.
-pub fn legend() -> String {
+pub fn legend(width: Width) -> String {
     table::legend(
-        "medians over the trials in ms, with the least and the greatest; detect: strike to the new \
-         leader's suspicion; elect: to its last campaign; phase 1: beside the least it can be (R_q1); \
-         transfer, commit: phase 1 to what was open executed, to the first new command; before: median \
-         commit latency of writes before the first fault; away: the longest time without an acknowledged \
-         write (>: up to the end); protocol: strike to when the new leader could have answered; wait: \
-         from there to the first acknowledgement of a write begun after the strike, which is what retry \
-         timers and redirects add; delayed: writes, in all trials, and unknown: of these, those never \
-         acknowledged",
+        "medians over the trials in ms; min-max: the least and the greatest of the column before it; \
+         detect: from the fault to the new leader's suspicion; elect: from there to its last campaign; \
+         phase1: its last phase 1, beside the least that it can be (R_q1); transfer, commit: from phase 1 \
+         to what was open executed, and to the first new command; before: median latency of writes before \
+         the first fault; away: the longest time without an acknowledged write (>: up to the end); \
+         protocol: from the fault to when the new leader could have answered; wait: from there to the \
+         first acknowledgement of a write begun after the fault, which is what retry timers and redirects \
+         add; delayed: writes, in all trials; unknown: of these, those never acknowledged",
+        width,
     )
 }
 
@@ -58,27 +57,82 @@ pub fn tables(plan: &Outline, finished: &[Finished]) -> Option<[Table; 2]> {
     }
     let backends: BTreeSet<Backend> = replicas.keys().map(|(_, _, backend, _)| *backend).collect();
     let faults: BTreeSet<u32> = replicas.keys().map(|(_, _, _, fault)| *fault).collect();
-    let title = |group: Group, row: &RecoveryRow| {
-        let mut title = name(plan, group);
-        if backends.len() > 1 {
-            title = format!("{title} ({})", group.2.name());
-        }
-        if faults.len() > 1 {
-            title = format!("{title} #{} {} {}", group.3, row.harm, row.target);
-        }
-        title
+    // What both tables begin with.
+    let columns = || {
+        let of_line = [
+            Column::name("variant"),
+            Column::text("backend").only_if(backends.len() > 1),
+            Column::name("fault").only_if(faults.len() > 1),
+        ];
+        plan.columns().into_iter().chain(of_line)
+    };
+    let cells = |group: Group, row: &RecoveryRow| {
+        let (point, variant, backend, fault) = group;
+        let name = plan.points[point].variants[variant].name.clone();
+        let of_line = [name, backend.name().to_owned(), format!("#{fault} {}", fault_name(row))];
+        plan.cells(point).into_iter().chain(of_line)
     };
     let protocol = replicas.iter().map(|(group, rows)| {
         let (point, variant, ..) = *group;
         let variant = &plan.points[point].variants[variant];
         let sizes = format!("{}/{}", variant.q1, variant.q2);
-        of_replicas(title(*group, rows[0]), sizes, rows)
+        cells(*group, rows[0]).chain([sizes]).chain(of_replicas(rows)).collect()
     });
-    let seen = clients.iter().map(|((group, _), rows)| of_clients(title(*group, rows[0]), rows));
-    let header = ["variant", "Q1/Q2", "detect", "elect", "phase 1", "R_q1", "transfer", "commit"];
-    let protocol = table(&header, &[1, 2, 3, 4, 5, 6, 7], &protocol.collect::<Vec<_>>());
-    let header = ["variant", "client", "before", "away", "protocol", "wait", "delayed", "unknown"];
-    Some([protocol, table(&header, &[2, 3, 4, 5, 6, 7], &seen.collect::<Vec<_>>())])
+    let seen = clients
+        .iter()
+        .map(|((group, _), rows)| cells(*group, rows[0]).chain(of_clients(rows)).collect());
+    Some([
+        Table::new(columns().chain(replica_columns()).collect(), protocol.collect()),
+        Table::new(columns().chain(client_columns()).collect(), seen.collect()),
+    ])
+}
+
+/// A figure, and how far it differs between the trials.
+fn ranged(header: &str) -> [Column; 2] {
+    [Column::number(header), Column::number("min-max").rank(1)]
+}
+
+fn replica_columns() -> Vec<Column> {
+    let [detect, detect_range] = ranged("detect");
+    let [elect, elect_range] = ranged("elect");
+    let [phase1, phase1_range] = ranged("phase1");
+    let [transfer, transfer_range] = ranged("transfer");
+    let [commit, commit_range] = ranged("commit");
+    let floor = Column::number("R_q1");
+    vec![
+        Column::number("Q1/Q2").rank(2),
+        detect.rank(6),
+        detect_range,
+        elect.rank(5),
+        elect_range,
+        phase1,
+        phase1_range,
+        floor,
+        transfer.rank(3),
+        transfer_range,
+        commit.rank(4),
+        commit_range,
+    ]
+}
+
+fn client_columns() -> Vec<Column> {
+    let [before, before_range] = ranged("before");
+    let [away, away_range] = ranged("away");
+    let [protocol, protocol_range] = ranged("protocol");
+    let [wait, wait_range] = ranged("wait");
+    vec![
+        Column::name("client"),
+        before.rank(2),
+        before_range,
+        away,
+        away_range,
+        protocol.rank(5),
+        protocol_range,
+        wait.rank(6),
+        wait_range,
+        Column::number("delayed").rank(4),
+        Column::number("unknown").rank(3),
+    ]
 }
 
 /// Where clients waited longer than the recovery took, a line for each variant and fault, about the region
@@ -93,12 +147,11 @@ pub fn waits(plan: &Outline, finished: &[Finished]) -> Vec<String> {
         let [wait, protocol] =
             [worst.client_wait_ns?, worst.protocol_ns?].map(|ns| Span(ns).milliseconds_short());
         Some(format!(
-            "{} ({}): after {} {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
+            "{} ({}): after {}, clients in {} waited {wait} ms for a retry or a redirect, longer than \
              the {protocol} ms of the recovery, which it hides: lower `retry_after`",
             name(plan, *group),
             group.2.name(),
-            worst.harm,
-            worst.target,
+            fault_name(worst),
             worst.client_region,
         ))
     };
@@ -126,11 +179,10 @@ pub fn unrecovered(plan: &Outline, finished: &[Finished]) -> Vec<String> {
             format!("no write from {regions} was acknowledged again")
         };
         format!(
-            "{} ({}): {what}, after {} {}, in {} of {} trials",
+            "{} ({}): {what}, after {}, in {} of {} trials",
             name(plan, *group),
             group.2.name(),
-            rows[0].harm,
-            rows[0].target,
+            fault_name(rows[0]),
             in_trials.len(),
             trials[group].len()
         )
@@ -147,9 +199,14 @@ fn rows(finished: &[Finished]) -> impl Iterator<Item = (Group, &RecoveryRow)> {
     })
 }
 
+/// `crash us-east-1`.
+fn fault_name(row: &RecoveryRow) -> String {
+    format!("{} {}", row.fault_kind, row.target_regions)
+}
+
 /// Whether the fault hit the leader.
 fn had_leader(row: &RecoveryRow) -> bool {
-    row.target.split('+').any(|region| region == row.leader)
+    row.target.split('+').any(|replica| replica == row.leader)
 }
 
 fn name(plan: &Outline, (point, variant, ..): Group) -> String {
@@ -157,60 +214,57 @@ fn name(plan: &Outline, (point, variant, ..): Group) -> String {
     line_name(&point.variants[variant].name, &point.label)
 }
 
-fn of_replicas(title: String, sizes: String, rows: &[&RecoveryRow]) -> Vec<String> {
-    let over = |field| known(rows, field);
+/// The cells of [`replica_columns`] after the first.
+fn of_replicas(rows: &[&RecoveryRow]) -> Vec<String> {
+    let [detect, elect, phase1, transfer, commit] = [
+        known(rows, |row| row.detection_ns),
+        known(rows, |row| row.election_ns),
+        known(rows, |row| row.phase1_ns),
+        known(rows, |row| row.transfer_ns),
+        known(rows, |row| row.first_commit_ns),
+    ];
     // That it differs between trials says who led, and that is in the other columns.
-    let floor = over(|row| row.floor_phase1_ns).split(' ').next().map(str::to_owned);
-    vec![
-        title,
-        sizes,
-        over(|row| row.detection_ns),
-        over(|row| row.election_ns),
-        over(|row| row.phase1_ns),
-        floor.unwrap_or_default(),
-        over(|row| row.transfer_ns),
-        over(|row| row.first_commit_ns),
-    ]
+    let [floor, _] = known(rows, |row| row.floor_phase1_ns);
+    [&detect[..], &elect, &phase1, &[floor], &transfer, &commit].concat()
 }
 
-fn of_clients(title: String, rows: &[&RecoveryRow]) -> Vec<String> {
+/// The cells of [`client_columns`].
+fn of_clients(rows: &[&RecoveryRow]) -> Vec<String> {
     let count = |field: fn(&RecoveryRow) -> Option<u64>| {
         let counts: Vec<u64> = rows.iter().filter_map(|row| field(row)).collect();
         if counts.is_empty() { "-".into() } else { counts.iter().sum::<u64>().to_string() }
     };
     let away = |row: &&RecoveryRow| Some((row.recovered == Some(false), row.unavailable_ns?));
-    vec![
-        title,
-        rows[0].client_region.clone(),
-        known(rows, |row| row.before_ns_p50),
-        spread(rows.iter().filter_map(away).collect()),
-        known(rows, |row| row.protocol_ns),
-        known(rows, |row| row.client_wait_ns),
-        count(|row| row.delayed_count),
-        count(|row| row.unknown_count),
-    ]
+    let before = known(rows, |row| row.before_ns_p50);
+    let away = spread(rows.iter().filter_map(away).collect());
+    let protocol = known(rows, |row| row.protocol_ns);
+    let wait = known(rows, |row| row.client_wait_ns);
+    let client = [rows[0].client_region.clone()];
+    let counts = [count(|row| row.delayed_count), count(|row| row.unknown_count)];
+    [&client[..], &before, &away, &protocol, &wait, &counts].concat()
 }
 
-/// The spread of a field that is known where it is there.
-fn known(rows: &[&RecoveryRow], field: fn(&RecoveryRow) -> Option<u64>) -> String {
+/// The median and the ends of a field that is known where it is there.
+fn known(rows: &[&RecoveryRow], field: fn(&RecoveryRow) -> Option<u64>) -> [String; 2] {
     spread(rows.iter().filter_map(|row| Some((false, field(row)?))).collect())
 }
 
-/// `210 (205-300)`: the median of these nanoseconds, of two in the middle the lower, and their ends
-/// where they differ from it; in milliseconds.
+/// `210` and `205-300`: the median of these nanoseconds, of two in the middle the lower, and their ends;
+/// `-` where they do not differ from it. In milliseconds.
 ///
 /// Each says first whether it is only a lower bound: that is printed as `>210` and ranks last.
-fn spread(mut figures: Vec<(bool, u64)>) -> String {
+fn spread(mut figures: Vec<(bool, u64)>) -> [String; 2] {
     figures.sort_unstable();
     let (Some(min), Some(max)) = (figures.first(), figures.last()) else {
-        return "-".into();
+        return ["-", "-"].map(str::to_owned);
     };
     let middle = figures[(figures.len() - 1) / 2];
     let [min, median, max] = [*min, middle, *max].map(|(is_bound, ns)| {
         let sign = if is_bound { ">" } else { "" };
         format!("{sign}{}", Span(ns).milliseconds_short())
     });
-    if min == max { median } else { format!("{median} ({min}-{max})") }
+    let ends = if min == max { "-".to_owned() } else { format!("{min}-{max}") };
+    [median, ends]
 }
 
 #[cfg(test)]
@@ -250,11 +304,13 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
     /// A trial in which the leader crashed and clients were away for so long.
     fn finished(plan: &Plan, trial: usize, away_ms: u64) -> Finished {
         let recovery = RecoveryRow {
-            trial: u32::try_from(trial).unwrap(),
-            harm: "crash".into(),
-            target: "a".into(),
-            leader: "a".into(),
-            new_leader: "b".into(),
+            trial: plan.trials[trial].number(),
+            fault: 1,
+            fault_kind: "crash".into(),
+            target: "r0".into(),
+            target_regions: "a".into(),
+            leader: "r0".into(),
+            new_leader: "r1".into(),
             client_region: "a".into(),
             recovered: Some(true),
             detection_ns: Some(1_050_000_000),
@@ -302,10 +358,25 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             .map(|(trial, away)| finished(&plan, trial, away))
             .collect::<Vec<_>>();
         let [protocol, clients] = tables(&Outline::from(&plan), &trials).unwrap();
-        let expected = ["multi", "3/1", "1050", "-", "20.0", "20.0", "-", "-"];
+        let none = "-";
+        let expected = [
+            "multi", "3/1", "1050", none, none, none, "20.0", none, "20.0", none, none, none, none,
+        ];
         assert_eq!(cells(&protocol), expected, "{protocol}");
-        let expected =
-            ["multi", "a", "20.0", "1300 (1210-1900)", "1100", "400 (310-1000)", "300", "3"];
+        let expected = [
+            "multi",
+            "a",
+            "20.0",
+            "-",
+            "1300",
+            "1210-1900",
+            "1100",
+            "-",
+            "400",
+            "310-1000",
+            "300",
+            "3",
+        ];
         assert_eq!(cells(&clients), expected, "{clients}");
         assert_eq!(unrecovered(&Outline::from(&plan), &trials), [""; 0]);
     }
@@ -324,11 +395,11 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
             "multi (live): no new leader within the trial, after crash a, in 2 of 3 trials";
         assert_eq!(said, [expected]);
         let [protocol, clients] = tables(&Outline::from(&plan), &trials).unwrap();
-        assert_eq!((cells(&protocol)[2].as_str(), cells(&protocol)[7].as_str()), ("1050", "-"));
+        assert_eq!((cells(&protocol)[2].as_str(), cells(&protocol)[11].as_str()), ("1050", "-"));
         // Two of them were away until the end.
-        assert_eq!(cells(&clients)[3], ">900 (900->900)");
+        assert_eq!(cells(&clients)[4..6], [">900", "900->900"]);
         // One led, but no region got through to it.
-        trials[0].recovery[0].new_leader = "b".into();
+        trials[0].recovery[0].new_leader = "r1".into();
         trials[1].recovery[0].recovered = Some(true);
         let said = unrecovered(&Outline::from(&plan), &trials);
         assert!(said[0].contains("no write from a was acknowledged again"), "{said:?}");

@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::origin::{Origin, expectations};
 use super::outline::{Outline, Point, Variant};
+use crate::compare::Conclusions;
+use crate::experiment::expectation::{self, Expectation};
 use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::findings::rows::Measured;
@@ -23,7 +26,7 @@ use crate::measure::rows::{LatencyRow, RecoveryRow, SCHEMA_VERSION, TrialRow};
 use crate::measure::{self, Latencies, Omission, OperationKind, hlog, store};
 use crate::time::Span;
 use crate::topology::Floor;
-use crate::trial::Backend;
+use crate::trial::{Backend, number};
 
 /// Why a folder cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,14 @@ pub enum Error {
         /// Its schema.
         found: u32,
     },
+    /// A prediction is not one that this program reads.
+    #[error("{} has a prediction that cannot be read", path.display())]
+    Prediction {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: expectation::Error,
+    },
     /// An interval log is damaged.
     #[error("{} is no interval log", path.display())]
     Log {
@@ -79,6 +90,10 @@ pub struct Results {
     /// The trials that finished, without what only the run knew: violations, reasons of invalidity, and
     /// disagreements with the floors.
     pub finished: Vec<Finished>,
+    /// The predictions of the experiment.
+    pub expectations: Vec<Expectation>,
+    /// Where they come from.
+    pub origin: Origin,
 }
 
 /// The settings of a run, as far as the tables need them.
@@ -90,6 +105,9 @@ struct Configuration {
 #[derive(Debug, Deserialize)]
 struct ConfiguredPoint {
     label: String,
+    /// Absent in folders of older versions.
+    #[serde(default)]
+    swept: Vec<(String, String)>,
     links: ConfiguredLinks,
     variants: Vec<ConfiguredVariant>,
 }
@@ -134,7 +152,7 @@ impl Results {
             let latency = latency.get(&key).map_or(&[][..], Vec::as_slice);
             note(&mut outline.points[trial.point], trial.variant, &row, latency);
             let measured = if row.valid {
-                let path = folder.join(format!("{}.hlog", backend.prefix(trial.index)));
+                let path = folder.join(format!("{}.hlog", backend.prefix(row.trial)));
                 measured(&path, outline.point(&trial), latency)?
             } else {
                 Vec::new()
@@ -151,7 +169,15 @@ impl Results {
                 unfit: Vec::new(),
             });
         }
-        Ok(Self { outline, finished })
+        let variants = outline.points.first().map_or(&[][..], |point| &point.variants);
+        let variants: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+        let expectations = expectations(folder, &variants)?;
+        Ok(Self { outline, finished, expectations, origin: Origin::read(folder)? })
+    }
+
+    /// What follows from the trials.
+    pub fn conclusions(&self) -> Conclusions {
+        Conclusions::of(&self.finished, &self.expectations, self.origin.looks)
     }
 
     /// Whether trials ran both in virtual time and on real replicas.
@@ -194,10 +220,15 @@ fn outline(folder: &Path) -> Result<Outline, Error> {
         let variant = |variant: ConfiguredVariant| Variant {
             name: variant.name,
             floors: vec![None; client_regions.len()],
+            control_floors: vec![None; client_regions.len()],
             ..Variant::default()
         };
         let variants = point.variants.into_iter().map(variant).collect();
-        Point { label: point.label, client_regions, variants }
+        let (label, mut settings) = (point.label, point.swept);
+        if settings.is_empty() && !label.is_empty() {
+            settings.push(("point".to_owned(), label.clone()));
+        }
+        Point { label, settings, client_regions, variants }
     };
     Ok(Outline { points: configuration.points.into_iter().map(point).collect() })
 }
@@ -209,21 +240,27 @@ fn place(outline: &Outline, row: &TrialRow) -> Option<(Trial, Backend)> {
     let variant = variants.position(|variant| variant.name == row.variant)?;
     let backend =
         [Backend::Sim, Backend::Live].into_iter().find(|world| world.name() == row.backend)?;
-    let (index, repeat) = (row.trial as usize, row.repeat as usize);
-    Some((Trial { index, repeat, variant, point, seed: row.seed }, backend))
+    let (index, repeat) = (number::index(row.trial)?, number::index(row.repetition)?);
+    Some((Trial { index, repeat, variant, point, seed: row.seed.0 }, backend))
 }
 
 /// Notes what the rows of a trial say of its variant.
 fn note(point: &mut Point, variant: usize, trial: &TrialRow, latency: &[LatencyRow]) {
     let variant = &mut point.variants[variant];
     (variant.q1, variant.q2) = (trial.q1.into(), trial.q2.into());
-    for (region, floor) in point.client_regions.iter().zip(&mut variant.floors) {
-        let row = latency.iter().find(|row| row.client_region == *region);
-        let known = row.and_then(|row| {
-            Some(Floor { p50: Span(row.floor_ns_p50?), p99: Span(row.floor_ns_p99?) })
-        });
-        *floor = floor.or(known);
+    for row in latency {
+        let client = point.client_regions.iter().position(|region| *region == row.client_region);
+        let is_control = row.operation == OperationKind::Control.name();
+        let floors = if is_control { &mut variant.control_floors } else { &mut variant.floors };
+        if let (Some(client), Some(floor)) = (client, floor(row)) {
+            floors[client].get_or_insert(floor);
+        }
     }
+}
+
+/// The floor that a row names.
+fn floor(row: &LatencyRow) -> Option<Floor> {
+    Some(Floor { p50: Span(row.floor_ns_p50?), p99: Span(row.floor_ns_p99?) })
 }
 
 /// What the clients of a valid trial measured, by client region.
@@ -248,14 +285,30 @@ fn measured(path: &Path, point: &Point, rows: &[LatencyRow]) -> Result<Vec<Measu
             }
         }
         let mut rows = rows.iter().filter(|row| row.client_region == *region);
+        for row in rows.clone() {
+            let kinds = OperationKind::ALL.into_iter().filter(|kind| kind.name() == row.operation);
+            measured.floors.extend(kinds.zip(floor(row)));
+        }
         if let Some(blocked) = rows.find_map(|row| row.blocked_ns) {
-            let all: Latencies =
-                measured.latencies.iter().map(|(_, latencies)| latencies).collect();
-            measured.omission = Omission::of(Span(blocked), &all);
+            measured.omission = Omission::of(Span(blocked), &measured.load());
         }
         measured
     };
     Ok(point.client_regions.iter().map(of_region).collect())
+}
+
+/// The latencies of every interval of a trial, by the tag of their series, in nanoseconds.
+pub fn intervals(
+    folder: &Path,
+    ended: &Finished,
+) -> Result<BTreeMap<String, Vec<Vec<u64>>>, Error> {
+    let path = folder.join(format!("{}.hlog", ended.backend.prefix(ended.trial.number())));
+    let mut found: BTreeMap<String, Vec<Vec<u64>>> = BTreeMap::new();
+    hlog::for_each(&read(&path)?, |line| {
+        found.entry(line.tag).or_default().push(line.latencies.values());
+    })
+    .map_err(|source| Error::Log { path, source })?;
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use super::provenance::{Code, Provenance, sha256};
 use super::worlds::Worlds;
+use crate::experiment::expectation::Expectation;
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::measure::{Store, store};
+use crate::seed::Seed;
 use crate::trial::Backend;
 
 /// The settings of all trials, as they take effect.
@@ -126,7 +128,9 @@ fn settings(plan: &Plan) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for point in &plan.points {
         let Value::Object(keys) = of_point(point) else { continue };
-        for (key, value) in keys.into_iter().filter(|(key, _)| key != "links") {
+        // The label has what is swept, too.
+        let is_setting = |key: &String| !["links", "swept"].contains(&key.as_str());
+        for (key, value) in keys.into_iter().filter(|(key, _)| is_setting(key)) {
             found.entry(key).or_default().push(value);
         }
     }
@@ -151,8 +155,9 @@ fn hashed(value: &Value) -> String {
 
 /// All settings of a point that take effect; lengths of time are in nanoseconds.
 fn of_point(point: &Point) -> Value {
-    json!({
+    let mut settings = json!({
         "label": point.label,
+        "swept": point.settings,
         "profile": point.profile,
         "links": point.links,
         "transport": point.transport,
@@ -169,7 +174,12 @@ fn of_point(point: &Point) -> Value {
         "duration": point.duration,
         "drain": point.drain,
         "retry_after": point.retry_after,
-    })
+    });
+    // A run without controls is what it was before there were any.
+    if let Some(control) = point.control {
+        settings["control"] = json!(control);
+    }
+    settings
 }
 
 fn of_variant(variant: &Variant) -> Value {
@@ -183,15 +193,25 @@ fn of_variant(variant: &Variant) -> Value {
     })
 }
 
+fn of_expectation(expectation: &Expectation) -> Value {
+    json!({ "that": expectation.text, "because": expectation.because })
+}
+
+/// All settings of a plan that take effect, as they are recorded; lengths of time are in nanoseconds.
+pub fn of_plan(plan: &Plan) -> Value {
+    json!({
+        "seed": Seed(plan.seed),
+        "trials": plan.repeats,
+        "expectations": plan.expectations.iter().map(of_expectation).collect::<Vec<_>>(),
+        "points": plan.points.iter().map(of_point).collect::<Vec<_>>(),
+    })
+}
+
 /// Writes the settings and the profiles that were files into the folder of a run.
 pub(super) fn write(store: &Store, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), store::Error> {
     let switches: BTreeMap<&str, String> = worlds.switches().into_iter().collect();
-    let whole = json!({
-        "seed": plan.seed,
-        "trials": plan.repeats,
-        "switches": switches,
-        "points": plan.points.iter().map(of_point).collect::<Vec<_>>(),
-    });
+    let mut whole = of_plan(plan);
+    whole["switches"] = json!(switches);
     let mut text = whole.to_string().into_bytes();
     text.push(b'\n');
     store.write_bytes(CONFIGURATION, &text)?;

@@ -15,6 +15,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         links: point.links.clone(),
         network: point.network,
         workload: point.workload.clone(),
+        control: point.control,
         durability: point.durability,
         retention: point.retention,
         seed: trial.seed,

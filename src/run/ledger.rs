@@ -18,6 +18,7 @@ use crate::calibration::Calibration;
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::findings::rows::Rows;
+use crate::measure::rows::columns::{COLUMNS, column_rows, swept_columns};
 use crate::measure::{Store, store};
 use crate::trial::Backend;
 
@@ -85,7 +86,45 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
+    swept: Swept,
     parts: BTreeMap<(usize, Backend), Part>,
+}
+
+/// The keys that are swept: the last columns of every table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Swept {
+    /// The path of each in the file.
+    paths: Vec<String>,
+    /// The name of the column of each.
+    columns: Vec<String>,
+    /// Its value at each point, as typed; empty where the point has none of its own.
+    cells: Vec<Vec<String>>,
+}
+
+impl Swept {
+    fn of(plan: &Plan) -> Self {
+        let paths = plan.swept();
+        let cells = plan.points.iter().map(|point| {
+            let value = |path: &&str| {
+                let own = point.settings.iter().find(|(known, _)| known == path);
+                own.map(|(_, value)| value.clone()).unwrap_or_default()
+            };
+            paths.iter().map(value).collect()
+        });
+        let cells = cells.collect();
+        let columns = swept_columns(&paths);
+        Self { paths: paths.into_iter().map(str::to_owned).collect(), columns, cells }
+    }
+
+    /// Each key: the name of its column, and its path.
+    fn named(&self) -> Vec<(String, String)> {
+        self.columns.iter().cloned().zip(self.paths.iter().cloned()).collect()
+    }
+
+    /// The cells of a row of this point.
+    fn cells(&self, point: usize) -> &[String] {
+        &self.cells[point]
+    }
 }
 
 impl Ledger {
@@ -97,11 +136,13 @@ impl Ledger {
         worlds: &Worlds<'_>,
     ) -> Result<Self, Error> {
         configuration::write(&store, plan, worlds)?;
+        let swept = Swept::of(plan);
+        store.write_csv(COLUMNS, &column_rows(&swept.named()))?;
         let identity = Identity::of(plan, provenance, worlds);
         let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
         // Last: a run that has it can be resumed.
         store.write_bytes(RUN, &text)?;
-        Ok(Self { store, parts: BTreeMap::new() })
+        Ok(Self { store, swept, parts: BTreeMap::new() })
     }
 
     /// The run that was cut short in `folder`, if it is the same one.
@@ -125,14 +166,14 @@ impl Ledger {
         let mut parts = BTreeMap::new();
         for trial in &plan.trials {
             for backend in worlds.backends() {
-                let path = folder.join(name(trial.index, backend));
+                let path = folder.join(name(trial, backend));
                 if path.exists() {
                     let part = unseal(&read(&path)?).ok_or(Error::Part { path })?;
                     parts.insert((trial.index, backend), part);
                 }
             }
         }
-        Ok(Self { store: Store::reopen(folder)?, parts })
+        Ok(Self { store: Store::reopen(folder)?, swept: Swept::of(plan), parts })
     }
 
     /// Keeps what the machine adds by itself, for whoever resumes the run.
@@ -153,7 +194,7 @@ impl Ledger {
     }
 
     /// Whether this trial is finished.
-    pub(super) fn has(&self, trial: &Trial, backend: Backend) -> bool {
+    pub fn has(&self, trial: &Trial, backend: Backend) -> bool {
         self.parts.contains_key(&(trial.index, backend))
     }
 
@@ -164,35 +205,43 @@ impl Ledger {
 
     /// Keeps a finished trial.
     pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
-        self.store.write_bytes(&name(part.trial.index, part.backend), &seal(&part))?;
+        self.store.write_bytes(&name(&part.trial, part.backend), &seal(&part))?;
         self.parts.insert((part.trial.index, part.backend), part);
         Ok(())
     }
 
     /// Writes the tables of all finished trials anew.
     pub(super) fn write_tables(&self) -> Result<(), store::Error> {
-        fn all<T>(ledger: &Ledger, rows: fn(&Rows) -> &[T]) -> Vec<&T> {
-            ledger.parts.values().flat_map(|part| rows(&part.rows)).collect()
-        }
-        let store = &self.store;
-        store.write_csv("latency.csv", all(self, |rows| &rows.latency))?;
-        store.write_csv("phases.csv", all(self, |rows| &rows.phases))?;
-        store.write_csv("percentiles.csv", all(self, |rows| &rows.percentiles))?;
-        store.write_csv("timeline.csv", all(self, |rows| &rows.timeline))?;
-        store.write_csv("members.csv", all(self, |rows| &rows.members))?;
-        store.write_csv("histories.csv", all(self, |rows| &rows.histories))?;
-        let links = all(self, |rows| &rows.links);
+        self.write_table("latency.csv", |rows| &rows.latency)?;
+        self.write_table("phases.csv", |rows| &rows.phases)?;
+        self.write_table("percentiles.csv", |rows| &rows.percentiles)?;
+        self.write_table("timeline.csv", |rows| &rows.timeline)?;
+        self.write_table("members.csv", |rows| &rows.members)?;
+        self.write_table("histories.csv", |rows| &rows.histories)?;
+        let has = |rows: fn(&Rows) -> bool| self.parts.values().any(|part| rows(&part.rows));
         // A run that measured none has no such table.
-        if !links.is_empty() {
-            store.write_csv("links.csv", links)?;
+        if has(|rows| !rows.links.is_empty()) {
+            self.write_table("links.csv", |rows| &rows.links)?;
         }
-        let recovery = all(self, |rows| &rows.recovery);
         // Nor a run without a fault this one.
-        if !recovery.is_empty() {
-            store.write_csv("recovery.csv", recovery)?;
+        if has(|rows| !rows.recovery.is_empty()) {
+            self.write_table("recovery.csv", |rows| &rows.recovery)?;
         }
         // Last: a trial that is in it has all its rows elsewhere.
-        store.write_csv("trials.csv", all(self, |rows| std::slice::from_ref(&rows.trial)))?;
+        self.write_table("trials.csv", |rows| std::slice::from_ref(&rows.trial))
+    }
+
+    /// Writes the table of these rows of all parts, with the swept keys.
+    fn write_table<T: Serialize + Default>(
+        &self,
+        name: &str,
+        rows: fn(&Rows) -> &[T],
+    ) -> Result<(), store::Error> {
+        let rows = self.parts.values().flat_map(|part| {
+            let cells = self.swept.cells(part.trial.point);
+            rows(&part.rows).iter().map(move |row| (row, cells))
+        });
+        self.store.write_csv_with(name, &self.swept.columns, rows)?;
         Ok(())
     }
 
@@ -217,8 +266,8 @@ fn unseal(sealed: &[u8]) -> Option<Part> {
 }
 
 /// The file of one finished trial.
-fn name(trial: usize, backend: Backend) -> String {
-    format!("{PARTS}/{}.part", backend.prefix(trial))
+fn name(trial: &Trial, backend: Backend) -> String {
+    format!("{PARTS}/{}.part", backend.prefix(trial.number()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

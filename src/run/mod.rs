@@ -25,6 +25,7 @@ pub mod review;
 pub mod simulated;
 pub mod worlds;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,16 +37,19 @@ use serde::Serialize;
 use crate::calibration::Calibration;
 use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Progress};
+use crate::compare::{self, Conclusions, stopping};
 use crate::deployment::MemberName;
 use crate::experiment::plan::{Plan, ServiceSource};
 use crate::experiment::trial::Trial;
 use crate::findings::rows::Rows;
 use crate::findings::{Findings, Finished, histories, tables, verify};
 use crate::measure::rows;
-use crate::measure::{self, Recording, store, write_log};
+use crate::measure::{self, Recording, Store, store, write_log};
+use crate::runtime::clock;
 use crate::runtime::machine;
 use crate::runtime::wan::Scheduling;
 use crate::sim::Service;
+use crate::time::Span;
 use crate::trial::{Backend, Outcome};
 use configuration::{Identity, ProfileFile};
 use ledger::{Ledger, Part};
@@ -59,8 +63,8 @@ pub enum Error {
     /// A trial came to nothing.
     #[error("trial {trial} ({variant}) came to nothing")]
     Trial {
-        /// Which.
-        trial: usize,
+        /// Its number, from 1.
+        trial: u32,
         /// Of which variant.
         variant: String,
         /// Why.
@@ -99,6 +103,17 @@ pub struct Run<'a> {
     pub worlds: Worlds<'a>,
     /// Whether the user wants the run to end.
     pub interrupt: Interrupt,
+    /// When it has enough repeats, if not after those of the plan.
+    pub until: Option<Until>,
+}
+
+/// When a run has enough repeats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Until {
+    /// When no median may differ by more than this share without being found.
+    pub detectable: f64,
+    /// Or when it has lasted so long in one world; the repeat under way is finished.
+    pub time: Option<Span>,
 }
 
 /// What is told while it runs.
@@ -117,6 +132,8 @@ pub struct Summary {
     pub finished: Vec<Finished>,
     /// How many were planned, in all worlds.
     pub planned: usize,
+    /// What follows from them.
+    pub conclusions: Conclusions,
     /// What the simulation took, if there was one.
     pub simulation: Option<Simulation>,
     /// The scheduling that link emulations obtained, each once.
@@ -153,6 +170,9 @@ struct Manifest<'a> {
     trials_finished: usize,
     trials_valid: usize,
     trials_complete: usize,
+    /// How often it looked at its trials of each backend before it ended; empty where the number of repeats
+    /// was fixed.
+    looks: BTreeMap<&'static str, u32>,
     ended: Ended,
     /// Which trials are incomplete, or the error.
     ended_note: Option<String>,
@@ -201,15 +221,22 @@ struct ServiceUsed<'a> {
 
 type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
 
+/// Writes into the folder what people read of the finished trials; the scheduling of link emulations is that
+/// of the [`Summary`].
+pub type Report<'a> =
+    &'a dyn Fn(&Store, &[Finished], &[Scheduling], &Conclusions) -> Result<(), store::Error>;
+
 impl Run<'_> {
-    /// Runs every trial that is not finished; `tell` hears how it goes.
-    pub fn run(self, tell: Tell<'_>) -> Summary {
-        let Run { plan, provenance, ledger, mut worlds, interrupt } = self;
+    /// Runs every trial that is not finished; `tell` hears how it goes, and `report` writes its files before
+    /// the manifest.
+    pub fn run(self, tell: Tell<'_>, report: Report<'_>) -> Summary {
+        let Run { plan, provenance, ledger, mut worlds, interrupt, until } = self;
         let backends = worlds.backends();
         let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
         let identity = Identity::of(plan, &provenance, &worlds);
         let command_count = AtomicU64::new(0);
-        let work = Work { plan, interrupt, ledger: Mutex::new(ledger), tell, command_count };
+        let (ledger, looks) = (Mutex::new(ledger), Mutex::default());
+        let work = Work { plan, interrupt, ledger, tell, command_count, until, looks };
         let before = machine::cpu_s();
         let mut ended = worlds.sim.map_or(Ok(()), |threads| work.simulate(threads));
         let simulation = worlds.sim.map(|_| Simulation {
@@ -219,15 +246,28 @@ impl Run<'_> {
         if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
             ended = work.deploy(live);
         }
+        let looks = work.looks.into_inner().expect("no thread panics while it looks");
         let ledger = work.ledger.into_inner().expect("no thread panics while it keeps a trial");
         let written = ledger.write_tables().map_err(Error::from);
         let mut error = ended.and(written).err();
         let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
         let folder = ledger.store().folder().to_path_buf();
-        let planned = plan.trials.len() * backends.len();
+        let planned = match until {
+            // As many as it came to.
+            Some(_) if error.is_none() => finished.len(),
+            _ => plan.trials.len() * backends.len(),
+        };
+        let conclusions =
+            Conclusions::of(&finished, &plan.expectations, looks.values().max().copied());
+        if let Err(unwritten) = write_conclusions(ledger.store(), &conclusions) {
+            error.get_or_insert(unwritten.into());
+        }
         let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
         let link_scheduling =
             sorted(ledger.parts().flat_map(|part| part.rows.scheduling.iter().cloned()));
+        if let Err(unwritten) = report(ledger.store(), &finished, &link_scheduling, &conclusions) {
+            error.get_or_insert(unwritten.into());
+        }
         let (ended, ended_note) = how_it_ended(error.as_ref(), &finished);
         let manifest = Manifest {
             provenance: &provenance,
@@ -245,6 +285,7 @@ impl Run<'_> {
             trials_finished: finished.len(),
             trials_valid: finished.iter().filter(|ended| ended.row.valid).count(),
             trials_complete: finished.iter().filter(|ended| ended.row.complete).count(),
+            looks,
             ended,
             ended_note,
             ended_at: provenance::now_utc(),
@@ -261,7 +302,7 @@ impl Run<'_> {
         if error.is_none() {
             ledger.forget_parts();
         }
-        Summary { finished, planned, simulation, link_scheduling, folder, error }
+        Summary { finished, planned, conclusions, simulation, link_scheduling, folder, error }
     }
 }
 
@@ -273,13 +314,47 @@ struct Work<'a> {
     tell: Tell<'a>,
     /// Commands answered in simulated trials.
     command_count: AtomicU64,
+    until: Option<Until>,
+    /// How often it looked at the trials of each backend.
+    looks: Mutex<BTreeMap<&'static str, u32>>,
 }
 
 impl Work<'_> {
-    /// The trials that are not finished in this world.
-    fn open(&self, backend: Backend) -> Vec<&Trial> {
+    /// The trials of the first `repeats` that are not finished in this world.
+    fn open(&self, backend: Backend, repeats: usize) -> Vec<&Trial> {
         let ledger = self.ledger();
-        self.plan.trials.iter().filter(|trial| !ledger.has(trial, backend)).collect()
+        let of_repeats = self.plan.trials.iter().filter(|trial| trial.repeat < repeats);
+        of_repeats.filter(|trial| !ledger.has(trial, backend)).collect()
+    }
+
+    /// Runs the trials of this world, all of them or until they are enough.
+    fn in_rounds(
+        &self,
+        backend: Backend,
+        mut run: impl FnMut(&[&Trial]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let most = self.plan.repeats;
+        let Some(until) = self.until else { return run(&self.open(backend, most)) };
+        let started = clock::now();
+        let mut repeats = 0;
+        loop {
+            let look = stopping::next_look(repeats).min(most);
+            // Live trials take their time, so the time is looked at between repeats.
+            repeats = if backend == Backend::Live { repeats + 1 } else { look };
+            run(&self.open(backend, repeats))?;
+            let is_late = until.time.is_some_and(|time| clock::now() >= started + time);
+            if repeats < look && !is_late {
+                continue;
+            }
+            let looks = stopping::looks_at(repeats);
+            let finished: Vec<Finished> = self.ledger().parts().map(Finished::of).collect();
+            let width = stopping::detectable(&finished, backend, looks);
+            if is_late || repeats == most || width.is_some_and(|it| it <= until.detectable) {
+                let mut all = self.looks.lock().expect("no thread panics while it looks");
+                all.insert(backend.name(), looks);
+                return Ok(());
+            }
+        }
     }
 
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
@@ -288,8 +363,7 @@ impl Work<'_> {
 
     fn simulate(&self, threads: usize) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let open = self.open(Backend::Sim);
-        pool.install(|| {
+        let all = |open: &[&Trial]| {
             open.par_iter().try_for_each(|trial| {
                 self.check_interrupt(trial)?;
                 let folder = self.work_folder(trial, Backend::Sim);
@@ -300,26 +374,30 @@ impl Work<'_> {
                 self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
                 self.conclude(trial, Backend::Sim, &outcome, &folder)
             })
-        })
+        };
+        self.in_rounds(Backend::Sim, |open| pool.install(|| all(open)))
     }
 
     fn deploy(&self, live: &mut Live<'_>) -> Result<(), Error> {
-        for trial in self.open(Backend::Live) {
-            self.check_interrupt(trial)?;
-            let folder = self.work_folder(trial, Backend::Live);
-            let progress = |stage| (self.tell)(&Event::Stage(trial, stage));
-            let outcome = live.run(self.plan, trial, &folder, &self.interrupt, &progress).map_err(
-                |source| {
-                    if matches!(source, cluster::Error::Interrupted) {
-                        discard(&folder);
-                    }
-                    self.failed(trial, source)
-                },
-            )?;
-            self.conclude(trial, Backend::Live, &outcome, &folder)?;
-            // A live trial is worth more than the time that this takes.
-            self.ledger().write_tables()?;
-        }
+        self.in_rounds(Backend::Live, |open| {
+            open.iter().try_for_each(|trial| self.deploy_one(live, trial))
+        })
+    }
+
+    fn deploy_one(&self, live: &mut Live<'_>, trial: &Trial) -> Result<(), Error> {
+        self.check_interrupt(trial)?;
+        let folder = self.work_folder(trial, Backend::Live);
+        let progress = |stage| (self.tell)(&Event::Stage(trial, stage));
+        let outcome =
+            live.run(self.plan, trial, &folder, &self.interrupt, &progress).map_err(|source| {
+                if matches!(source, cluster::Error::Interrupted) {
+                    discard(&folder);
+                }
+                self.failed(trial, source)
+            })?;
+        self.conclude(trial, Backend::Live, &outcome, &folder)?;
+        // A live trial is worth more than the time that this takes.
+        self.ledger().write_tables()?;
         Ok(())
     }
 
@@ -332,16 +410,16 @@ impl Work<'_> {
 
     fn failed(&self, trial: &Trial, source: cluster::Error) -> Error {
         let variant = self.plan.variant(trial).name.clone();
-        Error::Trial { trial: trial.index, variant, source: Box::new(source) }
+        Error::Trial { trial: trial.number(), variant, source: Box::new(source) }
     }
 
     /// Where members keep their files, without what a run that was cut short left there.
     fn work_folder(&self, trial: &Trial, backend: Backend) -> PathBuf {
         let store = self.ledger().store().clone();
-        let prefix = backend.prefix(trial.index);
+        let prefix = backend.prefix(trial.number());
         let folder = store.folder().join("work").join(&prefix);
         let _ = std::fs::remove_dir_all(&folder);
-        let _ = std::fs::remove_dir_all(histories::folder(store.folder(), trial.index, backend));
+        let _ = std::fs::remove_dir_all(histories::folder(store.folder(), trial.number(), backend));
         let _ = std::fs::remove_file(store.folder().join(format!("{prefix}.hlog")));
         folder
     }
@@ -378,10 +456,10 @@ impl Work<'_> {
         findings: &Findings,
     ) -> Result<(), Error> {
         let store = self.ledger().store().clone();
-        let prefix = backend.prefix(trial.index);
+        let prefix = backend.prefix(trial.number());
         for (member, paths) in &outcome.files {
             for (start, path) in paths.iter().enumerate() {
-                store.adopt(path, &histories::name(trial.index, backend, *member, start))?;
+                store.adopt(path, &histories::name(trial.number(), backend, *member, start))?;
             }
         }
         if !findings.is_valid() {
@@ -417,6 +495,19 @@ impl Finished {
     }
 }
 
+/// Writes the differences and the predictions, where there are any.
+fn write_conclusions(store: &Store, conclusions: &Conclusions) -> Result<(), store::Error> {
+    let comparison = compare::rows::comparison(&conclusions.families);
+    if !comparison.is_empty() {
+        store.write_csv("comparison.csv", &comparison)?;
+    }
+    let expectations = compare::rows::expectations(&conclusions.judgements);
+    if !expectations.is_empty() {
+        store.write_csv("expectations.csv", &expectations)?;
+    }
+    Ok(())
+}
+
 /// How the run ended, and why unless it is done, that is if every trial ran and kept all its members.
 fn how_it_ended(error: Option<&Error>, finished: &[Finished]) -> (Ended, Option<String>) {
     if let Some(error) = error {
@@ -425,7 +516,7 @@ fn how_it_ended(error: Option<&Error>, finished: &[Finished]) -> (Ended, Option<
     }
     let incomplete = finished.iter().filter(|ended| !ended.row.complete);
     let names: Vec<String> = incomplete
-        .map(|ended| format!("trial {} ({})", ended.trial.index, ended.row.variant))
+        .map(|ended| format!("trial {} ({})", ended.trial.number(), ended.row.variant))
         .collect();
     if names.is_empty() {
         return (Ended::Done, None);

@@ -16,10 +16,11 @@ use sha2::{Digest, Sha256};
 
 use crate::experiment::file::Source;
 use crate::runtime::clock;
+use crate::seed::Seed;
 use crate::time::{Span, Time};
 
 /// The version of this description; it moves when a field changes its meaning.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// The version, and the commit that the program was built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLEXPAXOS_ORIGIN"), ")");
@@ -70,7 +71,7 @@ pub struct Experiment {
     /// The hash of its text.
     pub sha256: String,
     /// Its seed, after overrides.
-    pub seed: u64,
+    pub seed: Seed,
     /// All of it.
     pub text: String,
     /// The git commit checked out in its folder, which may be another project's than the program's.
@@ -127,7 +128,7 @@ impl Provenance {
                 name: source.name(),
                 path: source.path.display().to_string(),
                 sha256: sha256(source.text.as_bytes()),
-                seed,
+                seed: Seed(seed),
                 text: source.text.clone(),
                 commit,
                 is_dirty,
@@ -269,7 +270,7 @@ mod tests {
         assert_eq!(provenance.experiment.text, GOOD);
         assert_eq!(provenance.experiment.name, "test");
         assert_eq!(provenance.experiment.sha256, sha256(GOOD.as_bytes()));
-        assert_eq!(provenance.experiment.seed, 7);
+        assert_eq!(provenance.experiment.seed, Seed(7));
     }
 
     #[test]

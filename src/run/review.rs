@@ -28,7 +28,7 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
         /// Which was asked for.
-        trial: usize,
+        trial: u32,
         /// Which there are, in words.
         held: String,
     },
@@ -48,11 +48,13 @@ pub enum Error {
 /// What a row of `trials.csv` says of who took part, whatever the version of the table.
 #[derive(Clone, Debug, Deserialize)]
 struct Row {
-    trial: usize,
+    trial: u32,
     variant: String,
     backend: String,
-    replicas: String,
-    clients: String,
+    #[serde(alias = "replicas")]
+    replica_regions: String,
+    #[serde(alias = "clients")]
+    client_regions: String,
 }
 
 /// The trials of a results folder that can be checked again.
@@ -67,8 +69,8 @@ pub struct Review {
 /// One trial, checked again.
 #[derive(Debug)]
 pub struct Reviewed {
-    /// Which trial, from 0.
-    pub trial: usize,
+    /// Which trial, from 1.
+    pub trial: u32,
     /// Where it ran.
     pub backend: Backend,
     /// Of which variant; `None` if the run was cut short before its row was written.
@@ -79,7 +81,7 @@ pub struct Reviewed {
 
 impl Review {
     /// All trials of `folder` that ran, or this one, in both worlds.
-    pub fn open(folder: &Path, trial: Option<usize>) -> Result<Self, Error> {
+    pub fn open(folder: &Path, trial: Option<u32>) -> Result<Self, Error> {
         let mut all = histories::of_all(folder).map_err(|source| {
             let folder = folder.to_owned();
             match source.kind() {
@@ -96,10 +98,10 @@ impl Review {
             return Err(Error::NoHistories { folder: folder.to_owned() });
         }
         if let Some(trial) = trial.filter(|trial| !all.iter().any(|kept| kept.trial == *trial)) {
-            let mut trials: Vec<usize> = all.iter().map(|kept| kept.trial).collect();
+            let mut trials: Vec<u32> = all.iter().map(|kept| kept.trial).collect();
             trials.sort_unstable();
             trials.dedup();
-            let names: Vec<String> = trials.iter().map(usize::to_string).collect();
+            let names: Vec<String> = trials.iter().map(u32::to_string).collect();
             let held = names.join(", ");
             return Err(Error::NoTrial { folder: folder.to_owned(), trial, held });
         }
@@ -115,7 +117,7 @@ impl Review {
             let row = self.rows.iter().find(is_of);
             let count = |regions: &str| regions.split(';').filter(|name| !name.is_empty()).count();
             let [replicas, clients] =
-                row.map_or([0; 2], |row| [count(&row.replicas), count(&row.clients)]);
+                row.map_or([0; 2], |row| [count(&row.replica_regions), count(&row.client_regions)]);
             let mut findings = Findings::default();
             let members = kept.members(replicas, clients);
             let files = evidence::read(&kept.files);

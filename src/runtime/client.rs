@@ -18,7 +18,7 @@ use super::spool::{self, Spool};
 use super::stream::{Closed, Stream};
 use crate::client::{BURST, Report, Session};
 use crate::deployment::MemberName;
-use crate::protocol::Reply;
+use crate::protocol::Answer;
 use crate::quorum::NodeId;
 
 /// Why a load generator stopped.
@@ -182,8 +182,8 @@ impl ClientLoop {
         let received = stream.receive(cx);
         let now = clock::now();
         for count in 0..BURST {
-            match stream.next::<Reply>()? {
-                Some(reply) => self.session.handle_reply(now, from, reply),
+            match stream.next::<Answer>()? {
+                Some(answer) => self.session.handle_answer(now, from, answer),
                 None => return received.map(|()| count),
             }
         }
@@ -191,10 +191,10 @@ impl ClientLoop {
     }
 
     fn send(&mut self) {
-        for (target, command) in self.session.take_commands() {
+        for (target, ask) in self.session.take_asks() {
             // Without a stream the request is lost, and a retry follows.
             let Some(stream) = self.streams.get_mut(&target) else { continue };
-            if let Err(error) = stream.put_message(&command) {
+            if let Err(error) = stream.put_message(&ask) {
                 self.failure.get_or_insert(error.into());
             }
         }

@@ -25,8 +25,7 @@ use super::net::frame;
 use super::spool;
 use super::storage::{self, Disk, Options, Owner, Store};
 use super::stream::{Closed, Stream};
-use crate::command::Command;
-use crate::command::VALUE_BYTES_MAX;
+use crate::command::{Ask, VALUE_BYTES_MAX};
 use crate::deployment::{Durability, MemberName};
 use crate::driver::{self, Driver};
 use crate::history::ChosenWriter;
@@ -306,11 +305,17 @@ impl<P: Protocol> Turning<P> {
         for (id, stream) in &mut io.clients {
             let member = MemberName::Client(*id);
             io.status.handle(Some(member));
-            let handled = drain(stream, cx, |command: Command| {
-                if let Err(reason) = driver.protocol().check_command(*id, &command) {
-                    return Err(Offence::new(member, &command, reason));
+            let handled = drain(stream, cx, |ask: Ask| {
+                let possible = match &ask {
+                    Ask::Command(command) => driver.protocol().check_command(*id, command),
+                    Ask::Control(request) => {
+                        Ask::check_control(*id, *request).map_err(|error| error.to_string())
+                    }
+                };
+                if let Err(reason) = possible {
+                    return Err(Offence::new(member, &ask, reason));
                 }
-                driver.handle(now, Input::Request(command));
+                driver.ask(now, ask);
                 Ok(())
             });
             match handled {

@@ -6,7 +6,7 @@ use crate::client::{Report, Schedule, Session};
 use crate::command::ClientId;
 use crate::deployment::Deployment;
 use crate::measure::Recording;
-use crate::protocol::{Protocol, Reply};
+use crate::protocol::{Answer, Protocol};
 use crate::quorum::NodeId;
 use crate::time::Time;
 
@@ -30,7 +30,7 @@ impl Client {
         Self { id, session, is_dirty: false, armed: None, recording, history: Vec::new() }
     }
 
-    pub(super) const fn is_drained(&self, now: Time) -> bool {
+    pub(super) fn is_drained(&self, now: Time) -> bool {
         self.session.is_drained(now)
     }
 
@@ -41,8 +41,8 @@ impl Client {
 
     /// An answer arrives.
     #[inline]
-    pub(super) fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
-        self.session.handle_reply(now, from, reply);
+    pub(super) fn handle_answer(&mut self, now: Time, from: NodeId, answer: Answer) {
+        self.session.handle_answer(now, from, answer);
     }
 
     /// There is a new connection to a replica that was started again.
@@ -71,8 +71,8 @@ impl Client {
         let now = fabric.now;
         while self.session.issue(now) {}
         self.session.retry(now);
-        for (replica, command) in self.session.take_commands() {
-            fabric.ask(self.id, replica, command);
+        for (replica, ask) in self.session.take_asks() {
+            fabric.ask(self.id, replica, ask);
         }
         let recorder = self.session.recorder();
         recorder.advance(now);

@@ -5,13 +5,15 @@ use super::observer::{Observer, Sent};
 use super::outcome::Counts;
 use super::queue::Queue;
 use super::settings::Service;
-use crate::command::{ClientId, Command};
+use crate::command::{Ask, ClientId};
 use crate::link::Fate;
-use crate::protocol::{Protocol, Reply};
+use crate::protocol::{Answer, Protocol};
 use crate::quorum::NodeId;
 use crate::time::Time;
 
 /// The part of a world that is not a member of it.
+///
+/// Of control operations no observer hears: observers watch the protocol.
 pub(super) struct Fabric<P: Protocol> {
     pub(super) now: Time,
     pub(super) queue: Queue,
@@ -45,23 +47,23 @@ impl<P: Protocol> Fabric<P> {
     }
 
     /// A client asks a replica.
-    pub(super) fn ask(&mut self, from: ClientId, to: NodeId, command: Command) {
-        let copy = self.observer.is_some().then(|| command.clone());
+    pub(super) fn ask(&mut self, from: ClientId, to: NodeId, ask: Ask) {
+        let copy = self.observer.is_some().then(|| ask.clone());
         let ends = (from.0 as usize, to);
-        let fate = self.network.ask(ends, self.now, command, &mut self.queue);
+        let fate = self.network.ask(ends, self.now, ask, &mut self.queue);
         self.count(fate);
-        if let (Some(observer), Some(copy)) = (&mut self.observer, copy) {
+        if let (Some(observer), Some(Ask::Command(copy))) = (&mut self.observer, copy) {
             observer.asked(&sent(from, to, &copy, self.now, fate));
         }
     }
 
     /// A replica answers a client.
-    pub(super) fn answer(&mut self, from: NodeId, at: Time, reply: Reply) {
-        let to = reply.request().client;
-        let copy = self.observer.is_some().then(|| reply.clone());
-        let fate = self.network.answer((from, to.0 as usize), at, reply, &mut self.queue);
+    pub(super) fn answer(&mut self, from: NodeId, at: Time, answer: Answer) {
+        let to = answer.request().client;
+        let copy = self.observer.is_some().then(|| answer.clone());
+        let fate = self.network.answer((from, to.0 as usize), at, answer, &mut self.queue);
         self.count(fate);
-        if let (Some(observer), Some(copy)) = (&mut self.observer, copy) {
+        if let (Some(observer), Some(Answer::Reply(copy))) = (&mut self.observer, copy) {
             observer.answered(&sent(from, to, &copy, at, fate));
         }
     }

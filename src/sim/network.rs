@@ -6,10 +6,10 @@ use super::connection::Connection;
 use super::link::{LEAST_DELAY, Link, Mended, wire_bytes};
 use super::queue::{Kind, Queue, Source};
 use super::settings::Settings;
-use crate::command::{ClientId, Command};
+use crate::command::{Ask, ClientId};
 use crate::deployment::{self, Deployment, FaultKind, MemberName, site};
 use crate::link::{Fate, Link as Model, Wire, streams};
-use crate::protocol::Reply;
+use crate::protocol::Answer;
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 
@@ -27,9 +27,9 @@ pub(super) struct SimNetwork<M> {
     /// From replica (row) to replica (column).
     pub(super) links: Vec<Link<M>>,
     /// From client (row) to replica (column).
-    pub(super) requests: Vec<Link<Command>>,
+    pub(super) requests: Vec<Link<Ask>>,
     /// From replica (row) to client (column).
-    pub(super) replies: Vec<Link<Reply>>,
+    pub(super) replies: Vec<Link<Answer>>,
 }
 
 impl<M: Clone + Serialize> SimNetwork<M> {
@@ -112,10 +112,10 @@ impl<M: Clone + Serialize> SimNetwork<M> {
         &mut self,
         (from, to): (usize, NodeId),
         at: Time,
-        command: Command,
+        ask: Ask,
         queue: &mut Queue,
     ) -> Fate {
-        self.requests[from * self.n + usize::from(to.0)].send(at, command, queue)
+        self.requests[from * self.n + usize::from(to.0)].send(at, ask, queue)
     }
 
     #[inline]
@@ -123,11 +123,11 @@ impl<M: Clone + Serialize> SimNetwork<M> {
         &mut self,
         (from, to): (NodeId, usize),
         at: Time,
-        reply: Reply,
+        answer: Answer,
         queue: &mut Queue,
     ) -> Fate {
-        let Some(at) = self.behind_others(from, at, &reply) else { return Fate::QueueFull };
-        self.replies[usize::from(from.0) * self.client_count + to].send(at, reply, queue)
+        let Some(at) = self.behind_others(from, at, &answer) else { return Fate::QueueFull };
+        self.replies[usize::from(from.0) * self.client_count + to].send(at, answer, queue)
     }
 
     /// When a message has left its sender's uplink, behind all that the sender sent before; `None` if

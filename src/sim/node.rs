@@ -16,6 +16,7 @@ use super::disk::Disk;
 use super::fabric::Fabric;
 use super::log::Log;
 use super::queue::{Event, Kind, Source};
+use crate::command::Ask;
 use crate::deployment::Durability;
 use crate::driver::{self, Driver};
 use crate::link::streams::{self, Purpose};
@@ -52,10 +53,28 @@ pub(super) struct Node<P: Protocol> {
     is_paused: bool,
     work: Work,
     /// What arrived while it was not open.
-    inbox: VecDeque<Input<P::Message>>,
+    inbox: VecDeque<Arrival<P::Message>>,
     body: Body<P>,
     starts: Vec<usize>,
     progress: Progress,
+}
+
+/// What reaches a replica from outside.
+pub(super) enum Arrival<M> {
+    /// What its protocol is given.
+    Input(Input<M>),
+    /// What a client asks.
+    Ask(Ask),
+}
+
+impl<M> Arrival<M> {
+    #[inline]
+    fn give<P: Protocol<Message = M>>(self, now: Time, driver: &mut Driver<P>) {
+        match self {
+            Self::Input(input) => driver.handle(now, input),
+            Self::Ask(ask) => driver.ask(now, ask),
+        }
+    }
 }
 
 /// What the driver of a replica acts on.
@@ -149,12 +168,12 @@ impl<P: Protocol> Node<P> {
 
     /// Something arrives, and is handled now or waits; false if nobody is there to take it.
     #[inline]
-    pub(super) fn arrive(&mut self, now: Time, input: Input<P::Message>) -> bool {
+    pub(super) fn arrive(&mut self, now: Time, arrival: Arrival<P::Message>) -> bool {
         let Some(driver) = &mut self.driver else { return false };
         if self.is_open {
-            driver.handle(now, input);
+            arrival.give(now, driver);
         } else {
-            self.inbox.push_back(input);
+            self.inbox.push_back(arrival);
         }
         true
     }
@@ -188,8 +207,8 @@ impl<P: Protocol> Node<P> {
 
     fn take_in(&mut self, count: usize, now: Time) {
         let Some(driver) = &mut self.driver else { return };
-        for input in self.inbox.drain(..count.min(self.inbox.len())) {
-            driver.handle(now, input);
+        for arrival in self.inbox.drain(..count.min(self.inbox.len())) {
+            arrival.give(now, driver);
         }
     }
 

@@ -13,16 +13,16 @@ use super::fabric::Fabric;
 use super::faults::{Agenda, index};
 use super::link::Mended;
 use super::network::{SimNetwork, node};
-use super::node::{Node, Settings as NodeSettings};
+use super::node::{Arrival, Node, Settings as NodeSettings};
 use super::observer::Observer;
 use super::outcome::{Counts, Outcome};
 use super::queue::{Event, Kind, Queue};
 use super::settings::Settings;
 use crate::client::Schedule;
-use crate::command::ClientId;
+use crate::command::{Ask, ClientId};
 use crate::deployment::{Deployment, FaultKind, MemberName};
 use crate::driver::Defect;
-use crate::protocol::{Input, Order, Protocol};
+use crate::protocol::{Answer, Input, Order, Protocol};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -385,7 +385,7 @@ impl<P: Protocol> World<P> {
                     observer.received(*now, from, node(to), &message);
                 }
             }
-            if !receiver.arrive(*now, Input::Message { from, message }) {
+            if !receiver.arrive(*now, Arrival::Input(Input::Message { from, message })) {
                 counts.missed += 1;
             }
         }
@@ -406,17 +406,17 @@ impl<P: Protocol> World<P> {
             queue.pop();
             return;
         }
-        while let Some(command) = link.receive(*now) {
+        while let Some(ask) = link.receive(*now) {
             counts.events += 1;
-            if let Some(protocol) = receiver.protocol() {
+            if let (Some(protocol), Ask::Command(command)) = (receiver.protocol(), &ask) {
                 let client = ClientId(u32::try_from(client).expect("clients are few"));
-                let possible = protocol.check_command(client, &command);
-                accuse(possible, format_args!("c{}", client.0), &command);
+                let possible = protocol.check_command(client, command);
+                accuse(possible, format_args!("c{}", client.0), command);
                 if let Some(observer) = observer {
-                    observer.requested(*now, node(to), &command);
+                    observer.requested(*now, node(to), command);
                 }
             }
-            if !receiver.arrive(*now, Input::Request(command)) {
+            if !receiver.arrive(*now, Arrival::Ask(ask)) {
                 counts.missed += 1;
             }
         }
@@ -437,13 +437,13 @@ impl<P: Protocol> World<P> {
             queue.pop();
             return;
         }
-        while let Some(reply) = link.receive(*now) {
+        while let Some(answer) = link.receive(*now) {
             counts.events += 1;
-            if let Some(observer) = observer {
+            if let (Some(observer), Answer::Reply(reply)) = (&mut *observer, &answer) {
                 let to = reply.request().client;
-                observer.told(*now, node(from), to, &reply);
+                observer.told(*now, node(from), to, reply);
             }
-            client.handle_reply(*now, node(from), reply);
+            client.handle_answer(*now, node(from), answer);
         }
         match link.rearm() {
             Some(next) => queue.replace(next),

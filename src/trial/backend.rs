@@ -21,8 +21,8 @@ impl Backend {
         }
     }
 
-    /// How the files of a trial in this world begin: `trial-003.sim`.
-    pub fn prefix(self, trial: usize) -> String {
+    /// How the files of the trial of this number in this world begin: `trial-003.sim`.
+    pub fn prefix(self, trial: u32) -> String {
         format!("trial-{trial:03}.{}", self.name())
     }
 }

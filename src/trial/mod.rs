@@ -6,12 +6,14 @@
 //! | file | content |
 //! |---|---|
 //! | [`backend`] | the name of the world |
+//! | [`number`] | trials, repeats and faults count from 1 for people |
 //! | [`outcome`] | everything that came of one trial |
 //! | [`report`] | the report of one member |
 //! | [`probe`], [`probed`] | how the links are measured before the trial, and what was found |
 
 pub mod backend;
 pub use backend::Backend;
+pub mod number;
 pub mod outcome;
 pub use outcome::Outcome;
 pub mod probe;

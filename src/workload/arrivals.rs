@@ -80,7 +80,7 @@ impl Arrivals {
     clippy::cast_sign_loss,
     reason = "gaps are positive, and a float cast saturates"
 )]
-fn span(nanos: f64) -> Span {
+pub(super) fn span(nanos: f64) -> Span {
     Span(nanos.round() as u64)
 }
 

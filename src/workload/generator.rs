@@ -27,10 +27,11 @@ pub struct Generator {
 
 /// What a random stream is for; its number is part of its seed.
 #[derive(Clone, Copy, Debug)]
-enum Purpose {
+pub(super) enum Purpose {
     Arrivals = 1,
     Keys = 2,
     Kinds = 3,
+    Controls = 4,
 }
 
 impl Generator {
@@ -89,7 +90,7 @@ impl Generator {
 ///
 /// PCG streams that differ only in their increment can be correlated, so state and increment both come
 /// from a scrambled seed.
-fn stream(seed: u64, index: usize, purpose: Purpose) -> Pcg64 {
+pub(super) fn stream(seed: u64, index: usize, purpose: Purpose) -> Pcg64 {
     let region = scramble(scramble(seed).wrapping_add(index as u64 + 1));
     Pcg64::seed_from_u64(scramble(region.wrapping_add(purpose as u64)))
 }
@@ -105,6 +106,7 @@ mod tests {
             keys: Keys::Uniform { count: 1000 },
             value_bytes: 16,
             reads: 0.5,
+            weights: Vec::new(),
         }
     }
 
@@ -182,6 +184,7 @@ mod tests {
             uniform(0, Purpose::Arrivals),
             uniform(0, Purpose::Keys),
             uniform(0, Purpose::Kinds),
+            uniform(0, Purpose::Controls),
             uniform(1, Purpose::Arrivals),
         ];
         // The product of two independent ones has variance 1/144.

@@ -1,20 +1,25 @@
 //! The load: which operation, when, from where.
 //!
-//! A [`Workload`] is what the experiment asks for in total; each client region generates its equal
-//! share with a [`Generator`] of its own.
+//! A [`Workload`] is what the experiment asks for in total; each client region generates its share with a
+//! [`Generator`] of its own.
 //! A generator is pure: equal workload, region and seed give equal gaps, keys and values, on any
 //! backend, so variants that are compared face the same load.
+//! Beside the load there may be a few [control operations](Control).
 //!
 //! It reads no clock and sends nothing: the caller adds the gaps up to the intended starts, and latency
 //! runs from those, however late a request leaves.
 
 mod arrivals;
+mod control;
+pub use control::{Control, ControlStarts, MAX_CONTROLS_PER_S};
 mod generator;
 pub use generator::Generator;
 mod keys;
 mod values;
 
 use serde::{Deserialize, Serialize};
+
+use crate::time::Span;
 
 /// The most bytes of a value.
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
@@ -34,9 +39,13 @@ pub struct Workload {
     pub value_bytes: usize,
     /// The fraction of operations that read, from 0 to 1.
     pub reads: f64,
+    /// The part of each client region in the load, in proportion to the others; empty where all have the
+    /// same.
+    #[serde(default)]
+    pub weights: Vec<f64>,
 }
 
-/// When operations start: totals over all client regions, which have equal shares.
+/// When operations start: totals over all client regions, which share them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Arrival {
@@ -47,7 +56,8 @@ pub enum Arrival {
     },
     /// Open loop, equal gaps.
     ///
-    /// The regions are shifted against one another so that all together are evenly spaced too.
+    /// The regions are shifted against one another so that all together are evenly spaced too, if they
+    /// have equal shares.
     Fixed {
         /// The rate.
         rate_per_s: f64,
@@ -114,6 +124,26 @@ pub enum Error {
         /// The value given.
         value: f64,
     },
+    /// A rate that controls nothing, or is a load of its own.
+    #[error(
+        "control.rate_per_s = {value} is no rate of controls: give a number above 0 and at most \
+         {MAX_CONTROLS_PER_S}"
+    )]
+    ControlRate {
+        /// The value given.
+        value: f64,
+    },
+    /// So few that none need fall into the time that is measured.
+    #[error(
+        "of {rate_per_s} control operations a second none need fall into the {measured} that are measured: \
+         raise control.rate_per_s, or workload.duration"
+    )]
+    NoControl {
+        /// How many each client region begins in a second.
+        rate_per_s: f64,
+        /// The time that is measured.
+        measured: Span,
+    },
     /// A value too large for a frame.
     #[error("value_bytes = {value} is too large: give at most {MAX_VALUE_BYTES} (1 MiB)")]
     ValueBytes {
@@ -125,35 +155,112 @@ pub enum Error {
 impl Workload {
     /// Checks every figure.
     pub fn validate(&self) -> Result<(), Error> {
-        self.arrival.validate()?;
-        self.keys.validate()?;
+        self.errors().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every figure that makes no sense.
+    pub fn errors(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        errors.extend(self.arrival.validate().err());
+        errors.extend(self.keys.validate().err());
         if !(0.0..=1.0).contains(&self.reads) {
-            return Err(Error::Reads { value: self.reads });
+            errors.push(Error::Reads { value: self.reads });
         }
         if self.value_bytes > MAX_VALUE_BYTES {
-            return Err(Error::ValueBytes { value: self.value_bytes });
+            errors.push(Error::ValueBytes { value: self.value_bytes });
         }
-        Ok(())
+        errors
+    }
+
+    /// The weight of client region `index` of `of` in the whole, from 0 to 1.
+    ///
+    /// # Panics
+    /// If there are weights, but not one for each region.
+    pub fn part(&self, index: usize, of: usize) -> f64 {
+        if self.weights.is_empty() {
+            return 1.0 / of as f64;
+        }
+        assert_eq!(self.weights.len(), of, "a weight for each client region");
+        self.weights[index] / self.weights.iter().sum::<f64>()
     }
 
     /// The part of client region `index` of `of`.
     ///
-    /// Rates are divided; of closed clients the remainder goes to the first regions, and a region may
-    /// get none.
+    /// Rates are divided in proportion to the weights.
+    /// So are closed clients, of which each region has one at least; what is left over goes to the largest
+    /// remainders, of equals to the first regions.
+    /// Where there are fewer clients than regions, some have none.
+    ///
+    /// # Panics
+    /// If there is no such region, or there are weights, but not one for each region.
     pub fn share(&self, index: usize, of: usize) -> Arrival {
         assert!(index < of, "client region {index} of {of}");
-        match self.arrival {
-            Arrival::Poisson { rate_per_s } => {
-                Arrival::Poisson { rate_per_s: rate_per_s / of as f64 }
+        let part = |rate_per_s: f64| {
+            if self.weights.is_empty() {
+                rate_per_s / of as f64
+            } else {
+                rate_per_s * self.part(index, of)
             }
-            Arrival::Fixed { rate_per_s } => Arrival::Fixed { rate_per_s: rate_per_s / of as f64 },
+        };
+        match self.arrival {
+            Arrival::Poisson { rate_per_s } => Arrival::Poisson { rate_per_s: part(rate_per_s) },
+            Arrival::Fixed { rate_per_s } => Arrival::Fixed { rate_per_s: part(rate_per_s) },
             Arrival::Closed { clients } => {
-                let regions = u32::try_from(of).expect("fewer client regions than 2^32");
-                let is_early = index < (clients % regions) as usize;
-                Arrival::Closed { clients: clients / regions + u32::from(is_early) }
+                let parts: Vec<f64> = (0..of).map(|index| self.part(index, of)).collect();
+                Arrival::Closed { clients: apportioned(clients, &parts)[index] }
             }
         }
     }
+}
+
+/// So many clients in proportion to these parts, and one at least for each if there are enough.
+fn apportioned(clients: u32, parts: &[f64]) -> Vec<u32> {
+    let mut shares = vec![0; parts.len()];
+    let mut open: Vec<usize> = (0..parts.len()).collect();
+    let mut left = clients;
+    if clients as usize >= parts.len() {
+        // Whoever would have less than one has one, which leaves less for the others.
+        loop {
+            let whole: f64 = open.iter().map(|index| parts[*index]).sum();
+            let is_small = |index: &usize| f64::from(left) * parts[*index] / whole < 1.0;
+            let small: Vec<usize> = open.iter().copied().filter(is_small).collect();
+            // By the rounding of floats alone, all could be: then they are as good as one.
+            if small.is_empty() || small.len() == open.len() {
+                break;
+            }
+            open.retain(|index| !small.contains(index));
+            for index in small {
+                shares[index] = 1;
+                left -= 1;
+            }
+        }
+    }
+    let whole: f64 = open.iter().map(|index| parts[*index]).sum();
+    let mut remainders: Vec<(f64, usize)> = Vec::new();
+    let mut rest = left;
+    for index in open {
+        let quota = f64::from(left) * parts[index] / whole;
+        // A quota is at most `left`; a float that is a trifle below a whole number is that number.
+        let count = whole_part(quota).min(rest);
+        shares[index] = count;
+        rest -= count;
+        remainders.push((quota - f64::from(count), index));
+    }
+    remainders
+        .sort_by(|(one, first), (other, second)| other.total_cmp(one).then(first.cmp(second)));
+    for (_, index) in remainders.into_iter().take(rest as usize) {
+        shares[index] += 1;
+    }
+    shares
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not negative, and at most a number of clients"
+)]
+fn whole_part(quota: f64) -> u32 {
+    (quota + 1e-9).floor() as u32
 }
 
 impl Arrival {
@@ -189,7 +296,13 @@ mod tests {
     use super::*;
 
     fn workload(arrival: Arrival) -> Workload {
-        Workload { arrival, keys: Keys::Uniform { count: 1000 }, value_bytes: 128, reads: 0.0 }
+        Workload {
+            arrival,
+            keys: Keys::Uniform { count: 1000 },
+            value_bytes: 128,
+            reads: 0.0,
+            weights: Vec::new(),
+        }
     }
 
     fn refused(change: impl FnOnce(&mut Workload)) -> String {
@@ -223,6 +336,52 @@ mod tests {
         }
         let fixed = workload(Arrival::Fixed { rate_per_s: 9.0 });
         assert_eq!(fixed.share(2, 3), Arrival::Fixed { rate_per_s: 3.0 });
+    }
+
+    fn weighted(arrival: Arrival, weights: &[f64]) -> Vec<Arrival> {
+        let workload = Workload { weights: weights.to_vec(), ..workload(arrival) };
+        (0..weights.len()).map(|index| workload.share(index, weights.len())).collect()
+    }
+
+    #[test]
+    fn rates_are_shared_in_proportion_to_weights() {
+        let shares = weighted(Arrival::Poisson { rate_per_s: 80.0 }, &[1.0, 3.0]);
+        let expected = [20.0, 60.0].map(|rate_per_s| Arrival::Poisson { rate_per_s });
+        assert_eq!(shares, expected);
+        let shares = weighted(Arrival::Fixed { rate_per_s: 70.0 }, &[0.5, 0.25, 1.0]);
+        let expected = [20.0, 10.0, 40.0].map(|rate_per_s| Arrival::Fixed { rate_per_s });
+        assert_eq!(shares, expected);
+    }
+
+    #[test]
+    fn closed_clients_are_apportioned_by_largest_remainders() {
+        let check = |clients: u32, weights: &[f64], expected: &[u32]| {
+            let shares = weighted(Arrival::Closed { clients }, weights);
+            let expected: Vec<Arrival> =
+                expected.iter().map(|clients| Arrival::Closed { clients: *clients }).collect();
+            assert_eq!(shares, expected, "{clients} by {weights:?}");
+        };
+        check(8, &[1.0, 3.0], &[2, 6]);
+        check(10, &[1.0, 1.0, 1.0], &[4, 3, 3]);
+        // Quotas of 1.67, 3.33 and 5: the largest remainder is the first one.
+        check(10, &[1.0, 2.0, 3.0], &[2, 3, 5]);
+        // Everybody has one, and the others share what is left: 0.01 and 0.99 of 7.
+        check(8, &[1e-9, 1.0, 99.0], &[1, 1, 6]);
+        check(3, &[1.0, 1000.0, 1.0], &[1, 1, 1]);
+        check(2, &[1.0, 1000.0, 1.0], &[0, 2, 0]);
+        check(100, &[0.1, 0.2, 0.7], &[10, 20, 70]);
+        for clients in 3..200 {
+            let shares = apportioned(clients, &[0.2, 0.5, 0.3]);
+            assert_eq!(shares.iter().sum::<u32>(), clients);
+            assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a weight for each client region")]
+    fn a_region_without_a_weight_is_a_slip() {
+        let weights = vec![1.0, 2.0];
+        Workload { weights, ..workload(Arrival::Closed { clients: 9 }) }.share(0, 3);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 struct Row {
     tag: String,
-    count: u64,
+    answered_count: u64,
     latency_ns_min: u64,
     latency_ns_mean: u64,
     latency_ns_p50: u64,
@@ -94,7 +94,7 @@ fn python_finds_the_percentiles_that_we_find() {
         let of_tag = lines.iter().filter(|line| line.tag == row.tag);
         let total: Latencies = of_tag.map(|line| &line.latencies).collect();
         let ours = Summary::of(&total);
-        assert_eq!(ours.count, row.count, "{}", row.tag);
+        assert_eq!(ours.count, row.answered_count, "{}", row.tag);
         let values = [
             (ours.min, row.latency_ns_min),
             (ours.mean, row.latency_ns_mean),

@@ -3,12 +3,16 @@
 mod backends;
 mod check;
 mod cli;
+mod columns;
+mod compare;
 mod fuzz;
 mod hlog;
 mod live;
 mod measured;
+mod planned;
 mod program;
 mod scenarios;
 mod scripted;
 mod sim;
 mod tidy;
+mod verdicts;

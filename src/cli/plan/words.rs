@@ -4,10 +4,11 @@ use crate::deployment::{
     Durability, FaultKind, Network, Role, Scheduled, Target, Trigger, Unsynced,
 };
 use crate::experiment::plan::Point;
+use crate::protocol::SendPolicy;
 use crate::registry::Mode;
 use crate::sim::Service;
 use crate::time::Span;
-use crate::workload::Arrival;
+use crate::workload::{Arrival, Control};
 
 pub(super) fn length(span: Span) -> String {
     humantime::format_duration(span.into()).to_string()
@@ -23,10 +24,21 @@ pub(super) fn arrival(arrival: &Arrival) -> String {
     }
 }
 
+pub(super) fn control(control: Control) -> String {
+    format!("{} a second from each client region, which take no quorum", control.rate_per_s)
+}
+
 pub(super) fn durability(mode: Durability) -> String {
     match mode {
         Durability::Memory => "memory".to_owned(),
         Durability::Fsync => "fsync".to_owned(),
+    }
+}
+
+pub(super) const fn send(policy: SendPolicy) -> &'static str {
+    match policy {
+        SendPolicy::All => "all",
+        SendPolicy::Quorum => "quorum",
     }
 }
 

@@ -11,9 +11,27 @@ impl Run {
     /// Refuses an option that no trial of this plan would heed.
     pub(super) fn check_options(&self, plan: &Plan) -> Result<(), Failure> {
         self.check_worlds()?;
+        self.check_repeats(plan)?;
         for point in &plan.points {
             self.check_broken_disk(point)?;
             self.check_broken_network(point)?;
+        }
+        Ok(())
+    }
+
+    /// Repeats until something is known that nobody can know, or for a time that nobody heeds.
+    fn check_repeats(&self, plan: &Plan) -> Result<(), Failure> {
+        if self.time.is_some() && self.until().is_none() {
+            return Err(Failure::request(
+                "--for has no effect without `--trials until=...`",
+                "the number of repeats is fixed: leave it out, or write `--trials until=2%`",
+            ));
+        }
+        if self.until().is_some() && plan.points[0].variants.len() < 2 {
+            return Err(Failure::request(
+                "--trials until=... needs two variants to compare, and there is one",
+                "give the number of repeats instead",
+            ));
         }
         Ok(())
     }

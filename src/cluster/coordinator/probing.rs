@@ -15,6 +15,7 @@ use crate::deployment::{MemberName, site};
 use crate::runtime::clock;
 use crate::runtime::probe::{Heard, Order};
 use crate::time::Span;
+use crate::trial::probe::BASELINE_SHARE;
 use crate::trial::probed::directions;
 use crate::trial::{Probe, ProbedLink, ProbedNetwork};
 
@@ -28,21 +29,6 @@ const ATTEMPTS: u32 = 10;
 
 /// From the order to the first round: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(50);
-
-/// Rounds of a link are no nearer than this.
-const PERIOD_MIN: Span = Span::from_millis(10);
-
-/// The period is at least this for each directed link: all together carry no more than 1000 rounds a
-/// second, so that the network is measured and not the crowd. A frame costs wake-ups on both sides and
-/// the delay line's spinning, and its acknowledgement as much again: 13 regions in one process at 5000
-/// rounds a second took 1.4 cores of 2 (a busy virtual machine, 2026-11-21).
-const PERIOD_PER_LINK: Span = Span::from_micros(1_000);
-
-/// A probe has at least so many rounds, however long they take: fewer cannot bound a 99th percentile.
-const ROUNDS_MIN: u64 = 120;
-
-/// The share of the rounds that measures the baseline: a median needs fewer than a percentile.
-const BASELINE_SHARE: u64 = 4;
 
 /// A frame that is later than this beyond its delay is not waited for.
 const PATIENCE: Span = Span::from_millis(1_000);
@@ -58,8 +44,7 @@ impl Coordinator<'_> {
         let asked = directions(deployment).into_iter();
         let asked: Vec<ProbedLink> =
             asked.map(|link| ProbedLink::asked(deployment, &probe, link)).collect();
-        let period = PERIOD_MIN.max(PERIOD_PER_LINK.times(asked.len() as u64));
-        let rounds = ROUNDS_MIN.max(probe.time.0.div_ceil(period.0));
+        let (period, rounds) = probe.rounds(asked.len());
         let mut network = ProbedNetwork { attempts: Vec::new(), is_emulated };
         // Where nothing is delayed there is nothing to take a baseline off.
         let attempts = if is_emulated { ATTEMPTS } else { 1 };

@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue, Deserializer};
+use toml::de::{DeString, DeTable, DeValue};
 
-use super::{Error, File, Source};
+use super::mend::{self, Doubts, Mender, Reading};
+use super::{Error, Mistake, Source};
 use crate::experiment::refusal::Refused;
 use crate::experiment::refusal::sweep;
 
@@ -28,25 +28,35 @@ pub(in crate::experiment) struct Document<'a> {
     source: &'a Source,
     root: Spanned<DeTable<'a>>,
     added: Vec<Added>,
+    doubts: Doubts,
+    /// How many values stand in for others.
+    stand_in_count: usize,
 }
 
 /// A key that a sweep put beside others; among kinds that is one too many.
 #[derive(Clone, Debug)]
-struct Added {
+pub(super) struct Added {
     /// The table that got it.
-    table: Range<usize>,
+    pub(super) table: Range<usize>,
     /// What was there before.
-    before: String,
+    pub(super) before: String,
     /// The key, as a path.
-    path: String,
-    at: Range<usize>,
+    pub(super) path: String,
+    /// Where the sweep names it.
+    pub(super) at: Range<usize>,
 }
 
 impl<'a> Document<'a> {
     /// The tree of a text.
     pub(in crate::experiment) fn parse(source: &'a Source) -> Result<Self, Error> {
-        let root = DeTable::parse(&source.text).map_err(|error| source.explained(&error))?;
-        Ok(Self { source, root, added: Vec::new() })
+        let root = DeTable::parse(&source.text)
+            .map_err(|error| source.wrong(vec![source.explained(&error)]))?;
+        Ok(Self { source, root, added: Vec::new(), doubts: Doubts::default(), stand_in_count: 0 })
+    }
+
+    /// The text that it is the tree of.
+    pub(in crate::experiment) const fn source(&self) -> &'a Source {
+        self.source
     }
 
     /// Gives the experiment the size of its `[smoke]` section, which must say some size.
@@ -60,7 +70,8 @@ impl<'a> Document<'a> {
             let message = "this experiment has no smaller size: its section `[smoke]` says nothing";
             let help =
                 "leave out `--smoke`, or write the section: `[smoke]` and `duration = \"1s\"`";
-            return Err(self.source.wrong(at, message.to_owned(), Some(help.to_owned())));
+            let (message, help) = (message.to_owned(), Some(help.to_owned()));
+            return Err(self.source.wrong(vec![Mistake { at, message, help }]));
         }
         for (key, value) in smoke {
             if matches!(key.get_ref().as_ref(), "trials" | "sweep") {
@@ -110,20 +121,21 @@ impl<'a> Document<'a> {
         Err(Refused::new(at, error.into()))
     }
 
-    /// What the tree says.
-    pub(in crate::experiment) fn read(self) -> Result<File, Error> {
-        let Self { source, root, added } = self;
-        File::deserialize(Deserializer::from(root)).map_err(|error| {
-            let is_many = error.message().starts_with("wanted exactly 1 element, more");
-            let added = added.into_iter().find(|added| Some(&added.table) == error.span().as_ref());
-            match added.filter(|_| is_many) {
-                Some(Added { before, path, at, .. }) => {
-                    let error = sweep::Error::OtherKind { path, before };
-                    source.refused(&Refused::new(at, error.into()))
-                }
-                None => source.explained(&error),
-            }
-        })
+    /// A value that cannot be used is swept here: whatever fits stands in for it.
+    pub(in crate::experiment) fn stand_in(&mut self, path: &[Key<'a>]) {
+        let at = mend::behind(self.source, self.stand_in_count);
+        self.stand_in_count += 1;
+        if self.put(path, &mend::stand_in("\"100000h\"", &at)).is_ok()
+            && let Some(section) = path.first()
+        {
+            self.doubts.add(section.get_ref());
+        }
+    }
+
+    /// What the tree says, and everything that is wrong with it.
+    pub(in crate::experiment) fn read(self) -> Reading {
+        let Self { source, root, added, doubts, stand_in_count } = self;
+        Mender::new(source, mend::rooted(root), added, (doubts, stand_in_count)).read()
     }
 }
 

@@ -1,12 +1,11 @@
 //! `[election]`, as typed.
 
+use super::{Length, Spanned};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
-
-use super::Length;
 
 /// `[election]`: who campaigns in Multi-Paxos.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Election {
     /// Whether a leader that falls silent is replaced; it is not, if absent.
@@ -20,7 +19,7 @@ pub struct Election {
 }
 
 /// Whether a leader that falls silent is replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ElectionMode {
     /// The leader of the variant leads, and whoever is told to.

@@ -1,12 +1,11 @@
 //! `[emulation]`: how precisely live links delay.
 
+use super::{Length, Spanned};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
-
-use super::Length;
 
 /// `[emulation]`: how precisely live links delay.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Emulation {
     /// How long before a datagram is due the releasing thread spins; 50 us if absent.

@@ -2,15 +2,16 @@
 //!
 //! That exactly one kind is given is the plan's business: it can say which two there are.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use super::{Length, Spanned};
+use crate::deployment::Unsynced;
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Deserialize;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use toml::Spanned;
-
-use super::Length;
-use crate::deployment::Unsynced;
 
 /// Whom a fault is for, and where that stands.
 pub type Who = Spanned<Names>;
@@ -25,7 +26,7 @@ pub enum Names {
 }
 
 /// `[[fault]]`: something that goes wrong.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When, from the start of the measured time.
@@ -61,7 +62,7 @@ pub struct Fault {
 }
 
 /// One direction between replicas.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {
     /// The senders.
@@ -71,7 +72,7 @@ pub struct Cut {
 }
 
 /// A direction, and how much longer messages take in it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
     /// The senders.
@@ -83,7 +84,7 @@ pub struct Slow {
 }
 
 /// A direction, and the share of the messages in it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// The senders.
@@ -95,7 +96,7 @@ pub struct Share {
 }
 
 /// A direction, and how much later a message in it may be.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reorder {
     /// The senders.
@@ -107,7 +108,7 @@ pub struct Reorder {
 }
 
 /// Some replicas, and how much longer their disks take.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlowDisk {
     /// Which.
@@ -137,5 +138,19 @@ impl<'de> Visitor<'de> for NamesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Names::Several)
+    }
+}
+
+impl JsonSchema for Names {
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A region, a replica as \"r2\", a part in the protocol (leader, phase1-quorum, \
+                phase2-quorum, phase2-follower), or a list of them.",
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+        })
     }
 }

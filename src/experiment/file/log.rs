@@ -1,9 +1,10 @@
 //! `[log]`, as typed.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[log]`: how much of it replicas keep.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// So many executed slots are kept for replicas that are behind, and whoever is farther behind is

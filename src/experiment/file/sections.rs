@@ -5,23 +5,23 @@
 //! Enums are externally tagged: the other forms that serde offers lose the place of an error.
 //! Nothing is judged here but the spelling: whether a region exists or quorums meet is the plan's business.
 
-use std::fmt;
-use std::time::Duration;
-
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use toml::Spanned;
+use serde::de::IgnoredAny;
 
+use super::control::Control;
 use super::election::Election;
 use super::emulation::Emulation;
+use super::expect::Expect;
 use super::fault::Fault;
+use super::forms::{Client, Length, Member, Replicas, Sweep};
 use super::log::Log;
+use super::spanned::Spanned;
 use super::transport::Transport;
 use crate::deployment::Durability;
 
 /// An experiment, as typed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// What the experiment is to find out.
@@ -37,6 +37,8 @@ pub struct File {
     pub topology: Topology,
     /// What clients ask for, and when.
     pub workload: Workload,
+    /// What they ask beside it that takes no quorum.
+    pub control: Option<Control>,
     /// What a replica keeps through a crash.
     #[serde(default)]
     pub durability: Durable,
@@ -60,8 +62,9 @@ pub struct File {
     /// What links do besides delaying.
     #[serde(default)]
     pub network: Network,
-    /// Lists of values for any of the other keys; [`crate::experiment::sweep`] reads it.
+    /// Lists of values for any of the other keys; every combination of them runs.
     #[serde(default)]
+    #[schemars(with = "Sweep")]
     pub sweep: IgnoredAny,
     /// What is compared.
     #[serde(rename = "variant")]
@@ -69,23 +72,26 @@ pub struct File {
     /// What goes wrong, in every variant alike.
     #[serde(rename = "fault", default)]
     pub faults: Vec<Spanned<Fault>>,
+    /// Predictions that are judged.
+    #[serde(rename = "expect", default)]
+    pub expectations: Vec<Expect>,
     /// A smaller size of the same experiment, for tests.
     #[serde(default)]
     pub smoke: Smoke,
 }
 
 /// `[topology]`: who stands where.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topology {
     /// The latency data: the name of a profile, or the path of a CSV file from the experiment's folder.
     pub profile: Spanned<String>,
     /// The region of every replica, in the order of their numbers.
     pub replicas: Spanned<Replicas>,
-    /// The region of every load generator.
+    /// The region of every load generator, with its weight if the load is not shared equally.
     ///
     /// Where names are free, one with the name of exactly one replica stands beside it.
-    pub clients: Spanned<Vec<Spanned<String>>>,
+    pub clients: Spanned<Vec<Spanned<Client>>>,
     /// Whether delays vary.
     #[serde(default = "no_jitter")]
     pub jitter: Spanned<Jitter>,
@@ -98,17 +104,8 @@ fn no_jitter() -> Spanned<Jitter> {
     Spanned::new(0..0, Jitter::None)
 }
 
-/// Where the replicas are.
-#[derive(Clone, Debug)]
-pub enum Replicas {
-    /// Each in its region.
-    In(Vec<Spanned<String>>),
-    /// So many, called `r0`, `r1` and so on, where names are free.
-    Count(Spanned<usize>),
-}
-
 /// Whether the delay of a link varies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Jitter {
     /// Every datagram takes half of the median round trip.
@@ -119,7 +116,7 @@ pub enum Jitter {
 }
 
 /// `[workload]`: what clients ask for, and when.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     /// When operations start.
@@ -142,7 +139,7 @@ pub struct Workload {
 }
 
 /// When operations start.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Arrival {
     /// At random moments, whether or not earlier operations have returned.
@@ -163,7 +160,7 @@ pub enum Arrival {
 }
 
 /// Which keys are touched.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Keys {
     /// All alike.
@@ -181,7 +178,7 @@ pub enum Keys {
 }
 
 /// `[durability]`: what a replica keeps through a crash.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Durable {
     /// How.
@@ -202,7 +199,7 @@ const fn fsync() -> Durability {
 }
 
 /// `[probe]`: how the links are measured before a live trial, and how far off they may be.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
     /// A link may be off by this in one direction; 300 us if absent.
@@ -216,7 +213,7 @@ pub struct Probe {
 /// `[service]`: how long a simulated replica takes for its work; nothing where absent.
 ///
 /// Live replicas take the time that they take.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Service {
     /// Processor time for a message that arrives.
@@ -228,7 +225,7 @@ pub struct Service {
 }
 
 /// `[network]`: what links do besides delaying: simulated ones to messages, live ones to datagrams.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Of each directed link; unlimited if absent.
@@ -248,7 +245,7 @@ pub struct Network {
 }
 
 /// `[[variant]]`: one of the things compared.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// What it is called in tables and figures.
@@ -265,7 +262,7 @@ pub struct Variant {
 }
 
 /// Who may propose.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Protocol {
     /// Whoever a client asks, with both phases for every command.
@@ -286,7 +283,7 @@ pub enum Protocol {
 }
 
 /// Which sets of replicas finish a phase.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Quorums {
     /// Any majority, in both phases.
@@ -323,17 +320,8 @@ pub enum Quorums {
 /// Sets of replicas.
 pub type Sets = Spanned<Vec<Vec<Spanned<Member>>>>;
 
-/// A replica in a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// By its region, or its number as `r2`.
-    Region(String),
-    /// By its position in `topology.replicas`, from 0.
-    Index(usize),
-}
-
 /// Whom a proposer contacts in a phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Send {
     /// Every replica.
@@ -344,7 +332,7 @@ pub enum Send {
 }
 
 /// `[smoke]`: what a test changes to run the file in little time.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Smoke {
     /// Instead of `trials`.
@@ -357,76 +345,8 @@ pub struct Smoke {
     pub drain: Option<Spanned<Length>>,
     /// Instead of `[sweep]`.
     #[serde(default)]
+    #[schemars(with = "Sweep")]
     pub sweep: IgnoredAny,
-}
-
-/// A length of time with its unit: `"2s"`, `"250ms"`, `"1m 30s"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Length(pub Duration);
-
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let length = humantime::parse_duration(&text).map_err(|error| {
-            de::Error::custom(format!("`{text}` is no length of time: {error}"))
-        })?;
-        Ok(Self(length))
-    }
-}
-
-impl<'de> Deserialize<'de> for Member {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MemberVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Replicas {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReplicasVisitor)
-    }
-}
-
-struct ReplicasVisitor;
-
-impl<'de> Visitor<'de> for ReplicasVisitor {
-    type Value = Replicas;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of regions, or `{ count = 5 }`")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Replicas, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Replicas::In)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Replicas, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            count: Spanned<usize>,
-        }
-        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
-        Ok(Replicas::Count(table.count))
-    }
-}
-
-struct MemberVisitor;
-
-impl Visitor<'_> for MemberVisitor {
-    type Value = Member;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the region of a replica, or its position from 0")
-    }
-
-    fn visit_str<E: de::Error>(self, region: &str) -> Result<Member, E> {
-        Ok(Member::Region(region.to_owned()))
-    }
-
-    fn visit_i64<E: de::Error>(self, index: i64) -> Result<Member, E> {
-        let invalid = |_| E::invalid_value(de::Unexpected::Signed(index), &self);
-        usize::try_from(index).map(Member::Index).map_err(invalid)
-    }
 }
 
 /// The seed of a file that names none.

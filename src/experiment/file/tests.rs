@@ -128,7 +128,7 @@ fn members_of_explicit_quorums_are_regions_or_positions() {
     let sets = "{ explicit = { phase1 = [[0, \"eu-west-1\"]], phase2 = [[4]] } }";
     let file = spoil("{ majority = {} }", sets).parse().unwrap();
     let Quorums::Explicit { phase1, .. } = file.variants[0].quorums.get_ref() else { panic!() };
-    let members: Vec<&Member> = phase1.get_ref()[0].iter().map(toml::Spanned::get_ref).collect();
+    let members: Vec<&Member> = phase1.get_ref()[0].iter().map(Spanned::get_ref).collect();
     assert_eq!(members, [&Member::Index(0), &Member::Region("eu-west-1".to_owned())]);
     check("{ majority = {} }", &sets.replace('4', "-4"), &["`-4`", "or its position from 0"]);
 }
@@ -151,7 +151,7 @@ fn a_smoke_run_is_the_same_experiment_but_smaller() {
     let seconds = |seconds| Length(std::time::Duration::from_secs(seconds));
     let file = source.parse().unwrap();
     assert_eq!(file.workload.duration.get_ref(), &seconds(10));
-    let small = Document::parse(&source).unwrap().smoke().unwrap().read().unwrap();
+    let small = Document::parse(&source).unwrap().smoke().unwrap().read().file.unwrap();
     assert_eq!(small.workload.duration.get_ref(), &seconds(1));
     assert_eq!(small.trials.unwrap().into_inner(), 1);
     assert!(small.workload.warmup.is_some());

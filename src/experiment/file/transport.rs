@@ -1,12 +1,11 @@
 //! The `[transport]` section of an experiment file, as typed.
 
+use super::{Length, Spanned};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
-
-use super::sections::Length;
 
 /// `[transport]`: how members send to one another; the simulator knows messages only.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transport {
     /// What carries the streams; QUIC if absent.
@@ -36,7 +35,7 @@ pub struct Transport {
 }
 
 /// What carries the streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Carrier {
     /// RFC 9000.
@@ -46,7 +45,7 @@ pub enum Carrier {
 }
 
 /// How messages share a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streams {
     /// One stream each way, in order.
@@ -58,7 +57,7 @@ pub enum Streams {
 }
 
 /// The congestion controller of every connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Congestion {
     /// A window that never shrinks: the latency is that of the links and of the protocol.

@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use crate::deployment::{
     Aim, Aimed, Durability, FaultKind, Role, Scheduled, Target, Trigger, Unsynced,
 };
-use crate::experiment::file::{self, Length, Names, Who};
+use crate::experiment::file::{self, Doubts, Length, Names, Spanned, Who};
 use crate::quorum::NodeSet;
 use crate::time::Span;
 use crate::workload::{Arrival, Workload};
@@ -16,25 +14,34 @@ use super::Variant;
 use super::network;
 use super::places::Places;
 use super::simulated::Simulated;
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 
 /// What the faults of one variant are judged by.
 pub(super) struct Judge<'a> {
     pub(super) places: &'a Places,
     pub(super) variant: &'a Variant,
-    pub(super) workload: &'a Workload,
-    pub(super) durability: Durability,
+    /// None of these where it is wrong itself.
+    pub(super) workload: Option<&'a Workload>,
+    pub(super) duration: Option<Span>,
+    pub(super) durability: Option<Durability>,
     /// Whether one that keeps nothing may come back.
     pub(super) unsafe_restarts: bool,
-    pub(super) duration: Span,
 }
 
 /// The faults of one variant: by their time, and then those by progress.
-pub(super) fn faults(file: &file::File, judge: &Judge<'_>) -> Result<Vec<Scheduled>, Refused> {
-    let faults = file.faults.iter().map(|typed| judge.fault(typed));
-    let mut faults = faults.collect::<Result<Vec<_>, _>>()?;
+pub(super) fn faults(
+    file: &file::File,
+    doubts: &Doubts,
+    judge: &Judge<'_>,
+    mistakes: &mut Mistakes<'_>,
+) -> Vec<Scheduled> {
+    let typed = file.faults.iter().enumerate();
+    let typed = typed.filter(|(index, _)| !doubts.of_fault(*index));
+    let mut faults: Vec<Scheduled> =
+        typed.filter_map(|(_, typed)| mistakes.note(judge.fault(typed))).collect();
     faults.sort_by_key(|fault| fault.trigger);
-    Ok(faults)
+    faults
 }
 
 /// The first fault that the live backend cannot do.
@@ -128,7 +135,7 @@ impl Judge<'_> {
             return Ok(FaultKind::Reorder { from, to, spread: reorder.spread.0.into() });
         }
         if let Some(disk) = &typed.slow_disk {
-            if self.durability == Durability::Memory {
+            if self.durability == Some(Durability::Memory) {
                 return Err(Refused::new(disk.span(), Error::NoDisk));
             }
             let disk = disk.get_ref();
@@ -161,7 +168,7 @@ impl Judge<'_> {
             }
         }
         if let Some(after) = &typed.restart_after {
-            if self.durability == Durability::Memory && !self.unsafe_restarts {
+            if self.durability == Some(Durability::Memory) && !self.unsafe_restarts {
                 return Err(Refused::new(after.span(), Error::Amnesia));
             }
             // When progress triggers it nobody knows; it must fit in at all.
@@ -261,10 +268,13 @@ impl Judge<'_> {
         if count == 0 {
             return Err(Refused::new(at, Error::Zero { key: "fault.after_writes" }));
         }
-        let seconds = self.duration.as_millis_f64() / 1e3;
-        let asked = match self.workload.arrival {
+        let (Some(duration), Some(workload)) = (self.duration, self.workload) else {
+            return Ok(count);
+        };
+        let seconds = duration.as_millis_f64() / 1e3;
+        let asked = match workload.arrival {
             Arrival::Fixed { rate_per_s } | Arrival::Poisson { rate_per_s } => {
-                rate_per_s * seconds * (1.0 - self.workload.reads)
+                rate_per_s * seconds * (1.0 - workload.reads)
             }
             // As many as it achieves.
             Arrival::Closed { .. } => f64::INFINITY,
@@ -283,11 +293,11 @@ impl Judge<'_> {
         what: &'static str,
     ) -> Result<Span, Refused> {
         let at = start + after.get_ref().0.into();
-        if at < self.duration {
+        let Some(duration) = self.duration.filter(|duration| at >= *duration) else {
             return Ok(at);
-        }
+        };
         let text = |span: Span| humantime::format_duration(span.into()).to_string();
-        let error = Error::FaultTooLate { what, at: text(at), duration: text(self.duration) };
+        let error = Error::FaultTooLate { what, at: text(at), duration: text(duration) };
         Err(Refused::new(after.span(), error))
     }
 }

@@ -7,11 +7,10 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
-use super::{Point, Variant};
+use super::Variant;
+use super::parts::Parts;
 use crate::deployment::{Durability, FaultKind, Scheduled};
-use crate::experiment::file::{Fault, File};
+use crate::experiment::file::{Fault, File, Spanned};
 use crate::experiment::refusal::{Error, Refused};
 use crate::protocol::Election;
 
@@ -40,20 +39,23 @@ pub(super) fn still(before: Option<Vec<Idle>>, here: Vec<Idle>) -> Vec<Idle> {
     }
 }
 
-/// The refusal of the first key that is idle at every point.
-pub(super) fn first(idle: Vec<Idle>) -> Option<Refused> {
-    idle.into_iter().map(|idle| idle.refused).min_by_key(|refused| refused.at.start)
+impl Idle {
+    /// The refusal of the key.
+    pub(super) const fn refused(&self) -> &Refused {
+        &self.refused
+    }
 }
 
-/// What changes nothing at the point that a file means.
-pub(super) fn idle(file: &File, point: &Point) -> Vec<Idle> {
+/// What changes nothing at the point that a file means, as far as its parts are known.
+pub(super) fn idle(file: &File, parts: &Parts) -> Vec<Idle> {
     let mut found = Found(Vec::new());
-    found.topology(file, point);
-    found.election(file, point);
-    found.durability(file, point);
-    found.workload(file, point);
-    found.unsafe_quorums(file, &point.variants);
-    found.faults(file, point.durability);
+    found.topology(file, parts);
+    found.election(file, parts);
+    found.durability(file, parts);
+    found.workload(file, parts);
+    found.control(file);
+    found.unsafe_quorums(file, &parts.variants);
+    found.faults(file, parts.durability);
     found.0
 }
 
@@ -72,23 +74,26 @@ impl Found {
         self.0.push(Idle { key, whose, refused });
     }
 
-    fn topology(&mut self, file: &File, point: &Point) {
-        if !point.links.vary() {
+    fn topology(&mut self, file: &File, parts: &Parts) {
+        if parts.places.as_ref().is_some_and(|places| !places.links.vary()) {
             let at = file.topology.correlation.as_ref().map(Spanned::span);
             let why = ["no delay varies", "set `topology.jitter = \"profile\"`, or leave it out"];
             self.add("topology.correlation", 0, at, why);
         }
     }
 
-    fn election(&mut self, file: &File, point: &Point) {
+    fn election(&mut self, file: &File, parts: &Parts) {
+        let (Some(election), Some(variants)) = (parts.election, parts.all_variants()) else {
+            return;
+        };
         let typed = &file.election;
         let detector = [
             ("election.heartbeat", typed.heartbeat.as_ref().map(Spanned::span)),
             ("election.misses", typed.misses.as_ref().map(Spanned::span)),
             ("election.spread", typed.spread.as_ref().map(Spanned::span)),
         ];
-        let is_led = point.variants.iter().any(|variant| variant.mode.leader().is_some());
-        let why = match (point.election, is_led) {
+        let is_led = variants.iter().any(|variant| variant.mode.leader().is_some());
+        let why = match (election, is_led) {
             (Election::Timeout(_), true) => return,
             (Election::Fixed, true) => [
                 "with `election.mode = \"fixed\"` nobody watches the leader",
@@ -102,43 +107,58 @@ impl Found {
         for (key, at) in detector {
             self.add(key, 0, at, why);
         }
-        let mode = typed.mode.as_ref().filter(|_| matches!(point.election, Election::Timeout(_)));
+        let mode = typed.mode.as_ref().filter(|_| matches!(election, Election::Timeout(_)));
         self.add("election.mode", 0, mode.map(Spanned::span), why);
     }
 
-    fn durability(&mut self, file: &File, point: &Point) {
+    fn durability(&mut self, file: &File, parts: &Parts) {
+        let (Some(durability), Some(variants)) = (parts.durability, parts.all_variants()) else {
+            return;
+        };
         let typed = file.durability.unsafe_restarts.as_ref().filter(|typed| *typed.get_ref());
         let at = typed.map(Spanned::span);
-        let mut faults = point.variants.iter().flat_map(|variant| &variant.faults);
+        let mut faults = variants.iter().flat_map(|variant| &variant.faults);
         let is_restart = |fault: &Scheduled| {
             matches!(fault.kind, FaultKind::Crash { .. }) && fault.heals_after.is_some()
         };
         let key = "durability.unsafe_restarts";
-        if point.durability == Durability::Fsync {
+        if durability == Durability::Fsync {
             let because =
                 "with durability \"fsync\" a replica that comes back has forgotten nothing";
             self.add(key, 0, at, [because, "leave it out, or set `durability.mode = \"memory\"`"]);
-        } else if !faults.any(is_restart) {
+        } else if parts.has_all_faults && !faults.any(is_restart) {
             let because = "no replica is started again";
             self.add(key, 0, at, [because, "leave it out, or give a crash its `restart_after`"]);
         }
     }
 
-    fn workload(&mut self, file: &File, point: &Point) {
-        if point.workload.reads >= 1.0 {
+    fn workload(&mut self, file: &File, parts: &Parts) {
+        if parts.workload.as_ref().is_some_and(|workload| workload.reads >= 1.0) {
             let at = file.workload.value_bytes.as_ref().map(Spanned::span);
             let why = ["every operation reads", "leave it out, or lower `workload.reads`"];
             self.add("workload.value_bytes", 0, at, why);
         }
-        if point.network.conditions.loss <= 0.0 {
+        if parts.network.is_some_and(|network| network.conditions.loss <= 0.0) {
             let at = file.network.loss_burst.as_ref().map(Spanned::span);
             let why = ["nothing is lost", "leave it out, or raise `network.loss` above 0"];
             self.add("network.loss_burst", 0, at, why);
         }
     }
 
-    fn unsafe_quorums(&mut self, file: &File, variants: &[Variant]) {
+    fn control(&mut self, file: &File) {
+        if !file.control.as_ref().is_some_and(|typed| *typed.no_quorum.get_ref()) {
+            let typed = file.control.as_ref().and_then(|typed| typed.rate_per_s.as_ref());
+            let why = [
+                "there are no control operations",
+                "set `control.no-quorum = true`, or leave it out",
+            ];
+            self.add("control.rate_per_s", 0, typed.map(Spanned::span), why);
+        }
+    }
+
+    fn unsafe_quorums(&mut self, file: &File, variants: &[Option<Variant>]) {
         for (whose, (typed, variant)) in file.variants.iter().zip(variants).enumerate() {
+            let Some(variant) = variant else { continue };
             let typed = typed.unsafe_quorums.as_ref().filter(|typed| *typed.get_ref());
             let safe = typed.filter(|_| variant.quorums.disjoint().is_none());
             let why = ["every two quorums of the variant meet", "leave it out"];
@@ -146,7 +166,8 @@ impl Found {
         }
     }
 
-    fn faults(&mut self, file: &File, durability: Durability) {
+    fn faults(&mut self, file: &File, durability: Option<Durability>) {
+        let Some(durability) = durability else { return };
         for (whose, typed) in file.faults.iter().enumerate() {
             let Fault { unsynced, restart_after, .. } = typed.get_ref();
             let at = unsynced.as_ref().map(Spanned::span);

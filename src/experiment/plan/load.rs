@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use crate::deployment::patience;
-use crate::experiment::file;
+use crate::experiment::file::{self, Spanned};
 use crate::protocol::Election;
 use crate::time::Span;
 use crate::topology::{Floor, Links, Site};
 use crate::workload::{self, Arrival, Keys, Workload};
 
-use super::Variant;
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 
 /// The keys of a file that names none.
@@ -20,8 +18,15 @@ const KEY_COUNT: u64 = 1000;
 /// The size of a value in a file that names none.
 const VALUE_BYTES: usize = 128;
 
-/// The workload of a file with this many client regions.
-pub(super) fn workload(typed: &file::Workload, regions: usize) -> Result<Workload, Refused> {
+/// The workload of a file, shared by client regions of these weights.
+///
+/// What can be judged without them is judged where they are unknown.
+pub(super) fn workload(
+    typed: &file::Workload,
+    weights: Option<&[f64]>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Workload> {
+    let before = mistakes.count();
     let (arrival, at) = arrival(&typed.arrival);
     let keys = match &typed.keys {
         None => Keys::Uniform { count: KEY_COUNT },
@@ -30,26 +35,38 @@ pub(super) fn workload(typed: &file::Workload, regions: usize) -> Result<Workloa
             Keys::Zipf { count: *count.get_ref(), exponent: *exponent.get_ref() }
         }
     };
-    let workload = Workload {
+    let mut workload = Workload {
         arrival,
         keys,
         value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
         reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
+        weights: Vec::new(),
     };
-    if let Err(error) = workload.validate() {
-        return Err(Refused::new(place(typed, &at, &error), Error::Workload(error)));
+    for error in workload.errors() {
+        mistakes.refuse_at(place(typed, &at, &error), Error::Workload(error));
     }
-    if workload.share(regions - 1, regions) == (Arrival::Closed { clients: 0 }) {
-        return Err(Refused::new(at, Error::IdleRegion { regions }));
+    if mistakes.count() > before {
+        return None;
     }
-    Ok(workload)
+    let weights = weights?;
+    if let Arrival::Closed { clients } = workload.arrival
+        && (clients as usize) < weights.len()
+    {
+        mistakes.refuse_at(at, Error::IdleRegion { regions: weights.len() });
+        return None;
+    }
+    // Alike is what they are without a word.
+    if weights.iter().any(|weight| (weight - weights[0]).abs() > 0.0) {
+        workload.weights = weights.to_vec();
+    }
+    Some(workload)
 }
 
 /// What says how patient clients are where the file does not.
 pub(super) struct Patient<'a> {
     pub(super) links: &'a Links,
     pub(super) election: Election,
-    pub(super) variants: &'a [Variant],
+    pub(super) floors: Vec<Floor>,
     /// How long a value is on the wire to all replicas.
     pub(super) transmission: Span,
 }
@@ -58,17 +75,18 @@ pub(super) struct Patient<'a> {
 ///
 /// A file that does not say it gets [`patience`] by the floors of all variants, so that the clients of all
 /// of them are equally patient.
-pub(super) fn retry_after(typed: &file::Workload, patient: &Patient<'_>) -> Result<Span, Refused> {
-    let Patient { links, election, variants, transmission } = *patient;
-    let floors: Vec<Floor> =
-        variants.iter().flat_map(|variant| variant.floors.iter().copied()).collect();
-    let Some(typed) = &typed.retry_after else {
-        return Ok(patience(election, &floors, transmission));
-    };
-    let after = Span::from(typed.get_ref().0);
-    if after == Span::ZERO {
+pub(super) fn retry_after(
+    typed: &file::Workload,
+    patient: Option<&Patient<'_>>,
+) -> Result<Option<Span>, Refused> {
+    let after = typed.retry_after.as_ref().map(|typed| Span::from(typed.get_ref().0));
+    if let (Some(typed), Some(Span::ZERO)) = (&typed.retry_after, after) {
         return Err(Refused::new(typed.span(), Error::Zero { key: "workload.retry_after" }));
     }
+    let Some(Patient { links, election, floors, transmission }) = patient else { return Ok(None) };
+    let (Some(typed), Some(after)) = (&typed.retry_after, after) else {
+        return Ok(Some(patience(*election, floors, *transmission)));
+    };
     let clients = (0..links.client_regions.len()).map(Site::Client);
     let round_trips = clients.flat_map(|client| {
         links.replicas().map(move |replica| links.round_trip(client, Site::Replica(replica)))
@@ -77,7 +95,7 @@ pub(super) fn retry_after(typed: &file::Workload, patient: &Patient<'_>) -> Resu
     if after <= least {
         return Err(Refused::new(typed.span(), Error::Hasty { after, least }));
     }
-    Ok(after)
+    Ok(Some(after))
 }
 
 /// The arrival, and where its figure stands.

@@ -1,13 +1,12 @@
 //! What links do besides delaying, in both worlds.
 
-use toml::Spanned;
-
 use crate::deployment::Network;
-use crate::experiment::file;
+use crate::experiment::file::{self, Spanned};
 use crate::link::{CORRELATION, Conditions};
 use crate::time::Span;
 use crate::topology::Links;
 
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 
 /// A link that remembers its delay for so many of its longest tails has the delays that were asked for.
@@ -20,37 +19,53 @@ const TAILS: u64 = 30;
 /// A trial over links with a heavy tail should see so many moments of each: a hundredth of them is one.
 const MOMENTS: u64 = 100;
 
-/// What `[network]` and the correlation in `[topology]` mean on these links.
-pub(super) fn network(file: &file::File, links: &Links) -> Result<Network, Refused> {
-    let typed = &file.network;
-    let bandwidth_bits_per_s = typed.bandwidth_mbit_per_s.as_ref().map(bandwidth).transpose()?;
-    let uplink_bits_per_s = typed.uplink_mbit_per_s.as_ref().map(bandwidth).transpose()?;
-    if let Some(queue) = &typed.queue_bytes
-        && bandwidth_bits_per_s.or(uplink_bits_per_s).is_none()
-    {
-        return Err(Refused::new(queue.span(), Error::NoWire));
-    }
-    let share_of = |typed: &Option<Spanned<f64>>, key| {
-        typed.as_ref().map_or(Ok(0.0), |typed| share(typed, key))
+/// What `[network]` and the correlation in `[topology]` mean on these links; none if that cannot be told.
+///
+/// Keys that need another one are judged where the section says all that it was meant to say.
+pub(super) fn network(
+    file: &file::File,
+    links: Option<&Links>,
+    is_whole: bool,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Network> {
+    let (typed, before) = (&file.network, mistakes.count());
+    let bandwidth_of = |typed: &Option<Spanned<f64>>, mistakes: &mut Mistakes<'_>| {
+        typed.as_ref().and_then(|typed| mistakes.note(bandwidth(typed)))
     };
+    let bandwidth_bits_per_s = bandwidth_of(&typed.bandwidth_mbit_per_s, mistakes);
+    let uplink_bits_per_s = bandwidth_of(&typed.uplink_mbit_per_s, mistakes);
+    let has_wire = typed.bandwidth_mbit_per_s.is_some() || typed.uplink_mbit_per_s.is_some();
+    if let Some(queue) = typed.queue_bytes.as_ref().filter(|_| is_whole && !has_wire) {
+        mistakes.refuse_at(queue.span(), Error::NoWire);
+    }
+    let mut share_of = |typed: &Option<Spanned<f64>>, key| {
+        typed.as_ref().map_or(Some(0.0), |typed| mistakes.note(share(typed, key)))
+    };
+    let loss = share_of(&typed.loss, "network.loss");
+    let duplication = share_of(&typed.duplication, "network.duplication");
+    let loss_burst = typed.loss_burst.as_ref().map_or(Some(1.0), |burst| {
+        if is_whole && typed.loss.is_none() {
+            mistakes.refuse_at(burst.span(), Error::NoLoss);
+        }
+        mistakes.note(loss_burst(burst))
+    });
+    if mistakes.count() > before || !is_whole {
+        return None;
+    }
     let conditions = Conditions {
-        loss: share_of(&typed.loss, "network.loss")?,
-        loss_burst: typed.loss_burst.as_ref().map_or(Ok(1.0), |burst| {
-            if typed.loss.is_none() {
-                return Err(Refused::new(burst.span(), Error::NoLoss));
-            }
-            loss_burst(burst)
-        })?,
-        duplication: share_of(&typed.duplication, "network.duplication")?,
+        loss: loss?,
+        loss_burst: loss_burst?,
+        duplication: duplication?,
         reordering: typed.reordering.as_ref().map_or(Span::ZERO, |most| most.get_ref().0.into()),
         bandwidth_bits_per_s,
         queue_bytes_max: typed.queue_bytes.as_ref().map(|bytes| *bytes.get_ref()),
         ..Conditions::default()
     };
-    let correlation = file.topology.correlation.as_ref();
-    let correlation = correlation
-        .map_or_else(|| CORRELATION.max(memory(links)), |typed| typed.get_ref().0.into());
-    Ok(Network { conditions, uplink_bits_per_s, correlation })
+    let correlation = match &file.topology.correlation {
+        Some(typed) => typed.get_ref().0.into(),
+        None => CORRELATION.max(memory(links?)),
+    };
+    Some(Network { conditions, uplink_bits_per_s, correlation })
 }
 
 /// How long links must remember their delay to have the delays that were asked for, in whole tenths of a

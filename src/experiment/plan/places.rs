@@ -1,26 +1,22 @@
 //! Who stands where: profile, regions and links.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-
 use crate::deployment::Role;
-use crate::experiment::file::{self, Member};
+use crate::experiment::file::{self, Client, Member, Spanned};
 use crate::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
-use crate::topology::{Jitter, Links, NAME_MAX, Profile, check_name};
+use crate::topology::{self, Jitter, Links, NAME_MAX, Profile, check_name};
 
 use super::misses;
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 
 /// Instead of a leader: the replica with the least predicted latency.
 pub(super) const BEST: &str = "best";
-
-/// The key of the client regions.
-const CLIENTS: &str = "topology.clients";
 
 /// The places of an experiment.
 pub(super) struct Places {
@@ -30,6 +26,8 @@ pub(super) struct Places {
     pub(super) profile_file: Option<PathBuf>,
     /// The delays between all of them.
     pub(super) links: Links,
+    /// The part of each client region in the load, in proportion to the others.
+    pub(super) weights: Vec<f64>,
     /// What emulated round trips miss of the published percentiles, as a sentence; empty if nothing.
     pub(super) misses: String,
     /// Whether names are free: then two replicas of one name are no neighbours.
@@ -41,45 +39,41 @@ impl Places {
     pub(super) fn find(
         section: &file::Topology,
         profiles: &mut Profiles<'_>,
-    ) -> Result<Self, Refused> {
-        let profile = profiles.get(&section.profile)?;
-        let replicas = replicas(&section.replicas, profile)?;
-        let clients = regions(section.clients.get_ref(), section.clients.span(), CLIENTS, profile)?;
-        if replicas.len() > NodeSet::CAPACITY {
-            let error = Error::TooManyReplicas { count: replicas.len() };
-            return Err(Refused { at: section.replicas.span(), error });
-        }
-        if let file::Replicas::In(names) = section.replicas.get_ref()
-            && let Some((region, at)) =
-                repeated(names).find(|(region, _)| !profile.has_round_trip_within(region))
-        {
-            let profile = section.profile.get_ref().clone();
-            return Err(Refused { at, error: Error::RegionTaken { region, profile } });
-        }
-        if let Some((region, at)) = repeated(section.clients.get_ref()).next() {
-            return Err(Refused { at, error: Error::ClientTwice { region } });
-        }
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Self> {
+        let before = mistakes.count();
+        let profile = mistakes.note(profiles.get(&section.profile))?;
+        let replicas = replicas(&section.replicas, profile, mistakes);
+        let clients = clients(&section.clients, profile, mistakes);
+        let weights = weights(&section.clients, mistakes);
+        let (replicas, clients) = (replicas?, clients?);
         if let file::Replicas::In(names) = section.replicas.get_ref() {
-            refuse_two_meanings(names, &replicas)?;
+            refuse_two_meanings(names, &replicas, mistakes);
+        }
+        if mistakes.count() > before {
+            return None;
         }
         let jitter = match section.jitter.get_ref() {
             file::Jitter::None => Jitter::None,
             file::Jitter::Profile => Jitter::Profile,
         };
         let links = Links::new(profile, &replicas, &clients, jitter).map_err(|error| Refused {
-            at: section.replicas.span(),
+            at: missing_row(section, &error),
             error: Error::Region(error),
-        })?;
+        });
+        let links = mistakes.note(links)?;
         if jitter == Jitter::Profile && !links.vary() {
             let profile = section.profile.get_ref().clone();
-            return Err(Refused { at: section.jitter.span(), error: Error::NoSpread { profile } });
+            mistakes.refuse_at(section.jitter.span(), Error::NoSpread { profile });
+            return None;
         }
         let misses = misses::sentence(links.misses(profile));
         let are_names_free = profile.accepts_any_region();
-        Ok(Self {
+        Some(Self {
             profile: section.profile.get_ref().clone(),
             profile_file: profile.path().map(Path::to_owned),
             links,
+            weights,
             misses,
             are_names_free,
         })
@@ -157,9 +151,28 @@ impl Places {
     }
 }
 
-/// Refuses a region of a replica whose name means something else wherever a replica is named: another
+/// Where a region stands of which the profile has no row: a client's, or else a replica's.
+fn missing_row(section: &file::Topology, error: &topology::Error) -> Range<usize> {
+    let topology::Error::MissingPairs { pairs, .. } = error else { return section.replicas.span() };
+    let is_in = |name: &String| pairs.iter().any(|(from, to)| from == name || to == name);
+    let is_everywhere =
+        |name: &String| pairs.iter().all(|(from, to)| from == name || to == name) && is_in(name);
+    let clients = section.clients.get_ref().iter();
+    let clients: Vec<(&String, Range<usize>)> =
+        clients.map(|client| (&client.get_ref().region, Client::region_at(client))).collect();
+    let replicas: Vec<(&String, Range<usize>)> = match section.replicas.get_ref() {
+        file::Replicas::In(names) => names.iter().map(|it| (it.get_ref(), it.span())).collect(),
+        file::Replicas::Count(_) => Vec::new(),
+    };
+    let all = || clients.iter().chain(&replicas);
+    let found = all().find(|(name, _)| is_everywhere(name));
+    let found = found.or_else(|| all().find(|(name, _)| is_in(name)));
+    found.map_or_else(|| section.replicas.span(), |(_, at)| at.clone())
+}
+
+/// Refuses regions of replicas whose names mean something else wherever a replica is named: another
 /// replica by its number, somebody's part in a fault, or the best leader.
-fn refuse_two_meanings(typed: &[Spanned<String>], regions: &[String]) -> Result<(), Refused> {
+fn refuse_two_meanings(typed: &[Spanned<String>], regions: &[String], mistakes: &mut Mistakes<'_>) {
     for (index, name) in typed.iter().enumerate() {
         let region = name.get_ref();
         let number = (0..regions.len()).find(|number| *region == format!("r{number}"));
@@ -175,10 +188,8 @@ fn refuse_two_meanings(typed: &[Spanned<String>], regions: &[String]) -> Result<
             }
             None => continue,
         };
-        let error = Error::TwoMeanings { name: region.clone(), index, other };
-        return Err(Refused::new(name.span(), error));
+        mistakes.refuse_at(name.span(), Error::TwoMeanings { name: region.clone(), index, other });
     }
-    Ok(())
 }
 
 /// The profiles of an experiment, each read once.
@@ -208,9 +219,28 @@ fn load(name: &Spanned<String>, folder: &Path) -> Result<Profile, Refused> {
 }
 
 /// The regions of the replicas.
-fn replicas(typed: &Spanned<file::Replicas>, profile: &Profile) -> Result<Vec<String>, Refused> {
+fn replicas(
+    typed: &Spanned<file::Replicas>,
+    profile: &Profile,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Vec<String>> {
     match typed.get_ref() {
-        file::Replicas::In(names) => regions(names, typed.span(), "topology.replicas", profile),
+        file::Replicas::In(names) => {
+            let places = || names.iter().map(|name| (name.get_ref(), name.span()));
+            let regions = regions(places(), "topology.replicas", typed.span(), profile, mistakes)?;
+            if regions.len() > NodeSet::CAPACITY {
+                let error = Error::TooManyReplicas { count: regions.len() };
+                mistakes.refuse_at(typed.span(), error);
+                return None;
+            }
+            for (region, at) in repeated(places()) {
+                if !profile.has_round_trip_within(region) {
+                    let (region, profile) = (region.clone(), profile.name().to_owned());
+                    mistakes.refuse_at(at, Error::RegionTaken { region, profile });
+                }
+            }
+            Some(regions)
+        }
         file::Replicas::Count(count) => {
             let (at, count) = (count.span(), *count.get_ref());
             let error = if !profile.accepts_any_region() {
@@ -220,41 +250,75 @@ fn replicas(typed: &Spanned<file::Replicas>, profile: &Profile) -> Result<Vec<St
             } else if count > NodeSet::CAPACITY {
                 Error::TooManyReplicas { count }
             } else {
-                return Ok((0..count).map(|index| format!("r{index}")).collect());
+                return Some((0..count).map(|index| format!("r{index}")).collect());
             };
-            Err(Refused { at, error })
+            mistakes.refuse_at(at, error);
+            None
         }
     }
 }
 
-/// The names in a list at this place, each of which the profile must know.
-fn regions(
-    list: &[Spanned<String>],
-    at: Range<usize>,
-    key: &'static str,
+/// The regions of the clients.
+fn clients(
+    typed: &Spanned<Vec<Spanned<Client>>>,
     profile: &Profile,
-) -> Result<Vec<String>, Refused> {
-    if list.is_empty() {
-        return Err(Refused { at, error: Error::NoItem { key } });
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Vec<String>> {
+    let clients = typed.get_ref();
+    let places =
+        || clients.iter().map(|client| (&client.get_ref().region, Client::region_at(client)));
+    let regions = regions(places(), "topology.clients", typed.span(), profile, mistakes);
+    for (region, at) in repeated(places()) {
+        mistakes.refuse_at(at, Error::ClientTwice { region: region.clone() });
     }
-    let name = |region: &Spanned<String>| {
-        let refused = |error| Refused { at: region.span(), error };
-        let name = region.get_ref();
-        check_name(name).map_err(|problem| {
+    regions
+}
+
+/// What part of the load each client region has, in proportion to the others.
+fn weights(typed: &Spanned<Vec<Spanned<Client>>>, mistakes: &mut Mistakes<'_>) -> Vec<f64> {
+    let mut weight_of = |client: &Spanned<Client>| {
+        let Some(typed) = &client.get_ref().weight else { return 1.0 };
+        let weight = *typed.get_ref();
+        if !(weight > 0.0 && weight.is_finite()) {
+            mistakes.refuse_at(typed.span(), Error::Weight { weight });
+        }
+        weight
+    };
+    typed.get_ref().iter().map(&mut weight_of).collect()
+}
+
+/// The names in a list at this place, each of which the profile must know.
+fn regions<'t>(
+    list: impl ExactSizeIterator<Item = (&'t String, Range<usize>)>,
+    key: &'static str,
+    at: Range<usize>,
+    profile: &Profile,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Vec<String>> {
+    if list.len() == 0 {
+        mistakes.refuse_at(at, Error::NoItem { key });
+        return None;
+    }
+    let mut region = |(name, at): (&String, Range<usize>)| {
+        if let Err(problem) = check_name(name) {
             let name = name.chars().take(NAME_MAX).collect();
-            refused(Error::RegionName { name, problem })
-        })?;
+            mistakes.refuse_at(at, Error::RegionName { name, problem });
+            return None;
+        }
         // A region has no delay to itself, so this fails only where the region is unknown.
         let known = profile.one_way(name, name, Jitter::None);
-        known.map(|_| name.clone()).map_err(|error| refused(Error::Region(error)))
+        mistakes.note(known.map_err(|error| Refused { at, error: Error::Region(error) }))?;
+        Some(name.clone())
     };
-    list.iter().map(name).collect()
+    // All of them are looked up, also behind one that is wrong.
+    let regions: Vec<Option<String>> = list.map(&mut region).collect();
+    regions.into_iter().collect()
 }
 
 /// The names that stand in the list once more, and where.
-fn repeated(names: &[Spanned<String>]) -> impl Iterator<Item = (String, Range<usize>)> {
-    names.iter().enumerate().filter_map(|(index, name)| {
-        let is_repeated = names[..index].iter().any(|other| other.get_ref() == name.get_ref());
-        is_repeated.then(|| (name.get_ref().clone(), name.span()))
-    })
+fn repeated<'t>(
+    names: impl Iterator<Item = (&'t String, Range<usize>)>,
+) -> Vec<(&'t String, Range<usize>)> {
+    let mut seen = BTreeSet::new();
+    names.filter(|(name, _)| !seen.insert(*name)).collect()
 }

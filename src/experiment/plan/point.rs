@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use toml::Spanned;
-
 use crate::deployment::{Durability, Network, Scheduled};
-use crate::experiment::file::{File, Length};
+use crate::experiment::file::Spanned;
 use crate::protocol::{Election, Retention, SendPolicy};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
@@ -15,17 +13,13 @@ use crate::sim;
 use crate::time::Span;
 use crate::topology::{Floor, Links};
 use crate::trial::Probe;
-use crate::workload::Workload;
+use crate::workload::{Control, Workload};
 
-use super::faults::{self, Judge};
-use super::load::Patient;
-use super::places::{Places, Profiles};
-use super::simulated::{self, Simulated};
-use super::{election, emulation, feasibility, load, network, probe, strain, transport, variants};
-use crate::experiment::refusal::{Error, Refused};
+use super::simulated::Simulated;
+use super::{feasibility, strain};
 
 /// The warm-up of a file that names none: leaders are elected and windows open within a second.
-const WARMUP: Span = Span::from_millis(2_000);
+pub(super) const WARMUP: Span = Span::from_millis(2_000);
 
 /// The time for outstanding operations of a file that names none: some retries at any round trip.
 pub(super) const DRAIN: Span = Span::from_millis(5_000);
@@ -55,6 +49,8 @@ pub struct Point {
     pub variants: Vec<Variant>,
     /// What clients do.
     pub workload: Workload,
+    /// What they ask beside it that takes no quorum, if anything.
+    pub control: Option<Control>,
     /// What a replica keeps through a crash.
     pub durability: Durability,
     /// Who campaigns.
@@ -94,6 +90,8 @@ pub struct Variant {
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
     pub floors: Vec<Floor>,
+    /// The same of its control operations.
+    pub control_floors: Vec<Floor>,
     /// What goes wrong: the faults of the file, by their time, and then those by progress.
     pub faults: Vec<Scheduled>,
 }
@@ -104,59 +102,6 @@ pub(super) fn is_set(typed: Option<&Spanned<bool>>) -> bool {
 }
 
 impl Point {
-    /// What `file` means; its sweep is not looked at.
-    pub(super) fn of(file: &File, profiles: &mut Profiles<'_>) -> Result<Self, Refused> {
-        let duration = Span::from(file.workload.duration.get_ref().0);
-        if duration == Span::ZERO {
-            let error = Error::Zero { key: "workload.duration" };
-            return Err(Refused::new(file.workload.duration.span(), error));
-        }
-        let places = Places::find(&file.topology, profiles)?;
-        let network = network::network(file, &places.links)?;
-        let mut variants = variants::variants(file, &places, network.correlation)?;
-        let workload = load::workload(&file.workload, places.links.client_regions.len())?;
-        let others = places.links.replica_regions.len() - 1;
-        let transmission = network.capacity().takes(workload.value_bytes, others);
-        let election = election::election(&file.election, &places.links, transmission)?;
-        let patient = Patient { links: &places.links, election, variants: &variants, transmission };
-        let retry_after = load::retry_after(&file.workload, &patient)?;
-        let durability = file.durability.mode;
-        for variant in &mut variants {
-            let (places, workload) = (&places, &workload);
-            let unsafe_restarts = is_set(file.durability.unsafe_restarts.as_ref());
-            let judge = Judge { places, variant, workload, durability, unsafe_restarts, duration };
-            variant.faults = faults::faults(file, &judge)?;
-        }
-        let length = |typed: &Option<Spanned<Length>>, default| {
-            typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
-        };
-        let transport = transport::transport(&file.transport)?;
-        Ok(Self {
-            label: String::new(),
-            settings: Vec::new(),
-            profile: places.profile,
-            profile_file: places.profile_file,
-            misses: places.misses,
-            links: places.links,
-            sim: simulated::settings(file, &transport),
-            transport,
-            precision: emulation::precision(file)?,
-            probe: probe::probe(&file.probe)?,
-            variants,
-            workload,
-            durability,
-            simulated: faults::simulated(file),
-            election,
-            retention: file.log.retention(),
-            network,
-            has_service: file.service.is_some(),
-            warmup: length(&file.workload.warmup, WARMUP),
-            duration,
-            drain: length(&file.workload.drain, DRAIN),
-            retry_after,
-        })
-    }
-
     /// What is impossible, does nothing or is too much here, with the variants in which it is.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut all: Vec<(String, Vec<String>)> = Vec::new();

@@ -1,25 +1,24 @@
 //! How the links are measured before a live trial: figures that make sense.
 
-use toml::Spanned;
-
-use crate::experiment::file;
+use crate::experiment::file::{self, Spanned};
 use crate::time::Span;
 use crate::trial::Probe;
 
 use super::network::share as share_of;
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 
 /// The `[probe]` section of a file.
-pub(super) fn probe(typed: &file::Probe) -> Result<Probe, Refused> {
+pub(super) fn probe(typed: &file::Probe, mistakes: &mut Mistakes<'_>) -> Option<Probe> {
     let default = Probe::default();
     let share = typed.tolerance_share.as_ref();
-    let share = share.map(|typed| share_of(typed, "probe.tolerance_share")).transpose()?;
+    let share = share.map(|typed| share_of(typed, "probe.tolerance_share")).transpose();
     let time = Error::Zero { key: "probe.time" };
-    Ok(Probe {
-        tolerance: above_zero(typed.tolerance.as_ref(), Error::NoTolerance, default.tolerance)?,
-        tolerance_share: share.unwrap_or(default.tolerance_share),
-        time: above_zero(typed.time.as_ref(), time, default.time)?,
-    })
+    let tolerance = above_zero(typed.tolerance.as_ref(), Error::NoTolerance, default.tolerance);
+    let time = above_zero(typed.time.as_ref(), time, default.time);
+    let (tolerance, time) = (mistakes.note(tolerance), mistakes.note(time));
+    let tolerance_share = mistakes.note(share)?.unwrap_or(default.tolerance_share);
+    Some(Probe { tolerance: tolerance?, tolerance_share, time: time? })
 }
 
 fn above_zero(

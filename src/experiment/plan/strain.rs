@@ -89,7 +89,8 @@ fn proposers(point: &Point, variant: &Variant) -> Vec<(NodeId, f64)> {
     let nearest: Vec<NodeId> =
         (0..clients).map(|client| nearest_replica(&point.links, client)).collect();
     let share = |node: NodeId| {
-        nearest.iter().filter(|other| **other == node).count() as f64 / clients as f64
+        let asking = nearest.iter().enumerate().filter(|(_, other)| **other == node);
+        asking.map(|(client, _)| point.workload.part(client, clients)).sum()
     };
     point.links.replicas().map(|node| (node, share(node))).collect()
 }

@@ -3,15 +3,14 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
-use crate::experiment::file::{self, Carrier, Length, Streams};
-use crate::experiment::refusal::{Error, Refused};
+use crate::experiment::file::{self, Carrier, Length, Spanned, Streams};
+use crate::experiment::mistakes::Mistakes;
+use crate::experiment::refusal::Error;
 use crate::runtime::net::{Congestion, Layout, Protocol, Transport};
 use crate::time::Span;
 
 /// The transport of a file.
-pub(super) fn transport(typed: &file::Transport) -> Result<Transport, Refused> {
+pub(super) fn transport(typed: &file::Transport, mistakes: &mut Mistakes<'_>) -> Transport {
     let default = Transport::default();
     let protocol = match typed.protocol.as_ref().map(Spanned::get_ref) {
         None | Some(Carrier::Quic) => Protocol::Quic,
@@ -23,14 +22,14 @@ pub(super) fn transport(typed: &file::Transport) -> Result<Transport, Refused> {
         Some(Streams::Datagrams) => Layout::Datagrams,
     };
     let idle_timeout_ms = typed.idle_timeout.as_ref().map_or(default.idle_timeout_ms, millis);
-    let transport = Transport {
+    let mut transport = Transport {
         protocol,
         streams,
         stream_window_bytes: number(typed.stream_window_bytes.as_ref())
             .unwrap_or(default.stream_window_bytes),
         send_window_bytes: number(typed.send_window_bytes.as_ref())
             .unwrap_or(default.send_window_bytes),
-        congestion: congestion(typed, protocol)?,
+        congestion: congestion(typed, protocol, mistakes),
         mtu_bytes: number(typed.mtu_bytes.as_ref()).unwrap_or(default.mtu_bytes),
         idle_timeout_ms,
         // A shorter idle time-out has words in proportion.
@@ -43,18 +42,48 @@ pub(super) fn transport(typed: &file::Transport) -> Result<Transport, Refused> {
         ack_delay: typed.ack_delay.as_ref().map(span),
         ..default
     };
-    transport.check().map_err(|error| {
-        let at = place(typed, error.setting());
-        Refused::new(at, error.into())
-    })?;
     if protocol == Protocol::Tcp {
-        refuse_what_tcp_lacks(typed)?;
+        refuse_what_tcp_lacks(typed, mistakes);
     }
-    Ok(transport)
+    while let Err(error) = transport.check() {
+        let setting = error.setting();
+        mistakes.refuse_at(place(typed, setting), error);
+        // The next one is found when this one is as if it were absent.
+        if !reset(&mut transport, setting) {
+            break;
+        }
+    }
+    transport
+}
+
+/// Gives a setting its default; false if it is none of those that have a range.
+fn reset(transport: &mut Transport, setting: &str) -> bool {
+    let default = Transport::default();
+    match setting {
+        "stream_window_bytes" => transport.stream_window_bytes = default.stream_window_bytes,
+        "send_window_bytes" => transport.send_window_bytes = default.send_window_bytes,
+        "idle_timeout" | "keep_alive" => {
+            transport.idle_timeout_ms = default.idle_timeout_ms;
+            transport.keep_alive_ms = default.keep_alive_ms;
+        }
+        "mtu_bytes" => transport.mtu_bytes = default.mtu_bytes,
+        "initial_rtt" => transport.initial_rtt = None,
+        "ack_every" => transport.ack_every = None,
+        "ack_delay" => transport.ack_delay = None,
+        "streams" => transport.streams = Layout::One,
+        "congestion" => transport.congestion = Congestion::Cubic,
+        "congestion_window_bytes" => transport.congestion = default.congestion,
+        _ => return false,
+    }
+    true
 }
 
 /// The controller, whose default depends on the protocol.
-fn congestion(typed: &file::Transport, protocol: Protocol) -> Result<Congestion, Refused> {
+fn congestion(
+    typed: &file::Transport,
+    protocol: Protocol,
+    mistakes: &mut Mistakes<'_>,
+) -> Congestion {
     let Congestion::Fixed { window_bytes } = Transport::default().congestion else {
         unreachable!("the default is a fixed window, and a test holds it")
     };
@@ -68,30 +97,27 @@ fn congestion(typed: &file::Transport, protocol: Protocol) -> Result<Congestion,
         (Some(file::Congestion::Bbr), _) => Congestion::Bbr,
     };
     let is_fixed = matches!(congestion, Congestion::Fixed { .. });
-    match &typed.congestion_window_bytes {
-        Some(window) if !is_fixed => {
-            let with = match congestion {
-                Congestion::NewReno => "congestion = \"new-reno\"",
-                Congestion::Bbr => "congestion = \"bbr\"",
-                Congestion::Cubic if typed.congestion.is_none() => "protocol = \"tcp\"",
-                Congestion::Cubic | Congestion::Fixed { .. } => "congestion = \"cubic\"",
-            };
-            let error = Error::NotOfTransport { key: "congestion_window_bytes", with };
-            Err(Refused::new(window.span(), error))
-        }
-        _ => Ok(congestion),
+    if let Some(window) = typed.congestion_window_bytes.as_ref().filter(|_| !is_fixed) {
+        let with = match congestion {
+            Congestion::NewReno => "congestion = \"new-reno\"",
+            Congestion::Bbr => "congestion = \"bbr\"",
+            Congestion::Cubic if typed.congestion.is_none() => "protocol = \"tcp\"",
+            Congestion::Cubic | Congestion::Fixed { .. } => "congestion = \"cubic\"",
+        };
+        let error = Error::NotOfTransport { key: "congestion_window_bytes", with };
+        mistakes.refuse_at(window.span(), error);
     }
+    congestion
 }
 
 /// Keys that the kernel has no setting for.
-fn refuse_what_tcp_lacks(typed: &file::Transport) -> Result<(), Refused> {
+fn refuse_what_tcp_lacks(typed: &file::Transport, mistakes: &mut Mistakes<'_>) {
     for key in ["initial_rtt", "ack_every", "ack_delay"] {
         if let Some(at) = given(typed, key) {
-            let error = Error::NotOfTransport { key, with: "protocol = \"tcp\"" };
-            return Err(Refused::new(at, error));
+            let with = "protocol = \"tcp\"";
+            mistakes.refuse_at(at, Error::NotOfTransport { key, with });
         }
     }
-    Ok(())
 }
 
 /// Where the setting stands that is wrong; one that follows from others is wrong because of those.

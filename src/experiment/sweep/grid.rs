@@ -10,7 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::range;
-use crate::experiment::file::{Key, Source, Value, dotted};
+use crate::experiment::file::{Document, Key, Source, Value, dotted};
+use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::Refused;
 use crate::experiment::refusal::sweep::Error;
 
@@ -22,6 +23,8 @@ const WHOLE: [&str; 6] = ["question", "prediction", "seed", "trials", "sweep", "
 pub(in crate::experiment) struct Sweep<'a> {
     /// The axes of each grid, in the order of the text; one grid without an axis if nothing is swept.
     grids: Vec<Vec<Axis<'a>>>,
+    /// The keys whose values cannot be used.
+    wrong: Vec<Vec<Key<'a>>>,
     /// Where it stands.
     pub(in crate::experiment) at: Range<usize>,
 }
@@ -43,36 +46,55 @@ enum Candidates<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    /// Reads a sweep that was taken out of the text of `source`.
+    /// Reads a sweep that was taken out of the text of `source`; what is wrong is left out.
     pub(in crate::experiment) fn read(
         typed: Option<Value<'a>>,
         source: &Source,
-    ) -> Result<Self, Refused> {
-        let Some(typed) = typed else { return Ok(Self { grids: vec![Vec::new()], at: 0..0 }) };
-        let at = typed.span();
-        let tables = match typed.into_inner() {
-            DeValue::Array(tables) => tables.into_iter().collect(),
-            table => vec![Spanned::new(at.clone(), table)],
+        mistakes: &mut Mistakes<'_>,
+    ) -> Self {
+        let (at, mut grids, mut wrong) =
+            (typed.as_ref().map(Spanned::span), Vec::new(), Vec::new());
+        let tables = match typed.map(|typed| (typed.span(), typed.into_inner())) {
+            None => Vec::new(),
+            Some((_, DeValue::Array(tables))) if !tables.is_empty() => tables.into_iter().collect(),
+            Some((at, table)) => vec![Spanned::new(at, table)],
         };
-        let mut grids = Vec::new();
         for table in tables {
             let at = table.span();
             let DeValue::Table(table) = table.into_inner() else {
-                return Err(Refused::new(at, Error::NoTable.into()));
+                mistakes.refuse_at(at, Error::NoTable);
+                continue;
             };
-            let mut axes = Vec::new();
-            read_table(table, &[], source, &mut axes)?;
-            if axes.is_empty() {
-                return Err(Refused::new(at, Error::Empty.into()));
+            let (mut axes, before) = (Vec::new(), mistakes.count());
+            read_table(table, &[], source, &mut axes, &mut wrong, mistakes);
+            if axes.is_empty() && mistakes.count() == before {
+                mistakes.refuse_at(at, Error::Empty);
             }
             // A table is sorted by its keys; what is written first varies slowest.
             axes.sort_by_key(|axis| axis.path.last().map(Spanned::span).map(|at| at.start));
             grids.push(axes);
         }
         if grids.is_empty() {
-            return Err(Refused::new(at, Error::Empty.into()));
+            grids.push(Vec::new());
         }
-        Ok(Self { grids, at })
+        Self { grids, wrong, at: at.unwrap_or(0..0) }
+    }
+
+    /// The file at a combination; a key without a value that can be used has one that stands in.
+    pub(in crate::experiment) fn point<'d>(
+        &'d self,
+        document: &Document<'d>,
+        combination: &[(&'d Axis<'a>, usize)],
+        mistakes: &mut Mistakes<'_>,
+    ) -> Document<'d> {
+        let mut document = document.clone();
+        for path in &self.wrong {
+            document.stand_in(path);
+        }
+        for (axis, index) in combination {
+            mistakes.note(document.put(&axis.path, &axis.value(*index)));
+        }
+        document
     }
 
     /// How many combinations there are, those that occur twice counted twice.
@@ -143,45 +165,56 @@ impl Axis<'_> {
     }
 }
 
-/// The axes in a table and in the tables below it.
+/// The axes in a table and in the tables below it, and the keys whose values cannot be used.
 fn read_table<'a>(
     table: DeTable<'a>,
     above: &[Key<'a>],
     source: &Source,
     axes: &mut Vec<Axis<'a>>,
-) -> Result<(), Refused> {
+    wrong: &mut Vec<Vec<Key<'a>>>,
+    mistakes: &mut Mistakes<'_>,
+) {
     for (key, value) in table {
-        let (key_at, at) = (key.span(), value.span());
         if above.is_empty() && WHOLE.contains(&key.get_ref().as_ref()) {
-            let key = key.into_inner().into_owned();
-            return Err(Refused::new(key_at, Error::OfTheWhole { key }.into()));
+            let (at, key) = (key.span(), key.into_inner().into_owned());
+            mistakes.refuse_at(at, Error::OfTheWhole { key });
+            continue;
         }
         let path = [above, &[key]].concat();
-        let name = || dotted(&path);
-        let candidates = match value.into_inner() {
-            DeValue::Table(table) if range::is_range(&table) => {
-                let texts = range::read(&table, &at)?;
-                Candidates::Range(texts, at)
+        match value.get_ref() {
+            DeValue::Table(table) if !range::is_range(table) => {
+                let DeValue::Table(table) = value.into_inner() else { continue };
+                read_table(table, &path, source, axes, wrong, mistakes);
             }
-            DeValue::Table(table) => {
-                read_table(table, &path, source, axes)?;
-                continue;
-            }
-            DeValue::Array(items) if items.is_empty() => {
-                return Err(Refused::new(at, Error::NoValue { path: name() }.into()));
-            }
-            DeValue::Array(items) => {
-                let items = items.into_iter().map(|item| {
-                    let text = text(&item, source);
-                    (item, text)
-                });
-                Candidates::List(items.collect())
-            }
-            _ => return Err(Refused::new(at, Error::NoList { path: name() }.into())),
-        };
-        axes.push(Axis { path, candidates });
+            _ => match mistakes.note(candidates(value, &path, source)) {
+                Some(candidates) => axes.push(Axis { path, candidates }),
+                None => wrong.push(path),
+            },
+        }
     }
-    Ok(())
+}
+
+/// The values in a list or a range.
+fn candidates<'a>(
+    value: Value<'a>,
+    path: &[Key<'a>],
+    source: &Source,
+) -> Result<Candidates<'a>, Refused> {
+    let at = value.span();
+    match value.into_inner() {
+        DeValue::Table(table) => Ok(Candidates::Range(range::read(&table, &at)?, at)),
+        DeValue::Array(items) if items.is_empty() => {
+            Err(Refused::new(at, Error::NoValue { path: dotted(path) }.into()))
+        }
+        DeValue::Array(items) => {
+            let items = items.into_iter().map(|item| {
+                let text = text(&item, source);
+                (item, text)
+            });
+            Ok(Candidates::List(items.collect()))
+        }
+        _ => Err(Refused::new(at, Error::NoList { path: dotted(path) }.into())),
+    }
 }
 
 /// How a value is written, on one line and a string without its quotes.
@@ -194,7 +227,7 @@ fn text(value: &Value<'_>, source: &Source) -> String {
 }
 
 /// As many of the last words of `path` as no other path ends with.
-fn short<'p>(path: &'p str, all: &BTreeSet<String>) -> &'p str {
+pub fn short<'p>(path: &'p str, all: &BTreeSet<String>) -> &'p str {
     let starts = path.match_indices('.').map(|(dot, _)| dot + 1);
     let is_shared = |words: &str| {
         let ends = |other: &&String| {

@@ -1,7 +1,7 @@
 //! The faults of a trial as they came about: in words, how far the reach of each goes, and whom a new
 //! leader could reach meanwhile.
 
-use crate::deployment::{FaultKind, InjectedFault};
+use crate::deployment::{FaultKind, InjectedFault, MemberName};
 use crate::measure::Window;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -26,7 +26,13 @@ pub(super) fn words(kind: &FaultKind) -> (&'static str, NodeSet) {
     }
 }
 
-/// The regions of these replicas, separated by `+`.
+/// The names of these replicas, joined by `+`.
+pub(super) fn names(of: NodeSet) -> String {
+    let names: Vec<String> = of.iter().map(|id| MemberName::Replica(id).to_string()).collect();
+    names.join("+")
+}
+
+/// The regions of these replicas, joined by `+`.
 pub(super) fn regions(of: NodeSet, all: &[String]) -> String {
     let names: Vec<&str> = of.iter().map(|id| all[usize::from(id.0)].as_str()).collect();
     names.join("+")
@@ -123,10 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_has_a_name_and_regions() {
+    fn a_fault_has_a_name_and_replicas_with_regions() {
         let all = ["a", "b", "c"].map(str::to_owned);
         let (word, of) = words(&FaultKind::Partition { side: set(&[0, 2]) });
         assert_eq!((word, regions(of, &all).as_str()), ("partition", "a+c"));
+        assert_eq!(names(of), "r0+r2");
         assert_eq!(words(&crash(1)), ("crash", set(&[1])));
     }
 }

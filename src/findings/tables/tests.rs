@@ -6,7 +6,8 @@ use crate::command::ClientId;
 use crate::deployment::{FaultKind, InjectedFault, Unsynced};
 use crate::experiment::plan::Size;
 use crate::experiment::testing::{GOOD, source};
-use crate::measure::{Recorder, Recording, Window};
+use crate::measure::{Latencies, Recorder, Recording, Window};
+use crate::quorum::NodeId;
 use crate::runtime::machine::Usage;
 use crate::time::Time;
 use crate::trial::Report;
@@ -72,12 +73,12 @@ fn operations_without_an_answer_are_said() {
     let said = "unanswered: 12 operations, 12 of them of the window, which rank as infinite";
     assert!(rows.trial.valid && rows.trial.notes.contains(said), "{}", rows.trial.notes);
     let row = &rows.latency[0];
-    assert_eq!((row.count, row.unanswered_count), (1, 12));
+    assert_eq!((row.answered_count, row.unanswered_count), (1, 12));
     // Of thirteen operations twelve took for ever.
     assert_eq!((row.latency_ns_p50, row.latency_ns_max), (None, None));
     assert_eq!((row.residual_ns_p50, row.latency_ns_mean), (None, None));
     let ranked = rows.timeline.iter().map(|row| row.unanswered_count).collect::<Vec<_>>();
-    assert_eq!((ranked[0], rows.timeline[0].count), (12, 1));
+    assert_eq!((ranked[0], rows.timeline[0].returned_count), (12, 1));
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_fault_that_was_never_injected_is_said() {
     let (plan, mut outcome) = (plan(), outcome(0));
     outcome.injected.clear();
     let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
-    assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flags);
+    assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flag_codes);
     assert_eq!(rows.trial.notes, "fault 1 of 1 never struck");
 }
 
@@ -138,7 +139,7 @@ fn a_fault_that_was_never_injected_is_said() {
 fn a_valid_trial_has_its_numbers() {
     let rows = rows_of(&findings());
     let trial = &rows.trial;
-    assert!(trial.valid && trial.complete && trial.flags.is_empty(), "{trial:?}");
+    assert!(trial.valid && trial.complete && trial.flag_codes.is_empty(), "{trial:?}");
     assert_eq!((trial.offered_per_s, trial.achieved_per_s), (Some(0.1), Some(0.1)));
     assert_eq!(trial.refused_frame_count, Some(2 + 3 + 4));
     assert_eq!(rows.latency.len(), 1);
@@ -176,4 +177,72 @@ fn every_row_says_how_its_network_is_known() {
     assert_eq!(known(Backend::Live), "unverified");
     assert_eq!(known(Backend::Live), "measured");
     assert_eq!(known(Backend::Sim), "exact");
+}
+
+/// One client that wrote once and asked for three controls, of which one was never answered.
+fn controlled() -> Outcome {
+    let mut outcome = outcome(0);
+    let window = Window { from: Time(0), to: Time(1_000_000_000) };
+    let mut recorder = Recorder::new(window, Span::from_millis(1000));
+    for micros in [200, 300] {
+        let at = Time(micros * 1_000);
+        recorder.record(OperationKind::Control, at, at + Span::from_millis(60));
+    }
+    recorder.give_up(OperationKind::Control, Time(400_000), Span::from_millis(1_400));
+    let member = MemberName::Client(ClientId(0));
+    if let RoleReport::Client(client) = &mut outcome.reports.get_mut(&member).unwrap().role {
+        client.recording.finish(recorder);
+    }
+    outcome
+}
+
+#[test]
+fn controls_have_rows_of_their_own_and_count_for_no_rate() {
+    let (calm, _) = GOOD.split_once("[[fault]]").unwrap();
+    let text = format!("{calm}[control]\nno-quorum = true\n");
+    let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+    let is_flex = |trial: &&Trial| plan.variant(trial).name == "flex";
+    let trial = plan.trials.iter().find(is_flex).unwrap();
+    let rows = rows(&plan, trial, Backend::Live, &controlled(), &findings()).unwrap();
+    let of: Vec<_> =
+        rows.latency.iter().map(|row| (row.operation.as_str(), row.answered_count)).collect();
+    assert_eq!(of, [("write", 1), ("control", 2)]);
+    let (write, control) = (&rows.latency[0], &rows.latency[1]);
+    // To us-west-2 and back, and what a write waits for is further away.
+    let floor = plan.variant(trial).control_floors[0].p50;
+    assert_eq!(control.floor_ns_p50, Some(floor.0));
+    assert!(control.floor_ns_p50 < write.floor_ns_p50);
+    assert_eq!((control.unanswered_count, rows.trial.unknown_count), (1, Some(0)));
+    let said = "unanswered: 1 control operations of the window, which rank as infinite";
+    assert!(rows.trial.notes.contains(said), "{}", rows.trial.notes);
+    assert_eq!((rows.trial.issued_count, rows.trial.achieved_per_s), (Some(1), Some(0.1)));
+    assert!(rows.timeline.iter().any(|row| row.operation == "control" && row.returned_count == 2));
+    assert!(rows.percentiles.iter().any(|row| row.operation == "control"));
+}
+
+/// The finer timeline of a trial with a fault is that of the histories, in which there is no control.
+#[test]
+fn the_timeline_of_controls_outlives_a_fault() {
+    let text = format!("{GOOD}\n[control]\nno-quorum = true\n");
+    let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+    let mut rows = rows(&plan, &plan.trials[0], Backend::Live, &controlled(), &findings()).unwrap();
+    rows.timeline.retain(|row| row.operation == "control");
+    assert_eq!(rows.timeline.iter().map(|row| row.returned_count).sum::<u64>(), 2);
+}
+
+/// They do not wait for the closed loop, so they are neither its answers nor corrected with it.
+#[test]
+fn controls_are_no_part_of_what_a_closed_loop_omits() {
+    let mut load = Latencies::new();
+    (0..1_000).for_each(|_| load.record(Span::from_millis(2)));
+    load.record(Span::from_millis(800));
+    let mut controls = Latencies::new();
+    (0..50).for_each(|_| controls.record(Span::from_millis(1)));
+    let omission = Omission::of(Span::from_millis(800), &load);
+    let latencies = vec![(OperationKind::Write, load), (OperationKind::Control, controls)];
+    let measured = Measured { latencies, omission, floors: Vec::new() };
+    assert_eq!(measured.load().count(), 1_001);
+    let [(_, load), (_, controls)] = &measured.latencies[..] else { unreachable!() };
+    assert!(measured.as_open_loop(OperationKind::Write, load).is_some());
+    assert_eq!(measured.as_open_loop(OperationKind::Control, controls), None);
 }

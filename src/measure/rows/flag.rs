@@ -1,46 +1,50 @@
 //! What else to know about a trial: a code for programs, and a sentence for people.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A kind of remark about a trial, as a code in the column `flags`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A kind of remark about a trial, as a code in the column `flag_codes`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flag {
-    /// The trial has no numbers.
+    /// The trial is INVALID: it has no numbers.
     Invalid,
-    /// The probe refused its links: it did not run.
+    /// The probe refused the links, so the trial did not run.
     Refused,
-    /// A rule of the network or of a disk was broken on purpose.
+    /// The emulated network or a disk was broken on purpose.
     BrokenOnPurpose,
-    /// A queue set the pace.
+    /// The trial did not keep up with its load: its latencies are those of a queue.
     Saturated,
-    /// Links are asked to be faster than the path of the machine is.
+    /// Links are asked to be faster than their path on this machine.
     FlooredLinks,
-    /// Links were later than their tolerance at p99, though not beyond its interval.
+    /// Links were later at p99 than their tolerance allows, but the interval of the p99 includes the
+    /// tolerance.
     NoisyLinks,
     /// The kernel dropped datagrams of a member that was paused.
     KernelDrops,
-    /// Datagrams to strangers were left unsent.
+    /// Datagrams to addresses of no member were not sent.
     Strangers,
     /// A replica cut a torn frame off its log.
     TornFrame,
     /// A member was lost that the experiment did not crash itself.
     LostMember,
-    /// The histories lack evidence.
+    /// The histories lack evidence that the check needs.
     Incomplete,
-    /// A fault of the experiment was never injected.
+    /// A fault of the experiment never began.
     NeverStruck,
     /// A replica ended with fewer slots executed than another.
     Behind,
-    /// Operations were never answered.
+    /// Operations were never answered; they rank as infinite.
     Unanswered,
-    /// A closed loop omits a pause.
+    /// A closed loop hides a pause of its clients.
     Omits,
     /// A median contradicts its floor.
     Floor,
-    /// Clients waited longer after a fault than the recovery took.
+    /// Clients waited longer after a fault, for a retry or a redirect, than the recovery took.
     ClientWait,
-    /// More milestones of recoveries came than are kept.
+    /// Replicas reported more milestones of recoveries than are kept.
     OmittedMilestones,
 }
 
@@ -76,7 +80,7 @@ impl Flag {
         Self::OmittedMilestones,
     ];
 
-    /// Its code in the column `flags`.
+    /// Its code in the column `flag_codes`.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",

@@ -1,28 +1,32 @@
-//! The row of `histories.csv`: one file of one member, as the run left it.
+//! The row of `histories.csv`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One history of one trial: a row of `histories.csv`.
+/// One file of `histories/`, as the run left it.
 ///
-/// The table is beside the folder `histories/`, so a file that is gone, cut or changed is found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The table shows whether a history is missing, cut or changed: `flexpaxos verify` compares the files with
+/// it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryRow {
-    /// Which trial of the run, from 0.
+    /// Which trial of the run, from 1.
     pub trial: u32,
     /// The variant's name.
     pub variant: String,
+    /// What is swept, and its values here: `clients=16 mode=fsync`; empty if nothing is.
+    pub point: String,
     /// `live` or `sim`.
     pub backend: String,
-    /// Who wrote it: `r0` is a replica, `c0` a client.
+    /// The name of the member that wrote the file: `r0` is a replica, `c0` the clients of a region.
     pub member: String,
-    /// In which start of this member, from 0.
+    /// The start of this member in which it wrote the file, from 0 as in the name of the file.
     pub start: u32,
-    /// The file, within the folder of the results.
+    /// The path of the file within the results folder.
     pub file: String,
     /// The length of the file.
-    pub bytes: u64,
+    pub file_bytes: u64,
     /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Its writer finished it; false where the member was killed or lost, or the file cannot be read.
+    /// The member finished the file; false if the member was killed or lost, or the file cannot be read.
     pub whole: bool,
 }

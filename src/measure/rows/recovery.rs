@@ -1,86 +1,106 @@
-//! The row of `recovery.csv`: a fault as the replicas and the clients of one region lived through it.
+//! The row of `recovery.csv`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One fault of one trial, for one client region: a row of `recovery.csv`.
+/// One fault of one trial, and what the clients of one region saw of it.
 ///
-/// What concerns the replicas is the same in the rows of all client regions.
-/// What did not happen is empty: a fault that unseats no leader has no new one.
-/// Times are lengths; where one begins and ends is said of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A run in which no fault began has no such table.
+/// The columns about replicas are equal in the rows of all client regions.
+/// A column is empty if its event did not happen: a fault that unseats no leader has no new one.
+/// Times are lengths; the meaning of each says where it begins and ends.
+///
+/// Replicas report when they suspect the leader, campaign, lead, have executed everything that was left
+/// open, and commit for the first time.
+/// Live replicas report this at once, so the file also has the reports of a leader that is killed later.
+/// The new leader is the first replica that leads after the fault began and commits; it may be the old
+/// leader again.
+/// What clients saw is computed from their histories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryRow {
-    /// Which trial of the run, from 0.
+    /// Which trial of the run, from 1.
     pub trial: u32,
     /// The variant's name.
     pub variant: String,
+    /// What is swept, and its values here: `clients=16 mode=fsync`; empty if nothing is.
+    pub point: String,
     /// `live` or `sim`.
     pub backend: String,
-    /// Which fault of the experiment, from 0.
+    /// Which fault of the variant, from 1.
     pub fault: u32,
-    /// What it did: `crash`, `pause`, `partition` and so on.
-    pub harm: String,
-    /// The regions of the replicas that it hit, separated by `+`; of a direction, the senders.
+    /// What the fault did: `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, `reorder`,
+    /// `slow_disk` or `campaign`.
+    pub fault_kind: String,
+    /// The names of the replicas that the fault hit, joined by `+`: `r0+r2`; of a fault of one direction of
+    /// links, the senders.
     pub target: String,
-    /// From the start of the window to its beginning.
+    /// The regions of these replicas, joined by `+`.
+    pub target_regions: String,
+    /// From the start of the window to the beginning of the fault.
     pub struck_at_ns: u64,
-    /// From the start of the window to its end; empty if it lasted.
+    /// From the start of the window to the end of the fault; empty if it lasted.
     pub ended_at_ns: Option<u64>,
-    /// The region of the leader when it began; empty where there was none.
+    /// The name of the leader when the fault began: `r0`; empty if nobody led.
     pub leader: String,
-    /// The region of the first that led and committed after it; empty if nobody did. It may be the same.
+    /// The region of that leader.
+    pub leader_region: String,
+    /// The name of the new leader, which may be the old one; empty if nobody led after the fault.
     pub new_leader: String,
+    /// The region of the new leader.
+    pub new_leader_region: String,
     /// From the fault to the first suspicion of any replica.
     pub first_suspected_ns: Option<u64>,
     /// From the fault to the first suspicion of the new leader.
     pub detection_ns: Option<u64>,
-    /// From that to its last campaign: asking the others, and backing off.
+    /// From the first suspicion of the new leader to its last campaign: asking the others, and backing off.
     pub election_ns: Option<u64>,
-    /// Campaigns that anybody began until somebody led.
+    /// Campaigns that any replica began until one led.
     pub attempt_count: u64,
     /// From the Phase1a of the new leader to its phase-1 quorum.
     pub phase1_ns: Option<u64>,
-    /// The least that this can be: its round trip to the last of the nearest phase-1 quorum that no
-    /// fault kept from it.
+    /// The least that `phase1_ns` can be: the new leader's round trip to the last member of the nearest
+    /// phase-1 quorum that no fault kept from it.
     pub floor_phase1_ns: Option<u64>,
-    /// Slots whose reported value it proposed again.
+    /// Slots for which the new leader proposed a reported value again.
     pub adopted_count: Option<u64>,
-    /// Slots without a reported value that it gave a no-op.
+    /// Slots without a reported value that the new leader filled with a no-op.
     pub filled_count: Option<u64>,
     /// From the fault to the phase-1 quorum of the new leader.
     pub leading_ns: Option<u64>,
-    /// From there until all that it adopted and filled was executed.
+    /// From the phase-1 quorum until all adopted and filled slots were executed.
     pub transfer_ns: Option<u64>,
-    /// From there to the execution of the first command that it proposed itself.
+    /// From the phase-1 quorum to the execution of the first command that the new leader proposed itself.
     pub first_commit_ns: Option<u64>,
-    /// Where the clients are.
+    /// The region of the clients.
     pub client_region: String,
     /// From the phase-1 quorum of the new leader to its first answer to this region.
     pub redirect_ns: Option<u64>,
-    /// From the fault to the first acknowledgement of a write that was intended after it.
+    /// From the beginning of the fault to the first acknowledgement of a write that was intended after it.
     pub first_ack_ns: Option<u64>,
-    /// Of that the protocol's part: from the fault until the new leader could have answered this region.
-    /// That is its phase-1 quorum, then a phase-2 quorum, or all that was open executed if that was later,
-    /// and the way back; links take their medians.
+    /// The protocol's part of `first_ack_ns`: from the fault until the new leader could have answered this
+    /// region. That is its phase-1 quorum, then a phase-2 quorum or all that was left open executed,
+    /// whichever is later, and the way back; links take their medians.
     pub protocol_ns: Option<u64>,
-    /// And the clients' part: from there, or from when a write begun after it could have been answered, to
-    /// the acknowledgement. It is what retry timers and redirects add.
+    /// The clients' part of `first_ack_ns`: what retry timers and redirects add. It begins with
+    /// `protocol_ns`, or when a write that began later could have been answered, and ends with the
+    /// acknowledgement.
     pub client_wait_ns: Option<u64>,
-    /// Whether there was one; empty if no write was intended after the fault began.
+    /// A write that was intended after the fault was acknowledged; empty if no write was intended after it.
     pub recovered: Option<bool>,
     /// The longest time without an acknowledged write that ends after the fault began and begins before the
-    /// next one; at most up to the end of the window if none was acknowledged again.
+    /// next one; up to the end of the window if no write was acknowledged again.
     pub unavailable_ns: Option<u64>,
-    /// The longest time between two acknowledged writes before the first fault.
+    /// The longest time between two acknowledged writes before the first fault: gaps also occur by chance.
     pub usual_gap_ns: Option<u64>,
-    /// The median latency of writes before the first fault.
+    /// The latency of writes before the first fault: the median.
     pub before_ns_p50: Option<u64>,
-    /// Its 99th percentile; empty below 1,000 writes.
+    /// The latency of writes before the first fault: the 99th percentile; empty below 1,000 writes.
     pub before_ns_p99: Option<u64>,
-    /// A write that takes longer is delayed: twice the 99th percentile of however many there were.
+    /// A write that takes longer than this counts as delayed: twice the 99th percentile before the first
+    /// fault, of however many writes there were.
     pub delayed_above_ns: Option<u64>,
-    /// Writes that were on their way between the fault and the next one, and were delayed or never
-    /// acknowledged.
+    /// Writes that were open between the fault and the next one, and were delayed or never acknowledged.
     pub delayed_count: Option<u64>,
-    /// Of these, those that were never acknowledged.
+    /// Writes of these that were never acknowledged.
     pub unknown_count: Option<u64>,
 }

@@ -1,22 +1,28 @@
-//! The row of one trial.
+//! The row of `trials.csv`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Flag, Note, option_thousandths, thousandths};
+use super::{Flag, Note, option_thousandths};
+use crate::seed::Seed;
 
-/// One trial: a row of `trials.csv`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// One trial: one run of one variant at one point of the sweep in one world.
+///
+/// A trial that is not valid has no numbers: what the check of its histories counted stays, because it says
+/// why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRow {
-    /// Which trial of the run, from 0.
+    /// Which trial of the run, from 1, in the order in which they run.
     pub trial: u32,
     /// The variant's name.
     pub variant: String,
-    /// `live` or `sim`.
-    pub backend: String,
-    /// How the delays of the links are known: `measured` before the trial, `unverified`, or `exact`.
-    pub network: String,
     /// What is swept, and its values here: `clients=16 mode=fsync`; empty if nothing is.
     pub point: String,
+    /// `live` or `sim`.
+    pub backend: String,
+    /// How the delays of the links are known: `measured` before the trial, `unverified`, or `exact`
+    /// (simulated).
+    pub network: String,
     /// The protocol's name.
     pub protocol: String,
     /// The number of replicas.
@@ -25,48 +31,52 @@ pub struct TrialRow {
     pub q1: u16,
     /// The least number of acceptors in a phase-2 quorum.
     pub q2: u16,
-    /// Whom a proposer contacts first: `all` or `quorum`.
+    /// Which acceptors a proposer contacts first: `all` or `quorum`.
     pub send: String,
     /// `fsync` or `memory`.
     pub durability: String,
-    /// What carried the messages: `quic/one/fixed`, that is protocol, streams and congestion
-    /// controller; empty where messages were simulated.
+    /// How messages travelled: `quic/one/fixed` is protocol, streams and congestion controller; empty where
+    /// messages were simulated.
     pub transport: String,
-    /// `poisson:200`, `fixed:200` (operations a second over all clients) or `closed:64` (clients).
+    /// The load: `poisson:200` or `fixed:200` (operations a second over all clients) or `closed:64`
+    /// (clients).
     pub arrival: String,
     /// The regions of the clients, separated by `;`.
-    pub clients: String,
-    /// The regions of the replicas in their order, separated by `;`.
-    pub replicas: String,
-    /// The region of the intended leader; empty where there is none.
+    pub client_regions: String,
+    /// The regions of the replicas in the order of their names, separated by `;`.
+    pub replica_regions: String,
+    /// The name of the intended leader: `r0`; empty where there is none.
     pub leader: String,
-    /// Which repeat of the variant, from 0: trials of one repeat ran side by side in time.
-    pub repeat: u32,
-    /// The seed of the trial.
-    pub seed: u64,
+    /// The region of the intended leader; empty where there is none.
+    pub leader_region: String,
+    /// Which repeat of its variant, from 1: trials of one repeat run next to one another and have one seed.
+    pub repetition: u32,
+    /// The seed of the trial: the letter `s` and a number of 64 bits, which R and JavaScript would round.
+    #[schemars(with = "String")]
+    pub seed: Seed,
     /// The time before the window.
-    #[serde(serialize_with = "thousandths")]
-    pub warmup_s: f64,
-    /// The length of the window.
-    #[serde(serialize_with = "thousandths")]
-    pub duration_s: f64,
-    /// The history passed, and nothing else makes the numbers unfit; without it there are none.
+    pub warmup_ns: u64,
+    /// The length of the window, in which operations are measured.
+    pub duration_ns: u64,
+    /// The histories passed, and nothing else makes the numbers unfit; without it there are no numbers.
     pub valid: bool,
     /// No member was lost that the experiment did not crash itself, and the histories show all that the
     /// check needs; else `notes` says what is missing.
     pub complete: bool,
-    /// It did not keep up with its load, for the reason in `notes`; empty for a closed loop in virtual
-    /// time.
+    /// The trial did not keep up with its load, for the reason in `notes`; empty for a simulated closed
+    /// loop.
     pub saturated: Option<bool>,
-    /// What else to know about the trial: the codes of [`Flag`], separated by `;`.
-    pub flags: String,
-    /// The same as sentences, one for each flag and in their order, separated by `;`.
+    /// Remarks about the trial as codes, separated by `;`.
+    pub flag_codes: String,
+    /// The same remarks as sentences, one for each code and in their order, separated by `;`.
     pub notes: String,
     /// Operations intended in the window, a second; empty for a closed loop.
     #[serde(serialize_with = "option_thousandths")]
+    #[schemars(with = "Option<f64>")]
     pub offered_per_s: Option<f64>,
     /// Operations that returned in the window, moved by the floor of their client, a second.
     #[serde(serialize_with = "option_thousandths")]
+    #[schemars(with = "Option<f64>")]
     pub achieved_per_s: Option<f64>,
     /// Operations issued in the whole trial.
     pub issued_count: Option<u64>,
@@ -74,43 +84,44 @@ pub struct TrialRow {
     pub acknowledged_count: Option<u64>,
     /// Operations that never returned.
     pub unknown_count: Option<u64>,
-    /// What the check of the history found wrong; empty when it was not checked.
+    /// Violations that the check of the histories found; empty if it did not run.
     pub violation_count: Option<u64>,
-    /// What the check could not judge because a member was killed.
+    /// Operations that the check could not judge because a member was killed.
     pub unverified_count: Option<u64>,
     /// Acknowledged operations that are in no replica's log.
     pub unlogged_count: Option<u64>,
-    /// What the logs of replicas say: `agree`, `violated`, `incomplete` or `unreadable`.
+    /// The verdict on the logs of replicas: `agree`, `violated`, `incomplete` or `unreadable`.
     pub logs_verdict: String,
-    /// What clients saw: `linearizable`, `violated`, `undecided`, `incomplete` or `unreadable`.
+    /// The verdict on what clients saw: `linearizable`, `violated`, `undecided`, `incomplete` or
+    /// `unreadable`.
     pub clients_verdict: String,
-    /// Processor time of all members, clients too, for an operation, in microseconds.
+    /// Processor time of all members, clients too, for an operation that returned in the window.
+    pub cpu_ns_per_op: Option<u64>,
+    /// The share of the host's processors that all members used in the window.
     #[serde(serialize_with = "option_thousandths")]
-    pub cpu_us_per_op: Option<f64>,
-    /// The share of the host's cores that all members used in the window.
-    #[serde(serialize_with = "option_thousandths")]
-    pub cpu_utilisation: Option<f64>,
-    /// The greatest peak of resident memory of a replica.
+    #[schemars(with = "Option<f64>")]
+    pub cpu_share: Option<f64>,
+    /// The greatest peak of resident memory of a member.
     pub memory_peak_bytes_max: Option<u64>,
     /// Datagrams that went through the link emulation.
     pub link_datagram_count: Option<u64>,
-    /// Datagrams that it dropped by mistake: its links held more than they should.
+    /// Datagrams that the emulation dropped by mistake: its links held more than they should.
     pub link_drop_count: Option<u64>,
-    /// Datagrams that it lost as was asked for.
+    /// Datagrams that the emulation lost, as the experiment asks.
     pub link_lost_count: Option<u64>,
-    /// Datagrams for which the queue of a wire had no room, as was asked for.
+    /// Datagrams for which the queue of a wire had no room, as the experiment asks.
     pub link_queue_drop_count: Option<u64>,
-    /// Datagrams that it sent twice, as was asked for.
+    /// Datagrams that the emulation sent twice, as the experiment asks.
     pub link_duplicate_count: Option<u64>,
-    /// Datagrams that overtook another one, as was asked for.
+    /// Datagrams that overtook another one, as the experiment asks.
     pub link_reorder_count: Option<u64>,
-    /// How late it released them: the median.
+    /// How late the emulation released datagrams: the median, of the member with the greatest.
     pub link_late_ns_p50: Option<u64>,
-    /// The 99th percentile of that.
+    /// How late the emulation released datagrams: the 99th percentile, of the member with the greatest.
     pub link_late_ns_p99: Option<u64>,
-    /// The greatest of that.
+    /// How late the emulation released datagrams: the greatest.
     pub link_late_ns_max: Option<u64>,
-    /// Frames that did not decode, or were of a stranger.
+    /// Frames that did not decode, or came from a stranger.
     pub refused_frame_count: Option<u64>,
     /// How often another proposer took a slot.
     pub race_lost_count: Option<u64>,
@@ -119,6 +130,7 @@ pub struct TrialRow {
     /// Classic Paxos: one more than the races lost for each write that was chosen in the window, in the
     /// mean; empty where a leader proposes.
     #[serde(serialize_with = "option_thousandths")]
+    #[schemars(with = "Option<f64>")]
     pub attempts_per_write: Option<f64>,
 }
 
@@ -126,17 +138,17 @@ impl TrialRow {
     /// Adds a flag and its sentence; what separates sentences is taken out of it: it may quote the message
     /// of an error.
     pub fn add(&mut self, note: &Note) {
-        if !self.flags.is_empty() {
-            self.flags.push(';');
+        if !self.flag_codes.is_empty() {
+            self.flag_codes.push(';');
             self.notes.push(';');
         }
-        self.flags.push_str(note.flag.code());
+        self.flag_codes.push_str(note.flag.code());
         self.notes.push_str(&note.text.replace(';', ","));
     }
 
     /// Every flag with its sentence; codes of another version are passed over.
     pub fn remarks(&self) -> impl Iterator<Item = (Flag, &str)> {
-        let pairs = self.flags.split(';').zip(self.notes.split(';'));
+        let pairs = self.flag_codes.split(';').zip(self.notes.split(';'));
         pairs.filter_map(|(code, text)| Some((Flag::from_code(code)?, text)))
     }
 
@@ -150,10 +162,10 @@ impl TrialRow {
     /// What the check counted stays, because it says why.
     pub fn invalidate(&mut self) {
         self.add(&Flag::Invalid.note("INVALID"));
-        let Self { saturated, offered_per_s, achieved_per_s, cpu_us_per_op, .. } = self;
-        (*saturated, *offered_per_s, *achieved_per_s, *cpu_us_per_op) = (None, None, None, None);
+        let Self { saturated, offered_per_s, achieved_per_s, cpu_ns_per_op, .. } = self;
+        (*saturated, *offered_per_s, *achieved_per_s, *cpu_ns_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
-        (self.cpu_utilisation, self.memory_peak_bytes_max) = (None, None);
+        (self.cpu_share, self.memory_peak_bytes_max) = (None, None);
         (self.link_datagram_count, self.link_drop_count) = (None, None);
         (self.link_lost_count, self.link_queue_drop_count) = (None, None);
         (self.link_duplicate_count, self.link_reorder_count) = (None, None);

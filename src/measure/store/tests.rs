@@ -9,6 +9,12 @@ struct Row {
     latency_ns_p50: Option<u64>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Regions {
+    from: String,
+    to: String,
+}
+
 fn store() -> (tempfile::TempDir, Store) {
     let root = tempfile::tempdir().unwrap();
     let store = Store::create(root.path().join("results/quickstart/now")).unwrap();
@@ -47,16 +53,32 @@ fn a_table_without_rows_has_its_header() {
 }
 
 #[test]
+fn a_table_has_more_columns_than_its_struct_and_readers_pass_them_over() {
+    let (_root, store) = store();
+    let rows = [Row { trial: 1, latency_ns_p50: None }, Row { trial: 2, latency_ns_p50: Some(7) }];
+    let more = ["swept_a", "swept_b"].map(str::to_owned);
+    let cells = [["16", "x,y"], ["", "NA"]].map(|row| row.map(str::to_owned));
+    let with = || rows.iter().zip(cells.iter().map(<[String; 2]>::as_slice));
+    let path = store.write_csv_with("trials.csv", &more, with()).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let expected = "trial,latency_ns_p50,swept_a,swept_b\n1,,16,\"x,y\"\n2,7,,\"NA\"\n";
+    assert_eq!(text, expected);
+    assert_eq!(read_csv::<Row>(&path).unwrap(), rows);
+    let none: [(&Row, &[String]); 0] = [];
+    store.write_csv_with("trials.csv", &more, none).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "trial,latency_ns_p50,swept_a,swept_b\n");
+}
+
+#[test]
 fn a_region_called_na_is_a_text_and_no_missing_value() {
     let (_root, store) = store();
-    let rows = [("NA", "a,NA,b"), ("x\"y", "NA"), ("NAN", "")];
+    let row = |[from, to]: [&str; 2]| Regions { from: from.to_owned(), to: to.to_owned() };
+    let rows = [["NA", "a,NA,b"], ["x\"y", "NA"], ["NAN", ""]].map(row);
     store.write_csv("regions.csv", &rows).unwrap();
     let path = store.folder().join("regions.csv");
     let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text, "\"NA\",\"a,NA,b\"\n\"x\"\"y\",\"NA\"\nNAN,\n");
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(&path).unwrap();
-    let found: Vec<(String, String)> = reader.deserialize().map(Result::unwrap).collect();
-    assert_eq!(found, rows.map(|(one, other)| (one.to_owned(), other.to_owned())));
+    assert_eq!(text, "from,to\n\"NA\",\"a,NA,b\"\n\"x\"\"y\",\"NA\"\nNAN,\n");
+    assert_eq!(read_csv::<Regions>(&path).unwrap(), rows);
 }
 
 #[test]

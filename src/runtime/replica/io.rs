@@ -10,12 +10,12 @@ use rand_pcg::Pcg64;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Error, Offence, Report, Settings, Status};
-use crate::command::ClientId;
+use crate::command::{ClientId, RequestId};
 use crate::deployment::{Durability, MemberName};
 use crate::driver::{Host, Ticket};
 use crate::history::ChosenWriter;
 use crate::measure::{Milestone, PhaseRecorder, Window};
-use crate::protocol::{Advance, Note, Progress, Protocol, Reply};
+use crate::protocol::{Advance, Answer, Note, Progress, Protocol, Reply};
 use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::net::frame;
@@ -158,6 +158,13 @@ impl Io {
         Ok(self.report)
     }
 
+    fn answer(&mut self, answer: &Answer) {
+        let Some(stream) = self.clients.get_mut(&answer.request().client) else { return };
+        if let Err(source) = stream.put_message(answer) {
+            self.fail(Error::Encode { id: self.settings.id, source });
+        }
+    }
+
     fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
     }
@@ -181,11 +188,11 @@ impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
     }
 
     fn reply(&mut self, reply: Reply) {
-        let io = &mut *self.io;
-        let Some(stream) = io.clients.get_mut(&reply.request().client) else { return };
-        if let Err(source) = stream.put_message(&reply) {
-            io.fail(Error::Encode { id: io.settings.id, source });
-        }
+        self.io.answer(&Answer::Reply(reply));
+    }
+
+    fn answer_control(&mut self, request: RequestId) {
+        self.io.answer(&Answer::Control(request));
     }
 
     fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {

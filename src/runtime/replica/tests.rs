@@ -7,10 +7,10 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::command::{ClientId, Operation, RequestId};
+use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Message, Mode, Replica};
 use crate::protocol::{
-    Ballot, Config, Election, Retention, Scope, SendPolicy, Slot, Timing, Value,
+    Answer, Ballot, Config, Election, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
@@ -108,7 +108,7 @@ async fn say(stream: &mut Stream, message: &impl serde::Serialize) {
     .await;
 }
 
-async fn hear(stream: &mut Stream) -> Result<Message, Closed> {
+async fn hear<T: serde::de::DeserializeOwned>(stream: &mut Stream) -> Result<T, Closed> {
     poll_fn(|cx| {
         let received = stream.receive(cx);
         match (stream.next(), received) {
@@ -167,7 +167,7 @@ async fn a_peer_that_says_what_is_impossible_is_dropped_for_good_and_the_others_
     let request = RequestId { client: ClientId(9), sequence: 0 };
     let operation = Operation::Get { key: 1 };
     say(&mut client, &Command { request, settled_below: 0, operation }).await;
-    assert!(hear(&mut client).await.is_err());
+    assert!(hear::<Message>(&mut client).await.is_err());
     assert_eq!(rig.status.take_offences()[0].reason, "c0 asks in the name of c9");
 
     // What the liar said behind its lie was not handled: this is the higher ballot.
@@ -175,6 +175,27 @@ async fn a_peer_that_says_what_is_impossible_is_dropped_for_good_and_the_others_
     say(&mut honest, &phase1a(6, 2)).await;
     assert!(matches!(answer(&mut honest).await, Ok(Message::Phase1b { .. })));
     assert_eq!(rig.finish().await.unwrap().offence_count, 2);
+}
+
+/// It does not lead, and no other replica is there: neither is anything to a control operation.
+#[tokio::test]
+async fn a_control_operation_takes_no_quorum_and_no_sync() {
+    let mut rig = Rig::new(None);
+    let (mut client, _) = rig.dial("c0").await;
+    for sequence in 0..3 {
+        let request = RequestId { client: ClientId(0), sequence };
+        say(&mut client, &Ask::Control(request)).await;
+        assert_eq!(hear::<Answer>(&mut client).await, Ok(Answer::Control(request)));
+    }
+    let request = RequestId { client: ClientId(9), sequence: 3 };
+    say(&mut client, &Ask::Control(request)).await;
+    assert!(hear::<Answer>(&mut client).await.is_err());
+    let told = rig.status.take_offences()[0].to_string();
+    assert!(told.contains("c0 sent `control 3`") && told.contains("in the name of c9"), "{told}");
+    let report = rig.finish().await.unwrap();
+    assert_eq!((report.executed_below, report.offence_count), (0, 1));
+    // What it made durable when it started: each of these was answered before the next was asked for.
+    assert!(report.sync_count <= 1, "{} syncs", report.sync_count);
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use rand::RngExt;
 
 use super::Body;
+use crate::command::RequestId;
 use crate::deployment::Durability;
 use crate::driver::{Host, Ticket};
-use crate::protocol::{Advance, Envelope, Note, Protocol, Reply};
+use crate::protocol::{Advance, Answer, Envelope, Note, Protocol, Reply};
 use crate::quorum::NodeSet;
 use crate::sim::fabric::Fabric;
 use crate::time::{Span, Time};
@@ -22,6 +23,11 @@ impl<'a, P: Protocol> SimHost<'a, P> {
     pub(super) const fn new(body: &'a mut Body<P>, fabric: &'a mut Fabric<P>) -> Self {
         let leaves_at = fabric.now;
         Self { body, fabric, leaves_at }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.depart();
+        self.fabric.answer(self.body.settings.id, self.leaves_at, answer);
     }
 
     /// The processor puts one more message on the wire.
@@ -54,8 +60,11 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
     }
 
     fn reply(&mut self, reply: Reply) {
-        self.depart();
-        self.fabric.answer(self.body.settings.id, self.leaves_at, reply);
+        self.answer(Answer::Reply(reply));
+    }
+
+    fn answer_control(&mut self, request: RequestId) {
+        self.answer(Answer::Control(request));
     }
 
     fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {

@@ -1,6 +1,7 @@
 //! The mechanics of a world, with a protocol so small that every instant can be computed by hand.
 
 mod connections;
+mod controls;
 mod elections;
 mod faults;
 mod links;
@@ -155,7 +156,9 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
             keys: Keys::Uniform { count: 1 },
             value_bytes: 8,
             reads: 0.0,
+            weights: Vec::new(),
         },
+        control: None,
         durability: Durability::Fsync,
         retention: Retention::ALL,
         seed: 1,

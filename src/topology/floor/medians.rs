@@ -61,20 +61,24 @@ pub fn median_floor(
     spans.fold(to_client(links, client, proposer), |sum, span| sum + span)
 }
 
-/// The leader with the least mean over the clients of [`multi_floor`]; of equals the lowest number.
+/// The leader with the least mean over the clients of [`multi_floor`], each with its weight; of equals the
+/// lowest number.
 ///
-/// Clients count alike, as the load is shared equally among their regions.
 /// It is chosen by medians, so jitter does not move it.
-pub fn best_leader(links: &Links, system: &QuorumSystem) -> NodeId {
-    // The client count is the same for every leader, so the sum orders them as the mean does.
-    let total = |leader: NodeId| -> u128 {
-        (0..links.client_regions.len())
-            .map(|client| u128::from(multi_floor(links, system, leader, client).0))
-            .sum()
+///
+/// # Panics
+/// If there is not one weight for each client.
+pub fn best_leader(links: &Links, system: &QuorumSystem, weights: &[f64]) -> NodeId {
+    let clients = links.client_regions.len();
+    assert_eq!(weights.len(), clients, "a weight for each client region");
+    // The sum of the weights is the same for every leader, so the total orders them as the mean does.
+    let total = |leader: NodeId| -> f64 {
+        let floors = (0..clients).map(|client| multi_floor(links, system, leader, client));
+        floors.zip(weights).map(|(floor, weight)| floor.0 as f64 * weight).sum()
     };
     links
         .replicas()
-        .min_by_key(|leader| (total(*leader), *leader))
+        .min_by(|one, other| total(*one).total_cmp(&total(*other)).then(one.cmp(other)))
         .expect("a deployment has a replica")
 }
 
@@ -262,15 +266,32 @@ mod tests {
         let majority = QuorumSystem::majority(5);
         for clients in [&["us-east-1"][..], &["ap-southeast-2"], &["eu-west-1", "ap-northeast-1"]] {
             let links = aws(clients);
-            let best = best_leader(&links, &majority);
+            let best = best_leader(&links, &majority, &alike(&links));
             let total = |leader| -> u64 {
                 (0..clients.len()).map(|c| multi_floor(&links, &majority, leader, c).0).sum()
             };
             assert!(links.replicas().all(|leader| total(best) <= total(leader)), "{clients:?}");
         }
         let lan = links(&Profile::load("lan").unwrap(), &["x"; 3], &["x"]);
-        assert_eq!(best_leader(&lan, &QuorumSystem::majority(3)), NodeId(0));
+        assert_eq!(best_leader(&lan, &QuorumSystem::majority(3), &[1.0]), NodeId(0));
         assert_eq!(nearest_replica(&lan, 0), NodeId(0));
+    }
+
+    fn alike(links: &Links) -> Vec<f64> {
+        vec![1.0; links.client_regions.len()]
+    }
+
+    #[test]
+    fn the_best_leader_is_near_the_client_with_the_most_weight() {
+        let links = aws(&["us-east-1", "ap-northeast-1"]);
+        let majority = QuorumSystem::majority(5);
+        let best = |weights: [f64; 2]| best_leader(&links, &majority, &weights);
+        let near = |client| {
+            let floor = |leader: &NodeId| multi_floor(&links, &majority, *leader, client);
+            links.replicas().min_by_key(floor).unwrap()
+        };
+        assert_ne!(near(0), near(1));
+        assert_eq!([best([1000.0, 1.0]), best([1.0, 1000.0])], [near(0), near(1)]);
     }
 
     /// A majority is nearest to the middle; a phase-2 quorum of two lies beside most clients.
@@ -294,8 +315,11 @@ mod tests {
         let regions = ["client-hub", "neighbour", "middle", "far", "farther"];
         let clients = ["client-hub", "client-hub", "client-hub", "farther"];
         let links = links(&profile, &regions, &clients);
-        assert_eq!(best_leader(&links, &QuorumSystem::majority(5)), NodeId(2));
-        assert_eq!(best_leader(&links, &QuorumSystem::counts(5, 4, 2).unwrap()), NodeId(0));
+        assert_eq!(best_leader(&links, &QuorumSystem::majority(5), &[1.0; 4]), NodeId(2));
+        assert_eq!(
+            best_leader(&links, &QuorumSystem::counts(5, 4, 2).unwrap(), &[1.0; 4]),
+            NodeId(0)
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@
 //! Where each ballot announces a phase-2 quorum of its own, phase 2 waits for that one, whomever the leader
 //! asks: the set nearest to it by medians.
 //! Reads go through the log like writes, so theirs is the same.
+//! A control operation is answered by the replica that the client asks, so its floor is the way there and back
+//! alone ([`control_floors`]): whatever the quorums are, it is the same.
 //!
 //! What it leaves out makes a real latency longer, so a floor stays below it:
 //! processing, queueing and the disk; commands on the way before it, which are executed first and which
@@ -41,6 +43,8 @@ mod wait;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::links::{Links, Site};
 use crate::protocol::SendPolicy;
 use crate::quorum::{NodeId, QuorumSystem};
@@ -51,7 +55,7 @@ use medians::nearest_replica;
 use wait::Wait;
 
 /// The percentiles of the least commit latency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floor {
     /// The median.
     pub p50: Span,
@@ -89,10 +93,52 @@ pub fn floors(
         .into_iter()
         .zip(latencies)
         .map(|(client, latency)| {
-            let of = |share| commits.percentile(client, share, latency.clone());
+            let within = |cap| commits.latencies(&[client], cap).swap_remove(0);
+            let of = |share| percentile(share, latency.clone(), within);
             Floor { p50: of(0.5), p99: of(0.99) }
         })
         .collect()
+}
+
+/// The floor of every client's control operations, in their order: there and back between it and the replica
+/// that it asks.
+pub fn control_floors(links: &Links, mode: Mode) -> Vec<Floor> {
+    let floor = |client| {
+        let (asked, site) = (asked(links, mode, client), Site::Client(client));
+        let within = |cap| {
+            let step = distribution::step(wait::legs(links, asked, site, cap).into_iter());
+            wait::round_trip(links, asked, site, step, cap)
+        };
+        let of = |share| percentile(share, within(UNCUT), within);
+        Floor { p50: of(0.5), p99: of(0.99) }
+    };
+    (0..links.client_regions.len()).map(floor).collect()
+}
+
+/// The replica that a client asks.
+fn asked(links: &Links, mode: Mode, client: usize) -> NodeId {
+    mode.asked().unwrap_or_else(|| nearest_replica(links, client))
+}
+
+/// A percentile of a latency, whose distribution was `found` on some points; `within` finds it again, exact
+/// below a cap.
+///
+/// What is over within a time has no leg that is longer, so delays may be cut there: the narrower what is
+/// left, the finer are its points.
+fn percentile(share: f64, mut found: Distribution, within: impl Fn(Span) -> Distribution) -> Span {
+    loop {
+        let (value, step) = (found.quantile(share), found.step());
+        let off = step.times(STEPS_OFF);
+        if off.times(FINE) <= value {
+            return value;
+        }
+        let finer = within(value + off);
+        // Where nothing more can be cut off, this is as fine as it gets.
+        if finer.step().times(4) > step.times(3) {
+            return finer.quantile(share);
+        }
+        found = finer;
+    }
 }
 
 /// So many steps a latency is off at most: see `distribution.rs`.
@@ -111,30 +157,10 @@ struct Commits<'a> {
 }
 
 impl Commits<'_> {
-    /// A percentile of a client's latency, whose distribution was `found` on some points.
-    ///
-    /// A commit within a time has no leg that is longer, so delays may be cut there: the narrower what
-    /// is left, the finer are its points.
-    fn percentile(&self, client: usize, share: f64, mut found: Distribution) -> Span {
-        loop {
-            let (value, step) = (found.quantile(share), found.step());
-            let off = step.times(STEPS_OFF);
-            if off.times(FINE) <= value {
-                return value;
-            }
-            let finer = self.latencies(&[client], value + off).swap_remove(0);
-            // Where nothing more can be cut off, this is as fine as it gets.
-            if finer.step().times(4) > step.times(3) {
-                return finer.quantile(share);
-            }
-            found = finer;
-        }
-    }
-
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory } = *self;
-        let proposer = |client| mode.asked().unwrap_or_else(|| nearest_replica(links, client));
+        let proposer = |client| asked(links, mode, client);
         let families = mode.phases(quorums);
         let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
         for client in clients {

@@ -221,6 +221,35 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
     }
 }
 
+#[test]
+fn the_floor_of_a_control_is_the_way_to_whom_a_client_asks() {
+    let links = links(Jitter::None, &FIVE);
+    let round_trip = |client, asked| links.round_trip(Site::Client(client), Site::Replica(asked));
+    for leader in links.replicas() {
+        let expected = [0, 1].map(|client| Floor::constant(round_trip(client, leader)));
+        assert_eq!(control_floors(&links, Mode::multi(leader)), expected);
+    }
+    let nearest =
+        [0, 1].map(|client| Floor::constant(round_trip(client, nearest_replica(&links, client))));
+    assert_eq!(control_floors(&links, Mode::CLASSIC), nearest);
+}
+
+/// A leader whose own vote is a quorum answers a command when it gets it.
+#[test]
+fn floors_of_controls_are_the_percentiles_of_drawn_round_trips() {
+    let links = links(Jitter::Profile, &FIVE);
+    let alone = QuorumSystem::counts(5, 5, 1).unwrap();
+    for (client, Floor { p50, p99 }) in control_floors(&links, MULTI).into_iter().enumerate() {
+        assert!(client == 0 || p50 < p99, "{p50} {p99}");
+        let found = shares(&links, (MULTI, &alone, SendPolicy::All, client), MEMORY, [p50, p99]);
+        for (share, found) in [0.5, 0.99].into_iter().zip(found) {
+            // Beside the leader there is no delay to vary.
+            let is_near = (found - share).abs() <= reach(share) || p99 == Span::ZERO;
+            assert!(is_near, "client {client}: {found} for {share}");
+        }
+    }
+}
+
 /// A ballot announces one set, and waits for all of it whatever the others answer.
 #[test]
 fn a_quorum_per_ballot_has_the_floor_of_the_announced_set() {

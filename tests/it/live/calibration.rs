@@ -47,9 +47,9 @@ fn a_run_in_both_worlds_is_calibrated_watched_and_simulated_on_what_was_measured
         let rows: Vec<MemberRow> = store::read_csv(&site.out().join("members.csv")).unwrap();
         for row in rows.iter().filter(|row| row.backend == trial.backend) {
             assert_eq!(row.timer_slip_ns_p50.is_some(), is_live, "{row:?}");
-            assert_eq!(row.run_queue_share.is_some(), is_live, "{row:?}");
+            assert_eq!(row.run_queue_ns.is_some(), is_live, "{row:?}");
             assert_eq!(row.host_busy_share.is_some(), is_live, "{row:?}");
-            assert_eq!(row.cpu_share.is_some(), is_live, "{row:?}");
+            assert_eq!(row.cpu_ns.is_some(), is_live, "{row:?}");
         }
     }
 }

@@ -44,11 +44,11 @@ fn a_log_that_no_crash_explains_keeps_its_replica_out() {
     for phrase in ["lost r1", "0000000000000001.log is damaged at byte", "delete the folder"] {
         assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
-    let members = site.members(1);
+    let members = site.members(2);
     assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("lost", Some(1)));
     assert_eq!(members["r0"].outcome, "finished");
     // Its folder is what explains it.
-    assert!(site.work(1, "r1/acceptor").exists() && !site.work(0, "r1").exists());
+    assert!(site.work(2, "r1/acceptor").exists() && !site.work(1, "r1").exists());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_torn_tail_is_cut_and_said_and_the_run_is_valid() {
     let trial = &site.trials()[1];
     assert!(trial.valid && trial.complete, "{trial:?}");
     assert!(trial.notes.contains("r1 cut a torn frame of"), "{}", trial.notes);
-    let members = site.members(1);
+    let members = site.members(2);
     assert_eq!((members["r1"].outcome.as_str(), members["r1"].start_count), ("finished", Some(2)));
     assert_eq!(members["r1"].executed_count, members["r0"].executed_count);
 }
@@ -118,7 +118,7 @@ fn check_broken_disk(rule: &str, said: &[&str]) {
         assert!(trial.notes.contains(phrase), "{phrase:?} is missing in {}", trial.notes);
     }
     assert_eq!(trial.issued_count, trial.acknowledged_count);
-    let members = site.members(0);
+    let members = site.members(1);
     assert_eq!(
         (members["r1"].outcome.as_str(), members["r0"].outcome.as_str()),
         ("lost", "finished")
@@ -126,7 +126,7 @@ fn check_broken_disk(rule: &str, said: &[&str]) {
     assert!(members["r1"].cause.contains(said[0]) && members["r0"].cause.is_empty());
     let manifest = site.manifest();
     assert_eq!(manifest["ended"], "incomplete");
-    assert_eq!(manifest["ended_note"], "trial 0 (multi)");
+    assert_eq!(manifest["ended_note"], "trial 1 (multi)");
     assert_eq!(
         (&manifest["trials_finished"], &manifest["trials_complete"]),
         (&1.into(), &0.into())

@@ -25,7 +25,7 @@ fn run_with_intruder(
     });
     let summary = site.run_with(&mut launcher, Timeouts::default(), &|event| {
         if let Event::Stage(_, Progress::Measuring) = event {
-            let log = site.wait_for_log(0, "r2", "listens on");
+            let log = site.wait_for_log(1, "r2", "listens on");
             let address = log.split("listens on ").nth(1).unwrap().lines().next().unwrap();
             let identity = |member: &str| identities.lock().unwrap()[member].clone();
             act(&identity, address.parse().unwrap());
@@ -55,11 +55,11 @@ fn a_member_that_says_the_impossible_is_dropped_with_the_evidence_and_the_others
     // Whoever lied once may have lied before: such a trial has no numbers.
     let trial = &site.trials()[0];
     assert!(!trial.valid && trial.notes.contains("INVALID"), "{trial:?}");
-    let members = site.members(0);
+    let members = site.members(1);
     assert!(members.values().all(|member| member.outcome == "finished"), "{members:?}");
     // r2 hears of what is chosen through r0 alone now, and is level with it.
     assert_eq!(members["r2"].executed_count, members["r0"].executed_count);
-    let log = site.work(0, "r2").join("agent.log");
+    let log = site.work(1, "r2").join("agent.log");
     assert!(!log.exists() || fs::read_to_string(log).unwrap().contains("impossible"));
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod calibration;
+mod controls;
 mod crashes;
 mod damage;
 mod ends;
@@ -177,7 +178,8 @@ impl Site {
         let store = Store::create(self.out()).unwrap();
         let ledger = Ledger::begin(store, &plan, &provenance, &worlds).unwrap();
         let interrupt = Interrupt::never();
-        Run { plan: &plan, provenance, ledger, worlds, interrupt }.run(tell)
+        let run = Run { plan: &plan, provenance, ledger, worlds, interrupt, until: None };
+        run.run(tell, &|_, _, _, _| Ok(()))
     }
 
     fn trials(&self) -> Vec<TrialRow> {

@@ -5,6 +5,8 @@
 //! Every break is off by 200 ms or reorders; the tolerance is 100 ms, which no honest link needs even
 //! on a machine that does ten other things.
 
+use flexpaxos::measure::rows::SummaryRow;
+
 use super::*;
 
 /// Links of 200 ms each way, with a wide tolerance and a short probe; so many trials.
@@ -41,12 +43,12 @@ fn refused(rule: &str) -> (Site, String) {
 #[track_caller]
 fn check_wrong(site: &Site, is_wrong: impl Fn(&LinkRow) -> bool) {
     let links = site.links();
-    let attempts = links[0].attempts;
+    let attempts = links[0].attempt_count;
     assert_eq!(links.len(), 12 * usize::try_from(attempts).unwrap(), "{links:?}");
     for (row, link) in links.iter().enumerate() {
         assert_eq!(!link.is_within, is_wrong(link), "{link:?}");
         let attempt = u32::try_from(row / 12 + 1).unwrap();
-        assert_eq!((link.attempt, link.attempts), (attempt, attempts));
+        assert_eq!((link.attempt, link.attempt_count), (attempt, attempts));
     }
 }
 
@@ -57,7 +59,7 @@ fn an_honest_network_is_accepted_and_written_down() {
     ended.check(0, &["1/1", "probe: 1 of 1 attempts found all links as asked (100 %)"]);
     check_wrong(&site, |_| false);
     for link in site.links() {
-        let asked = if link.from_region == link.to_region { 0 } else { 200_000_000 };
+        let asked = if link.sender_region == link.receiver_region { 0 } else { 200_000_000 };
         assert_eq!((link.asked_ns_p50, link.asked_ns_p99), (asked, asked));
         assert!(link.baseline_ns.is_some() && link.measured_count > 60, "{link:?}");
         let measured = i64::try_from(link.measured_ns_p50.unwrap()).unwrap();
@@ -69,7 +71,7 @@ fn an_honest_network_is_accepted_and_written_down() {
     // The client stands beside its replica, and no path takes no time.
     assert_eq!(site.links().iter().filter(|link| link.is_floored).count(), 2);
     assert!(site.latencies().iter().all(|row| row.network == "measured"));
-    assert_eq!(site.members(0)["r1"].outcome, "finished");
+    assert_eq!(site.members(1)["r1"].outcome, "finished");
 }
 
 #[test]
@@ -102,7 +104,9 @@ fn delay_one_way_only() {
     let (site, notes) = refused("delay-one-way-only");
     assert!(notes.contains("where 200.00 was asked"), "{notes}");
     // Of two replicas the lower number dials, and a client dials every replica.
-    let is_answer = |link: &LinkRow| link.to == "c0" || link.from > link.to && link.from != "c0";
+    let is_answer = |link: &LinkRow| {
+        link.receiver == "c0" || link.sender > link.receiver && link.sender != "c0"
+    };
     check_wrong(&site, |link| link.asked_ns_p50 > 0 && is_answer(link));
 }
 
@@ -124,7 +128,7 @@ fn delay_silently_off() {
 fn a_refused_trial_has_no_numbers_and_the_run_goes_on() {
     let site = emulated(2);
     let arguments = ["--launcher", "in-process", "--break-network", "delay-twice"];
-    Ended::of(site.probing_command(&arguments)).check(1, &["0/2", "trial 1 (multi) INVALID"]);
+    Ended::of(site.probing_command(&arguments)).check(1, &["0/2", "trial 2 (multi) INVALID"]);
     let trials = site.trials();
     assert_eq!(trials.len(), 2);
     for trial in &trials {
@@ -136,7 +140,7 @@ fn a_refused_trial_has_no_numbers_and_the_run_goes_on() {
     assert_eq!(site.links().len(), 2 * 3 * 12);
     assert_eq!(site.manifest()["probe_attempts"], 6);
     assert_eq!(site.manifest()["probe_attempts_good"], 0);
-    assert_eq!(site.members(1)["r0"].outcome, "refused");
+    assert_eq!(site.members(2)["r0"].outcome, "refused");
     assert_eq!(site.manifest()["trials_valid"], 0);
     // What explains it is in links.csv; the folders of the members hold nothing.
     assert!(!site.out().join("work").exists());
@@ -147,7 +151,7 @@ fn without_a_probe_every_row_says_so() {
     let site = emulated(1);
     let ended = site.run(&["--launcher", "in-process", "--break-network", "delay-silently-off"]);
     // Nobody looked: this is what the probe is for.
-    ended.check(0, &["1/1", "?", "broken on purpose: delay-silently-off"]);
+    ended.check(0, &["1/1", "?", "broken on purpose: 1 of 1 trial (delay-silently-off)"]);
     assert_eq!(site.trials()[0].network, "unverified");
     assert!(site.latencies().iter().all(|row| row.network == "unverified"));
     assert!(!site.out().join("links.csv").exists());
@@ -169,6 +173,11 @@ fn links_outlive_a_run_that_was_cut_short() {
     let mut resume = Command::new(FLEXPAXOS);
     resume.arg("run").arg(site.file()).arg("--resume").arg(site.out());
     Ended::of(resume).check(0, &["2/2"]);
+    // What it kept for people and for programs is of all trials, too.
+    let table = fs::read_to_string(site.out().join("table.txt")).unwrap();
+    assert!(table.contains("2/2") && table.contains("histories of 2 trials"), "{table}");
+    let summary: Vec<SummaryRow> = store::read_csv(&site.out().join("summary.csv")).unwrap();
+    assert_eq!((summary.len(), summary[0].trial_count, summary[0].valid_count), (1, 2, 2));
     let after = site.links();
     assert!(!before.is_empty() && after.len() > before.len());
     assert_eq!(after[..before.len()], before[..]);

@@ -47,7 +47,7 @@ fn a_folder_below_a_file_cannot_be() {
 fn a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finished() {
     let site = Site::new(&small("memory", &format!("{MULTI}\n")));
     let run = site.command(&["--trials", "40", "--launcher", "in-process"]);
-    let ended = Ended::of(limited(&run, 16));
+    let ended = Ended::of(limited(&run, 64));
     ended.check(1, &["cannot be written", "File too large", "make room"]);
     assert!(!site.trials().is_empty() && site.trials().iter().all(|trial| trial.valid));
     // The tables did not fit any more; the trials themselves are there, for --resume.
@@ -115,7 +115,7 @@ impl Launcher for Nobody {
 fn check_never_joined(launcher: &mut dyn Launcher, timeouts: Timeouts, end: Option<&str>) {
     let site = Site::new(&small("memory", MULTI));
     let summary = site.run_with(launcher, timeouts, &|_| {});
-    let Some(run::Error::Trial { trial: 0, source, .. }) = &summary.error else {
+    let Some(run::Error::Trial { trial: 1, source, .. }) = &summary.error else {
         panic!("{:?}", summary.error)
     };
     let Error::NeverJoined { members, ends, .. } = &**source else { panic!("{source:?}") };

@@ -65,7 +65,7 @@ fn check_results(site: &Site, variants: &[&str]) {
     }
     let trials = u32::try_from(trials.len()).unwrap();
     let is_of_all = |of: &dyn Fn(u32) -> bool, what: &str| {
-        (0..trials).for_each(|trial| assert!(of(trial), "{what} of trial {trial} is missing"));
+        (1..=trials).for_each(|trial| assert!(of(trial), "{what} of trial {trial} is missing"));
     };
     let path = |name: &str| site.out().join(name);
     let latencies = site.latencies();
@@ -120,7 +120,7 @@ reads = 0.3"#;
     check_results(&site, &names);
     assert!(site.latencies().iter().any(|row| row.floor_ns_p50 > Some(0)));
     assert!(site.latencies().iter().any(|row| row.operation == "read"));
-    check_history(&site, 0);
+    check_history(&site, 1);
     assert_eq!(site.manifest()["launcher"], "processes");
 }
 
@@ -130,8 +130,8 @@ fn members_in_one_process_leave_the_same_results() {
     let site = Site::new(&small("fsync", &tables));
     site.run(&["--launcher", "in-process"]).check(0, &["multi"]);
     check_results(&site, &["multi", "multi"]);
-    check_history(&site, 1);
-    let replica = &site.members(0)["r1"];
+    check_history(&site, 2);
+    let replica = &site.members(1)["r1"];
     assert!(replica.sync_count > Some(0), "{replica:?}");
     assert_eq!((replica.start_count, replica.recovered_group_count), (Some(1), Some(0)));
 }
@@ -177,5 +177,5 @@ fn the_history_of_a_trial_that_is_not_there_is_asked_for_in_vain() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(FLEXPAXOS);
     command.arg("history").arg(folder.path()).args(["--trial", "3"]);
-    Ended::of(command).check(2, &["holds no histories of trial 3", "name a results folder"]);
+    Ended::of(command).check(2, &["holds no histories", "name a results folder"]);
 }

@@ -54,9 +54,9 @@ fn quorums_that_need_not_meet_are_caught_live() {
             "{table}"
         );
     }
-    assert!(!site.out().join("trial-000.live.hlog").exists());
+    assert!(!site.out().join("trial-001.live.hlog").exists());
     // The histories are the evidence.
-    assert!(site.history(0, "chosen.r1.0").exists());
+    assert!(site.history(1, "chosen.r1.0").exists());
     assert_eq!(site.manifest()["trials_valid"], 0);
 }
 
@@ -65,7 +65,7 @@ fn quorums_that_need_not_meet_are_caught_live() {
 fn quorums_that_need_not_meet_are_caught_in_virtual_time_and_again() {
     let site = split_brain();
     site.run(&["--backend", "sim"]).check(5, &["split-brain", "VIOLATION", SEEN, "0/1"]);
-    site.verify().check(5, &["trial 0 (sim) split-brain: VIOLATED", "5 keys violated", SEEN]);
+    site.verify().check(5, &["trial 1 (sim) split-brain: VIOLATED", "5 keys violated", SEEN]);
 }
 
 /// Without the permission the same quorums are refused before anything starts.
@@ -104,9 +104,9 @@ fn log(path: &Path, is_changed: bool) -> Vec<u8> {
 
 fn verdict(site: &Site, is_changed: bool) -> Verdict {
     let mut check: Check<Box<dyn Read>> = Check::new(Options::default());
-    check.add_client(fs::File::open(site.history(0, "history.c0")).unwrap()).unwrap();
+    check.add_client(fs::File::open(site.history(1, "history.c0")).unwrap()).unwrap();
     for replica in 0..3 {
-        let path = site.history(0, &format!("chosen.r{replica}.0"));
+        let path = site.history(1, &format!("chosen.r{replica}.0"));
         let log = log(&path, is_changed && replica == 1);
         check.add_replica(Box::new(std::io::Cursor::new(log))).unwrap();
     }
@@ -118,7 +118,7 @@ fn one_changed_digest_in_one_kept_log_is_caught() {
     let site = Site::new(&small("memory", MULTI));
     site.run(&["--launcher", "in-process"]).check(0, &[]);
     site.verify()
-        .check(0, &["trial 0 (live) multi: linearizable", "10 by their slots, 0 by search"]);
+        .check(0, &["trial 1 (live) multi: linearizable", "10 by their slots, 0 by search"]);
     let unchanged = verdict(&site, false);
     assert!(unchanged.is_valid() && unchanged.acknowledged_count > 10, "{unchanged:?}");
     let changed = verdict(&site, true);

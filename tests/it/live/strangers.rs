@@ -65,7 +65,7 @@ fn strangers_and_garbage_are_refused_and_counted_and_the_run_is_valid() {
         }
         let client = known.lock().unwrap().clone().unwrap();
         assert_eq!(client.member, "c0");
-        let log = site.wait_for_log(0, "r0", "listens on");
+        let log = site.wait_for_log(1, "r0", "listens on");
         let address = log.split("listens on ").nth(1).unwrap().lines().next().unwrap();
         let replica: SocketAddr = address.parse().unwrap();
         let ended = intrude(&foreigner(&client, "c0"), replica, "r0", b"p");
@@ -95,7 +95,7 @@ fn a_stranger_beyond_the_emulated_links_is_left_unanswered() {
         if !matches!(event, Event::Stage(_, Progress::Measuring)) {
             return;
         }
-        let log = site.wait_for_log(0, "r0", "listens on");
+        let log = site.wait_for_log(1, "r0", "listens on");
         let address = log.split("listens on ").nth(1).unwrap().lines().next().unwrap().to_owned();
         let stranger = Authority::new().unwrap().issue("c0").unwrap();
         std::thread::spawn(move || intrude(&stranger, address.parse().unwrap(), "r0", b"p"));

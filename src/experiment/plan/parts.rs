@@ -1,0 +1,194 @@
+//! The parts of a point, each judged although others are wrong.
+//!
+//! What depends on a part that is wrong is not judged: it would be refused for what another one lacks.
+
+use super::control;
+use super::election;
+use super::emulation;
+use super::faults;
+use super::load::{self, Patient};
+use super::network;
+use super::places::{Places, Profiles};
+use super::point::{DRAIN, Point, Variant, WARMUP, is_set};
+use super::probe;
+use super::simulated;
+use super::transport;
+use super::variants;
+use crate::deployment::{Durability, Network};
+use crate::experiment::file::{Doubts, File, Length, Spanned};
+use crate::experiment::mistakes::Mistakes;
+use crate::experiment::refusal::Error;
+use crate::protocol::Election;
+use crate::runtime::net::Transport;
+use crate::runtime::wan::Precision;
+use crate::time::Span;
+use crate::trial::Probe;
+use crate::workload::{Control, Workload};
+
+/// What is wrong, or cannot be known because something else is.
+struct Wrong;
+
+/// The parts of a point; none in the place of one that is wrong, or cannot be known for that reason.
+pub(super) struct Parts {
+    pub(super) places: Option<Places>,
+    pub(super) network: Option<Network>,
+    pub(super) workload: Option<Workload>,
+    pub(super) election: Option<Election>,
+    pub(super) durability: Option<Durability>,
+    pub(super) variants: Vec<Option<Variant>>,
+    /// Whether the faults of the variants are all that the file has.
+    pub(super) has_all_faults: bool,
+    duration: Option<Span>,
+    /// The control operations; `None` in the first place if they are wrong.
+    control: Result<Option<Control>, Wrong>,
+    retry_after: Option<Span>,
+    transport: Transport,
+    precision: Precision,
+    probe: Option<Probe>,
+}
+
+impl Parts {
+    /// Those of a file, whose sweep is not looked at.
+    pub(super) fn of(
+        file: &File,
+        doubts: &Doubts,
+        profiles: &mut Profiles<'_>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Self {
+        let places = if doubts.of("topology") {
+            None
+        } else {
+            Places::find(&file.topology, profiles, mistakes)
+        };
+        let links = places.as_ref().map(|places| &places.links);
+        let network = network::network(file, links, !doubts.of("network"), mistakes);
+        let weights = places.as_ref().map(|places| &places.weights[..]);
+        let workload = load::workload(&file.workload, weights, mistakes);
+        let workload = workload.filter(|_| !doubts.of("workload"));
+        let transmission = (|| {
+            let others = links?.replica_regions.len() - 1;
+            Some(network?.capacity().takes(workload.as_ref()?.value_bytes, others))
+        })();
+        let election = election::election(&file.election, links, transmission, mistakes);
+        let judge = variants::Judge {
+            places: places.as_ref(),
+            memory: network.map_or(Span::ZERO, |network| network.correlation),
+            election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
+        };
+        let variants = variants::variants(file, doubts, &judge, mistakes);
+        let duration = duration(file, mistakes).filter(|_| !doubts.of("workload"));
+        let control = match (duration, doubts.of("control")) {
+            (Some(duration), false) => {
+                let control = control::control(file.control.as_ref(), duration);
+                mistakes.note(control).ok_or(Wrong)
+            }
+            _ => Err(Wrong),
+        };
+        let parts = Self {
+            duration,
+            control,
+            retry_after: None,
+            transport: transport::transport(&file.transport, mistakes),
+            precision: emulation::precision(file, mistakes),
+            probe: probe::probe(&file.probe, mistakes),
+            durability: Some(file.durability.mode).filter(|_| !doubts.of("durability")),
+            election: election.filter(|_| !doubts.of("election")),
+            has_all_faults: true,
+            places,
+            network,
+            workload,
+            variants,
+        };
+        parts.with_patience(file, transmission, mistakes).with_faults(file, doubts, mistakes)
+    }
+
+    /// After how long clients ask again.
+    fn with_patience(
+        mut self,
+        file: &File,
+        transmission: Option<Span>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Self {
+        let patient = (|| {
+            let variants: Option<Vec<&Variant>> =
+                self.variants.iter().map(Option::as_ref).collect();
+            let floors = variants?.iter().flat_map(|variant| variant.floors.clone()).collect();
+            let (links, election) = (&self.places.as_ref()?.links, self.election?);
+            Some(Patient { links, election, floors, transmission: transmission? })
+        })();
+        let after = load::retry_after(&file.workload, patient.as_ref());
+        self.retry_after = mistakes.note(after).flatten();
+        self
+    }
+
+    /// What goes wrong in each variant that is right.
+    fn with_faults(mut self, file: &File, doubts: &Doubts, mistakes: &mut Mistakes<'_>) -> Self {
+        let before = mistakes.count();
+        let unsafe_restarts = is_set(file.durability.unsafe_restarts.as_ref());
+        if let Some(places) = &self.places {
+            for variant in self.variants.iter_mut().flatten() {
+                let judge = faults::Judge {
+                    places,
+                    variant,
+                    workload: self.workload.as_ref(),
+                    duration: self.duration,
+                    durability: self.durability,
+                    unsafe_restarts,
+                };
+                variant.faults = faults::faults(file, doubts, &judge, mistakes);
+            }
+        }
+        let is_doubtful = (0..file.faults.len()).any(|index| doubts.of_fault(index));
+        self.has_all_faults = mistakes.count() == before && !is_doubtful && !doubts.of("fault");
+        self
+    }
+
+    /// The variants, if all of them are right.
+    pub(super) fn all_variants(&self) -> Option<Vec<&Variant>> {
+        self.variants.iter().map(Option::as_ref).collect()
+    }
+
+    /// The point, if every part is there.
+    pub(super) fn into_point(self, file: &File) -> Option<Point> {
+        let length = |typed: &Option<Spanned<Length>>, default| {
+            typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
+        };
+        let places = self.places?;
+        Some(Point {
+            label: String::new(),
+            settings: Vec::new(),
+            profile: places.profile,
+            profile_file: places.profile_file,
+            misses: places.misses,
+            links: places.links,
+            sim: simulated::settings(file, &self.transport),
+            transport: self.transport,
+            precision: self.precision,
+            probe: self.probe?,
+            variants: self.variants.into_iter().collect::<Option<_>>()?,
+            workload: self.workload?,
+            control: self.control.ok()?,
+            durability: self.durability?,
+            simulated: faults::simulated(file),
+            election: self.election?,
+            retention: file.log.retention(),
+            network: self.network?,
+            has_service: file.service.is_some(),
+            warmup: length(&file.workload.warmup, WARMUP),
+            duration: self.duration?,
+            drain: length(&file.workload.drain, DRAIN),
+            retry_after: self.retry_after?,
+        })
+    }
+}
+
+/// The time that is measured.
+fn duration(file: &File, mistakes: &mut Mistakes<'_>) -> Option<Span> {
+    let typed = &file.workload.duration;
+    let duration = Span::from(typed.get_ref().0);
+    if duration == Span::ZERO {
+        mistakes.refuse_at(typed.span(), Error::Zero { key: "workload.duration" });
+        return None;
+    }
+    Some(duration)
+}
