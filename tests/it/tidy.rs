@@ -124,19 +124,13 @@ fn nothing_is_left_undone_and_no_test_sleeps() {
 /// References that wait for a quiet machine: the only ones that may be of an older schema.
 ///
 /// Who makes one of them again takes it off the list.
-const AWAITED: [&str; 14] = [
+const AWAITED: [&str; 8] = [
     "azure-13",
     "commit-path",
-    "duel",
     "election-timeout",
-    "failover",
-    "jitter",
     "lan",
     "long-link",
-    "paper-fig-n8",
     "quic-vs-tcp",
-    "quickstart",
-    "registers",
     "thrifty-follower",
     "wan-hops",
 ];
