@@ -12,7 +12,7 @@ use super::show::unreadable;
 use super::{Exit, Failure, output};
 use crate::compare::contrast::{self, Family};
 use crate::compare::expectations::{self, Judgement, Ruling};
-use crate::compare::{Observations, QUANTITIES, Verdict, stopping};
+use crate::compare::{Observations, QUANTITIES, Series, Verdict, stopping};
 use crate::measure::Quantity;
 use crate::report::folder::Results;
 use crate::trial::Backend;
@@ -65,12 +65,12 @@ pub(super) struct Compare {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
-    /// Exits with 1 if something is worse, by its verdict and by at least this much; with 3 if nothing
-    /// can be compared.
+    /// Exits with 1 if something is worse, by its verdict and by at least this much; with 3 if nothing can be
+    /// compared, or if something cannot because its trials are invalid, lost or overloaded.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_if_worse: Option<f64>,
 
-    /// Exits with 1 if a prediction of the experiment is refuted.
+    /// Exits with 1 if a prediction of the experiment is refuted, with 3 if one could not be judged.
     #[arg(long)]
     fail_if_refuted: bool,
 
@@ -154,6 +154,12 @@ impl Compare {
                 "leave it out, or name one folder",
             ));
         }
+        if has_many && self.fail_if_refuted {
+            return Err(Failure::request(
+                "--fail-if-refuted is about the predictions of one folder, and there are several",
+                "leave it out, or name one folder",
+            ));
+        }
         if self.baseline.is_some() && self.across == Some(Across::Points) {
             return Err(Failure::request(
                 "--baseline names a variant, and `--across points` compares points with the first one",
@@ -180,16 +186,20 @@ impl Compare {
         if self.quantity.is_empty() { QUANTITIES.into() } else { self.quantity.clone() }
     }
 
+    /// Whether a series is of the backend that is asked for.
+    fn is_of_backend(&self, series: &Series) -> bool {
+        match self.backend {
+            None => true,
+            Some(World::Live) => series.subject.backend == Backend::Live,
+            Some(World::Sim) => series.subject.backend == Backend::Sim,
+        }
+    }
+
     /// The values that are asked for.
     fn observations(&self, results: &Results) -> Observations {
         let quantities = self.quantities();
-        let backend = self.backend.map(|world| match world {
-            World::Live => Backend::Live,
-            World::Sim => Backend::Sim,
-        });
         Observations::of(&results.finished).only(|series| {
-            quantities.contains(&series.subject.quantity)
-                && backend.is_none_or(|backend| backend == series.subject.backend)
+            quantities.contains(&series.subject.quantity) && self.is_of_backend(series)
         })
     }
 
@@ -204,7 +214,7 @@ impl Compare {
         let families = contrast::families(&sides, level);
         let mut judgements = Vec::new();
         for one in results {
-            let whole = Observations::of(&one.finished);
+            let whole = Observations::of(&one.finished).only(|it| self.is_of_backend(it));
             judgements.extend(expectations::judge(&one.expectations, &whole, level));
         }
         // Predictions are of one experiment; of several runs nobody could tell whose they are.
@@ -295,11 +305,18 @@ impl Compare {
                         && judged.worse_by(it.subject.quantity) >= limit
                 })
             };
+            let hides = |it: &contrast::Contrast| {
+                it.outcome.as_ref().is_err_and(contrast::NotComparable::hides_a_loss)
+            };
+            let hidden = verdicts.clone().filter(|it| hides(it)).count();
             let has_verdict = verdicts.clone().any(|it| it.outcome.is_ok());
             let count = verdicts.clone().filter(|it| is_worse(it)).count();
             if verdicts.any(is_worse) {
                 eprintln!("worse by {:.1} % or more: {count}", limit * 100.0);
                 exit = Exit::World;
+            } else if hidden > 0 {
+                eprintln!("not comparable, and perhaps worse: {hidden}");
+                exit = Exit::Partial;
             } else if !has_verdict {
                 eprintln!("nothing could be compared, so nothing is known to be no worse");
                 exit = Exit::Partial;
@@ -310,9 +327,13 @@ impl Compare {
                 it.outcome.as_ref().is_ok_and(|found| found.ruling == Ruling::Refuted)
             });
             let count = refuted.count();
+            let unjudged = compared.judgements.iter().filter(|it| it.outcome.is_err()).count();
             if count > 0 {
                 eprintln!("predictions refuted: {count}");
                 exit = Exit::World;
+            } else if unjudged > 0 {
+                eprintln!("predictions not judged: {unjudged}");
+                exit = if exit == Exit::Done { Exit::Partial } else { exit };
             } else if compared.judgements.is_empty() {
                 eprintln!("no prediction was judged: the experiment has no `[[expect]]`");
                 exit = if exit == Exit::Done { Exit::Partial } else { exit };

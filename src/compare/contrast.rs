@@ -155,6 +155,8 @@ pub struct Sides<'a> {
     pub series: &'a Series,
     /// Why the values form no pairs; `None` if those of one repeat do.
     pub unpaired: Option<&'static str>,
+    /// The candidate has no such series: `series` is then the baseline's.
+    pub is_missing: bool,
 }
 
 /// Every variant beside the baseline, at each point.
@@ -166,6 +168,7 @@ pub fn of_variants<'a>(all: &'a Observations, baseline: &str) -> Vec<Sides<'a>> 
         base_series: all.get(baseline, &series.subject),
         series,
         unpaired: None,
+        is_missing: false,
     };
     others.map(sides).collect()
 }
@@ -185,6 +188,7 @@ pub fn of_points<'a>(all: &'a Observations) -> Vec<Sides<'a>> {
             base_series: all.get(variant, &at_first),
             series,
             unpaired: None,
+            is_missing: false,
         }
     };
     others.map(sides).collect()
@@ -202,8 +206,11 @@ pub fn of_runs<'a>(
         base_series: first.get(&series.variant, &series.subject),
         series,
         unpaired,
+        is_missing: false,
     };
-    other.series.iter().map(sides).collect()
+    let lost = first.series.iter().filter(|it| other.get(&it.variant, &it.subject).is_none());
+    let lost = lost.map(|series| Sides { is_missing: true, ..sides(series) });
+    other.series.iter().map(sides).chain(lost).collect()
 }
 
 /// The families of these sides: latencies and rates, and what faults cost, of each backend.
@@ -328,12 +335,12 @@ impl Judged {
 
 /// The difference of two series, if they have enough values.
 fn compare(sides: &Sides<'_>) -> Result<Alone, NotComparable> {
-    let base = sides.base_series.ok_or(NotComparable::Missing)?;
+    let base = sides.base_series.filter(|_| !sides.is_missing).ok_or(NotComparable::Missing)?;
     let series = sides.series;
-    // A percentile that ranks among unanswered operations is the worst value there is: without it what is
-    // left would look better than it was.
+    // A percentile that ranks among unanswered operations, and a trial that did not keep up, are the worst
+    // values there are: without them what is left would look better than it was.
     for one in [base, series] {
-        check_gaps(one, |gap| gap == Gap::Unanswered)?;
+        check_gaps(one, |gap| matches!(gap, Gap::Unanswered | Gap::Overloaded))?;
     }
     if sides.unpaired.is_some() {
         return compare_unpaired(base, series, sides.unpaired);
@@ -420,4 +427,17 @@ fn check_gaps(series: &Series, is_refused: impl Fn(Gap) -> bool) -> Result<(), N
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+impl NotComparable {
+    /// Whether the values that lack are worse than any: they hide a loss.
+    pub const fn hides_a_loss(&self) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::Gaps { gap, .. } => {
+                matches!(gap, Gap::Invalid | Gap::Overloaded | Gap::Unanswered)
+            }
+            Self::TooFewRepeats { .. } | Self::Zero => false,
+        }
+    }
 }

@@ -94,13 +94,19 @@ pub enum NotJudged {
     },
     /// A percentile ranks among operations without an answer in some repeat.
     Unanswered,
+    /// A trial achieved less than it was offered.
+    Overloaded,
 }
 
 impl NotJudged {
     /// The reason, as a clause.
     pub fn words(self) -> String {
         match self {
-            Self::Unanswered => "a value ranks among operations without an answer".to_owned(),
+            Self::Unanswered => {
+                "a value ranks among operations without an answer, or a recovery never ended"
+                    .to_owned()
+            }
+            Self::Overloaded => "a trial achieved less than it was offered".to_owned(),
             Self::TooFewRepeats { count, gap } => {
                 let why = match gap {
                     None => "",
@@ -122,7 +128,13 @@ pub fn judge(expectations: &[Expectation], all: &Observations, level: f64) -> Ve
     for backend in all.backends() {
         let mut places = Vec::new();
         for expectation in expectations {
-            places.extend(places_of(expectation, all, backend));
+            let found = places_of(expectation, all, backend);
+            if found.is_empty() {
+                // No trial has its values: that is said, and not passed over.
+                let (point, client_region, fault) = (String::new(), None, None);
+                places.push(Place { expectation, backend, point, client_region, fault });
+            }
+            places.extend(found);
         }
         let drafts: Vec<Result<Draft, NotJudged>> =
             places.iter().map(|place| draft(place, all)).collect();
@@ -307,6 +319,9 @@ fn values(place: &Place<'_>, all: &Observations) -> Result<Vec<[f64; 2]>, NotJud
     }
     if gaps.contains_key(&Gap::Unanswered) {
         return Err(NotJudged::Unanswered);
+    }
+    if gaps.contains_key(&Gap::Overloaded) {
+        return Err(NotJudged::Overloaded);
     }
     if found.len() < REPEATS_MIN {
         let gap = gaps.into_iter().max_by_key(|(_, count)| *count).map(|(gap, _)| gap);

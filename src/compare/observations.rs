@@ -74,15 +74,20 @@ pub struct Observations {
 /// The place of a series in the order, and what it is of.
 type Key = (Backend, usize, usize, Option<u32>, usize, Option<OperationKind>, Quantity);
 
-/// The seed of each repeat, and whether it is valid.
-type Repeats = BTreeMap<usize, (u64, bool)>;
+/// The trials of one variant.
+#[derive(Default)]
+struct Trials {
+    variant: String,
+    /// The seed of each repeat, and whether it is valid.
+    repeats: BTreeMap<usize, (u64, bool)>,
+}
 
 /// Series under construction.
 #[derive(Default)]
 struct Building {
     series: BTreeMap<Key, Series>,
     /// The trials of each backend, point and variant.
-    trials: BTreeMap<(Backend, usize, usize), Repeats>,
+    trials: BTreeMap<(Backend, usize, usize), Trials>,
 }
 
 impl Observations {
@@ -139,7 +144,8 @@ impl Building {
     fn add(&mut self, ended: &Finished) {
         let Finished { trial, backend, row, .. } = ended;
         let of_variant = self.trials.entry((*backend, trial.point, trial.variant)).or_default();
-        of_variant.insert(trial.repeat, (trial.seed, row.valid));
+        of_variant.variant.clone_from(&row.variant);
+        of_variant.repeats.insert(trial.repeat, (trial.seed, row.valid));
         if !row.valid {
             return;
         }
@@ -176,7 +182,9 @@ impl Building {
 
     fn add_fault(&mut self, ended: &Finished, fault: &RecoveryRow, regions: &[&str]) {
         let place = regions.iter().position(|region| *region == fault.client_region);
-        let some = |ns: Option<u64>| ns.map(|ns| ns as f64).ok_or(Gap::Absent);
+        // What never ended is the worst value there is, and not one that is missing by chance.
+        let gap = if fault.recovered == Some(false) { Gap::Unanswered } else { Gap::Absent };
+        let some = |ns: Option<u64>| ns.map(|ns| ns as f64).ok_or(gap);
         let of_cluster = [
             (Quantity::Detect, fault.detection_ns, None),
             (Quantity::Elect, fault.election_ns, None),
@@ -233,10 +241,27 @@ impl Building {
         series.values.insert(trial.repeat, Value { seed: trial.seed, number, floor, is_busy });
     }
 
+    /// Gives a variant without a valid trial the series that the others of its point have.
+    fn add_invalid_variants(&mut self) {
+        let is_dead = |trials: &Trials| trials.repeats.values().all(|(_, is_valid)| !is_valid);
+        for ((backend, point, variant), trials) in self.trials.iter().filter(|it| is_dead(it.1)) {
+            let of_point =
+                self.series.iter().filter(|(key, _)| (key.0, key.1) == (*backend, *point));
+            let theirs: Vec<(Key, Subject)> =
+                of_point.map(|(key, series)| (*key, series.subject.clone())).collect();
+            for (mut key, subject) in theirs {
+                key.2 = *variant;
+                let (variant, values) = (trials.variant.clone(), BTreeMap::new());
+                self.series.entry(key).or_insert(Series { variant, subject, values });
+            }
+        }
+    }
+
     /// Gives every series a value of each of its trials: one that is not there has a reason.
     fn fill_gaps(&mut self) {
+        self.add_invalid_variants();
         for ((backend, point, variant, ..), series) in &mut self.series {
-            for (repeat, (seed, is_valid)) in &self.trials[&(*backend, *point, *variant)] {
+            for (repeat, (seed, is_valid)) in &self.trials[&(*backend, *point, *variant)].repeats {
                 let gap = if *is_valid { Gap::Absent } else { Gap::Invalid };
                 let value = Value { seed: *seed, number: Err(gap), floor: None, is_busy: false };
                 series.values.entry(*repeat).or_insert(value);

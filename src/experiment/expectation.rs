@@ -277,7 +277,8 @@ impl<'a> Words<'a> {
     fn item(&mut self, sign: f64) -> Result<Item, Error> {
         let (at, word) = self.take("a value")?;
         if self.peek() == Some("*") {
-            let Ok(number) = word.parse::<f64>() else {
+            let number = word.parse::<f64>().ok().filter(|it| it.is_finite() && *it != 0.0);
+            let Some(number) = number else {
                 let message = format!("`{word}` is no number");
                 return Err(Error { at, message, help: "write `0.9 * multi.p50`".into() });
             };
@@ -298,10 +299,10 @@ impl<'a> Words<'a> {
                 settings: Vec::new(),
             }));
         }
-        if let Some(number) = word.strip_suffix("/s").and_then(|rate| rate.parse().ok()) {
+        if let Some(number) = word.strip_suffix("/s").and_then(finite) {
             return Ok(Value::Number(number, Unit::PerSecond));
         }
-        if let Ok(number) = word.parse() {
+        if let Some(number) = finite(word) {
             return Ok(Value::Number(number, Unit::Count));
         }
         if word.starts_with(|first: char| first.is_ascii_digit())
@@ -427,6 +428,11 @@ impl<'a> Words<'a> {
     }
 }
 
+/// A number that is one.
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
 /// The settings in brackets, without the first of them.
 fn settings(at: &Range<usize>, inside: &str) -> Result<Vec<(String, String)>, Error> {
     let refused = || Error {
@@ -524,6 +530,8 @@ mod tests {
             ("multi.away < 3ms after fault 0", "0", "names no fault"),
             ("multi.p50 < 3ms at clients", "at", "no setting of a point"),
             ("3ms within multi.p50", "3ms within multi.p50", "followed by a measured"),
+            ("0 * multi.p50 < 3ms", "0", "no number"),
+            ("multi.attempts < inf", "inf", "no quantity of a variant"),
             ("two * multi.p50 < 3ms", "two", "no number"),
         ];
         for (text, place, said) in cases {

@@ -347,11 +347,16 @@ impl Work<'_> {
                 continue;
             }
             let looks = stopping::looks_at(repeats);
-            let finished: Vec<Finished> = self.ledger().parts().map(Finished::of).collect();
+            self.looks
+                .lock()
+                .expect("no thread panics while it looks")
+                .insert(backend.name(), looks);
+            // A run that is resumed may have finished more than this look is of.
+            let of_look = |ended: &Finished| ended.trial.repeat < repeats;
+            let finished: Vec<Finished> =
+                self.ledger().parts().map(Finished::of).filter(of_look).collect();
             let width = stopping::detectable(&finished, backend, looks);
             if is_late || repeats == most || width.is_some_and(|it| it <= until.detectable) {
-                let mut all = self.looks.lock().expect("no thread panics while it looks");
-                all.insert(backend.name(), looks);
                 return Ok(());
             }
         }

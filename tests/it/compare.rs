@@ -254,3 +254,54 @@ fn a_prediction_about_nothing_is_refused_with_its_place() {
         assert!(stderr.contains(expected), "{that}: {stderr}");
     }
 }
+
+/// A copy of the results in which every trial of these variants is invalid.
+fn without(variants: &[&str]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let to = root.path().join("results");
+    fs::create_dir(&to).unwrap();
+    for entry in fs::read_dir(RESULTS.path().join("results")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let trials = to.join("trials.csv");
+    let mut reader = csv::Reader::from_path(&trials).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let place = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    let mut writer = csv::Writer::from_path(&trials).unwrap();
+    writer.write_record(&header).unwrap();
+    for row in rows {
+        let is_dead = variants.contains(&&row[place("variant")]);
+        let cells = row
+            .iter()
+            .enumerate()
+            .map(|(column, cell)| if is_dead && column == place("valid") { "false" } else { cell });
+        writer.write_record(cells).unwrap();
+    }
+    writer.flush().unwrap();
+    root
+}
+
+#[test]
+fn a_variant_without_a_valid_trial_is_told_and_fails_a_gate() {
+    let (dead_baseline, dead_candidate) = (without(&["multi"]), without(&["flex"]));
+    for root in [&dead_baseline, &dead_candidate] {
+        let (told, _) = said(root.path(), &["compare", "results"], 0);
+        assert!(told.contains("5 of 5 trials are INVALID"), "{told}");
+        let gate = ["compare", "results", "--fail-if-worse", "1%"];
+        let (_, stderr) = said(root.path(), &gate, 3);
+        assert!(stderr.contains("not comparable, and perhaps worse"), "{stderr}");
+        let (_, stderr) = said(root.path(), &["compare", "results", "--fail-if-refuted"], 3);
+        assert!(stderr.contains("predictions not judged: 3"), "{stderr}");
+    }
+    // What the other run lost is no improvement.
+    let before = RESULTS.path().join("results");
+    let after = dead_candidate.path().join("results");
+    let gate =
+        ["compare", before.to_str().unwrap(), after.to_str().unwrap(), "--fail-if-worse", "1%"];
+    let (told, stderr) = said(dead_candidate.path(), &gate, 3);
+    assert!(told.contains("INVALID") && stderr.contains("perhaps worse"), "{told}{stderr}");
+}

@@ -35,8 +35,10 @@ impl FromStr for Repeats {
             });
         };
         let number = width.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-        let share = number.map(|percent| percent / 100.0).filter(|it| *it > 0.0 && *it < 1.0);
-        share.map(Self::Until).ok_or_else(|| "give a difference in percent, as `until=2%`".into())
+        let share = number.map(|percent| percent / 100.0).filter(|it| *it >= 0.001 && *it < 1.0);
+        share
+            .map(Self::Until)
+            .ok_or_else(|| "give a difference of 0.1 % or more, as `until=2%`".into())
     }
 }
 
@@ -49,7 +51,9 @@ mod tests {
         assert_eq!("5".parse(), Ok(Repeats::Count(5)));
         assert_eq!("until=2%".parse(), Ok(Repeats::Until(0.02)));
         assert_eq!(("until=0.5%".parse::<Repeats>().unwrap()).most(), MOST);
-        for wrong in ["0", "-1", "many", "until=2", "until=0%", "until=150%", "until=%"] {
+        for wrong in
+            ["0", "-1", "many", "until=2", "until=0%", "until=150%", "until=%", "until=0.05%"]
+        {
             assert!(wrong.parse::<Repeats>().is_err(), "{wrong}");
         }
     }
