@@ -167,7 +167,8 @@ impl Compare {
             ));
         }
         for (place, folder) in self.folders.iter().enumerate() {
-            if self.folders[..place].contains(folder) {
+            let path = |folder: &PathBuf| folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            if self.folders[..place].iter().any(|other| path(other) == path(folder)) {
                 return Err(Failure::request(
                     format!("{} is named twice", folder.display()),
                     "a run does not differ from itself: leave it out once",

@@ -275,7 +275,7 @@ fn controls_count_for_nothing_but_their_own_latencies() {
 }
 
 #[test]
-fn a_client_waits_for_its_controls_in_the_drain_and_then_gives_them_up() {
+fn controls_are_waited_for_in_the_drain_and_then_given_up() {
     let mut client = controlled();
     client.issue(Time(100));
     (0..3).for_each(|sequence| answer(&mut client, 150, sequence, 0));

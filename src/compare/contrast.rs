@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::observations::{Gap, Observations, Series, Subject};
 use super::{LEVEL, REPEATS_MIN};
 use crate::measure::{Quantity, Scope};
-use crate::statistics::estimate::Sample;
 use crate::statistics::family::holm;
 use crate::statistics::{Estimate, exact};
 
@@ -320,10 +319,7 @@ impl Judged {
 
     /// How many repeats: pairs, or those of the smaller side.
     pub fn repeat_count(&self) -> usize {
-        match self.estimate.sample {
-            Sample::Pairs { n } => n,
-            Sample::Two { n, .. } => n[0].min(n[1]),
-        }
+        self.estimate.count()
     }
 
     /// How much worse the candidate is, as a ratio less one; negative if it is better.

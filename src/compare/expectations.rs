@@ -96,6 +96,8 @@ pub enum NotJudged {
     Unanswered,
     /// A trial achieved less than it was offered.
     Overloaded,
+    /// A value is zero: there is no ratio.
+    Zero,
 }
 
 impl NotJudged {
@@ -107,6 +109,7 @@ impl NotJudged {
                     .to_owned()
             }
             Self::Overloaded => "a trial achieved less than it was offered".to_owned(),
+            Self::Zero => "a value is zero, and has no ratio".to_owned(),
             Self::TooFewRepeats { count, gap } => {
                 let why = match gap {
                     None => "",
@@ -225,9 +228,11 @@ fn draft(place: &Place<'_>, all: &Observations) -> Result<Draft, NotJudged> {
             (false, None) => left - right,
         })
         .collect();
+    if !differences.iter().all(|difference| difference.is_finite()) {
+        return Err(NotJudged::Zero);
+    }
     let too_few = NotJudged::TooFewRepeats { count: differences.len(), gap: None };
-    let estimate = Estimate::paired(&differences).filter(|it| it.mean.is_finite());
-    let estimate = estimate.ok_or(too_few)?;
+    let estimate = Estimate::paired(&differences).ok_or(too_few)?;
     let bound = if is_ratio { 0.0 } else { constant.unwrap_or(0.0) };
     let p_value = p_value(&estimate, *relation, bound);
     let first = place.expectation.measured().next().map(|it| it.quantity.unit());
@@ -278,10 +283,7 @@ impl Draft {
                 (shown(estimate.mean), (low, high), *bound)
             }
         };
-        let repeat_count = match estimate.sample {
-            crate::statistics::estimate::Sample::Pairs { n } => n,
-            crate::statistics::estimate::Sample::Two { n, .. } => n[0].min(n[1]),
-        };
+        let repeat_count = estimate.count();
         Found { repeat_count, value, interval, bound, p_adjusted, ruling }
     }
 }

@@ -50,10 +50,10 @@ pub fn detectable(finished: &[Finished], backend: Backend, looks: u32) -> Option
     let all = all.only(|it| it.subject.backend == backend && it.subject.quantity == Quantity::P50);
     let baseline = (*all.variants().first()?).to_owned();
     let families = families(&of_variants(&all, &baseline), level(Some(looks)));
-    let judged = families.iter().flat_map(|it| &it.contrasts).map(|it| it.outcome.as_ref().ok());
-    // One that cannot be compared has no width yet.
-    let widths = judged.map(|judged| judged.map(|judged| judged.detectable(Quantity::P50)));
-    widths.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
+    // One that cannot be compared has no width, and more repeats would give it none.
+    let judged =
+        families.iter().flat_map(|it| &it.contrasts).filter_map(|it| it.outcome.as_ref().ok());
+    judged.map(|judged| judged.detectable(Quantity::P50)).reduce(f64::max)
 }
 
 #[cfg(test)]

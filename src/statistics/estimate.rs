@@ -49,6 +49,14 @@ impl Estimate {
         Some(Self { mean: mean - base_mean, sd, sample })
     }
 
+    /// How many values: pairs, or those of the smaller sample.
+    pub fn count(&self) -> usize {
+        match self.sample {
+            Sample::Pairs { n } => n,
+            Sample::Two { n, .. } => n[0].min(n[1]),
+        }
+    }
+
     /// The standard error of the mean.
     pub fn standard_error(&self) -> f64 {
         match self.sample {

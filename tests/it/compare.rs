@@ -148,6 +148,8 @@ fn exit_codes_say_what_is_worse_and_what_is_refuted() {
     assert!(stderr.contains("its variants are multi, again, flex"), "{stderr}");
     let (_, stderr) = said(path, &["compare", "results", "results"], 2);
     assert!(stderr.contains("named twice"), "{stderr}");
+    let (_, stderr) = said(path, &["compare", "results", "./results/../results"], 2);
+    assert!(stderr.contains("named twice"), "{stderr}");
     let (_, stderr) = said(path, &["compare", "results", "--quantity", "p42"], 2);
     assert!(stderr.contains("the codes are p50"), "{stderr}");
 }
@@ -245,6 +247,8 @@ fn a_prediction_about_nothing_is_refused_with_its_place() {
         ("flex.throughput > multi.throughput", "in closed loops alone"),
         ("flex.p50 < multi.p50 at clients=3", "no point has these settings"),
         ("flexx.p50 < multi.p50", "did you mean `flex`?"),
+        ("flex.read.p50 < multi.read.p50", "no client asks for a read"),
+        ("flex.p50 < multi.control.p50", "no client asks for a control"),
     ];
     let root = tempfile::tempdir().unwrap();
     for (that, expected) in cases {

@@ -192,6 +192,9 @@ fn series_that_cannot_be_compared_say_why() {
     // One percentile among operations without an answer would be the worst value of all.
     let unanswered = reason(good("one"), with_gaps(Gap::Unanswered, 1));
     assert_eq!(unanswered, NotComparable::Gaps { count: 1, of: 5, gap: Gap::Unanswered });
+    let overloaded = reason(good("one"), with_gaps(Gap::Overloaded, 1));
+    assert_eq!(overloaded, NotComparable::Gaps { count: 1, of: 5, gap: Gap::Overloaded });
+    assert!(overloaded.hides_a_loss() && invalid.hides_a_loss() && !few.hides_a_loss());
     // Three pairs are left, and enough.
     let all = Observations { series: vec![good("one"), with_gaps(Gap::Invalid, 2)] };
     let judged = families(&of_variants(&all, "one"), LEVEL)[0].contrasts[0].outcome.clone();
@@ -264,4 +267,19 @@ fn predictions_on_their_bound_are_rarely_ruled() {
     });
     let share = ruled.count() as f64 / EXPERIMENTS as f64;
     assert!((0.035..0.065).contains(&share), "{share}");
+}
+
+/// A ratio with zero, and a value that no trial has, are told and not passed over.
+#[test]
+fn predictions_that_nobody_can_judge_say_why() {
+    let five = [70e6, 71e6, 72e6, 70e6, 71e6];
+    let all = Observations {
+        series: vec![series("one", subject(0), five), series("other", subject(0), [0.0; 5])],
+    };
+    let reason = |text: &str| {
+        let expectation = Expectation::parse(text, "", &["one", "other"]).unwrap();
+        judge(&[expectation], &all, LEVEL)[0].outcome.unwrap_err().words()
+    };
+    assert_eq!(reason("other.p50 < one.p50"), "a value is zero, and has no ratio");
+    assert!(reason("one.away < 3ms").starts_with("0 repeats"), "{}", reason("one.away < 3ms"));
 }

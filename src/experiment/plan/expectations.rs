@@ -7,7 +7,7 @@ use crate::experiment::expectation::{self, Expectation};
 use crate::experiment::file::{Expect, Spanned};
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
-use crate::measure::{Quantity, Scope};
+use crate::measure::{OperationKind, Quantity, Scope};
 use crate::workload::Arrival;
 
 /// The predictions of a file whose text is `text`; at its smaller size, those about what is there.
@@ -90,11 +90,26 @@ fn check(found: &Expectation, points: &[Point]) -> Result<(), expectation::Error
             );
         }
         let code = measured.quantity.code();
+        // The place of this value, and not of another one with the same code.
+        let begin = format!("{}.", measured.variant);
+        let mut words = found.text.split_whitespace();
+        let word =
+            words.find(|word| word.starts_with(&begin) && word.contains(code)).unwrap_or(code);
+        let is_asked = |point: &&Point| match measured.operation {
+            OperationKind::Write => point.workload.reads < 1.0,
+            OperationKind::Read => point.workload.reads > 0.0,
+            OperationKind::Control => point.control.is_some(),
+        };
+        if measured.quantity.scope() == Scope::Operation && !at.iter().all(is_asked) {
+            let name = measured.operation.name();
+            let help = "set `workload.reads` or `[control]`, or leave this out".to_owned();
+            return refused(word, format!("no client asks for a {name}"), help);
+        }
         let is_closed = |point: &&Point| matches!(point.workload.arrival, Arrival::Closed { .. });
         if measured.quantity == Quantity::Throughput && !at.iter().all(is_closed) {
             let help =
                 "in an open loop it is the rate of arrivals; use `closed` arrivals".to_owned();
-            return refused(code, "`throughput` is measured in closed loops alone".into(), help);
+            return refused(word, "`throughput` is measured in closed loops alone".into(), help);
         }
         let faults = |point: &&Point| {
             let variant = point.variants.iter().find(|it| it.name == measured.variant);
@@ -108,7 +123,7 @@ fn check(found: &Expectation, points: &[Point]) -> Result<(), expectation::Error
                 None => format!("`{code}` is measured after a fault, and there is none"),
                 Some(fault) => format!("there is no fault {}", fault + 1),
             };
-            return refused(code, message, "add a `[[fault]]`, or leave this out".into());
+            return refused(word, message, "add a `[[fault]]`, or leave this out".into());
         }
     }
     if found.fault.is_some() && !found.is_of_fault() {

@@ -53,7 +53,7 @@ fn a_table_without_rows_has_its_header() {
 }
 
 #[test]
-fn a_table_has_more_columns_than_its_struct_and_readers_pass_them_over() {
+fn columns_that_a_struct_lacks_are_passed_over() {
     let (_root, store) = store();
     let rows = [Row { trial: 1, latency_ns_p50: None }, Row { trial: 2, latency_ns_p50: Some(7) }];
     let more = ["swept_a", "swept_b"].map(str::to_owned);

@@ -151,7 +151,7 @@ fn a_disk_that_is_never_idle_holds_no_control_up() {
 
 /// The negative control of every test here that compares with a floor.
 #[test]
-fn a_driver_that_has_controls_wait_for_the_disk_misses_their_floor() {
+fn controls_that_wait_for_the_disk_miss_their_floor() {
     let deployment = loaded(Mode::multi(R0), majority());
     let outcome = on_slow_disks(&deployment, Some(Defect::HoldsControls));
     for (client, floor) in (0..).zip(control_floors(&deployment.links, deployment.mode)) {
