@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::findings::Finished;
 use crate::findings::rows::Measured;
 use crate::measure::rows::{Flag, RecoveryRow, TrialRow};
-use crate::measure::{Latencies, OperationKind, Quantity, Summary, is_saturated};
+use crate::measure::{Figure, Latencies, OperationKind, Quantity, Summary, is_saturated};
 use crate::trial::Backend;
 
 /// What the values of a series are about, but for the variant.
@@ -306,13 +306,90 @@ fn floor(measured: &Measured, operation: OperationKind, quantity: Quantity) -> O
     }
 }
 
-/// Whether a trial achieved less than it was offered, for another reason than a fault.
+/// Standard deviations of chance beyond which operations that did not return in the window are a queue.
+const DEVIATIONS: f64 = 4.0;
+
+/// Whether a trial achieved less than it was offered, for another reason than a fault or chance.
+///
+/// Of few operations one percent is one or two, and so many may cross an edge of the window by chance: the
+/// numbers in flight at its two ends differ by a Poisson variable each, by Little's law with the mean
+/// rate times latency.
 fn is_overloaded(ended: &Finished) -> bool {
-    let TrialRow { offered_per_s, achieved_per_s, .. } = ended.row;
-    ended.recovery.is_empty() && achieved_per_s.is_some_and(|it| is_saturated(offered_per_s, it))
+    let TrialRow { offered_per_s, achieved_per_s, duration_ns, .. } = ended.row;
+    let (Some(offered), Some(achieved)) = (offered_per_s, achieved_per_s) else { return false };
+    let load: Latencies =
+        ended.measured.iter().map(Measured::load).fold(Latencies::new(), |mut all, one| {
+            all.merge(&one);
+            all
+        });
+    let Some(Figure::Known(median) | Figure::Above(median)) = load.figure(0.5) else {
+        return false;
+    };
+    let in_flight = offered * median.as_millis_f64() / 1e3;
+    let missing = (offered - achieved) * duration_ns as f64 / 1e9;
+    let is_chance = missing <= DEVIATIONS * (2.0 * in_flight).sqrt();
+    ended.recovery.is_empty() && is_saturated(offered_per_s, achieved) && !is_chance
 }
 
 /// Whether a member of the trial waited for a processor, or datagrams left late.
 fn is_busy(row: &TrialRow) -> bool {
     row.has(Flag::Saturated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::trial::Trial;
+    use crate::time::Span;
+
+    /// A trial of ten seconds with 100 operations a second of 70 ms, of which so many did not return.
+    fn ended(missing: f64) -> Finished {
+        let mut latencies = Latencies::new();
+        (0..1000).for_each(|_| latencies.record(Span::from_millis(70)));
+        let latencies = vec![(OperationKind::Write, latencies)];
+        let row = TrialRow {
+            valid: true,
+            client_regions: "a".into(),
+            duration_ns: 10_000_000_000,
+            offered_per_s: Some(100.0),
+            achieved_per_s: Some(100.0 - missing / 10.0),
+            ..TrialRow::default()
+        };
+        Finished {
+            trial: Trial { index: 0, repeat: 0, variant: 0, point: 0, seed: 1 },
+            backend: Backend::Sim,
+            row,
+            measured: vec![Measured { latencies, ..Measured::default() }],
+            disagreements: vec![],
+            recovery: vec![],
+            probes: None,
+            violations: vec![],
+            unfit: vec![],
+        }
+    }
+
+    /// Seven are in flight, so the two ends of the window differ by 3.7 in the standard deviation.
+    #[test]
+    fn a_trial_is_overloaded_beyond_one_percent_and_beyond_chance() {
+        let number = |missing| {
+            let all = Observations::of(&[ended(missing)]);
+            let of_median = |it: &&Series| it.subject.quantity == Quantity::P50;
+            all.series.iter().find(of_median).map(|series| series.values[&0].number)
+        };
+        assert!(number(9.0).unwrap().is_ok() && number(14.0).unwrap().is_ok());
+        assert_eq!(number(16.0), Some(Err(Gap::Overloaded)));
+        assert_eq!(number(200.0), Some(Err(Gap::Overloaded)));
+    }
+
+    #[test]
+    fn a_variant_without_a_valid_trial_has_the_series_of_its_siblings() {
+        let mut dead = ended(0.0);
+        dead.trial.variant = 1;
+        (dead.row.valid, dead.row.variant) = (false, "dead".into());
+        let all = Observations::of(&[ended(0.0), dead]);
+        let of_dead = all.series.iter().filter(|series| series.variant == "dead");
+        let gaps: Vec<_> = of_dead.map(|series| series.values[&0].number).collect();
+        assert_eq!(gaps, vec![Err(Gap::Invalid); all.series.len() / 2]);
+        assert!(!gaps.is_empty());
+    }
 }

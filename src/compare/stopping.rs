@@ -5,7 +5,8 @@
 //! that happens to be small ends it early. So each look has its own share of the 5 %: look k has the level
 //! 0.05 / (k (k + 1)), and all of them together have 0.05, whatever rule ends the run.
 
-use super::contrast::{families, of_variants};
+use super::contrast::{Judged, NotComparable, families, of_variants};
+use super::observations::Gap;
 use super::{LEVEL, Observations};
 use crate::findings::Finished;
 use crate::measure::Quantity;
@@ -43,17 +44,34 @@ pub fn level(looks: Option<u32>) -> f64 {
     looks.map_or(LEVEL, |looks| LEVEL / (f64::from(looks) * (f64::from(looks) + 1.0)))
 }
 
-/// The greatest difference of a median that these trials may miss, as a ratio less one: what decides whether
-/// a run goes on. `None` where nothing can be compared.
-pub fn detectable(finished: &[Finished], backend: Backend, looks: u32) -> Option<f64> {
+/// What a look at the widths says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Look {
+    /// No median that can be compared may differ by more than this, as a ratio less one, without being found.
+    Detectable(f64),
+    /// No median can be compared yet.
+    TooEarly,
+    /// No median can be compared, and more repeats change nothing: they were overloaded or not answered.
+    Hopeless,
+}
+
+/// Looks at the widths of the medians of these trials: what decides whether a run goes on.
+pub fn look(finished: &[Finished], backend: Backend, looks: u32) -> Look {
     let all = Observations::of(finished);
     let all = all.only(|it| it.subject.backend == backend && it.subject.quantity == Quantity::P50);
-    let baseline = (*all.variants().first()?).to_owned();
+    let baseline = all.variants().first().map(|&name| name.to_owned()).unwrap_or_default();
     let families = families(&of_variants(&all, &baseline), level(Some(looks)));
-    // One that cannot be compared has no width, and more repeats would give it none.
-    let judged =
-        families.iter().flat_map(|it| &it.contrasts).filter_map(|it| it.outcome.as_ref().ok());
-    judged.map(|judged| judged.detectable(Quantity::P50)).reduce(f64::max)
+    let outcomes = || families.iter().flat_map(|it| &it.contrasts).map(|it| it.outcome.as_ref());
+    let widths = outcomes().flatten().map(|judged| judged.detectable(Quantity::P50));
+    if let Some(widest) = widths.reduce(f64::max) {
+        return Look::Detectable(widest);
+    }
+    let is_hopeless = |outcome: Result<&Judged, &NotComparable>| {
+        let gaps = [Gap::Overloaded, Gap::Unanswered];
+        matches!(outcome, Err(NotComparable::Gaps { gap, .. }) if gaps.contains(gap))
+    };
+    let is_all = outcomes().next().is_some() && outcomes().all(is_hopeless);
+    if is_all { Look::Hopeless } else { Look::TooEarly }
 }
 
 #[cfg(test)]

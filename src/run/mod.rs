@@ -37,7 +37,8 @@ use serde::Serialize;
 use crate::calibration::Calibration;
 use crate::causes::chain;
 use crate::cluster::{self, Interrupt, Progress};
-use crate::compare::{self, Conclusions, stopping};
+use crate::compare::stopping::{self, Look};
+use crate::compare::{self, Conclusions};
 use crate::deployment::MemberName;
 use crate::experiment::plan::{Plan, ServiceSource};
 use crate::experiment::trial::Trial;
@@ -355,8 +356,12 @@ impl Work<'_> {
             let of_look = |ended: &Finished| ended.trial.repeat < repeats;
             let finished: Vec<Finished> =
                 self.ledger().parts().map(Finished::of).filter(of_look).collect();
-            let width = stopping::detectable(&finished, backend, looks);
-            if is_late || repeats == most || width.is_some_and(|it| it <= until.detectable) {
+            let is_enough = match stopping::look(&finished, backend, looks) {
+                Look::Detectable(width) => width <= until.detectable,
+                Look::Hopeless => true,
+                Look::TooEarly => false,
+            };
+            if is_enough || is_late || repeats == most {
                 return Ok(());
             }
         }

@@ -230,10 +230,12 @@ fn one_repeat_is_no_comparison_and_until_goes_on() {
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!((&manifest["looks"]["sim"], &manifest["trials_finished"]), (&1.into(), &15.into()));
     // A narrower interval takes more of them, and each look costs: 0.05 / (2 * 3) at the second.
-    let narrow = run_again(path, "narrow", &["--trials", "until=2.5%"]);
+    let narrow = run_again(path, "narrow", &["--trials", "until=3.5%"]);
     let manifest = fs::read_to_string(path.join("narrow/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-    assert!(manifest["trials_finished"].as_u64() > Some(15), "{narrow}");
+    assert_eq!((&manifest["looks"]["sim"], &manifest["trials_finished"]), (&2.into(), &24.into()));
+    let row = narrow.lines().find(|line| line.starts_with("flex ") && line.ends_with("better"));
+    assert!(row.is_some(), "{narrow}");
     let wrong = ["run", "made-up.toml", "--backend", "sim", "--for", "1m"];
     let (_, stderr) = said(path, &wrong, 2);
     assert!(stderr.contains("--for has no effect without"), "{stderr}");
