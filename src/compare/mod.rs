@@ -57,9 +57,17 @@ pub struct Conclusions {
 impl Conclusions {
     /// Those of these trials; `looks` is how often the run looked at them before it ended, if it did.
     pub fn of(finished: &[Finished], expectations: &[Expectation], looks: Option<u32>) -> Self {
-        let all = Observations::of(finished);
+        Self::of_observations(&Observations::of(finished), expectations, looks)
+    }
+
+    /// The same of values that are at hand.
+    pub fn of_observations(
+        all: &Observations,
+        expectations: &[Expectation],
+        looks: Option<u32>,
+    ) -> Self {
         let level = stopping::level(looks);
-        let judgements = expectations::judge(expectations, &all, level);
+        let judgements = expectations::judge(expectations, all, level);
         let compared = all.only(|series| QUANTITIES.contains(&series.subject.quantity));
         let sides = match compared.variants()[..] {
             [] => Vec::new(),

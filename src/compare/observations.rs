@@ -149,13 +149,15 @@ impl Building {
         if !row.valid {
             return;
         }
+        let is_overloaded = is_overloaded(ended);
         let regions: Vec<&str> = row.client_regions.split(';').collect();
         for (place, region) in regions.iter().enumerate() {
             let Some(measured) = ended.measured.get(place) else { continue };
             for (operation, latencies) in &measured.latencies {
+                let summary = Summary::of(latencies);
                 for quantity in Quantity::ALL {
-                    let Some(number) = latency(latencies, quantity) else { continue };
-                    let number = if is_overloaded(ended) { Err(Gap::Overloaded) } else { number };
+                    let Some(number) = latency(&summary, quantity) else { continue };
+                    let number = if is_overloaded { Err(Gap::Overloaded) } else { number };
                     let floor = floor(measured, *operation, quantity);
                     let at = Place {
                         region: Some((place, region)),
@@ -280,8 +282,7 @@ struct Place<'a> {
 }
 
 /// A figure of a histogram; `None` if the quantity is none of a histogram.
-fn latency(latencies: &Latencies, quantity: Quantity) -> Option<Result<f64, Gap>> {
-    let summary = Summary::of(latencies);
+fn latency(summary: &Summary, quantity: Quantity) -> Option<Result<f64, Gap>> {
     let ns = match quantity {
         Quantity::P50 => summary.p50,
         Quantity::P90 => summary.p90,
@@ -317,6 +318,9 @@ const DEVIATIONS: f64 = 4.0;
 fn is_overloaded(ended: &Finished) -> bool {
     let TrialRow { offered_per_s, achieved_per_s, duration_ns, .. } = ended.row;
     let (Some(offered), Some(achieved)) = (offered_per_s, achieved_per_s) else { return false };
+    if !ended.recovery.is_empty() || !is_saturated(offered_per_s, achieved) {
+        return false;
+    }
     let load: Latencies =
         ended.measured.iter().map(Measured::load).fold(Latencies::new(), |mut all, one| {
             all.merge(&one);
@@ -327,8 +331,7 @@ fn is_overloaded(ended: &Finished) -> bool {
     };
     let in_flight = offered * median.as_millis_f64() / 1e3;
     let missing = (offered - achieved) * duration_ns as f64 / 1e9;
-    let is_chance = missing <= DEVIATIONS * (2.0 * in_flight).sqrt();
-    ended.recovery.is_empty() && is_saturated(offered_per_s, achieved) && !is_chance
+    missing > DEVIATIONS * (2.0 * in_flight).sqrt()
 }
 
 /// Whether a member of the trial waited for a processor, or datagrams left late.

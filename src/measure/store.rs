@@ -6,9 +6,10 @@
 //! The manifest comes last: a folder without one is of a run that did not end.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -220,14 +221,31 @@ impl Store {
     }
 }
 
-/// Reads a table back.
+/// Reads a table back; a reference may have it compressed, as `NAME.csv.gz`.
 pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
-    csv::Reader::from_path(path)
-        .map_err(failed)?
-        .into_deserialize()
-        .collect::<Result<_, _>>()
-        .map_err(failed)
+    let packed = packed(path);
+    let bytes: Box<dyn Read> = if !path.exists() && packed.exists() {
+        let file = File::open(&packed).map_err(|error| failed(error.into()))?;
+        Box::new(GzDecoder::new(BufReader::new(file)))
+    } else {
+        Box::new(File::open(path).map_err(|error| failed(error.into()))?)
+    };
+    let mut reader = csv::Reader::from_reader(bytes);
+    reader.deserialize().collect::<Result<_, _>>().map_err(failed)
+}
+
+/// The same of a table that not every run has; `None` if this one does not.
+pub fn read_csv_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>, Error> {
+    let is_there = path.exists() || packed(path).exists();
+    is_there.then(|| read_csv(path)).transpose()
+}
+
+/// The name of a table that is compressed.
+fn packed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    name.into()
 }
 
 /// The columns of these rows, in their order.

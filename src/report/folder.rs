@@ -139,10 +139,10 @@ impl Results {
         let latency: Vec<LatencyRow> = store::read_csv(&folder.join("latency.csv"))?;
         let latency = by_trial(latency, |row| (row.trial, row.backend.clone()));
         // A run without a fault has no such table.
-        let recovery = folder.join("recovery.csv");
-        let recovery: Vec<RecoveryRow> =
-            if recovery.exists() { store::read_csv(&recovery)? } else { Vec::new() };
-        let mut recovery = by_trial(recovery, |row| (row.trial, row.backend.clone()));
+        let recovery: Option<Vec<RecoveryRow>> =
+            store::read_csv_if_there(&folder.join("recovery.csv"))?;
+        let mut recovery =
+            by_trial(recovery.unwrap_or_default(), |row| (row.trial, row.backend.clone()));
         let mut outline = outline(folder)?;
         let mut finished = Vec::new();
         for row in trials {

@@ -10,11 +10,14 @@
 //! | [`estimate`] | a mean difference of pairs, or of two samples: interval and p-value |
 //! | [`power`] | how often a test finds a true difference; the least that it finds; how many trials it needs |
 //! | [`family`] | Holm's correction of several tests at once |
+//! | [`quantile`](mod@quantile) | smoothed quantiles of small samples |
 //! | [`exact`] | the sign-flip test and the Hodges-Lehmann estimate, which assume no normal distribution |
 
 pub mod estimate;
 pub mod exact;
 pub mod family;
 pub mod power;
+pub mod quantile;
 
 pub use estimate::Estimate;
+pub use quantile::harrell_davis;
