@@ -11,6 +11,7 @@
 //! | [`trial`] | the order in which the trials run |
 //! | [`expectation`] | a prediction in a form that can be judged |
 //! | [`plan`] | everything that a run needs, checked |
+//! | [`template`] | the text of a new file, from a few choices |
 
 pub mod expectation;
 pub mod file;
@@ -18,6 +19,7 @@ mod mistakes;
 pub mod plan;
 pub mod refusal;
 pub mod sweep;
+pub mod template;
 pub mod trial;
 
 #[cfg(test)]
