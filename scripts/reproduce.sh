@@ -31,7 +31,7 @@ for name in "${names[@]}"; do
     new="$folder/new-reference"
     rm -rf "$new"
     target/release/flexpaxos run "experiments/$name.toml" \
-        --backend "$backend" ${live[@]+"${live[@]}"} --out "$new"
+        --backend "$backend" ${live[@]+"${live[@]}"} --no-report --out "$new"
     rm -rf "$new/histories"
     # A reference is small: what figures draw of many short intervals is read compressed as well.
     find "$new" -name '*.csv' -size +150k -exec gzip -9n {} +

@@ -14,6 +14,7 @@ pub use failure::{Exit, Failure, draw_whole_words};
 mod fuzz;
 mod history;
 mod man;
+mod new;
 mod output;
 pub use output::Output;
 mod overrides;
@@ -21,6 +22,7 @@ mod plan;
 mod profiles;
 mod progress;
 mod quorums;
+mod report;
 mod run;
 mod schema;
 mod show;
@@ -76,6 +78,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    New(new::New),
     Plan(plan::Show),
     Profiles(profiles::Profiles),
     Calibrate(calibrate::Calibrate),
@@ -85,6 +88,7 @@ enum Command {
     Fuzz(fuzz::Fuzz),
     Compare(compare::Compare),
     Show(show::Show),
+    Report(report::Report),
     Verify(verify::Verify),
     History(history::History),
     Schema(schema::Schema),
@@ -98,6 +102,7 @@ impl Arguments {
     pub fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         match &self.command {
             Command::Run(run) => run.run(out),
+            Command::New(new) => new.run(out),
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
             Command::Calibrate(calibrate) => calibrate.run(out),
@@ -107,6 +112,7 @@ impl Arguments {
             Command::Fuzz(fuzz) => fuzz.run(out),
             Command::Compare(compare) => compare.run(out),
             Command::Show(show) => show.run(out),
+            Command::Report(report) => report.run(out),
             Command::Verify(verify) => verify.run(out),
             Command::History(history) => history.run(out),
             Command::Schema(schema) => schema.run(out),
@@ -140,7 +146,12 @@ fn open(
 
 /// Writes a file that the user names, over what was there.
 fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| {
+    write_bytes(path, text.as_bytes())
+}
+
+/// The same of a file that is no text.
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| {
         let (exit, help) = match error.kind() {
             ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::NotFound => {
                 (Exit::Request, "name a file in a folder that is there")

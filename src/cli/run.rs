@@ -135,6 +135,10 @@ pub(super) struct Run {
     /// Prints all columns of the tables, however narrow the terminal is.
     #[arg(long)]
     wide: bool,
+
+    /// Writes no page (`report.html`) into the results folder; `flexpaxos report` writes it later.
+    #[arg(long)]
+    no_report: bool,
 }
 
 /// About how long the quick calibration takes.
@@ -236,7 +240,7 @@ impl Run {
         if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
             eprintln!("{}", simulated(simulation));
         }
-        let exit = conclude(&printed, summary, output::width(self.wide), out)?;
+        let exit = conclude(&printed, summary, output::width(self.wide), !self.no_report, out)?;
         self.check_disk_broke(exit)?;
         Ok(exit)
     }
@@ -367,11 +371,19 @@ fn conclude(
     printed: &Printed<'_>,
     summary: run::Summary,
     width: Width,
+    with_page: bool,
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let finished = &summary.finished;
     printed.print(finished, &summary.link_scheduling, &summary.conclusions, width, out)?;
     writeln!(out, "results in {}", summary.folder.display())?;
+    if with_page && !finished.is_empty() {
+        // The results are on disk; a page that cannot be written loses nothing.
+        match super::report::write_page(&summary.folder) {
+            Ok(page) => writeln!(out, "page in {}", page.display())?,
+            Err(failure) => output::warn(&format!("no page was written: {:?}", failure.report)),
+        }
+    }
     out.flush()?;
     if let Some(error) = summary.error {
         return Err(stopped(&error, finished.len(), summary.planned));

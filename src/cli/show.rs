@@ -47,7 +47,7 @@ impl Show {
 }
 
 /// No such folder, and which there are.
-fn absent(folder: &Path) -> Failure {
+pub(super) fn absent(folder: &Path) -> Failure {
     let folders = |of: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(of).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()

@@ -11,15 +11,21 @@
 //! | [`table`] | columns, figures and folded text |
 //! | [`outline`] | the lines of the tables |
 //! | [`verdicts`] | differences with their intervals, and predictions judged |
+//! | [`figure`] | the figures, as data and drawn |
+//! | [`page`] | one page with everything that a folder says |
+//! | [`export`] | the figures for a paper: SVG, PDF, tables and programs that draw them |
 //! | [`folder`], [`origin`] | reads a results folder |
 
 pub mod comparison;
+pub mod export;
 pub mod failover;
+pub mod figure;
 pub mod folder;
 pub mod judged;
 pub mod notes;
 pub mod origin;
 pub mod outline;
+pub mod page;
 pub mod side_by_side;
 pub mod summary;
 pub mod table;

@@ -67,6 +67,18 @@ impl Cells {
         Self { columns: columns.collect(), rows }
     }
 
+    /// The headers, and whether their columns hold numbers.
+    pub fn headers(&self) -> Vec<(String, bool)> {
+        let header =
+            |(header, rank): &(String, Rank)| (header.clone(), !matches!(rank, Rank::Name));
+        self.columns.iter().map(header).collect()
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     /// In this form.
     pub fn print(&self, format: Format) -> String {
         match format {

@@ -86,6 +86,7 @@ fn the_help_of_a_newcomer_says_where_to_start() {
     );
     let names = [
         "run",
+        "new",
         "plan",
         "trace",
         "check",
@@ -529,7 +530,8 @@ fn show_prints_the_tables_of_a_run_again() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("results");
         let out = out.to_str().unwrap();
-        let run = ["run", file, "--backend", "sim", "--smoke", "--quiet", "--out", out];
+        let run =
+            ["run", file, "--backend", "sim", "--smoke", "--quiet", "--no-report", "--out", out];
         // A leader that nobody replaces is warned of on stderr.
         let output = flexpaxos(&run);
         assert_eq!(output.status.code(), Some(0));

@@ -1,0 +1,237 @@
+//! Tables that sort, filter and copy.
+
+use maud::{Markup, html};
+
+use crate::compare::Series;
+use crate::measure::rows::SummaryRow;
+use crate::measure::{OperationKind, Quantity};
+use crate::report::figure::Data;
+use crate::report::figure::data::{Mean, in_ms, ms};
+use crate::report::{summary, verdicts};
+
+/// More rows than these have a box for a text that filters them.
+const FILTERED_ABOVE: usize = 6;
+
+/// More rows than these are folded away until somebody opens them.
+const FOLDED_ABOVE: usize = 24;
+
+/// A table of a page.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    /// What its rows are.
+    pub caption: String,
+    /// The header of each column, and whether it holds numbers.
+    pub headers: Vec<(String, bool)>,
+    /// Its rows.
+    pub rows: Vec<Vec<String>>,
+    /// The column that names the variant of a row.
+    pub variant: Option<usize>,
+}
+
+impl Grid {
+    /// The table with its tools; nothing if it has no row.
+    pub fn html(&self, id: &str) -> Markup {
+        if self.rows.is_empty() {
+            return html! {};
+        }
+        let table = self.table(id);
+        html! {
+            @if self.rows.len() > FOLDED_ABOVE {
+                details { summary { (self.caption) " (" (self.rows.len()) " rows)" } (table) }
+            } @else {
+                (table)
+            }
+        }
+    }
+
+    fn table(&self, id: &str) -> Markup {
+        let is_number = |column: usize| self.headers[column].1;
+        let variant = |row: &[String]| self.variant.map(|column| row[column].clone());
+        html! {
+            div.table id={ "table-" (id) } {
+                p.quiet { (self.caption) }
+                div.tools {
+                    @if self.rows.len() > FILTERED_ABOVE {
+                        input type="search" placeholder="filter rows" aria-label={ "filter the rows of " (self.caption) };
+                    }
+                    button.copy type="button" { "copy as CSV" }
+                }
+                div.scroll tabindex="0" role="region" aria-label=(self.caption) {
+                    table {
+                        thead {
+                            tr {
+                                @for (header, is_number) in &self.headers {
+                                    th.n[*is_number] scope="col" { button type="button" { (header) } }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for row in &self.rows {
+                                tr data-variant=[variant(row)] {
+                                    @for (column, cell) in row.iter().enumerate() {
+                                        td.n[is_number(column)] {
+                                            @match badge(cell) {
+                                                Some(class) => span class={ "badge " (class) } { (cell) },
+                                                None => (cell),
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn of_cells(caption: &str, cells: &verdicts::Cells) -> Self {
+        let headers: Vec<(String, bool)> = cells.headers();
+        let variant = headers.iter().position(|(header, _)| header == "variant");
+        Self { caption: caption.to_owned(), headers, rows: cells.rows().to_vec(), variant }
+    }
+}
+
+/// The colour of a verdict.
+fn badge(cell: &str) -> Option<&'static str> {
+    match cell {
+        "better" | "held" => Some("good"),
+        "worse" | "refuted" => Some("bad"),
+        "inside the noise" | "not judged" => Some(""),
+        _ => None,
+    }
+}
+
+/// Commit and takeover of each variant, with intervals: the answer in one table.
+pub fn costs(data: &Data<'_>) -> Grid {
+    let Some(point) = data.only_point() else { return Grid::default() };
+    let kind = data.operations().first().copied().unwrap_or(OperationKind::Write);
+    let regions = &point.client_regions;
+    let mut headers = vec![("variant".to_owned(), false), ("Q1/Q2".to_owned(), true)];
+    let when = if data.has_faults() { " before the fault" } else { "" };
+    headers.extend(regions.iter().map(|region| (format!("p50{when}, {region} (ms)"), true)));
+    headers.push(("phase 1 of the new leader (ms)".to_owned(), true));
+    headers.push(("its floor (ms)".to_owned(), true));
+    headers.extend(regions.iter().map(|region| (format!("without a write, {region} (ms)"), true)));
+    let cell = |found: Option<&Series>| {
+        let Some(series) = found else { return String::new() };
+        let mean = Mean::of(series).map(Mean::in_ms);
+        mean.map_or_else(|| "never ended".to_owned(), |mean| with_interval(&mean))
+    };
+    let row = |variant: &crate::report::outline::Variant| {
+        let name = &variant.name;
+        let of = |quantity, region: Option<&str>, kind| {
+            data.series(name, &point.label, quantity, region, kind).next()
+        };
+        let mut row = vec![name.clone(), format!("{}/{}", variant.q1, variant.q2)];
+        let commit = |region: &String| data.commit(name, &point.label, region, kind);
+        row.extend(
+            regions.iter().map(|it| commit(it).map_or_else(String::new, |it| with_interval(&it))),
+        );
+        let phase1 = of(Quantity::Phase1, None, None);
+        row.push(cell(phase1));
+        let floors =
+            phase1.map(|series| series.values.values().filter_map(|it| it.floor).collect());
+        let floor = floors.and_then(|floors: Vec<f64>| Mean::of_numbers(&floors));
+        row.push(floor.map_or_else(String::new, |mean| ms(mean.value / 1e6)));
+        row.extend(regions.iter().map(|it| cell(of(Quantity::Away, Some(it), None))));
+        row
+    };
+    let rows: Vec<Vec<String>> = point.variants.iter().map(row).collect();
+    let caption = format!(
+        "Geometric means over the repeats with their 95 % intervals ({}); p50: of {}; without a write: the longest time of a \
+         client region without an acknowledged write",
+        data.backend.name(),
+        if data.has_faults() {
+            "writes before the fault".to_owned()
+        } else {
+            format!("{}s", kind.name())
+        }
+    );
+    without_empty_columns(Grid { caption, headers, rows, variant: Some(0) })
+}
+
+fn with_interval(mean: &Mean) -> String {
+    match mean.interval {
+        Some((low, high)) => format!("{} ({} to {})", ms(mean.value), ms(low), ms(high)),
+        None => ms(mean.value),
+    }
+}
+
+fn without_empty_columns(grid: Grid) -> Grid {
+    let is_there = |column: &usize| grid.rows.iter().any(|row| !row[*column].is_empty());
+    let kept: Vec<usize> = (0..grid.headers.len()).filter(is_there).collect();
+    let of_row = |row: &Vec<String>| kept.iter().map(|column| row[*column].clone()).collect();
+    let headers = kept.iter().map(|column| grid.headers[*column].clone()).collect();
+    let rows = grid.rows.iter().map(of_row).collect();
+    Grid { headers, rows, ..grid }
+}
+
+/// The predictions with what came out.
+pub fn predictions(data: &Data<'_>) -> Grid {
+    let cells = verdicts::predictions(&data.conclusions.judgements);
+    Grid::of_cells(
+        "The predictions of the experiment, judged by Student's t with Holm's correction",
+        &cells,
+    )
+}
+
+/// All tables at the end of the page, with their names.
+pub fn tables(data: &Data<'_>) -> Vec<(&'static str, Grid)> {
+    let mut tables = vec![("summary", summary_grid(data))];
+    for (number, family) in data.conclusions.families.iter().enumerate() {
+        let id = ["differences-1", "differences-2", "differences-3", "differences-4"];
+        let caption = format!("Differences from the baseline ({})", family.name);
+        let id = id[number.min(id.len() - 1)];
+        tables.push((id, Grid::of_cells(&caption, &verdicts::differences(family))));
+    }
+    tables
+}
+
+fn summary_grid(data: &Data<'_>) -> Grid {
+    let headers = [
+        ("point", false),
+        ("variant", false),
+        ("backend", false),
+        ("client", false),
+        ("operation", false),
+        ("Q1/Q2", true),
+        ("valid", true),
+        ("rate", true),
+        ("answered", true),
+        ("unanswered", true),
+        ("floor p50", true),
+        ("p50", true),
+        ("p90", true),
+        ("floor p99", true),
+        ("p99", true),
+        ("p99.9", true),
+    ];
+    let time = |ns: Option<u64>| ns.map_or_else(String::new, |ns| ms(in_ms(ns)));
+    let row = |row: &SummaryRow| {
+        let rate = row.achieved_per_s.map_or_else(String::new, |rate| format!("{rate:.1}"));
+        vec![
+            row.point.clone(),
+            row.variant.clone(),
+            row.backend.clone(),
+            row.client_region.clone(),
+            row.operation.clone(),
+            format!("{}/{}", row.q1, row.q2),
+            format!("{}/{}", row.valid_count, row.trial_count),
+            rate,
+            row.answered_count.to_string(),
+            row.unanswered_count.to_string(),
+            time(row.floor_ns_p50),
+            time(row.latency_ns_p50),
+            time(row.latency_ns_p90),
+            time(row.floor_ns_p99),
+            time(row.latency_ns_p99),
+            time(row.latency_ns_p999),
+        ]
+    };
+    let rows = summary::rows(&data.results.outline, &data.results.finished);
+    let headers = headers.map(|(header, is_number)| (header.to_owned(), is_number)).to_vec();
+    let caption = "All valid repeats merged, latencies in ms; empty: too few operations, or among those without an answer";
+    let rows = rows.iter().map(row).collect();
+    without_empty_columns(Grid { caption: caption.to_owned(), headers, rows, variant: Some(1) })
+}
