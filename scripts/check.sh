@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold, exactly as CI runs it. Writes nothing outside target/; R is installed if it is
-# missing and this is root.
+# Everything that must hold, exactly as CI runs it. Writes nothing outside target/; R, and in CI Chromium, is
+# installed if it is missing and this is root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,9 +23,9 @@ fi
 need fmt rustfmt
 need clippy clippy
 
-# pandas and R are installed meanwhile.
+# pandas, matplotlib, R and Chromium are installed meanwhile.
 mkdir -p target
-scripts/check_loaders.sh --install > target/install.log 2>&1 &
+{ scripts/check_loaders.sh --install && scripts/check_page.py --install; } > target/install.log 2>&1 &
 install=$!
 
 # The lock file is part of what is checked: a stale one fails instead of being rewritten.
@@ -38,6 +38,8 @@ step cargo test --locked --bench '*'
 # Other languages read the results as they were written.
 wait "$install" || { cat target/install.log >&2; exit 1; }
 step scripts/check_loaders.sh
+# A browser uses a page, and matplotlib draws the exported figures.
+step scripts/check_pages.sh
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps --lib
 
 printf '\nall checks passed\n' >&2

@@ -6,7 +6,7 @@
 #   scripts/check_loaders.sh     FLEXPAXOS names the program; the dev build is used if it is not given
 #
 # It also tries the JSON schema of experiment files.
-# Writes to target/loaders. It installs pandas and jsonschema there, and R if that is missing and this is root.
+# Writes to target/loaders. It installs pandas, jsonschema and matplotlib there, and R if that is missing and this is root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,10 +19,10 @@ fail() {
     exit 1
 }
 
-if ! "$python" -c 'import pandas, jsonschema' 2>/dev/null; then
+if ! "$python" -c 'import pandas, jsonschema, matplotlib' 2>/dev/null; then
     command -v python3 >/dev/null || fail 'python3 is missing; install it'
     python3 -m venv "$work/venv" || fail 'python3 cannot make a venv; install its package `venv`'
-    "$work/venv/bin/pip" install --quiet pandas jsonschema || fail 'pip cannot install pandas and jsonschema'
+    "$work/venv/bin/pip" install --quiet pandas jsonschema matplotlib || fail 'pip cannot install pandas, jsonschema and matplotlib'
 fi
 if ! command -v Rscript >/dev/null; then
     [ "$(id -u)" = 0 ] || fail 'Rscript is missing; install R (Debian: r-base-core)'

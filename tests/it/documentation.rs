@@ -246,3 +246,32 @@ fn examples_that_are_no_toml_are_found() {
     assert!(!is_found("`\"2s\"`") && !is_found("`{ a.b = [1, 2] }`"));
     assert!(is_found("`2s`") && is_found("7") && is_found("`[1`") && is_found("`1` or `2`"));
 }
+
+/// The targets of the links of a Markdown text, without those to other sites and within the page.
+fn targets(text: &str) -> Vec<&str> {
+    let parts = text.split("](").skip(1);
+    parts
+        .filter_map(|part| part.split(')').next())
+        .map(|target| target.split('#').next().unwrap_or_default())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+        .collect()
+}
+
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let mut findings = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in targets(&text) {
+            if !page.parent().unwrap().join(target).exists() {
+                findings.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert_eq!(targets("[a](b.md#c) and [d](https://e) and [f](#g)"), ["b.md"]);
+}
