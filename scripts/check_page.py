@@ -158,6 +158,14 @@ def layout(browser, width):
     small = browser.value(
         "[...document.querySelectorAll('figure svg[role=img]')].filter((it) => it.getBoundingClientRect().width < 250).length")
     need(small == 0, f"{small} figures are too small to read")
+    cut = browser.value("""[...document.querySelectorAll('figure svg[role=img]')].flatMap((svg) => {
+        const edge = svg.getBoundingClientRect();
+        return [...svg.querySelectorAll('text')].filter((it) => {
+            const box = it.getBoundingClientRect();
+            return box.left < edge.left - 3 || box.right > edge.right + 3;
+        }).map((it) => it.textContent);
+    })""")
+    need(not cut, f"the texts of figures are whole, and these are cut: {cut[:5]}")
 
 
 def use(browser):

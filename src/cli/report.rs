@@ -118,7 +118,12 @@ fn one_figure(data: &Data<'_>, name: &str, to: &Path) -> Result<(), Failure> {
         let help = format!("this folder has the data for {}", names.join(", "));
         return Err(Failure::request(format!("there is no figure {name} of this folder"), help));
     };
-    if to.extension().is_some_and(|extension| extension == "pdf") {
+    let ending = to.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if ending != "svg" && ending != "pdf" {
+        let message = format!("a figure is SVG or PDF, and {} is neither", to.display());
+        return Err(Failure::request(message, "let the name of the file end with .svg or .pdf"));
+    }
+    if ending == "pdf" {
         let bytes = figure::draw::pdf(found, &styles)
             .map_err(|error| Failure::world(&error, "write it as SVG instead"))?;
         return super::write_bytes(to, &bytes);

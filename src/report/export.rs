@@ -124,11 +124,13 @@ fn description(figures: &[Figure], styles: &Styles) -> serde_json::Value {
         let style = styles.of(series);
         let marker = match style.marker {
             Marker::Circle => "o",
-            Marker::Square => "s",
+            Marker::Square | Marker::Box => "s",
             Marker::Triangle => "^",
             Marker::Diamond => "D",
             Marker::Wedge => "v",
             Marker::Cross => "x",
+            Marker::Stroke => "|",
+            Marker::Nothing => "",
         };
         let told =
             styles.is_variant(series) || style.colour != Colour::Ink || *series == "measured";
@@ -221,11 +223,13 @@ fn plot(mark: &Mark, styles: &Styles) -> Option<String> {
     let colour = format!("color={{rgb,255:red,{red};green,{green};blue,{blue}}}");
     let marker = match style.marker {
         Marker::Circle => "*",
-        Marker::Square => "square*",
+        Marker::Square | Marker::Box => "square*",
         Marker::Triangle => "triangle*",
         Marker::Diamond => "diamond*",
         Marker::Wedge => "halfsquare*",
         Marker::Cross => "x",
+        Marker::Stroke => "|",
+        Marker::Nothing => "none",
     };
     let is_dashed = !style.dashes.is_empty();
     let form = match mark.form {

@@ -74,6 +74,21 @@ pub enum Error {
         /// Why.
         source: measure::Error,
     },
+    /// An interval log has other operations than its row.
+    #[error(
+        "trial {trial}: its interval log has {found} answered operations of {tag}, and latency.csv has {expected}: one of \
+         the two is cut"
+    )]
+    Counts {
+        /// Which trial.
+        trial: u32,
+        /// The client region and the kind of operation.
+        tag: String,
+        /// In the log.
+        found: u64,
+        /// In the table.
+        expected: u64,
+    },
     /// A row of `trials.csv` is of a variant, a point or a backend that the configuration does not have.
     #[error("trial {trial} of trials.csv is not in configuration.json")]
     Stranger {
@@ -274,6 +289,17 @@ fn measured(path: &Path, point: &Point, rows: &[LatencyRow]) -> Result<Vec<Measu
     .map_err(failed)?;
     for (tag, waits) in hlog::waits(&text).map_err(failed)? {
         totals.entry(tag).or_default().add_unanswered(&waits);
+    }
+    let trial = rows.first().map_or(0, |row| row.trial);
+    let mut expected: BTreeMap<String, u64> = totals.keys().map(|tag| (tag.clone(), 0)).collect();
+    for row in rows {
+        expected.insert(format!("{}:{}", row.client_region, row.operation), row.answered_count);
+    }
+    for (tag, expected) in expected {
+        let found = totals.get(&tag).map_or(0, Latencies::count);
+        if found != expected {
+            return Err(Error::Counts { trial, tag, found, expected });
+        }
     }
     let of_region = |region: &String| {
         let mut measured = Measured::default();

@@ -323,12 +323,31 @@ fn a_request_that_makes_no_sense_is_refused() {
     let folder = folder.to_str().unwrap();
     let (_, error) = said(&["report", folder, "--figure", "cake", "-o", "cake.svg"], 2);
     assert!(error.contains("no figure cake") && error.contains("cdf"), "{error}");
+    let (_, error) = said(&["report", folder, "--figure", "cdf", "-o", "cdf.png"], 2);
+    assert!(error.contains("SVG or PDF"), "{error}");
     let (_, error) = said(&["report", "no/such/folder"], 2);
     assert!(error.contains("no folder no/such/folder"), "{error}");
     let (_, error) = said(&["report", folder, folder, "-o", "-"], 2);
     assert!(error.contains("several folders"), "{error}");
     let (_, error) = said(&["report", "src"], 2);
     assert!(error.contains("results folder"), "{error}");
+}
+
+#[test]
+fn a_log_that_is_cut_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(reference("lan")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    said(&["report", path, "-o", "-"], 0);
+    let log = folder.path().join("trial-003.live.hlog");
+    let text = fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&log, format!("{}\n", lines[..lines.len() / 2].join("\n"))).unwrap();
+    let (_, error) = said(&["report", path, "-o", "-"], 2);
+    assert!(error.contains("trial 3") && error.contains("latency.csv"), "{error}");
 }
 
 #[test]

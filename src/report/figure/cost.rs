@@ -4,8 +4,10 @@
 use super::data::{Data, Mean, in_ms, ms};
 use super::latency::offset;
 use super::{Axis, Figure, Form, Mark, Panel, Point, Scale};
+use crate::compare::{LEVEL, REPEATS_MIN};
 use crate::measure::rows::PhaseRow;
 use crate::measure::{OperationKind, Quantity};
+use crate::statistics::Estimate;
 use crate::trial::Backend;
 
 /// Commit latency against what a fault costs: a point for each quorum system.
@@ -28,12 +30,17 @@ pub fn trade_off(data: &Data<'_>) -> Option<Figure> {
             marks.extend(labels(&places));
             let x = Axis::new("median of writes before the fault (ms)", Scale::Linear);
             let title = format!("{region}: commit against {}", short(quantity));
-            panels.push(Panel::new(title, x, Axis::new(label, Scale::Linear), marks));
+            let values = || places.iter().map(|(_, point)| point.y);
+            let (low, high) =
+                (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+            // One that waits for a restart would press all others onto one line.
+            let scale = if low > 0.0 && high > 4.0 * low { Scale::Log } else { Scale::Linear };
+            panels.push(Panel::new(title, x, Axis::new(label, scale), marks));
         }
     }
     let caption = "Each point is a quorum system: to the left it commits faster, below it replaces its leader \
                    faster. Geometric means over the repeats, with their 95 % intervals by Student's t; the commit is the median of a \
-                   client region before the fault. The grey steps \
+                   client region before the first fault. A system with a trial that never recovered has no point. The grey steps \
                    join the systems that no other beats in both.";
     Figure::of("trade-off", "What a quorum system costs and buys", caption, panels)
 }
@@ -134,10 +141,13 @@ pub fn phases(data: &Data<'_>) -> Option<Figure> {
             bars[number].points.push(Point { x_range: range, ..Point::at(start + mean, y, text) });
             start += mean;
         }
-        if let Some(total) = Mean::of_numbers(&sums).filter(|_| start > 0.0) {
+        // The bars are plain means, and so is their sum.
+        if start > 0.0 {
+            let estimate = Estimate::paired(&sums).filter(|_| sums.len() >= REPEATS_MIN);
+            let range = estimate.map(|estimate| estimate.interval(LEVEL));
+            let total = Mean { value: start, interval: range, count: sums.len() };
             let text = format!("{variant}: {} in all", total.words());
-            let y = row as f64 + 1.0;
-            totals.push(Point { x_range: total.interval, ..Point::at(total.value, y, text) });
+            totals.push(Point { x_range: range, ..Point::at(start, row as f64 + 1.0, text) });
         }
     }
     bars.push(Mark::new("measured", Form::Dots, totals));

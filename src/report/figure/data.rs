@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::compare::observations::Gap;
 use crate::compare::{Conclusions, LEVEL, Observations, Series, Subject};
 use crate::findings::Finished;
 use crate::measure::rows::{LinkRow, PhaseRow, RecoveryRow, TimelineRow};
@@ -141,7 +142,7 @@ impl<'a> Data<'a> {
             .collect()
     }
 
-    /// The series of a variant about this quantity, at the only or the given point.
+    /// The series of a variant about this quantity at a point, of the first fault if it is one of faults.
     pub fn series(
         &self,
         variant: &str,
@@ -156,6 +157,7 @@ impl<'a> Data<'a> {
             series.variant == variant
                 && series.subject.quantity == quantity
                 && *backend == self.backend
+                && series.subject.fault.is_none_or(|fault| fault == 0)
                 && at == point
                 && client_region.as_deref() == region
                 && *kind == operation
@@ -210,10 +212,12 @@ impl Data<'_> {
 }
 
 impl Mean {
-    /// Of the values that a series has; `None` if it has none, or one that has no logarithm.
+    /// Of the values of all valid trials of a series; `None` if one of them has none, because what is left would
+    /// look better than it was, or if one has no logarithm.
     pub fn of(series: &Series) -> Option<Self> {
-        let numbers: Vec<f64> = series.values.values().filter_map(|it| it.number.ok()).collect();
-        Self::of_numbers(&numbers)
+        let valid = series.values.values().filter(|it| it.number != Err(Gap::Invalid));
+        let numbers: Option<Vec<f64>> = valid.map(|it| it.number.ok()).collect();
+        Self::of_numbers(&numbers?)
     }
 
     /// Of these numbers.

@@ -19,7 +19,10 @@ const QUANTILES: [f64; 13] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95,
 const SMOOTHED_BELOW: usize = 10_000;
 
 /// Every difference that can be told, with its interval.
+///
+/// A sweep has too many of them, and names too long for rows: it has heat maps.
 pub fn forest(data: &Data<'_>) -> Option<Figure> {
+    data.only_point()?;
     let mut groups: BTreeMap<Quantity, Vec<(&Contrast, &Judged)>> = BTreeMap::new();
     for family in &data.conclusions.families {
         for contrast in &family.contrasts {
@@ -35,7 +38,7 @@ pub fn forest(data: &Data<'_>) -> Option<Figure> {
         found.chunks(ROWS_MAX).map(|rows| panel(quantity, rows)).collect::<Vec<_>>()
     });
     let caption = format!(
-        "The difference from the baseline ({baseline}, or the first point of a sweep) in percent, with its 95 % \
+        "The difference from the baseline ({baseline}) in percent, with its 95 % \
          interval by Student's t. An interval that crosses the dashed line at zero is inside the noise, and so is one \
          that Holm's correction over all differences does not let stand.{}",
         data.whole_window()

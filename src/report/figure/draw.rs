@@ -181,7 +181,9 @@ impl Pen<'_> {
     }
 
     fn sample(&self, style: Style, (x, y): (f64, f64), scene: &mut Scene) {
-        scene.add(self.line(&[(x, y), (x + 26.0, y)], style));
+        if !matches!(style.marker, Marker::Stroke | Marker::Box) {
+            scene.add(self.line(&[(x, y), (x + 26.0, y)], style));
+        }
         self.marker(style, (x + 13.0, y), scene);
     }
 
@@ -494,7 +496,11 @@ impl Pen<'_> {
                 stroke: None,
                 stroke_width: None,
             },
-            Marker::Square => outline(&[(-3.2, -3.2), (3.2, -3.2), (3.2, 3.2), (-3.2, 3.2)]),
+            Marker::Nothing => return,
+            Marker::Stroke => self.line(&[(x, y - 5.0), (x, y + 5.0)], style),
+            Marker::Square | Marker::Box => {
+                outline(&[(-3.2, -3.2), (3.2, -3.2), (3.2, 3.2), (-3.2, 3.2)])
+            }
             Marker::Triangle => outline(&[(0.0, -4.4), (4.2, 3.2), (-4.2, 3.2)]),
             Marker::Diamond => outline(&[(0.0, -4.6), (4.6, 0.0), (0.0, 4.6), (-4.6, 0.0)]),
             Marker::Wedge => outline(&[(-4.2, -3.2), (4.2, -3.2), (0.0, 4.4)]),
@@ -584,7 +590,7 @@ fn ends(panel: &Panel, is_x: bool) -> (f64, f64) {
     let low = values.iter().copied().reduce(f64::min).unwrap_or(if is_log { 1.0 } else { 0.0 });
     let high = values.iter().copied().reduce(f64::max).unwrap_or(if is_log { 10.0 } else { 1.0 });
     if is_log {
-        let pad = if axis.scale == Scale::Nines { 1.0 } else { (high / low).powf(0.04).max(1.02) };
+        let pad = if axis.scale == Scale::Nines { 1.0 } else { (high / low).powf(0.08).max(1.05) };
         return (low / pad, high * pad);
     }
     let pad = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-9);

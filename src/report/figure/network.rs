@@ -111,7 +111,7 @@ pub fn map(data: &Data<'_>) -> Option<Figure> {
             let wanted = regions.iter().filter(|(_, _, role)| (*role != "replica") == is_member);
             wanted.map(|(_, point, _)| point.clone()).collect::<Vec<_>>()
         };
-        marks.push(Mark::new("floor", Form::Dots, of_role(false)));
+        marks.push(Mark::new("replica", Form::Dots, of_role(false)));
         marks.push(Mark::new(&variant.name, Form::Dots, of_role(true)));
         let mut names: Vec<&String> = Vec::new();
         for (region, point, role) in &regions {

@@ -33,6 +33,12 @@ pub enum Marker {
     Wedge,
     /// Two crossed strokes.
     Cross,
+    /// An upright stroke, of what is drawn as such strokes.
+    Stroke,
+    /// A square, of what is drawn as bars.
+    Box,
+    /// None, of a line that stands for no points.
+    Nothing,
 }
 
 /// How a series is drawn.
@@ -95,19 +101,20 @@ const MARKERS: [Marker; 6] = [
 ];
 
 /// What is drawn beside variants, and its style.
-const OTHERS: [(&str, Style); 12] = [
-    ("floor", Style { colour: Colour::Muted, dashes: "4 3", marker: Marker::Cross }),
+const OTHERS: [(&str, Style); 13] = [
+    ("floor", Style { colour: Colour::Muted, dashes: "", marker: Marker::Stroke }),
     ("simulated", Style { colour: Colour::Grey(2), dashes: "2 3", marker: Marker::Diamond }),
     ("measured", Style { colour: Colour::Ink, dashes: "", marker: Marker::Circle }),
-    ("queueing", Style { colour: Colour::Grey(0), dashes: "", marker: Marker::Circle }),
-    ("phase1", Style { colour: Colour::Grey(3), dashes: "", marker: Marker::Circle }),
-    ("phase2", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Circle }),
-    ("persist", Style { colour: Colour::Grey(2), dashes: "", marker: Marker::Circle }),
-    ("reply", Style { colour: Colour::Grey(4), dashes: "", marker: Marker::Circle }),
-    ("land", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Circle }),
+    ("queueing", Style { colour: Colour::Grey(0), dashes: "", marker: Marker::Box }),
+    ("phase1", Style { colour: Colour::Grey(3), dashes: "", marker: Marker::Box }),
+    ("phase2", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Box }),
+    ("persist", Style { colour: Colour::Grey(2), dashes: "", marker: Marker::Box }),
+    ("reply", Style { colour: Colour::Grey(4), dashes: "", marker: Marker::Box }),
+    ("land", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Nothing }),
+    ("replica", Style { colour: Colour::Muted, dashes: "", marker: Marker::Cross }),
     ("link", Style { colour: Colour::Series(0), dashes: "", marker: Marker::Circle }),
-    ("not dominated", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Circle }),
-    ("tolerance", Style { colour: Colour::Muted, dashes: "4 3", marker: Marker::Cross }),
+    ("not dominated", Style { colour: Colour::Grey(1), dashes: "", marker: Marker::Nothing }),
+    ("tolerance", Style { colour: Colour::Muted, dashes: "4 3", marker: Marker::Nothing }),
 ];
 
 impl Styles {

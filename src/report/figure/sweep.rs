@@ -60,18 +60,39 @@ fn rest(point: &outline::Point, without: &[&str]) -> String {
     parts.join(", ")
 }
 
+/// The text with a capital letter.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 fn kind(data: &Data<'_>) -> OperationKind {
     data.operations().first().copied().unwrap_or(OperationKind::Write)
 }
 
-/// The median of a variant at a point and region, and its floor, in milliseconds.
+/// What is drawn over a sweep: the median, or the outage where a fault makes the median a mixture.
+fn compared(data: &Data<'_>) -> (Quantity, Option<OperationKind>) {
+    if data.has_faults() { (Quantity::Away, None) } else { (Quantity::P50, Some(kind(data))) }
+}
+
+/// Its name.
+fn compared_name(data: &Data<'_>) -> String {
+    if data.has_faults() {
+        "longest time without a write".to_owned()
+    } else {
+        format!("median of {}s", kind(data).name())
+    }
+}
+
+/// What is compared of a variant at a point and region, and its floor, in milliseconds.
 fn median(
     data: &Data<'_>,
     variant: &str,
     point: &outline::Point,
     region: &str,
 ) -> Option<(Mean, Option<f64>)> {
-    let found = data.series(variant, &point.label, Quantity::P50, Some(region), Some(kind(data)));
+    let (quantity, operation) = compared(data);
+    let found = data.series(variant, &point.label, quantity, Some(region), operation);
     let series = found.into_iter().next()?;
     let floor = series.values.values().find_map(|value| value.floor).map(|ns| ns / 1e6);
     Some((Mean::of(series)?.in_ms(), floor))
@@ -116,7 +137,7 @@ pub fn lines(data: &Data<'_>) -> Option<Figure> {
             }
             let title = if rest.is_empty() { region.clone() } else { format!("{region}: {rest}") };
             let x = Axis::new(&key.name, scale(&key.values));
-            let y = Axis::new(format!("median of {}s (ms)", kind(data).name()), Scale::Linear);
+            let y = Axis::new(format!("{} (ms)", compared_name(data)), Scale::Linear);
             drawn.push(Panel::new(title, x, y, marks));
         }
     }
@@ -124,11 +145,16 @@ pub fn lines(data: &Data<'_>) -> Option<Figure> {
         return None;
     }
     let caption = format!(
-        "The geometric mean of the medians over the repeats at each value of `{}`, with its 95 % interval by Student's t as a \
+        "The geometric mean over the repeats at each value of `{}`, with its 95 % interval by Student's t as a \
          band. Short upright strokes are floors.",
         key.path
     );
-    Figure::of("sweep", format!("Median over {}", key.name), caption, drawn)
+    Figure::of(
+        "sweep",
+        format!("{} over {}", capital(&compared_name(data)), key.name),
+        caption,
+        drawn,
+    )
 }
 
 /// Logarithmic where the values grow by factors.
@@ -199,7 +225,10 @@ pub fn quorums(data: &Data<'_>) -> Option<Figure> {
             });
             if let (true, Some(row)) = (is_wanted, row.map(|ended| &ended.row)) {
                 let values = series.values.values().filter_map(|value| value.number.ok());
-                medians.entry((row.q1, row.q2)).or_default().extend(values);
+                // A mean over other settings would say nothing about quorums.
+                if medians.insert((row.q1, row.q2), values.collect()).is_some() {
+                    return None;
+                }
             }
         }
         let mut found = Vec::new();
@@ -225,8 +254,8 @@ pub fn quorums(data: &Data<'_>) -> Option<Figure> {
     }
     let names = ("phase-2 quorum ".to_owned(), "phase-1 quorum ".to_owned());
     let panels = heat_panels(cells, &names, (&values.0, &values.1))?;
-    let caption = "The median in ms for each pair of quorum sizes, over all points and variants that have it: the darker, the \
-                   slower. Where other keys are swept too, a cell is a mean over them.";
+    let caption = "The median in ms for each pair of quorum sizes, each of one variant at one point: the darker, the \
+                   slower.";
     Figure::of("quorums", "Median by quorum sizes", caption, panels)
 }
 

@@ -108,3 +108,32 @@ fn a_mean_is_geometric_with_the_interval_of_students_t() {
     assert!(data::Mean::of_numbers(&[0.0, 0.0]).unwrap().value.abs() < f64::EPSILON);
     assert_eq!(data::Mean::of_numbers(&[0.0, 1.0]), None);
 }
+
+/// A trial that never recovered is the worst there is: without it the others would look better.
+#[test]
+fn a_mean_without_its_worst_values_is_none() {
+    use crate::compare::observations::{Gap, Value};
+    use crate::compare::{Series, Subject};
+    use crate::measure::Quantity;
+    use crate::trial::Backend;
+
+    let series = |numbers: &[Result<f64, Gap>]| {
+        let value = |number| Value { seed: 1, number, floor: None, is_busy: false };
+        let values = numbers.iter().map(|number| value(*number)).enumerate().collect();
+        let subject = Subject {
+            backend: Backend::Sim,
+            point: String::new(),
+            fault: Some(0),
+            client_region: None,
+            operation: None,
+            quantity: Quantity::Phase1,
+        };
+        Series { variant: "a".into(), subject, values }
+    };
+    let mean = |numbers: &[Result<f64, Gap>]| data::Mean::of(&series(numbers)).map(|it| it.count);
+    assert_eq!(mean(&[Ok(1.0), Ok(2.0), Ok(4.0)]), Some(3));
+    assert_eq!(mean(&[Ok(1.0), Err(Gap::Invalid), Ok(4.0)]), Some(2));
+    for gap in [Gap::Unanswered, Gap::Absent, Gap::Overloaded] {
+        assert_eq!(mean(&[Ok(1.0), Err(gap), Ok(4.0)]), None, "{gap:?}");
+    }
+}

@@ -47,7 +47,9 @@ pub fn timeline(data: &Data<'_>) -> Option<Figure> {
         let shade = Mark::new("", Form::Shade, faults.clone());
         std::iter::once(shade).chain(marks).collect::<Vec<Mark>>()
     };
-    let rate = Axis::new("answered operations a second", Scale::Linear);
+    let points = rates.iter().flat_map(|mark| &mark.points);
+    let most = points.map(|point| point.y).fold(0.0, f64::max);
+    let rate = Axis::new("answered operations a second", Scale::Linear).over(0.0, most * 1.05);
     let latency = Axis::new("greatest latency (ms)", Scale::Log);
     let panels = vec![
         Panel::new("answered operations", seconds(), rate, shaded(rates)),
@@ -82,9 +84,12 @@ fn intervals(data: &Data<'_>, variant: &str) -> BTreeMap<u64, Interval> {
 fn faults(data: &Data<'_>) -> Vec<Point> {
     let mut found: BTreeMap<u32, Point> = BTreeMap::new();
     let of_backend = data.results.finished.iter().filter(|ended| ended.backend == data.backend);
-    for row in of_backend.flat_map(|ended| &ended.recovery) {
+    let rows =
+        of_backend.flat_map(|ended| ended.recovery.iter().map(|row| (row, ended.row.duration_ns)));
+    for (row, duration_ns) in rows {
         let start = row.struck_at_ns as f64 / 1e9;
-        let end = row.ended_at_ns.map_or(start, |ns| ns as f64 / 1e9);
+        // One that does not end lasts to the end of the window.
+        let end = row.ended_at_ns.unwrap_or(duration_ns) as f64 / 1e9;
         let point =
             || Point { x_range: Some((start, end)), ..Point::at(start, 0.0, &row.fault_kind) };
         found.entry(row.fault).or_insert_with(point);

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::grid::Grid;
+use super::grid::{Grid, without_empty_columns};
 use super::words;
 use crate::findings::Finished;
 use crate::measure::rows::LinkRow;
 use crate::report::figure::Data;
+use crate::trial::Backend;
 
 /// A row for each variant and backend: validity, checkers, links, saturation; then the remarks.
 pub fn evidence(data: &Data<'_>) -> Markup {
@@ -19,8 +20,8 @@ pub fn evidence(data: &Data<'_>) -> Markup {
             ul { @for remark in &remarks { li { (remark) } } }
         }
         p.quiet {
-            "Floors are the least latencies that any implementation can have on these links. The probe measured every link \
-             before each live trial; two independent checkers judged every history."
+            "Two checkers judged every history. "
+            @if data.backend == Backend::Live { "The probe measured every link before each live trial." }
         }
     }
 }
@@ -64,12 +65,12 @@ fn grid(data: &Data<'_>) -> Grid {
     };
     let rows = groups.into_iter().map(row).collect();
     let headers = headers.map(|(header, is_number)| (header.to_owned(), is_number)).to_vec();
-    Grid {
+    without_empty_columns(Grid {
         caption: "Evidence, over all trials of a variant".to_owned(),
         headers,
         rows,
         variant: Some(0),
-    }
+    })
 }
 
 /// The links of these trials, as the last attempt of the probe found them.

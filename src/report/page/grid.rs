@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::compare::Series;
+use crate::compare::observations::Gap;
 use crate::measure::rows::SummaryRow;
 use crate::measure::{OperationKind, Quantity};
 use crate::report::figure::Data;
@@ -116,7 +117,7 @@ pub fn costs(data: &Data<'_>) -> Grid {
     let cell = |found: Option<&Series>| {
         let Some(series) = found else { return String::new() };
         let mean = Mean::of(series).map(Mean::in_ms);
-        mean.map_or_else(|| "never ended".to_owned(), |mean| with_interval(&mean))
+        mean.map_or_else(|| lacking(series), |mean| with_interval(&mean))
     };
     let row = |variant: &crate::report::outline::Variant| {
         let name = &variant.name;
@@ -140,7 +141,7 @@ pub fn costs(data: &Data<'_>) -> Grid {
     let rows: Vec<Vec<String>> = point.variants.iter().map(row).collect();
     let caption = format!(
         "Geometric means over the repeats with their 95 % intervals ({}); p50: of {}; without a write: the longest time of a \
-         client region without an acknowledged write",
+         client region without an acknowledged write, after the first fault",
         data.backend.name(),
         if data.has_faults() {
             "writes before the fault".to_owned()
@@ -151,6 +152,21 @@ pub fn costs(data: &Data<'_>) -> Grid {
     without_empty_columns(Grid { caption, headers, rows, variant: Some(0) })
 }
 
+/// Why a series has no mean: `never ended in 2 of 3`.
+fn lacking(series: &Series) -> String {
+    let count = |is_it: fn(Gap) -> bool| {
+        series.values.values().filter(|it| it.number.is_err_and(is_it)).count()
+    };
+    let all = series.values.len();
+    let never = count(|gap| gap == Gap::Unanswered);
+    let absent = count(|gap| gap == Gap::Absent);
+    match (never, absent) {
+        (0, 0) => "-".to_owned(),
+        (0, absent) => format!("did not happen in {absent} of {all}"),
+        (never, _) => format!("never ended in {never} of {all}"),
+    }
+}
+
 fn with_interval(mean: &Mean) -> String {
     match mean.interval {
         Some((low, high)) => format!("{} ({} to {})", ms(mean.value), ms(low), ms(high)),
@@ -158,7 +174,8 @@ fn with_interval(mean: &Mean) -> String {
     }
 }
 
-fn without_empty_columns(grid: Grid) -> Grid {
+/// The table without the columns in which every row is empty.
+pub fn without_empty_columns(grid: Grid) -> Grid {
     let is_there = |column: &usize| grid.rows.iter().any(|row| !row[*column].is_empty());
     let kept: Vec<usize> = (0..grid.headers.len()).filter(is_there).collect();
     let of_row = |row: &Vec<String>| kept.iter().map(|column| row[*column].clone()).collect();

@@ -68,7 +68,6 @@ pub fn html(data: &Data<'_>, provenance: &Provenance) -> String {
                     @if !data.conclusions.judgements.is_empty() {
                         section id="predictions" {
                             h2 { "Predictions" }
-                            p { (words::predictions(data)) }
                             (grid::predictions(data).html("predictions"))
                         }
                     }
@@ -197,5 +196,5 @@ fn shown(one: &Figure, styles: &Styles) -> Markup {
 }
 
 fn is_told(series: &str) -> bool {
-    !matches!(series, "land" | "link" | "median")
+    !matches!(series, "land" | "link" | "median" | "replica")
 }

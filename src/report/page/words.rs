@@ -9,7 +9,7 @@ use crate::measure::{OperationKind, Quantity, Unit};
 use crate::report::figure::Data;
 use crate::report::figure::data::{Mean, ms};
 use crate::report::table::counted;
-use crate::report::{judged, notes, verdicts};
+use crate::report::{failover, judged, notes, verdicts};
 use crate::statistics::Estimate;
 use crate::trial::Backend;
 
@@ -79,7 +79,7 @@ fn before_fault(data: &Data<'_>, region: &str) -> Option<String> {
     let parts: Vec<String> = others.iter().filter_map(part).collect();
     let value = ms(mean(&base)?.value);
     Some(format!(
-        "Median of writes in {region} before the fault ({}, {}): {baseline} {value} ms; {}.",
+        "Median of writes in {region} before the fault ({}, {}, 95 % intervals of pairs): {baseline} {value} ms; {}.",
         data.backend.name(),
         counted(base.len(), "repeat"),
         parts.join("; ")
@@ -152,21 +152,28 @@ fn part(contrast: &Contrast, judged: &Judged) -> String {
     let difference = judged.difference();
     let (low, high) = judged.interval;
     let percent = |share: f64| format!("{:+.1}", share * 100.0);
+    let is_hidden = judged.verdict == Verdict::InsideNoise && (low > 0.0 || high < 0.0);
+    let verdict =
+        if is_hidden { "inside the noise after Holm's correction" } else { judged.verdict.words() };
     format!(
-        "{} {value}, {} % ({} to {}): {}",
+        "{} {value}, {} % ({} to {}): {verdict}",
         contrast.candidate,
         percent(difference),
         percent(low),
-        percent(high),
-        judged.verdict.words()
+        percent(high)
     )
 }
 
 /// How many differences of the median came out how.
 fn of_sweep(data: &Data<'_>) -> String {
     let contrasts = data.conclusions.families.iter().flat_map(|it| &it.contrasts);
+    let (quantity, name) = if data.has_faults() {
+        (Quantity::Away, "the longest time without a write")
+    } else {
+        (Quantity::P50, "the median")
+    };
     let medians: Vec<&Contrast> = contrasts
-        .filter(|it| it.subject.backend == data.backend && it.subject.quantity == Quantity::P50)
+        .filter(|it| it.subject.backend == data.backend && it.subject.quantity == quantity)
         .collect();
     let count = |verdict: Verdict| {
         let is_it = |it: &&&Contrast| it.outcome.as_ref().is_ok_and(|it| it.verdict == verdict);
@@ -175,7 +182,7 @@ fn of_sweep(data: &Data<'_>) -> String {
     let untold = medians.iter().filter(|it| it.outcome.is_err()).count();
     let baseline = medians.first().map_or("the baseline", |it| it.baseline.as_str());
     let mut text = format!(
-        "Of {} differences of the median from {baseline} over {}, {} are better, {} worse and {} inside the noise",
+        "Of {} differences of {name} from {baseline} over {}, {} are better, {} worse and {} inside the noise",
         medians.len(),
         counted(data.results.outline.points.len(), "point"),
         count(Verdict::Better),
@@ -254,8 +261,10 @@ pub fn warnings(data: &Data<'_>) -> Vec<String> {
             "The checkers found {violations} violations of safety: `flexpaxos verify` prints them."
         ));
     }
+    let unrecovered = failover::unrecovered(&data.results.outline, finished);
+    found.extend(unrecovered.into_iter().map(|line| format!("NOT RECOVERED: {line}.")));
     if data.results.origin.started_at.is_empty() {
-        found.push("The run did not end: it left no manifest, and trials are missing.".to_owned());
+        found.push("The run left no manifest: it did not end, or the file is missing.".to_owned());
     }
     found
 }
@@ -263,5 +272,7 @@ pub fn warnings(data: &Data<'_>) -> Vec<String> {
 /// What the checkers and the program remarked about all trials.
 pub fn remarks(data: &Data<'_>) -> Vec<String> {
     let finished = &data.results.finished;
-    judged::judged(finished).into_iter().chain(notes::notes(finished)).collect()
+    let waits = failover::waits(&data.results.outline, finished).into_iter();
+    let waits = waits.map(|line| format!("client wait: {line}"));
+    judged::judged(finished).into_iter().chain(notes::notes(finished)).chain(waits).collect()
 }
