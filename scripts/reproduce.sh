@@ -20,7 +20,7 @@ quickstart        both   3    10   320  phase 1 once, and a smaller phase-2 quor
 lan               live   3    10   160  the quorum choice inside one data centre
 commit-path       live   4   350   820  what this machine and this code add
 wan-hops          both   8    10   290  the distance from the floor for each hop
-azure-13          live   4    10   700  thirteen regions
+azure-13          live  16    10   700  thirteen regions
 jitter            sim    1    10   100  delays that vary
 long-link         live   2   350   600  a long link limits nothing
 quic-vs-tcp       live  20    10   250  the transport, when packets are lost
