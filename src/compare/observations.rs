@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_without_a_valid_trial_has_the_series_of_its_siblings() {
+    fn a_variant_without_valid_trials_has_the_series_of_the_others() {
         let mut dead = ended(0.0);
         dead.trial.variant = 1;
         (dead.row.valid, dead.row.variant) = (false, "dead".into());

@@ -1,7 +1,7 @@
 //! Where the histories of a trial are kept in a results folder, and what they say.
 //!
 //! A run checks a trial from the files that its members left, and then moves them there; `verify` finds
-//! them again. Both come to [`check`], which asks two judges that share nothing: the logs of replicas
+//! them again. Both come to [`check`], which asks two judges that share only how a history is read: the logs of replicas
 //! against what clients were told, and what clients saw by itself.
 
 use std::collections::BTreeMap;

@@ -218,8 +218,11 @@ fn axis_options(axis: &str, of: &Axis) -> Vec<String> {
 fn plot(mark: &Mark, styles: &Styles) -> Option<String> {
     let style = styles.of(&mark.series);
     let colour = Look::Paper.colour(style.colour);
-    let digits = |range| u8::from_str_radix(colour.get(range).unwrap_or("00"), 16).unwrap_or(0);
-    let (red, green, blue) = (digits(1..3), digits(3..5), digits(5..7));
+    let digits = |start: usize| {
+        let digits = colour.get(start..start + 2).and_then(|it| u8::from_str_radix(it, 16).ok());
+        digits.expect("a colour on paper is # and six digits")
+    };
+    let (red, green, blue) = (digits(1), digits(3), digits(5));
     let colour = format!("color={{rgb,255:red,{red};green,{green};blue,{blue}}}");
     let marker = match style.marker {
         Marker::Circle => "*",

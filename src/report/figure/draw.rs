@@ -426,7 +426,8 @@ impl Pen<'_> {
         };
         let (left, right) = (frame.layout.map_x(left), frame.layout.map_x(right));
         let (low, high) = (frame.layout.map_y(low), frame.layout.map_y(high));
-        let ((red, green, blue), is_dark) = heat(point.value.unwrap_or(0.0));
+        let Some(share) = point.value else { return };
+        let ((red, green, blue), is_dark) = heat(share);
         scene.add(Primitive::Rect {
             x: left,
             y: high,

@@ -98,7 +98,11 @@ pub fn percentiles(data: &Data<'_>) -> Option<Figure> {
     let axes = (Axis::new("percentile", Scale::Nines), Axis::new("latency (ms)", Scale::Linear));
     let points = |latencies: &Latencies| {
         let point = |(share, value): (f64, f64)| {
-            Point::at(1.0 / (1.0 - share), value, format!("p{}: {} ms", percent(share), ms(value)))
+            Point::at(
+                1.0 / (1.0 - share),
+                value,
+                format!("{} within {} ms", percent(share), ms(value)),
+            )
         };
         let told = steps(latencies).into_iter().filter(|(share, _)| *share < 1.0);
         told.map(point).collect()

@@ -118,8 +118,9 @@ fn sentence(data: &Data<'_>, what: &str, contrasts: &[&Contrast]) -> Option<Stri
     let base = baseline(data, contrasts.first()?);
     let parts: Vec<String> = told.iter().map(|(contrast, judged)| part(contrast, judged)).collect();
     let parts = parts.into_iter().chain(missing).collect::<Vec<_>>().join("; ");
-    let repeats = told.iter().map(|(_, judged)| judged.repeat_count()).max().unwrap_or(0);
-    let of = format!("{}, {}", data.backend.name(), counted(repeats, "repeat"));
+    let repeats = told.iter().map(|(_, judged)| judged.repeat_count()).max();
+    let repeats = repeats.map(|repeats| format!(", {}", counted(repeats, "repeat")));
+    let of = format!("{}{}", data.backend.name(), repeats.unwrap_or_default());
     Some(format!("{what} ({of}): {base}{parts}."))
 }
 
