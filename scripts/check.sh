@@ -32,6 +32,8 @@ install=$!
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 # The library, the binary, the integration tests and the examples in the documentation.
+# Live tests mostly wait: with two of them for each core the others go on meanwhile.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}"
 step cargo test --locked
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'

@@ -180,7 +180,7 @@ def use(browser):
     })()""")
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=spot[0], y=spot[1])
     tip = browser.value("(({style, textContent}) => [style.visibility, textContent])(document.getElementById('tip'))")
-    need(tip[0] == "visible" and tip[1], f"a hover says what a point is, and it said {tip}")
+    need(tip[0] == "visible" and spot[2] in tip[1], f"a hover says what a point is, {spot[2]!r}, and it said {tip}")
     # A click on a variant marks it in every figure, and Escape ends that.
     variants = browser.value("[...document.querySelectorAll('.legend button')].map((it) => it.dataset.variant)")
     need(len(variants) > 0, "the legend names the variants")

@@ -38,6 +38,10 @@ pub(super) struct Report {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "figure"])]
     export: Option<PathBuf>,
 
+    /// The variant that the others are compared with; the first of the experiment if absent.
+    #[arg(long, value_name = "VARIANT")]
+    baseline: Option<String>,
+
     /// Writes this figure alone, as SVG, or as PDF if the name of the file ends so.
     #[arg(long, value_name = "NAME", requires = "output")]
     figure: Option<String>,
@@ -63,7 +67,11 @@ impl Report {
             return Err(absent(folder));
         }
         let results = Results::read(folder).map_err(|error| unreadable(&error))?;
-        let data = Data::read(folder, &results).map_err(|error| unreadable(&error))?;
+        if let Some(name) = &self.baseline {
+            check_baseline(name, &results)?;
+        }
+        let data = Data::read(folder, &results, self.baseline.as_deref())
+            .map_err(|error| unreadable(&error))?;
         if let Some(to) = &self.export {
             return export_to(&data, to, out);
         }
@@ -85,10 +93,22 @@ impl Report {
     }
 }
 
+/// Refuses a baseline that the run does not have.
+fn check_baseline(name: &str, results: &Results) -> Result<(), Failure> {
+    let names = results.outline.variant_names();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    Err(Failure::request(
+        format!("this run has no variant {name}"),
+        format!("its variants are {}", names.join(", ")),
+    ))
+}
+
 /// Writes the page of a folder into it, and says where it is.
 pub(super) fn write_page(folder: &Path) -> Result<PathBuf, Failure> {
     let results = Results::read(folder).map_err(|error| unreadable(&error))?;
-    let data = Data::read(folder, &results).map_err(|error| unreadable(&error))?;
+    let data = Data::read(folder, &results, None).map_err(|error| unreadable(&error))?;
     let provenance = Provenance::read(folder).map_err(|error| unreadable(&error))?;
     let to = folder.join(PAGE);
     write_file(&to, &page::html(&data, &provenance))?;

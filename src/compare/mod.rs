@@ -57,14 +57,15 @@ pub struct Conclusions {
 impl Conclusions {
     /// Those of these trials; `looks` is how often the run looked at them before it ended, if it did.
     pub fn of(finished: &[Finished], expectations: &[Expectation], looks: Option<u32>) -> Self {
-        Self::of_observations(&Observations::of(finished), expectations, looks)
+        Self::of_observations(&Observations::of(finished), expectations, looks, None)
     }
 
-    /// The same of values that are at hand.
+    /// The same of values that are at hand, beside another variant than the first.
     pub fn of_observations(
         all: &Observations,
         expectations: &[Expectation],
         looks: Option<u32>,
+        baseline: Option<&str>,
     ) -> Self {
         let level = stopping::level(looks);
         let judgements = expectations::judge(expectations, all, level);
@@ -72,7 +73,7 @@ impl Conclusions {
         let sides = match compared.variants()[..] {
             [] => Vec::new(),
             [_] => contrast::of_points(&compared),
-            [baseline, ..] => contrast::of_variants(&compared, baseline),
+            [first, ..] => contrast::of_variants(&compared, baseline.unwrap_or(first)),
         };
         Self { families: contrast::families(&sides, level), judgements }
     }

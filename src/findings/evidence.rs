@@ -368,7 +368,9 @@ mod tests {
         let kept = Kept { files: Files::new(), ..results.kept() };
         let said = gaps(results.0.path(), &kept).unwrap().logs;
         assert_eq!(said, ["all 3 histories that histories.csv lists are missing"]);
-        std::fs::write(results.0.path().join(TABLE), "").unwrap();
+        let table = std::fs::read_to_string(results.0.path().join(TABLE)).unwrap();
+        let header = table.lines().next().unwrap();
+        std::fs::write(results.0.path().join(TABLE), format!("{header}\n")).unwrap();
         assert!(results.gaps()[0].contains("has no row of this trial"), "{:?}", results.gaps());
         let said = gaps(results.0.path(), &kept).unwrap().logs;
         assert_eq!(said, ["the trial left no histories: it did not run"]);

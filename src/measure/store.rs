@@ -232,6 +232,10 @@ pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
         Box::new(File::open(path).map_err(|error| failed(error.into()))?)
     };
     let mut reader = csv::Reader::from_reader(bytes);
+    if reader.headers().map_err(failed)?.is_empty() {
+        let why = "it is empty, and a table has at least its header";
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, why).into()));
+    }
     reader.deserialize().collect::<Result<_, _>>().map_err(failed)
 }
 

@@ -63,6 +63,12 @@ impl Outline {
         &self.point(trial).variants[trial.variant]
     }
 
+    /// The names of the variants, in the order of the experiment; every point has them.
+    pub fn variant_names(&self) -> Vec<&str> {
+        let variants = self.points.first().map_or(&[][..], |point| &point.variants);
+        variants.iter().map(|variant| variant.name.as_str()).collect()
+    }
+
     /// A column for each swept key: its header is the end of its path that no other swept key has.
     pub fn columns(&self) -> Vec<Column> {
         let paths = self.swept();

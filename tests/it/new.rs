@@ -224,6 +224,11 @@ fn wrong_choices_are_refused_and_nothing_is_written() {
         &["have no replica in common", "at least 6", "nothing is written", "mine.toml:"],
     );
     check_refused(&["--quorums", "6,1"], &["phase1 = 6", "nothing is written"]);
+    check_refused(
+        &["--quorums", "3,3"],
+        &["are the majorities of 5 replicas", "nothing is written"],
+    );
+    check_refused(&["--replicas", "us-east-1"], &["one replica has one quorum"]);
     check_refused(&["--quorums", "4"], &["`4` is no quorum system"]);
     check_refused(&["--quorums", "4,2", "--quorums", "4,2"], &["two variants are called"]);
     check_refused(&["--replicas", "us-esat-1,us-west-2"], &["did you mean us-east-1"]);

@@ -92,6 +92,7 @@ impl<'a, R: BufRead, W: Write> Dialogue<'a, R, W> {
 
     /// The choices, if the plan accepts their file; else why it does not.
     fn planned(&self, choices: Choices) -> Result<Choices, String> {
+        choices.check()?;
         template::text(&choices, self.path).map(|_| choices).map_err(reasons)
     }
 }

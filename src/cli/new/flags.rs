@@ -127,6 +127,10 @@ impl Flags {
             has_leader_crash: self.faults == Some(Faults::LeaderCrash),
             ..usual
         };
+        choices.check().map_err(|reason| {
+            let help = "`flexpaxos new --help` has examples; nothing is written";
+            Failure::request(reason, help)
+        })?;
         check_crash(&choices)?;
         Ok(choices)
     }

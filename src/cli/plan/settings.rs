@@ -15,7 +15,7 @@ use crate::workload::{Arrival, Keys};
 type Value = fn(&Point) -> String;
 
 /// The keys that have one value for all variants and faults, each with its value.
-pub(super) const SETTINGS: [(&str, Value); 46] = [
+pub(super) const SETTINGS: [(&str, Value); 47] = [
     ("topology.profile", |point| point.profile.clone()),
     ("topology.replicas", |point| point.links.replica_regions.join(", ")),
     ("topology.clients", |point| super::clients(point).join(", ")),
@@ -75,6 +75,7 @@ pub(super) const SETTINGS: [(&str, Value); 46] = [
     ("probe.tolerance", |point| words::length(point.probe.tolerance)),
     ("probe.tolerance_share", |point| point.probe.tolerance_share.to_string()),
     ("probe.time", |point| words::length(point.probe.time)),
+    ("probe.attempts", |point| point.probe.attempts.to_string()),
     ("emulation.spin", |point| words::length(point.precision.spin)),
     ("emulation.realtime", |point| point.precision.realtime.to_string()),
     ("emulation.awake", |point| point.precision.awake.to_string()),

@@ -3,7 +3,7 @@
 //! Every attempt measures the baseline of all links, under the delays as asked for, and then all links
 //! with the baseline taken off.
 //! The first attempt that finds every link as asked ends the probe, and the trial runs on what it set.
-//! A trial of which [`ATTEMPTS`] attempts each found a link that is not as asked does not run, nor one of
+//! A trial of which every attempt found a link that is not as asked does not run, nor one of
 //! which a link is found wrong each time by more than noise explains.
 
 use std::collections::BTreeMap;
@@ -18,14 +18,6 @@ use crate::time::Span;
 use crate::trial::probe::BASELINE_SHARE;
 use crate::trial::probed::directions;
 use crate::trial::{Probe, ProbedLink, ProbedNetwork};
-
-/// How often the links are measured before a trial is refused: a noisy moment passes.
-///
-/// One attempt must find every link as asked.
-/// With the 40 directed links of the quickstart, on 2 cores with a load of 15 to 23 besides (a debug build
-/// with real-time priority, 2026-11-26), one attempt in ten did, and 6 of 8 trials ran; most of the others
-/// missed by one or two links.
-const ATTEMPTS: u32 = 10;
 
 /// From the order to the first round: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(50);
@@ -47,7 +39,7 @@ impl Coordinator<'_> {
         let (period, rounds) = probe.rounds(asked.len());
         let mut network = ProbedNetwork { attempts: Vec::new(), is_emulated };
         // Where nothing is delayed there is nothing to take a baseline off.
-        let attempts = if is_emulated { ATTEMPTS } else { 1 };
+        let attempts = if is_emulated { probe.attempts } else { 1 };
         for _ in 0..attempts {
             let mut links = asked.clone();
             if is_emulated {

@@ -208,6 +208,8 @@ pub struct Probe {
     pub tolerance_share: Option<Spanned<f64>>,
     /// How long it is measured; 2 s if absent.
     pub time: Option<Spanned<Length>>,
+    /// How often it is measured before the trial is refused, at most; 10 if absent.
+    pub attempts: Option<Spanned<u32>>,
 }
 
 /// `[service]`: how long a simulated replica takes for its work; nothing where absent.

@@ -16,9 +16,16 @@ pub(super) fn probe(typed: &file::Probe, mistakes: &mut Mistakes<'_>) -> Option<
     let time = Error::Zero { key: "probe.time" };
     let tolerance = above_zero(typed.tolerance.as_ref(), Error::NoTolerance, default.tolerance);
     let time = above_zero(typed.time.as_ref(), time, default.time);
+    let attempts = match &typed.attempts {
+        Some(typed) if *typed.get_ref() == 0 => {
+            Err(Refused::new(typed.span(), Error::Zero { key: "probe.attempts" }))
+        }
+        typed => Ok(typed.as_ref().map_or(default.attempts, |typed| *typed.get_ref())),
+    };
     let (tolerance, time) = (mistakes.note(tolerance), mistakes.note(time));
+    let attempts = mistakes.note(attempts);
     let tolerance_share = mistakes.note(share)?.unwrap_or(default.tolerance_share);
-    Some(Probe { tolerance: tolerance?, tolerance_share, time: time? })
+    Some(Probe { tolerance: tolerance?, tolerance_share, time: time?, attempts: attempts? })
 }
 
 fn above_zero(

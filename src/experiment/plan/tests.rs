@@ -1084,10 +1084,11 @@ fn a_correlation_of_delays_that_never_vary_is_refused() {
 #[test]
 fn a_probe_is_what_the_file_says_and_may_be_swept() {
     assert_eq!(point(&source(GOOD)).probe, Probe::default());
-    let text = "[probe]\ntolerance = \"1ms\"\ntolerance_share = 0.05\ntime = \"500ms\"\n";
+    let text =
+        "[probe]\ntolerance = \"1ms\"\ntolerance_share = 0.05\ntime = \"500ms\"\nattempts = 3\n";
     let probe = point(&source(&(GOOD.to_owned() + text))).probe;
     let (tolerance, time) = (Span::from_millis(1), Span::from_millis(500));
-    assert_eq!(probe, Probe { tolerance, tolerance_share: 0.05, time });
+    assert_eq!(probe, Probe { tolerance, tolerance_share: 0.05, time, attempts: 3 });
     // Five hundredths of 10 ms are less than the tolerance, of 100 ms more.
     assert_eq!(probe.tolerance_of(Span::from_millis(10)), tolerance);
     assert_eq!(probe.tolerance_of(Span::from_millis(100)), Span::from_millis(5));
@@ -1102,6 +1103,7 @@ fn a_probe_that_measures_or_allows_nothing_is_refused() {
     let probe = |line: &str| source(&(GOOD.to_owned() + "[probe]\n" + line));
     check_text(&probe("tolerance = \"0s\""), &["`probe.tolerance` is zero", ":37:13", "be off by"]);
     check_text(&probe("time = \"0s\""), &["`probe.time` is zero", ":37:8"]);
+    check_text(&probe("attempts = 0"), &["`probe.attempts` is zero", ":37:12"]);
     let share = &["`probe.tolerance_share = 2` is no share", ":37:19", "to 1, all"];
     check_text(&probe("tolerance_share = 2"), share);
     check_text(&probe("tolerance = 300"), &[":37:13"]);

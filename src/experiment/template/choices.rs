@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::quorum::majority;
 use crate::topology::Profile;
 
 /// The usual latency profile.
@@ -81,6 +82,24 @@ impl Choices {
             duration: Duration::from_secs(10),
             has_leader_crash: false,
         }
+    }
+
+    /// Refuses choices that leave nothing to compare: a lone replica, or the quorums of the first variant again.
+    pub fn check(&self) -> Result<(), String> {
+        let count = self.replicas.len();
+        if count == 1 {
+            let why = "one replica has one quorum, so nothing can be compared: name three or more";
+            return Err(why.to_owned());
+        }
+        let majority = majority(count);
+        let majorities = Counts { phase1: majority, phase2: majority };
+        if self.flexible.contains(&majorities) {
+            return Err(format!(
+                "quorums of {majority} and {majority} are the majorities of {count} replicas, which the first \
+                 variant has: choose other sizes"
+            ));
+        }
+        Ok(())
     }
 
     /// The regions of the clients.

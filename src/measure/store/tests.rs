@@ -200,3 +200,12 @@ fn a_table_of_another_schema_is_refused_by_name() {
     let error = read_csv::<Row>(&path).unwrap_err();
     assert!(error.to_string().contains("trials.csv cannot be read"), "{error}");
 }
+
+#[test]
+fn a_table_without_its_header_is_refused() {
+    let (_root, store) = store();
+    let path = store.write_bytes("phases.csv", b"").unwrap();
+    let error = read_csv::<Row>(&path).unwrap_err();
+    assert!(error.to_string().contains("phases.csv cannot be read"), "{error}");
+    assert!(read_csv_if_there::<Row>(&path).is_err());
+}

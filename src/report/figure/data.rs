@@ -21,6 +21,8 @@ use crate::trial::Backend;
 pub struct Data<'a> {
     /// Its trials.
     pub results: &'a Results,
+    /// The variant that the others are compared with.
+    pub baseline: String,
     /// What follows from them.
     pub conclusions: Conclusions,
     /// Their values.
@@ -58,14 +60,26 @@ pub struct Mean {
 }
 
 impl<'a> Data<'a> {
-    /// That of the folder that these results were read from.
-    pub fn read(folder: &Path, results: &'a Results) -> Result<Self, Error> {
+    /// That of the folder that these results were read from; the first variant is the baseline if none is named.
+    ///
+    /// It panics if the run has no variant of that name.
+    pub fn read(
+        folder: &Path,
+        results: &'a Results,
+        baseline: Option<&str>,
+    ) -> Result<Self, Error> {
+        let names = results.outline.variant_names();
+        let baseline = baseline.or(names.first().copied()).unwrap_or_default();
+        assert!(names.is_empty() || names.contains(&baseline), "{baseline} is no variant");
         let is_live = results.finished.iter().any(|ended| ended.backend == Backend::Live);
         let observations = Observations::of(&results.finished);
         let (expectations, looks) = (&results.expectations, results.origin.looks);
+        let conclusions =
+            Conclusions::of_observations(&observations, expectations, looks, Some(baseline));
         Ok(Self {
             results,
-            conclusions: Conclusions::of_observations(&observations, expectations, looks),
+            baseline: baseline.to_owned(),
+            conclusions,
             observations,
             timeline: table(folder, "timeline.csv")?,
             phases: table(folder, "phases.csv")?,
@@ -77,10 +91,14 @@ impl<'a> Data<'a> {
 
     /// The names of the variants, in the order of the experiment.
     pub fn variants(&self) -> Vec<String> {
-        let first = self.results.outline.points.first();
-        first.map_or_else(Vec::new, |point| {
-            point.variants.iter().map(|variant| variant.name.clone()).collect()
-        })
+        self.results.outline.variant_names().into_iter().map(str::to_owned).collect()
+    }
+
+    /// The names of the variants that are compared with the baseline.
+    pub fn candidates(&self) -> Vec<String> {
+        let mut names = self.variants();
+        names.retain(|name| *name != self.baseline);
+        names
     }
 
     /// The client regions of the first point.

@@ -33,14 +33,14 @@ pub fn forest(data: &Data<'_>) -> Option<Figure> {
             }
         }
     }
-    let baseline = data.variants().first().cloned().unwrap_or_default();
     let panels = groups.into_iter().flat_map(|(quantity, found)| {
         found.chunks(ROWS_MAX).map(|rows| panel(quantity, rows)).collect::<Vec<_>>()
     });
     let caption = format!(
-        "The difference from the baseline ({baseline}) in percent, with its 95 % \
+        "The difference from the baseline ({}) in percent, with its 95 % \
          interval by Student's t. An interval that crosses the dashed line at zero is inside the noise, and so is one \
          that Holm's correction over all differences does not let stand.{}",
+        data.baseline,
         data.whole_window()
     );
     Figure::of("differences", "Differences with their intervals", caption, panels.collect())
@@ -94,8 +94,7 @@ fn row_name(contrast: &Contrast) -> String {
 /// The difference at each quantile, with an interval at each: whether a change moves the body or the tail.
 pub fn shift(data: &Data<'_>) -> Option<Figure> {
     data.only_point()?;
-    let variants = data.variants();
-    let (baseline, others) = variants.split_first()?;
+    let (baseline, others) = (&data.baseline, data.candidates());
     let mut panels = Vec::new();
     for (region, name) in data.client_regions().iter().enumerate() {
         for kind in data.operations() {

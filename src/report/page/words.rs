@@ -55,8 +55,7 @@ pub fn verdict(data: &Data<'_>) -> Vec<String> {
 
 /// The medians before the first fault, with the differences over pairs of one repeat.
 fn before_fault(data: &Data<'_>, region: &str) -> Option<String> {
-    let variants = data.variants();
-    let (baseline, others) = variants.split_first()?;
+    let (baseline, others) = (&data.baseline, data.candidates());
     let base = data.before_fault(baseline, region);
     let mean = |values: &BTreeMap<usize, f64>| {
         Mean::of_numbers(&values.values().copied().collect::<Vec<f64>>())
