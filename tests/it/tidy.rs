@@ -136,7 +136,7 @@ fn nothing_is_left_undone_and_no_test_sleeps() {
 /// References that wait for a quiet machine: the only ones that may be of an older schema.
 ///
 /// Who makes one of them again takes it off the list.
-const AWAITED: [&str; 2] = ["azure-13", "quic-vs-tcp"];
+const AWAITED: [&str; 1] = ["quic-vs-tcp"];
 
 /// A reference that this program cannot read back shows nothing.
 #[test]
