@@ -133,11 +133,6 @@ fn nothing_is_left_undone_and_no_test_sleeps() {
     report(&rust_files().iter().flat_map(words).collect::<Findings>());
 }
 
-/// References that wait for a quiet machine: the only ones that may be of an older schema.
-///
-/// Who makes one of them again takes it off the list.
-const AWAITED: [&str; 1] = ["quic-vs-tcp"];
-
 /// A reference that this program cannot read back shows nothing.
 #[test]
 fn references_have_the_schema_of_this_program() {
@@ -146,14 +141,7 @@ fn references_have_the_schema_of_this_program() {
     walk(Path::new("results"), &mut |path, bytes| {
         if path.ends_with("reference/manifest.json") {
             count += 1;
-            let found = outdated(path, &String::from_utf8_lossy(bytes));
-            let is_awaited =
-                AWAITED.iter().any(|name| path.starts_with(&format!("results/{name}/")));
-            if is_awaited {
-                assert!(!found.is_empty(), "{path} was made again: it is awaited no more");
-            } else {
-                findings.extend(found);
-            }
+            findings.extend(outdated(path, &String::from_utf8_lossy(bytes)));
         }
     });
     assert!(count >= 14, "{count} references were found");
