@@ -13,8 +13,10 @@ pub(crate) use impossible::OPEN_MAX;
 mod parts;
 pub use parts::{Part, entry_digest};
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -133,45 +135,93 @@ impl Execution {
 }
 
 /// A map from keys to values with client sessions (Ongaro's thesis, section 6.3).
+///
+/// Copies share what neither of them has changed since: a copy takes the time of its blocks and sessions, not of
+/// its values, and a change copies one block and one session at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyValue {
     values: Values,
-    sessions: BTreeMap<ClientId, Session>,
+    sessions: BTreeMap<ClientId, Arc<Session>>,
 }
 
-/// Values by key: those of the keys from 0 to before the first that was never written, in an array;
+/// Values by key: those of the keys from 0 to before the first that was never written, in arrays;
 /// the others in a tree.
 ///
 /// A workload writes all of its keys before long, and every replica executes every write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Values {
-    dense: Vec<Bytes>,
-    sparse: BTreeMap<u64, Bytes>,
+    /// Blocks of [`BLOCK`] keys each, but for the last, which may have fewer.
+    dense: Vec<Arc<Vec<Bytes>>>,
+    /// By the key over [`BLOCK`]: the keys of a block that have a value, ascending.
+    sparse: BTreeMap<u64, Arc<Vec<(u64, Bytes)>>>,
 }
+
+/// The keys of a block of values.
+const BLOCK: usize = 256;
 
 impl Values {
     fn get(&self, key: u64) -> Option<&Bytes> {
-        let dense = usize::try_from(key).ok().and_then(|index| self.dense.get(index));
-        dense.or_else(|| self.sparse.get(&key))
+        let index = usize::try_from(key).unwrap_or(usize::MAX);
+        let dense = self.dense.get(index / BLOCK).and_then(|block| block.get(index % BLOCK));
+        dense.or_else(|| {
+            let block = self.sparse.get(&(key / BLOCK as u64))?;
+            Some(&block[position(block, key).ok()?].1)
+        })
     }
 
     fn insert(&mut self, key: u64, value: Bytes) {
-        let index = usize::try_from(key).unwrap_or(usize::MAX);
-        if let Some(known) = self.dense.get_mut(index) {
-            *known = value;
-            return;
-        }
-        if index > self.dense.len() {
-            self.sparse.insert(key, value);
-            return;
-        }
-        self.dense.push(value);
-        while let Some(next) = self.sparse.first_entry()
-            && *next.key() == self.dense.len() as u64
-        {
-            self.dense.push(next.remove());
+        let (index, end) = (usize::try_from(key).unwrap_or(usize::MAX), self.dense_end());
+        match index.cmp(&end) {
+            Ordering::Less => {
+                Arc::make_mut(&mut self.dense[index / BLOCK])[index % BLOCK] = value;
+            }
+            Ordering::Greater => {
+                let block = Arc::make_mut(self.sparse.entry(key / BLOCK as u64).or_default());
+                match position(block, key) {
+                    Ok(at) => block[at].1 = value,
+                    Err(at) => block.insert(at, (key, value)),
+                }
+            }
+            Ordering::Equal => {
+                self.push(value);
+                while let Some(next) = self.take_sparse(self.dense_end() as u64) {
+                    self.push(next);
+                }
+            }
         }
     }
+
+    /// The first key that is not in an array.
+    fn dense_end(&self) -> usize {
+        self.dense.last().map_or(0, |last| (self.dense.len() - 1) * BLOCK + last.len())
+    }
+
+    /// The value of the first key that is not in an array.
+    fn push(&mut self, value: Bytes) {
+        if self.dense.last().is_none_or(|last| last.len() == BLOCK) {
+            self.dense.push(Arc::default());
+        }
+        self.dense.last_mut().map(Arc::make_mut).expect("a block was just made").push(value);
+    }
+
+    /// Takes the value of this key out of the tree, where it is the first of its block.
+    fn take_sparse(&mut self, key: u64) -> Option<Bytes> {
+        let number = key / BLOCK as u64;
+        let block = self.sparse.get_mut(&number)?;
+        if block[0].0 != key {
+            return None;
+        }
+        let (_, value) = Arc::make_mut(block).remove(0);
+        if block.is_empty() {
+            self.sparse.remove(&number);
+        }
+        Some(value)
+    }
+}
+
+/// Where a key is in a block of the tree, or where it belongs.
+fn position(block: &[(u64, Bytes)], key: u64) -> Result<usize, usize> {
+    block.binary_search_by_key(&key, |(known, _)| *known)
 }
 
 /// The answers a client may still ask for again.
@@ -187,7 +237,7 @@ impl KeyValue {
     /// Executes `command`, once however often it is given.
     pub fn execute(&mut self, command: &Command) -> Execution {
         let RequestId { client, sequence } = command.request;
-        let session = self.sessions.entry(client).or_default();
+        let session = Arc::make_mut(self.sessions.entry(client).or_default());
         session.settle(command.settled_below);
         let Some(offset) = sequence.checked_sub(session.base) else { return Execution::Settled };
         let offset = usize::try_from(offset).expect("a session window fits in memory");
@@ -286,15 +336,41 @@ mod tests {
             other.insert(key, value(key));
         }
         assert_eq!(one, other);
-        assert_eq!((one.dense.len(), one.sparse.len()), (4, 4));
+        let lengths =
+            |it: &Values| (it.dense_end(), it.sparse.values().map(|it| it.len()).sum::<usize>());
+        assert_eq!(lengths(&one), (4, 4));
         for key in [0, 1, 2, 3, 5, 6, 120, u64::MAX] {
             assert_eq!(one.get(key), Some(&value(key)));
         }
         assert_eq!((one.get(4), one.get(121)), (None, None));
         one.insert(4, value(4));
-        assert_eq!((one.dense.len(), one.sparse.len()), (7, 2));
+        assert_eq!(lengths(&one), (7, 2));
         one.insert(5, value(9));
         assert_eq!(one.get(5), Some(&value(9)));
+    }
+
+    /// Over many blocks, and beside a copy that stays as it was.
+    #[test]
+    fn many_values_are_found_and_a_copy_stays_as_it_was() {
+        let (mut values, mut known) = (Values::default(), BTreeMap::new());
+        let mut copies = Vec::new();
+        for number in 0..4_000_u64 {
+            // Each of the keys below 1,000 comes, out of order, and 1,009 is prime.
+            let key = number * 577 % 1009;
+            let value = Bytes::from(number.to_le_bytes().to_vec());
+            values.insert(key, value.clone());
+            known.insert(key, value);
+            if number % 500 == 0 {
+                copies.push((values.clone(), known.clone()));
+            }
+        }
+        copies.push((values, known));
+        for (values, known) in copies {
+            let found: Vec<(u64, &Bytes)> = values.iter().collect();
+            assert_eq!(found, known.iter().map(|(key, value)| (*key, value)).collect::<Vec<_>>());
+            assert!(known.iter().all(|(key, value)| values.get(*key) == Some(value)));
+            assert_eq!(values.get(1009), None);
+        }
     }
 
     #[test]

@@ -30,7 +30,8 @@
 //! What it does not do: a key has one command under way at a time, so a key that many clients write at once is
 //! slow, and a client that asks again elsewhere sets two proposers against each other; a thrifty proposer does
 //! not remember who is silent; a state holds the answers of all requests that are not settled, with the values
-//! that were read.
+//! that were read; and a checkpoint copies every register on the event loop, which with 100,000 keys is a
+//! stall.
 //!
 //! The five promises of [`crate::paxos`] hold here as well.
 

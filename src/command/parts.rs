@@ -4,6 +4,8 @@
 //! Equal states give equal parts, and all parts of a state give that state again.
 //! Nothing here knows how parts are sent, nor which slots they stand for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +75,8 @@ impl KeyValue {
         for (key, value) in self.values.iter() {
             cut.room(ITEM_BYTES + value.len()).values.push((key, value.clone()));
         }
-        for (client, Session { base, outcomes }) in &self.sessions {
+        for (client, session) in &self.sessions {
+            let Session { base, outcomes } = &**session;
             let stretch = |first| Stretch { client: *client, first, outcomes: Vec::new() };
             cut.room(ITEM_BYTES).sessions.push(stretch(*base));
             for (sequence, outcome) in (*base..).zip(outcomes) {
@@ -99,9 +102,9 @@ impl KeyValue {
                 state.values.insert(key, value);
             }
             for Stretch { client, first, outcomes } in sessions {
-                let begin = || Session { base: first, ..Session::default() };
+                let begin = || Arc::new(Session { base: first, ..Session::default() });
                 let session = state.sessions.entry(client).or_insert_with(begin);
-                session.outcomes.extend(outcomes);
+                Arc::make_mut(session).outcomes.extend(outcomes);
             }
         }
         state
@@ -126,9 +129,10 @@ pub const fn entry_digest(key: u64, value: u32) -> u64 {
 
 impl Values {
     /// Every key and its value; keys ascend.
-    fn iter(&self) -> impl Iterator<Item = (u64, &Bytes)> {
-        let sparse = self.sparse.iter().map(|(key, value)| (*key, value));
-        (0..).zip(&self.dense).chain(sparse)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Bytes)> {
+        let dense = self.dense.iter().flat_map(|block| block.iter());
+        let sparse = self.sparse.values().flat_map(|block| block.iter());
+        (0..).zip(dense).chain(sparse.map(|(key, value)| (*key, value)))
     }
 }
 

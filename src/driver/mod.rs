@@ -61,8 +61,14 @@ pub trait Host<P: Protocol> {
 
     /// Gives a checkpoint to the disk: it replaces all records before it.
     ///
-    /// Returns the ticket that covers it.
+    /// Returns the ticket that covers it, which is higher than that of any checkpoint before.
     fn checkpoint(&mut self, replica: &P) -> Ticket;
+
+    /// The highest ticket whose checkpoint is on stable storage; the same as [`Self::durable`] where checkpoints
+    /// become durable in turn with records.
+    fn checkpointed(&mut self) -> Ticket {
+        self.durable()
+    }
 
     /// The driver has given the disk all that it has for now.
     fn flush(&mut self) {}
@@ -323,7 +329,9 @@ impl<P: Protocol> Driver<P> {
     fn persist(&mut self, host: &mut impl Host<P>) {
         self.last = self.last.max(host.persist(&mut self.effects.records));
         let progress = self.protocol.progress();
-        let is_due = self.next_checkpoint.is_some_and(|next| progress >= next);
+        // Where the disk is slow, checkpoints would pile up: the next one is made when the last one is durable.
+        let is_due = self.checkpoints.is_empty()
+            && self.next_checkpoint.is_some_and(|next| progress >= next);
         if self.has_disk && (is_due || host.is_checkpoint_due()) {
             self.checkpoint(host);
         }
@@ -354,10 +362,13 @@ impl<P: Protocol> Driver<P> {
             host.released(&envelope);
             self.send(envelope, host);
         }
-        while let Some((_, progress)) =
-            self.checkpoints.pop_front_if(|(ticket, _)| *ticket <= durable)
-        {
-            self.handle(now, Input::Checkpointed(progress));
+        if !self.checkpoints.is_empty() {
+            let checkpointed = host.checkpointed();
+            while let Some((_, progress)) =
+                self.checkpoints.pop_front_if(|(ticket, _)| *ticket <= checkpointed)
+            {
+                self.handle(now, Input::Checkpointed(progress));
+            }
         }
         if self.last <= durable {
             // A host may count from the beginning once nothing is on its way to the disk.

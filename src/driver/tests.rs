@@ -90,6 +90,8 @@ struct Notebook {
     lines: Vec<String>,
     given: u64,
     durable: u64,
+    /// Where checkpoints become durable apart from records.
+    checkpointed: Option<u64>,
     is_checkpoint_due: bool,
 }
 
@@ -124,6 +126,10 @@ impl Host<Echo> for Notebook {
 
     fn durable(&mut self) -> Ticket {
         Ticket(self.durable)
+    }
+
+    fn checkpointed(&mut self) -> Ticket {
+        Ticket(self.checkpointed.unwrap_or(self.durable))
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -211,6 +217,19 @@ fn a_checkpoint_follows_the_records_when_it_is_due() {
     driver.handle(Time(3), Input::Campaign);
     driver.settle(Time(3), &mut notebook);
     assert_eq!(notebook.take(), ["checkpoint 1"], "an installed state is made durable");
+}
+
+#[test]
+fn a_checkpoint_apart_from_the_log_is_told_when_it_is_durable_itself() {
+    let (mut driver, mut notebook) = started(SETTINGS);
+    (notebook.checkpointed, notebook.is_checkpoint_due) = (Some(0), true);
+    assert_eq!(receive(&mut driver, &mut notebook, 1), ["persist 1", "checkpoint 1"]);
+    (notebook.durable, notebook.is_checkpoint_due) = (2, false);
+    driver.settle(Time(2), &mut notebook);
+    assert_eq!(notebook.take(), ["send 1 to {1}", "send 101 to {1}"]);
+    notebook.checkpointed = Some(2);
+    driver.settle(Time(3), &mut notebook);
+    assert_eq!(notebook.take(), ["send 1001 to {1}"]);
 }
 
 #[test]

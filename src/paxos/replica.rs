@@ -281,12 +281,13 @@ impl Protocol for Replica {
         self.learner.value(position.slot)
     }
 
+    /// What it may forget once this is durable is not in it.
     fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            acceptor: self.acceptor.clone(),
-            rounds_below: self.rounds.reserved_below(),
-            learner: self.learner.clone(),
-        }
+        let (mut acceptor, mut learner) = (self.acceptor.clone(), self.learner.clone());
+        let below = Trimming::forgettable_with(&self.config, learner.executed_below());
+        acceptor.forget_below(below);
+        learner.forget_below(below);
+        Checkpoint { acceptor, rounds_below: self.rounds.reserved_below(), learner }
     }
 
     fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {

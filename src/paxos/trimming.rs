@@ -62,8 +62,12 @@ impl Trimming {
 
     /// The slots below this are forgotten here, whatever the other replicas have.
     fn retained_from(&self, config: &Config, executed_below: Slot) -> Slot {
+        Self::forgettable_with(config, executed_below).min(self.durable_below)
+    }
+
+    /// The slots below this may be forgotten once it is durable that those below `executed_below` are executed.
+    pub(super) fn forgettable_with(config: &Config, executed_below: Slot) -> Slot {
         let Some(slots) = config.retention.slots else { return Slot::ZERO };
-        let behind = Slot(executed_below.0.saturating_sub(slots));
-        behind.min(self.durable_below)
+        Slot(executed_below.0.saturating_sub(slots))
     }
 }

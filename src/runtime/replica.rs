@@ -184,7 +184,8 @@ impl<P: Protocol> ReplicaLoop<P> {
             .transpose()
             .map_err(decode)?;
         let mut records = Vec::new();
-        for group in &recovered.groups {
+        // An empty group says nothing.
+        for group in recovered.groups.iter().filter(|group| !group.is_empty()) {
             records.extend(postcard::from_bytes::<Vec<P::Record>>(group).map_err(decode)?);
         }
         let (group_count, has_checkpoint) = (recovered.groups.len(), checkpoint.is_some());

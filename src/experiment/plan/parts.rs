@@ -153,7 +153,7 @@ impl Parts {
         let length = |typed: &Option<Spanned<Length>>, default| {
             typed.as_ref().map_or(default, |typed| typed.get_ref().0.into())
         };
-        let places = self.places?;
+        let (places, workload) = (self.places?, self.workload?);
         Some(Point {
             label: String::new(),
             settings: Vec::new(),
@@ -166,12 +166,12 @@ impl Parts {
             precision: self.precision,
             probe: self.probe?,
             variants: self.variants.into_iter().collect::<Option<_>>()?,
-            workload: self.workload?,
+            retention: file.log.retention(workload.value_bytes),
+            workload,
             control: self.control.ok()?,
             durability: self.durability?,
             simulated: faults::simulated(file),
             election: self.election?,
-            retention: file.log.retention(),
             network: self.network?,
             has_service: file.service.is_some(),
             warmup: length(&file.workload.warmup, WARMUP),

@@ -1,6 +1,7 @@
 //! The streams, the disk and the log files of one replica: what its driver acts on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -20,12 +21,9 @@ use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::net::frame;
 use crate::runtime::spool::Spool;
-use crate::runtime::storage::Store;
+use crate::runtime::storage::{Pieces, Store};
 use crate::runtime::stream::{Closed, Stream};
 use crate::time::{Span, Time};
-
-/// A checkpoint is written when the log behind the last one has grown by this much.
-const CHECKPOINT_BYTES: u64 = 256 << 20;
 
 /// Of what never becomes durable.
 const NEVER: Ticket = Ticket(u64::MAX);
@@ -211,15 +209,17 @@ impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
         ticket
     }
 
+    /// It is encoded and written on another thread: here it only begins to share what it holds.
     fn checkpoint(&mut self, replica: &P) -> Ticket {
-        let io = &mut *self.io;
-        match postcard::to_stdvec(&replica.checkpoint()) {
-            Ok(state) => Ticket(io.store.checkpoint(state).0),
-            Err(source) => {
-                io.fail(Error::Record { id: io.settings.id, source });
-                NEVER
-            }
-        }
+        let state = replica.checkpoint();
+        let write = move |file: &mut Pieces<'_>| {
+            postcard::to_io(&state, file).map(|_| ()).map_err(io::Error::other)
+        };
+        Ticket(self.io.store.checkpoint(Box::new(write)).0)
+    }
+
+    fn checkpointed(&mut self) -> Ticket {
+        Ticket(self.io.store.checkpointed().0)
     }
 
     fn durable(&mut self) -> Ticket {
@@ -239,7 +239,7 @@ impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
     }
 
     fn is_checkpoint_due(&self) -> bool {
-        self.io.store.bytes_since_checkpoint() > CHECKPOINT_BYTES
+        self.io.store.is_checkpoint_due()
     }
 
     fn draw(&mut self, longest: Span) -> Span {

@@ -32,10 +32,12 @@ pub enum Operation {
     Create,
     /// A file gets its name, or a name is made durable.
     Rename,
-    /// A segment is deleted.
+    /// A segment or a checkpoint is deleted.
     Delete,
     /// The mark is written.
     Mark,
+    /// A checkpoint is made: its file, its pieces, their sync.
+    Checkpoint,
 }
 
 /// How it fails.
@@ -92,7 +94,7 @@ impl Break {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{word:?} breaks no disk: give REPLICA:CALL:NUMBER, where the call is sync (it fails once), \
-     write or create (no space is left from there on), as in r1:sync:20; or REPLICA:lose-unsynced, \
+     write, create or checkpoint (no space is left from there on), as in r1:sync:20; or REPLICA:lose-unsynced, \
      where what is not synced is lost with the process; `all` is every replica"
 )]
 pub struct NoBreak {
@@ -119,6 +121,7 @@ impl FromStr for Break {
                 "sync" => fails(Operation::Sync, Failure::Once),
                 "write" => fails(Operation::Write, Failure::Full),
                 "create" => fails(Operation::Create, Failure::Full),
+                "checkpoint" => fails(Operation::Checkpoint, Failure::Full),
                 "lose-unsynced" if call == defect => Some(Defect::LosesUnsynced),
                 "ignore-syncs" if call == defect => Some(Defect::IgnoresSyncs),
                 _ => None,
@@ -157,6 +160,7 @@ impl fmt::Display for Break {
             Operation::Rename => "renaming",
             Operation::Delete => "deletion",
             Operation::Mark => "mark",
+            Operation::Checkpoint => "checkpoint call",
         };
         write!(f, "{call} {} of ", rule.nth)?;
         whose(f)?;
@@ -218,8 +222,8 @@ impl Disk {
         Span(self.slow_ns.load(Ordering::Relaxed))
     }
 
-    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
-        self.look(Operation::Create)?;
+    pub(super) fn create(&self, operation: Operation, path: &Path) -> io::Result<File> {
+        self.look(operation)?;
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.create(&file))?;
@@ -248,7 +252,7 @@ impl Disk {
     /// next reader finds it whole.
     pub(super) fn sync(&self, operation: Operation, file: &File) -> io::Result<()> {
         self.look(operation)?;
-        if self.ignores_syncs && operation == Operation::Sync {
+        if self.ignores_syncs && matches!(operation, Operation::Sync | Operation::Checkpoint) {
             return Ok(());
         }
         self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.sync(file))?;
@@ -301,6 +305,7 @@ mod tests {
         let shown = |word: &str| word.parse::<Break>().unwrap().to_string();
         assert_eq!(shown("r1:sync:20"), "sync 20 of r1's log fails");
         assert_eq!(shown("r0:create:1"), "creation 1 of r0's log finds no space");
+        assert_eq!(shown("r0:checkpoint:2"), "checkpoint call 2 of r0's log finds no space");
         assert_eq!(
             shown("r2:lose-unsynced"),
             "what is not synced of r2's log is lost with its process"
@@ -334,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (draft, path) = (folder.path().join("draft"), folder.path().join("final"));
         let disk = Disk::with(Defect::LosesUnsynced);
-        let file = disk.create(&draft).unwrap();
+        let file = disk.create(Operation::Create, &draft).unwrap();
         let write = |bytes: &[u8], at| disk.write(Operation::Write, &file, bytes, at).unwrap();
         write(b"one", 0);
         assert_eq!(fs::read(&draft).unwrap(), b"");
@@ -348,7 +353,7 @@ mod tests {
         write(b"lost", 0);
         assert_eq!(fs::read(&path).unwrap(), b"two!");
         // A file that is made anew takes nothing over from the one before.
-        disk.create(&path).unwrap();
+        disk.create(Operation::Create, &path).unwrap();
         disk.sync(Operation::Sync, &file).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
@@ -358,7 +363,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let disk = Disk::with(Defect::IgnoresSyncs);
-        let file = disk.create(&path).unwrap();
+        let file = disk.create(Operation::Create, &path).unwrap();
         disk.write(Operation::Write, &file, b"frame", 0).unwrap();
         disk.sync(Operation::Sync, &file).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");

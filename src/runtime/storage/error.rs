@@ -163,8 +163,8 @@ pub enum Damage {
     /// A file does not begin as every file of the log does.
     #[error("its header is not intact")]
     Header,
-    /// A segment has the name of another one.
-    #[error("it is segment {found}, under the name of another")]
+    /// A segment or a checkpoint has the name of another one.
+    #[error("it is file {found}, under the name of another")]
     Misnamed {
         /// Which it is.
         found: u64,
@@ -175,9 +175,9 @@ pub enum Damage {
     /// There is a log, and nothing says how much of it is durable.
     #[error("the mark of what is durable is missing")]
     MarkMissing,
-    /// A checkpoint stands inside a segment.
-    #[error("a checkpoint stands where only groups may")]
-    MisplacedCheckpoint,
+    /// A checkpoint was whole when it got its name, and is not.
+    #[error("the checkpoint is not intact")]
+    Checkpoint,
 }
 
 /// What was tried when the system answered with an error.

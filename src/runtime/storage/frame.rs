@@ -1,4 +1,4 @@
-//! The frame: what one write puts into a segment, one or more groups or a checkpoint.
+//! The frame: what one write puts into a segment, one or more groups.
 //!
 //! | bytes | field |
 //! |---|---|
@@ -7,8 +7,7 @@
 //! | 8..16 | length of the body |
 //! | 16..24 | sequence number of the first group |
 //! | 24..28 | number of groups |
-//! | 28 | kind: 1 groups, 2 checkpoint |
-//! | 29..32 | zero |
+//! | 28..32 | zero |
 //! | 32.. | the body: each group as its length (8 bytes) and its bytes |
 //!
 //! Numbers are little-endian.
@@ -26,19 +25,9 @@ pub(super) const GROUP_HEADER_BYTES: usize = 8;
 /// How a frame begins: neither zeros nor text of clients.
 pub(super) const MAGIC: [u8; 4] = *b"FXL1";
 
-/// What a frame holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Groups, in the order of their sequence numbers.
-    Groups = 1,
-    /// A checkpoint; it takes one sequence number, as a group does.
-    Checkpoint = 2,
-}
-
 /// A frame that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
-    pub(super) kind: Kind,
     /// The sequence number of the first group.
     pub(super) first: u64,
     pub(super) groups: Vec<Bytes>,
@@ -55,7 +44,6 @@ pub(super) const fn encoded_bytes(group_count: usize, bytes: u64) -> u64 {
 pub(super) fn encode<'a>(
     buffer: &mut Vec<u8>,
     (segment, offset): (u64, u64),
-    kind: Kind,
     first: u64,
     groups: impl ExactSizeIterator<Item = &'a Bytes>,
 ) {
@@ -65,7 +53,7 @@ pub(super) fn encode<'a>(
     buffer.extend_from_slice(&[0; 12]);
     buffer.extend_from_slice(&first.to_le_bytes());
     buffer.extend_from_slice(&group_count.to_le_bytes());
-    buffer.extend_from_slice(&[kind as u8, 0, 0, 0]);
+    buffer.extend_from_slice(&[0; 4]);
     for group in groups {
         buffer.extend_from_slice(&(group.len() as u64).to_le_bytes());
         buffer.extend_from_slice(group);
@@ -91,23 +79,15 @@ pub(super) fn decode(bytes: &Bytes, segment: u64, offset: usize) -> Option<Frame
     if u32_at(header, 4)? != checksum(place, covered) {
         return None;
     }
-    let kind = match header[28..32] {
-        [1, 0, 0, 0] => Kind::Groups,
-        [2, 0, 0, 0] => Kind::Checkpoint,
-        _ => return None,
-    };
+    if header[28..32] != [0; 4] {
+        return None;
+    }
     let start = offset + HEADER_BYTES;
     let end = start + body_bytes;
     let groups = split(bytes, start, end)?;
     let counts_agree = groups.len() as u64 == u64::from(u32_at(header, 24)?);
-    let whole = counts_agree && !groups.is_empty();
-    let shaped = kind == Kind::Groups || groups.len() == 1;
-    (whole && shaped).then_some(Frame { kind, first: u64_at(header, 16)?, groups, end })
-}
-
-/// Whether a header is one of a checkpoint, intact or not.
-pub(super) fn looks_like_checkpoint(header: &[u8; HEADER_BYTES]) -> bool {
-    header[..4] == MAGIC && header[28] == Kind::Checkpoint as u8
+    let is_whole = counts_agree && !groups.is_empty();
+    is_whole.then_some(Frame { first: u64_at(header, 16)?, groups, end })
 }
 
 /// Cuts a body into its groups, without copying; `None` if their lengths do not fill it exactly.
@@ -151,7 +131,7 @@ mod tests {
 
     fn encoded(place: (u64, u64), first: u64, groups: &[Bytes]) -> Vec<u8> {
         let mut buffer = Vec::new();
-        encode(&mut buffer, place, Kind::Groups, first, groups.iter());
+        encode(&mut buffer, place, first, groups.iter());
         buffer
     }
 
@@ -187,7 +167,7 @@ mod tests {
             prop_assert_eq!(frame.len() as u64, encoded_bytes(groups.len(), total));
             let end = frame.len();
             let decoded = decode(&frame.into(), segment, 0);
-            prop_assert_eq!(decoded, Some(Frame { kind: Kind::Groups, first, groups, end }));
+            prop_assert_eq!(decoded, Some(Frame { first, groups, end }));
         }
 
         #[test]

@@ -80,7 +80,7 @@ impl MarkFile {
         let path = path(folder);
         let unfinished = path.with_extension("new");
         let failed = |error| Error::io(Action::Create, &unfinished, error);
-        let file = disk.create(&unfinished).map_err(failed)?;
+        let file = disk.create(Operation::Create, &unfinished).map_err(failed)?;
         let mut mark = Self { path: path.clone(), file, owner, disk: disk.clone(), place: 0 };
         mark.write(Mark::default())?;
         mark.write(Mark::default())?;

@@ -3,7 +3,7 @@
 //! A promise or a vote may leave a replica only when it is durable.
 //! The [`Store`] takes groups of bytes, one for each wake-up of the event loop, and says when they
 //! are durable, in order; the event loop never waits for the disk.
-//! A checkpoint replaces all groups before it.
+//! A checkpoint stands for all groups before it.
 //! The store knows nothing of what the bytes mean.
 //!
 //! # How
@@ -11,7 +11,8 @@
 //! The log is a row of segments, files full of zeros that are synced before they are used.
 //! A thread takes all groups that wait, writes them as one frame, and syncs once; only then does it
 //! write the next frame. A second thread makes the next segment and deletes old ones.
-//! A checkpoint begins a new segment; the older ones are deleted when it is durable.
+//! A third one writes checkpoints, each to a file of its own, while the log goes on: `checkpoint.rs`.
+//! Segments whose groups a durable checkpoint stands for are deleted.
 //!
 //! # After a power loss
 //!
@@ -33,7 +34,8 @@
 //! | the last frame is cut off, and nobody was told of it | the mark is before it | it is cut, and that is said |
 //! | the last frame is damaged or gone, and had been durable | the mark is behind it | refused |
 //! | a frame before the last is damaged | intact frames follow it | refused |
-//! | a segment or the checkpoint is missing | the numbers have a gap, or the mark is behind the end | refused |
+//! | a segment or the checkpoint is missing | the numbers have a gap, or the mark or the checkpoint is behind the end | refused |
+//! | the checkpoint is damaged or cut off | it was whole when it got its name | refused |
 //! | the whole folder is missing | whoever starts the replica says that it ran before ([`Options::must_exist`]) | refused |
 //! | a file of another replica, deployment or version | the header of each file | refused |
 //!
@@ -79,6 +81,7 @@
 //! to a growing file 236–275 and 296–317. `sync_data` needs no flag of one system, and on macOS it
 //! also empties the cache of the drive, which `O_DSYNC` does not.
 
+mod checkpoint;
 mod disk;
 mod error;
 mod frame;
@@ -104,20 +107,22 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use checkpoint::{Pieces, State};
 pub use disk::{Break, Defect, Disk, Failure, NoBreak, Operation, Rule};
 pub use error::{Action, Damage, Error};
 pub use owner::Owner;
 
 use crate::deployment::Durability;
 use crate::time::Span;
-use frame::Kind;
+use checkpoint::Checkpointer;
 use housekeeper::Housekeeper;
 use mark::MarkFile;
 use queue::Queue;
 use segment::{Makings, Segment};
 use writer::Writer;
 
-/// The number of a group or a checkpoint, from 1; they become durable in this order.
+/// The number of a group, from 1; they become durable in this order. That of a checkpoint is the last group
+/// it stands for.
 ///
 /// The numbers go on where they were after a restart. 0 is before the first.
 #[derive(
@@ -157,16 +162,18 @@ pub struct Recovered {
 pub(crate) struct Limits {
     /// The size of a segment.
     ///
-    /// All of it is written twice, first with zeros. Each checkpoint takes one, and two exist from
-    /// the start of every replica, so a large one would tire a disk before the first commit.
+    /// All of it is written twice, first with zeros. Two exist from the start of every replica, so a
+    /// large one would tire a disk before the first commit.
     segment_bytes: u64,
+    /// A checkpoint is due when the log has grown by this much, at least.
+    checkpoint_bytes: u64,
     /// What may wait to be written.
     queued_bytes_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { segment_bytes: 8 << 20, queued_bytes_max: 256 << 20 }
+        Self { segment_bytes: 8 << 20, checkpoint_bytes: 32 << 20, queued_bytes_max: 256 << 20 }
     }
 }
 
@@ -192,7 +199,10 @@ pub struct Store {
     log: Option<Log>,
     appended: u64,
     reported: u64,
+    /// The last group that a checkpoint stands for, durable or on its way.
+    checkpoint: u64,
     bytes_since_checkpoint: u64,
+    limits: Limits,
 }
 
 impl Store {
@@ -209,6 +219,7 @@ impl Store {
         folder: &Path,
         options: Options,
     ) -> Result<(Self, Recovered), Error> {
+        let limits = options.limits;
         let (log, recovered) = match durability {
             Durability::Memory => {
                 (None, Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean })
@@ -219,8 +230,10 @@ impl Store {
             }
         };
         let durable = log.as_ref().map_or(0, |log| log.queue.durable());
+        let checkpoint = log.as_ref().map_or(0, |log| log.queue.checkpoint());
         let bytes_since_checkpoint = recovered.groups.iter().map(|group| group.len() as u64).sum();
-        let store = Self { log, appended: durable, reported: durable, bytes_since_checkpoint };
+        let (appended, reported) = (durable, durable);
+        let store = Self { log, appended, reported, checkpoint, bytes_since_checkpoint, limits };
         Ok((store, recovered))
     }
 
@@ -232,21 +245,44 @@ impl Store {
     pub fn append(&mut self, group: impl Into<Bytes>) -> Ticket {
         let group = group.into();
         self.bytes_since_checkpoint += group.len() as u64;
-        self.push(Kind::Groups, group)
-    }
-
-    /// Hands over a state that replaces all groups before it; as [`Self::append`] otherwise.
-    pub fn checkpoint(&mut self, state: impl Into<Bytes>) -> Ticket {
-        self.bytes_since_checkpoint = 0;
-        self.push(Kind::Checkpoint, state.into())
-    }
-
-    fn push(&mut self, kind: Kind, bytes: Bytes) -> Ticket {
         self.appended += 1;
         if let Some(log) = &self.log {
-            log.queue.push(kind, bytes);
+            log.queue.push(group);
         }
         Ticket(self.appended)
+    }
+
+    /// Hands over a state that stands for all groups so far, and never waits for the disk: a thread of its
+    /// own writes it, and the log goes on meanwhile.
+    ///
+    /// Its ticket is higher than that of any checkpoint before: if nothing was appended since, an empty group is.
+    /// [`Self::checkpointed`] says when it is durable, which wakes who polls [`Self::poll_durable`].
+    pub fn checkpoint(&mut self, state: State) -> Ticket {
+        if self.appended == self.checkpoint {
+            // Of two that stand for the same groups the later would pass for durable with the earlier.
+            self.append(Bytes::new());
+        }
+        self.checkpoint = self.appended;
+        self.bytes_since_checkpoint = 0;
+        if let Some(checkpointer) = self.log.as_ref().and_then(|log| log.checkpointer.as_ref()) {
+            checkpointer.begin(self.checkpoint, state);
+        }
+        Ticket(self.checkpoint)
+    }
+
+    /// The ticket of the newest durable checkpoint.
+    pub fn checkpointed(&self) -> Ticket {
+        Ticket(self.log.as_ref().map_or(self.checkpoint, |log| log.queue.checkpoint()))
+    }
+
+    /// Whether a checkpoint is worth what it takes: none is on its way, and the log has grown by 32 MiB and by
+    /// as much as the last one has.
+    pub fn is_checkpoint_due(&self) -> bool {
+        if self.checkpointed().0 != self.checkpoint {
+            return false;
+        }
+        let last_bytes = self.log.as_ref().map_or(0, |log| log.queue.checkpoint_bytes());
+        self.bytes_since_checkpoint > self.limits.checkpoint_bytes.max(last_bytes)
     }
 
     /// The highest durable ticket, when it is higher than the last one that this returned.
@@ -305,6 +341,7 @@ impl Store {
 struct Log {
     queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
+    checkpointer: Option<Checkpointer>,
     /// Locked as long as the log is open; released after the writer has ended.
     _lock: File,
 }
@@ -325,32 +362,42 @@ impl Log {
             segment_bytes: limits.segment_bytes,
             disk: disk.clone(),
         };
-        let (segment, mark, oldest, sequence) = match &found.position {
+        let (segment, mark, sequence) = match &found.position {
             None => begin(&makings, found.owner.is_some())?,
             Some(at) => {
+                if found.covered > 0 {
+                    // The name of the checkpoint may not be durable yet, and what it replaces goes now.
+                    disk.sync_folder(folder)
+                        .map_err(|error| Error::io(Action::Sync, folder, error))?;
+                }
                 for number in segment::numbers(folder)? {
                     if number < at.oldest || number > at.segment {
                         segment::delete(&disk, folder, number)?;
                     }
                 }
+                checkpoint::delete_before(&disk, folder, found.covered)?;
                 let segment = Segment::resume(&makings, at)?;
                 let mark = MarkFile::resume(folder, makings.owner, at.mark(), &disk)?;
-                (segment, mark, at.oldest, at.sequence)
+                (segment, mark, at.sequence)
             }
         };
-        let queue = Arc::new(Queue::new(sequence - 1, limits.queued_bytes_max));
-        let next = segment.number + 1;
+        let state_bytes = found.recovered.checkpoint.as_ref().map_or(0, |state| state.len() as u64);
+        let covered = (found.covered, state_bytes);
+        let queue = Arc::new(Queue::new(sequence - 1, covered, limits.queued_bytes_max));
+        let (next, full) = (segment.number + 1, found.full.into());
+        let checkpointer = Checkpointer::start(makings.clone(), Arc::clone(&queue))?;
         let housekeeper = Housekeeper::start(makings, next, Arc::clone(&queue))?;
         let (buffer, shared) = (Vec::new(), Arc::clone(&queue));
         let writer =
-            Writer { queue: shared, housekeeper, segment, mark, disk, oldest, sequence, buffer };
-        let writer = writer.start(folder)?;
-        Ok((Self { queue, writer: Some(writer), _lock: lock }, found.recovered))
+            Writer { queue: shared, housekeeper, segment, mark, disk, full, sequence, buffer };
+        let writer = Some(writer.start(folder)?);
+        let checkpointer = Some(checkpointer);
+        Ok((Self { queue, writer, checkpointer, _lock: lock }, found.recovered))
     }
 }
 
-/// The first segment and the mark, which is made before it; and the oldest segment and the first group.
-fn begin(makings: &Makings, has_mark: bool) -> Result<(Segment, MarkFile, u64, u64), Error> {
+/// The first segment and the mark, which is made before it; and the first group.
+fn begin(makings: &Makings, has_mark: bool) -> Result<(Segment, MarkFile, u64), Error> {
     let Makings { folder, owner, disk, .. } = makings;
     let mark = if has_mark {
         MarkFile::resume(folder, *owner, mark::Mark::default(), disk)?
@@ -359,13 +406,15 @@ fn begin(makings: &Makings, has_mark: bool) -> Result<(Segment, MarkFile, u64, u
     };
     let (first, never) = (segment::FIRST_NUMBER, AtomicBool::new(false));
     let segment = Segment::create(makings, first, &never)?.expect("nothing stops it");
-    Ok((segment, mark, first, 1))
+    Ok((segment, mark, 1))
 }
 
 impl Drop for Log {
     /// Waits for the groups that are being written, so that the folder can be opened again.
     fn drop(&mut self) {
         self.queue.stop();
+        // It ends in the middle of a checkpoint, which leaves the log as it is.
+        self.checkpointer = None;
         if let Some(writer) = self.writer.take() {
             // A panic of the writer has been printed and reported by `poll_durable`.
             let _ = writer.join();

@@ -2,9 +2,9 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 0..4 | `FXS2` of a segment, `FXM2` of the mark |
+//! | 0..4 | `FXS3` of a segment, `FXC3` of a checkpoint, `FXM3` of the mark |
 //! | 4..8 | CRC-32 of all that follows |
-//! | 8..16 | the number of the segment; of the mark, which of its two places |
+//! | 8..16 | the number of the segment; of a checkpoint, the last group it stands for; of the mark, which of its two places |
 //! | 16..24 | the deployment |
 //! | 24..32 | the replica |
 //! | 32..56 | of the mark: segment, offset and group up to which the log is durable |
@@ -24,7 +24,7 @@ use super::error::{Damage, Error};
 pub(super) const BYTES: usize = 64;
 
 /// The version of the format, as it stands in a header.
-const VERSION: u8 = b'2';
+const VERSION: u8 = b'3';
 
 /// Whose log it is: a replica's memory is of no use to another one, nor in another deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ impl fmt::Display for Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Segment,
+    Checkpoint,
     Mark,
 }
 
@@ -53,6 +54,7 @@ impl Kind {
     const fn magic(self) -> [u8; 4] {
         match self {
             Self::Segment => [b'F', b'X', b'S', VERSION],
+            Self::Checkpoint => [b'F', b'X', b'C', VERSION],
             Self::Mark => [b'F', b'X', b'M', VERSION],
         }
     }
@@ -98,17 +100,19 @@ impl Header {
 
 /// Refuses a file that was written by another version of this program.
 pub(super) fn check_version(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let is_ours = |kind: Kind| bytes.starts_with(&kind.magic());
+    let kinds = [Kind::Segment, Kind::Checkpoint, Kind::Mark].map(Kind::magic);
+    let is_ours = kinds.iter().any(|magic| bytes.starts_with(magic));
     let is_older = bytes.starts_with(b"FXL1");
-    let is_other = bytes.starts_with(b"FXS") || bytes.starts_with(b"FXM");
-    if !is_older && (!is_other || is_ours(Kind::Segment) || is_ours(Kind::Mark)) {
+    let is_other = kinds.iter().any(|magic| bytes.starts_with(&magic[..3]));
+    if !is_older && (!is_other || is_ours) {
         return Ok(());
     }
-    let version = bytes.get(3).filter(|_| !is_older).map_or('1', |byte| char::from(*byte));
-    if !version.is_ascii_digit() {
-        // A flipped bit is no version.
+    let version = if is_older { Some(&b'1') } else { bytes.get(3) };
+    let Some(version) = version.filter(|byte| byte.is_ascii_digit()).copied().map(char::from)
+    else {
+        // A flipped bit is no version, and a file that is cut off has none.
         return Ok(());
-    }
+    };
     Err(Error::Version { path: path.to_owned(), version, expected: char::from(VERSION) })
 }
 
@@ -120,11 +124,11 @@ pub(super) fn check_owner(path: &Path, found: Owner, expected: Owner) -> Result<
     Err(Error::Foreign { path: path.to_owned(), found, expected })
 }
 
-/// The owner of segment `number`, whose file begins with `bytes`.
-pub(super) fn of_segment(path: &Path, number: u64, bytes: &[u8]) -> Result<Owner, Error> {
+/// The owner of the file of this kind and number, which begins with `bytes`.
+pub(super) fn of_file(kind: Kind, path: &Path, number: u64, bytes: &[u8]) -> Result<Owner, Error> {
     check_version(path, bytes)?;
     let damaged = |damage| Error::Corrupt { segment: path.to_owned(), offset: 0, damage };
-    let header = Header::decode(Kind::Segment, bytes).ok_or(damaged(Damage::Header))?;
+    let header = Header::decode(kind, bytes).ok_or(damaged(Damage::Header))?;
     if header.number != number {
         return Err(damaged(Damage::Misnamed { found: header.number }));
     }
@@ -156,12 +160,12 @@ mod tests {
         let path = Path::new("1.log");
         let mut bytes = HEADER.encode(Kind::Segment);
         assert!(check_version(path, &bytes).is_ok());
-        bytes[3] = b'3';
+        bytes[3] = b'4';
         let error = check_version(path, &bytes).unwrap_err();
-        assert!(matches!(error, Error::Version { version: '3', expected: '2', .. }), "{error}");
+        assert!(matches!(error, Error::Version { version: '4', expected: '3', .. }), "{error}");
         assert!(matches!(check_version(path, b"FXL1...."), Err(Error::Version { .. })));
         bytes[3] = VERSION ^ 0x40;
         assert!(check_version(path, &bytes).is_ok());
-        assert!(matches!(of_segment(path, 7, &bytes), Err(Error::Corrupt { .. })));
+        assert!(matches!(of_file(Kind::Segment, path, 7, &bytes), Err(Error::Corrupt { .. })));
     }
 }

@@ -11,7 +11,6 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use super::error::Error;
-use super::frame::Kind;
 use super::stopwatch::Stopwatch;
 use crate::time::Span;
 
@@ -21,7 +20,6 @@ const SPANS_MAX: usize = 1 << 20;
 /// Something to be made durable.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) kind: Kind,
     pub(super) bytes: Bytes,
     pub(super) since: Stopwatch,
 }
@@ -32,6 +30,9 @@ pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     work: Condvar,
     durable: AtomicU64,
+    /// The last group that the newest durable checkpoint stands for, and how many bytes that checkpoint has.
+    checkpointed: AtomicU64,
+    checkpoint_bytes: AtomicU64,
     sync_count: AtomicU64,
     spans: Mutex<Vec<Span>>,
     waker: AtomicWaker,
@@ -49,12 +50,19 @@ struct Waiting {
 }
 
 impl Queue {
-    /// An empty queue, of a log whose groups up to `durable` are durable.
-    pub(super) fn new(durable: u64, queued_bytes_max: u64) -> Self {
+    /// An empty queue, of a log whose groups up to `durable` are durable; a checkpoint of so many bytes stands for
+    /// those up to `checkpointed`.
+    pub(super) fn new(
+        durable: u64,
+        (checkpointed, checkpoint_bytes): (u64, u64),
+        queued_bytes_max: u64,
+    ) -> Self {
         Self {
             waiting: Mutex::default(),
             work: Condvar::new(),
             durable: AtomicU64::new(durable),
+            checkpointed: AtomicU64::new(checkpointed),
+            checkpoint_bytes: AtomicU64::new(checkpoint_bytes),
             sync_count: AtomicU64::new(0),
             spans: Mutex::default(),
             waker: AtomicWaker::new(),
@@ -63,7 +71,7 @@ impl Queue {
     }
 
     /// Queues an entry; after a failure it is dropped.
-    pub(super) fn push(&self, kind: Kind, bytes: Bytes) {
+    pub(super) fn push(&self, bytes: Bytes) {
         let mut waiting = self.waiting();
         if waiting.failure.is_some() {
             return;
@@ -76,7 +84,7 @@ impl Queue {
             return self.fail(Error::Overrun { queued_bytes, queued_bytes_max });
         }
         waiting.queued_bytes = queued_bytes;
-        waiting.entries.push(Entry { kind, bytes, since: Stopwatch::start() });
+        waiting.entries.push(Entry { bytes, since: Stopwatch::start() });
         let wake = std::mem::take(&mut waiting.writer_sleeps);
         drop(waiting);
         if wake {
@@ -102,12 +110,18 @@ impl Queue {
         self.waiting().queued_bytes -= bytes;
         {
             let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-            let groups = entries.iter().filter(|entry| entry.kind == Kind::Groups);
             let room = SPANS_MAX - spans.len();
-            spans.extend(groups.take(room).map(|entry| entry.since.elapsed()));
+            spans.extend(entries.iter().take(room).map(|entry| entry.since.elapsed()));
         }
         self.sync_count.fetch_add(1, Ordering::Relaxed);
         self.durable.store(last, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Says that a checkpoint of so many bytes is durable, which stands for the groups up to `last`.
+    pub(super) fn checkpointed(&self, last: u64, bytes: u64) {
+        self.checkpoint_bytes.store(bytes, Ordering::Relaxed);
+        self.checkpointed.store(last, Ordering::Release);
         self.waker.wake();
     }
 
@@ -140,6 +154,16 @@ impl Queue {
 
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// The last group that the newest durable checkpoint stands for.
+    pub(super) fn checkpoint(&self) -> u64 {
+        self.checkpointed.load(Ordering::Acquire)
+    }
+
+    /// How many bytes that checkpoint has.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn failure(&self) -> Option<Error> {

@@ -7,15 +7,18 @@
 //! there; and behind the last one are zeros.
 //! A damaged frame that an intact one follows had therefore been durable, and its loss is refused.
 //! Of the very last frame the [`mark`](super::mark) says whether it had been.
+//!
+//! Reading begins with the segment that holds the first group behind the checkpoint.
+//! Older ones are no longer needed: a crash may have left any of them, and nothing of them is read.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::checkpoint::{self, Checkpoint};
 use super::error::{Action, Damage, Error};
-use super::frame::{self, Frame, Kind};
+use super::frame::{self, Frame};
 use super::mark::{self, Mark};
 use super::owner::{self, Owner};
 use super::segment::FIRST_OFFSET;
@@ -51,99 +54,149 @@ pub(super) struct Found {
     /// Whose it is; nobody's yet, if there is no log.
     pub(super) owner: Option<Owner>,
     pub(super) recovered: Recovered,
+    /// The last group that the checkpoint stands for; 0 without one.
+    pub(super) covered: u64,
     /// Where the log goes on; `None` if nothing was ever written to it.
     pub(super) position: Option<Position>,
+    /// The segments before that one, each with the last group in it.
+    pub(super) full: Vec<(u64, u64)>,
 }
 
 /// Reads the log of a folder, which must be that of `owner`, if one is given.
 pub(super) fn read(folder: &Path, owner: Option<Owner>) -> Result<Found, Error> {
     let marked = mark::read(folder)?;
     let numbers = segment::numbers(folder)?;
-    let empty = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
     let Some((found, mark)) = marked else {
-        let Some(&first) = numbers.first() else {
-            return Ok(Found { owner: None, recovered: empty, position: None });
+        return match first_file(folder, &numbers)? {
+            None => Ok(Found::empty()),
+            Some((kind, path, number)) => {
+                // The mark is made before the first segment.
+                let bytes =
+                    fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?;
+                owner::of_file(kind, &path, number, &bytes)?;
+                let (segment, damage) = (mark::path(folder), Damage::MarkMissing);
+                Err(Error::Corrupt { segment, offset: 0, damage })
+            }
         };
-        // The mark is made before the first segment.
-        let path = segment::path(folder, first);
-        let bytes = fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?;
-        owner::of_segment(&path, first, &bytes)?;
-        let (segment, damage) = (mark::path(folder), Damage::MarkMissing);
-        return Err(Error::Corrupt { segment, offset: 0, damage });
     };
     owner::check_owner(&mark::path(folder), found, owner.unwrap_or(found))?;
-    let (recovered, position) = match numbers.as_slice() {
-        [] => (empty, None),
-        numbers => scan(folder, numbers, found).map(|(read, position)| (read, Some(position)))?,
+    let checkpoint = checkpoint::read(folder, found)?;
+    let covered = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.last);
+    let mut read = match numbers.as_slice() {
+        [] => Found::empty(),
+        numbers => scan(folder, numbers, found, covered)?,
     };
-    let last = position.map_or(0, |position| position.sequence - 1);
-    if last < mark.sequence {
-        let damage = Damage::Shortened { found: last, durable: mark.sequence };
+    read.owner = Some(found);
+    read.recovered.checkpoint = checkpoint.map(|Checkpoint { state, .. }| state);
+    let last = read.position.map_or(0, |position| position.sequence - 1);
+    // A checkpoint gets its name only when the groups that it stands for are durable.
+    let durable = mark.sequence.max(covered);
+    if last < durable {
+        let damage = Damage::Shortened { found: last, durable };
         let (number, offset) =
-            position.map_or((mark.segment, 0), |position| (position.segment, position.offset));
+            read.position.map_or((mark.segment, 0), |position| (position.segment, position.offset));
         return Err(corrupt(folder, number, offset, damage));
     }
-    let position = position.map(|position| match recovered.tail {
-        // Another frame was begun behind it, so it was synced.
-        Tail::Torn { .. } => Position { unsynced_from: None, ..position },
-        Tail::Clean if last == mark.sequence => Position { unsynced_from: None, ..position },
-        Tail::Clean => position,
-    });
-    Ok(Found { owner: Some(found), recovered, position })
-}
-
-fn scan(folder: &Path, numbers: &[u64], owner: Owner) -> Result<(Recovered, Position), Error> {
-    let oldest = numbers.first().copied().unwrap_or(segment::FIRST_NUMBER);
-    let mut base = None;
-    for &number in numbers.iter().rev() {
-        if begins_with_checkpoint(folder, number)? {
-            base = Some(number);
-            break;
+    if let Some(position) = &mut read.position {
+        // Behind a torn frame: another one was begun behind the last, so that was synced.
+        if last == durable || read.recovered.tail != Tail::Clean {
+            position.unsynced_from = None;
         }
     }
-    if base.is_none() && oldest != segment::FIRST_NUMBER {
-        return Err(corrupt(folder, oldest, 0, Damage::BeginningMissing));
+    Ok(read)
+}
+
+/// The oldest segment, or else a checkpoint: which file, and its number.
+fn first_file(
+    folder: &Path,
+    segments: &[u64],
+) -> Result<Option<(owner::Kind, PathBuf, u64)>, Error> {
+    if let Some(&first) = segments.first() {
+        return Ok(Some((owner::Kind::Segment, segment::path(folder, first), first)));
     }
-    let oldest = base.unwrap_or(oldest);
-    let mut scan = Scan::new(folder, owner, oldest, base.is_some());
+    let newest = checkpoint::numbers(folder)?.last().copied();
+    Ok(newest.map(|last| (owner::Kind::Checkpoint, checkpoint::path(folder, last), last)))
+}
+
+impl Found {
+    /// Nothing at all.
+    const fn empty() -> Self {
+        let recovered = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
+        Self { owner: None, recovered, covered: 0, position: None, full: Vec::new() }
+    }
+}
+
+/// Reads the segments that hold groups behind the last one that the checkpoint stands for.
+fn scan(folder: &Path, numbers: &[u64], owner: Owner, covered: u64) -> Result<Found, Error> {
+    let first = numbers.first().copied().unwrap_or(segment::FIRST_NUMBER);
+    let (oldest, sequence) = match base(folder, numbers, covered)? {
+        Some(base) => base,
+        // Nothing was written yet, or what was is torn or damaged.
+        None if covered == 0 && first == segment::FIRST_NUMBER => (first, 1),
+        None => return Err(corrupt(folder, first, 0, Damage::BeginningMissing)),
+    };
+    let mut scan = Scan::new(folder, owner, covered, (oldest, sequence));
     for (expected, &found) in (oldest..).zip(numbers.iter().filter(|number| **number >= oldest)) {
         if expected != found {
             return Err(corrupt(folder, found, 0, Damage::SegmentMissing { expected, found }));
         }
         scan.segment(found)?;
     }
-    Ok((scan.recovered, scan.position))
+    let Scan { recovered, position, mut full, .. } = scan;
+    full.retain(|(number, _)| *number < position.segment);
+    Ok(Found { owner: Some(owner), recovered, covered, position: Some(position), full })
+}
+
+/// The segment with the first group behind the checkpoint, and the first group in it.
+///
+/// It is the newest one that begins with that group or one before.
+fn base(folder: &Path, numbers: &[u64], covered: u64) -> Result<Option<(u64, u64)>, Error> {
+    for &number in numbers.iter().rev() {
+        let path = segment::path(folder, number);
+        let bytes = fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?;
+        let first = frame::decode(&bytes.into(), number, owner::BYTES).map(|frame| frame.first);
+        if let Some(first) = first.filter(|first| *first <= covered + 1) {
+            return Ok(Some((number, first)));
+        }
+    }
+    Ok(None)
 }
 
 /// Reading forward from the oldest segment.
 struct Scan<'a> {
     folder: &'a Path,
     owner: Owner,
+    /// The last group that the checkpoint stands for.
+    covered: u64,
     recovered: Recovered,
     position: Position,
-    /// The base begins with a checkpoint, and its sequence number is where counting starts.
-    awaits_checkpoint: bool,
+    full: Vec<(u64, u64)>,
 }
 
 impl<'a> Scan<'a> {
-    fn new(folder: &'a Path, owner: Owner, oldest: u64, awaits_checkpoint: bool) -> Self {
+    /// From this segment on, which begins with this group.
+    fn new(folder: &'a Path, owner: Owner, covered: u64, (oldest, sequence): (u64, u64)) -> Self {
         let recovered = Recovered { checkpoint: None, groups: Vec::new(), tail: Tail::Clean };
         let position = Position {
             oldest,
             segment: oldest,
             offset: FIRST_OFFSET,
             remains_end: FIRST_OFFSET,
-            sequence: 1,
+            sequence,
             unsynced_from: None,
         };
-        Self { folder, owner, recovered, position, awaits_checkpoint }
+        Self { folder, owner, covered, recovered, position, full: Vec::new() }
     }
 
     fn segment(&mut self, number: u64) -> Result<(), Error> {
         let path = segment::path(self.folder, number);
         let bytes =
             Bytes::from(fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?);
-        owner::check_owner(&path, owner::of_segment(&path, number, &bytes)?, self.owner)?;
+        let kind = owner::Kind::Segment;
+        owner::check_owner(&path, owner::of_file(kind, &path, number, &bytes)?, self.owner)?;
+        if number > self.position.oldest {
+            self.full.push((number - 1, self.position.sequence - 1));
+        }
         let mut offset = owner::BYTES;
         // Behind a torn frame nothing is read: whatever is there is judged by `remains` below.
         if self.recovered.tail == Tail::Clean {
@@ -160,23 +213,16 @@ impl<'a> Scan<'a> {
     }
 
     fn frame(&mut self, number: u64, offset: usize, frame: Frame) -> Result<(), Error> {
-        let damaged = |damage| Err(corrupt(self.folder, number, offset as u64, damage));
-        match frame.kind {
-            Kind::Checkpoint if self.awaits_checkpoint => {
-                self.recovered.checkpoint = frame.groups.into_iter().next();
-                self.position.sequence = frame.first + 1;
-                self.awaits_checkpoint = false;
-            }
-            Kind::Checkpoint => return damaged(Damage::MisplacedCheckpoint),
-            Kind::Groups => {
-                let expected = self.position.sequence;
-                if frame.first != expected {
-                    return damaged(Damage::Gap { expected, found: frame.first });
-                }
-                self.position.sequence += frame.groups.len() as u64;
-                self.recovered.groups.extend(frame.groups);
-            }
+        let expected = self.position.sequence;
+        if frame.first != expected {
+            let damage = Damage::Gap { expected, found: frame.first };
+            return Err(corrupt(self.folder, number, offset as u64, damage));
         }
+        self.position.sequence += frame.groups.len() as u64;
+        // Of the first frames the checkpoint may stand for some groups, or all.
+        let covered = (self.covered + 1).saturating_sub(frame.first);
+        let skipped = usize::try_from(covered).unwrap_or(usize::MAX);
+        self.recovered.groups.extend(frame.groups.into_iter().skip(skipped));
         self.position.segment = number;
         self.position.unsynced_from = Some(offset as u64);
         self.position.offset = frame.end as u64;
@@ -207,25 +253,6 @@ impl<'a> Scan<'a> {
         };
         Ok(())
     }
-}
-
-/// Whether the first frame of a segment is an intact checkpoint; of others only the header is read.
-fn begins_with_checkpoint(folder: &Path, number: u64) -> Result<bool, Error> {
-    let path = segment::path(folder, number);
-    let failed = |error| Error::io(Action::Read, &path, error);
-    let file = File::open(&path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length < FIRST_OFFSET + frame::HEADER_BYTES as u64 {
-        return Ok(false);
-    }
-    let mut header = [0; frame::HEADER_BYTES];
-    file.read_exact_at(&mut header, FIRST_OFFSET).map_err(failed)?;
-    if !frame::looks_like_checkpoint(&header) {
-        return Ok(false);
-    }
-    let bytes = Bytes::from(fs::read(&path).map_err(failed)?);
-    let first = frame::decode(&bytes, number, owner::BYTES);
-    Ok(first.is_some_and(|frame| frame.kind == Kind::Checkpoint))
 }
 
 /// The length of `bytes` without the zeros at its end, which may be megabytes of them.

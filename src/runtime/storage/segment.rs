@@ -74,7 +74,7 @@ impl Segment {
         let path = path(folder, number);
         let unfinished = path.with_extension(UNFINISHED);
         let file = disk
-            .create(&unfinished)
+            .create(Operation::Create, &unfinished)
             .map_err(|error| Error::io(Action::Create, &unfinished, error))?;
         let (offset, disk) = (FIRST_OFFSET, disk.clone());
         let mut segment = Self { number, offset, path: unfinished.clone(), file, bytes, disk };
@@ -185,7 +185,7 @@ impl Segment {
 /// What a segment is called after its number.
 const FINISHED: &str = "log";
 /// What it is called while it is made.
-const UNFINISHED: &str = "new";
+pub(super) const UNFINISHED: &str = "new";
 
 /// The file of segment `number`.
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
@@ -194,17 +194,20 @@ pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
 
 /// The segments of a folder, in ascending order.
 pub(super) fn numbers(folder: &Path) -> Result<Vec<u64>, Error> {
-    let mut numbers: Vec<u64> = names(folder)?
-        .iter()
-        .filter_map(|name| name.strip_suffix(FINISHED)?.strip_suffix('.')?.parse().ok())
-        .filter(|number| path(folder, *number).is_file())
-        .collect();
+    numbered(folder, FINISHED)
+}
+
+/// The numbers of the files with this ending, ascending.
+pub(super) fn numbered(folder: &Path, ending: &str) -> Result<Vec<u64>, Error> {
+    let number = |name: &String| name.strip_suffix(ending)?.strip_suffix('.')?.parse().ok();
+    let is_file = |name: &&String| folder.join(name).is_file();
+    let mut numbers: Vec<u64> = names(folder)?.iter().filter(is_file).filter_map(number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     Ok(numbers)
 }
 
-/// Deletes the segments that a crash left half made.
+/// Deletes the files that a crash left half made.
 pub(super) fn delete_unfinished(folder: &Path) -> Result<(), Error> {
     let suffix = format!(".{UNFINISHED}");
     for name in names(folder)?.iter().filter(|name| name.ends_with(&suffix)) {
@@ -216,10 +219,14 @@ pub(super) fn delete_unfinished(folder: &Path) -> Result<(), Error> {
 
 /// Deletes segment `number`, if it is there.
 pub(super) fn delete(disk: &Disk, folder: &Path, number: u64) -> Result<(), Error> {
-    let path = path(folder, number);
-    match disk.delete(&path) {
+    delete_file(disk, &path(folder, number))
+}
+
+/// Deletes a file, if it is there.
+pub(super) fn delete_file(disk: &Disk, path: &Path) -> Result<(), Error> {
+    match disk.delete(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(Action::Delete, &path, error))
+            Err(Error::io(Action::Delete, path, error))
         }
         _ => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! Crashes and damage, on real files; what the threads do is waited for, never timed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,7 +13,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::deployment::Durability;
 
-const SMALL: Limits = Limits { segment_bytes: 512, queued_bytes_max: 1 << 20 };
+const SMALL: Limits =
+    Limits { segment_bytes: 512, checkpoint_bytes: 200, queued_bytes_max: 1 << 20 };
 
 /// Wakes the thread that waits for a future.
 struct Unpark(Thread);
@@ -62,6 +64,28 @@ fn forget_mark(folder: &Path) {
 fn append(store: &mut Store, group: &str) {
     let ticket = store.append(group.to_owned());
     wait(store, ticket).unwrap();
+}
+
+/// A state of these bytes, for a checkpoint.
+fn state(bytes: impl Into<Vec<u8>>) -> State {
+    let bytes = bytes.into();
+    Box::new(move |file| std::io::Write::write_all(file, &bytes))
+}
+
+/// Waits until this checkpoint is durable.
+fn wait_checkpoint(store: &mut Store, ticket: Ticket) -> Result<(), Error> {
+    block_on(poll_fn(|cx| match store.poll_durable(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        _ if store.checkpointed() >= ticket => Poll::Ready(Ok(())),
+        _ => Poll::Pending,
+    }))
+}
+
+/// Makes a checkpoint, and a group behind it, with whose frame covered segments are deleted.
+fn checkpoint(store: &mut Store, bytes: impl Into<Vec<u8>>) {
+    let ticket = store.checkpoint(state(bytes));
+    wait_checkpoint(store, ticket).unwrap();
+    append(store, "behind");
 }
 
 /// A folder whose log holds `groups`, each in a frame of its own.
@@ -167,7 +191,8 @@ fn memory_is_durable_at_once_and_leaves_no_trace() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(store.poll_durable(&mut context), Poll::Ready(Ok(Ticket(2)))));
     assert!(store.poll_durable(&mut context).is_pending());
-    store.checkpoint("state");
+    let ticket = store.checkpoint(state("state"));
+    assert_eq!((ticket, store.checkpointed()), (Ticket(2), Ticket(2)));
     assert_eq!(store.bytes_since_checkpoint(), 0);
     assert_eq!(store.sync_count(), 0);
     assert!(!folder.exists());
@@ -327,88 +352,209 @@ fn a_group_may_be_larger_than_a_segment() {
 fn a_checkpoint_replaces_what_was_before_and_deletes_it() {
     let (folder, last) = long_log();
     let (mut store, _) = open(folder.path()).unwrap();
-    store.append("before");
-    let ticket = store.checkpoint("state");
+    append(&mut store, "before");
+    let ticket = store.checkpoint(state("state"));
     assert_eq!(store.bytes_since_checkpoint(), 0);
     let after = store.append("after");
-    assert_eq!((ticket, after), (Ticket(42), Ticket(43)));
-    wait(&mut store, after).unwrap();
+    assert_eq!((ticket, after), (Ticket(41), Ticket(42)));
+    wait_checkpoint(&mut store, ticket).unwrap();
+    append(&mut store, "later");
     drop(store);
     let left = segment::numbers(folder.path()).unwrap();
-    assert!(left.iter().all(|number| *number > last), "{left:?}");
+    assert!(left.iter().all(|number| *number >= last), "{left:?}");
     let (store, recovered) = open(folder.path()).unwrap();
     assert_eq!(recovered.checkpoint.as_deref(), Some(&b"state"[..]));
-    assert_eq!(texts(&recovered), ["after"]);
-    assert_eq!(store.durable(), Ticket(43));
+    assert_eq!(texts(&recovered), ["after", "later"]);
+    assert_eq!((store.durable(), store.checkpointed()), (Ticket(43), Ticket(41)));
+}
+
+#[test]
+fn only_the_newest_checkpoint_is_kept_and_each_has_a_ticket_of_its_own() {
+    let folder = log_of(&["one"]);
+    let (mut store, _) = open(folder.path()).unwrap();
+    let tickets: Vec<Ticket> = ["first", "second", "third"]
+        .map(|text| {
+            let ticket = store.checkpoint(state(text));
+            wait_checkpoint(&mut store, ticket).unwrap();
+            ticket
+        })
+        .into();
+    assert_eq!(tickets, [1, 2, 3].map(Ticket));
+    drop(store);
+    assert_eq!(checkpoint::numbers(folder.path()).unwrap(), [3]);
+    let (_, recovered) = open(folder.path()).unwrap();
+    assert_eq!(recovered.checkpoint.as_deref(), Some(&b"third"[..]));
+    assert_eq!(texts(&recovered), Vec::<&str>::new());
+}
+
+#[test]
+fn the_log_goes_on_while_a_checkpoint_is_written() {
+    let folder = log_of(&["one"]);
+    let (mut store, _) = open(folder.path()).unwrap();
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let ticket = store.checkpoint(Box::new(move |file| {
+        std::io::Write::write_all(file, b"half")?;
+        told.recv().unwrap();
+        std::io::Write::write_all(file, b" and half")
+    }));
+    for _ in 0..50 {
+        append(&mut store, "meanwhile");
+    }
+    assert!(store.bytes_since_checkpoint() > SMALL.checkpoint_bytes);
+    assert_eq!((store.checkpointed(), store.is_checkpoint_due()), (Ticket(0), false));
+    go_on.send(()).unwrap();
+    wait_checkpoint(&mut store, ticket).unwrap();
+    assert!(store.is_checkpoint_due());
+    drop(store);
+    let (store, recovered) = open(folder.path()).unwrap();
+    assert_eq!(recovered.checkpoint.as_deref(), Some(&b"half and half"[..]));
+    assert_eq!((recovered.groups.len(), store.checkpointed()), (50, Ticket(1)));
+}
+
+#[test]
+fn a_checkpoint_is_due_when_the_log_has_grown_by_as_much_as_the_last_one_has() {
+    let folder = log_of(&[]);
+    let (mut store, _) = open(folder.path()).unwrap();
+    append(&mut store, &"x".repeat(150));
+    assert!(!store.is_checkpoint_due());
+    append(&mut store, &"x".repeat(150));
+    assert!(store.is_checkpoint_due());
+    checkpoint(&mut store, vec![7; 5000]);
+    for (bytes, is_due) in [(4000, false), (2000, true)] {
+        append(&mut store, &"x".repeat(bytes));
+        assert_eq!(store.is_checkpoint_due(), is_due);
+    }
 }
 
 #[test]
 fn a_crash_between_a_checkpoint_and_the_deletion_of_the_old_segments_changes_nothing() {
     let (folder, last) = long_log();
-    let old: Vec<(PathBuf, Vec<u8>)> = (1..=last)
+    let old: Vec<(PathBuf, Vec<u8>)> = (1..last)
         .map(|number| segment::path(folder.path(), number))
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect();
     let (mut store, _) = open(folder.path()).unwrap();
-    let ticket = store.checkpoint("state");
-    wait(&mut store, ticket).unwrap();
-    append(&mut store, "after");
+    let older = store.checkpoint(state("older"));
+    wait_checkpoint(&mut store, older).unwrap();
+    let older = checkpoint::path(folder.path(), 40);
+    let older_bytes = fs::read(&older).unwrap();
+    append(&mut store, "between");
+    checkpoint(&mut store, "state");
     drop(store);
+    assert!(old.iter().all(|(path, _)| !path.exists()) && !older.exists());
     // Any of the deletions may have happened, in any order; and an old segment may even be damaged.
     for (path, bytes) in old.iter().step_by(2) {
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
     }
+    fs::write(&older, older_bytes).unwrap();
     let (_store, recovered) = open(folder.path()).unwrap();
     assert_eq!(recovered.checkpoint.as_deref(), Some(&b"state"[..]));
-    assert_eq!((texts(&recovered), &recovered.tail), (vec!["after"], &Tail::Clean));
+    assert_eq!((texts(&recovered), &recovered.tail), (vec!["behind"], &Tail::Clean));
     assert!(old.iter().all(|(path, _)| !path.exists()), "what the crash left is deleted now");
+    assert!(!older.exists(), "and so is the older checkpoint");
 }
 
 #[test]
-fn a_torn_checkpoint_leaves_the_log_before_it() {
-    let (folder, last) = long_log();
-    let saved = tempfile::tempdir().unwrap();
-    for number in 1..=last {
-        let path = segment::path(folder.path(), number);
-        fs::copy(path, segment::path(saved.path(), number)).unwrap();
-    }
-    fs::copy(mark::path(folder.path()), mark::path(saved.path())).unwrap();
-    let (mut store, _) = open(folder.path()).unwrap();
-    let ticket = store.checkpoint("state".repeat(200));
-    wait(&mut store, ticket).unwrap();
-    drop(store);
-    let mut torn = fs::read(segment::path(folder.path(), last + 1)).unwrap();
-    torn[700] ^= 1;
-    fs::write(segment::path(saved.path(), last + 1), torn).unwrap();
-
-    let (mut store, recovered) = open(saved.path()).unwrap();
+fn an_unfinished_checkpoint_leaves_the_log_before_it() {
+    let (folder, _) = long_log();
+    let unfinished = folder.path().join("0000000000000040.state.new");
+    fs::write(&unfinished, b"FXC3 and half a state").unwrap();
+    let (mut store, recovered) = open(folder.path()).unwrap();
     assert_eq!((recovered.checkpoint, recovered.groups.len()), (None, 40));
-    let path = segment::path(saved.path(), last + 1);
-    let frame_bytes = frame::encoded_bytes(1, 1000);
-    let offset = segment::FIRST_OFFSET;
-    let tail = Tail::Torn { segment: path, offset, lost_bytes: frame_bytes };
-    assert_eq!(recovered.tail, tail);
-    append(&mut store, "forty-one");
+    assert!(!unfinished.exists());
+    checkpoint(&mut store, "state");
     drop(store);
-    let (_, recovered) = open(saved.path()).unwrap();
-    assert_eq!((recovered.groups.len(), recovered.tail), (41, Tail::Clean));
+    let (_, recovered) = open(folder.path()).unwrap();
+    assert_eq!(recovered.checkpoint.as_deref(), Some(&b"state"[..]));
 }
 
 #[test]
-fn a_lost_checkpoint_that_was_durable_is_refused() {
-    let folder = log_of(&["one"]);
+fn a_checkpoint_that_is_damaged_or_lost_is_refused() {
+    let (folder, _) = long_log();
     let (mut store, _) = open(folder.path()).unwrap();
-    let ticket = store.checkpoint("state");
-    wait(&mut store, ticket).unwrap();
+    checkpoint(&mut store, "state");
     drop(store);
-    let path = segment::path(folder.path(), 2);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[owner::BYTES + frame::HEADER_BYTES] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    // The segments before it may be deleted already, or not yet.
-    let found = damage(open(folder.path()));
-    let shortened = Damage::Shortened { found: 1, durable: 2 };
-    assert!(found == Damage::BeginningMissing || found == shortened, "{found}");
+    let path = checkpoint::path(folder.path(), 40);
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x40;
+        fs::write(&path, &flipped).unwrap();
+        let found = damage(open(folder.path()));
+        assert!([Damage::Checkpoint, Damage::Header].contains(&found), "byte {at}: {found}");
+        fs::write(&path, &whole[..at]).unwrap();
+        let found = damage(open(folder.path()));
+        assert!([Damage::Checkpoint, Damage::Header].contains(&found), "cut at {at}: {found}");
+    }
+    fs::write(&path, [&whole[..], b"more"].concat()).unwrap();
+    assert_eq!(damage(open(folder.path())), Damage::Checkpoint);
+    // Under the name of another one, and gone: the segments that it stood for are gone, too.
+    let other = checkpoint::path(folder.path(), 41);
+    fs::write(&path, &whole).unwrap();
+    fs::rename(&path, &other).unwrap();
+    assert_eq!(damage(open(folder.path())), Damage::Misnamed { found: 40 });
+    fs::remove_file(&other).unwrap();
+    assert_eq!(damage(open(folder.path())), Damage::BeginningMissing);
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(open(folder.path()).unwrap().1.checkpoint.as_deref(), Some(&b"state"[..]));
+}
+
+#[test]
+fn a_log_that_ends_before_its_checkpoint_was_cut_off() {
+    let folder = log_of(&["one", "two", "three"]);
+    let segment = only_segment(folder.path());
+    let whole = fs::read(&segment).unwrap();
+    let (mut store, _) = open(folder.path()).unwrap();
+    let ticket = store.checkpoint(state("state"));
+    wait_checkpoint(&mut store, ticket).unwrap();
+    drop(store);
+    forget_mark(folder.path());
+    fs::write(&segment, &whole[..frame_starts(&["one", "two"])[2]]).unwrap();
+    assert_eq!(damage(open(folder.path())), Damage::Shortened { found: 2, durable: 3 });
+}
+
+#[test]
+fn a_large_state_is_written_in_pieces_and_read_as_it_was() {
+    let folder = log_of(&["one"]);
+    let bytes: Vec<u8> =
+        (0..700_000_u32).map(|number| number.to_le_bytes()[number as usize % 3]).collect();
+    let (mut store, _) = open(folder.path()).unwrap();
+    let parts = bytes.clone();
+    let ticket = store.checkpoint(Box::new(move |file| {
+        let parts = parts.chunks(777);
+        parts.into_iter().try_for_each(|part| std::io::Write::write_all(file, part))
+    }));
+    wait_checkpoint(&mut store, ticket).unwrap();
+    drop(store);
+    let path = checkpoint::path(folder.path(), 1);
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(open(folder.path()).unwrap().1.checkpoint.as_deref(), Some(&bytes[..]));
+    for at in (64..whole.len()).step_by(60_000) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        assert_eq!(damage(open(folder.path())), Damage::Checkpoint, "byte {at}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_finds_no_room_stops_the_store_and_takes_none() {
+    for nth in 1..=6 {
+        let folder = log_of(&["one"]);
+        let mut store = broken(folder.path(), Operation::Checkpoint, nth, Failure::Full);
+        let ticket = store.checkpoint(state(vec![7; 1000]));
+        let error = wait_checkpoint(&mut store, ticket).unwrap_err();
+        assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+        assert!(error.to_string().contains(".state"), "{error}");
+        assert_eq!(store.checkpointed(), Ticket(0));
+        drop(store);
+        let names = fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!names.iter().any(|name| name.to_string_lossy().contains("state")), "{names:?}");
+        let (mut store, recovered) = open(folder.path()).unwrap();
+        assert_eq!((recovered.checkpoint.clone(), texts(&recovered)), (None, vec!["one"]));
+        checkpoint(&mut store, "there is room again");
+    }
 }
 
 #[test]
@@ -442,11 +588,11 @@ fn a_half_made_segment_is_deleted() {
     fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
     let (mut store, recovered) = open(folder.path()).unwrap();
     assert_eq!(texts(&recovered), ["one"]);
-    let ticket = store.checkpoint("state");
-    wait(&mut store, ticket).unwrap();
+    append(&mut store, &"x".repeat(500));
     drop(store);
     assert!(folder.path().join("notes.txt").exists());
-    assert_eq!(open(folder.path()).unwrap().1.checkpoint.as_deref(), Some(&b"state"[..]));
+    assert_eq!(segment::numbers(folder.path()).unwrap()[..2], [1, 2]);
+    assert_eq!(open(folder.path()).unwrap().1.groups.len(), 2);
 }
 
 /// A store whose log is on a device that is always full.
@@ -455,7 +601,7 @@ fn store_on_a_full_disk(folder: &Path) -> Store {
     let full = Path::new("/dev/full");
     let file = File::options().write(true).open(full).unwrap();
     let segment = Segment::on(file, full, 1, 1 << 20);
-    let queue = Arc::new(Queue::new(0, SMALL.queued_bytes_max));
+    let queue = Arc::new(Queue::new(0, (0, 0), SMALL.queued_bytes_max));
     let shared = Arc::clone(&queue);
     let (owner, disk) = (Owner::default(), Disk::default());
     let mark = MarkFile::create(folder, owner, &disk).unwrap();
@@ -463,12 +609,13 @@ fn store_on_a_full_disk(folder: &Path) -> Store {
         Makings { folder: folder.to_owned(), owner, segment_bytes: 512, disk: disk.clone() };
     let housekeeper = Housekeeper::start(makings, 2, Arc::clone(&queue)).unwrap();
     let buffer = Vec::new();
-    let (oldest, sequence) = (1, 1);
-    let writer =
-        Writer { queue: shared, housekeeper, segment, mark, disk, oldest, sequence, buffer };
+    let (full, sequence) = ([].into(), 1);
+    let writer = Writer { queue: shared, housekeeper, segment, mark, disk, full, sequence, buffer };
     let writer = Some(writer.start(folder).unwrap());
-    let log = Log { queue, writer, _lock: lock(folder).unwrap() };
-    Store { log: Some(log), appended: 0, reported: 0, bytes_since_checkpoint: 0 }
+    let log = Log { queue, writer, checkpointer: None, _lock: lock(folder).unwrap() };
+    let (appended, reported, checkpoint, bytes_since_checkpoint) = (0, 0, 0, 0);
+    let (log, limits) = (Some(log), SMALL);
+    Store { log, appended, reported, checkpoint, bytes_since_checkpoint, limits }
 }
 
 #[cfg(target_os = "linux")]
@@ -493,8 +640,6 @@ fn a_segment_that_cannot_be_made_fails_the_store_when_it_is_needed() {
     // A folder stands where the third segment should be.
     fs::create_dir(segment::path(folder.path(), 3)).unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
-    let ticket = store.checkpoint("state");
-    wait(&mut store, ticket).unwrap();
     let error = (0..)
         .find_map(|_| {
             let ticket = store.append(vec![1; 100]);
@@ -506,10 +651,10 @@ fn a_segment_that_cannot_be_made_fails_the_store_when_it_is_needed() {
 
 #[test]
 fn a_disk_that_falls_behind_fails_the_queue_and_does_not_fill_the_memory() {
-    let queue = Queue::new(0, 100);
-    queue.push(Kind::Groups, vec![0; 150].into());
+    let queue = Queue::new(0, (0, 0), 100);
+    queue.push(vec![0; 150].into());
     assert!(queue.failure().is_none(), "one large group is no pile");
-    queue.push(Kind::Groups, vec![0; 1].into());
+    queue.push(vec![0; 1].into());
     let error = queue.failure().unwrap();
     assert!(matches!(error, Error::Overrun { queued_bytes: 151, .. }), "{error}");
     assert!(!queue.take(&mut Vec::new()), "the writer ends");
@@ -517,7 +662,7 @@ fn a_disk_that_falls_behind_fails_the_queue_and_does_not_fill_the_memory() {
 
 #[test]
 fn a_writer_that_panics_is_an_error_and_not_silence() {
-    let queue = Arc::new(Queue::new(0, 100));
+    let queue = Arc::new(Queue::new(0, (0, 0), 100));
     let shared = Arc::clone(&queue);
     let thread = thread::spawn(move || {
         let _alarm = writer::Alarm(shared);
@@ -546,14 +691,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What recovery should answer when the last of `history` is the last that survived.
-fn expected(history: &[(Kind, Vec<u8>)]) -> (Option<Bytes>, Vec<Bytes>) {
-    let last = history.iter().rposition(|(kind, _)| *kind == Kind::Checkpoint);
-    let groups = history[last.map_or(0, |at| at + 1)..].iter();
-    let checkpoint = last.map(|at| Bytes::from(history[at].1.clone()));
-    (checkpoint, groups.map(|(_, bytes)| bytes.clone().into()).collect())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -563,16 +700,18 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (mut store, _) = open(folder.path()).unwrap();
-        let mut history = Vec::new();
+        let (mut history, mut states) = (Vec::new(), BTreeMap::new());
         for step in steps.into_iter().chain([Step::Crash]) {
             match step {
                 Step::Append(bytes) => {
                     store.append(bytes.clone());
-                    history.push((Kind::Groups, bytes));
+                    history.push(bytes);
                 }
                 Step::Checkpoint(bytes) => {
-                    store.checkpoint(bytes.clone());
-                    history.push((Kind::Checkpoint, bytes));
+                    let last = store.checkpoint(state(bytes.clone())).0;
+                    // It may have had to append an empty group.
+                    history.resize(usize::try_from(last).unwrap(), Vec::new());
+                    prop_assert_eq!(states.insert(last, bytes), None);
                 }
                 Step::Wait => {
                     let last = Ticket(history.len() as u64);
@@ -582,14 +721,20 @@ proptest! {
                 }
                 Step::Crash => {
                     let durable = usize::try_from(store.durable().0).unwrap();
+                    let reported = store.checkpointed();
                     drop(store);
                     let (reopened, recovered) = open(folder.path()).unwrap();
                     store = reopened;
                     let survived = usize::try_from(store.durable().0).unwrap();
                     prop_assert!((durable..=history.len()).contains(&survived));
                     history.truncate(survived);
-                    let found = (recovered.checkpoint, recovered.groups);
-                    prop_assert_eq!(found, expected(&history));
+                    let covered = store.checkpointed();
+                    prop_assert!(covered >= reported);
+                    states.retain(|last, _| *last <= covered.0);
+                    let expected = states.get(&covered.0).map(|bytes| Bytes::from(bytes.clone()));
+                    prop_assert_eq!(recovered.checkpoint, expected);
+                    let behind = &history[usize::try_from(covered.0).unwrap()..];
+                    prop_assert_eq!(recovered.groups, behind);
                 }
             }
         }
@@ -617,7 +762,7 @@ proptest! {
             let mut buffer = Vec::new();
             let place = (segment::FIRST_NUMBER, start as u64);
             let first = number as u64 + 1;
-            frame::encode(&mut buffer, place, Kind::Groups, first, [&group].into_iter());
+            frame::encode(&mut buffer, place, first, [&group].into_iter());
             bytes[start..start + buffer.len()].copy_from_slice(&buffer);
         }
         for (at, byte) in changes {
@@ -751,7 +896,7 @@ fn a_log_of_another_version_is_refused_and_named() {
     bytes[3] = b'9';
     fs::write(&segment, bytes).unwrap();
     let error = open(folder.path()).unwrap_err();
-    assert!(error.to_string().contains("has format 9, and this program reads 2"), "{error}");
+    assert!(error.to_string().contains("has format 9, and this program reads 3"), "{error}");
     // As the first version wrote it: frames from the start of the file, and no mark.
     fs::remove_file(mark::path(folder.path())).unwrap();
     fs::write(&segment, b"FXL1 and a frame").unwrap();
@@ -889,10 +1034,10 @@ fn a_slow_disk_makes_every_sync_slower_while_it_is_slow() {
 
 #[test]
 fn a_queue_that_is_half_full_asks_for_no_more() {
-    let queue = Queue::new(0, 100);
-    queue.push(Kind::Groups, vec![0; 50].into());
+    let queue = Queue::new(0, (0, 0), 100);
+    queue.push(vec![0; 50].into());
     assert!(!queue.is_congested());
-    queue.push(Kind::Groups, vec![0; 1].into());
+    queue.push(vec![0; 1].into());
     assert!(queue.is_congested() && queue.failure().is_none());
 }
 
@@ -902,10 +1047,14 @@ fn report_on(folder: &Path, defect: Defect) -> usize {
     let options = Options { disk: Disk::with(defect), limits: SMALL, ..Options::default() };
     let mut store = open_with(folder, options).unwrap().0;
     for number in 0..30_u8 {
-        let is_checkpoint = number == 10;
         let bytes = vec![number; 50];
-        let ticket = if is_checkpoint { store.checkpoint(bytes) } else { store.append(bytes) };
-        wait(&mut store, ticket).unwrap();
+        if number == 10 {
+            let ticket = store.checkpoint(state(bytes));
+            wait_checkpoint(&mut store, ticket).unwrap();
+        } else {
+            let ticket = store.append(bytes);
+            wait(&mut store, ticket).unwrap();
+        }
     }
     19
 }

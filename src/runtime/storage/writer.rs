@@ -3,13 +3,14 @@
 //! Everything queued becomes one frame, one write and one sync; what arrives meanwhile waits for
 //! the next. So the slower the disk, the larger the batches.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::disk::Disk;
 use super::error::{Action, Error};
-use super::frame::{self, Kind};
+use super::frame;
 use super::housekeeper::Housekeeper;
 use super::mark::{Mark, MarkFile};
 use super::queue::{Entry, Queue};
@@ -28,8 +29,8 @@ pub(super) struct Writer {
     pub(super) segment: Segment,
     pub(super) mark: MarkFile,
     pub(super) disk: Disk,
-    /// The oldest segment that is not deleted.
-    pub(super) oldest: u64,
+    /// Segments that are full and not deleted, the oldest first, each with the last group in it.
+    pub(super) full: VecDeque<(u64, u64)>,
     /// The sequence number of the next group.
     pub(super) sequence: u64,
     /// The frame that is being written.
@@ -63,28 +64,25 @@ impl Writer {
     }
 
     fn write_all(&mut self, mut entries: &[Entry]) -> Result<(), Error> {
-        while let Some(first) = entries.first() {
-            let count = match first.kind {
-                Kind::Checkpoint => 1,
-                Kind::Groups => frame_count(entries),
-            };
-            let (batch, rest) = entries.split_at(count);
-            self.write(batch, first.kind)?;
+        while !entries.is_empty() {
+            let (batch, rest) = entries.split_at(frame_count(entries));
+            self.write(batch)?;
             entries = rest;
         }
         Ok(())
     }
 
-    fn write(&mut self, batch: &[Entry], kind: Kind) -> Result<(), Error> {
+    fn write(&mut self, batch: &[Entry]) -> Result<(), Error> {
         let bytes = batch.iter().map(|entry| entry.bytes.len() as u64).sum();
         let frame_bytes = frame::encoded_bytes(batch.len(), bytes);
-        if kind == Kind::Checkpoint || self.segment.room() < frame_bytes {
+        if self.segment.room() < frame_bytes {
+            self.full.push_back((self.segment.number, self.sequence - 1));
             self.segment = self.housekeeper.next_segment()?;
             self.segment.grow(frame_bytes)?;
         }
         let place = (self.segment.number, self.segment.offset);
         let groups = batch.iter().map(|entry| &entry.bytes);
-        frame::encode(&mut self.buffer, place, kind, self.sequence, groups);
+        frame::encode(&mut self.buffer, place, self.sequence, groups);
         let slow = self.disk.slow();
         self.segment.append(&self.buffer)?;
         stopwatch::pause(slow, || self.queue.is_stopped());
@@ -94,14 +92,18 @@ impl Writer {
         self.mark.write(Mark { sequence, segment, end })?;
         self.sequence = sequence + 1;
         self.queue.written(batch, sequence);
-        if kind == Kind::Checkpoint {
-            // Only now: until here the older segments were the log.
-            for number in self.oldest..self.segment.number {
-                self.housekeeper.delete(number);
-            }
-            self.oldest = self.segment.number;
-        }
+        self.delete_covered();
         Ok(())
+    }
+
+    /// Deletes the segments whose groups a durable checkpoint stands for.
+    ///
+    /// The segment that is written stays, and has a frame: the log can always be seen to go on.
+    fn delete_covered(&mut self) {
+        let checkpoint = self.queue.checkpoint();
+        while let Some((number, _)) = self.full.pop_front_if(|(_, last)| *last <= checkpoint) {
+            self.housekeeper.delete(number);
+        }
     }
 }
 
@@ -110,7 +112,7 @@ fn frame_count(entries: &[Entry]) -> usize {
     let mut bytes = 0;
     let fits = |entry: &&Entry| {
         bytes += entry.bytes.len() as u64;
-        entry.kind == Kind::Groups && bytes <= FRAME_BYTES
+        bytes <= FRAME_BYTES
     };
     entries.iter().take_while(fits).count().max(1)
 }
