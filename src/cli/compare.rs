@@ -236,6 +236,14 @@ impl Compare {
         let is_of_points = self.across == Some(Across::Points)
             || (self.across.is_none() && variants.len() == 1 && all.points().len() > 1);
         if is_of_points {
+            if let Some(name) = &self.baseline {
+                return Err(Failure::request(
+                    format!(
+                        "`{name}` cannot be the baseline: this run has one variant, and its points are compared"
+                    ),
+                    "leave out --baseline: each point stands beside the first one",
+                ));
+            }
             if all.points().len() < 2 {
                 return Err(Failure::request(
                     format!("{} has one point", self.folders[0].display()),

@@ -322,7 +322,7 @@ fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "expected time {}, and for each live trial some seconds to start, measure the links and stop",
+        "expected time {}, and for each live trial some seconds\nto start, measure the links and stop",
         words::length(plan.expected_time())
     )
 }

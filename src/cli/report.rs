@@ -56,6 +56,10 @@ impl Report {
                 help,
             ));
         }
+        if let Some(name) = &self.baseline {
+            // Before the first page is written.
+            self.folders.iter().try_for_each(|folder| check_baseline(name, folder))?;
+        }
         for folder in &self.folders {
             self.one(folder, out)?;
         }
@@ -67,9 +71,6 @@ impl Report {
             return Err(absent(folder));
         }
         let results = Results::read(folder).map_err(|error| unreadable(&error))?;
-        if let Some(name) = &self.baseline {
-            check_baseline(name, &results)?;
-        }
         let data = Data::read(folder, &results, self.baseline.as_deref())
             .map_err(|error| unreadable(&error))?;
         if let Some(to) = &self.export {
@@ -94,13 +95,17 @@ impl Report {
 }
 
 /// Refuses a baseline that the run does not have.
-fn check_baseline(name: &str, results: &Results) -> Result<(), Failure> {
+fn check_baseline(name: &str, folder: &Path) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Err(absent(folder));
+    }
+    let results = Results::read(folder).map_err(|error| unreadable(&error))?;
     let names = results.outline.variant_names();
     if names.contains(&name) {
         return Ok(());
     }
     Err(Failure::request(
-        format!("this run has no variant {name}"),
+        format!("{} has no variant `{name}`", folder.display()),
         format!("its variants are {}", names.join(", ")),
     ))
 }

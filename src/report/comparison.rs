@@ -81,7 +81,8 @@ pub fn legend(finished: &[Finished], width: Width) -> String {
         _ => "latencies",
     };
     let mut text = format!(
-        "{whose} in ms, from the intended start to the reply; floor: the network alone, at the median; \
+        "{whose} in ms, from the intended start to the reply, all valid trials merged; floor: the network \
+         alone, at the median; \
          over: p50 above the floor; spread: between the medians of the trials; p99: - with fewer than \
          1,000 operations, of which ten lie beyond it; over p99: above the floor at p99; rate: \
          offered/achieved operations a second; valid: of so many trials (*: one is saturated; ?: the \

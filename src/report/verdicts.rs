@@ -259,8 +259,8 @@ fn legend(family: &Family, width: Width) -> String {
     if busy > 0 {
         let _ = write!(
             text,
-            "; {busy} of {count} differences have trials that are `saturated`: members waited for a \
-             processor or datagrams left late, and that queue is part of the difference"
+            "; {busy} of {count} differences have trials that are `saturated`: they did not keep up with their \
+             load, and the queue is part of the difference"
         );
     }
     table::legend(&text, width)

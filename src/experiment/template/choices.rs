@@ -88,7 +88,7 @@ impl Choices {
     pub fn check(&self) -> Result<(), String> {
         let count = self.replicas.len();
         if count == 1 {
-            let why = "one replica has one quorum, so nothing can be compared: name three or more";
+            let why = "one replica has one quorum, so nothing can be compared: name two or more";
             return Err(why.to_owned());
         }
         let majority = majority(count);

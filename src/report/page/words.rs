@@ -200,7 +200,8 @@ fn of_sweep(data: &Data<'_>) -> String {
     match told.iter().max_by(by_size) {
         Some((contrast, judged)) => {
             let point = &contrast.subject.point;
-            let at = if point.is_empty() { String::new() } else { format!(" at {point}") };
+            let is_named = point.is_empty() || contrast.candidate.contains(point.as_str());
+            let at = if is_named { String::new() } else { format!(" at {point}") };
             format!("{text}. The largest is that of {}{at}.", part(contrast, judged))
         }
         None => format!("{text}."),
@@ -218,7 +219,7 @@ pub fn predictions(data: &Data<'_>) -> String {
     let (held, refuted, noise) =
         (ruled(Ruling::Held), ruled(Ruling::Refuted), ruled(Ruling::InsideNoise));
     let untold = count(&|it: &Judgement| it.outcome.is_err());
-    let mut text = format!("Of {}, {held} held", counted(judgements.len(), "judged prediction"));
+    let mut text = format!("Of {}, {held} held", counted(judgements.len(), "prediction"));
     for (number, what) in
         [(refuted, "refuted"), (noise, "inside the noise"), (untold, "not judged")]
     {
