@@ -19,6 +19,9 @@ pub struct Cells {
     rows: Vec<Vec<String>>,
 }
 
+/// The blanks between two columns.
+const GAP: usize = 2;
+
 /// What a column holds, and when it is left out.
 #[derive(Clone, Copy, Debug)]
 enum Rank {
@@ -79,6 +82,73 @@ impl Cells {
         &self.rows
     }
 
+    /// Whether it fits without shortening a cell.
+    fn fits(&self, format: Format) -> bool {
+        let Format::Terminal(Width::Columns(most)) = format else { return true };
+        let stays = |rank: &Rank| !matches!(rank, Rank::Optional(_));
+        let widths = self.columns.iter().enumerate().filter(|(_, (_, rank))| stays(rank)).map(
+            |(column, (header, _))| {
+                let cells = self.rows.iter().map(|row| row[column].chars().count());
+                cells.chain([header.chars().count()]).max().unwrap_or(0)
+            },
+        );
+        widths.map(|width| width + GAP).sum::<usize>() <= most + GAP
+    }
+
+    /// The place of the column with this header.
+    fn place(&self, header: &str) -> Option<usize> {
+        self.columns.iter().position(|(known, _)| known == header)
+    }
+
+    /// Takes a column out, if all rows say the same in it: what they say.
+    fn take_constant(&mut self, header: &str) -> Option<String> {
+        let column = self.place(header)?;
+        let said = self.rows.first()?[column].clone();
+        if self.rows.iter().any(|row| row[column] != said) {
+            return None;
+        }
+        self.columns.remove(column);
+        self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+        Some(said)
+    }
+
+    /// Puts numbers into a column, from 1 for its first value: its values in their order.
+    fn number(&mut self, header: &str) -> Vec<String> {
+        let Some(column) = self.place(header) else { return Vec::new() };
+        "no.".clone_into(&mut self.columns[column].0);
+        let mut values: Vec<String> = Vec::new();
+        for row in &mut self.rows {
+            let value = std::mem::take(&mut row[column]);
+            let place = values.iter().position(|known| *known == value).unwrap_or_else(|| {
+                values.push(value);
+                values.len() - 1
+            });
+            row[column] = (place + 1).to_string();
+        }
+        values
+    }
+
+    /// The rows of each value of a column, in their order, without it.
+    fn apart(self, header: &str) -> Vec<(String, Self)> {
+        let Some(column) = self.place(header) else { return vec![(String::new(), self)] };
+        let mut parts: Vec<(String, Self)> = Vec::new();
+        let columns: Vec<(String, Rank)> = self
+            .columns
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| *at != column)
+            .map(|(_, it)| it)
+            .collect();
+        for mut row in self.rows {
+            let value = row.remove(column);
+            match parts.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, part)) => part.rows.push(row),
+                None => parts.push((value, Self { columns: columns.clone(), rows: vec![row] })),
+            }
+        }
+        parts
+    }
+
     /// In this form.
     pub fn print(&self, format: Format) -> String {
         match format {
@@ -133,13 +203,40 @@ pub fn write_families(families: &[Family], format: Format, out: &mut dyn Write) 
     for family in families {
         let cells = differences(family);
         if !cells.rows.is_empty() {
-            writeln!(out, "\n{}\n", title(family))?;
-            writeln!(out, "{}", cells.print(format).trim_end())?;
+            write_differences(&title(family), cells, format, out)?;
             writeln!(out, "\n{}", legend(family, format.width()))?;
         }
         for text in not_comparable(family) {
             writeln!(out, "{}", table::line(&format!("not comparable: {text}"), format.width()))?;
         }
+    }
+    Ok(())
+}
+
+/// Writes a table of differences; where it does not fit, what all rows have in common goes to its title, and
+/// each point of a sweep gets a table of its own.
+fn write_differences(
+    title: &str,
+    mut cells: Cells,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut title = title.to_owned();
+    if !cells.fits(format) {
+        let common: Vec<String> =
+            ["variant", "what"].into_iter().filter_map(|it| cells.take_constant(it)).collect();
+        if !common.is_empty() {
+            title = format!("{title}: {}", common.join(", "));
+        }
+    }
+    writeln!(out, "\n{}", table::line(&title, format.width()))?;
+    let parts =
+        if cells.fits(format) { vec![(String::new(), cells)] } else { cells.apart("point") };
+    for (point, cells) in parts {
+        if !point.is_empty() {
+            writeln!(out, "\n{}", table::line(&point, format.width()))?;
+        }
+        writeln!(out, "\n{}", cells.print(format).trim_end())?;
     }
     Ok(())
 }
@@ -367,8 +464,15 @@ pub fn write_predictions(
     if judgements.is_empty() {
         return Ok(());
     }
-    let cells = predictions(judgements);
-    writeln!(out, "\npredictions\n\n{}", cells.print(format).trim_end())?;
+    let mut cells = predictions(judgements);
+    writeln!(out, "\npredictions\n")?;
+    if !cells.fits(format) {
+        for (number, text) in (1..).zip(cells.number("prediction")) {
+            writeln!(out, "{}", table::line(&format!("{number}  {text}"), format.width()))?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "{}", cells.print(format).trim_end())?;
     let legend = table::legend(
         "measured: the left side over the right side, less one, or the left side less the right side unless \
          that is a number; held and refuted: with at most 5 % for any false ruling among them (Holm)",
@@ -389,4 +493,55 @@ pub fn write_predictions(
 /// How often the variants of these trials are repeated.
 pub fn repeats(finished: &[Finished]) -> usize {
     finished.iter().map(|ended| ended.trial.repeat + 1).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two points of a sweep, as they are told in so many columns.
+    fn told(most: usize) -> String {
+        let columns = ["variant", "point", "client", "what", "verdict"];
+        let columns = columns.map(|header| (header.to_owned(), Rank::Name)).into();
+        let row = |point: &str, client: &str| {
+            ["multi", point, client, "p50", "inside the noise"].map(str::to_owned).to_vec()
+        };
+        let (one, other) = ("streams=per-message loss=0.01", "streams=datagrams loss=0.01");
+        let rows = vec![row(one, "us-east-1"), row(one, "ca-central-1"), row(other, "us-east-1")];
+        let mut out = Vec::new();
+        let format = Format::Terminal(Width::Columns(most));
+        write_differences("differences", Cells::new(columns, rows), format, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_says_once_what_its_rows_have_in_common() {
+        let wide = told(100);
+        assert!(wide.contains("variant") && wide.contains("\ndifferences\n"), "{wide}");
+        let narrow = told(65);
+        assert!(narrow.contains("\ndifferences: multi, p50\n"), "{narrow}");
+        assert!(!narrow.contains("variant") && narrow.contains("point"), "{narrow}");
+    }
+
+    #[test]
+    fn each_point_has_a_table_of_its_own_where_one_for_all_does_not_fit() {
+        let narrow = told(40);
+        for line in ["streams=per-message loss=0.01", "ca-central-1  inside the noise"] {
+            assert!(narrow.lines().any(|told| told == line), "{line} is missing in\n{narrow}");
+        }
+        assert_eq!(narrow.matches("us-east-1     inside the noise").count(), 1, "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+    }
+
+    #[test]
+    fn long_predictions_are_numbered_and_told_before_their_table() {
+        let columns = vec![("prediction".to_owned(), Rank::Name), ("ruling".into(), Rank::Name)];
+        let row = |text: &str| vec![text.to_owned(), "held".to_owned()];
+        let mut cells = Cells::new(columns, vec![row("a < b"), row("a < b"), row("b < c")]);
+        assert!(cells.fits(Format::Markdown) && cells.fits(Format::Terminal(Width::Columns(18))));
+        assert!(!cells.fits(Format::Terminal(Width::Columns(17))));
+        assert_eq!(cells.number("prediction"), ["a < b", "b < c"]);
+        let numbers: Vec<&str> = cells.rows().iter().map(|row| row[0].as_str()).collect();
+        assert_eq!((cells.headers()[0].0.as_str(), numbers), ("no.", vec!["1", "1", "2"]));
+    }
 }
