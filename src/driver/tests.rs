@@ -220,7 +220,7 @@ fn a_checkpoint_follows_the_records_when_it_is_due() {
 }
 
 #[test]
-fn a_checkpoint_apart_from_the_log_is_told_when_it_is_durable_itself() {
+fn a_checkpoint_apart_from_the_log_is_told_when_it_is_durable() {
     let (mut driver, mut notebook) = started(SETTINGS);
     (notebook.checkpointed, notebook.is_checkpoint_due) = (Some(0), true);
     assert_eq!(receive(&mut driver, &mut notebook, 1), ["persist 1", "checkpoint 1"]);
@@ -239,6 +239,21 @@ fn a_checkpoint_comes_after_ten_times_the_slots_kept() {
         assert_eq!(receive(&mut driver, &mut notebook, number).len(), 1);
     }
     assert_eq!(receive(&mut driver, &mut notebook, 10), ["persist 10", "checkpoint 10"]);
+}
+
+#[test]
+fn checkpoints_do_not_pile_up_where_the_disk_is_slow() {
+    let (mut driver, mut notebook) = started(Settings { retained_slots: Some(0), ..SETTINGS });
+    notebook.checkpointed = Some(0);
+    let checkpoints = |driver: &mut _, notebook: &mut _, numbers: std::ops::Range<u64>| {
+        let lines = numbers.flat_map(|number| receive(driver, notebook, number));
+        lines.filter(|line| line.starts_with("checkpoint")).collect::<Vec<_>>()
+    };
+    assert_eq!(checkpoints(&mut driver, &mut notebook, 1..41), ["checkpoint 10"]);
+    notebook.checkpointed = Some(notebook.given);
+    driver.settle(Time(2), &mut notebook);
+    notebook.take();
+    assert_eq!(checkpoints(&mut driver, &mut notebook, 41..43), ["checkpoint 41"]);
 }
 
 #[test]

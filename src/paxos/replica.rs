@@ -281,7 +281,7 @@ impl Protocol for Replica {
         self.learner.value(position.slot)
     }
 
-    /// What it may forget once this is durable is not in it.
+    /// The checkpoint leaves out the slots that the replica may forget once it is durable.
     fn checkpoint(&self) -> Checkpoint {
         let (mut acceptor, mut learner) = (self.acceptor.clone(), self.learner.clone());
         let below = Trimming::forgettable_with(&self.config, learner.executed_below());

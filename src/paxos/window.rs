@@ -90,7 +90,7 @@ impl<T: Clone> Window<T> {
     pub(super) fn remove(&mut self, slot: Slot) -> Option<T> {
         let (chunk, offset) = self.place(slot)?;
         if slot.0 < self.near_end() {
-            // What is not there needs no copy of its chunk.
+            // Where nothing is known, the chunk need not be copied.
             self.chunks[chunk][offset].as_ref()?;
             return Arc::make_mut(&mut self.chunks[chunk])[offset].take();
         }
@@ -197,7 +197,7 @@ impl<T: Clone> Window<T> {
         entries[offset] = Some(value);
     }
 
-    /// Forgets the first slot, which is in the array, and gives what was known of it.
+    /// Forgets the first slot, which must be in the array, and returns its value.
     fn take_first(&mut self) -> Option<T> {
         let entry = Arc::make_mut(&mut self.chunks[0]).pop_front().flatten();
         self.first = self.first.next();
@@ -288,7 +288,7 @@ mod tests {
 
     /// A window in chunks is a map that forgets from the front, whatever is asked of it in what order.
     #[test]
-    fn a_window_is_a_map_over_many_chunks_and_a_copy_stays_as_it_was() {
+    fn a_window_is_a_map_and_a_copy_of_it_stays_as_it_was() {
         let mut random = Pcg64::seed_from_u64(1);
         let (mut window, mut map, mut first) = (Window::default(), BTreeMap::new(), 0);
         let mut copies = Vec::new();
@@ -327,7 +327,7 @@ mod tests {
         }
     }
 
-    /// How a window came to be what it is does not show.
+    /// Two windows with the same values are equal, in whatever order they were filled and emptied.
     #[test]
     fn windows_of_the_same_slots_are_equal() {
         let (mut one, mut other) = (Window::default(), Window::default());

@@ -89,7 +89,7 @@ impl Cells {
         let widths = self.columns.iter().enumerate().filter(|(_, (_, rank))| stays(rank)).map(
             |(column, (header, _))| {
                 let cells = self.rows.iter().map(|row| row[column].chars().count());
-                cells.chain([header.chars().count()]).max().unwrap_or(0)
+                cells.fold(header.chars().count(), usize::max)
             },
         );
         widths.map(|width| width + GAP).sum::<usize>() <= most + GAP
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_does_not_fit_says_once_what_its_rows_have_in_common() {
+    fn a_table_that_does_not_fit_says_once_what_its_rows_share() {
         let wide = told(100);
         assert!(wide.contains("variant") && wide.contains("\ndifferences\n"), "{wide}");
         let narrow = told(65);
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn each_point_has_a_table_of_its_own_where_one_for_all_does_not_fit() {
+    fn each_point_has_its_own_table_where_one_for_all_does_not_fit() {
         let narrow = told(40);
         for line in ["streams=per-message loss=0.01", "ca-central-1  inside the noise"] {
             assert!(narrow.lines().any(|told| told == line), "{line} is missing in\n{narrow}");

@@ -323,6 +323,12 @@ fn a_request_that_makes_no_sense_is_refused() {
     assert!(error.contains("SVG or PDF"), "{error}");
     let (_, error) = said(&["report", "no/such/folder"], 2);
     assert!(error.contains("no folder no/such/folder"), "{error}");
+    let (_, error) = said(&["report", folder, "--baseline", "cake", "-o", "-"], 2);
+    assert!(error.contains("has no variant `cake`"), "{error}");
+    // A sweep of one variant has points, and none of them is a baseline by name.
+    let sweep = reference("commit-path");
+    let (_, error) = said(&["compare", sweep.to_str().unwrap(), "--baseline", "cake"], 2);
+    assert!(error.contains("`cake` cannot be the baseline"), "{error}");
     let (_, error) = said(&["report", folder, folder, "-o", "-"], 2);
     assert!(error.contains("several folders"), "{error}");
     let (_, error) = said(&["report", "src"], 2);
@@ -440,4 +446,15 @@ fn the_figure_of_the_readme_is_that_of_the_committed_results() {
     let (committed, drawn) =
         (fs::read(root().join("docs/trade-off.svg")).unwrap(), fs::read(to).unwrap());
     assert!(committed == drawn, "run `{command}`");
+}
+
+/// Every difference stands beside the baseline that is asked for.
+#[test]
+fn a_page_has_the_baseline_that_is_asked_for() {
+    let folder = reference("quickstart");
+    let page = said(&["report", folder.to_str().unwrap(), "--baseline", "multi", "-o", "-"], 0).0;
+    assert!(page.contains("The difference from the baseline (multi)"));
+    assert!(page.contains("The difference from multi at each percentile"));
+    let words = text(&page);
+    assert!(words.contains("in us-east-1 (live, 3 repeats): multi 7"), "{}", &words[..3000]);
 }

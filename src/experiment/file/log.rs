@@ -14,11 +14,11 @@ pub struct Log {
     pub retained_slots: Option<u64>,
 }
 
-/// As many bytes of values are kept where nobody says how many slots.
+/// A replica keeps about so many bytes of values, where the experiment does not say how many slots.
 const RETAINED_BYTES: u64 = 64 << 20;
 
 impl Log {
-    /// What every replica is told, where a write stores so many bytes.
+    /// What every replica keeps, where a written value has `value_bytes` bytes.
     pub fn retention(self, value_bytes: usize) -> Retention {
         let of_bytes = RETAINED_BYTES / (value_bytes as u64).max(1);
         let usual = Retention::USUAL.slots.map(|slots| slots.min(of_bytes));
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_values_are_kept_for_fewer_slots_unless_somebody_says_how_many() {
+    fn large_values_are_kept_for_fewer_slots_by_default() {
         let kept = |slots, bytes| Log { retained_slots: slots }.retention(bytes).slots;
         assert_eq!([0, 128, 671].map(|bytes| kept(None, bytes)), [Some(100_000); 3]);
         assert_eq!([64 << 10, 1 << 20].map(|bytes| kept(None, bytes)), [Some(1024), Some(64)]);

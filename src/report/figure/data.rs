@@ -230,8 +230,8 @@ impl Data<'_> {
 }
 
 impl Mean {
-    /// Of the values of all valid trials of a series; `None` if one of them has none, because what is left would
-    /// look better than it was, or if one has no logarithm.
+    /// The mean over all valid trials of a series; `None` if one of them has no value, because the mean of the
+    /// others would look better than it was, or if a value has no logarithm.
     pub fn of(series: &Series) -> Option<Self> {
         let valid = series.values.values().filter(|it| it.number != Err(Gap::Invalid));
         let numbers: Option<Vec<f64>> = valid.map(|it| it.number.ok()).collect();

@@ -33,11 +33,11 @@ pub enum Marker {
     Wedge,
     /// Two crossed strokes.
     Cross,
-    /// An upright stroke, of what is drawn as such strokes.
+    /// An upright stroke, for series that are drawn as strokes.
     Stroke,
-    /// A square, of what is drawn as bars.
+    /// A square, for series that are drawn as bars.
     Box,
-    /// None, of a line that stands for no points.
+    /// No marker, for a line without points.
     Nothing,
 }
 

@@ -70,7 +70,7 @@ fn kind(data: &Data<'_>) -> OperationKind {
     data.operations().first().copied().unwrap_or(OperationKind::Write)
 }
 
-/// What is drawn over a sweep: the median, or the outage where a fault makes the median a mixture.
+/// The quantity that a sweep shows: the median, or with faults the outage, because the median would mix both.
 fn compared(data: &Data<'_>) -> (Quantity, Option<OperationKind>) {
     if data.has_faults() { (Quantity::Away, None) } else { (Quantity::P50, Some(kind(data))) }
 }

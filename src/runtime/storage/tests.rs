@@ -369,7 +369,7 @@ fn a_checkpoint_replaces_what_was_before_and_deletes_it() {
 }
 
 #[test]
-fn only_the_newest_checkpoint_is_kept_and_each_has_a_ticket_of_its_own() {
+fn only_the_newest_checkpoint_is_kept_each_with_its_ticket() {
     let folder = log_of(&["one"]);
     let (mut store, _) = open(folder.path()).unwrap();
     let tickets: Vec<Ticket> = ["first", "second", "third"]
@@ -409,6 +409,24 @@ fn the_log_goes_on_while_a_checkpoint_is_written() {
     let (store, recovered) = open(folder.path()).unwrap();
     assert_eq!(recovered.checkpoint.as_deref(), Some(&b"half and half"[..]));
     assert_eq!((recovered.groups.len(), store.checkpointed()), (50, Ticket(1)));
+}
+
+#[test]
+fn a_checkpoint_that_a_later_one_replaces_is_not_written() {
+    let folder = log_of(&["one"]);
+    let (mut store, _) = open(folder.path()).unwrap();
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    store.checkpoint(Box::new(move |_| told.recv().map_err(std::io::Error::other)));
+    let (wrote, written) = std::sync::mpsc::channel();
+    for number in 1..=3 {
+        let wrote = wrote.clone();
+        let ticket =
+            store.checkpoint(Box::new(move |_| wrote.send(number).map_err(std::io::Error::other)));
+        assert_eq!(ticket, Ticket(number + 1));
+    }
+    go_on.send(()).unwrap();
+    wait_checkpoint(&mut store, Ticket(4)).unwrap();
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), [3]);
 }
 
 #[test]
