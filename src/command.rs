@@ -12,6 +12,7 @@ pub use impossible::Impossible;
 pub(crate) use impossible::OPEN_MAX;
 mod parts;
 pub use parts::{Part, entry_digest};
+mod payload;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +50,7 @@ pub enum Operation {
         /// Where.
         key: u64,
         /// What; any bytes.
+        #[serde(deserialize_with = "payload::deserialize")]
         value: Bytes,
     },
     /// Answer the value under `key`.

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use flexpaxos::cli::{self, Arguments, Failure, Output};
 
+/// See Cargo.toml.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     cli::draw_whole_words();

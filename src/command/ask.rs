@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientId, Command, Impossible, Operation, RequestId};
+use super::{ClientId, Command, Impossible, Operation, RequestId, payload};
 
 /// What a client asks of a replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,8 +51,14 @@ struct Encoded {
 
 #[derive(Serialize, Deserialize)]
 enum EncodedOperation {
-    Put { key: u64, value: Bytes },
-    Get { key: u64 },
+    Put {
+        key: u64,
+        #[serde(deserialize_with = "payload::deserialize")]
+        value: Bytes,
+    },
+    Get {
+        key: u64,
+    },
     Control,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
 use super::message::{Record, Vote};
-use super::window::Window;
+use super::window::SharedWindow;
 use crate::protocol::{Ballot, Scope, Slot, Value};
 use crate::quorum::NodeSet;
 
@@ -20,7 +20,7 @@ pub struct Acceptor {
     /// The highest ballot promised for all slots.
     promised: Ballot,
     /// What was promised and voted in single slots.
-    slots: Window<SlotState>,
+    slots: SharedWindow<SlotState>,
     /// The phase-2 quorum of each ballot promised for all slots, where each has its own.
     announced: Announced,
     /// The last ballot that it settled, and the slot below which it says nothing of slots since: they are

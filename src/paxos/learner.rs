@@ -6,14 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::window::Window;
+use super::window::SharedWindow;
 use crate::command::{Execution, KeyValue};
 use crate::protocol::{Slot, Value};
 
 /// What a replica knows to be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Learner {
-    chosen: Window<Value>,
+    chosen: SharedWindow<Value>,
     executed_below: Slot,
     machine: KeyValue,
 }

@@ -23,6 +23,7 @@
 mod acceptor;
 mod announced;
 mod catch_up;
+mod chunks;
 mod classic;
 mod context;
 #[cfg(test)]

@@ -1,43 +1,110 @@
 //! A stretch of the log in memory: what is known of each slot from some slot on.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunks::Chunks;
 use crate::protocol::Slot;
 
 /// Values by slot, from `first` on; what lies before is forgotten for good.
 ///
 /// Slots are dense in steady state, so this is an array that moves, not a tree.
-/// The array is in chunks, which copies share until one of them changes: how long a copy takes depends on
-/// the number of chunks, and a change copies one chunk at most.
 /// One that was away for long hears of slots far ahead of its own: those are in a tree until the
 /// slots between are known or passed over, for an array would have to reach there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct Window<T> {
+pub(super) struct Window<T, A = VecDeque<Option<T>>> {
     first: Slot,
-    /// The array from `first` on, cut at each multiple of [`CHUNK`].
-    ///
-    /// There is one chunk at least. All but the last reach to their end, and only the first may be empty.
-    chunks: VecDeque<Arc<VecDeque<Option<T>>>>,
+    /// The array from `first` on.
+    near: A,
     /// What lies at least [`REACH`] behind the end of the array, or did when it was set.
     far: BTreeMap<Slot, T>,
 }
 
-/// The slots of a chunk: from one multiple of this number to the next.
-const CHUNK: u64 = 512;
+/// A window whose copies share what neither has changed since: a checkpoint has one.
+pub(super) type SharedWindow<T> = Window<T, Chunks<T>>;
 
 /// The array grows by at most so many slots at once.
 const REACH: u64 = 4096;
 
-impl<T> Default for Window<T> {
-    fn default() -> Self {
-        Self { first: Slot::ZERO, chunks: [Arc::default()].into(), far: BTreeMap::new() }
+/// An array that grows at its end and shrinks at its front.
+pub(super) trait Array<T> {
+    /// How many entries it has.
+    fn len(&self) -> usize;
+
+    /// An entry, if it is there and known.
+    fn get(&self, index: usize) -> Option<&T>;
+
+    /// An entry, to change; `None` beyond the end.
+    fn entry(&mut self, index: usize) -> Option<&mut Option<T>>;
+
+    /// Puts an entry behind the last.
+    fn push(&mut self, entry: Option<T>);
+
+    /// Takes the first entry out.
+    fn pop(&mut self) -> Option<T>;
+
+    /// Forgets the first so many entries, which are there.
+    fn forget(&mut self, count: usize);
+
+    /// Forgets all; `first` is the number of the next entry, by which equal arrays are laid out alike.
+    fn clear(&mut self, first: u64);
+
+    /// The entries from one on.
+    fn iter_from<'a>(&'a self, index: usize) -> impl Iterator<Item = &'a Option<T>>
+    where
+        T: 'a;
+}
+
+impl<T> Array<T> for VecDeque<Option<T>> {
+    #[inline]
+    fn len(&self) -> usize {
+        VecDeque::len(self)
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> Option<&T> {
+        VecDeque::get(self, index)?.as_ref()
+    }
+
+    #[inline]
+    fn entry(&mut self, index: usize) -> Option<&mut Option<T>> {
+        self.get_mut(index)
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Option<T>) {
+        self.push_back(entry);
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        self.pop_front().flatten()
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.drain(..count);
+    }
+
+    fn clear(&mut self, _: u64) {
+        VecDeque::clear(self);
+    }
+
+    fn iter_from<'a>(&'a self, index: usize) -> impl Iterator<Item = &'a Option<T>>
+    where
+        T: 'a,
+    {
+        self.range(index.min(VecDeque::len(self))..)
     }
 }
 
-impl<T: Clone> Window<T> {
+impl<T, A: Default> Default for Window<T, A> {
+    fn default() -> Self {
+        Self { first: Slot::ZERO, near: A::default(), far: BTreeMap::new() }
+    }
+}
+
+impl<T, A: Array<T>> Window<T, A> {
     /// The first slot that is not forgotten.
     pub(super) fn first(&self) -> Slot {
         self.first
@@ -50,37 +117,36 @@ impl<T: Clone> Window<T> {
     }
 
     /// What is known of `slot`.
+    #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&T> {
-        let (chunk, offset) = self.place(slot)?;
-        match self.chunks.get(chunk).and_then(|chunk| chunk.get(offset)) {
-            Some(entry) => entry.as_ref(),
-            None if self.far.is_empty() => None,
-            None => self.far.get(&slot),
+        let index = self.index(slot)?;
+        if index < self.near.len() || self.far.is_empty() {
+            return self.near.get(index);
         }
+        self.far.get(&slot)
     }
 
     /// What is known of `slot`, to change.
+    #[inline]
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
-        let (chunk, offset) = self.place(slot)?;
-        if slot.0 < self.near_end() {
-            return Arc::make_mut(&mut self.chunks[chunk]).get_mut(offset)?.as_mut();
+        let index = self.index(slot)?;
+        if index < self.near.len() {
+            return self.near.entry(index)?.as_mut();
         }
         self.far.get_mut(&slot)
     }
 
     /// Sets `slot`; a forgotten slot stays forgotten.
     pub(super) fn insert(&mut self, slot: Slot, value: T) {
-        if slot < self.first {
-            return;
-        }
+        let Some(index) = self.index(slot) else { return };
         if !self.far.is_empty() {
             self.draw_near();
         }
-        if !self.reaches(slot) {
+        if self.reaches(slot) {
+            self.set(index, value);
+        } else {
             self.far.insert(slot, value);
-            return;
         }
-        self.set(slot, value);
         if !self.far.is_empty() {
             self.draw_near();
         }
@@ -88,11 +154,11 @@ impl<T: Clone> Window<T> {
 
     /// Takes what is known of `slot` out.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<T> {
-        let (chunk, offset) = self.place(slot)?;
-        if slot.0 < self.near_end() {
-            // Where nothing is known, the chunk need not be copied.
-            self.chunks[chunk][offset].as_ref()?;
-            return Arc::make_mut(&mut self.chunks[chunk])[offset].take();
+        let index = self.index(slot)?;
+        if index < self.near.len() {
+            // Where nothing is known, nothing changes.
+            self.near.get(index)?;
+            return self.near.entry(index)?.take();
         }
         self.far.remove(&slot)
     }
@@ -105,30 +171,30 @@ impl<T: Clone> Window<T> {
         if !self.far.is_empty() {
             self.far = self.far.split_off(&slot);
         }
-        let end = self.near_end();
-        let whole = if slot.0 < end { self.place(slot).map_or(0, |(chunk, _)| chunk) } else { 0 };
-        self.chunks.drain(..whole);
-        let from = if whole == 0 { self.first.0 } else { slot.0 / CHUNK * CHUNK };
-        self.first = slot;
-        if slot.0 >= end {
-            self.clear();
-        } else if slot.0 > from {
-            let count = usize::try_from(slot.0 - from).expect("a chunk fits in memory");
-            Arc::make_mut(&mut self.chunks[0]).drain(..count);
+        match self.index(slot).filter(|index| *index < self.near.len()) {
+            Some(count) => self.near.forget(count),
+            None => self.near.clear(slot.0),
         }
+        self.first = slot;
     }
 
     /// Forgets every slot below `slot`, and gives what was known of them, ascending.
     pub(super) fn take_below(&mut self, slot: Slot) -> impl Iterator<Item = T> {
         std::iter::from_fn(move || {
             while self.first < slot {
-                if self.first.0 == self.near_end() {
-                    match self.far.first_entry().filter(|entry| *entry.key() < slot) {
-                        Some(entry) => return Some(entry.remove()),
-                        None => self.first = slot,
+                if self.near.len() > 0 {
+                    self.first = self.first.next();
+                    let entry = self.near.pop();
+                    if entry.is_some() {
+                        return entry;
                     }
-                } else if let Some(entry) = self.take_first() {
-                    return Some(entry);
+                } else if let Some(entry) =
+                    self.far.first_entry().filter(|entry| *entry.key() < slot)
+                {
+                    return Some(entry.remove());
+                } else {
+                    self.near.clear(slot.0);
+                    self.first = slot;
                 }
             }
             None
@@ -140,28 +206,17 @@ impl<T: Clone> Window<T> {
     where
         T: 'a,
     {
-        let (skipped, rest) = self.place(from.max(self.first)).unwrap_or_default();
-        let first = self.first.0;
-        let start = move |number: usize| match number as u64 {
-            0 => first,
-            number => (first / CHUNK + number) * CHUNK,
-        };
-        self.chunks
-            .iter()
-            .enumerate()
-            .skip(skipped)
-            .flat_map(move |(number, chunk)| (start(number)..).zip(chunk.iter()))
-            .skip(rest)
-            .filter_map(|(slot, entry)| Some((Slot(slot), entry.as_ref()?)))
+        let from = from.max(self.first);
+        let near = self.near.iter_from(self.index(from).unwrap_or_default());
+        // In this order no slot behind the last is asked for: there may be none.
+        near.zip(from.0..)
+            .filter_map(|(entry, slot)| Some((Slot(slot), entry.as_ref()?)))
             .chain(self.far.range(from..).map(|(slot, value)| (*slot, value)))
     }
 
     /// The slot after the last one in the array.
     fn near_end(&self) -> u64 {
-        let last = self.chunks.len() - 1;
-        let start =
-            if last == 0 { self.first.0 } else { (self.first.0 / CHUNK + last as u64) * CHUNK };
-        start + self.chunks[last].len() as u64
+        self.first.0 + self.near.len() as u64
     }
 
     /// Whether the array may grow to this slot at once.
@@ -169,51 +224,23 @@ impl<T: Clone> Window<T> {
         slot.0 < self.near_end().saturating_add(REACH)
     }
 
-    /// The chunk of a slot, and where in it; `None` if it is forgotten.
-    fn place(&self, slot: Slot) -> Option<(usize, usize)> {
-        slot.0.checked_sub(self.first.0)?;
-        let chunk = slot.0 / CHUNK - self.first.0 / CHUNK;
-        let start = if chunk == 0 { self.first.0 } else { slot.0 / CHUNK * CHUNK };
-        let [chunk, offset] = [chunk, slot.0 - start]
-            .map(|number| usize::try_from(number).expect("chunks are fewer than addresses"));
-        Some((chunk, offset))
+    /// The place of a slot in the array, or where it would be; `None` if it is forgotten.
+    #[inline]
+    fn index(&self, slot: Slot) -> Option<usize> {
+        let index = slot.0.checked_sub(self.first.0)?;
+        Some(usize::try_from(index).unwrap_or(usize::MAX))
     }
 
-    /// Sets a slot that is not forgotten and that the array reaches.
-    fn set(&mut self, slot: Slot, value: T) {
-        let Some((chunk, offset)) = self.place(slot) else { return };
-        while self.chunks.len() <= chunk {
-            let room = CHUNK - if self.chunks.len() == 1 { self.first.0 % CHUNK } else { 0 };
-            let room = usize::try_from(room).expect("a chunk fits in memory");
-            if let Some(last) = self.chunks.back_mut().filter(|last| last.len() < room) {
-                Arc::make_mut(last).resize_with(room, || None);
-            }
-            self.chunks.push_back(Arc::default());
+    /// Sets an entry that the array reaches.
+    fn set(&mut self, index: usize, value: T) {
+        if let Some(entry) = self.near.entry(index) {
+            *entry = Some(value);
+            return;
         }
-        let entries = Arc::make_mut(&mut self.chunks[chunk]);
-        while entries.len() <= offset {
-            entries.push_back(None);
+        while self.near.len() < index {
+            self.near.push(None);
         }
-        entries[offset] = Some(value);
-    }
-
-    /// Forgets the first slot, which must be in the array, and returns its value.
-    fn take_first(&mut self) -> Option<T> {
-        let entry = Arc::make_mut(&mut self.chunks[0]).pop_front().flatten();
-        self.first = self.first.next();
-        if self.chunks[0].is_empty() && self.chunks.len() > 1 {
-            self.chunks.pop_front();
-        }
-        entry
-    }
-
-    /// Empties the array, whose room is kept unless a copy shares it.
-    fn clear(&mut self) {
-        self.chunks.truncate(1);
-        match Arc::get_mut(&mut self.chunks[0]) {
-            Some(entries) => entries.clear(),
-            None => self.chunks[0] = Arc::default(),
-        }
+        self.near.push(Some(value));
     }
 
     /// Moves what is in reach now to the array.
@@ -221,8 +248,9 @@ impl<T: Clone> Window<T> {
         while let Some((slot, _)) = self.far.first_key_value()
             && self.reaches(*slot)
             && let Some((slot, value)) = self.far.pop_first()
+            && let Some(index) = self.index(slot)
         {
-            self.set(slot, value);
+            self.set(index, value);
         }
     }
 }
@@ -236,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_slot_stays_forgotten() {
-        let mut window = Window::default();
+        let mut window = SharedWindow::default();
         window.insert(Slot(2), 'c');
         window.forget_below(Slot(2));
         window.insert(Slot(1), 'b');
@@ -248,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_range_skips_what_is_not_known() {
-        let mut window = Window::default();
+        let mut window = SharedWindow::default();
         window.insert(Slot(1), 'b');
         window.insert(Slot(4), 'e');
         assert_eq!(window.range(Slot(0)).collect::<Vec<_>>(), [(Slot(1), &'b'), (Slot(4), &'e')]);
@@ -260,7 +288,7 @@ mod tests {
     /// What is known of a slot does not depend on where it is kept.
     #[test]
     fn slots_far_ahead_take_no_room_for_those_between() {
-        let mut window = Window::default();
+        let mut window = SharedWindow::default();
         let far = 1 << 40;
         for slot in [0, 1, far, far + 1, far + 9000, 2] {
             window.insert(Slot(slot), slot);
@@ -286,11 +314,17 @@ mod tests {
         assert_eq!((window.first(), window.range(Slot(0)).count()), (Slot(u64::MAX), 0));
     }
 
-    /// A window in chunks is a map that forgets from the front, whatever is asked of it in what order.
     #[test]
     fn a_window_is_a_map_and_a_copy_of_it_stays_as_it_was() {
+        is_a_map::<VecDeque<Option<u64>>>();
+        is_a_map::<Chunks<u64>>();
+    }
+
+    /// That forgets from the front, whatever is asked of it in what order.
+    fn is_a_map<A: Array<u64> + Clone + Default>() {
         let mut random = Pcg64::seed_from_u64(1);
-        let (mut window, mut map, mut first) = (Window::default(), BTreeMap::new(), 0);
+        let (mut window, mut map) = (Window::<u64, A>::default(), BTreeMap::new());
+        let mut first = 0;
         let mut copies = Vec::new();
         for step in 0..20_000_u64 {
             let slot = first + random.random_range(0..3000);
@@ -330,7 +364,7 @@ mod tests {
     /// Two windows with the same values are equal, in whatever order they were filled and emptied.
     #[test]
     fn windows_of_the_same_slots_are_equal() {
-        let (mut one, mut other) = (Window::default(), Window::default());
+        let (mut one, mut other) = (SharedWindow::default(), SharedWindow::default());
         for slot in 0..1300 {
             one.insert(Slot(slot), slot);
         }

@@ -40,6 +40,8 @@ pub(super) struct Io {
     alarm: Alarm,
     random: Pcg64,
     scratch: BytesMut,
+    /// The length of the last group of records: the next is about as long.
+    group_bytes: usize,
     chosen: ChosenWriter,
     spool: Spool,
     pub(super) status: Arc<Status>,
@@ -74,6 +76,7 @@ impl Io {
             alarm: Alarm::new()?,
             random: Pcg64::seed_from_u64(settings.seed),
             scratch: BytesMut::new(),
+            group_bytes: 0,
             chosen,
             spool: Spool::append(&settings.output)?,
             status,
@@ -197,8 +200,12 @@ impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
         let io = &mut *self.io;
         let mut ticket = Ticket::default();
         if io.settings.durability == Durability::Fsync {
-            match postcard::to_stdvec(records) {
-                Ok(group) => ticket = Ticket(io.store.append(group).0),
+            let room = Vec::with_capacity(io.group_bytes * 5 / 4);
+            match postcard::to_extend(records, room) {
+                Ok(group) => {
+                    io.group_bytes = group.len();
+                    ticket = Ticket(io.store.append(group).0);
+                }
                 Err(source) => {
                     io.fail(Error::Record { id: io.settings.id, source });
                     ticket = NEVER;
