@@ -45,6 +45,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
         warmup: Span::from_millis(50),
         duration,
         drain: Span::from_millis(1000),
+        interval: Span::from_millis(1000),
         retry_after: None,
         faults: Vec::new(),
     }

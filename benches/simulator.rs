@@ -65,6 +65,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
         warmup: Span::from_millis(500),
         duration: Span::ZERO,
         drain: Span::from_millis(1000),
+        interval: Span::from_millis(1000),
         retry_after: None,
         faults: Vec::new(),
     };

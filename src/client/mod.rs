@@ -42,8 +42,8 @@ use crate::time::{Span, Time};
 use crate::workload::{ControlStarts, Generator};
 use controls::Controls;
 
-/// The length of an interval of the timeline.
-const INTERVAL: Span = Span::from_millis(1000);
+/// The length of an interval of the timeline, where nobody asks for another.
+pub const INTERVAL: Span = Span::from_millis(1000);
 
 /// Operations begun, or asked for again, at once before anything else has its turn.
 pub const BURST: usize = 4096;
@@ -81,6 +81,8 @@ pub struct Settings {
     pub floor: Span,
     /// When it does what.
     pub schedule: Schedule,
+    /// The length of an interval of the timeline.
+    pub interval: Span,
 }
 
 /// What a session has to say at the end.
@@ -166,6 +168,7 @@ impl Session {
             retry_after: deployment.retry_after(),
             floor: deployment.floor(id),
             schedule,
+            interval: deployment.interval,
         };
         let of = deployment.links.client_regions.len();
         let generator = Generator::new(&deployment.workload, id.0 as usize, of, deployment.seed);
@@ -180,7 +183,7 @@ impl Session {
         let start = settings.schedule.warmup_from;
         let window = settings.schedule.window();
         let report = Report {
-            recording: Recording::new(window, INTERVAL),
+            recording: Recording::new(window, settings.interval),
             issued_count: 0,
             acknowledged_count: 0,
             unknown_count: 0,
@@ -208,7 +211,7 @@ impl Session {
             silent: None,
             controls: None,
             asks: Vec::new(),
-            recorder: Recorder::new(window, INTERVAL),
+            recorder: Recorder::new(window, settings.interval),
             history: ClientWriter::new(settings.id),
             report,
             settings,
@@ -218,6 +221,11 @@ impl Session {
     /// When it does what.
     pub const fn schedule(&self) -> &Schedule {
         &self.settings.schedule
+    }
+
+    /// The least latency the links allow.
+    pub const fn floor(&self) -> Span {
+        self.settings.floor
     }
 
     /// Its latencies; whoever drives it takes the intervals that are over.

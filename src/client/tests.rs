@@ -24,6 +24,7 @@ fn busy(clients: u32) -> Session {
         retry_after: Span(100),
         floor: Span::ZERO,
         schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
+        interval: INTERVAL,
     };
     let generator = Generator::new(&workload, 0, 1, 1);
     Session::new(settings, generator)

@@ -358,7 +358,8 @@ impl Agent {
                     .map_err(|source| Error::Folder { path: self.folder.clone(), source })?;
                 let session = Session::of(deployment, id, schedule);
                 let status = Arc::new(client::Status::default());
-                let client = ClientLoop::open(session, &output, attached, Arc::clone(&status))?;
+                let told = Arc::clone(&status);
+                let client = ClientLoop::open(session, &output, attached, told, place.quantum)?;
                 self.running = Some(Running::Client(status));
                 self.loops.spawn(async move { Ok(RoleReport::Client(client.run().await?)) });
             }

@@ -35,6 +35,8 @@ pub(super) struct Place {
     baselines: Baselines,
     /// The faults that last.
     faults: Vec<FaultKind>,
+    /// How late things may be done under load.
+    pub(super) quantum: Span,
     pub(super) mesh: Mesh,
     pub(super) attached: Option<UnboundedReceiver<Attached>>,
     /// Dialling and accepting; they end with the agent.
@@ -69,7 +71,9 @@ impl Place {
                     Releaser::start(precision).map(Arc::new).map_err(agent::Error::Emulation)?
                 }
             };
-            let links = Links::new(deployment.seed).with_network(network(&deployment, member));
+            let links = Links::new(deployment.seed)
+                .with_network(network(&deployment, member))
+                .with_quantum(precision.quantum);
             let emulation = Emulation::new(links, releaser);
             Some(Arc::new(match broken {
                 Some(rule) => emulation.broken(rule),
@@ -95,6 +99,7 @@ impl Place {
             addresses,
             baselines,
             faults,
+            quantum: precision.quantum,
             mesh,
             attached,
             tasks,

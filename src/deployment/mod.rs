@@ -57,6 +57,8 @@ pub struct Deployment {
     pub duration: Span,
     /// How long outstanding answers are waited for.
     pub drain: Span,
+    /// The length of an interval of the timeline.
+    pub interval: Span,
     /// A client asks again after so long without an answer; [`patience`] if `None`.
     pub retry_after: Option<Span>,
     /// What goes wrong on purpose.
@@ -294,6 +296,7 @@ mod tests {
             warmup: Span::ZERO,
             duration: Span::from_millis(100),
             drain: Span::ZERO,
+            interval: Span::from_millis(1_000),
             retry_after: None,
             faults: Vec::new(),
         }

@@ -345,6 +345,13 @@ pub enum Error {
     #[error("a replica has no link to itself")]
     #[diagnostic(help("name another replica as the receiver, or as the sender"))]
     NoLink,
+    /// A timeline of no use.
+    #[error("`workload.interval = \"{interval}\"` is no interval of a timeline")]
+    #[diagnostic(help("give a length from 10 ms to 1 min"))]
+    Interval {
+        /// The value.
+        interval: String,
+    },
     /// A thread that would do nothing but spin.
     #[error("`emulation.spin = \"{spin}\"` is more than a millisecond")]
     #[diagnostic(help(
@@ -353,6 +360,15 @@ pub enum Error {
     Spin {
         /// The value.
         spin: String,
+    },
+    /// Links that are late by more than what is measured can bear.
+    #[error("`emulation.quantum = \"{quantum}\"` is more than 256 us")]
+    #[diagnostic(help(
+        "a datagram that leaves more than 300 us late was not given the latency asked for"
+    ))]
+    Quantum {
+        /// The value.
+        quantum: String,
     },
     /// No share.
     #[error("`{key} = {share}` is no share")]

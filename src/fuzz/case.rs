@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::places;
 use super::random_stream::{Purpose, RandomStream};
 use super::system::{self, member};
+use crate::client;
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
 use crate::protocol::{Capacity, Config, Election, Retention, Timing};
@@ -121,6 +122,7 @@ impl Case {
             warmup: duration,
             duration: Span::ZERO,
             drain: DRAIN,
+            interval: client::INTERVAL,
             retry_after: system::retry_after(seed, hasty),
             faults: Vec::new(),
         };

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::provenance::{Code, Provenance, sha256};
 use super::worlds::Worlds;
+use crate::client;
 use crate::experiment::expectation::Expectation;
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::measure::{Store, store};
@@ -175,7 +176,10 @@ fn of_point(point: &Point) -> Value {
         "drain": point.drain,
         "retry_after": point.retry_after,
     });
-    // A run without controls is what it was before there were any.
+    // A run that does not say it is what it was before it could.
+    if point.interval != client::INTERVAL {
+        settings["interval"] = json!(point.interval);
+    }
     if let Some(control) = point.control {
         settings["control"] = json!(control);
     }
@@ -285,6 +289,10 @@ mod tests {
             "the latency profile aws-2025-07 differs",
         );
         check(|plan, _| plan.repeats = 9, "the setting `trials` (it was 2, and is 9) differs");
+        check(
+            |plan, _| plan.points[0].interval = Span(7),
+            "the setting `interval` (it was absent, and is 7) differs",
+        );
         check(
             |plan, _| plan.points[0].drain = Span(7),
             "the setting `drain` (it was 5000000000, and is 7) differs",

@@ -22,6 +22,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         warmup: point.warmup,
         duration: point.duration,
         drain: point.drain,
+        interval: point.interval,
         retry_after: Some(point.retry_after),
         faults: variant.faults.clone(),
     }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::alarm::{self, Alarm};
 use super::clock;
+use super::coalescer::Coalescer;
 use super::encoder::Encoder;
 use super::mesh::Attached;
 use super::net::frame;
@@ -20,6 +21,7 @@ use crate::client::{BURST, Report, Session};
 use crate::deployment::MemberName;
 use crate::protocol::Answer;
 use crate::quorum::NodeId;
+use crate::time::Span;
 
 /// Why a load generator stopped.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,7 @@ pub struct ClientLoop {
     attached: UnboundedReceiver<Attached>,
     streams: BTreeMap<NodeId, Stream>,
     alarm: Alarm,
+    coalescer: Coalescer,
     encoder: Encoder,
     spool: Spool,
     status: Arc<Status>,
@@ -78,12 +81,14 @@ pub struct ClientLoop {
 }
 
 impl ClientLoop {
-    /// A load generator for `session`, whose history goes to the file `output`.
+    /// A load generator for `session`, whose history goes to the file `output`; under load, operations that
+    /// are due within a quantum begin together.
     pub fn open(
         mut session: Session,
         output: &Path,
         attached: UnboundedReceiver<Attached>,
         status: Arc<Status>,
+        quantum: Span,
     ) -> Result<Self, Error> {
         Ok(Self {
             encoder: Encoder::start(session.recorder()).map_err(Error::Thread)?,
@@ -91,6 +96,7 @@ impl ClientLoop {
             attached,
             streams: BTreeMap::new(),
             alarm: Alarm::new()?,
+            coalescer: Coalescer::new(quantum),
             spool: Spool::append(output)?,
             status,
             undecodable_count: 0,
@@ -119,7 +125,11 @@ impl ClientLoop {
         self.take_attached(cx);
         let mut is_busy = self.receive(cx);
         let now = clock::now();
+        let before = self.session.issued_count();
         is_busy |= self.session.issue(now);
+        if self.session.issued_count() > before {
+            self.coalescer.count(now);
+        }
         self.session.retry(now);
         self.send();
         self.session.recorder().advance(now);
@@ -128,7 +138,8 @@ impl ClientLoop {
             self.spool.write(block);
         }
         self.flush(cx);
-        self.alarm.set(self.session.next_wake(now));
+        let wake = self.session.next_wake(now);
+        self.alarm.set(wake.map(|at| self.coalescer.put_off(at, self.session.floor())));
         if self.alarm.poll_due(cx).is_ready() {
             cx.waker().wake_by_ref();
         }

@@ -19,4 +19,5 @@ pub mod storage;
 pub mod stream;
 pub mod wan;
 
+mod coalescer;
 mod encoder;

@@ -46,6 +46,7 @@ fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
         warmup: Span::from_millis(1_000),
         duration: Span::from_millis(2_000),
         drain: Span::from_millis(1_000),
+        interval: Span::from_millis(1000),
         retry_after: None,
         faults: Vec::new(),
     }

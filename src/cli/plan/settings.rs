@@ -15,7 +15,7 @@ use crate::workload::{Arrival, Keys};
 type Value = fn(&Point) -> String;
 
 /// The keys that have one value for all variants and faults, each with its value.
-pub(super) const SETTINGS: [(&str, Value); 47] = [
+pub(super) const SETTINGS: [(&str, Value); 49] = [
     ("topology.profile", |point| point.profile.clone()),
     ("topology.replicas", |point| point.links.replica_regions.join(", ")),
     ("topology.clients", |point| super::clients(point).join(", ")),
@@ -25,6 +25,7 @@ pub(super) const SETTINGS: [(&str, Value); 47] = [
     ("workload.warmup", |point| words::length(point.warmup)),
     ("workload.duration", |point| words::length(point.duration)),
     ("workload.drain", |point| words::length(point.drain)),
+    ("workload.interval", |point| words::length(point.interval)),
     ("workload.retry_after", |point| words::length(point.retry_after)),
     ("workload.keys", |point| keys(&point.workload.keys)),
     ("workload.value_bytes", |point| point.workload.value_bytes.to_string()),
@@ -79,6 +80,7 @@ pub(super) const SETTINGS: [(&str, Value); 47] = [
     ("emulation.spin", |point| words::length(point.precision.spin)),
     ("emulation.realtime", |point| point.precision.realtime.to_string()),
     ("emulation.awake", |point| point.precision.awake.to_string()),
+    ("emulation.quantum", |point| words::length(point.precision.quantum)),
     ("service", |point| {
         let said = words::service(&point.sim.service);
         if said.is_empty() { "no time, unless a calibration says more".to_owned() } else { said }

@@ -14,4 +14,7 @@ pub struct Emulation {
     pub realtime: Option<bool>,
     /// Whether the host is asked to keep its idle processors awake; it is if absent.
     pub awake: Option<bool>,
+    /// Under load, datagrams that are due within this time leave together, up to so much late; 128 us if
+    /// absent, never for `"0us"`.
+    pub quantum: Option<Spanned<Length>>,
 }

@@ -127,6 +127,8 @@ pub struct Workload {
     pub duration: Spanned<Length>,
     /// The time that outstanding operations are given after it; 5 s if absent.
     pub drain: Option<Spanned<Length>>,
+    /// The length of an interval of the timeline and of the interval logs; 1 s if absent.
+    pub interval: Option<Spanned<Length>>,
     /// A client asks again after so long without an answer; if absent, after the time-out of the
     /// election (1 s without one), and at least four times the longest floor at p99.
     pub retry_after: Option<Spanned<Length>>,

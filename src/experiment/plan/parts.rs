@@ -2,6 +2,8 @@
 //!
 //! What depends on a part that is wrong is not judged: it would be refused for what another one lacks.
 
+use std::ops::RangeInclusive;
+
 use super::control;
 use super::election;
 use super::emulation;
@@ -14,6 +16,7 @@ use super::probe;
 use super::simulated;
 use super::transport;
 use super::variants;
+use crate::client;
 use crate::deployment::{Durability, Network};
 use crate::experiment::file::{Doubts, File, Length, Spanned};
 use crate::experiment::mistakes::Mistakes;
@@ -42,6 +45,7 @@ pub(super) struct Parts {
     /// The control operations; `None` in the first place if they are wrong.
     control: Result<Option<Control>, Wrong>,
     retry_after: Option<Span>,
+    interval: Option<Span>,
     transport: Transport,
     precision: Precision,
     probe: Option<Probe>,
@@ -88,6 +92,7 @@ impl Parts {
             duration,
             control,
             retry_after: None,
+            interval: None,
             transport: transport::transport(&file.transport, mistakes),
             precision: emulation::precision(file, mistakes),
             probe: probe::probe(&file.probe, mistakes),
@@ -118,6 +123,7 @@ impl Parts {
         })();
         let after = load::retry_after(&file.workload, patient.as_ref());
         self.retry_after = mistakes.note(after).flatten();
+        self.interval = interval(file, mistakes);
         self
     }
 
@@ -177,9 +183,25 @@ impl Parts {
             warmup: length(&file.workload.warmup, WARMUP),
             duration: self.duration?,
             drain: length(&file.workload.drain, DRAIN),
+            interval: self.interval?,
             retry_after: self.retry_after?,
         })
     }
+}
+
+/// Shorter intervals say little and take much room, longer ones are no timeline.
+const INTERVALS: RangeInclusive<Span> = Span::from_millis(10)..=Span::from_millis(60_000);
+
+/// The length of an interval of the timeline.
+fn interval(file: &File, mistakes: &mut Mistakes<'_>) -> Option<Span> {
+    let Some(typed) = &file.workload.interval else { return Some(client::INTERVAL) };
+    let interval = Span::from(typed.get_ref().0);
+    let is_possible = INTERVALS.contains(&interval);
+    if !is_possible {
+        let typed_as = humantime::format_duration(typed.get_ref().0).to_string();
+        mistakes.refuse_at(typed.span(), Error::Interval { interval: typed_as });
+    }
+    is_possible.then_some(interval)
 }
 
 /// The time that is measured.

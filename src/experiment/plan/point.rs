@@ -69,6 +69,8 @@ pub struct Point {
     pub duration: Span,
     /// The time that outstanding operations are given after it.
     pub drain: Span,
+    /// The length of an interval of the timeline.
+    pub interval: Span,
     /// A client asks again after so long without an answer.
     pub retry_after: Span,
     /// What the live backend cannot do of it.

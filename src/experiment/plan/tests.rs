@@ -1243,11 +1243,30 @@ fn the_published_figure_is_swept_over_every_phase_two_quorum_up_to_a_majority() 
 }
 
 #[test]
+fn the_timeline_has_the_intervals_that_the_file_asks_for() {
+    assert_eq!(point(&source(GOOD)).interval, Span::from_millis(1_000));
+    let typed = |interval: &str| {
+        source(&GOOD.replace("duration =", &format!("interval = \"{interval}\"\nduration =")))
+    };
+    assert_eq!(point(&typed("100ms")).interval, Span::from_millis(100));
+    for strange in ["0s", "9ms", "2m"] {
+        let words = format!("`workload.interval = \"{strange}\"` is no interval");
+        check_text(&typed(strange), &[&words, "from 10 ms to 1 min"]);
+    }
+}
+
+#[test]
 fn links_are_as_precise_as_the_file_says() {
     let text = |section: &str| source(&(GOOD.to_owned() + section));
     assert_eq!(point(&text("")).precision, Precision::default());
-    let found = point(&text("[emulation]\nspin = \"20us\"\nrealtime = false\n")).precision;
-    assert_eq!(found, Precision { spin: Span::from_micros(20), realtime: false, awake: true });
+    let section = "[emulation]\nspin = \"20us\"\nrealtime = false\nquantum = \"0us\"\n";
+    let (spin, quantum) = (Span::from_micros(20), Span::ZERO);
+    let asked = Precision { spin, realtime: false, awake: true, quantum };
+    assert_eq!(point(&text(section)).precision, asked);
+    check_text(
+        &text("[emulation]\nquantum = \"300us\"\n"),
+        &["`emulation.quantum = \"300us\"` is more than 256 us", ":37:11", "300 us late"],
+    );
     let swept = plan(&text("[sweep]\nemulation.spin = [\"0us\", \"1ms\"]\n"));
     let spins: Vec<Span> = swept.points.iter().map(|point| point.precision.spin).collect();
     assert_eq!(spins, [Span::ZERO, Span::from_millis(1)]);

@@ -192,11 +192,15 @@ impl Emulation {
                     continue;
                 }
             };
-            let Admitted { due, place, overtakes, again } = admitted;
+            let Admitted { due, release, place, overtakes, again } = admitted;
             self.counters.reordered.fetch_add(overtakes.into(), Ordering::Relaxed);
             self.counters.duplicated.fetch_add(again.is_some().into(), Ordering::Relaxed);
-            for (due, place) in [Some((due, place)), again].into_iter().flatten() {
-                let due = self.edited(now, transmit.destination, due);
+            let again = again.map(|(due, place)| (due, due, place));
+            for (due, release, place) in [Some((due, release, place)), again].into_iter().flatten()
+            {
+                let edited = self.edited(now, transmit.destination, due);
+                let release = if edited == due { release } else { edited };
+                let due = edited;
                 match runs.last_mut() {
                     // Nothing follows a segment that is shorter than the others.
                     Some(run) if run.due == due && run.contents.len() % segment_size == 0 => {
@@ -208,9 +212,16 @@ impl Emulation {
                         contents.extend_from_slice(segment);
                         let header = Header::of(transmit);
                         let (sequence, outlet) = (0, Arc::clone(outlet));
-                        let run =
-                            Run { due, sequence, contents, segment_size, header, place, outlet };
-                        runs.push(run);
+                        runs.push(Run {
+                            due,
+                            release,
+                            sequence,
+                            contents,
+                            segment_size,
+                            header,
+                            place,
+                            outlet,
+                        });
                     }
                 }
             }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::deployment::Network;
 use crate::link::{Conditions, Fate, Link as Model, Wire};
+use crate::runtime::coalescer::Coalescer;
 use crate::time::{Span, Time};
 use crate::topology::Delay;
 
@@ -51,6 +52,7 @@ pub struct Links {
     uplink: Wire,
     /// While all links sweep, the uplink is not limited either.
     sweep: Option<(Time, Time)>,
+    coalescer: Coalescer,
     table: BTreeMap<SocketAddr, Link>,
 }
 
@@ -59,6 +61,8 @@ struct Link {
     model: Model,
     /// When the last of what was admitted is due.
     last_due: Time,
+    /// When that is released.
+    last_release: Time,
     load: Arc<Load>,
 }
 
@@ -74,6 +78,8 @@ struct Load {
 pub struct Admitted {
     /// When it is due.
     pub due: Time,
+    /// When it is released: then, or under load a little later, together with others.
+    pub release: Time,
     /// Its place on the link.
     pub place: Place,
     /// Whether it overtakes one that was sent before.
@@ -113,6 +119,7 @@ impl Links {
             network: Network::default(),
             uplink: Wire::default(),
             sweep: None,
+            coalescer: Coalescer::new(Span::ZERO),
             table: BTreeMap::new(),
         }
     }
@@ -129,6 +136,12 @@ impl Links {
         Self { network, ..self }
     }
 
+    /// The same, where under load datagrams that are due within so long leave together.
+    #[must_use]
+    pub fn with_quantum(self, quantum: Span) -> Self {
+        Self { coalescer: Coalescer::new(quantum), ..self }
+    }
+
     /// Sets the delay of the link to `destination`, which is new, or keeps all else: what already
     /// travels on it, its conditions, and where its draws are.
     ///
@@ -141,7 +154,8 @@ impl Links {
         }
         let mut model = Model::new(self.seed, id, delay, self.network.correlation, Span::ZERO);
         model.set_conditions(self.network.conditions);
-        let link = Link { model, last_due: Time::ZERO, load: Arc::default() };
+        let (last_due, last_release) = (Time::ZERO, Time::ZERO);
+        let link = Link { model, last_due, last_release, load: Arc::default() };
         self.table.insert(canonical(destination), link);
     }
 
@@ -210,10 +224,19 @@ impl Links {
             Fate::QueueFull => return Err(Refusal::QueueFull),
         };
         let overtakes = due < link.last_due;
+        if due != link.last_due {
+            self.coalescer.count(now);
+        }
+        let mut release = self.coalescer.put_off(due, due.since(now));
+        if !overtakes {
+            // Also where nothing is put off any more.
+            release = release.max(link.last_release);
+            link.last_release = release;
+        }
         link.last_due = link.last_due.max(due).max(again_due.unwrap_or_default());
         let again =
             again_due.and_then(|due| Some((due, Place::take(&link.load, bytes, self.limit)?)));
-        Ok(Admitted { due, place, overtakes, again })
+        Ok(Admitted { due, release, place, overtakes, again })
     }
 }
 
@@ -343,6 +366,34 @@ mod tests {
         assert_eq!(links.admit(SECOND, address(2), 1).unwrap().due, SECOND + ms(10));
         assert_eq!(links.median(address(1)), Some(ms(80)));
         assert_eq!(links.median(address(3)), None);
+    }
+
+    /// Under load what is due within a quantum leaves together, in its order, also when the load ends.
+    #[test]
+    fn under_load_datagrams_leave_together_and_in_order() {
+        let quantum = Span::from_micros(128);
+        let mut links = links(jitter()).with_quantum(quantum);
+        links.set(address(2), Delay::constant(ms(10)), 8);
+        let mut seen: [Vec<Admitted>; 2] = Default::default();
+        let mut now = SECOND;
+        // Twenty thousand a second, and then a hundred.
+        for number in 0..2_100 {
+            for (port, seen) in (1..).zip(&mut seen) {
+                seen.push(links.admit(now, address(port), 100).unwrap());
+            }
+            let gap = if number < 2_000 { Span::from_micros(50) } else { ms(10) };
+            now = now + gap;
+        }
+        for seen in seen {
+            assert!(seen.iter().all(|it| it.due <= it.release && it.release < it.due + quantum));
+            assert!(seen.is_sorted_by_key(|it| it.release));
+            let late = |seen: &[Admitted]| seen.iter().filter(|it| it.release > it.due).count();
+            assert!(late(&seen[1_000..2_000]) > 900, "{}", late(&seen[1_000..2_000]));
+            assert_eq!(late(&seen[2_005..]), 0);
+            let mut instants: Vec<Time> = seen[1_000..2_000].iter().map(|it| it.release).collect();
+            instants.dedup();
+            assert!(instants.len() < 400, "{}", instants.len());
+        }
     }
 
     #[test]

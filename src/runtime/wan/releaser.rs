@@ -2,6 +2,7 @@
 //!
 //! Timers of an event loop are 20 µs late at best, and as late as everything else in the loop.
 //! So one thread of its own waits until shortly before the next due time, and spins the rest.
+//! It never spins for more than a twentieth of the time: some thousand instants a second.
 //! It asks for the first-in-first-out scheduling class of real-time threads, which the kernel grants to root and
 //! to users with an `rtprio` limit; what was obtained is recorded.
 //!
@@ -56,6 +57,12 @@ const BATCH: usize = 64;
 /// A wait that is longer than this ends in a wake-up from the cold.
 const LONG_WAIT: Span = Span::from_millis(1);
 
+/// The thread spins for this part of the time at most.
+const SPIN_PART: u64 = 20;
+
+/// What it has not spun for, it may spin for later, up to this.
+const ALLOWANCE_MAX: Span = Span::from_millis(2);
+
 /// How long to wait for a full socket: a few packets' worth.
 const RETRY: Duration = Duration::from_micros(20);
 
@@ -77,11 +84,19 @@ pub struct Precision {
     pub realtime: bool,
     /// Whether to ask that no processor of the host sleeps: see [`Awake`].
     pub awake: bool,
+    /// Under load, what is due within this time leaves together, and up to so much late: see
+    /// [`Coalescer`](crate::runtime::coalescer). Zero is never.
+    pub quantum: Span,
 }
 
 impl Default for Precision {
     fn default() -> Self {
-        Self { spin: Span::from_micros(50), realtime: true, awake: true }
+        Self {
+            spin: Span::from_micros(50),
+            realtime: true,
+            awake: true,
+            quantum: Span::from_micros(128),
+        }
     }
 }
 
@@ -126,8 +141,10 @@ pub struct Releaser {
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// When the first of the queue is due, in nanoseconds; `u64::MAX` if it is empty.
-    next_due: AtomicU64,
+    /// When the first of the queue is released, in nanoseconds; `u64::MAX` if it is empty.
+    next: AtomicU64,
+    /// Whether it is put off: then nothing is gained by spinning.
+    is_put_off: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -143,7 +160,8 @@ impl Releaser {
     pub fn start(precision: Precision) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
-            next_due: AtomicU64::new(u64::MAX),
+            next: AtomicU64::new(u64::MAX),
+            is_put_off: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });
         let awake = precision.awake.then(Awake::keep);
@@ -187,10 +205,10 @@ impl Releaser {
             queue.sequence += 1;
             queue.runs.push(Reverse(run));
         }
-        let next_due = queue.next_due();
-        let before = self.shared.next_due.swap(next_due, Ordering::AcqRel);
+        let next = queue.next();
+        let before = self.shared.set_next(&queue);
         drop(queue);
-        if next_due < before {
+        if next < before {
             self.thread().unpark();
         }
     }
@@ -212,12 +230,12 @@ impl Drop for Releaser {
 }
 
 impl Queue {
-    fn next_due(&self) -> u64 {
-        self.runs.peek().map_or(u64::MAX, |Reverse(run)| run.due.0)
+    fn next(&self) -> u64 {
+        self.runs.peek().map_or(u64::MAX, |Reverse(run)| run.release.0)
     }
 
     fn take_due(&mut self, now: Time, batch: &mut Vec<Run>) {
-        while batch.len() < BATCH && self.next_due() <= now.0 {
+        while batch.len() < BATCH && self.next() <= now.0 {
             batch.extend(self.runs.pop().map(|Reverse(run)| run));
         }
     }
@@ -236,24 +254,39 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says what is released next; when it was before.
+    fn set_next(&self, queue: &Queue) -> u64 {
+        let is_put_off = queue.runs.peek().is_some_and(|Reverse(run)| run.release > run.due);
+        self.is_put_off.store(is_put_off, Ordering::Release);
+        self.next.swap(queue.next(), Ordering::AcqRel)
+    }
+
     /// The life of the thread.
-    fn release(&self, spin: Span) {
+    fn release(&self, longest: Span) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut allowance = Allowance::full(clock::now());
         let mut woken_for = u64::MAX;
         while !self.stopping.load(Ordering::Acquire) {
             // Read anew in every round: something earlier may have come.
-            let due = self.next_due.load(Ordering::Acquire);
-            let wait = Time(due).since(clock::now());
-            let is_awake = woken_for == due && wait <= spin.times(2);
-            if due == u64::MAX {
+            let next = self.next.load(Ordering::Acquire);
+            let now = clock::now();
+            let wait = Time(next).since(now);
+            let is_awake = woken_for == next;
+            let may_spin = !self.is_put_off.load(Ordering::Acquire)
+                && (is_awake || allowance.affords(longest.times(2)));
+            let spin = if may_spin { longest } else { Span::ZERO };
+            let is_near = wait <= spin || is_awake && wait <= spin.times(2);
+            let is_spinning = wait > Span::ZERO && is_near;
+            allowance.pass(now, is_spinning);
+            if next == u64::MAX {
                 thread::park();
-            } else if wait > spin && !is_awake {
+            } else if is_spinning {
+                std::hint::spin_loop();
+            } else if wait > Span::ZERO {
                 // After a long sleep everything is cold, and waking up takes longer.
                 let margin = if wait > LONG_WAIT { spin.times(2) } else { spin };
                 thread::park_timeout((wait - margin).into());
-                woken_for = due;
-            } else if wait > Span::ZERO {
-                std::hint::spin_loop();
+                woken_for = next;
             } else {
                 self.send_due(&mut batch);
             }
@@ -263,7 +296,7 @@ impl Shared {
     fn send_due(&self, batch: &mut Vec<Run>) {
         let mut queue = self.queue();
         queue.take_due(clock::now(), batch);
-        self.next_due.store(queue.next_due(), Ordering::Release);
+        self.set_next(&queue);
         drop(queue);
 
         let mut rest = batch.as_mut_slice();
@@ -305,6 +338,36 @@ impl Shared {
                 counters.early.fetch_add(datagrams, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// How long the thread may still spin: a part of the time that has passed.
+///
+/// Where much is due it would else spin all the time, and take the processors from the members.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    left: Span,
+    at: Time,
+}
+
+impl Allowance {
+    const fn full(now: Time) -> Self {
+        Self { left: ALLOWANCE_MAX, at: now }
+    }
+
+    fn affords(self, spin: Span) -> bool {
+        self.left >= spin
+    }
+
+    /// It is `now`, and the thread spins or does not.
+    fn pass(&mut self, now: Time, is_spinning: bool) {
+        let passed = now.since(self.at);
+        self.at = now;
+        self.left = if is_spinning {
+            Span(self.left.0.saturating_sub(passed.0))
+        } else {
+            Span(self.left.0 + passed.0 / SPIN_PART).min(ALLOWANCE_MAX)
+        };
     }
 }
 
@@ -380,6 +443,30 @@ fn realtime() -> Result<(), thread_priority::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A thread that spins whenever it may, and waits where it may not.
+    #[test]
+    fn the_thread_spins_for_a_twentieth_of_the_time_at_most() {
+        let mut allowance = Allowance::full(Time::ZERO);
+        let step = Span::from_micros(1);
+        let (mut now, mut spun) = (Time::ZERO, 0);
+        for _ in 0..1_000_000 {
+            now = now + step;
+            let is_spinning = allowance.affords(step);
+            spun += u64::from(is_spinning);
+            allowance.pass(now, is_spinning);
+        }
+        assert!((40_000..60_000).contains(&spun), "{spun} of a million");
+        // Twenty instants a second with 50 us each are always granted.
+        let mut allowance = Allowance::full(now);
+        for _ in 0..1_000 {
+            now = now + Span::from_millis(50);
+            allowance.pass(now, false);
+            now = now + Span::from_micros(50);
+            assert!(allowance.affords(Span::from_micros(100)));
+            allowance.pass(now, true);
+        }
+    }
 
     #[test]
     fn a_scheduling_says_what_was_obtained_and_what_was_refused() {

@@ -21,8 +21,10 @@ const MAX_SEND_BYTES: usize = 60_000;
 /// Datagrams of one destination that are due at one instant, in their order.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// When they are released.
+    /// When they are due.
     pub(super) due: Time,
+    /// When they are released: then, or a little later, with others.
+    pub(super) release: Time,
     /// Given by the queue: what was sent first leaves first.
     pub(super) sequence: u64,
     /// All their bytes.
@@ -82,10 +84,11 @@ impl Run {
     }
 }
 
-/// By due time, then in the order of sending.
+/// By the time of release, then by due time, then in the order of sending.
 impl Ord for Run {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.due, self.sequence).cmp(&(other.due, other.sequence))
+        let key = |run: &Self| (run.release, run.due, run.sequence);
+        key(self).cmp(&key(other))
     }
 }
 
@@ -132,11 +135,11 @@ mod tests {
         }
 
         fn run(&mut self, bytes: usize, segment_size: usize) -> Run {
-            let Admitted { due, place, .. } =
+            let Admitted { due, release, place, .. } =
                 self.links.admit(Time::ZERO, self.destination, bytes).unwrap();
             let header = Header { destination: self.destination, ecn: None, source: None };
             let (contents, outlet) = (vec![0; bytes], Arc::clone(&self.outlet));
-            Run { due, sequence: 0, contents, segment_size, header, place, outlet }
+            Run { due, release, sequence: 0, contents, segment_size, header, place, outlet }
         }
 
         fn check(&mut self, runs: &[(usize, usize)], together: usize) {

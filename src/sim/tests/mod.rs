@@ -165,6 +165,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
         warmup: Span::ZERO,
         duration: Span::ZERO,
         drain: Span::ZERO,
+        interval: Span::from_millis(1_000),
         retry_after: None,
         faults: Vec::new(),
     }

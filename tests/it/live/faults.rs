@@ -60,6 +60,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
         retry_after: None,
         duration: Span::from_millis(600),
         drain: Span::from_millis(60_000),
+        interval: Span::from_millis(1000),
         faults,
     }
 }
