@@ -98,6 +98,9 @@ pub struct RoundTrips {
     pub quic: Quantiles,
     /// The same with both ends in one event loop: the work alone, without wake-ups.
     pub quic_in_one_loop: Quantiles,
+    /// In one event loop too: 2^20 bytes there, and 128 bytes back once all of them have come.
+    #[serde(default)]
+    pub quic_mebibyte: Quantiles,
 }
 
 /// From giving records of 128 bytes to the acceptors' log until they are durable.
@@ -200,7 +203,8 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
         udp: round_trip::udp(length)?,
         tcp: round_trip::tcp(length)?,
         quic: round_trip::quic(length)?,
-        quic_in_one_loop: round_trip::quic_in_one_loop(length)?,
+        quic_in_one_loop: round_trip::quic_in_one_loop(length, round_trip::MESSAGE_BYTES)?,
+        quic_mebibyte: round_trip::quic_in_one_loop(length, 1 << 20)?,
     };
     begin.stage("syncs")?;
     let mut disk = disk::Disk::open(folder)?;

@@ -24,7 +24,7 @@ use crate::runtime::net::{Authority, Endpoint, Transport, bind};
 use crate::time::Span;
 
 /// The size of a message: the value of an accept in the experiments.
-const MESSAGE_BYTES: usize = 128;
+pub(super) const MESSAGE_BYTES: usize = 128;
 
 /// Round trips that are not counted: caches fill, and QUIC's handshake is confirmed.
 const WARM_UP: usize = 50;
@@ -98,17 +98,18 @@ pub(super) fn quic(length: Span) -> Result<Quantiles, Error> {
     let server = |told: mpsc::Sender<SocketAddr>| async move {
         let endpoint = bind(&one, ANYWHERE, None, &server_transport).map_err(io::Error::other)?;
         tell(&told, endpoint.local_address());
-        echo(&endpoint).await
+        answer(&endpoint, MESSAGE_BYTES).await
     };
     let client = async |address| {
         let endpoint = bind(&other, ANYWHERE, None, &transport).map_err(io::Error::other)?;
-        ask(&endpoint, address, length).await
+        ask(&endpoint, address, length, MESSAGE_BYTES).await
     };
     between(server, client).map_err(|source| Error::RoundTrip { protocol: "QUIC", source })
 }
 
-/// The same with both ends in one event loop: the work of a round trip, without a wake-up.
-pub(super) fn quic_in_one_loop(length: Span) -> Result<Quantiles, Error> {
+/// So many bytes there and a message back, with both ends in one event loop: the work of a round trip, without
+/// a wake-up.
+pub(super) fn quic_in_one_loop(length: Span, bytes: usize) -> Result<Quantiles, Error> {
     let authority = Authority::new()?;
     let (one, other) = (authority.issue("r0")?, authority.issue("r1")?);
     event_loop()?.block_on(async {
@@ -116,28 +117,34 @@ pub(super) fn quic_in_one_loop(length: Span) -> Result<Quantiles, Error> {
         let server = bind(&one, ANYWHERE, None, &transport)?;
         let client = bind(&other, ANYWHERE, None, &transport)?;
         let address = server.local_address();
-        let echoing = tokio::spawn(async move { echo(&server).await });
-        let found = ask(&client, address, length).await;
-        echoing.abort();
+        let answering = tokio::spawn(async move { answer(&server, bytes).await });
+        let found = ask(&client, address, length, bytes).await;
+        answering.abort();
         found.map_err(|source| Error::RoundTrip { protocol: "QUIC", source })
     })
 }
 
-/// Sends back whatever one connection says on its first stream.
-async fn echo(endpoint: &Endpoint) -> io::Result<()> {
+/// Answers each so many bytes of the first stream of one connection with a message.
+async fn answer(endpoint: &Endpoint, bytes: usize) -> io::Result<()> {
     let handshake = endpoint.accept().await.ok_or(io::ErrorKind::NotConnected)?;
     let peer = handshake.finish().await.map_err(io::Error::other)?;
     let (mut send, mut receive) = peer.connection.accept_bi().await?;
-    while let Ok(Some(chunk)) = receive.read_chunk(usize::MAX, true).await {
-        send.write_chunk(chunk.bytes).await?;
+    let message = Bytes::from(vec![7; MESSAGE_BYTES]);
+    while take(&mut receive, bytes).await.is_ok() {
+        send.write_chunk(message.clone()).await?;
     }
     Ok(())
 }
 
-async fn ask(endpoint: &Endpoint, server: SocketAddr, length: Span) -> io::Result<Quantiles> {
+async fn ask(
+    endpoint: &Endpoint,
+    server: SocketAddr,
+    length: Span,
+    bytes: usize,
+) -> io::Result<Quantiles> {
     let connection = endpoint.connect(server, "r0", None).await.map_err(io::Error::other)?;
     let (mut send, mut receive) = connection.open_bi().await?;
-    let message = Bytes::from(vec![7; MESSAGE_BYTES]);
+    let message = Bytes::from(vec![7; bytes]);
     let round_trip = async || round_trip(&mut send, &mut receive, &message).await;
     let found = repeat(length, ANSWER_MAX, round_trip).await;
     endpoint.close("measured");
@@ -151,7 +158,12 @@ async fn round_trip(
     message: &Bytes,
 ) -> io::Result<()> {
     send.write_chunk(message.clone()).await?;
-    let mut missing = message.len();
+    take(receive, MESSAGE_BYTES).await
+}
+
+/// Takes so many bytes of a stream.
+async fn take(receive: &mut RecvStream, bytes: usize) -> io::Result<()> {
+    let mut missing = bytes;
     while missing > 0 {
         let chunk = receive.read_chunk(missing, true).await.map_err(io::Error::other)?;
         missing -= chunk.ok_or(io::ErrorKind::UnexpectedEof)?.bytes.len();

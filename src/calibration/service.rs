@@ -11,6 +11,8 @@ impl Calibration {
     ///
     /// `receive + send = round trip / 2`, `receive : send = 2 : 1`, `sync = sync of one record`,
     ///
+    /// `mebibyte = (round trip of 1 MiB there and 128 bytes back - round trip) / 2`,
+    ///
     /// all at the median.
     /// The round trip is that of QUIC with both ends in one event loop: its work, without the
     /// wake-ups of two threads, which live runs subtract from the emulated delay as part of their
@@ -26,6 +28,13 @@ impl Calibration {
         let hop = median(&self.round_trips.quic_in_one_loop) / 2;
         // The sum is exact whatever the division leaves.
         let send = hop / 3;
-        Service { receive: Span(hop - send), send: Span(send), sync: Span(median(&self.syncs.one)) }
+        // What a MiB takes longer than a small message, half of it at each end.
+        let longer = median(&self.round_trips.quic_mebibyte).saturating_sub(hop * 2);
+        Service {
+            receive: Span(hop - send),
+            send: Span(send),
+            sync: Span(median(&self.syncs.one)),
+            mebibyte: Span(longer / 2),
+        }
     }
 }

@@ -33,6 +33,7 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
         round_trips.tcp,
         round_trips.quic,
         round_trips.quic_in_one_loop,
+        round_trips.quic_mebibyte,
         syncs.one,
         syncs.group_of_64,
         *cipher,
@@ -45,7 +46,8 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
     assert!(calibration.step_ns > 0.0 && !timers.scheduling.is_empty(), "{calibration:?}");
     assert!(noise.gaps.watched_ns > 0 && noise.gaps.longest_ns > 0, "{noise:?}");
     assert!(noise.run_queue_ns.is_some() && noise.host_busy_share.is_some(), "{noise:?}");
-    assert!(calibration.is_quick && calibration.service().sync > Span::ZERO);
+    let Service { sync, mebibyte, .. } = calibration.service();
+    assert!(calibration.is_quick && sync > Span::ZERO && mebibyte > Span::ZERO);
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calibration.json");
@@ -64,8 +66,11 @@ fn the_work_of_half_a_round_trip_is_shared_and_nothing_of_it_is_lost() {
     // Wake-ups are no work.
     calibration.round_trips.quic = times(500_000);
     calibration.syncs = Syncs { one: times(400_000), group_of_64: times(900_000) };
-    let [receive, send, sync] = [20_000, 10_000, 400_000].map(Span);
-    assert_eq!(calibration.service(), Service { receive, send, sync });
+    let [receive, send, sync, nothing] = [20_000, 10_000, 400_000, 0].map(Span);
+    assert_eq!(calibration.service(), Service { receive, send, sync, mebibyte: nothing });
+    calibration.round_trips.quic_mebibyte = times(2_060_001);
+    let mebibyte = Span(1_000_000);
+    assert_eq!(calibration.service(), Service { receive, send, sync, mebibyte });
 }
 
 #[test]

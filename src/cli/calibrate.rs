@@ -149,6 +149,11 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
         ("TCP round trip", &round_trips.tcp, "in plain text, for comparison"),
         ("QUIC round trip", &round_trips.quic, "as between members, without emulation"),
         ("QUIC, one event loop", &round_trips.quic_in_one_loop, "its work alone: no wake-ups"),
+        (
+            "QUIC, 1 MiB there",
+            &round_trips.quic_mebibyte,
+            "the work of a large value, and an answer",
+        ),
         ("sync of 1 record", &syncs.one, "durable writes one after the other"),
         ("sync of 64 records", &syncs.group_of_64, "durable writes side by side, 64 a time"),
         ("AES-128-GCM, 1200 B", &calibration.cipher, "sealing and opening one full datagram"),
@@ -180,14 +185,15 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
     if calibration.is_debug_build {
         writeln!(out, "\nbuilt without optimisation: these figures are worth nothing")?;
     }
-    let Service { receive, send, sync } = calibration.service();
-    let [receive, send, sync] = [receive, send, sync].map(length);
+    let Service { receive, send, sync, mebibyte } = calibration.service();
+    let [receive, send, sync, mebibyte] = [receive, send, sync, mebibyte].map(length);
     writeln!(
         out,
         "\n[service]             # this machine, for the simulator: half of a QUIC round trip in one\n\
          receive = {receive:<12} # event loop, shared two to one\n\
          send    = {send:<12}\n\
-         sync    = {sync:<12} # the median of a sync of one record"
+         sync    = {sync:<12} # the median of a sync of one record
+         mebibyte = {mebibyte:<11} # half of what a MiB takes longer than 128 bytes"
     )?;
     Ok(())
 }

@@ -117,8 +117,8 @@ fn is_known(plan: &Plan, trial: &Trial) -> bool {
 fn control_rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rule> {
     let point = plan.point(trial);
     let links_only_delay = point.network.is_plain();
-    let sim::Service { receive, send, .. } = point.sim.service;
-    let are_messages_free = receive == Span::ZERO && send == Span::ZERO;
+    let sim::Service { receive, send, mebibyte, .. } = point.sim.service;
+    let are_messages_free = [receive, send, mebibyte] == [Span::ZERO; 3];
     is_known(plan, trial).then_some(match backend {
         Backend::Sim if links_only_delay && are_messages_free => Rule::Exactly,
         // A closed loop may make a queue at the replica, and others wait in it too.

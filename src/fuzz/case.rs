@@ -159,7 +159,7 @@ impl Case {
             && !self.is_lossy()
             && reordering == Span::ZERO
             && bandwidth_bits_per_s.is_none();
-        let Service { receive, send, sync } = self.settings.service;
+        let Service { receive, send, sync, .. } = self.settings.service;
         // A sync may wait for another one, here and there, and for a checkpoint; and every message of a
         // heartbeat and of its answers for the processor.
         let messages = 8 * self.deployment.quorums.n() as u64;
@@ -242,7 +242,7 @@ fn costs(seed: u64) -> (Service, Network) {
     let sync = span(&mut stream, most_us);
     let service = match stream.below(6) {
         0 => Service::default(),
-        1 | 2 => Service { receive, send: sending, sync },
+        1 | 2 => Service { receive, send: sending, sync, ..Service::default() },
         _ => Service { sync, ..Service::default() },
     };
     let (loss, duplication) = (stream.pick(&[0.005, 0.02, 0.05]), stream.pick(&[0.02, 0.2]));
@@ -276,7 +276,7 @@ impl fmt::Display for Case {
             ..
         } = &self.deployment;
         let Settings { service, connection } = self.settings;
-        let Service { receive, send: sending, sync } = service;
+        let Service { receive, send: sending, sync, .. } = service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;
         let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;

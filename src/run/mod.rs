@@ -210,12 +210,20 @@ enum Ended {
     Failed,
 }
 
+/// Most simulations say nothing of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_nothing(nanoseconds: &u64) -> bool {
+    *nanoseconds == 0
+}
+
 /// What simulated work cost, and who said so: the code of a [`ServiceSource`], and its file if it has one.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct ServiceUsed<'a> {
     receive_ns: u64,
     send_ns: u64,
     sync_ns: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    mebibyte_ns: u64,
     source: &'static str,
     source_file: Option<&'a str>,
 }
@@ -566,12 +574,13 @@ fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
         return Vec::new();
     }
     sorted(plan.points.iter().map(|point| {
-        let Service { receive, send, sync } = point.sim.service;
+        let Service { receive, send, sync, mebibyte } = point.sim.service;
         let source =
             if point.has_service { &ServiceSource::Experiment } else { &plan.service_source };
         let (receive_ns, send_ns, sync_ns) = (receive.0, send.0, sync.0);
+        let mebibyte_ns = mebibyte.0;
         let (source, source_file) = (source.code(), source.file());
-        ServiceUsed { receive_ns, send_ns, sync_ns, source, source_file }
+        ServiceUsed { receive_ns, send_ns, sync_ns, mebibyte_ns, source, source_file }
     }))
 }
 

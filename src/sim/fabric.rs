@@ -1,5 +1,8 @@
 //! What all members of a world share: the clock, the event queue, the network, and whoever watches.
 
+use serde::Serialize;
+
+use super::link::wire_bytes;
 use super::network::SimNetwork;
 use super::observer::{Observer, Sent};
 use super::outcome::Counts;
@@ -9,7 +12,7 @@ use crate::command::{Ask, ClientId};
 use crate::link::Fate;
 use crate::protocol::{Answer, Protocol};
 use crate::quorum::NodeId;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// The part of a world that is not a member of it.
 ///
@@ -24,6 +27,16 @@ pub(super) struct Fabric<P: Protocol> {
 }
 
 impl<P: Protocol> Fabric<P> {
+    /// Processor time for the bytes of a message at one of its ends.
+    #[inline]
+    pub(super) fn time_of<T: Serialize>(&self, message: &T) -> Span {
+        // Whoever asks for no such time does not pay for the encoding.
+        if self.service.mebibyte == Span::ZERO {
+            return Span::ZERO;
+        }
+        self.service.of_bytes(wire_bytes(message))
+    }
+
     /// A replica sends to another one.
     #[inline]
     pub(super) fn send(&mut self, from: NodeId, to: NodeId, at: Time, message: P::Message) {

@@ -9,8 +9,10 @@ mod host;
 mod life;
 
 use std::collections::VecDeque;
+use std::ops::Add;
 
 use rand_pcg::Pcg64;
+use serde::Serialize;
 
 use super::disk::Disk;
 use super::fabric::Fabric;
@@ -73,6 +75,18 @@ impl<M> Arrival<M> {
         match self {
             Self::Input(input) => driver.handle(now, input),
             Self::Ask(ask) => driver.ask(now, ask),
+        }
+    }
+
+    /// Processor time for its bytes.
+    fn time_of_bytes<P: Protocol<Message = M>>(&self, fabric: &Fabric<P>) -> Span
+    where
+        M: Serialize,
+    {
+        match self {
+            Self::Input(Input::Message { message, .. }) => fabric.time_of(message),
+            Self::Input(_) => Span::ZERO,
+            Self::Ask(ask) => fabric.time_of(ask),
         }
     }
 }
@@ -185,9 +199,11 @@ impl<P: Protocol> Node<P> {
             return;
         }
         let count = self.inbox.len();
-        if count > 0 && fabric.service.receive > Span::ZERO {
+        if count > 0 && !fabric.service.receives_at_once() {
             self.work = Work::Receiving(count);
-            let until = fabric.now + fabric.service.receive.times(count as u64);
+            let bytes = self.inbox.iter().map(|arrival| arrival.time_of_bytes(fabric));
+            let takes = bytes.fold(fabric.service.receive.times(count as u64), Span::add);
+            let until = fabric.now + takes;
             let source = self.body.source(Kind::Processor);
             self.body.armed.processor = Some(fabric.queue.push(until, source));
         } else {
@@ -202,7 +218,7 @@ impl<P: Protocol> Node<P> {
             && !self.is_paused
             && self.work == Work::Idle
             && self.inbox.is_empty()
-            && fabric.service.receive == Span::ZERO;
+            && fabric.service.receives_at_once();
     }
 
     fn take_in(&mut self, count: usize, now: Time) {

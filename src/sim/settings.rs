@@ -26,4 +26,26 @@ pub struct Service {
     /// One sync of the disk, however many records it makes durable; while it lasts, what is given to
     /// the disk waits for the next one.
     pub sync: Span,
+    /// Processor time for 2^20 bytes, at the end that sends them and again at the one that they arrive at,
+    /// beside that of their message; clients take none.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub mebibyte: Span,
+}
+
+/// A run that does not say it is what it was before it could.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_nothing(span: &Span) -> bool {
+    *span == Span::ZERO
+}
+
+impl Service {
+    /// Processor time of so many bytes at one end.
+    pub(super) const fn of_bytes(self, bytes: u64) -> Span {
+        Span(self.mebibyte.0.saturating_mul(bytes) >> 20)
+    }
+
+    /// Whether what arrives is handled in no time.
+    pub(super) fn receives_at_once(self) -> bool {
+        self.receive == Span::ZERO && self.mebibyte == Span::ZERO
+    }
 }

@@ -48,6 +48,7 @@ pub(super) fn service(service: &Service) -> String {
         (service.receive, "a message that arrives"),
         (service.send, "a message that leaves"),
         (service.sync, "a sync"),
+        (service.mebibyte, "a MiB at each end"),
     ];
     let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
     let texts: Vec<String> =

@@ -226,6 +226,8 @@ pub struct Service {
     pub send: Length,
     /// One sync of the disk.
     pub sync: Length,
+    /// Processor time for 2^20 bytes, at each of the two ends of a message, beside that of the message.
+    pub mebibyte: Length,
 }
 
 /// `[network]`: what links do besides delaying: simulated ones to messages, live ones to datagrams.

@@ -20,8 +20,10 @@ pub(super) struct Simulated {
 ///
 /// Of the transport it knows whether what is lost is sent again, and what waits for it meanwhile.
 pub(super) fn settings(file: &file::File, transport: &Transport) -> Settings {
-    let file::Service { receive, send, sync } = file.service.unwrap_or_default();
-    let service = Service { receive: receive.0.into(), send: send.0.into(), sync: sync.0.into() };
+    let file::Service { receive, send, sync, mebibyte } = file.service.unwrap_or_default();
+    let [receive, send, sync, mebibyte] =
+        [receive, send, sync, mebibyte].map(|typed| typed.0.into());
+    let service = Service { receive, send, sync, mebibyte };
     let connection = Connection {
         is_ordered: transport.streams == Layout::One,
         window_bytes: transport.send_window_bytes,

@@ -1,6 +1,7 @@
 //! The host of a driver in virtual time: messages leave one after the other, and a sync takes its time.
 
 use rand::RngExt;
+use serde::Serialize;
 
 use super::Body;
 use crate::command::RequestId;
@@ -26,15 +27,16 @@ impl<'a, P: Protocol> SimHost<'a, P> {
     }
 
     fn answer(&mut self, answer: Answer) {
-        self.depart();
+        self.depart(&answer);
         self.fabric.answer(self.body.settings.id, self.leaves_at, answer);
     }
 
     /// The processor puts one more message on the wire.
     #[inline]
-    fn depart(&mut self) {
-        if self.fabric.service.send > Span::ZERO {
-            self.leaves_at = self.leaves_at + self.fabric.service.send;
+    fn depart<T: Serialize>(&mut self, message: &T) {
+        let takes = self.fabric.service.send + self.fabric.time_of(message);
+        if takes > Span::ZERO {
+            self.leaves_at = self.leaves_at + takes;
             self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
         }
     }
@@ -49,7 +51,7 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
         let mut next = receivers.next();
         while let Some(receiver) = next {
             next = receivers.next();
-            self.depart();
+            self.depart(&message);
             if next.is_some() {
                 self.fabric.send(id, receiver, self.leaves_at, message.clone());
             } else {

@@ -37,7 +37,7 @@ fn without_service_times_everything_leaves_at_once() {
 #[test]
 fn a_busy_processor_takes_in_what_waits_as_one_batch() {
     let (receive, send) = (Span::from_millis(4), Span::from_millis(1));
-    let mut world = trio(&service(Service { receive, send, sync: Span::ZERO }));
+    let mut world = trio(&service(Service { receive, send, ..Service::default() }));
     // It is told at 1, has taken that in at 5, and sends four messages until 9.
     count_up(&mut world, ms(1), R0);
     // This waits, and is taken in from 9 to 13.
@@ -57,9 +57,24 @@ fn a_busy_processor_takes_in_what_waits_as_one_batch() {
 }
 
 #[test]
+fn the_bytes_of_a_message_take_time_at_both_of_its_ends() {
+    let arrives = |micros_a_byte: u64| {
+        let mebibyte = Span::from_micros(micros_a_byte << 20);
+        let mut world = pair(&service(Service { mebibyte, ..Service::default() }));
+        count_up(&mut world, ms(1), R0);
+        world.run_until(ms(100));
+        received(&world, R1)[0].0
+    };
+    let longer = [1, 2].map(|micros| arrives(micros) - arrives(0));
+    // A datagram's headers are 28 bytes.
+    assert!(longer[0] > 2 * 28, "{longer:?}");
+    assert_eq!(longer[1], 2 * longer[0]);
+}
+
+#[test]
 fn an_idle_link_takes_what_was_asked_with_the_work_at_its_ends() {
     let (receive, send) = (Span::from_millis(4), Span::from_millis(1));
-    let settings = service(Service { receive, send, sync: Span::ZERO });
+    let settings = service(Service { receive, send, ..Service::default() });
     let deployment = deployment("uniform:20ms", Jitter::None, 2);
     let mut world = World::new(&deployment, &settings, counter(2, 1));
     count_up(&mut world, ms(1), R0);

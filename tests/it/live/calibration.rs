@@ -34,6 +34,7 @@ fn a_run_in_both_worlds_is_calibrated_watched_and_simulated_on_what_was_measured
         "receive_ns": service.receive.0,
         "send_ns": service.send.0,
         "sync_ns": service.sync.0,
+        "mebibyte_ns": service.mebibyte.0,
         "source": "run-calibration",
         "source_file": null,
     }]);
