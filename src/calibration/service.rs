@@ -28,13 +28,11 @@ impl Calibration {
         let hop = median(&self.round_trips.quic_in_one_loop) / 2;
         // The sum is exact whatever the division leaves.
         let send = hop / 3;
+        let sync = Span(median(&self.syncs.one));
         // What a MiB takes longer than a small message, half of it at each end.
         let longer = median(&self.round_trips.quic_mebibyte).saturating_sub(hop * 2);
-        Service {
-            receive: Span(hop - send),
-            send: Span(send),
-            sync: Span(median(&self.syncs.one)),
-            mebibyte: Span(longer / 2),
-        }
+        let mebibyte = Span(longer / 2);
+        let (receive, send) = (Span(hop - send), Span(send));
+        Service { receive, send, sync, mebibyte, ..Service::default() }
     }
 }

@@ -66,11 +66,12 @@ fn the_work_of_half_a_round_trip_is_shared_and_nothing_of_it_is_lost() {
     // Wake-ups are no work.
     calibration.round_trips.quic = times(500_000);
     calibration.syncs = Syncs { one: times(400_000), group_of_64: times(900_000) };
-    let [receive, send, sync, nothing] = [20_000, 10_000, 400_000, 0].map(Span);
-    assert_eq!(calibration.service(), Service { receive, send, sync, mebibyte: nothing });
+    let [receive, send, sync] = [20_000, 10_000, 400_000].map(Span);
+    let without_bytes = Service { receive, send, sync, ..Service::default() };
+    assert_eq!(calibration.service(), without_bytes);
     calibration.round_trips.quic_mebibyte = times(2_060_001);
     let mebibyte = Span(1_000_000);
-    assert_eq!(calibration.service(), Service { receive, send, sync, mebibyte });
+    assert_eq!(calibration.service(), Service { mebibyte, ..without_bytes });
 }
 
 #[test]

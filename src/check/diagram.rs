@@ -78,7 +78,7 @@ impl<P: Protocol> Drawing<P> {
             Action::Restart(id) => self.mark(*id, at, MarkKind::Restart, ""),
             Action::Timer(id, _) => self.mark(*id, at, MarkKind::Timer, ""),
             Action::Campaign(id) => self.mark(*id, at, MarkKind::Campaign, "is told to lead"),
-            Action::Persist(_) | Action::Checkpoint(_) => {}
+            Action::Persist(_) | Action::Checkpoint(_) | Action::FinishCheckpoint(_) => {}
         }
     }
 
@@ -165,6 +165,7 @@ fn replicas<P: Protocol>(happening: &Happening<P>) -> Vec<NodeId> {
         }
         Action::Persist(id)
         | Action::Checkpoint(id)
+        | Action::FinishCheckpoint(id)
         | Action::CrashLosing(id)
         | Action::CrashKeeping(id)
         | Action::Restart(id)

@@ -95,6 +95,7 @@ impl<P: Protocol> fmt::Display for Action<P> {
             Self::Duplicate(packet) => write!(f, "{packet} (and again later)"),
             Self::Persist(id) => write!(f, "{id} syncs its disk"),
             Self::Checkpoint(id) => write!(f, "{id} makes a checkpoint"),
+            Self::FinishCheckpoint(id) => write!(f, "{id} has written its checkpoint"),
             Self::CrashLosing(id) => write!(f, "{id} crashes, and loses what it had not synced"),
             Self::CrashKeeping(id) => {
                 write!(f, "{id} crashes just after its sync, before it sends")

@@ -90,6 +90,9 @@ impl<'a, P: Registration> Run<'a, P> {
                 run.step.persist(id);
                 run.tell(Action::Persist(id));
             }
+            if run.step.finish_checkpoint(id) {
+                run.tell(Action::FinishCheckpoint(id));
+            }
         }
         run
     }
@@ -140,6 +143,9 @@ impl<'a, P: Registration> Run<'a, P> {
             if self.step.state.node(id).is_waiting() {
                 self.step.persist(id);
                 self.tell(Action::Persist(id));
+            }
+            if self.step.finish_checkpoint(id) {
+                self.tell(Action::FinishCheckpoint(id));
             }
         }
         if let Some(packet) = self.step.state.network.pop_first() {

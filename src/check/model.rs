@@ -223,6 +223,9 @@ impl<P: Registration> World<P> {
                 actions.push(Action::CrashKeeping(id));
             }
         }
+        if node.disk.can_finish() {
+            actions.push(Action::FinishCheckpoint(id));
+        }
         let progress = node.replica().map_or(Progress::default(), Protocol::progress);
         if left.checkpoints > 0 && progress > Progress::default() {
             actions.push(Action::Checkpoint(id));

@@ -35,16 +35,26 @@ pub(super) struct Disk<P: Protocol> {
     /// The last checkpoint, and the durable records behind it.
     pub(super) checkpoint: Option<P::Checkpoint>,
     pub(super) records: Vec<P::Record>,
-    /// Given and not durable yet, in order.
-    pub(super) pending: Vec<Pending<P>>,
+    /// Records given and not durable yet, in order.
+    pub(super) pending: Vec<P::Record>,
+    /// The checkpoint that is written beside them.
+    pub(super) writing: Option<Writing<P>>,
 }
 
-/// Something on its way to a disk.
+/// A checkpoint that is not durable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Pending<P: Protocol> {
-    Record(P::Record),
-    /// It replaces all records before it.
-    Checkpoint(Box<P::Checkpoint>),
+pub(super) struct Writing<P: Protocol> {
+    /// How many of the records that are there, durable ones first, it stands for.
+    pub(super) record_count: usize,
+    /// Nothing where nobody will read it again.
+    pub(super) state: Option<Box<P::Checkpoint>>,
+}
+
+impl<P: Protocol> Disk<P> {
+    /// Whether a checkpoint is being written, and all that it stands for is durable.
+    pub(super) fn can_finish(&self) -> bool {
+        self.writing.as_ref().is_some_and(|it| it.record_count <= self.records.len())
+    }
 }
 
 /// One replica and its disk.
@@ -58,7 +68,7 @@ pub(super) struct Node<P: Registration> {
 
 impl<P: Protocol> Default for Disk<P> {
     fn default() -> Self {
-        Self { checkpoint: None, records: Vec::new(), pending: Vec::new() }
+        Self { checkpoint: None, records: Vec::new(), pending: Vec::new(), writing: None }
     }
 }
 
@@ -219,6 +229,8 @@ pub(super) enum Action<P: Protocol> {
     Persist(NodeId),
     /// A replica makes a checkpoint durable.
     Checkpoint(NodeId),
+    /// The checkpoint that a replica is writing becomes durable.
+    FinishCheckpoint(NodeId),
     /// A replica crashes, and loses what was on its way to the disk.
     CrashLosing(NodeId),
     /// A replica crashes just after what was on its way is durable; what waited for it never leaves.

@@ -12,7 +12,7 @@ use super::event::Event;
 use super::ledger::Ledger;
 use super::model::World;
 use super::spent::is_spent;
-use super::state::{Action, Disk, Node, Packet, Pending, Shared, State};
+use super::state::{Action, Disk, Node, Packet, Shared, State, Writing};
 use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
 use crate::monitor::{Finding, Invariant, Proposed};
@@ -76,6 +76,9 @@ impl<'a, P: Registration> Step<'a, P> {
             Action::Checkpoint(id) => {
                 self.state.left.checkpoints -= 1;
                 self.checkpoint(*id);
+            }
+            Action::FinishCheckpoint(id) => {
+                self.finish_checkpoint(*id);
             }
             Action::CrashLosing(id) => self.crash(*id, false),
             Action::CrashKeeping(id) => self.crash(*id, true),
@@ -145,9 +148,11 @@ impl<'a, P: Registration> Step<'a, P> {
     fn crash(&mut self, id: NodeId, is_kept: bool) {
         self.state.left.crashes -= 1;
         let mut node = self.state.node(id).clone();
-        for pending in std::mem::take(&mut node.disk.pending) {
+        // A checkpoint that is not durable is gone, and no record with it.
+        node.disk.writing = None;
+        for record in std::mem::take(&mut node.disk.pending) {
             if is_kept {
-                self.keep(id, &mut node.disk, pending);
+                self.keep(id, &mut node.disk, record);
             } else {
                 self.state.seen.note(Cover::RecordLost);
             }
@@ -167,10 +172,25 @@ impl<'a, P: Registration> Step<'a, P> {
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     pub(super) fn persist(&mut self, id: NodeId) {
         let mut node = self.state.node(id).clone();
-        for pending in std::mem::take(&mut node.disk.pending) {
-            self.keep(id, &mut node.disk, pending);
+        for record in std::mem::take(&mut node.disk.pending) {
+            self.keep(id, &mut node.disk, record);
         }
         self.settle(id, node);
+    }
+
+    /// The checkpoint that a replica is writing becomes durable, and takes the place of what it stands for; false
+    /// if that cannot be.
+    pub(super) fn finish_checkpoint(&mut self, id: NodeId) -> bool {
+        if !self.state.node(id).disk.can_finish() {
+            return false;
+        }
+        let mut node = self.state.node(id).clone();
+        if let Some(Writing { record_count, state }) = node.disk.writing.take() {
+            node.disk.checkpoint = state.map(|state| *state);
+            node.disk.records.drain(..record_count);
+        }
+        self.settle(id, node);
+        true
     }
 
     fn checkpoint(&mut self, id: NodeId) {
@@ -180,6 +200,7 @@ impl<'a, P: Registration> Step<'a, P> {
         driver.checkpoint(&mut CheckHost::new(self, id, disk, told));
         self.settle(id, node);
         self.persist(id);
+        self.finish_checkpoint(id);
     }
 
     pub(super) fn campaign(&mut self, id: NodeId) {
@@ -222,6 +243,9 @@ impl<'a, P: Registration> Step<'a, P> {
             // What can no longer be lost need not be remembered.
             node.disk.records.clear();
             node.disk.checkpoint = None;
+            if let Some(writing) = &mut node.disk.writing {
+                *writing = Writing { record_count: 0, state: None };
+            }
             node.told = std::mem::take(&mut node.told)
                 .without_promises(self.world.first_leader().is_some());
         }
@@ -229,21 +253,13 @@ impl<'a, P: Registration> Step<'a, P> {
         self.prune(id);
     }
 
-    /// A record or a checkpoint is durable.
-    fn keep(&mut self, id: NodeId, disk: &mut Disk<P>, pending: Pending<P>) {
-        match pending {
-            Pending::Record(record) => {
-                self.tell(|| Event::Durable { replica: id, record: record.clone() });
-                if let Statement::Vote { ballot, position, value, carried } = P::recorded(&record) {
-                    self.vote(id, (position, ballot), Proposed { value, carried });
-                }
-                disk.records.push(record);
-            }
-            Pending::Checkpoint(checkpoint) => {
-                disk.checkpoint = Some(*checkpoint);
-                disk.records.clear();
-            }
+    /// A record is durable.
+    fn keep(&mut self, id: NodeId, disk: &mut Disk<P>, record: P::Record) {
+        self.tell(|| Event::Durable { replica: id, record: record.clone() });
+        if let Statement::Vote { ballot, position, value, carried } = P::recorded(&record) {
+            self.vote(id, (position, ballot), Proposed { value, carried });
         }
+        disk.records.push(record);
     }
 
     fn vote(&mut self, id: NodeId, at: (Position, Ballot), proposed: Proposed<'_>) {

@@ -185,7 +185,7 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
     if calibration.is_debug_build {
         writeln!(out, "\nbuilt without optimisation: these figures are worth nothing")?;
     }
-    let Service { receive, send, sync, mebibyte } = calibration.service();
+    let Service { receive, send, sync, mebibyte, .. } = calibration.service();
     let [receive, send, sync, mebibyte] = [receive, send, sync, mebibyte].map(length);
     writeln!(
         out,

@@ -160,8 +160,8 @@ impl Case {
             && reordering == Span::ZERO
             && bandwidth_bits_per_s.is_none();
         let Service { receive, send, sync, .. } = self.settings.service;
-        // A sync may wait for another one, here and there, and for a checkpoint; and every message of a
-        // heartbeat and of its answers for the processor.
+        // A sync may wait for another one, here and there; and every message of a heartbeat and of its
+        // answers for the processor.
         let messages = 8 * self.deployment.quorums.n() as u64;
         let work = Span::from_millis(1) + sync.times(4) + (receive + send).times(messages);
         is_known.then_some(work)
@@ -245,6 +245,7 @@ fn costs(seed: u64) -> (Service, Network) {
         1 | 2 => Service { receive, send: sending, sync, ..Service::default() },
         _ => Service { sync, ..Service::default() },
     };
+    let service = Service { checkpoint: checkpoint(seed), ..service };
     let (loss, duplication) = (stream.pick(&[0.005, 0.02, 0.05]), stream.pick(&[0.02, 0.2]));
     let reordering = span(&mut stream, 30_000);
     let bandwidth_bits_per_s = stream.between(5, 50) * 1_000_000;
@@ -258,6 +259,13 @@ fn costs(seed: u64) -> (Service, Network) {
         _ => {}
     }
     (service, Network { conditions, ..Network::default() })
+}
+
+/// How long a checkpoint takes: nothing beyond its records, or so long that many a crash comes before its end.
+fn checkpoint(seed: u64) -> Span {
+    let mut stream = RandomStream::new(seed, Purpose::Checkpoints);
+    let most_us = stream.pick(&[1, 20_000, 500_000, 5_000_000]);
+    Span::from_micros(stream.below(most_us))
 }
 
 /// The whole case in a few lines, and one for each fault.
@@ -276,7 +284,7 @@ impl fmt::Display for Case {
             ..
         } = &self.deployment;
         let Settings { service, connection } = self.settings;
-        let Service { receive, send: sending, sync, .. } = service;
+        let Service { receive, send: sending, sync, checkpoint, .. } = service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;
         let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;
@@ -307,7 +315,9 @@ impl fmt::Display for Case {
             ms(*warmup),
             ms(longest)
         )?;
-        writeln!(f, "receive {}, send {}, sync {}", ms(receive), ms(sending), ms(sync))?;
+        let work = [receive, sending, sync, checkpoint].map(ms);
+        let [receive, sending, sync, checkpoint] = work;
+        writeln!(f, "receive {receive}, send {sending}, sync {sync}, checkpoint {checkpoint}")?;
         if let Some(Connection { is_ordered, idle_timeout, .. }) = connection {
             let order = if is_ordered { "in order" } else { "in any order" };
             let idle = ms(idle_timeout);

@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     Retries = 14,
     /// Which family of protocols.
     Registry = 15,
+    /// How long a checkpoint takes.
+    Checkpoints = 16,
 }
 
 /// One random stream.

@@ -41,7 +41,7 @@ impl AddAssign for Tally {
 
 impl Tally {
     /// Everything that is counted, by the name of its row.
-    pub fn rows(&self) -> [(&'static str, u64); 25] {
+    pub fn rows(&self) -> [(&'static str, u64); 26] {
         let counts = &self.counts;
         [
             ("operations issued", self.issued),
@@ -58,6 +58,7 @@ impl Tally {
             ("replicas that stayed down", self.dead),
             ("unsynced records lost in crashes", counts.records_lost),
             ("torn tails", counts.torn),
+            ("unfinished checkpoints lost in crashes", counts.checkpoints_lost),
             ("durable messages withheld by crashes", counts.withheld),
             ("pauses", counts.pauses),
             ("partitions and cuts", counts.partitions),

@@ -224,6 +224,8 @@ struct ServiceUsed<'a> {
     sync_ns: u64,
     #[serde(skip_serializing_if = "is_nothing")]
     mebibyte_ns: u64,
+    #[serde(skip_serializing_if = "is_nothing")]
+    checkpoint_ns: u64,
     source: &'static str,
     source_file: Option<&'a str>,
 }
@@ -574,13 +576,18 @@ fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
         return Vec::new();
     }
     sorted(plan.points.iter().map(|point| {
-        let Service { receive, send, sync, mebibyte } = point.sim.service;
+        let Service { receive, send, sync, mebibyte, checkpoint } = point.sim.service;
         let source =
             if point.has_service { &ServiceSource::Experiment } else { &plan.service_source };
-        let (receive_ns, send_ns, sync_ns) = (receive.0, send.0, sync.0);
-        let mebibyte_ns = mebibyte.0;
-        let (source, source_file) = (source.code(), source.file());
-        ServiceUsed { receive_ns, send_ns, sync_ns, mebibyte_ns, source, source_file }
+        ServiceUsed {
+            receive_ns: receive.0,
+            send_ns: send.0,
+            sync_ns: sync.0,
+            mebibyte_ns: mebibyte.0,
+            checkpoint_ns: checkpoint.0,
+            source: source.code(),
+            source_file: source.file(),
+        }
     }))
 }
 

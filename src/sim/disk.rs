@@ -2,33 +2,48 @@
 //!
 //! One sync at a time: it makes durable what was given before it began, and what is given meanwhile
 //! waits for the next one.
-//! It keeps values, not bytes; what it would take to encode them is no part of virtual time.
+//! A checkpoint is written beside the log and stands for records that were given before it.
+//! It is durable when it is written and those records are durable, whichever is later; a crash before
+//! that loses the checkpoint and no record.
+//! The disk keeps values, not bytes; what it would take to encode them is no part of virtual time.
 
 use crate::deployment::{Durability, Unsynced};
 use crate::driver::Ticket;
 use crate::time::{Span, Time};
 
-/// Something given to the disk.
+/// A checkpoint that is not durable.
 #[derive(Debug)]
-enum Item<R, C> {
-    Record(R),
-    /// It takes the place of all that was given before it.
-    Checkpoint(Option<Box<C>>),
+struct Unfinished<C> {
+    /// The last of the records that it stands for.
+    last: u64,
+    /// Nothing on a disk that is write-only.
+    state: Option<Box<C>>,
 }
 
 /// The disk of one replica.
+///
+/// Records are numbered from 1, in the order in which they were given.
 #[derive(Debug)]
 pub(super) struct Disk<R, C> {
     durability: Durability,
     /// Nobody will read it again, so nothing is kept; all else is as if it were.
     is_write_only: bool,
     checkpoint: Option<Box<C>>,
-    records: Vec<R>,
-    /// Given and not durable, the oldest first; nothing while it is write-only, but for checkpoints.
-    pending: Vec<Item<R, C>>,
-    /// How many things were given to the disk, and how many of them are durable.
+    /// Durable and behind the checkpoint, each with its number; nothing while it is write-only.
+    records: Vec<(u64, R)>,
+    /// Given and not durable, the oldest first; nothing while it is write-only.
+    pending: Vec<(u64, R)>,
+    /// The number of the last record that was given, and of the last that is durable.
     given: u64,
     durable: u64,
+    /// The last record that a checkpoint stands for: one given, and one that is durable.
+    checkpoint_given: u64,
+    checkpoint_durable: u64,
+    /// The checkpoint that is being written, or was and waits for its records.
+    writing: Option<Unfinished<C>>,
+    is_written: bool,
+    /// The checkpoint that is written next.
+    next: Option<Unfinished<C>>,
     /// The sync under way, if there is one.
     sync: Option<Sync>,
     since_checkpoint: u64,
@@ -41,8 +56,8 @@ struct Sync {
     began_at: Time,
     /// It covers what was given before.
     covers: u64,
-    /// How much of `pending` that is.
-    item_count: usize,
+    /// How many of `pending` that is.
+    record_count: usize,
 }
 
 /// What a replica that starts finds.
@@ -58,6 +73,8 @@ pub(super) struct Damage {
     pub(super) lost_count: u64,
     /// Whether one of them left a torn end behind it.
     pub(super) is_torn: bool,
+    /// Whether a checkpoint was not finished.
+    pub(super) lost_checkpoint: bool,
 }
 
 impl<R: Clone, C: Clone> Disk<R, C> {
@@ -70,6 +87,11 @@ impl<R: Clone, C: Clone> Disk<R, C> {
             pending: Vec::new(),
             given: 0,
             durable: 0,
+            checkpoint_given: 0,
+            checkpoint_durable: 0,
+            writing: None,
+            is_written: false,
+            next: None,
             sync: None,
             since_checkpoint: 0,
             sync_count: 0,
@@ -87,26 +109,65 @@ impl<R: Clone, C: Clone> Disk<R, C> {
             records.clear();
             return;
         }
+        let first = self.given + 1;
         self.given += records.len() as u64;
         self.since_checkpoint += records.len() as u64;
         if self.is_write_only {
             records.clear();
         } else {
-            self.pending.extend(records.drain(..).map(Item::Record));
+            self.pending.extend((first..).zip(records.drain(..)));
         }
     }
 
-    /// Takes a checkpoint.
-    pub(super) fn give_checkpoint(&mut self, checkpoint: impl FnOnce() -> C) {
-        self.given += 1;
+    /// Takes a checkpoint, which stands for all records so far; its ticket is higher than that of any before.
+    pub(super) fn give_checkpoint(&mut self, checkpoint: impl FnOnce() -> C) -> Ticket {
+        if self.given == self.checkpoint_given {
+            // As on a real disk, a record that says nothing tells it from the one before.
+            self.given += 1;
+        }
+        self.checkpoint_given = self.given;
         self.since_checkpoint = 0;
-        let checkpoint = (!self.is_write_only).then(|| Box::new(checkpoint()));
-        self.pending.push(Item::Checkpoint(checkpoint));
+        let state = (!self.is_write_only).then(|| Box::new(checkpoint()));
+        // One that this one replaces is not written.
+        self.next = Some(Unfinished { last: self.given, state });
+        Ticket(self.given)
     }
 
-    /// Records given since the last checkpoint.
-    pub(super) const fn since_checkpoint(&self) -> u64 {
-        self.since_checkpoint
+    /// Begins to write a checkpoint, unless one is under way or there is none; whether it did.
+    pub(super) fn begin_checkpoint(&mut self) -> bool {
+        if self.writing.is_some() || self.next.is_none() {
+            return false;
+        }
+        (self.writing, self.is_written) = (self.next.take(), false);
+        true
+    }
+
+    /// The checkpoint is written.
+    pub(super) fn finish_checkpoint(&mut self) {
+        self.is_written = true;
+        self.replace_records();
+    }
+
+    /// The checkpoint takes the place of the records that it stands for, when it is durable and they are.
+    fn replace_records(&mut self) {
+        let (is_written, durable) = (self.is_written, self.durable);
+        let is_whole = |writing: &mut Unfinished<C>| is_written && writing.last <= durable;
+        if let Some(Unfinished { last, state }) = self.writing.take_if(is_whole) {
+            self.checkpoint_durable = last;
+            self.checkpoint = state;
+            let covered = self.records.partition_point(|(number, _)| *number <= last);
+            self.records.drain(..covered);
+        }
+    }
+
+    /// Whether another checkpoint is worth it: none is on its way, and so many records came since the last.
+    pub(super) const fn is_checkpoint_due(&self, records: u64) -> bool {
+        self.checkpoint_durable == self.checkpoint_given && self.since_checkpoint >= records
+    }
+
+    /// The ticket of the newest durable checkpoint.
+    pub(super) const fn checkpointed(&self) -> Ticket {
+        Ticket(self.checkpoint_durable)
     }
 
     /// What waits for all that was given so far waits for this.
@@ -124,33 +185,26 @@ impl<R: Clone, C: Clone> Disk<R, C> {
         if self.sync.is_some() || self.given == self.durable {
             return false;
         }
-        let item_count = self.pending.len();
-        self.sync = Some(Sync { began_at: now, covers: self.given, item_count });
+        let record_count = self.pending.len();
+        self.sync = Some(Sync { began_at: now, covers: self.given, record_count });
         true
     }
 
     /// The sync is over: how long it took.
     pub(super) fn finish(&mut self, now: Time) -> Span {
-        let Some(Sync { began_at, covers, item_count }) = self.sync.take() else {
+        let Some(Sync { began_at, covers, record_count }) = self.sync.take() else {
             return Span::ZERO;
         };
         self.durable = covers;
         self.sync_count += 1;
-        self.keep(item_count);
+        self.keep(record_count);
+        self.replace_records();
         now.since(began_at)
     }
 
     /// The oldest of what is pending is on the disk.
-    fn keep(&mut self, item_count: usize) {
-        for item in self.pending.drain(..item_count) {
-            match item {
-                Item::Record(record) => self.records.push(record),
-                Item::Checkpoint(checkpoint) => {
-                    self.records.clear();
-                    self.checkpoint = checkpoint;
-                }
-            }
-        }
+    fn keep(&mut self, count: usize) {
+        self.records.extend(self.pending.drain(..count));
     }
 
     /// The replica crashes.
@@ -163,21 +217,25 @@ impl<R: Clone, C: Clone> Disk<R, C> {
         };
         self.keep(kept_count);
         let lost_count = self.pending.len() as u64;
+        let lost_checkpoint = self.checkpoint_given > self.checkpoint_durable;
         self.pending.clear();
-        self.sync = None;
+        (self.sync, self.writing, self.next) = (None, None, None);
+        self.checkpoint_given = self.checkpoint_durable;
         self.durable = self.given;
         self.since_checkpoint = self.records.len() as u64;
         if self.durability == Durability::Memory {
             self.checkpoint = None;
             self.records.clear();
         }
-        Damage { lost_count, is_torn: unsynced == Unsynced::Torn && lost_count > 0 }
+        let is_torn = unsynced == Unsynced::Torn && lost_count > 0;
+        Damage { lost_count, is_torn, lost_checkpoint }
     }
 
     /// What is there to start from.
     pub(super) fn read(&self) -> Found<R, C> {
         assert!(!self.is_write_only || self.given == 0, "a disk that kept nothing is read");
-        Found { checkpoint: self.checkpoint.as_deref().cloned(), records: self.records.clone() }
+        let records = self.records.iter().map(|(_, record)| record.clone()).collect();
+        Found { checkpoint: self.checkpoint.as_deref().cloned(), records }
     }
 
     pub(super) const fn sync_count(&self) -> u64 {

@@ -123,6 +123,7 @@ struct Armed {
     timer: Option<Event>,
     processor: Option<Event>,
     disk: Option<Event>,
+    checkpoint: Option<Event>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -252,6 +253,7 @@ impl<P: Protocol> Node<P> {
         let armed = match event.source().kind {
             Kind::Timer => &mut self.body.armed.timer,
             Kind::Processor => &mut self.body.armed.processor,
+            Kind::Checkpoint => &mut self.body.armed.checkpoint,
             _ => &mut self.body.armed.disk,
         };
         if *armed != Some(event) {
@@ -261,6 +263,7 @@ impl<P: Protocol> Node<P> {
         match event.source().kind {
             Kind::Timer => {}
             Kind::Processor => self.finish_work(fabric),
+            Kind::Checkpoint => self.body.finish_checkpoint(fabric),
             _ => {
                 self.body.finish_sync(fabric);
                 if !self.is_paused {
@@ -311,8 +314,29 @@ impl<P: Protocol> Body<P> {
         }
     }
 
+    /// It takes no time of the processor, and no sync waits for it.
+    fn begin_checkpoint(&mut self, fabric: &mut Fabric<P>) {
+        if !self.disk.begin_checkpoint() {
+            return;
+        }
+        match fabric.service.checkpoint + self.slow_disk {
+            Span::ZERO => self.disk.finish_checkpoint(),
+            takes => {
+                let event = fabric.queue.push(fabric.now + takes, self.source(Kind::Checkpoint));
+                self.armed.checkpoint = Some(event);
+            }
+        }
+    }
+
+    fn finish_checkpoint(&mut self, fabric: &mut Fabric<P>) {
+        self.disk.finish_checkpoint();
+        self.begin_checkpoint(fabric);
+    }
+
     fn finish_sync(&mut self, fabric: &mut Fabric<P>) {
         let took = self.disk.finish(fabric.now);
+        // The one before may have waited for these records.
+        self.begin_checkpoint(fabric);
         self.phases.persisted(fabric.now, took);
         if let Some(observer) = &mut fabric.observer {
             observer.synced(fabric.now, self.settings.id);

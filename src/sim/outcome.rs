@@ -66,6 +66,8 @@ pub struct Counts {
     pub records_lost: u64,
     /// Crashes that left a torn record.
     pub torn: u64,
+    /// Checkpoints that a crash lost, because they were not whole or their records not synced.
+    pub checkpoints_lost: u64,
     /// Crashes between the persist and what waited for it: messages that never left.
     pub withheld: u64,
     /// Partitions and cuts.
@@ -100,6 +102,7 @@ impl AddAssign for Counts {
         self.restarts += other.restarts;
         self.records_lost += other.records_lost;
         self.torn += other.torn;
+        self.checkpoints_lost += other.checkpoints_lost;
         self.withheld += other.withheld;
         self.partitions += other.partitions;
         self.pauses += other.pauses;

@@ -32,19 +32,22 @@ pub(super) enum Kind {
     Processor,
     /// The disk of a replica has finished a sync.
     Disk,
+    /// The disk of a replica has written a checkpoint.
+    Checkpoint,
     /// A client wants to issue or to ask again.
     Client,
     /// Something planned for the world: faults, and their end.
     Agenda,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Link,
     Kind::Request,
     Kind::Reply,
     Kind::Timer,
     Kind::Processor,
     Kind::Disk,
+    Kind::Checkpoint,
     Kind::Client,
     Kind::Agenda,
 ];

@@ -30,6 +30,10 @@ pub struct Service {
     /// beside that of their message; clients take none.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub mebibyte: Span,
+    /// Writing one checkpoint, which takes no processor time and keeps no sync waiting; it is durable after
+    /// that, when what it stands for is.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub checkpoint: Span,
 }
 
 /// A run that does not say it is what it was before it could.

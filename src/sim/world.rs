@@ -347,7 +347,7 @@ impl<P: Protocol> World<P> {
             Kind::Link => self.deliver(index, event),
             Kind::Request => self.deliver_requests(index, event),
             Kind::Reply => self.deliver_replies(index, event),
-            Kind::Timer | Kind::Processor | Kind::Disk => {
+            Kind::Timer | Kind::Processor | Kind::Disk | Kind::Checkpoint => {
                 self.fabric.queue.pop();
                 if self.nodes[index].wake(event, &mut self.fabric) {
                     self.mark(index);

@@ -127,6 +127,7 @@ fn slow_disks() -> Settings {
             receive: Span::from_micros(5),
             send: Span::from_micros(5),
             sync: Span::from_millis(30),
+            checkpoint: Span::from_millis(90),
             ..Service::default()
         },
         ..Settings::default()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Step;
 use crate::check::event::Event;
 use crate::check::spent::is_spent;
-use crate::check::state::{Disk, Packet, Pending};
+use crate::check::state::{Disk, Packet, Writing};
 use crate::driver::{Host, Ticket};
 use crate::monitor::{Proposed, Told};
 use crate::protocol::{Advance, Ballot, Envelope, Note, Protocol, Reply, Scope, Statement, Value};
@@ -64,9 +64,8 @@ impl<'s, 'w, P: Registration> CheckHost<'s, 'w, P> {
 
     /// Votes that are told before they are durable; durable ones count already.
     fn count_pending_votes(&mut self, told: Ballot, voted: &Statement<'_>) {
-        for pending in &self.disk.pending {
-            if let Pending::Record(record) = pending
-                && let Statement::Vote { ballot, position, value, carried } = P::recorded(record)
+        for record in &self.disk.pending {
+            if let Statement::Vote { ballot, position, value, carried } = P::recorded(record)
                 && voted.concerns(position)
                 && ballot == told
             {
@@ -93,11 +92,11 @@ impl<P: Registration> Host<Saboteur<P>> for CheckHost<'_, '_, P> {
         self.step.reply(self.id, reply);
     }
 
-    /// Where a replica cannot crash and no checkpoint is on its way, records are durable at once.
+    /// Where a replica cannot crash, records are durable at once.
     fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
         let can_lose = self.step.world.may_crash(&self.step.state, self.id);
         let waits = can_lose || !self.disk.pending.is_empty();
-        for record in records.drain(..).map(Pending::Record) {
+        for record in records.drain(..) {
             if waits {
                 self.disk.pending.push(record);
             } else {
@@ -109,8 +108,16 @@ impl<P: Registration> Host<Saboteur<P>> for CheckHost<'_, '_, P> {
 
     /// When it is durable is a choice: until then the others cannot rely on it.
     fn checkpoint(&mut self, replica: &Saboteur<P>) -> Ticket {
-        self.disk.pending.push(Pending::Checkpoint(Box::new(replica.checkpoint())));
-        Ticket(self.disk.pending.len() as u64)
+        let record_count = self.disk.records.len() + self.disk.pending.len();
+        let state = Some(Box::new(replica.checkpoint()));
+        // One that is being written and is not durable is replaced.
+        self.disk.writing = Some(Writing { record_count, state });
+        Ticket(self.disk.pending.len() as u64 + 1)
+    }
+
+    /// Records may become durable long before it.
+    fn checkpointed(&mut self) -> Ticket {
+        Ticket(if self.disk.writing.is_none() { u64::MAX } else { 0 })
     }
 
     /// All that is pending becomes durable together.

@@ -228,6 +228,8 @@ pub struct Service {
     pub sync: Length,
     /// Processor time for 2^20 bytes, at each of the two ends of a message, beside that of the message.
     pub mebibyte: Length,
+    /// One checkpoint, written beside the log.
+    pub checkpoint: Length,
 }
 
 /// `[network]`: what links do besides delaying: simulated ones to messages, live ones to datagrams.

@@ -20,10 +20,11 @@ pub(super) struct Simulated {
 ///
 /// Of the transport it knows whether what is lost is sent again, and what waits for it meanwhile.
 pub(super) fn settings(file: &file::File, transport: &Transport) -> Settings {
-    let file::Service { receive, send, sync, mebibyte } = file.service.unwrap_or_default();
-    let [receive, send, sync, mebibyte] =
-        [receive, send, sync, mebibyte].map(|typed| typed.0.into());
-    let service = Service { receive, send, sync, mebibyte };
+    let file::Service { receive, send, sync, mebibyte, checkpoint } =
+        file.service.unwrap_or_default();
+    let [receive, send, sync, mebibyte, checkpoint] =
+        [receive, send, sync, mebibyte, checkpoint].map(|length| length.0.into());
+    let service = Service { receive, send, sync, mebibyte, checkpoint };
     let connection = Connection {
         is_ordered: transport.streams == Layout::One,
         window_bytes: transport.send_window_bytes,

@@ -1279,7 +1279,8 @@ fn links_are_as_precise_as_the_file_says() {
 
 #[test]
 fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
-    let service = Service { receive: Span(3), send: Span(2), sync: Span(1), mebibyte: Span(4) };
+    let [receive, send, sync, mebibyte, checkpoint] = [3, 2, 1, 4, 5].map(Span);
+    let service = Service { receive, send, sync, mebibyte, checkpoint };
     let mut silent = plan(&source(GOOD));
     assert!(silent.wants_service());
     silent.use_service(service, ServiceSource::CalibrationFile("machine.json".into()));

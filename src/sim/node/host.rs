@@ -78,8 +78,13 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
     }
 
     fn checkpoint(&mut self, replica: &P) -> Ticket {
-        self.body.disk.give_checkpoint(|| replica.checkpoint());
-        self.body.disk.given()
+        let ticket = self.body.disk.give_checkpoint(|| replica.checkpoint());
+        self.body.begin_checkpoint(self.fabric);
+        ticket
+    }
+
+    fn checkpointed(&mut self) -> Ticket {
+        self.body.disk.checkpointed()
     }
 
     fn flush(&mut self) {
@@ -91,7 +96,7 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
     }
 
     fn is_checkpoint_due(&self) -> bool {
-        self.body.disk.since_checkpoint() >= self.body.settings.checkpoint_records
+        self.body.disk.is_checkpoint_due(self.body.settings.checkpoint_records)
     }
 
     fn draw(&mut self, longest: Span) -> Span {

@@ -42,6 +42,7 @@ impl<P: Protocol> Node<P> {
         counts.crashes += 1;
         counts.records_lost += damage.lost_count;
         counts.torn += u64::from(damage.is_torn);
+        counts.checkpoints_lost += u64::from(damage.lost_checkpoint);
         counts.withheld += withheld_count;
         counts.missed += self.inbox.len() as u64;
         let left = body.departures.partition_point(|(leaves_at, _)| *leaves_at <= fabric.now);

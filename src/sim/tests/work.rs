@@ -231,6 +231,49 @@ fn a_checkpoint_takes_the_place_of_the_records_before_it() {
     assert_eq!(world.finish().replicas[&R0].starts, [0, 1]);
 }
 
+/// What r0 finds when it crashes `at_ms` after it counted to five, with a checkpoint of three that takes
+/// 20 ms and records that take 1 ms.
+fn found_at(at_ms: u64, unsynced: Unsynced) -> (Vec<u64>, Vec<usize>, u64) {
+    let (sync, checkpoint) = (Span::from_millis(1), Span::from_millis(20));
+    let mut world = pair(&service(Service { sync, checkpoint, ..Service::default() }));
+    world.set_checkpoint_records(3);
+    for at in 1..=5 {
+        count_up(&mut world, ms(2 * at), R0);
+    }
+    world.run_until(ms(10 + at_ms));
+    world.inject(&FaultKind::Crash { replica: R0, unsynced }, Some(Span::from_millis(1)));
+    world.run_until(ms(100));
+    let lost = world.counts().checkpoints_lost;
+    let recovered = world.protocol(R0).unwrap().recovered.clone();
+    (recovered, world.finish().replicas.remove(&R0).unwrap().starts, lost)
+}
+
+#[test]
+fn a_checkpoint_is_overtaken_by_records_and_lost_with_a_crash_before_its_end() {
+    // It is begun at 6 and whole at 26; the records behind it are durable long before.
+    for unsynced in [Unsynced::Lost, Unsynced::Torn, Unsynced::Written] {
+        let whole_log = (vec![1, 2, 3, 4, 5], vec![0, 5], 1);
+        assert_eq!(found_at(5, unsynced), whole_log, "{unsynced:?}");
+        assert_eq!(found_at(15, unsynced), whole_log, "{unsynced:?}");
+        assert_eq!(found_at(17, unsynced), (vec![3, 4, 5], vec![0, 2], 0), "{unsynced:?}");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_written_waits_for_its_records() {
+    let (sync, checkpoint) = (Span::from_millis(20), Span::from_millis(1));
+    let mut world = pair(&service(Service { sync, checkpoint, ..Service::default() }));
+    world.set_checkpoint_records(1);
+    count_up(&mut world, ms(1), R0);
+    world.run_until(ms(10));
+    let crash = FaultKind::Crash { replica: R0, unsynced: Unsynced::Written };
+    world.inject(&crash, Some(Span::from_millis(1)));
+    world.run_until(ms(100));
+    assert_eq!(world.counts().checkpoints_lost, 1);
+    assert_eq!(world.protocol(R0).unwrap().recovered, [1]);
+    assert_eq!(world.finish().replicas[&R0].starts, [0, 1]);
+}
+
 #[test]
 fn a_replica_in_memory_forgets_everything() {
     let mut deployment = deployment("uniform:20ms", Jitter::None, 2);
