@@ -129,7 +129,8 @@ impl Found {
 /// Reads the segments that hold groups behind the last one that the checkpoint stands for.
 fn scan(folder: &Path, numbers: &[u64], owner: Owner, covered: u64) -> Result<Found, Error> {
     let first = numbers.first().copied().unwrap_or(segment::FIRST_NUMBER);
-    let (oldest, sequence) = match base(folder, numbers, covered)? {
+    let (base, mut contents) = base(folder, numbers, covered)?;
+    let (oldest, sequence) = match base {
         Some(base) => base,
         // Nothing was written yet, or what was is torn or damaged.
         None if covered == 0 && first == segment::FIRST_NUMBER => (first, 1),
@@ -140,26 +141,35 @@ fn scan(folder: &Path, numbers: &[u64], owner: Owner, covered: u64) -> Result<Fo
         if expected != found {
             return Err(corrupt(folder, found, 0, Damage::SegmentMissing { expected, found }));
         }
-        scan.segment(found)?;
+        let bytes = contents.pop().expect("what is from the base on was read to find it");
+        scan.segment(found, &bytes)?;
     }
     let Scan { recovered, position, mut full, .. } = scan;
     full.retain(|(number, _)| *number < position.segment);
     Ok(Found { owner: Some(owner), recovered, covered, position: Some(position), full })
 }
 
-/// The segment with the first group behind the checkpoint, and the first group in it.
+/// The segment with the first group behind the checkpoint, and the first group in it; and what is in that
+/// segment and in each newer one, the newest first, so that each is read once.
 ///
 /// It is the newest one that begins with that group or one before.
-fn base(folder: &Path, numbers: &[u64], covered: u64) -> Result<Option<(u64, u64)>, Error> {
+fn base(
+    folder: &Path,
+    numbers: &[u64],
+    covered: u64,
+) -> Result<(Option<(u64, u64)>, Vec<Bytes>), Error> {
+    let mut contents = Vec::new();
     for &number in numbers.iter().rev() {
         let path = segment::path(folder, number);
-        let bytes = fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?;
-        let first = frame::decode(&bytes.into(), number, owner::BYTES).map(|frame| frame.first);
+        let bytes =
+            Bytes::from(fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?);
+        let first = frame::decode(&bytes, number, owner::BYTES).map(|frame| frame.first);
+        contents.push(bytes);
         if let Some(first) = first.filter(|first| *first <= covered + 1) {
-            return Ok(Some((number, first)));
+            return Ok((Some((number, first)), contents));
         }
     }
-    Ok(None)
+    Ok((None, contents))
 }
 
 /// Reading forward from the oldest segment.
@@ -188,19 +198,17 @@ impl<'a> Scan<'a> {
         Self { folder, owner, covered, recovered, position, full: Vec::new() }
     }
 
-    fn segment(&mut self, number: u64) -> Result<(), Error> {
+    fn segment(&mut self, number: u64, bytes: &Bytes) -> Result<(), Error> {
         let path = segment::path(self.folder, number);
-        let bytes =
-            Bytes::from(fs::read(&path).map_err(|error| Error::io(Action::Read, &path, error))?);
         let kind = owner::Kind::Segment;
-        owner::check_owner(&path, owner::of_file(kind, &path, number, &bytes)?, self.owner)?;
+        owner::check_owner(&path, owner::of_file(kind, &path, number, bytes)?, self.owner)?;
         if number > self.position.oldest {
             self.full.push((number - 1, self.position.sequence - 1));
         }
         let mut offset = owner::BYTES;
         // Behind a torn frame nothing is read: whatever is there is judged by `remains` below.
         if self.recovered.tail == Tail::Clean {
-            while let Some(frame) = frame::decode(&bytes, number, offset) {
+            while let Some(frame) = frame::decode(bytes, number, offset) {
                 let end = frame.end;
                 self.frame(number, offset, frame)?;
                 offset = end;
@@ -208,7 +216,7 @@ impl<'a> Scan<'a> {
         }
         match end_of_remains(&bytes[offset..]) {
             0 => Ok(()),
-            remains => self.remains(number, &bytes, offset, offset + remains),
+            remains => self.remains(number, bytes, offset, offset + remains),
         }
     }
 
