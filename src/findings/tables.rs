@@ -185,6 +185,8 @@ fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
 }
 
 fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
+    row.disk_peak_bytes_max =
+        outcome.replicas().filter_map(|(_, replica)| replica.disk_peak_bytes).max();
     let usages = || outcome.reports.values().filter_map(|report| report.usage);
     if usages().next().is_none() {
         return;
@@ -406,6 +408,10 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 },
                 cpu_ns: usage.map(|usage| nanoseconds(usage.cpu_s)),
                 memory_peak_bytes: usage.map(|usage| usage.memory_peak_bytes),
+                disk_peak_bytes: report.and_then(|report| match &report.role {
+                    RoleReport::Replica(replica) => replica.disk_peak_bytes,
+                    RoleReport::Client(_) => None,
+                }),
                 executed_count: report.and_then(|report| match &report.role {
                     RoleReport::Replica(replica) => Some(replica.executed_below),
                     RoleReport::Client(_) => None,

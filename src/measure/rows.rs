@@ -46,7 +46,10 @@ pub use trial::TrialRow;
 use serde::Serializer;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 7;
+pub const SCHEMA_VERSION: u32 = 8;
+
+/// The oldest version that is read: what it lacks (bytes on disk, and the time to catch up) reads as empty.
+pub const SCHEMA_VERSION_READ_MIN: u32 = 7;
 
 /// What the rows of one trial begin with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

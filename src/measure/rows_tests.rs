@@ -39,7 +39,7 @@ fn the_headers_are_these() {
          valid,complete,saturated,flag_codes,notes,offered_per_s,achieved_per_s,issued_count,\
          acknowledged_count,unknown_count,violation_count,unverified_count,unlogged_count,\
          logs_verdict,clients_verdict,cpu_ns_per_op,cpu_share,memory_peak_bytes_max,\
-         link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
+         disk_peak_bytes_max,link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
          link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count,attempts_per_write"
     );
@@ -74,7 +74,7 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<MemberRow>(),
         "trial,variant,point,backend,member,region,role,outcome,cpu_ns,memory_peak_bytes,\
-         executed_count,sync_count,start_count,recovered_group_count,scheduling,watched_ns,\
+         disk_peak_bytes,executed_count,sync_count,start_count,recovered_group_count,scheduling,watched_ns,\
          run_queue_ns,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,link_released_count,\
          link_late_count,host_busy_share,host_stolen_share,cause"
     );
@@ -171,6 +171,7 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         cpu_ns_per_op: Some(5),
         cpu_share: Some(0.5),
         memory_peak_bytes_max: Some(1),
+        disk_peak_bytes_max: Some(1),
         link_datagram_count: Some(1),
         link_drop_count: Some(1),
         link_lost_count: Some(1),

@@ -32,6 +32,9 @@ pub struct MemberRow {
     pub cpu_ns: Option<u64>,
     /// The peak of its resident memory.
     pub memory_peak_bytes: Option<u64>,
+    /// The most bytes that the replica's acceptor log and its checkpoints had on disk since it was last
+    /// started; empty for a client, in virtual time and in memory.
+    pub disk_peak_bytes: Option<u64>,
     /// Slots that the replica executed; empty for a client.
     pub executed_count: Option<u64>,
     /// Syncs of the replica's acceptor log; empty for a client.

@@ -103,6 +103,9 @@ pub struct TrialRow {
     pub cpu_share: Option<f64>,
     /// The greatest peak of resident memory of a member.
     pub memory_peak_bytes_max: Option<u64>,
+    /// The most bytes that the acceptor log and the checkpoints of one replica had on disk; of those that ran
+    /// to the end.
+    pub disk_peak_bytes_max: Option<u64>,
     /// Datagrams that went through the link emulation.
     pub link_datagram_count: Option<u64>,
     /// Datagrams that the emulation dropped by mistake: its links held more than they should.
@@ -166,6 +169,7 @@ impl TrialRow {
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_ns_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
         (self.cpu_share, self.memory_peak_bytes_max) = (None, None);
+        self.disk_peak_bytes_max = None;
         (self.link_datagram_count, self.link_drop_count) = (None, None);
         (self.link_lost_count, self.link_queue_drop_count) = (None, None);
         (self.link_duplicate_count, self.link_reorder_count) = (None, None);

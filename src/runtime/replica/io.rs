@@ -150,6 +150,7 @@ impl Io {
             return Err(error);
         }
         self.report.sync_count = self.store.sync_count();
+        self.report.disk_peak_bytes = self.store.disk_bytes_peak();
         self.report.executed_below = progress.0;
         let streams = self.replicas.values().chain(self.clients.values());
         self.report.dropped_count += streams.map(Stream::dropped_count).sum::<u64>();

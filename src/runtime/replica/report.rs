@@ -154,6 +154,8 @@ pub struct Report {
 }
 
 #[cfg(test)]
+    /// The most bytes that the acceptor's log and its checkpoints had on disk; `None` without a disk.
+    pub disk_peak_bytes: Option<u64>,
 mod tests {
     use super::*;
 

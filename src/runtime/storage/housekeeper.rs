@@ -40,6 +40,8 @@ impl Housekeeper {
                 match order {
                     Order::Create(number) => {
                         let segment = Segment::create(&makings, number, &stopped);
+                        // The log is largest when a segment is new; what checkpoints add, they say.
+                        queue.takes_bytes(segment::bytes_of(&makings.folder));
                         // The writer learns of a failure only when it needs the segment: until
                         // then the log is as good as ever.
                         // Nobody waits for one that was given up, or made too late.

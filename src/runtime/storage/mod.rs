@@ -324,6 +324,12 @@ impl Store {
         self.log.as_ref().map_or(0, |log| log.queue.sync_count())
     }
 
+    /// The most bytes that its folder had since it was opened: segments, also new ones, and checkpoints; `None`
+    /// with [`Durability::Memory`].
+    pub fn disk_bytes_peak(&self) -> Option<u64> {
+        self.log.as_ref().map(|log| log.queue.disk_bytes_peak())
+    }
+
     /// Moves into `into`, for each group that became durable since the last call, the time that it
     /// took, in order.
     ///
@@ -385,6 +391,7 @@ impl Log {
         let covered = (found.covered, state_bytes);
         let queue = Arc::new(Queue::new(sequence - 1, covered, limits.queued_bytes_max));
         let (next, full) = (segment.number + 1, found.full.into());
+        queue.takes_bytes(segment::bytes_of(folder));
         let checkpointer = Checkpointer::start(makings.clone(), Arc::clone(&queue))?;
         let housekeeper = Housekeeper::start(makings, next, Arc::clone(&queue))?;
         let (buffer, shared) = (Vec::new(), Arc::clone(&queue));

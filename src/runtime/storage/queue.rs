@@ -34,6 +34,8 @@ pub(super) struct Queue {
     checkpointed: AtomicU64,
     checkpoint_bytes: AtomicU64,
     sync_count: AtomicU64,
+    /// The most bytes that the folder had.
+    disk_bytes_peak: AtomicU64,
     spans: Mutex<Vec<Span>>,
     waker: AtomicWaker,
     queued_bytes_max: u64,
@@ -64,6 +66,7 @@ impl Queue {
             checkpointed: AtomicU64::new(checkpointed),
             checkpoint_bytes: AtomicU64::new(checkpoint_bytes),
             sync_count: AtomicU64::new(0),
+            disk_bytes_peak: AtomicU64::new(0),
             spans: Mutex::default(),
             waker: AtomicWaker::new(),
             queued_bytes_max,
@@ -172,6 +175,16 @@ impl Queue {
 
     pub(super) fn sync_count(&self) -> u64 {
         self.sync_count.load(Ordering::Relaxed)
+    }
+
+    /// Says that the folder has so many bytes now.
+    pub(super) fn takes_bytes(&self, bytes: u64) {
+        self.disk_bytes_peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// The most bytes that the folder had, of the times at which it was looked at.
+    pub(super) fn disk_bytes_peak(&self) -> u64 {
+        self.disk_bytes_peak.load(Ordering::Relaxed)
     }
 
     pub(super) fn take_spans(&self, into: &mut Vec<Span>) {

@@ -217,6 +217,13 @@ pub(super) fn delete_unfinished(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// How many bytes the files of a folder have; those that are made or deleted meanwhile count or do not.
+pub(super) fn bytes_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: io::Result<fs::DirEntry>| Some(entry.ok()?.metadata().ok()?.len());
+    entries.filter_map(bytes).sum()
+}
+
 /// Deletes segment `number`, if it is there.
 pub(super) fn delete(disk: &Disk, folder: &Path, number: u64) -> Result<(), Error> {
     delete_file(disk, &path(folder, number))

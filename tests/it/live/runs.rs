@@ -133,6 +133,11 @@ fn members_in_one_process_leave_the_same_results() {
     check_history(&site, 2);
     let replica = &site.members(1)["r1"];
     assert!(replica.sync_count > Some(0), "{replica:?}");
+    // Two segments from the start, and nobody fills one.
+    assert!(replica.disk_peak_bytes >= Some(16 << 20), "{replica:?}");
+    assert!(replica.disk_peak_bytes < Some(32 << 20), "{replica:?}");
+    assert_eq!(site.members(1)["c0"].disk_peak_bytes, None);
+    assert!(site.trials()[0].disk_peak_bytes_max >= replica.disk_peak_bytes);
     assert_eq!((replica.start_count, replica.recovered_group_count), (Some(1), Some(0)));
 }
 
