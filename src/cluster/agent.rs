@@ -27,7 +27,7 @@ use crate::runtime::mesh::Attached;
 use crate::runtime::net::{Identity, Transport, carrier, endpoint};
 use crate::runtime::probe::{Heard, Order};
 use crate::runtime::replica;
-use crate::runtime::storage::Break;
+use crate::runtime::storage::{self, Break};
 use crate::runtime::wan::Releaser;
 use crate::time::Span;
 use crate::trial::{Report, RoleReport};
@@ -258,7 +258,7 @@ impl Agent {
                 if let Some(place) = &mut self.place {
                     place.set_faults(active);
                 }
-                self.slow_disk();
+                self.strain_disk();
                 Ok(())
             }
             ToAgent::Campaign => {
@@ -302,17 +302,18 @@ impl Agent {
         self.opened = Some(replica);
         self.milestones = milestones;
         self.running = Some(Running::Replica(status));
-        self.slow_disk();
+        self.strain_disk();
         self.log(&format!("recovered {recovery:?}"));
         self.tell(ToCoordinator::Recovered(recovery)).await
     }
 
-    /// Lets the disk be as slow as the faults that last make it.
-    fn slow_disk(&self) {
+    /// Lets the disk be as slow, or as full, as the faults that last make it.
+    fn strain_disk(&self) {
         if let (Some(place), Some(Running::Replica(status))) = (&self.place, &self.running)
             && let MemberName::Replica(id) = self.member
         {
             status.set_slow(place.slow_disk(id));
+            status.set_disk_full(place.is_disk_full(id));
         }
     }
 
@@ -495,7 +496,11 @@ impl Agent {
         let is_violation = matches!(error, Error::Panic(_));
         // Whatever it says of others explains its own end; a coordinator that is lost hears neither.
         let _ = self.tell_offences().await;
-        let message = ToCoordinator::Failed { message: chain(error), is_violation };
+        let is_disk_full = matches!(
+            error,
+            Error::Replica(replica::Error::Storage(storage::Error::DiskFull { .. }))
+        );
+        let message = ToCoordinator::Failed { message: chain(error), is_violation, is_disk_full };
         if self.tell(message).await.is_ok() {
             // The coordinator closes the connection when it has read that.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.connection.closed()).await;

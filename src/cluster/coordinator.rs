@@ -23,6 +23,7 @@ use super::member::{Member, Presence};
 use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
 use super::wire::{self, Assignment, Baselines, ToAgent, ToCoordinator};
+use crate::causes::chain;
 use crate::client::Schedule;
 use crate::deployment::{Deployment, FaultKind, Injector, MemberName, Scheduled, Unsynced};
 use crate::protocol::Order;
@@ -451,11 +452,15 @@ impl<'a> Coordinator<'a> {
             ToCoordinator::Offence(offence) => {
                 self.outcome.violations.push(format!("{name}: {offence}"));
             }
-            ToCoordinator::Failed { message, is_violation } => {
+            ToCoordinator::Failed { message, is_violation, is_disk_full } => {
                 if is_violation {
                     self.outcome.violations.push(format!("{name}: {message}"));
                 }
-                self.lose(name, &message);
+                if !(is_disk_full && self.is_filled(name)) {
+                    self.lose(name, &message);
+                } else if let Err(error) = self.stop_filled(name) {
+                    self.lose(name, &chain(&error));
+                }
             }
         }
     }
@@ -511,9 +516,14 @@ impl<'a> Coordinator<'a> {
             .all(|(_, member)| member.status.is_drained)
     }
 
+    /// Whether replicas execute slots, in order.
+    fn has_slots(&self) -> bool {
+        self.deployment.mode.order() == Order::Total
+    }
+
     /// Whether replicas have executed equally much; without a log they never need.
     fn are_replicas_level(&self) -> bool {
-        if self.deployment.mode.order() != Order::Total {
+        if !self.has_slots() {
             return true;
         }
         let mut executed = self

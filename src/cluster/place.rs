@@ -8,7 +8,9 @@ use tokio::task::JoinSet;
 
 use super::agent;
 use super::wire::{Assignment, Baselines};
-use crate::deployment::{Deployment, FaultKind, MemberName, Network, disk_delay, site};
+use crate::deployment::{
+    Deployment, FaultKind, MemberName, Network, disk_delay, is_disk_full, site,
+};
 use crate::link::streams;
 use crate::quorum::NodeId;
 use crate::runtime::alarm;
@@ -142,6 +144,11 @@ impl Place {
     /// By how much the active faults slow the disk of a replica down.
     pub(super) fn slow_disk(&self, of: NodeId) -> Span {
         disk_delay(&self.faults, of)
+    }
+
+    /// Whether the active faults leave no room on the disk of a replica.
+    pub(super) fn is_disk_full(&self, of: NodeId) -> bool {
+        is_disk_full(&self.faults, of)
     }
 
     /// What measures the links from here and to here; those whose delay varies go through all of it

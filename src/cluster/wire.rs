@@ -108,6 +108,8 @@ pub(super) enum ToCoordinator {
         message: String,
         /// Whether an assertion of the protocol broke.
         is_violation: bool,
+        /// Whether its disk has no room.
+        is_disk_full: bool,
     },
 }
 

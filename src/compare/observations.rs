@@ -193,6 +193,7 @@ impl Building {
             (Quantity::Phase1, fault.phase1_ns, fault.floor_phase1_ns),
             (Quantity::Transfer, fault.transfer_ns, None),
             (Quantity::Commit, fault.first_commit_ns, None),
+            (Quantity::Catchup, fault.catch_up_ns, None),
         ];
         // The tables count from 1.
         let number = fault.fault.saturating_sub(1);

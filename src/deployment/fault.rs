@@ -25,6 +25,7 @@
 //! | pause | SIGSTOP and SIGCONT; in one process, the member's thread stands still | nothing is handled; what is under way arrives, and waits |
 //! | partition, cut, slow, lose, duplicate, reorder | the datagrams of the emulated links, below QUIC: what is lost is sent again when the link is back | messages: what is lost stays lost |
 //! | slow disk | the log's writer waits after each sync | syncs take longer |
+//! | full disk | no file of the log can be made or grow: the replica stops when it next needs one | the replica stops at once; what was not synced is lost |
 //! | campaign | the replica is told | the replica is told |
 //!
 //! Progress is counted exactly in virtual time; live it is what clients last reported, every 5 ms where a
@@ -152,6 +153,11 @@ pub enum FaultKind<One = NodeId, Several = NodeSet> {
         /// By how much.
         by: Span,
     },
+    /// This replica's disk has no room: it stops, and loses what it holds in memory.
+    FullDisk {
+        /// Which.
+        replica: One,
+    },
     /// A replica is told to lead, whoever leads now.
     Campaign {
         /// Which.
@@ -172,7 +178,16 @@ impl<One, Several> FaultKind<One, Several> {
             Self::Crash { .. }
             | Self::Pause { .. }
             | Self::SlowDisk { .. }
+            | Self::FullDisk { .. }
             | Self::Campaign { .. } => false,
+        }
+    }
+
+    /// Who is down as long as it lasts.
+    pub const fn stopped(&self) -> Option<&One> {
+        match self {
+            Self::Crash { replica, .. } | Self::FullDisk { replica } => Some(replica),
+            _ => None,
         }
     }
 
@@ -202,6 +217,7 @@ impl<One, Several> FaultKind<One, Several> {
                 FaultKind::Reorder { from: several(from), to: several(to), spread }
             }
             Self::SlowDisk { replica, by } => FaultKind::SlowDisk { replica: one(replica), by },
+            Self::FullDisk { replica } => FaultKind::FullDisk { replica: one(replica) },
             Self::Campaign { replica } => FaultKind::Campaign { replica: one(replica) },
         }
     }
@@ -214,6 +230,7 @@ impl<T> FaultKind<T, T> {
             Self::Crash { replica, .. }
             | Self::Pause { replica }
             | Self::SlowDisk { replica, .. }
+            | Self::FullDisk { replica }
             | Self::Campaign { replica } => vec![replica],
             Self::Partition { side } => vec![side],
             Self::Cut { from, to }
@@ -256,6 +273,8 @@ pub struct InjectedFault {
     pub at: Time,
     /// When it ended, if it did.
     pub ended_at: Option<Time>,
+    /// When the replica that it had stopped had executed as much as the furthest had when it ended.
+    pub caught_up_at: Option<Time>,
 }
 
 /// By how much these faults, active at once, slow down each sync of a replica's disk.
@@ -265,6 +284,11 @@ pub fn disk_delay<'a>(active: impl IntoIterator<Item = &'a FaultKind>, of: NodeI
         _ => None,
     });
     delays.fold(Span::ZERO, |sum, by| sum + by)
+}
+
+/// Whether one of these faults, active at once, leaves no room on a replica's disk.
+pub fn is_disk_full<'a>(active: impl IntoIterator<Item = &'a FaultKind>, of: NodeId) -> bool {
+    active.into_iter().any(|kind| matches!(kind, FaultKind::FullDisk { replica } if *replica == of))
 }
 
 /// What becomes of records that are on their way to the disk when their replica crashes.

@@ -30,6 +30,10 @@ pub trait Members {
     fn leader(&self) -> Option<Leader>;
     /// Whether a replica is gone without a fault that says so.
     fn is_lost(&self, replica: NodeId) -> bool;
+    /// How many slots a replica has executed; `None` where nobody says, or there are no slots.
+    fn executed(&self, replica: NodeId) -> Option<u64>;
+    /// How many the furthest has.
+    fn furthest(&self) -> Option<u64>;
 }
 
 /// What a world does next.
@@ -86,6 +90,16 @@ struct Beginning {
     fault: Option<usize>,
 }
 
+/// A replica that was stopped and is back.
+#[derive(Clone, Copy, Debug)]
+struct CatchingUp {
+    replica: NodeId,
+    /// The place of its fault in the records.
+    record: usize,
+    /// How many slots the furthest had executed when it came back.
+    executed: u64,
+}
+
 /// The faults of a trial: to come, active, and over.
 #[derive(Clone, Debug)]
 pub struct Injector {
@@ -101,6 +115,7 @@ pub struct Injector {
     beginning: VecDeque<Beginning>,
     active: Vec<Active>,
     records: Vec<InjectedFault>,
+    catching_up: Vec<CatchingUp>,
     skipped: Vec<Skipped>,
 }
 
@@ -116,6 +131,7 @@ impl Injector {
             beginning: VecDeque::new(),
             active: Vec::new(),
             records: Vec::new(),
+            catching_up: Vec::new(),
             skipped: Vec::new(),
         }
     }
@@ -152,7 +168,7 @@ impl Injector {
                     }
                 }
                 (_, Some((_, place))) => {
-                    let order = self.end(place, now);
+                    let order = self.end(place, now, members);
                     if order.is_some() {
                         return order;
                     }
@@ -180,6 +196,21 @@ impl Injector {
                 is_due && self.expand(fault, members)
             })?;
             self.waiting.remove(place);
+        }
+    }
+
+    /// Whether a replica that was stopped has yet to catch up with the others.
+    pub const fn is_catching_up(&self) -> bool {
+        !self.catching_up.is_empty()
+    }
+
+    /// Notes which of those that were stopped have executed what the furthest had when they were started again.
+    pub fn note_progress(&mut self, now: Time, members: &impl Members) {
+        let has_caught_up = |it: &mut CatchingUp| {
+            members.executed(it.replica).is_some_and(|executed| executed >= it.executed)
+        };
+        for CatchingUp { record, .. } in self.catching_up.extract_if(.., has_caught_up) {
+            self.records[record].caught_up_at = Some(now);
         }
     }
 
@@ -241,12 +272,9 @@ impl Injector {
         self.waiting.is_empty() && self.next_at().is_none()
     }
 
-    /// The crash that keeps this replica down, if one does.
+    /// The crash, or the full disk, that keeps this replica down, if one does.
     pub fn crash_of(&self, replica: NodeId) -> Option<Crash> {
-        let is_its = |active: &&Active| match active.kind {
-            FaultKind::Crash { replica: crashed, .. } => crashed == replica,
-            _ => false,
-        };
+        let is_its = |active: &&Active| active.kind.stopped() == Some(&replica);
         let active = self.active.iter().find(is_its)?;
         let fault = active.record.map(|record| self.records[record].fault);
         Some(Crash { fault, ends_at: active.ends_at })
@@ -291,6 +319,7 @@ impl Injector {
     fn begin(&mut self, now: Time, it: Beginning, members: &impl Members) -> Option<Order> {
         let Beginning { kind, lasts, fault } = it;
         if let FaultKind::Crash { replica, .. }
+        | FaultKind::FullDisk { replica }
         | FaultKind::Pause { replica }
         | FaultKind::Campaign { replica } = kind
         {
@@ -301,7 +330,8 @@ impl Injector {
                 return None;
             }
         }
-        if let FaultKind::Crash { replica, .. } = kind {
+        if let Some(&replica) = kind.stopped() {
+            self.catching_up.retain(|it| it.replica != replica);
             let is_pause = |active: &mut Active| active.kind == FaultKind::Pause { replica };
             let pauses: Vec<Active> = self.active.extract_if(.., is_pause).collect();
             for pause in &pauses {
@@ -311,7 +341,7 @@ impl Injector {
         let is_instant = matches!(kind, FaultKind::Campaign { .. });
         let record = fault.map(|fault| {
             let ended_at = is_instant.then_some(now);
-            self.records.push(InjectedFault { fault, kind, at: now, ended_at });
+            self.records.push(InjectedFault { fault, kind, at: now, ended_at, caught_up_at: None });
             self.records.len() - 1
         });
         let ends_at = lasts.filter(|_| !is_instant).map(|lasts| now + lasts);
@@ -322,9 +352,14 @@ impl Injector {
     }
 
     /// The active fault of this place ends; no order if another one does the same to its replica.
-    fn end(&mut self, place: usize, now: Time) -> Option<Order> {
+    fn end(&mut self, place: usize, now: Time, members: &impl Members) -> Option<Order> {
         let ended = self.active.remove(place);
         self.note_end(&ended, now);
+        if let (Some(record), Some(&replica)) = (ended.record, ended.kind.stopped())
+            && let Some(executed) = members.furthest()
+        {
+            self.catching_up.push(CatchingUp { record, replica, executed });
+        }
         let is_paused = matches!(ended.kind, FaultKind::Pause { .. })
             && self.active().any(|active| *active == ended.kind);
         (!is_paused).then_some(Order::End(ended.kind))

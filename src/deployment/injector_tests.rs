@@ -14,6 +14,7 @@ struct Said {
     written: u64,
     leader: Option<NodeId>,
     lost: NodeSet,
+    executed: [u64; 3],
 }
 
 impl Members for Said {
@@ -27,6 +28,14 @@ impl Members for Said {
 
     fn is_lost(&self, replica: NodeId) -> bool {
         self.lost.contains(replica)
+    }
+
+    fn executed(&self, replica: NodeId) -> Option<u64> {
+        self.executed.get(usize::from(replica.0)).copied()
+    }
+
+    fn furthest(&self) -> Option<u64> {
+        self.executed.iter().max().copied()
     }
 }
 
@@ -249,4 +258,53 @@ fn ending_everything_ends_what_is_active_and_cancels_the_rest() {
     assert_eq!(injector.end_all(Time(1_055)), [pause, crash_of(R0)]);
     assert_eq!(orders(&mut injector, 1_900, &said), []);
     assert_eq!(records(injector), [(0, 1_000, Some(1_055))], "what was injected has none");
+}
+
+#[test]
+fn a_replica_that_is_back_has_caught_up_when_it_has_executed_what_the_furthest_had_then() {
+    let pause = FaultKind::Pause { replica: R1.into() };
+    let full = FaultKind::FullDisk { replica: R1.into() };
+    let faults = vec![
+        at(100, crash(R0.into()), Some(100)),
+        at(100, pause, Some(100)),
+        at(500, full, Some(100)),
+        at(700, crash(R0.into()), Some(100)),
+        at(850, crash(R0.into()), None),
+    ];
+    let mut injector = injector(faults);
+    let mut said = Said { executed: [10, 10, 10], ..Said::default() };
+    orders(&mut injector, 1_100, &said);
+    assert!(!injector.is_catching_up());
+    let mut look = |now: u64, executed: [u64; 3]| {
+        said.executed = executed;
+        orders(&mut injector, now, &said);
+        injector.note_progress(Time(now), &said);
+        let times = injector.records().iter().map(|it| it.caught_up_at.map(|at| at.0));
+        (times.collect::<Vec<_>>(), injector.is_catching_up())
+    };
+    assert_eq!(look(1_200, [10, 10, 50]), (vec![None, None], true));
+    // The others go on; what they had when it came back counts.
+    assert_eq!(look(1_250, [49, 10, 90]), (vec![None, None], true));
+    assert_eq!(look(1_260, [50, 10, 95]), (vec![Some(1_260), None], false));
+    look(1_500, [95, 95, 95]);
+    assert_eq!(look(1_600, [99, 98, 99]), (vec![Some(1_260), None, None], true));
+    assert_eq!(look(1_650, [99, 99, 99]), (vec![Some(1_260), None, Some(1_650)], false));
+    look(1_700, [99, 99, 99]);
+    assert!(look(1_800, [99, 120, 120]).1);
+    // It is killed again before it has caught up, and never does.
+    assert!(!look(1_850, [100, 130, 130]).1);
+    assert_eq!(look(1_900, [200, 200, 200]).0, [Some(1_260), None, Some(1_650), None, None]);
+}
+
+#[test]
+fn a_replica_without_room_is_down() {
+    let full = FaultKind::FullDisk { replica: R1.into() };
+    let faults = vec![at(100, full, Some(500)), at(200, crash(R1.into()), None)];
+    let mut injector = injector(faults);
+    let said = Said::default();
+    let kind = FaultKind::FullDisk { replica: R1 };
+    assert_eq!(orders(&mut injector, 1_100, &said), [begin(kind, Some(1_600))]);
+    assert_eq!(orders(&mut injector, 1_200, &said), [], "it is down");
+    assert_eq!(injector.crash_of(R1), Some(Crash { fault: Some(0), ends_at: Some(Time(1_600)) }));
+    assert_eq!(orders(&mut injector, 1_600, &said), [Order::End(kind)]);
 }

@@ -5,7 +5,9 @@
 //! It knows nothing of transports, processes or service times.
 
 mod fault;
-pub use fault::{Aimed, Fault, FaultKind, InjectedFault, Scheduled, Trigger, Unsynced, disk_delay};
+pub use fault::{
+    Aimed, Fault, FaultKind, InjectedFault, Scheduled, Trigger, Unsynced, disk_delay, is_disk_full,
+};
 mod injector;
 pub use injector::{Crash, Injector, Members, Order, Skipped};
 mod member;

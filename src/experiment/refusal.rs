@@ -273,7 +273,7 @@ pub enum Error {
     #[error("this fault does no harm")]
     #[diagnostic(help(
         "add one of `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, \
-         `reorder`, `slow_disk` and `campaign`"
+         `reorder`, `slow_disk`, `full_disk` and `campaign`"
     ))]
     NoFaultKind,
     /// A fault with more than one kind.

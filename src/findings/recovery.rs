@@ -180,6 +180,10 @@ impl RecoveryContext<'_> {
             target_regions: injected::regions(target, &self.links.replica_regions),
             struck_at_ns: injected.at.since(self.window.from).0,
             ended_at_ns: injected.ended_at.map(|at| at.since(self.window.from).0),
+            catch_up_ns: injected
+                .ended_at
+                .zip(injected.caught_up_at)
+                .map(|(ended_at, caught_up_at)| caught_up_at.since(ended_at).0),
             leader: leader.map(name).unwrap_or_default(),
             leader_region: leader.map(region).unwrap_or_default(),
             first_suspected_ns: ns(changes.first_suspected),

@@ -280,7 +280,8 @@ mod tests {
         let mut paused = Quiet::new().emulated(quiet());
         paused.outcome.reports.get_mut(&R0).unwrap().kernel_drop_count = Some(5);
         let kind = FaultKind::Pause { replica: NodeId(0) };
-        let injected = InjectedFault { fault: 0, kind, at: Time(1), ended_at: None };
+        let injected =
+            InjectedFault { fault: 0, kind, at: Time(1), ended_at: None, caught_up_at: None };
         paused.outcome.injected.push(injected);
         let findings = paused.verify();
         assert!(findings.is_valid() && findings.notes[0].text.contains("paused"), "{findings:?}");

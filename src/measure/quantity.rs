@@ -31,6 +31,8 @@ pub enum Quantity {
     Transfer,
     /// From there to the first command that it proposed itself.
     Commit,
+    /// From the restart of a replica until it has executed what the furthest had then.
+    Catchup,
     /// The longest time of a client region without an acknowledged write.
     Away,
     /// From a fault until the new leader could answer a client region.
@@ -65,7 +67,7 @@ pub enum Scope {
 
 impl Quantity {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::P50,
         Self::P90,
         Self::P95,
@@ -79,6 +81,7 @@ impl Quantity {
         Self::Phase1,
         Self::Transfer,
         Self::Commit,
+        Self::Catchup,
         Self::Away,
         Self::Protocol,
         Self::Wait,
@@ -100,6 +103,7 @@ impl Quantity {
             Self::Phase1 => "phase1",
             Self::Transfer => "transfer",
             Self::Commit => "commit",
+            Self::Catchup => "catchup",
             Self::Away => "away",
             Self::Protocol => "protocol",
             Self::Wait => "wait",
@@ -118,9 +122,12 @@ impl Quantity {
                 Scope::Operation
             }
             Self::Throughput | Self::Attempts => Scope::Trial,
-            Self::Detect | Self::Elect | Self::Phase1 | Self::Transfer | Self::Commit => {
-                Scope::Fault
-            }
+            Self::Detect
+            | Self::Elect
+            | Self::Phase1
+            | Self::Transfer
+            | Self::Commit
+            | Self::Catchup => Scope::Fault,
             Self::Away | Self::Protocol | Self::Wait => Scope::FaultRegion,
         }
     }

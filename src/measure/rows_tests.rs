@@ -94,7 +94,7 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<RecoveryRow>(),
         "trial,variant,point,backend,fault,fault_kind,target,target_regions,struck_at_ns,\
-         ended_at_ns,leader,leader_region,new_leader,new_leader_region,first_suspected_ns,\
+         ended_at_ns,catch_up_ns,leader,leader_region,new_leader,new_leader_region,first_suspected_ns,\
          detection_ns,election_ns,attempt_count,phase1_ns,floor_phase1_ns,adopted_count,\
          filled_count,leading_ns,transfer_ns,first_commit_ns,client_region,redirect_ns,first_ack_ns,\
          protocol_ns,client_wait_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\

@@ -171,7 +171,9 @@ impl<P: Protocol> ReplicaLoop<P> {
         let options = Options {
             owner: Some(owner),
             must_exist: settings.has_run,
-            disk: disk.slowed_by(Arc::clone(&status.slow_disk_ns)),
+            disk: disk
+                .slowed_by(Arc::clone(&status.slow_disk_ns))
+                .filled_by(Arc::clone(&status.is_disk_full)),
             ..Options::default()
         };
         let folder = settings.folder.join("acceptor");

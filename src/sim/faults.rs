@@ -12,7 +12,10 @@ use super::node::{Arrival, Node};
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
 use crate::client::Schedule;
-use crate::deployment::{Deployment, FaultKind, Injector, Leader, Members, Order, disk_delay};
+use crate::deployment::{
+    Deployment, FaultKind, Injector, Leader, Members, Order, Unsynced, disk_delay,
+};
+use crate::protocol::Order::Total;
 use crate::protocol::{Input, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
@@ -90,6 +93,15 @@ impl<P: Protocol> Members for Seen<'_, P> {
     fn is_lost(&self, _: NodeId) -> bool {
         false
     }
+
+    fn executed(&self, replica: NodeId) -> Option<u64> {
+        let protocol = self.nodes[index(replica)].protocol()?;
+        (P::ORDER == Total).then(|| protocol.progress().0)
+    }
+
+    fn furthest(&self) -> Option<u64> {
+        (0..self.nodes.len()).filter_map(|number| self.executed(node(number))).max()
+    }
 }
 
 impl<P: Protocol> World<P> {
@@ -116,6 +128,11 @@ impl<P: Protocol> World<P> {
         {
             self.carry_out(order);
         }
+    }
+
+    /// Notes who has caught up with the others.
+    pub(super) fn note_progress(&mut self) {
+        self.agenda.faults.note_progress(self.fabric.now, &seen(&self.nodes, &self.clients));
     }
 
     /// A fault of nobody's schedule begins now.
@@ -156,6 +173,9 @@ impl<P: Protocol> World<P> {
             FaultKind::Crash { replica, unsynced } => {
                 self.nodes[index(replica)].crash(unsynced, &mut self.fabric);
             }
+            FaultKind::FullDisk { replica } => {
+                self.nodes[index(replica)].crash(Unsynced::Lost, &mut self.fabric);
+            }
             FaultKind::Pause { replica } => {
                 self.nodes[index(replica)].pause();
                 counts.pauses += 1;
@@ -174,7 +194,9 @@ impl<P: Protocol> World<P> {
     /// A replica is as before a fault that has ended.
     fn restore(&mut self, ended: FaultKind) {
         match ended {
-            FaultKind::Crash { replica, .. } => self.restart(replica),
+            FaultKind::Crash { replica, .. } | FaultKind::FullDisk { replica } => {
+                self.restart(replica);
+            }
             FaultKind::Pause { replica } => {
                 self.nodes[index(replica)].resume(&mut self.fabric);
                 self.mark(index(replica));

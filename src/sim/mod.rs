@@ -35,7 +35,7 @@ mod tests;
 mod world;
 pub use world::World;
 
-use crate::deployment::{Deployment, FaultKind, Scheduled};
+use crate::deployment::{Deployment, Scheduled};
 use crate::registry::{Registration, Visitor};
 
 /// Runs one trial.
@@ -66,8 +66,8 @@ impl Visitor for Run<'_> {
         let of = deployment.clone();
         let make = move |id| <P as Registration>::new(mode, of.config(id));
         let mut world = World::new(deployment, settings, make);
-        let is_crash = |fault: &Scheduled| matches!(fault.kind, FaultKind::Crash { .. });
-        if !deployment.faults.iter().any(is_crash) {
+        let stops = |fault: &Scheduled| fault.kind.stopped().is_some();
+        if !deployment.faults.iter().any(stops) {
             world.forbid_restarts();
         }
         world.run_to_end_unless(is_enough).then(|| world.finish())

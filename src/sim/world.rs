@@ -307,6 +307,9 @@ impl<P: Protocol> World<P> {
             self.watch();
             self.settle();
         }
+        if self.agenda.faults.is_catching_up() {
+            self.note_progress();
+        }
         true
     }
 

@@ -315,7 +315,10 @@ fn a_fault_by_progress_strikes_at_the_instant_of_the_write_that_it_waits_for() {
     let at = answered_at(&outcome, from)[19];
     let kind = FaultKind::Pause { replica: NodeId(4) };
     let ended_at = Some(at + Span::from_millis(300));
-    assert_eq!(outcome.injected, [InjectedFault { fault: 0, kind, at, ended_at }]);
+    assert_eq!(
+        outcome.injected,
+        [InjectedFault { fault: 0, kind, at, ended_at, caught_up_at: None }]
+    );
 }
 
 #[test]

@@ -187,6 +187,10 @@ fn fault_text(point: &Point, mode: Mode, fault: &Scheduled) -> String {
         FaultKind::SlowDisk { replica, by } => {
             format!("every sync of {} takes {} longer", names(replica), length(*by))
         }
+        FaultKind::FullDisk { replica } => {
+            let has = verb(replica, "has", "have");
+            format!("{} {has} a full disk and {}", subject(replica), verb(replica, "stops", "stop"))
+        }
     };
     format!("{when} {what}, {until}")
 }

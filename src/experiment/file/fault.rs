@@ -57,6 +57,8 @@ pub struct Fault {
     pub reorder: Option<Spanned<Reorder>>,
     /// Every sync of their disks takes longer.
     pub slow_disk: Option<Spanned<SlowDisk>>,
+    /// Their disks have no room: they stop, and are started again when it ends.
+    pub full_disk: Option<Who>,
     /// These are told to lead.
     pub campaign: Option<Who>,
 }

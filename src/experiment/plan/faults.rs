@@ -72,6 +72,7 @@ fn kinds(typed: &file::Fault) -> Vec<Given> {
         ("duplicate", typed.duplicate.as_ref().map(Spanned::span)),
         ("reorder", typed.reorder.as_ref().map(Spanned::span)),
         ("slow_disk", typed.slow_disk.as_ref().map(Spanned::span)),
+        ("full_disk", typed.full_disk.as_ref().map(Spanned::span)),
         ("campaign", typed.campaign.as_ref().map(Spanned::span)),
     ];
     keys.into_iter().filter_map(|(key, at)| Some(Given { key, at: at? })).collect()
@@ -141,6 +142,14 @@ impl Judge<'_> {
             let disk = disk.get_ref();
             let replica = self.target(&disk.replica, "the replica of the slow disk")?;
             return Ok(FaultKind::SlowDisk { replica, by: disk.by.0.into() });
+        }
+        if let Some(who) = &typed.full_disk {
+            if self.durability == Some(Durability::Memory) {
+                return Err(Refused::new(who.span(), Error::NoDisk));
+            }
+            return Ok(FaultKind::FullDisk {
+                replica: self.target(who, "the replica of the full disk")?,
+            });
         }
         let Some(who) = &typed.campaign else { return Err(Refused::new(at, Error::NoFaultKind)) };
         if self.variant.mode.leader().is_none() {

@@ -77,6 +77,14 @@ impl Members for Assumed {
     fn is_lost(&self, _: NodeId) -> bool {
         false
     }
+
+    fn executed(&self, _: NodeId) -> Option<u64> {
+        None
+    }
+
+    fn furthest(&self) -> Option<u64> {
+        None
+    }
 }
 
 struct Feasibility<'a> {
@@ -206,7 +214,7 @@ impl<'a> Feasibility<'a> {
     /// What a fault that begins does to who leads; or that it does nothing.
     fn begin(&mut self, kind: &FaultKind, ends_at: Option<Time>) {
         match *kind {
-            FaultKind::Crash { replica, .. } => {
+            FaultKind::Crash { replica, .. } | FaultKind::FullDisk { replica } => {
                 self.leader = self.leader.filter(|leader| *leader != replica);
                 self.campaigns_when_started |= self.variant.mode.leader() == Some(replica);
             }
@@ -254,6 +262,7 @@ impl<'a> Feasibility<'a> {
             // A partition does something unless its sides were apart before, and the injector skips the others.
             FaultKind::Partition { .. }
             | FaultKind::Crash { .. }
+            | FaultKind::FullDisk { .. }
             | FaultKind::Pause { .. }
             | FaultKind::Campaign { .. } => None,
         }
@@ -266,6 +275,7 @@ impl<'a> Feasibility<'a> {
             FaultKind::Pause { .. } => "pause",
             FaultKind::Campaign { .. } => "campaign",
             FaultKind::SlowDisk { .. } => "slow disk",
+            FaultKind::FullDisk { .. } => "full disk",
             _ => "fault of the links",
         };
         let when = match self.variant.faults[fault].trigger {

@@ -577,6 +577,7 @@ fn every_kind_of_fault_is_that_of_the_deployment() {
             "slow_disk = { replica = \"us-east-1\", by = \"10ms\" }".to_owned(),
             FaultKind::SlowDisk { replica: only(&[0]), by: ms(10) },
         ),
+        ("full_disk = \"eu-west-1\"".to_owned(), FaultKind::FullDisk { replica: only(&[2]) }),
         ("campaign = \"eu-west-1\"".to_owned(), FaultKind::Campaign { replica: only(&[2]) }),
         (
             "campaign = [\"eu-west-1\", \"r0\"]".to_owned(),
@@ -656,13 +657,15 @@ fn a_region_is_every_replica_in_it() {
 }
 
 #[test]
-fn a_slow_disk_needs_a_disk() {
+fn a_slow_or_full_disk_needs_a_disk() {
     let text = with_a_leader().replace("\"fsync\"", "\"memory\"");
     let slow = "slow_disk = { replica = \"leader\", by = \"1ms\" }";
-    check_text(
-        &with_fault(&text, slow),
-        &["nothing is synced", ":34:13", "`durability.mode = \"fsync\"`"],
-    );
+    for fault in [slow, "full_disk = \"leader\""] {
+        check_text(
+            &with_fault(&text, fault),
+            &["nothing is synced", ":34:13", "`durability.mode = \"fsync\"`"],
+        );
+    }
 }
 
 /// What is said of the one variant that leads, under these faults and with this election.
@@ -762,6 +765,7 @@ fn a_fault_of_a_replica_that_is_down_already_is_announced() {
         ("crash = \"eu-west-1\"".to_owned(), "crash"),
         ("pause = \"eu-west-1\"".to_owned(), "pause"),
         ("campaign = \"eu-west-1\"".to_owned(), "campaign"),
+        ("full_disk = \"eu-west-1\"".to_owned(), "full disk"),
         ("slow_disk = { replica = \"eu-west-1\", by = \"1ms\" }".to_owned(), "slow disk"),
         (slow("eu-west-1"), "fault of the links"),
     ] {

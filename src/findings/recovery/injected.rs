@@ -22,6 +22,7 @@ pub(super) fn words(kind: &FaultKind) -> (&'static str, NodeSet) {
         FaultKind::Duplicate { from, .. } => ("duplicate", *from),
         FaultKind::Reorder { from, .. } => ("reorder", *from),
         FaultKind::SlowDisk { replica, .. } => ("slow_disk", NodeSet::only(*replica)),
+        FaultKind::FullDisk { replica } => ("full_disk", NodeSet::only(*replica)),
         FaultKind::Campaign { replica } => ("campaign", NodeSet::only(*replica)),
     }
 }
@@ -63,7 +64,9 @@ pub(super) fn reachable(
 /// Whom a fault keeps from exchanging messages with `leader`.
 fn kept_away(kind: &FaultKind, leader: NodeId, everybody: NodeSet) -> NodeSet {
     match kind {
-        FaultKind::Crash { replica, .. } | FaultKind::Pause { replica } => NodeSet::only(*replica),
+        FaultKind::Crash { replica, .. }
+        | FaultKind::FullDisk { replica }
+        | FaultKind::Pause { replica } => NodeSet::only(*replica),
         FaultKind::Partition { side } if side.contains(leader) => everybody.difference(*side),
         FaultKind::Partition { side } => *side,
         FaultKind::Cut { from, to } => {
@@ -82,7 +85,13 @@ mod tests {
 
     fn injected(fault: usize, at_ms: u64, ended_ms: Option<u64>, kind: FaultKind) -> InjectedFault {
         let time = |ms: u64| Time(ms * 1_000_000);
-        InjectedFault { fault, kind, at: time(at_ms), ended_at: ended_ms.map(time) }
+        InjectedFault {
+            fault,
+            kind,
+            at: time(at_ms),
+            ended_at: ended_ms.map(time),
+            caught_up_at: None,
+        }
     }
 
     fn crash(id: u8) -> FaultKind {

@@ -52,7 +52,13 @@ fn outcome(unknown_count: u64) -> Outcome {
     let mut outcome = Outcome { refused_count: 4, ..Outcome::default() };
     // As the plan has it.
     let kind = FaultKind::Crash { replica: NodeId(2), unsynced: Unsynced::Lost };
-    outcome.injected.push(InjectedFault { fault: 0, kind, at: Time(5), ended_at: Some(Time(7)) });
+    outcome.injected.push(InjectedFault {
+        fault: 0,
+        kind,
+        at: Time(5),
+        ended_at: Some(Time(7)),
+        caught_up_at: None,
+    });
     outcome.reports.insert(MemberName::Client(ClientId(0)), report);
     outcome
 }

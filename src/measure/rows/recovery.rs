@@ -29,7 +29,7 @@ pub struct RecoveryRow {
     /// Which fault of the variant, from 1.
     pub fault: u32,
     /// What the fault did: `crash`, `pause`, `partition`, `cut`, `slow`, `lose`, `duplicate`, `reorder`,
-    /// `slow_disk` or `campaign`.
+    /// `slow_disk`, `full_disk` or `campaign`.
     pub fault_kind: String,
     /// The names of the replicas that the fault hit, joined by `+`: `r0+r2`; of a fault of one direction of
     /// links, the senders.
@@ -40,6 +40,10 @@ pub struct RecoveryRow {
     pub struck_at_ns: u64,
     /// From the start of the window to the end of the fault; empty if it lasted.
     pub ended_at_ns: Option<u64>,
+    /// From the end of the fault until the replica that it had stopped had executed as much as the furthest
+    /// replica had at that end; live, as far as the replicas had said; empty if it never had, or the fault
+    /// stopped none.
+    pub catch_up_ns: Option<u64>,
     /// The name of the leader when the fault began: `r0`; empty if nobody led.
     pub leader: String,
     /// The region of that leader.

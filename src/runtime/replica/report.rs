@@ -29,6 +29,8 @@ pub struct Status {
     pub finish: AtomicBool,
     /// Every sync of the acceptor's log takes so much longer, from the next one on.
     pub slow_disk_ns: Arc<AtomicU64>,
+    /// The disk of the acceptor's log has no room.
+    pub is_disk_full: Arc<AtomicBool>,
     /// Whose messages are being handled: [`NOBODY`], a replica's number, or a client's behind those.
     handling: AtomicU64,
     /// What peers sent that is impossible, and nobody was told of yet.
@@ -85,6 +87,11 @@ impl Status {
     /// From the next sync on, every one takes this much longer.
     pub fn set_slow(&self, by: Span) {
         self.slow_disk_ns.store(by.0, Ordering::Relaxed);
+    }
+
+    /// From now on the disk is full, or has room.
+    pub fn set_disk_full(&self, is_full: bool) {
+        self.is_disk_full.store(is_full, Ordering::Relaxed);
     }
 
     /// Whose message was being handled when the loop was last seen, if any.
@@ -147,6 +154,8 @@ pub struct Report {
     pub dropped_count: u64,
     /// Syncs of the acceptor's log.
     pub sync_count: u64,
+    /// The most bytes that the acceptor's log and its checkpoints had on disk; `None` without a disk.
+    pub disk_peak_bytes: Option<u64>,
     /// [`Protocol::progress`](crate::protocol::Protocol::progress).
     pub executed_below: u64,
     /// Peers that were dropped for what they sent.
@@ -154,8 +163,6 @@ pub struct Report {
 }
 
 #[cfg(test)]
-    /// The most bytes that the acceptor's log and its checkpoints had on disk; `None` without a disk.
-    pub disk_peak_bytes: Option<u64>,
 mod tests {
     use super::*;
 

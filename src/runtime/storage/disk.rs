@@ -2,7 +2,7 @@
 //!
 //! A real disk fails when nobody looks, and a test cannot wait for it.
 //! So every call of the log that changes the disk goes through here, where a [`Rule`] may let it
-//! fail, where a disk can be slowed down while it is used, and where what is not synced can be kept
+//! fail, where a disk can be slowed down or filled while it is used, and where what is not synced can be kept
 //! back, to be lost with the process ([`Defect::LosesUnsynced`]).
 //! Without a defect nothing is added to a call but a look at two options.
 
@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,7 @@ pub struct Disk {
     /// Calls that the rule is about, so far.
     count: Arc<AtomicU64>,
     slow_ns: Arc<AtomicU64>,
+    is_full: Arc<AtomicBool>,
     /// What is kept back until it is synced, if it is.
     unsynced: Option<Arc<Mutex<Unsynced>>>,
     ignores_syncs: bool,
@@ -212,6 +213,12 @@ impl Disk {
         Self { slow_ns, ..self }
     }
 
+    /// The same disk, which may fill at any time: while it is full no file can be made or grow.
+    #[must_use]
+    pub fn filled_by(self, is_full: Arc<AtomicBool>) -> Self {
+        Self { is_full, ..self }
+    }
+
     /// From the next sync on, every one takes this much longer.
     pub fn set_slow(&self, by: Span) {
         self.slow_ns.store(by.0, Ordering::Relaxed);
@@ -224,6 +231,7 @@ impl Disk {
 
     pub(super) fn create(&self, operation: Operation, path: &Path) -> io::Result<File> {
         self.look(operation)?;
+        self.look_for_room(operation)?;
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         self.unsynced().map_or(Ok(()), |mut unsynced| unsynced.create(&file))?;
@@ -237,7 +245,7 @@ impl Disk {
         bytes: &[u8],
         at: u64,
     ) -> io::Result<()> {
-        if let Err(failure) = self.look(operation) {
+        if let Err(failure) = self.look(operation).and_then(|()| self.look_for_room(operation)) {
             // As a disk does on which a part of it still fits.
             file.write_all_at(&bytes[..bytes.len() / 2], at)?;
             return Err(failure);
@@ -280,6 +288,15 @@ impl Disk {
     pub(super) fn delete(&self, path: &Path) -> io::Result<()> {
         self.look(Operation::Delete)?;
         fs::remove_file(path)
+    }
+
+    /// Fails if the disk is full and the call needs room: a frame has its room already.
+    fn look_for_room(&self, operation: Operation) -> io::Result<()> {
+        let needs_room = matches!(operation, Operation::Create | Operation::Checkpoint);
+        if needs_room && self.is_full.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "filled on purpose"));
+        }
+        Ok(())
     }
 
     /// Fails if the rule says so.

@@ -1051,6 +1051,71 @@ fn a_slow_disk_makes_every_sync_slower_while_it_is_slow() {
 }
 
 #[test]
+fn a_disk_that_fills_takes_frames_and_no_new_file_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_full = Arc::new(AtomicBool::new(false));
+    let open = || {
+        let disk = Disk::default().filled_by(Arc::clone(&is_full));
+        open_with(folder.path(), Options { disk, ..Options::default() })
+    };
+    let (mut store, _) = open().unwrap();
+    append(&mut store, "0");
+    is_full.store(true, std::sync::atomic::Ordering::Relaxed);
+    // What has its blocks already is not refused, and then nothing is taken any more.
+    let mut durable = 1;
+    let failure = loop {
+        let ticket = store.append(durable.to_string());
+        match wait(&mut store, ticket) {
+            Ok(_) => durable += 1,
+            Err(failure) => break failure,
+        }
+    };
+    assert!(durable > 3, "{durable}");
+    assert!(matches!(failure, Error::DiskFull { .. }), "{failure}");
+    drop(store);
+    is_full.store(false, std::sync::atomic::Ordering::Relaxed);
+    let (mut store, recovered) = open().unwrap();
+    let expected: Vec<String> = (0..durable).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&recovered)[..durable], expected);
+    append(&mut store, "there is room again");
+    // Of a checkpoint that finds no room nothing is left but the log.
+    is_full.store(true, std::sync::atomic::Ordering::Relaxed);
+    let ticket = store.checkpoint(state("state"));
+    assert!(matches!(wait_checkpoint(&mut store, ticket), Err(Error::DiskFull { .. })));
+    drop(store);
+    is_full.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(open().unwrap().1.checkpoint, None);
+}
+
+/// The most bytes on disk of a log that has grown by 100 kB, with checkpoints when they are due or without.
+fn disk_bytes_peak(has_checkpoints: bool) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(folder.path()).unwrap();
+    for number in 0..1000 {
+        append(&mut store, &format!("{number:100}"));
+        if has_checkpoints && store.is_checkpoint_due() {
+            checkpoint(&mut store, vec![7; 300]);
+        }
+    }
+    let peak = store.disk_bytes_peak().unwrap();
+    // But for a segment that is being made.
+    assert!(peak + SMALL.segment_bytes >= segment::bytes_of(folder.path()));
+    peak
+}
+
+#[test]
+fn the_bytes_on_disk_are_said_and_checkpoints_bound_them() {
+    // The log between two checkpoints, which is as long as the last one and more, that one and the next, and a
+    // few segments that are new or not deleted yet.
+    let peak = disk_bytes_peak(true);
+    assert!((2 * 512..20 * 512).contains(&peak), "{peak}");
+    assert!(disk_bytes_peak(false) > 100_000);
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Store::open(Durability::Memory, folder.path()).unwrap().0;
+    assert_eq!(memory.disk_bytes_peak(), None);
+}
+
+#[test]
 fn a_queue_that_is_half_full_asks_for_no_more() {
     let queue = Queue::new(0, (0, 0), 100);
     queue.push(vec![0; 50].into());

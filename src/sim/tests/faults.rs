@@ -167,6 +167,14 @@ fn a_crashed_replica_misses_what_arrives_until_it_starts_again() {
 }
 
 #[test]
+fn a_replica_without_room_on_its_disk_is_down_until_there_is_some() {
+    let world = with(FaultKind::FullDisk { replica: R1 }, &Settings::default());
+    assert_eq!(numbers(&world, R1), [6, 7, 8, 9]);
+    assert_eq!(numbers(&world, R2), everything());
+    assert_eq!((world.counts().crashes, world.counts().restarts), (1, 1));
+}
+
+#[test]
 fn a_replica_that_crashes_twice_comes_back_when_the_first_says_so() {
     let mut world = trio(&Settings::default());
     let crash = FaultKind::Crash { replica: R1, unsynced: Unsynced::Lost };

@@ -340,6 +340,32 @@ fn slow_disks_add_what_they_were_told_to() {
     assert!(longest(&outcome) >= Span::from_millis(79), "{}", longest(&outcome));
 }
 
+/// It stops when it next needs a file, and that is no member lost: it comes back when there is room.
+#[test]
+fn a_replica_whose_disk_fills_stops_and_comes_back_with_all_that_it_had() {
+    let fault = soon(FaultKind::FullDisk { replica: R1.into() }, 2_500);
+    let workload = Workload {
+        // Two segments are full within a second or two.
+        arrival: Arrival::Fixed { rate_per_s: 60.0 },
+        value_bytes: 1 << 18,
+        ..deployment(Vec::new()).workload
+    };
+    let deployment = Deployment {
+        durability: Durability::Fsync,
+        duration: Span::from_millis(3_500),
+        workload,
+        ..deployment(vec![fault])
+    };
+    let outcome = run_over(&deployment, Transport::default(), &mut InProcess::default());
+    assert_eq!(client(&outcome).unknown_count, 0);
+    let injected = outcome.injected[0];
+    assert_eq!(injected.kind, FaultKind::FullDisk { replica: R1 });
+    assert!(injected.ended_at.is_some() && injected.caught_up_at >= injected.ended_at);
+    let starts = &outcome.recoveries[&MemberName::Replica(R1)];
+    assert_eq!(starts.len(), 2, "it stopped once: {starts:?}");
+    assert!(starts[1].group_count > 0 || starts[1].has_checkpoint, "{starts:?}");
+}
+
 #[test]
 fn a_fault_of_the_leader_hits_whoever_was_told_to_lead() {
     let crash = FaultKind::Crash { replica: Role::Leader.into(), unsynced: Unsynced::Lost };
