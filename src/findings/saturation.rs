@@ -32,6 +32,10 @@ pub(super) const LATE_SHARE_MAX: f64 = 0.01;
 /// or neighbours, there was nothing left.
 pub(super) const HOST_BUSY_SHARE_MAX: f64 = 0.95;
 
+/// A host that had no idle core for more than this share of the window: more often than not a thread that woke
+/// up had to wait for one, so the wait is in the median.
+pub(super) const NO_IDLE_CORE_SHARE_MAX: f64 = 0.5;
+
 /// What an experiment asks for that keeps its trials from what they are offered, in words; nothing where
 /// only the machine can.
 pub(super) fn cause(point: &Point, backend: Backend) -> String {
@@ -87,7 +91,18 @@ pub(super) fn reasons(
     if let Some((_, share)) = worst(outcome, |watched, _| watched.host_busy_share, limit) {
         reasons.push(format!("the processors were busy for {} of the window", percent(share)));
     }
+    let no_idle = |watched: &Watched, _| watched.host_no_idle_core_share;
+    if let Some((_, share)) = worst(outcome, no_idle, NO_IDLE_CORE_SHARE_MAX) {
+        reasons.push(format!("no core was idle for at least {} of the window", percent(share)));
+    }
     reasons
+}
+
+/// The share of the window in which no core was idle, of the host where it was the greatest; `None` where
+/// nobody watched one.
+pub(super) fn no_idle_core_share(outcome: &Outcome) -> Option<f64> {
+    let watched = outcome.reports.values().filter_map(|report| report.watched.as_ref());
+    watched.filter_map(|watched| watched.host_no_idle_core_share).max_by(f64::total_cmp)
 }
 
 /// The share of the window that a member's threads waited for a processor.
@@ -139,6 +154,7 @@ mod tests {
             released_count: Some(1000),
             late_count: Some(10),
             host_busy_share: Some(0.949),
+            host_no_idle_core_share: Some(0.5),
             ..Watched::default()
         }
     }
@@ -188,6 +204,10 @@ mod tests {
             Watched { host_busy_share: Some(0.95), ..quiet() },
             &["the processors were busy for 95 % of the window"],
         );
+        check(
+            Watched { host_no_idle_core_share: Some(0.51), ..quiet() },
+            &["no core was idle for at least 51 % of the window"],
+        );
         assert_eq!(
             reasons(&outcome(&[Some(quiet())]), Some(100.0), 98.0, ""),
             ["achieved less than 99 % of what was offered"]
@@ -226,6 +246,14 @@ mod tests {
             reasons(&outcome, None, 1.0, ""),
             ["r1 waited 30 % of the window for a processor"]
         );
+    }
+
+    #[test]
+    fn the_host_with_the_fewest_idle_cores_speaks_for_the_trial() {
+        let full = Watched { host_no_idle_core_share: Some(0.8), ..quiet() };
+        let outcome = outcome(&[Some(quiet()), Some(full), Some(Watched::default()), None]);
+        assert_eq!(no_idle_core_share(&outcome), Some(0.8));
+        assert_eq!(no_idle_core_share(&Outcome::default()), None);
     }
 
     #[test]

@@ -187,6 +187,7 @@ fn count_operations(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
 fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     row.disk_peak_bytes_max =
         outcome.replicas().filter_map(|(_, replica)| replica.disk_peak_bytes).max();
+    row.no_idle_core_share = saturation::no_idle_core_share(outcome);
     let usages = || outcome.reports.values().filter_map(|report| report.usage);
     if usages().next().is_none() {
         return;
@@ -443,6 +444,8 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 link_late_count: watched.and_then(|watched| watched.late_count),
                 host_busy_share: watched.and_then(|watched| watched.host_busy_share),
                 host_stolen_share: watched.and_then(|watched| watched.host_stolen_share),
+                host_no_idle_core_share: watched
+                    .and_then(|watched| watched.host_no_idle_core_share),
                 cause: outcome.lost.get(&member).cloned().unwrap_or_default(),
             }
         })

@@ -48,8 +48,9 @@ use serde::Serializer;
 /// The version of all tables, written into the manifest.
 pub const SCHEMA_VERSION: u32 = 8;
 
-/// The oldest version that is read: what it lacks (bytes on disk, and the time to catch up) reads as empty.
-pub const SCHEMA_VERSION_READ_MIN: u32 = 7;
+/// The oldest version whose tables this program reads: later ones added columns that may be empty and tables
+/// that not every run has, and nothing else.
+pub const SCHEMA_VERSION_MIN: u32 = 7;
 
 /// What the rows of one trial begin with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -38,8 +38,9 @@ fn the_headers_are_these() {
          client_regions,replica_regions,leader,leader_region,repetition,seed,warmup_ns,duration_ns,\
          valid,complete,saturated,flag_codes,notes,offered_per_s,achieved_per_s,issued_count,\
          acknowledged_count,unknown_count,violation_count,unverified_count,unlogged_count,\
-         logs_verdict,clients_verdict,cpu_ns_per_op,cpu_share,memory_peak_bytes_max,\
-         disk_peak_bytes_max,link_datagram_count,link_drop_count,link_lost_count,link_queue_drop_count,\
+         logs_verdict,clients_verdict,cpu_ns_per_op,cpu_share,no_idle_core_share,\
+         memory_peak_bytes_max,disk_peak_bytes_max,link_datagram_count,link_drop_count,link_lost_count,\
+         link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
          link_late_ns_max,refused_frame_count,race_lost_count,retransmitted_count,attempts_per_write"
     );
@@ -76,7 +77,7 @@ fn the_headers_are_these() {
         "trial,variant,point,backend,member,region,role,outcome,cpu_ns,memory_peak_bytes,\
          disk_peak_bytes,executed_count,sync_count,start_count,recovered_group_count,scheduling,watched_ns,\
          run_queue_ns,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,link_released_count,\
-         link_late_count,host_busy_share,host_stolen_share,cause"
+         link_late_count,host_busy_share,host_stolen_share,host_no_idle_core_share,cause"
     );
     assert_eq!(
         header::<LinkRow>(),

@@ -22,9 +22,7 @@ use crate::experiment::expectation::{self, Expectation};
 use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::findings::rows::Measured;
-use crate::measure::rows::{
-    LatencyRow, RecoveryRow, SCHEMA_VERSION, SCHEMA_VERSION_READ_MIN, TrialRow,
-};
+use crate::measure::rows::{LatencyRow, RecoveryRow, SCHEMA_VERSION, SCHEMA_VERSION_MIN, TrialRow};
 use crate::measure::{self, Latencies, Omission, OperationKind, hlog, store};
 use crate::time::Span;
 use crate::topology::Floor;
@@ -53,7 +51,10 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Another version of the program wrote the tables.
-    #[error("{} has tables of schema {found}, and this program reads schema {SCHEMA_VERSION}", folder.display())]
+    #[error(
+        "{} has tables of schema {found}, and this program reads {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}",
+        folder.display()
+    )]
     Schema {
         /// Which folder.
         folder: PathBuf,
@@ -213,7 +214,7 @@ fn check_schema(folder: &Path) -> Result<(), Error> {
     let manifest: Manifest = serde_json::from_slice(&read(&path)?)
         .map_err(|source| Error::Configuration { path, source })?;
     match manifest.table_schema_version {
-        SCHEMA_VERSION_READ_MIN..=SCHEMA_VERSION => Ok(()),
+        SCHEMA_VERSION_MIN..=SCHEMA_VERSION => Ok(()),
         found => Err(Error::Schema { folder: folder.to_owned(), found }),
     }
 }

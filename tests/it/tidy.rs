@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use flexpaxos::measure::rows::SCHEMA_VERSION;
+use flexpaxos::measure::rows::{SCHEMA_VERSION, SCHEMA_VERSION_MIN};
 use source::Source;
 
 /// A broken rule, as `file:line: what`.
@@ -231,12 +231,15 @@ fn core(source: &Source) -> Findings {
 fn outdated(path: &str, manifest: &str) -> Findings {
     let value: serde_json::Value = serde_json::from_str(manifest).unwrap_or_default();
     let found = &value["table_schema_version"];
-    if *found == SCHEMA_VERSION {
+    let is_read =
+        |version: u64| (SCHEMA_VERSION_MIN.into()..=SCHEMA_VERSION.into()).contains(&version);
+    if found.as_u64().is_some_and(is_read) {
         return Vec::new();
     }
     let remedy = "scripts/reproduce.sh makes it again";
     vec![format!(
-        "{path}: tables of schema {found}, and this program has {SCHEMA_VERSION}: {remedy}"
+        "{path}: tables of schema {found}, and this program reads {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}: \
+         {remedy}"
     )]
 }
 
@@ -453,7 +456,9 @@ fn a_protocol_that_is_known_elsewhere_is_found() {
 fn a_reference_of_another_schema_is_found() {
     let manifest = |version: u32| format!(r#"{{ "table_schema_version": {version} }}"#);
     assert_eq!(outdated("x", &manifest(SCHEMA_VERSION)), Findings::new());
-    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION - 1)).len(), 1);
+    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION_MIN)), Findings::new());
+    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION_MIN - 1)).len(), 1);
+    assert_eq!(outdated("x", &manifest(SCHEMA_VERSION + 1)).len(), 1);
     assert_eq!(outdated("x", "{}").len(), 1);
 }
 

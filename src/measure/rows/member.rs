@@ -70,6 +70,11 @@ pub struct MemberRow {
     #[serde(serialize_with = "option_thousandths")]
     #[schemars(with = "Option<f64>")]
     pub host_stolen_share: Option<f64>,
+    /// The share of the window in which no core of its host was idle, at the least: what all cores together
+    /// were idle within a step of 100 ms cannot have been more of it.
+    #[serde(serialize_with = "option_thousandths")]
+    #[schemars(with = "Option<f64>")]
+    pub host_no_idle_core_share: Option<f64>,
     /// Why the member was lost, as a sentence; empty if it was not.
     pub cause: String,
 }

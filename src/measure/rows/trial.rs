@@ -101,6 +101,11 @@ pub struct TrialRow {
     #[serde(serialize_with = "option_thousandths")]
     #[schemars(with = "Option<f64>")]
     pub cpu_share: Option<f64>,
+    /// The share of the window in which no core was idle, at the least, of the host where it was the greatest;
+    /// empty where it was not measured.
+    #[serde(serialize_with = "option_thousandths")]
+    #[schemars(with = "Option<f64>")]
+    pub no_idle_core_share: Option<f64>,
     /// The greatest peak of resident memory of a member.
     pub memory_peak_bytes_max: Option<u64>,
     /// The most bytes that the acceptor log and the checkpoints of one replica had on disk; of those that ran
@@ -168,8 +173,8 @@ impl TrialRow {
         let Self { saturated, offered_per_s, achieved_per_s, cpu_ns_per_op, .. } = self;
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_ns_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
-        (self.cpu_share, self.memory_peak_bytes_max) = (None, None);
-        self.disk_peak_bytes_max = None;
+        (self.cpu_share, self.no_idle_core_share) = (None, None);
+        (self.memory_peak_bytes_max, self.disk_peak_bytes_max) = (None, None);
         (self.link_datagram_count, self.link_drop_count) = (None, None);
         (self.link_lost_count, self.link_queue_drop_count) = (None, None);
         (self.link_duplicate_count, self.link_reorder_count) = (None, None);

@@ -40,6 +40,7 @@ fn grid(data: &Data<'_>) -> Grid {
         ("links within tolerance", true),
         ("worst link error at p50 (us)", true),
         ("saturated", true),
+        ("no idle core (% of the window)", true),
         ("late datagrams at p99 (us)", true),
     ];
     let row = |((_, backend), trials): ((usize, &str), Vec<&Finished>)| {
@@ -49,6 +50,8 @@ fn grid(data: &Data<'_>) -> Grid {
         let worst = links.iter().filter_map(|row| row.error_ns_p50).map(i64::unsigned_abs).max();
         let late = trials.iter().filter_map(|ended| ended.row.link_late_ns_p99).max();
         let saturated = trials.iter().filter(|ended| ended.row.saturated == Some(true)).count();
+        let no_idle_core =
+            trials.iter().filter_map(|ended| ended.row.no_idle_core_share).max_by(f64::total_cmp);
         let micros =
             |ns: Option<u64>| ns.map_or_else(String::new, |ns| format!("{:.0}", ns as f64 / 1e3));
         vec![
@@ -60,6 +63,7 @@ fn grid(data: &Data<'_>) -> Grid {
             if links.is_empty() { String::new() } else { format!("{within}/{}", links.len()) },
             micros(worst),
             format!("{saturated}/{}", trials.len()),
+            no_idle_core.map_or_else(String::new, |share| format!("{:.0}", share * 100.0)),
             if backend == "live" { micros(late) } else { String::new() },
         ]
     };

@@ -1,13 +1,17 @@
 //! What the kernel says of the processors: how long threads ran and waited, and how busy the host is.
 //!
 //! Linux tells it in `/proc`; where it does not, the answer is `None` and never a guess.
-//! Reading costs some tens of microseconds, so it is done at the ends of a window and not within.
+//! The threads of a process cost some tens of microseconds to read, so that is done at the ends of a window
+//! and not within; the counters of the host cost ten with two cores, and are read ten times a second.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::time::Span;
+use crate::time::{Span, Time};
+
+/// The unit of `/proc/stat`: `USER_HZ` is 100 on every machine that Linux runs on here.
+const TICK: Span = Span::from_millis(10);
 
 /// How long one thread of this process has run, and waited to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +98,12 @@ impl HostTimes {
         Some(Self { busy: total - idle, stolen: counted[7], total })
     }
 
+    /// How long cores waited for work since `before`, all of them together.
+    fn idle_since(self, before: Self) -> Span {
+        let idle = |times: Self| times.total - times.busy;
+        Span(idle(self).saturating_sub(idle(before)) * TICK.0)
+    }
+
     /// The shares since `before`; `None` if no tick has passed.
     pub fn since(self, before: Self) -> Option<HostShares> {
         let total = self.total.checked_sub(before.total).filter(|total| *total > 0)? as f64;
@@ -102,6 +112,39 @@ impl HostTimes {
             busy: share(self.busy, before.busy),
             stolen: share(self.stolen, before.stolen),
         })
+    }
+}
+
+/// For how much of the time no core of the host was idle, from steps short enough that load does not change
+/// much within one.
+///
+/// The kernel counts how long cores were idle, and not whether they were at the same moment.
+/// Where all of them together were idle for a third of a step, some core was for a third of it at the most: so
+/// the rest of the step, two thirds, is the least for which none can have been.
+/// This is a lower bound; it is exact where no two cores are idle at once, as on a machine that is nearly full.
+/// The counters have ticks of 10 ms, and a step one or two of them more or less than it should: in a step of
+/// 100 ms an error of 10 % to either side, which the sum over many steps evens out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoIdleCore {
+    last: Option<(Time, HostTimes)>,
+    none_idle: Span,
+    watched: Span,
+}
+
+impl NoIdleCore {
+    /// What the kernel counts at this time ends a step, and begins the next one.
+    pub fn step(&mut self, at: Time, times: Option<HostTimes>) {
+        if let (Some((before, then)), Some(now)) = (self.last, times) {
+            let step = at.since(before);
+            self.none_idle = self.none_idle + step - now.idle_since(then).min(step);
+            self.watched = self.watched + step;
+        }
+        self.last = times.map(|times| (at, times));
+    }
+
+    /// The share of all steps; `None` if there was none.
+    pub fn share(self) -> Option<f64> {
+        (self.watched > Span::ZERO).then(|| self.none_idle.0 as f64 / self.watched.0 as f64)
     }
 }
 
@@ -130,6 +173,43 @@ mod tests {
         assert_eq!(after.since(before), Some(HostShares { busy: 0.9, stolen: 0.1 }));
         assert_eq!(before.since(before), None);
         assert_eq!(before.since(after), None);
+    }
+
+    /// The share without an idle core, of steps of 100 ms in which cores were idle for so many ticks.
+    #[track_caller]
+    fn check_no_idle_core(idle: &[u64], expected: Option<f64>) {
+        let (mut found, mut total) = (NoIdleCore::default(), 0);
+        found.step(Time(0), Some(HostTimes { busy: 77, stolen: 0, total: 77 }));
+        for (step, ticks) in (1..).zip(idle) {
+            total += ticks;
+            let times = HostTimes { busy: 77, stolen: 0, total: 77 + total };
+            found.step(Time(step * 100_000_000), Some(times));
+        }
+        assert_eq!(found.share(), expected);
+    }
+
+    #[test]
+    fn the_share_without_an_idle_core_is_of_steps() {
+        check_no_idle_core(&[], None);
+        check_no_idle_core(&[0, 0], Some(1.0));
+        // One of two cores has nothing to do.
+        check_no_idle_core(&[10, 10, 10], Some(0.0));
+        // A machine that is full for half of the time, and has nothing to do in the other half: its average is
+        // that of the line above.
+        check_no_idle_core(&[0, 20, 0, 20], Some(0.5));
+        check_no_idle_core(&[3], Some(0.7));
+    }
+
+    #[test]
+    fn a_look_without_counters_ends_no_step() {
+        let mut found = NoIdleCore::default();
+        let times = Some(HostTimes { busy: 1, stolen: 0, total: 1 });
+        found.step(Time(0), times);
+        found.step(Time(100), None);
+        found.step(Time(200), times);
+        assert_eq!(found.share(), None);
+        found.step(Time(300), times);
+        assert_eq!(found.share(), Some(1.0));
     }
 
     #[test]

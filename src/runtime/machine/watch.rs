@@ -7,6 +7,7 @@
 //! An alarm every 10 ms is a thousand looks in ten seconds, and few beside the wake-ups of the
 //! member's own work.
 //! Ticks that were missed count with all of their lateness, as intended starts do.
+//! Every tenth look is at the cores of the host too: it needs no wake-up of its own.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::cores::{self, HostTimes};
+use super::cores::{self, HostTimes, NoIdleCore};
 use super::usage::{self, Usage};
 use crate::runtime::alarm::Alarm;
 use crate::runtime::clock;
@@ -23,6 +24,9 @@ use crate::time::{Span, Time};
 
 /// From one look at the clock to the next.
 const TICK: Span = Span::from_millis(10);
+
+/// So many looks at the clock are one look at the cores of the host.
+const TICKS_PER_STEP: u32 = 10;
 
 /// What a member saw of its machine in the measurement window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub struct Watched {
     pub host_busy_share: Option<f64>,
     /// The share of them that another virtual machine took.
     pub host_stolen_share: Option<f64>,
+    /// The share of the time in which no core of its host was idle, at the least ([`NoIdleCore`]).
+    pub host_no_idle_core_share: Option<f64>,
 }
 
 /// Watches from one instant to another.
@@ -60,6 +66,7 @@ struct Seen {
     shares_process: bool,
     emulation: Option<Arc<Emulation>>,
     slips: Lateness,
+    no_idle_core: Mutex<NoIdleCore>,
     ends: Mutex<[Option<Snapshot>; 2]>,
 }
 
@@ -81,8 +88,8 @@ impl Watch {
         emulation: Option<Arc<Emulation>>,
         shares_process: bool,
     ) -> Self {
-        let (slips, ends) = (Lateness::default(), Mutex::default());
-        let seen = Arc::new(Seen { shares_process, emulation, slips, ends });
+        let (slips, no_idle_core, ends) = (Lateness::default(), Mutex::default(), Mutex::default());
+        let seen = Arc::new(Seen { shares_process, emulation, slips, no_idle_core, ends });
         // A member that was started again within the window watches what is left of it.
         let begin = from.max(clock::now());
         let watching = Arc::clone(&seen);
@@ -91,10 +98,17 @@ impl Watch {
             let Ok(mut alarm) = Alarm::new() else { return };
             wait_until(&mut alarm, begin).await;
             watching.ends()[0] = Some(watching.snapshot());
+            watching.step();
             let mut due = begin + TICK;
-            while due <= until {
+            for tick in 1_u32.. {
+                if due > until {
+                    break;
+                }
                 wait_until(&mut alarm, due).await;
                 watching.slips.record(clock::now().since(due), 1);
+                if tick % TICKS_PER_STEP == 0 {
+                    watching.step();
+                }
                 due = due + TICK;
             }
             wait_until(&mut alarm, until).await;
@@ -106,7 +120,8 @@ impl Watch {
     /// What was seen; until now, if the window has not ended, and nothing if it has not begun.
     pub fn watched(&self) -> Option<Watched> {
         let [before, after] = self.ends()?;
-        Some(between(&before, &after, &self.seen.slips))
+        let host_no_idle_core_share = self.seen.no_idle_core().share();
+        Some(Watched { host_no_idle_core_share, ..between(&before, &after, &self.seen.slips) })
     }
 
     /// What the member cost in the window; `None` where members share a process.
@@ -131,6 +146,17 @@ impl Seen {
     /// The counters at both ends; a thread that panicked while it held them left them whole.
     fn ends(&self) -> MutexGuard<'_, [Option<Snapshot>; 2]> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same of the looks at the cores.
+    fn no_idle_core(&self) -> MutexGuard<'_, NoIdleCore> {
+        self.no_idle_core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the cores of the host.
+    fn step(&self) {
+        let (at, times) = (clock::now(), HostTimes::now());
+        self.no_idle_core().step(at, times);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -160,6 +186,7 @@ fn between(before: &Snapshot, after: &Snapshot, slips: &Lateness) -> Watched {
         late_count: counts.map(|(before, after)| after.1.saturating_sub(before.1)),
         host_busy_share: shares.map(|shares| shares.busy),
         host_stolen_share: shares.map(|shares| shares.stolen),
+        host_no_idle_core_share: None,
     }
 }
 
@@ -197,6 +224,7 @@ mod tests {
             late_count: Some(3),
             host_busy_share: Some(0.25),
             host_stolen_share: Some(0.0),
+            host_no_idle_core_share: None,
             run_queue_delay: None,
         };
         assert_eq!(found, expected);
@@ -205,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_window_that_has_ended_was_watched_whole_and_one_to_come_not_at_all() {
         let now = clock::now();
-        let until = now + Span::from_millis(35);
+        let until = now + Span::from_millis(235);
         let watch = Watch::start(now, until, None, false);
         let mut alarm = Alarm::new().unwrap();
         while watch.seen.ends()[1].is_none() {
@@ -214,7 +242,11 @@ mod tests {
         let found = watch.watched().unwrap();
         assert!(found.over > Span::ZERO, "{found:?}");
         let ticks = watch.seen.slips.count();
-        assert!(ticks <= 3 && found.timer_slip_max.is_some() == (ticks > 0), "{found:?}");
+        assert!(ticks <= 23 && found.timer_slip_max.is_some() == (ticks > 0), "{found:?}");
+        // A machine that is so busy that the window begins after its end has no step.
+        let share = found.host_no_idle_core_share;
+        assert!(share.is_none_or(|share| (0.0..=1.0).contains(&share)), "{found:?}");
+        assert!(share.is_some() || ticks < TICKS_PER_STEP.into(), "{found:?}");
         assert!(found.run_queue_delay.is_some() && found.released_count.is_none(), "{found:?}");
         assert!(watch.usage().unwrap().memory_peak_bytes > 0);
 

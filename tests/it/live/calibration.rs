@@ -45,6 +45,7 @@ fn a_run_in_both_worlds_is_calibrated_watched_and_simulated_on_what_was_measured
     for trial in site.trials() {
         let is_live = trial.backend == "live";
         assert!(trial.saturated.is_some(), "{trial:?}");
+        assert_eq!(trial.no_idle_core_share.is_some(), is_live, "{trial:?}");
         let rows: Vec<MemberRow> = store::read_csv(&site.out().join("members.csv")).unwrap();
         for row in rows.iter().filter(|row| row.backend == trial.backend) {
             assert_eq!(row.timer_slip_ns_p50.is_some(), is_live, "{row:?}");
