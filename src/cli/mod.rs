@@ -6,6 +6,7 @@
 
 mod agent;
 mod calibrate;
+mod capacity;
 mod check;
 mod compare;
 mod completions;
@@ -27,6 +28,7 @@ mod run;
 mod schema;
 mod show;
 mod trace;
+mod venue;
 mod verify;
 
 use std::io::{ErrorKind, Write};
@@ -78,6 +80,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Capacity(capacity::Capacity),
     New(new::New),
     Plan(plan::Show),
     Profiles(profiles::Profiles),
@@ -102,6 +105,7 @@ impl Arguments {
     pub fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         match &self.command {
             Command::Run(run) => run.run(out),
+            Command::Capacity(capacity) => capacity.run(out),
             Command::New(new) => new.run(out),
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::cluster::Progress;
 use crate::experiment::plan::Plan;
+use crate::experiment::trial::Trial;
 use crate::findings::Finished;
 use crate::measure::rows::Flag;
 use crate::run::Event;
@@ -91,7 +92,20 @@ impl Clock {
         self.bar.set_position(elapsed.as_secs());
     }
 
-    fn print(&self, line: &str) {
+    /// The bar says where a trial of a search is.
+    pub(super) fn say(&self, plan: &Plan, trial: &Trial, stage: Progress) {
+        let label = spaced(&plan.point(trial).label);
+        let variant = &plan.variant(trial).name;
+        self.bar.set_message(format!("trial {} {variant}{label}: {}", trial.number(), word(stage)));
+    }
+
+    /// The run is over.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Prints a line, above the bar if there is one.
+    pub(super) fn print(&self, line: &str) {
         match self.style {
             Style::Bar => self.bar.println(line),
             Style::Lines => eprintln!("{line}"),
@@ -188,7 +202,7 @@ impl<'a> RunProgress<'a> {
     }
 
     pub(super) fn finish(&self) {
-        self.clock.bar.finish_and_clear();
+        self.clock.finish();
     }
 }
 
@@ -230,7 +244,6 @@ const fn word(stage: Progress) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::trial::Trial;
     use crate::measure::rows::TrialRow;
 
     #[test]

@@ -2,30 +2,28 @@
 
 mod options;
 mod printed;
+pub(super) use printed::Printed;
 mod repeats;
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use super::calibrate;
 use super::output;
 use super::overrides::Overrides;
-use super::progress::{Clock, Forecast, Left, RunProgress};
+use super::progress::{Clock, Forecast, RunProgress};
+use super::venue::{Place, Venue, unusable};
 use super::{Exit, Failure};
-use crate::calibration::{Calibration, Thoroughness};
-use crate::cluster::{self, InProcess, Interrupt, Processes, Timeouts};
-use crate::experiment::file::Source;
+use crate::calibration::Calibration;
+use crate::cluster::{self, Interrupt, Timeouts};
 use crate::experiment::plan::{Plan, ServiceSource};
 use crate::findings::Finished;
-use crate::measure::{Store, store};
 use crate::report::outline::Outline;
 use crate::report::table::Width;
-use crate::run::ledger::{self, Ledger};
+use crate::run::ledger::Ledger;
 use crate::run::provenance::Provenance;
 use crate::run::worlds::{self, Live, Worlds};
 use crate::run::{self, Simulation, Until};
@@ -33,7 +31,6 @@ use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
 use crate::time::Span;
 use crate::trial::Backend;
-use printed::Printed;
 use repeats::Repeats;
 
 /// Runs an experiment: deploys, loads, measures, checks, and prints the comparison.
@@ -46,7 +43,6 @@ use repeats::Repeats;
   flexpaxos run experiments/quickstart.toml
   flexpaxos run experiments/quickstart.toml --backend sim
   flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Run {
     /// The experiment file.
     experiment: PathBuf,
@@ -54,28 +50,6 @@ pub(super) struct Run {
     /// Where trials run.
     #[arg(long, value_enum, default_value_t = Choice::Live)]
     backend: Choice,
-
-    /// Writes the results to this folder, which must not exist yet.
-    ///
-    /// Without it they go to results/NAME/ and the UTC time, with a number for the second run of a second.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-
-    /// Goes on with a run that was cut short, in its folder.
-    #[arg(long, value_name = "DIR", conflicts_with = "out")]
-    resume: Option<PathBuf>,
-
-    /// Simulates so many trials at once (not for live trials); as many as there are cores if absent.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-
-    /// How live members are started; each in a process of its own if absent.
-    #[arg(long, value_enum)]
-    launcher: Option<Launcher>,
-
-    /// Where the coordinator listens for live members; on any port of 127.0.0.1 if absent.
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddr>,
 
     /// Repeats every variant this often instead, or `until=2%`: until no median may differ from the first
     /// variant's by more than this without being found.
@@ -97,23 +71,6 @@ pub(super) struct Run {
     #[command(flatten)]
     overrides: Overrides,
 
-    /// Takes the service times of the simulator from this file where the experiment has none.
-    ///
-    /// It is what `flexpaxos calibrate --out` wrote, or the manifest.json of a live run.
-    /// With --backend both they are else those measured for this run.
-    #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
-
-    /// Does not measure the machine before the first live trial; the manifest says nothing of it.
-    #[arg(long)]
-    no_calibrate: bool,
-
-    /// Does not measure the links before a trial: every row says so.
-    ///
-    /// The emulated delay is then that of the profile, with what the path itself takes on top.
-    #[arg(long)]
-    no_probe: bool,
-
     /// Breaks the link emulation on purpose, to see that the probe refuses the trial.
     #[arg(long, value_name = "RULE", value_parser = rules())]
     break_network: Option<Rule>,
@@ -128,24 +85,9 @@ pub(super) struct Run {
     #[arg(long, value_name = "BREAK")]
     break_disk: Option<Break>,
 
-    /// Shows no progress.
-    #[arg(long, short)]
-    quiet: bool,
-
-    /// Prints all columns of the tables, however narrow the terminal is.
-    #[arg(long)]
-    wide: bool,
-
-    /// Writes no page (`report.html`) into the results folder; `flexpaxos report` writes it later.
-    #[arg(long)]
-    no_report: bool,
+    #[command(flatten)]
+    venue: Venue,
 }
-
-/// About how long the quick calibration takes.
-const CALIBRATING: Duration = Duration::from_secs(2);
-
-/// Where the coordinator listens when nobody says where.
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The rules of a link emulation, by name.
 fn rules() -> impl TypedValueParser<Value = Rule> {
@@ -163,15 +105,6 @@ pub(super) enum Choice {
     Both,
 }
 
-/// How members are started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Launcher {
-    /// Each in a process of its own: what is measured is what would be deployed.
-    Processes,
-    /// All in this process: quicker to start, and they share its processor time.
-    InProcess,
-}
-
 impl Run {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let (source, mut plan) = super::open(
@@ -181,7 +114,9 @@ impl Run {
             &self.overrides,
         )?;
         self.check_options(&plan)?;
-        let asked = self.asked_calibration(&plan)?;
+        let instead =
+            (self.backend == Choice::Live).then_some("`--backend sim` or `--backend both`");
+        let asked = self.venue.asked_calibration(&plan, instead)?;
         if self.backend != Choice::Sim
             && let Some(refused) = plan.needs_simulator()
         {
@@ -196,20 +131,20 @@ impl Run {
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
-        let mut launcher = self.launcher()?;
-        let place = self.place(&source, &provenance)?;
-        let clock = Clock::start(self.quiet);
+        let mut launcher = self.venue.launcher()?;
+        let place = self.venue.place(&source, &provenance)?;
+        let clock = Clock::start(self.venue.quiet);
         let measured = self.measured_calibration(&plan, &place, &clock, &interrupt)?;
-        self.use_service(&mut plan, asked, measured.as_ref());
-        let (listen, timeouts) = (self.listen.unwrap_or(LISTEN), Timeouts::default());
+        self.use_service(&mut plan, asked.as_ref(), measured.as_ref());
+        let (listen, timeouts) = (self.venue.listen(), Timeouts::default());
         let worlds = Worlds {
-            sim: (self.backend != Choice::Live).then(|| self.threads()),
+            sim: (self.backend != Choice::Live).then(|| self.venue.threads()),
             live: (self.backend != Choice::Sim).then(|| Live {
                 launcher: launcher.as_mut(),
                 listen,
                 timeouts,
                 calibration: measured.clone(),
-                probes: !self.no_probe,
+                probes: !self.venue.no_probe,
                 broken: self.break_network,
                 broken_disk: self.break_disk,
             }),
@@ -226,7 +161,7 @@ impl Run {
         let of_world = |backend| plan.trials.iter().map(move |trial| (trial, backend));
         let open = backends.iter().copied().flat_map(of_world);
         let open = open.filter(|(trial, backend)| !ledger.has(trial, *backend));
-        let forecast = Forecast::of(&plan, open, !self.no_probe);
+        let forecast = Forecast::of(&plan, open, !self.venue.no_probe);
         let progress = RunProgress::new(&plan, clock, forecast);
         let outline = Outline::from(&plan);
         let printed = Printed { outline: &outline, is_of_both: self.backend == Choice::Both };
@@ -237,10 +172,16 @@ impl Run {
                 printed.keep(store, finished, scheduling, conclusions)
             });
         progress.finish();
-        if let Some(simulation) = summary.simulation.filter(|_| !self.quiet) {
+        if let Some(simulation) = summary.simulation.filter(|_| !self.venue.quiet) {
             eprintln!("{}", simulated(simulation));
         }
-        let exit = conclude(&printed, summary, output::width(self.wide), !self.no_report, out)?;
+        let exit = conclude(
+            &printed,
+            summary,
+            output::width(self.venue.wide),
+            !self.venue.no_report,
+            out,
+        )?;
         self.check_disk_broke(exit)?;
         Ok(exit)
     }
@@ -251,39 +192,6 @@ impl Run {
         Some(Until { detectable, time: self.time.map(Span::from) })
     }
 
-    fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.threads.map_or_else(cores, usize::from)
-    }
-
-    /// Where the results go: a new folder, or that of the run to go on with.
-    fn place(&self, source: &Source, provenance: &Provenance) -> Result<Place, Failure> {
-        let store = match (&self.resume, &self.out) {
-            (Some(folder), _) => return Ok(Place::Begun(folder.clone())),
-            (None, Some(folder)) => Store::create(folder),
-            (None, None) => {
-                let folder = Path::new("results").join(source.name());
-                Store::create_new(&folder, &provenance.folder_name())
-            }
-        };
-        store.map(Place::New).map_err(|error| unusable(&error.into()))
-    }
-
-    /// The calibration that the user names.
-    fn asked_calibration(&self, plan: &Plan) -> Result<Option<Calibration>, Failure> {
-        let Some(path) = &self.calibration else { return Ok(None) };
-        if self.backend == Choice::Live {
-            let help = "add `--backend sim` or `--backend both`, or leave it out";
-            return Err(Failure::request("--calibration is for simulated trials alone", help));
-        }
-        if !plan.wants_service() {
-            let help = "leave out `--calibration`, or the section [service]";
-            let said = "the experiment says itself what work costs, in its section [service]";
-            return Err(Failure::request(said, help));
-        }
-        calibrate::read(path).map(Some)
-    }
-
     /// What the machine adds by itself, measured now or when the run began.
     fn measured_calibration(
         &self,
@@ -292,67 +200,24 @@ impl Run {
         clock: &Clock,
         interrupt: &Interrupt,
     ) -> Result<Option<Calibration>, Failure> {
-        if self.backend == Choice::Sim || self.no_calibrate {
+        if self.backend == Choice::Sim {
             return Ok(None);
         }
-        match place {
-            Place::Begun(folder) => Ok(Ledger::calibration(folder)),
-            Place::New(store) => {
-                if clock.is_of_lines() {
-                    eprintln!("calibrating this machine, about {} s", CALIBRATING.as_secs());
-                }
-                let worlds = [(Backend::Sim, Choice::Both), (Backend::Live, self.backend)];
-                let backends = worlds.into_iter().filter(|(_, choice)| *choice == self.backend);
-                let open = backends
-                    .flat_map(|(backend, _)| plan.trials.iter().map(move |trial| (trial, backend)));
-                let left = CALIBRATING + Forecast::of(plan, open, !self.no_probe).left();
-                clock.expect(Left::about(left));
-                let folder = store.folder();
-                let measured =
-                    calibrate::calibrate(Thoroughness::Quick, folder, clock.bar(), interrupt);
-                if measured.is_err() {
-                    // Nothing began in it.
-                    store.clone().abandon();
-                }
-                measured.map(Some)
-            }
-        }
+        let worlds = [(Backend::Sim, Choice::Both), (Backend::Live, self.backend)];
+        let backends = worlds.into_iter().filter(|(_, choice)| *choice == self.backend);
+        let open =
+            backends.flat_map(|(backend, _)| plan.trials.iter().map(move |trial| (trial, backend)));
+        let left = Forecast::of(plan, open, !self.venue.no_probe).left();
+        self.venue.measured_calibration(place, clock, interrupt, left)
     }
 
     /// Lets simulated work cost what a calibration says, where the experiment says nothing.
-    fn use_service(&self, plan: &mut Plan, asked: Option<Calibration>, own: Option<&Calibration>) {
-        match (asked, &self.calibration, own) {
-            (Some(asked), Some(path), _) => {
-                let source = ServiceSource::CalibrationFile(path.display().to_string());
-                plan.use_service(asked.service(), source);
-            }
-            (_, _, Some(own)) if self.backend == Choice::Both => {
-                plan.use_service(own.service(), ServiceSource::RunCalibration);
-            }
-            _ => {}
+    fn use_service(&self, plan: &mut Plan, asked: Option<&Calibration>, own: Option<&Calibration>) {
+        self.venue.use_service(plan, asked);
+        if let (None, Some(own), Choice::Both) = (asked, own, self.backend) {
+            plan.use_service(own.service(), ServiceSource::RunCalibration);
         }
     }
-
-    fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
-        Ok(match self.launcher.unwrap_or(Launcher::Processes) {
-            Launcher::InProcess => Box::new(InProcess::default()),
-            Launcher::Processes => {
-                let program = std::env::current_exe().map_err(|error| {
-                    let help = "this program cannot be found; use --launcher in-process";
-                    Failure::world(&error, help)
-                })?;
-                Box::new(Processes::new(program))
-            }
-        })
-    }
-}
-
-/// Where results go.
-enum Place {
-    /// A new folder.
-    New(Store),
-    /// That of a run that was cut short.
-    Begun(PathBuf),
 }
 
 /// What simulating took: the speed of the simulator is for whoever waits, not for the results.
@@ -400,26 +265,8 @@ fn conclude(
     })
 }
 
-fn unusable(error: &ledger::Error) -> Failure {
-    use ledger::Error::{File, Nothing, Other, Part, Store};
-    let (exit, help) = match error {
-        Nothing { .. } => (Exit::Request, "leave --resume out to begin a new run"),
-        Other { .. } => (Exit::Request, "resume with what it was begun with, or begin a new run"),
-        Store(store::Error::NotEmpty { .. } | store::Error::Exists { .. }) => {
-            (Exit::Request, "choose a folder that does not exist yet with --out")
-        }
-        Store(store::Error::NoFolder { .. }) => {
-            (Exit::Request, "name a folder that does not exist yet with --out")
-        }
-        Part { .. } => (Exit::World, "resume again when it is gone"),
-        File { .. } => (Exit::World, "the folder must be readable, as `run` left it"),
-        Store(_) => (Exit::World, "make room, or choose a folder on another disk with --out"),
-    };
-    Failure { exit, ..Failure::world(error, help) }
-}
-
 /// Why a run ended early, and what is left of it.
-fn stopped(error: &run::Error, finished: usize, planned: usize) -> Failure {
+pub(super) fn stopped(error: &run::Error, finished: usize, planned: usize) -> Failure {
     let kept = format!("{finished} of {planned} trials are finished and on disk");
     let (exit, help) = match error {
         run::Error::Trial { source, .. } => match **source {
@@ -439,6 +286,7 @@ fn stopped(error: &run::Error, finished: usize, planned: usize) -> Failure {
             cluster::Error::File { .. } => (Exit::World, "then go on with --resume"),
             _ => (Exit::World, "go on with --resume when that is mended"),
         },
+        run::Error::Ledger(source) => return unusable(source),
         run::Error::Threads(_) => (Exit::World, "go on with --resume and fewer --threads"),
         _ => (Exit::World, "make room, then go on with --resume"),
     };

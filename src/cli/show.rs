@@ -10,7 +10,7 @@ use crate::report::folder::{Error, Results};
 use crate::report::judged::judged;
 use crate::report::notes::notes;
 use crate::report::table::line;
-use crate::report::{verdicts, write_tables};
+use crate::report::{capacity, verdicts, write_tables};
 
 /// Prints the tables of a results folder again, as `run` printed them.
 ///
@@ -36,6 +36,11 @@ impl Show {
         }
         let results = Results::read(&self.folder).map_err(|error| unreadable(&error))?;
         let width = output::width(self.wide);
+        if let Some((steps, knees)) =
+            capacity::read(&self.folder).map_err(|error| unreadable(&error.into()))?
+        {
+            capacity::write(&steps, &knees, width, out)?;
+        }
         write_tables(&results.outline, &results.finished, results.is_of_both(), width, out)?;
         for text in notes(&results.finished).iter().chain(&judged(&results.finished)) {
             writeln!(out, "{}", line(text, width))?;

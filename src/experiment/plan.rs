@@ -15,6 +15,7 @@ mod idle;
 mod load;
 mod misses;
 mod network;
+mod offered;
 mod parts;
 mod places;
 mod point;
@@ -64,6 +65,8 @@ pub struct Plan {
     pub trials: Vec<Trial>,
     /// Where the service times come from that the file does not say.
     pub service_source: ServiceSource,
+    /// The options of the search that adds trials one after the other; empty where the file names them all.
+    pub search: Vec<(&'static str, String)>,
 }
 
 /// Who says what simulated work costs.
@@ -192,7 +195,7 @@ impl Plan {
             return None;
         }
         let (expectations, points, trials) = (Vec::new(), Vec::new(), Vec::new());
-        let (seed, service_source) = (file.seed, ServiceSource::None);
+        let (seed, service_source, search) = (file.seed, ServiceSource::None, Vec::new());
         Some(Self {
             question,
             prediction,
@@ -202,6 +205,7 @@ impl Plan {
             repeats,
             trials,
             service_source,
+            search,
         })
     }
 

@@ -28,6 +28,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// A trial that is added after `index` others: of this point, variant and repeat.
+    pub(super) fn after(index: usize, [point, variant, repeat]: [usize; 3], seed: u64) -> Self {
+        Self { index, repeat, variant, point, seed: repeat_seed(seed, repeat) }
+    }
+
     /// Its number in tables, names of files and on the terminal, from 1.
     pub fn number(&self) -> u32 {
         number(self.index)
@@ -43,13 +48,12 @@ impl Trial {
 pub(super) fn trials(points: usize, variants: usize, repeats: usize, seed: u64) -> Vec<Trial> {
     let mut trials = Vec::with_capacity(points * variants * repeats);
     for repeat in 0..repeats {
-        let seed = repeat_seed(seed, repeat);
         let mut order: Vec<usize> = (0..points).collect();
-        order.shuffle(&mut Pcg64::seed_from_u64(seed));
+        order.shuffle(&mut Pcg64::seed_from_u64(repeat_seed(seed, repeat)));
         for (place, point) in order.into_iter().enumerate() {
             for turn in 0..variants {
                 let variant = (turn + place + repeat) % variants;
-                trials.push(Trial { index: trials.len(), repeat, point, variant, seed });
+                trials.push(Trial::after(trials.len(), [point, variant, repeat], seed));
             }
         }
     }

@@ -13,6 +13,7 @@
 //! experiment sweeps ([`swept_columns`]), which no struct can name.
 //! A change here is a change of [`SCHEMA_VERSION`]; the tests hold the headers, the units and the names.
 
+mod capacity;
 pub mod columns;
 mod comparison;
 pub mod documentation;
@@ -28,6 +29,7 @@ mod summary;
 mod timeline;
 mod trial;
 
+pub use capacity::{CapacityRow, KneeRow};
 pub use columns::{ColumnRow, swept_columns};
 pub use comparison::{ComparisonRow, ExpectationRow};
 pub use documentation::{documentation, schema};

@@ -2,6 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
+//! | [`capacity`] | the highest rate that was held, and latency against throughput |
 //! | [`comparison`] | a line for each variant, client region and kind of operation |
 //! | [`side_by_side`] | the same predicted, simulated and measured |
 //! | [`failover`] | the cost of every fault |
@@ -16,6 +17,7 @@
 //! | [`export`] | the figures for a paper: SVG, PDF, tables and programs that draw them |
 //! | [`folder`], [`origin`] | reads a results folder |
 
+pub mod capacity;
 pub mod comparison;
 pub mod export;
 pub mod failover;

@@ -53,6 +53,7 @@ impl Identity {
         parts.insert("experiment".into(), provenance.experiment.sha256.clone());
         parts.insert("program".into(), program(&provenance.code));
         parts.extend(worlds.switches().into_iter().map(|(name, value)| (name.into(), value)));
+        parts.extend(plan.search.iter().map(|(name, value)| ((*name).into(), value.clone())));
         for (name, links) in links_by_profile(plan) {
             parts.insert(format!("profile.{name}"), hashed(&links));
         }
@@ -213,14 +214,15 @@ pub fn of_plan(plan: &Plan) -> Value {
 
 /// Writes the settings and the profiles that were files into the folder of a run.
 pub(super) fn write(store: &Store, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), store::Error> {
-    let switches: BTreeMap<&str, String> = worlds.switches().into_iter().collect();
+    let switches = worlds.switches().into_iter().chain(plan.search.iter().cloned());
+    let switches: BTreeMap<&str, String> = switches.collect();
     let mut whole = of_plan(plan);
     whole["switches"] = json!(switches);
     let mut text = whole.to_string().into_bytes();
     text.push(b'\n');
-    store.write_bytes(CONFIGURATION, &text)?;
+    store.replace_bytes(CONFIGURATION, &text)?;
     for (file, text) in profile_files(plan) {
-        store.write_bytes(&file.copy, text.as_bytes())?;
+        store.replace_bytes(&file.copy, text.as_bytes())?;
     }
     Ok(())
 }

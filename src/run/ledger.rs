@@ -163,17 +163,38 @@ impl Ledger {
         if let Some(what) = what {
             return Err(Error::Other { folder: folder.to_owned(), what });
         }
-        let mut parts = BTreeMap::new();
+        let (swept, parts) = (Swept::of(plan), BTreeMap::new());
+        let mut ledger = Self { store: Store::reopen(folder)?, swept, parts };
+        ledger.read_parts(plan, worlds)?;
+        Ok(ledger)
+    }
+
+    /// The plan has more points and trials than before; those that a run finished before it was cut short are
+    /// finished.
+    pub(super) fn extend(&mut self, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), Error> {
+        configuration::write(&self.store, plan, worlds)?;
+        self.swept = Swept::of(plan);
+        self.store.write_csv(COLUMNS, &column_rows(&self.swept.named()))?;
+        self.read_parts(plan, worlds)
+    }
+
+    /// Reads the finished trials that are on disk and not here.
+    fn read_parts(&mut self, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), Error> {
         for trial in &plan.trials {
             for backend in worlds.backends() {
-                let path = folder.join(name(trial, backend));
-                if path.exists() {
-                    let part = unseal(&read(&path)?).ok_or(Error::Part { path })?;
-                    parts.insert((trial.index, backend), part);
+                let path = self.store.folder().join(name(trial, backend));
+                if self.has(trial, backend) || !path.exists() {
+                    continue;
                 }
+                let part = unseal(&read(&path)?).ok_or(Error::Part { path })?;
+                if part.trial != *trial || part.rows.trial.point != plan.point(trial).label {
+                    let what = format!("its trial {} is another one", trial.number());
+                    return Err(Error::Other { folder: self.store.folder().to_owned(), what });
+                }
+                self.parts.insert((trial.index, backend), part);
             }
         }
-        Ok(Self { store: Store::reopen(folder)?, swept: Swept::of(plan), parts })
+        Ok(())
     }
 
     /// Keeps what the machine adds by itself, for whoever resumes the run.

@@ -7,6 +7,7 @@
 //!
 //! | file | content |
 //! |---|---|
+//! | [`capacity`] | a run that searches for the highest rate that is held |
 //! | [`worlds`], `deploy`, [`simulated`] | runs one trial in virtual time or on real replicas |
 //! | [`ledger`] | keeps every trial that is finished |
 //! | [`configuration`] | what a run was made of, and whether another one is the same |
@@ -14,6 +15,7 @@
 //! | [`review`] | checks the histories of a results folder again |
 //! | [`diagram`] | draws one write of a simulated trial |
 
+pub mod capacity;
 pub mod configuration;
 mod deploy;
 pub mod diagram;
@@ -74,6 +76,9 @@ pub enum Error {
     /// The results could not be written.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The ledger of a search could not grow.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
     /// The histories of a simulated trial could not be written.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
@@ -242,8 +247,6 @@ impl Run<'_> {
     /// the manifest.
     pub fn run(self, tell: Tell<'_>, report: Report<'_>) -> Summary {
         let Run { plan, provenance, ledger, mut worlds, interrupt, until } = self;
-        let backends = worlds.backends();
-        let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
         let identity = Identity::of(plan, &provenance, &worlds);
         let command_count = AtomicU64::new(0);
         let (ledger, looks) = (Mutex::new(ledger), Mutex::default());
@@ -257,16 +260,44 @@ impl Run<'_> {
         if let (Ok(()), Some(live)) = (&ended, &mut worlds.live) {
             ended = work.deploy(live);
         }
-        let looks = work.looks.into_inner().expect("no thread panics while it looks");
-        let ledger = work.ledger.into_inner().expect("no thread panics while it keeps a trial");
+        let looks = work.looks.lock().expect("no thread panics while it looks").clone();
+        let ledger = work.into_ledger();
+        let is_fixed = until.is_none();
+        let ending =
+            Ending { plan, provenance, ledger, worlds, identity, looks, simulation, is_fixed };
+        ending.conclude(ended, report)
+    }
+}
+
+/// What is left to do when the last trial has ended.
+struct Ending<'p, 'w> {
+    plan: &'p Plan,
+    provenance: Provenance,
+    ledger: Ledger,
+    worlds: Worlds<'w>,
+    identity: Identity,
+    looks: BTreeMap<&'static str, u32>,
+    simulation: Option<Simulation>,
+    /// Whether the number of trials was known when the run began.
+    is_fixed: bool,
+}
+
+impl Ending<'_, '_> {
+    /// Writes the tables, the reports and the manifest.
+    fn conclude(self, ended: Result<(), Error>, report: Report<'_>) -> Summary {
+        let Ending { plan, provenance, ledger, worlds, identity, looks, simulation, is_fixed } =
+            self;
+        let backends = worlds.backends();
+        let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
         let written = ledger.write_tables().map_err(Error::from);
         let mut error = ended.and(written).err();
         let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
         let folder = ledger.store().folder().to_path_buf();
-        let planned = match until {
+        let planned = if is_fixed || error.is_some() {
+            plan.trials.len() * backends.len()
+        } else {
             // As many as it came to.
-            Some(_) if error.is_none() => finished.len(),
-            _ => plan.trials.len() * backends.len(),
+            finished.len()
         };
         let conclusions =
             Conclusions::of(&finished, &plan.expectations, looks.values().max().copied());
@@ -377,25 +408,37 @@ impl Work<'_> {
         }
     }
 
+    /// The ledger, when all trials of this work have ended.
+    fn into_ledger(self) -> Ledger {
+        self.ledger.into_inner().expect("no thread panics while it keeps a trial")
+    }
+
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().expect("no thread panics while it keeps a trial")
     }
 
     fn simulate(&self, threads: usize) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let all = |open: &[&Trial]| {
-            open.par_iter().try_for_each(|trial| {
-                self.check_interrupt(trial)?;
-                let folder = self.work_folder(trial, Backend::Sim);
-                let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
-                let outcome =
-                    outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
-                let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
-                self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
-                self.conclude(trial, Backend::Sim, &outcome, &folder)
-            })
-        };
-        self.in_rounds(Backend::Sim, |open| pool.install(|| all(open)))
+        self.in_rounds(Backend::Sim, |open| pool.install(|| self.simulate_all(open)))
+    }
+
+    /// Simulates these trials on so many threads.
+    fn simulate_open(&self, threads: usize, open: &[&Trial]) -> Result<(), Error> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        pool.install(|| self.simulate_all(open))
+    }
+
+    /// Simulates these trials on the threads of the pool that it is called in.
+    fn simulate_all(&self, open: &[&Trial]) -> Result<(), Error> {
+        open.par_iter().try_for_each(|trial| {
+            self.check_interrupt(trial)?;
+            let folder = self.work_folder(trial, Backend::Sim);
+            let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
+            let outcome = outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
+            let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
+            self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
+            self.conclude(trial, Backend::Sim, &outcome, &folder)
+        })
     }
 
     fn deploy(&self, live: &mut Live<'_>) -> Result<(), Error> {

@@ -58,8 +58,8 @@ workload.value_bytes = [64]
 
 const REGIONS: [&str; 4] = ["NA", "paris", "rome", "oslo"];
 
-/// Tables that this run does not have: it probes no links, and predicts nothing.
-const ABSENT: [&str; 2] = ["links.csv", "expectations.csv"];
+/// Tables that this run does not have: it probes no links, predicts nothing and searches no rate.
+const ABSENT: [&str; 4] = ["links.csv", "expectations.csv", "capacity.csv", "knees.csv"];
 
 const SWEPT: [&str; 2] = ["swept_workload_arrival_fixed_rate_per_s", "swept_workload_value_bytes"];
 

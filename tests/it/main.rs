@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module for each part of the house.
 
 mod backends;
+mod capacity;
 mod check;
 mod cli;
 mod columns;

@@ -38,12 +38,6 @@ impl Run {
 
     /// Options about a world in which no trial runs.
     fn check_worlds(&self) -> Result<(), Failure> {
-        let of_live = [
-            ("--launcher", self.launcher.is_some()),
-            ("--listen", self.listen.is_some()),
-            ("--no-calibrate", self.no_calibrate),
-            ("--no-probe", self.no_probe),
-        ];
         let of_controls = [
             ("--break-network", self.break_network.is_some()),
             ("--break-disk", self.break_disk.is_some()),
@@ -51,7 +45,7 @@ impl Run {
         let given = |options: &[(&'static str, bool)]| {
             options.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
         };
-        if let (Choice::Sim, Some(name)) = (self.backend, given(&of_live)) {
+        if let (Choice::Sim, Some(name)) = (self.backend, self.venue.of_live()) {
             return Err(Failure::request(
                 format!("{name} has no effect with `--backend sim`"),
                 "it is about live trials: leave it out, or choose `--backend live` or `both`",
@@ -64,9 +58,9 @@ impl Run {
                  --break` break simulated replicas",
             ));
         }
-        if self.backend == Choice::Live && self.threads.is_some() {
+        if let (Choice::Live, Some(name)) = (self.backend, self.venue.of_simulated()) {
             return Err(Failure::request(
-                "--threads has no effect with `--backend live`",
+                format!("{name} has no effect with `--backend live`"),
                 "live trials run one after the other: leave it out, or choose `--backend sim` or `both`",
             ));
         }

@@ -25,22 +25,33 @@ const SUMMARY: &str = "summary.csv";
 
 /// What a run prints about its trials.
 #[derive(Clone, Copy)]
-pub(super) struct Printed<'a> {
-    pub(super) outline: &'a Outline,
+pub(in crate::cli) struct Printed<'a> {
+    pub(in crate::cli) outline: &'a Outline,
     /// Trials ran in both worlds.
-    pub(super) is_of_both: bool,
+    pub(in crate::cli) is_of_both: bool,
 }
 
 impl Printed<'_> {
     /// Writes it into the folder, for people and for programs.
-    pub(super) fn keep(
+    pub(in crate::cli) fn keep(
         self,
         store: &Store,
         finished: &[Finished],
         scheduling: &[Scheduling],
         conclusions: &Conclusions,
     ) -> Result<(), store::Error> {
-        let mut text = Vec::new();
+        self.keep_after(Vec::new(), store, finished, scheduling, conclusions)
+    }
+
+    /// The same, with this text before the tables that people read.
+    pub(in crate::cli) fn keep_after(
+        self,
+        mut text: Vec<u8>,
+        store: &Store,
+        finished: &[Finished],
+        scheduling: &[Scheduling],
+        conclusions: &Conclusions,
+    ) -> Result<(), store::Error> {
         let written = self.print(finished, scheduling, conclusions, Width::Whole, &mut text);
         written.expect("memory takes what is written to it");
         store.replace_bytes(TABLE, &text)?;
@@ -49,7 +60,7 @@ impl Printed<'_> {
     }
 
     /// Prints the tables as they fit, and what stands below them.
-    pub(super) fn print(
+    pub(in crate::cli) fn print(
         self,
         finished: &[Finished],
         scheduling: &[Scheduling],
@@ -58,6 +69,18 @@ impl Printed<'_> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         report::write_tables(self.outline, finished, self.is_of_both, width, out)?;
+        self.print_remarks(finished, scheduling, width, out)?;
+        verdicts::write_conclusions(conclusions, verdicts::repeats(finished), width, out)
+    }
+
+    /// Prints what is to be known of the trials beside their numbers.
+    pub(in crate::cli) fn print_remarks(
+        self,
+        finished: &[Finished],
+        scheduling: &[Scheduling],
+        width: Width,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let mut say = |text: &str| writeln!(out, "{}", line(text, width));
         for found in disagreements(self.outline, finished) {
             say(&format!("FLOOR: {found}"))?;
@@ -86,8 +109,7 @@ impl Printed<'_> {
                  allow it with `ulimit -r` or as root, or set `[emulation] realtime = false`"
             ))?;
         }
-        judged(finished).map_or(Ok(()), |text| say(&text))?;
-        verdicts::write_conclusions(conclusions, verdicts::repeats(finished), width, out)
+        judged(finished).map_or(Ok(()), |text| say(&text))
     }
 }
 

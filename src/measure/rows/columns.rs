@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ComparisonRow, ExpectationRow, HistoryRow, LatencyRow, LinkRow, MemberRow, PercentileRow,
-    PhaseRow, RecoveryRow, SummaryRow, TimelineRow, TrialRow,
+    CapacityRow, ComparisonRow, ExpectationRow, HistoryRow, KneeRow, LatencyRow, LinkRow,
+    MemberRow, PercentileRow, PhaseRow, RecoveryRow, SummaryRow, TimelineRow, TrialRow,
 };
 use crate::measure::store;
 
@@ -108,6 +108,8 @@ pub fn tables() -> Vec<Table> {
         Table { is_of_trials: false, ..table::<SummaryRow>("summary.csv") },
         Table { is_of_trials: false, ..table::<ComparisonRow>("comparison.csv") },
         Table { is_of_trials: false, ..table::<ExpectationRow>("expectations.csv") },
+        Table { is_of_trials: false, ..table::<CapacityRow>("capacity.csv") },
+        Table { is_of_trials: false, ..table::<KneeRow>("knees.csv") },
         Table { is_of_trials: false, ..table::<ColumnRow>(COLUMNS) },
     ]
 }
