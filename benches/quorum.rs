@@ -3,16 +3,23 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use flexpaxos::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use flexpaxos::quorum::{Family, Line, NodeId, NodeSet, QuorumSystem, Share};
 
-/// Systems of nine: by size, and as the rows and columns of a grid.
-fn systems() -> [(&'static str, QuorumSystem); 3] {
+/// Systems of nine: by size, by listed sets, and by gates.
+fn systems() -> [(&'static str, QuorumSystem); 6] {
     let rows: Vec<Vec<usize>> = (0..3).map(|row| (row * 3..row * 3 + 3).collect()).collect();
     let columns: Vec<Vec<usize>> = (0..3).map(|first| vec![first, first + 3, first + 6]).collect();
+    let groups = [0b111, 0b111_000, 0b111_000_000].map(NodeSet::from_mask);
     [
         ("majority", QuorumSystem::majority(9)),
         ("counts-7-3", QuorumSystem::counts(9, 7, 3).expect("sizes within nine")),
-        ("grid-3x3", QuorumSystem::explicit(9, &rows, &columns).expect("members within nine")),
+        (
+            "grid-3x3-listed",
+            QuorumSystem::explicit(9, &rows, &columns).expect("members within nine"),
+        ),
+        ("grid-3x3", QuorumSystem::grid(9, [3, 3], [Line::Row, Line::Column]).expect("nine")),
+        ("groups", QuorumSystem::groups(9, &groups, [Share::default(); 2]).expect("nine")),
+        ("weighted", QuorumSystem::weighted(&[3, 2, 2, 2, 1, 1, 1, 1, 1], [10, 5]).expect("nine")),
     ]
 }
 

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 use super::overrides::Overrides;
 use super::{Exit, Failure};
 use crate::experiment::plan::Plan;
-use crate::quorum::analysis::{ENUMERABLE, minimal_count, minimal_quorums, resilience};
+use crate::quorum::analysis::{minimal_count, minimal_quorums, resilience};
 use crate::quorum::{Family, NodeSet, QuorumSystem};
 use crate::report::table::{fold, table};
 
@@ -106,17 +106,13 @@ impl Quorums {
         }
         writeln!(out, "{} replicas: {}\n", system.n(), regions.join(", "))?;
         let families = [("phase 1", system.phase1()), ("phase 2", system.phase2())];
-        let survived = resilience(system).map(|crashes| {
-            crashes.map_or_else(
-                || format!("not tried beyond n = {ENUMERABLE}"),
-                |count| count.to_string(),
-            )
-        });
+        let survived = resilience(system)
+            .map(|crashes| crashes.map_or_else(|| "unknown".to_owned(), |count| count.to_string()));
         let rows: Vec<Vec<String>> = families
             .iter()
             .zip(survived)
             .map(|((phase, family), survived)| {
-                let count = minimal_count(family, system.n());
+                let count = minimal_count(family, system.n()).unwrap_or_default();
                 let least = family.min_size().to_string();
                 vec![(*phase).to_owned(), least, count.to_string(), survived]
             })
@@ -172,7 +168,7 @@ impl Quorums {
     ) -> Result<(), Failure> {
         let listed = minimal_quorums(family, n, self.limit);
         let texts: Vec<String> = listed.iter().map(ToString::to_string).collect();
-        let rest = minimal_count(family, n) - listed.len() as u128;
+        let rest = minimal_count(family, n).unwrap_or_default() - listed.len() as u128;
         let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
         writeln!(out, "{phase}: {}{more}", texts.join(" "))?;
         Ok(())

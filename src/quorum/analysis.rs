@@ -1,19 +1,16 @@
 //! What a quorum system is worth before anything runs: its minimal quorums, and how many crashes
 //! each phase survives.
 //!
-//! Sizes are answered in closed form; listed sets by trying all 2^n sets of crashed acceptors, which
-//! is exact and needs no thought up to [`ENUMERABLE`] acceptors.
+//! Sizes are answered in closed form, everything else by its decision diagram ([`Diagram`]).
 
 use super::family::Kind;
-use super::{Family, NodeId, NodeSet, QuorumSystem};
-
-/// The most acceptors whose 2^n sets are tried: a million sets take some milliseconds.
-pub const ENUMERABLE: usize = 20;
+use super::minimal::Minimal;
+use super::{Diagram, Family, NodeId, NodeSet, QuorumSystem};
 
 /// How many crashes each phase survives, whichever acceptors they hit: phase 1, then phase 2.
 ///
 /// A phase survives one crash less than its smallest hitting set has members.
-/// `None` if listed sets have more than [`ENUMERABLE`] acceptors.
+/// `None` if the diagram of the family is too large.
 ///
 /// Where each ballot announces a phase-2 quorum of its own, a phase 1 needs one member of it, and the
 /// phase 2 of that ballot needs all of them: after one crash a new ballot announces another.
@@ -30,34 +27,47 @@ pub fn resilience(system: &QuorumSystem) -> [Option<usize>; 2] {
 fn family_resilience(family: &Family, n: usize) -> Option<usize> {
     match &family.0 {
         Kind::Count(size) => Some(n - size),
-        Kind::Sets(_) if n > ENUMERABLE => None,
-        Kind::Sets(_) => {
-            let all = NodeSet::all(n);
-            // The phase stops when those that are left contain no quorum: then the crashed ones hit all.
-            let fatal = (0..=all.mask())
-                .map(NodeSet::from_mask)
-                .filter(|crashed| !family.contains(all.difference(*crashed)))
-                .map(NodeSet::len)
-                .min();
-            // The empty set is never fatal: a family without a quorum is refused when it is made.
-            fatal.map(|size| size.saturating_sub(1))
-        }
+        // The phase stops when those that are left contain no quorum: then the crashed ones hit all.
+        _ => Diagram::new(family, n)?.fewest_missing()?.checked_sub(1),
     }
 }
 
 /// How many minimal quorums there are; `u128` holds every binomial of 64.
-pub fn minimal_count(family: &Family, n: usize) -> u128 {
+///
+/// `None` if the diagram of a gate, or of its minimal quorums, is too large.
+pub fn minimal_count(family: &Family, n: usize) -> Option<u128> {
     match &family.0 {
-        Kind::Count(size) => binomial(n, *size),
-        Kind::Sets(sets) => minimal_sets(sets).len() as u128,
+        Kind::Count(size) => Some(binomial(n, *size)),
+        Kind::Sets(sets) => Some(minimal_sets(sets).len() as u128),
+        Kind::Gate(_) => Some(Minimal::new(&Diagram::new(family, n)?)?.count()),
     }
 }
 
 /// The first `limit` minimal quorums: no member can be left out of them.
+///
+/// None where [`minimal_count`] is unknown.
 pub fn minimal_quorums(family: &Family, n: usize, limit: usize) -> Vec<NodeSet> {
     match &family.0 {
         Kind::Count(size) => combinations(n, *size).take(limit).collect(),
         Kind::Sets(sets) => minimal_sets(sets).into_iter().take(limit).collect(),
+        Kind::Gate(_) => {
+            let minimal = Diagram::new(family, n).and_then(|diagram| Minimal::new(&diagram));
+            minimal.map(|minimal| minimal.first(limit)).unwrap_or_default()
+        }
+    }
+}
+
+impl Family {
+    /// The acceptors that are in some minimal quorum.
+    pub(super) fn voters(&self, n: usize) -> NodeSet {
+        match &self.0 {
+            Kind::Count(_) => NodeSet::all(n),
+            Kind::Sets(sets) => minimal_sets(sets).into_iter().fold(NodeSet::EMPTY, NodeSet::union),
+            // A diagram asks exactly those that make a difference to some set of others.
+            Kind::Gate(gate) => {
+                Diagram::new(self, n).map_or_else(|| gate.support(), |diagram| diagram.asked())
+            }
+        }
     }
 }
 
@@ -171,9 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn listed_sets_of_too_many_acceptors_are_not_tried() {
-        let sets = Family::of_sets(vec![NodeSet::all(3)]);
-        assert_eq!(family_resilience(&sets, ENUMERABLE + 1), None);
+    fn families_of_64_acceptors_have_a_resilience() {
+        let sets = Family::of_sets(vec![NodeSet::all(3), NodeSet::from_mask(1 << 63)]);
+        assert_eq!(family_resilience(&sets, 64), Some(1));
         assert_eq!(family_resilience(&Family::of_size(3), 64), Some(61));
     }
 
@@ -191,6 +201,6 @@ mod tests {
         assert_eq!(texts, ["{0, 1}", "{0, 2}", "{1, 2}"]);
         assert_eq!(minimal_quorums(&Family::of_size(4), 9, 1000).len(), 126);
         assert_eq!(minimal_quorums(&Family::of_size(4), 64, 5).len(), 5);
-        assert_eq!(minimal_count(&Family::of_size(32), 64), 1_832_624_140_942_590_534);
+        assert_eq!(minimal_count(&Family::of_size(32), 64), Some(1_832_624_140_942_590_534));
     }
 }

@@ -1,6 +1,7 @@
 //! A family of quorums: every superset of a quorum is a quorum.
 //!
-//! There are two kinds, all sets of a size and the supersets of listed sets.
+//! There are three kinds: all sets of a size, the supersets of listed sets, and the sets for which a gate of
+//! thresholds is on, which holds grids, groups, weights, hierarchies, walls, trees and expressions.
 //! Only this folder knows the kinds: everybody else asks a family what it contains, how large its
 //! quorums are, and which of them comes first.
 
@@ -9,7 +10,9 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, NodeId, NodeSet};
+use super::diagram::{self, Diagram};
+use super::minimal::Minimal;
+use super::{Error, Gate, NodeId, NodeSet};
 
 /// A monotone family of sets: a superset of a quorum is a quorum.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub(super) enum Kind {
     Count(usize),
     /// Every superset of one of these sets.
     Sets(Vec<NodeSet>),
+    /// Every set for which this gate is on.
+    Gate(Gate),
 }
 
 impl Family {
@@ -35,11 +40,53 @@ impl Family {
         Self(Kind::Sets(sets))
     }
 
+    /// Every set of the acceptors 0 to n-1 for which `gate` is on.
+    pub fn of_gate(gate: Gate, n: usize) -> Self {
+        let is_count = gate.parts().is_empty() && gate.members() == NodeSet::all(n);
+        match usize::try_from(gate.threshold()) {
+            Ok(size) if is_count => Self::of_size(size),
+            _ => Self(Kind::Gate(gate)),
+        }
+    }
+
+    /// The largest family whose quorums meet every quorum of this one, among `n` acceptors.
+    #[must_use]
+    pub fn dual(&self, n: usize) -> Self {
+        match &self.0 {
+            Kind::Count(size) => Self::of_size((n + 1).saturating_sub(*size)),
+            _ => Self::of_gate(self.gate(n).dual(), n),
+        }
+    }
+
+    /// The sets that contain a quorum of this family and one of the other, among `n` acceptors.
+    #[must_use]
+    pub fn and(&self, other: &Self, n: usize) -> Self {
+        Self::of_gate(Gate::all(vec![self.gate(n), other.gate(n)]), n)
+    }
+
+    /// The probability of a quorum when each of `n` acceptors is up with this one, independent of the others;
+    /// `None` if the diagram of the family is too large.
+    pub fn availability(&self, n: usize, up: f64) -> Option<f64> {
+        Some(Diagram::new(self, n)?.probability(&vec![up; n], &mut Vec::new()))
+    }
+
+    fn gate(&self, n: usize) -> Gate {
+        match &self.0 {
+            Kind::Count(size) => Gate::choose(*size as u64, NodeSet::all(n)),
+            Kind::Sets(sets) => {
+                let all_of = |set: &NodeSet| Gate::choose(set.len() as u64, *set);
+                Gate::any(sets.iter().map(all_of).collect())
+            }
+            Kind::Gate(gate) => gate.clone(),
+        }
+    }
+
     /// Whether `nodes` contains a quorum of this family.
     pub fn contains(&self, nodes: NodeSet) -> bool {
         match &self.0 {
             Kind::Count(size) => nodes.len() >= *size,
             Kind::Sets(sets) => sets.iter().any(|set| set.is_subset(nodes)),
+            Kind::Gate(gate) => gate.contains(nodes),
         }
     }
 
@@ -47,16 +94,25 @@ impl Family {
     pub const fn threshold(&self) -> Option<usize> {
         match &self.0 {
             Kind::Count(size) => Some(*size),
-            Kind::Sets(_) => None,
+            Kind::Sets(_) | Kind::Gate(_) => None,
         }
     }
 
     /// The least number of acceptors in a quorum.
     pub fn min_size(&self) -> usize {
-        *self.sizes().start()
+        match &self.0 {
+            Kind::Gate(gate) => {
+                let least = self.of_support(gate).cheapest(|_| 1.0);
+                least.map_or(0, |(_, quorum)| quorum.len())
+            }
+            _ => *self.sizes().start(),
+        }
     }
 
     /// The sizes of the quorums that the family was made of, from the least to the greatest.
+    ///
+    /// Those of a gate are the sizes of its minimal quorums; where these are too many, the greatest is the
+    /// number of acceptors in it.
     pub fn sizes(&self) -> RangeInclusive<usize> {
         match &self.0 {
             Kind::Count(size) => *size..=*size,
@@ -64,19 +120,34 @@ impl Family {
                 let sizes = || sets.iter().map(|set| set.len());
                 sizes().min().unwrap_or(0)..=sizes().max().unwrap_or(0)
             }
+            Kind::Gate(gate) => {
+                let most = Minimal::new(&self.of_support(gate)).map(|minimal| minimal.max_size());
+                self.min_size()..=most.unwrap_or_else(|| gate.support().len())
+            }
         }
+    }
+
+    /// The diagram of a gate, whose limit was kept when the family was made.
+    fn of_support(&self, gate: &Gate) -> Diagram {
+        let numbers = gate.support().iter().map(|node| usize::from(node.0) + 1);
+        let diagram = Diagram::new(self, numbers.max().unwrap_or(0));
+        diagram.expect("a gate with a larger diagram is refused when a system is made of it")
     }
 
     /// The members first met when `order` is walked until they contain a quorum; `None` if they never do.
     ///
     /// This is how a thrifty proposer picks the replicas it contacts: nearest first.
     /// For explicit sets it is the quorum whose last member comes first in `order`.
+    /// Of the members met before the last one, those that come last are left out first.
     pub fn first_in(&self, order: &[NodeId]) -> Option<NodeSet> {
         let mut met = NodeSet::EMPTY;
         for node in order {
             met.insert(*node);
             if self.contains(met) {
-                return self.some_quorum_within(met);
+                return match &self.0 {
+                    Kind::Gate(gate) => Some(without_idle(gate, met, order.iter().rev().copied())),
+                    _ => self.some_quorum_within(met),
+                };
             }
         }
         None
@@ -88,6 +159,9 @@ impl Family {
             Kind::Count(size) => (nodes.len() >= *size).then(|| nodes.iter().take(*size).collect()),
             Kind::Sets(sets) => {
                 sets.iter().filter(|set| set.is_subset(nodes)).min_by_key(|set| set.len()).copied()
+            }
+            Kind::Gate(gate) => {
+                gate.contains(nodes).then(|| without_idle(gate, nodes, nodes.iter()))
             }
         }
     }
@@ -109,6 +183,7 @@ impl Family {
                 .filter(|set| set.is_subset(nodes))
                 .filter_map(|set| set.iter().map(&at).max())
                 .min(),
+            Kind::Gate(gate) => gate.complete_at(nodes, &at),
         }
     }
 
@@ -123,19 +198,49 @@ impl Family {
                 Err(Error::EmptySet { phase })
             }
             Kind::Sets(sets) => {
-                let strangers =
-                    sets.iter().flat_map(|set| set.difference(NodeSet::all(n)).iter()).next();
-                strangers.map_or(Ok(()), |node| {
-                    Err(Error::Member { phase, node: usize::from(node.0), n })
-                })
+                let members = sets.iter().fold(NodeSet::EMPTY, |all, set| all.union(*set));
+                no_stranger(phase, members, n)
+            }
+            Kind::Gate(gate) => {
+                no_stranger(phase, gate.support(), n)?;
+                match gate.constant() {
+                    Some(true) => return Err(Error::EmptySet { phase }),
+                    Some(false) => return Err(Error::Never { phase }),
+                    None => {}
+                }
+                let diagram = Diagram::new(self, n);
+                let diagram =
+                    diagram.ok_or(Error::TooLarge { phase, vertices: diagram::VERTICES_MAX })?;
+                // Parts may be on or off whatever happens.
+                match diagram.root() {
+                    diagram::ALWAYS => Err(Error::EmptySet { phase }),
+                    diagram::NEVER => Err(Error::Never { phase }),
+                    _ => Ok(()),
+                }
             }
             Kind::Count(_) => Ok(()),
         }
     }
 }
 
-/// Names of constructors that callers in the tests still use.
-/// `3`, or `{0, 1} {2, 3}`.
+fn no_stranger(phase: &'static str, members: NodeSet, n: usize) -> Result<(), Error> {
+    let stranger = members.difference(NodeSet::all(n)).iter().next();
+    stranger.map_or(Ok(()), |node| Err(Error::Member { phase, node: usize::from(node.0), n }))
+}
+
+/// The members without those that the gate does not need, tried in this order: a minimal quorum.
+fn without_idle(gate: &Gate, mut members: NodeSet, order: impl Iterator<Item = NodeId>) -> NodeSet {
+    for node in order {
+        let fewer = members.without(node);
+        if fewer != members && gate.contains(fewer) {
+            members = fewer;
+        }
+    }
+    members
+}
+
+/// `3`, or `{0, 1} {2, 3}`; a gate as the expression `choose(2, 0, 1, choose(1, 2, 3))`, a weight as
+/// `3 of 0`.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -144,8 +249,27 @@ impl fmt::Display for Family {
                 let texts: Vec<String> = sets.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join(" "))
             }
+            Kind::Gate(gate) => write_gate(gate, f),
         }
     }
+}
+
+fn write_gate(gate: &Gate, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "choose({}", gate.threshold())?;
+    for node in gate.members().iter() {
+        write!(f, ", {}", node.0)?;
+    }
+    for (weight, part) in gate.parts() {
+        f.write_str(", ")?;
+        if *weight != 1 {
+            write!(f, "{weight} of ")?;
+        }
+        match part.lone() {
+            Some(node) => write!(f, "{}", node.0)?,
+            None => write_gate(part, f)?,
+        }
+    }
+    f.write_str(")")
 }
 
 #[cfg(test)]

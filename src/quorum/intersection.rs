@@ -1,7 +1,8 @@
 //! Whether the two families of a system meet: theorem 1 of Flexible Paxos, its proof and its breach.
 
+use super::diagram::{Diagram, TooLarge, VERTICES_MAX, order};
 use super::family::Kind;
-use super::{Family, NodeId, NodeSet, QuorumSystem};
+use super::{Family, Gate, NodeId, NodeSet, QuorumSystem};
 
 /// Two quorums without a common acceptor: what was chosen in one phase 2 could be missed by phase 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,30 +26,52 @@ pub struct Proof {
 impl QuorumSystem {
     /// Two quorums that do not meet, or `None` when the system is safe (Flexible Paxos, theorem 1).
     pub fn disjoint(&self) -> Option<Disjoint> {
+        self.find_disjoint()
+            .expect("a system of which it takes too long is refused when it is made")
+    }
+
+    /// The same, where it is not known yet whether that can be found out.
+    pub(super) fn find_disjoint(&self) -> Result<Option<Disjoint>, TooLarge> {
         if self.announces() {
             // Two majorities meet, and whatever was announced to one of them is met by the next.
-            return None;
+            return Ok(None);
         }
         let all = NodeSet::all(self.n);
-        // A family is monotone, so if some phase-1 quorum is missed, a minimal one is.
-        let (phase1, phase2) = match (&self.phase1.0, &self.phase2.0) {
-            (Kind::Count(q1), Kind::Count(q2)) => {
-                if q1 + q2 > self.n {
-                    return None;
-                }
-                let first = NodeSet::all(*q1);
-                (first, all.difference(first).iter().take(*q2).collect())
-            }
-            (Kind::Sets(q1), _) => {
-                let missed = q1.iter().find(|set| self.is_phase2(all.difference(**set)))?;
-                (*missed, self.phase2.some_quorum_within(all.difference(*missed))?)
-            }
-            (_, Kind::Sets(q2)) => {
-                let missed = q2.iter().find(|set| self.is_phase1(all.difference(**set)))?;
-                (self.phase1.some_quorum_within(all.difference(*missed))?, *missed)
-            }
+        // Families are monotone, so if some set holds a phase-1 quorum and misses a phase-2 quorum, minimal
+        // ones of either are disjoint.
+        let missing = |set: &NodeSet| {
+            let phase1 = self.phase1.some_quorum_within(*set)?;
+            let phase2 = self.phase2.some_quorum_within(all.difference(phase1))?;
+            Some(Disjoint { phase1, phase2 })
         };
-        Some(Disjoint { phase1, phase2 })
+        Ok(match (&self.phase1.0, &self.phase2.0) {
+            (Kind::Count(q1), Kind::Count(q2)) if q1 + q2 > self.n => None,
+            (Kind::Count(q1), Kind::Count(_)) => missing(&NodeSet::all(*q1)),
+            (Kind::Sets(q1), _) => q1.iter().find_map(missing),
+            (_, Kind::Sets(q2)) => q2.iter().find_map(|set| {
+                let phase1 = self.phase1.some_quorum_within(all.difference(*set))?;
+                Some(Disjoint { phase1, phase2: *set })
+            }),
+            (Kind::Gate(one), Kind::Gate(other)) if one.meets_by_weight(other) => None,
+            _ => self.split_by_diagram()?.as_ref().and_then(missing),
+        })
+    }
+
+    /// A set with a phase-1 quorum whose complement has a phase-2 quorum, by the decision diagrams of both.
+    fn split_by_diagram(&self) -> Result<Option<NodeSet>, TooLarge> {
+        let mut found = Err(TooLarge);
+        // The order that keeps the diagram of one small may make that of the other large.
+        for by in [&self.phase1, &self.phase2] {
+            let order = order(by, self.n);
+            let diagram = |family| Diagram::within(family, order.clone(), VERTICES_MAX);
+            if let (Some(one), Some(other)) = (diagram(&self.phase1), diagram(&self.phase2)) {
+                found = one.split(&other);
+            }
+            if found.is_ok() {
+                break;
+            }
+        }
+        found
     }
 
     /// Why the system is safe; `None` if it is not.
@@ -60,20 +83,26 @@ impl QuorumSystem {
             return Some(self.proof_by_announcement());
         }
         let since = match (&self.phase1.0, &self.phase2.0) {
-            (Kind::Count(q1), Kind::Count(q2)) => format!("{q1} + {q2} > {}", self.n),
+            (Kind::Count(q1), Kind::Count(q2)) => format!("since {q1} + {q2} > {}", self.n),
             (Kind::Sets(sets), _) | (_, Kind::Sets(sets)) => format!(
-                "none of the {} quorums listed for one phase leaves a quorum of the other beside it",
+                "since none of the {} quorums listed for one phase leaves a quorum of the other beside it",
                 sets.len()
             ),
+            (Kind::Gate(one), Kind::Gate(other)) => {
+                since(one, other).unwrap_or_else(|| tried(self.phase1 == self.phase2.dual(self.n)))
+            }
+            _ => tried(self.phase1 == self.phase2.dual(self.n)),
         };
-        let safe = format!("safe: every phase-1 quorum meets every phase-2 quorum, since {since}");
+        let safe = format!("safe: every phase-1 quorum meets every phase-2 quorum, {since}");
         Some(Proof { safe, cost: None })
     }
 
     /// The argument of section 7 of the paper, where a fixed phase-1 quorum need not meet every phase-2
     /// quorum.
     fn proof_by_announcement(&self) -> Proof {
-        let (n, q1, q2) = (self.n, self.phase1.min_size(), self.phase2.min_size());
+        let (n, q1) = (self.n, self.phase1.min_size());
+        let (least, most) = self.phase2.sizes().into_inner();
+        let q2 = if least == most { least.to_string() } else { format!("{least} to {most}") };
         let safe = format!(
             "safe: the leader of a ballot announces its phase-2 quorum of {q2} with its phase 1, to {q1} \
              replicas at least. Since {q1} + {q1} > {n}, a later phase 1 hears of every quorum that was \
@@ -108,16 +137,55 @@ impl QuorumSystem {
             (Kind::Count(_), Kind::Count(size)) => Family::of_size(n - size),
             (phase1, _) => {
                 let quorum = phase2.some_quorum_within(most).unwrap_or(most);
-                let mut sets = match phase1 {
-                    Kind::Sets(sets) => sets.clone(),
-                    Kind::Count(_) => Vec::new(),
-                };
-                sets.push(all.difference(quorum));
-                Family::of_sets(sets)
+                let rest = all.difference(quorum);
+                match phase1 {
+                    Kind::Sets(sets) => {
+                        Family::of_sets(sets.iter().copied().chain([rest]).collect())
+                    }
+                    Kind::Count(_) => Family::of_sets(vec![rest]),
+                    Kind::Gate(gate) => {
+                        let rest = Gate::choose(rest.len() as u64, rest);
+                        Family::of_gate(Gate::any(vec![gate.clone(), rest]), n)
+                    }
+                }
             }
         };
         Self::new(n, phase1, phase2).expect("neither family is empty or of strangers")
     }
+}
+
+/// Why two gates meet by their weights ([`Gate::meets_by_weight`]).
+fn since(one: &Gate, other: &Gate) -> Option<String> {
+    if !one.meets_by_weight(other) {
+        return None;
+    }
+    let sum = |one: &Gate, other: &Gate| {
+        format!("{} + {} > {}", one.threshold(), other.threshold(), one.total())
+    };
+    let outer = sum(one, other);
+    let mut inner: Vec<String> = Vec::new();
+    for ((_, part), (_, of_other)) in one.parts().iter().zip(other.parts()) {
+        let sum = sum(part, of_other);
+        if part.lone().is_none() && !inner.contains(&sum) {
+            inner.push(sum);
+        }
+    }
+    if inner.is_empty() {
+        return Some(format!("since {outer}"));
+    }
+    let inner = inner.join(" or ");
+    Some(format!(
+        "since {outer} of the parts, and {inner} within each: a part is common, and in it a member"
+    ))
+}
+
+fn tried(is_dual: bool) -> String {
+    if is_dual {
+        return "since phase 1 is the dual of phase 2: exactly the sets that meet all of it"
+            .to_owned();
+    }
+    "since no way to give each replica to one of the two leaves a quorum to both (all were tried)"
+        .to_owned()
 }
 
 #[cfg(test)]

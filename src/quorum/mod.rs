@@ -7,16 +7,30 @@
 //! and this folder knows nothing of ballots, slots or messages.
 
 pub mod analysis;
+pub mod diagram;
+pub use diagram::Diagram;
+pub mod expression;
+pub use expression::Expression;
 mod family;
 pub use family::Family;
+mod gate;
+pub use gate::Gate;
 mod intersection;
 pub use intersection::{Disjoint, Proof};
+mod layout;
+pub use layout::Layout;
+mod load;
+pub use load::Load;
 mod majority;
 pub use majority::majority;
+mod minimal;
 mod node;
 pub use node::{NodeId, NodeSet};
 mod question;
-pub use question::Question;
+mod systems;
+pub use systems::{Line, Share};
+#[cfg(test)]
+mod system_tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +41,7 @@ pub struct QuorumSystem {
     phase1: Family,
     phase2: Family,
     rule: Rule,
+    layout: Layout,
 }
 
 /// Which quorums of the phase-2 family count at a ballot.
@@ -73,6 +88,115 @@ pub enum Error {
         /// The number of replicas.
         n: usize,
     },
+    /// A family that no set of replicas is in.
+    #[error("no set of replicas is a quorum of {phase}: it could never end")]
+    Never {
+        /// The key at fault.
+        phase: &'static str,
+    },
+    /// A family too complex to be judged.
+    #[error(
+        "{phase} is too complex to be judged: its decision diagram has more than {vertices} vertices; \
+         use fewer replicas or smaller weights"
+    )]
+    TooLarge {
+        /// The key at fault.
+        phase: &'static str,
+        /// The limit.
+        vertices: usize,
+    },
+    /// Two families of which it takes too long to find out whether they meet.
+    #[error(
+        "whether every quorum of phase1 meets every quorum of phase2 takes too long to find out; use fewer \
+         replicas or smaller weights, or make phase1 the dual of phase2"
+    )]
+    Undecided,
+    /// Replicas that are no grid.
+    #[error("{rows} rows of {columns} are {}, but there are {n} replicas", rows.saturating_mul(*columns))]
+    Grid {
+        /// The number of rows.
+        rows: usize,
+        /// The length of a row.
+        columns: usize,
+        /// The number of replicas.
+        n: usize,
+    },
+    /// No groups.
+    #[error("there is no group: list at least one")]
+    NoGroup,
+    /// A group of nobody.
+    #[error("group {group} is empty: a group needs at least one replica")]
+    EmptyGroup {
+        /// The number of the group, from 1.
+        group: usize,
+    },
+    /// A replica that is in two groups.
+    #[error("replica {node} is in group {group} and in one before it")]
+    TwoGroups {
+        /// The member given.
+        node: usize,
+        /// The number of the second group, from 1.
+        group: usize,
+    },
+    /// A number of groups that there are not.
+    #[error("{phase} asks for {count} groups, but there are {of}: give a number from 1 to {of}")]
+    Groups {
+        /// The key at fault.
+        phase: &'static str,
+        /// The number given.
+        count: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// A number of members that a group has not.
+    #[error(
+        "{phase} asks for {members} members of each group, but group {group} has {of}: give a number \
+         from 1 to {of}"
+    )]
+    GroupMembers {
+        /// The key at fault.
+        phase: &'static str,
+        /// The number given.
+        members: usize,
+        /// The number of the group, from 1.
+        group: usize,
+        /// How many it has.
+        of: usize,
+    },
+    /// A weight that not even all replicas have together.
+    #[error("{phase} = {threshold} is no weight of a quorum: all replicas together weigh {total}")]
+    Weight {
+        /// The key at fault.
+        phase: &'static str,
+        /// The threshold given.
+        threshold: u64,
+        /// What all weigh together.
+        total: u64,
+    },
+    /// Nobody holds a vote.
+    #[error("every weight is 0: at least one replica needs a vote")]
+    NoWeight,
+    /// Rows that are no wall of all replicas.
+    #[error(
+        "the rows of the wall hold {total} replicas together, but there are {n}; none may be empty"
+    )]
+    Wall {
+        /// The sum of their lengths.
+        total: usize,
+        /// The number of replicas.
+        n: usize,
+    },
+    /// Replicas that are no complete tree.
+    #[error(
+        "{n} replicas are no tree in which every inner one has {degree} children: use 1 more than a \
+         multiple of the degree, which is 2 at least"
+    )]
+    Tree {
+        /// The number of children.
+        degree: usize,
+        /// The number of replicas.
+        n: usize,
+    },
 }
 
 impl QuorumSystem {
@@ -80,7 +204,7 @@ impl QuorumSystem {
     pub fn majority(n: usize) -> Self {
         let size = majority(n);
         let count = || Family::of_size(size);
-        Self { n, phase1: count(), phase2: count(), rule: Rule::Fixed }
+        Self { n, phase1: count(), phase2: count(), rule: Rule::Fixed, layout: Layout::Plain }
     }
 
     /// Any `phase1` acceptors for phase 1, any `phase2` for phase 2.
@@ -95,8 +219,14 @@ impl QuorumSystem {
     /// lower ballot ([`Self::is_phase1_over`]).
     /// So a phase 1 is no larger than the quorums that were used ask for.
     pub fn per_ballot(n: usize, phase2: usize) -> Result<Self, Error> {
-        let majority = Family::of_size(majority(n));
-        Ok(Self { rule: Rule::PerBallot, ..Self::new(n, majority, Family::of_size(phase2))? })
+        Self::per_ballot_of(n, Family::of_size(phase2))
+    }
+
+    /// The same with any family of phase-2 quorums.
+    pub fn per_ballot_of(n: usize, phase2: Family) -> Result<Self, Error> {
+        phase2.validate("phase2", n)?;
+        let phase1 = Family::of_size(majority(n));
+        Ok(Self { n, phase1, phase2, rule: Rule::PerBallot, layout: Layout::Plain })
     }
 
     /// The listed sets, and their supersets.
@@ -109,7 +239,19 @@ impl QuorumSystem {
         assert!((1..=NodeSet::CAPACITY).contains(&n), "{n} replicas; 1 to 64 are supported");
         phase1.validate("phase1", n)?;
         phase2.validate("phase2", n)?;
-        Ok(Self { n, phase1, phase2, rule: Rule::Fixed })
+        let system = Self { n, phase1, phase2, rule: Rule::Fixed, layout: Layout::Plain };
+        system.find_disjoint().map_err(|_| Error::Undecided)?;
+        Ok(system)
+    }
+
+    /// The rows, groups or weights that it was made of.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The acceptors that are in some minimal quorum of either phase; the others hold no vote.
+    pub fn voters(&self) -> NodeSet {
+        self.phase1.voters(self.n).union(self.phase2.voters(self.n))
     }
 
     /// The number of acceptors.

@@ -67,6 +67,7 @@ const FENCES: &[(&[&str], &[&str])] = &[
     (&["maud"], &["report/page/"]),
     (&["stateright"], &["check/"]),
     (&["strsim"], &["nearest.rs"]),
+    (&["microlp"], &["quorum/load.rs"]),
     (&["toml_edit"], &["experiment/file/"]),
 ];
 

@@ -3,45 +3,25 @@
 //! P(some quorum has answered) is the sum over all sets of replicas that hold a quorum of Π p over the
 //! set and Π (1 − p) over the others: for counts the Poisson-binomial tail, for explicit sets a sum over
 //! masks.
-//! It is not summed set by set but one replica after the other: having answered or not leaves a smaller
-//! question about the rest ([`Question`]), and equal questions are asked once, which makes a decision
-//! diagram (Bryant 1986).
-//! For `k` of `n` that has at most `n · k` vertices; for explicit sets at most 2^n, and few where they are
-//! few.
+//! It is not summed set by set but along the decision diagram of the family ([`Diagram`]).
 //!
-//! Beyond [`VERTICES_MAX`], which up to 15 replicas do not reach, the sum over the sets of Π p bounds the
-//! probability from above (Boole): then the floor is a lower bound.
+//! Beyond its limit of vertices, which up to 15 replicas do not reach, the sum over the minimal quorums of
+//! Π p bounds the probability from above (Boole): then the floor is a lower bound.
 
 use std::collections::BTreeMap;
 
-use crate::quorum::analysis::minimal_quorums;
-use crate::quorum::{Family, NodeId, NodeSet, Question};
-
-/// The most vertices of a diagram: it is walked for every point of a distribution.
-const VERTICES_MAX: usize = 1 << 15;
+use crate::quorum::analysis::{minimal_count, minimal_quorums};
+use crate::quorum::diagram::{ALWAYS, NEVER, VERTICES_MAX, Vertex, order};
+use crate::quorum::{Diagram, Family, NodeSet};
 
 /// Whether a family has a quorum among those that answered.
 #[derive(Clone, Debug)]
 pub(super) enum Answered {
-    /// Each vertex behind those that it refers to: the last one is the question that is asked.
-    Exactly(Vec<Vertex>),
+    /// The question that is asked.
+    Exactly(Diagram),
     /// The sets of a family whose diagram is too large.
     AtMost(Vec<NodeSet>),
 }
-
-/// A question about the replicas from one on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Vertex {
-    node: usize,
-    /// The vertex that asks the rest if this replica has answered.
-    yes: usize,
-    /// The same if it has not.
-    no: usize,
-}
-
-/// The vertices that ask nothing: there is no quorum, and there is one.
-const NEVER: usize = 0;
-const ALWAYS: usize = 1;
 
 impl Answered {
     /// The question for a family over `n` replicas.
@@ -50,16 +30,15 @@ impl Answered {
     }
 
     fn within(n: usize, family: &Family, vertices_max: usize) -> Self {
-        let leaf = Vertex { node: 0, yes: NEVER, no: NEVER };
-        let mut builder =
-            Builder { n, vertices_max, vertices: vec![leaf; 2], known: BTreeMap::new() };
-        if let Some(root) = builder.vertex(0, Question::new(family)) {
-            // The root may be a leaf, or older than what was built last.
-            builder.vertices.truncate(root + 1);
-            return Self::Exactly(builder.vertices);
+        if let Some(diagram) = Diagram::within(family, order(family, n), vertices_max) {
+            return Self::Exactly(diagram);
         }
-        // Only listed sets come here: of a count, 64 replicas have 4096 vertices.
-        Self::AtMost(minimal_quorums(family, n, usize::MAX))
+        // Only listed sets come here: of a count, 64 replicas have 4096 vertices, and a gate with more than
+        // the limit is no system.
+        let is_listed = minimal_count(family, n).is_some_and(|count| count <= VERTICES_MAX as u128);
+        // Of too many sets no more is said than that the probability is 1 at most.
+        let sets = is_listed.then(|| minimal_quorums(family, n, usize::MAX));
+        Self::AtMost(sets.unwrap_or_else(|| vec![NodeSet::EMPTY]))
     }
 
     /// The probability, when each replica has answered with the probability of its place.
@@ -67,15 +46,7 @@ impl Answered {
     /// `room` is what one call leaves to the next, so that none of them allocates.
     pub(super) fn probability(&self, answered: &[f64], room: &mut Vec<f64>) -> f64 {
         match self {
-            Self::Exactly(vertices) => {
-                room.clear();
-                room.extend([0.0, 1.0]);
-                for vertex in vertices.iter().skip(2) {
-                    let p = answered[vertex.node];
-                    room.push(p * room[vertex.yes] + (1.0 - p) * room[vertex.no]);
-                }
-                room[vertices.len() - 1]
-            }
+            Self::Exactly(diagram) => diagram.probability(answered, room),
             Self::AtMost(sets) => {
                 let all_of = |set: &NodeSet| {
                     set.iter().map(|id| answered[usize::from(id.0)]).product::<f64>()
@@ -90,19 +61,25 @@ impl Answered {
     /// The probability that this question and `other` are both answered with yes.
     ///
     /// Of each replica `answered` has the probabilities that it has answered the one, the other, and
-    /// both. `None` if that takes too long to find out.
+    /// both. `None` if that takes too long to find out, or the two are asked in different orders.
     pub(super) fn both(&self, other: &Self, answered: &[[f64; 3]]) -> Option<f64> {
         let (Self::Exactly(one), Self::Exactly(other)) = (self, other) else { return None };
-        let mut pairs = Pairs { one, other, answered, known: BTreeMap::new() };
-        pairs.probability(one.len() - 1, other.len() - 1)
+        if one.order() != other.order() {
+            return None;
+        }
+        let joint: Vec<[f64; 3]> =
+            one.order().iter().map(|node| answered[usize::from(node.0)]).collect();
+        let vertices = [one.vertices(), other.vertices()];
+        let mut pairs = Pairs { vertices, joint, known: BTreeMap::new() };
+        pairs.probability(one.root(), other.root())
     }
 }
 
 /// Two questions that are asked of the same replicas, and the pairs of vertices that are known.
 struct Pairs<'a> {
-    one: &'a [Vertex],
-    other: &'a [Vertex],
-    answered: &'a [[f64; 3]],
+    vertices: [&'a [Vertex]; 2],
+    /// The probabilities of the replica at each place of their order.
+    joint: Vec<[f64; 3]>,
     known: BTreeMap<(usize, usize), f64>,
 }
 
@@ -121,14 +98,14 @@ impl Pairs<'_> {
             return None;
         }
         // The replica that is asked next by either; the other question is the same with it and without.
-        let asks = |of: usize, vertices: &[Vertex]| (of != ALWAYS).then(|| vertices[of].node);
-        let nodes = (asks(one, self.one), asks(other, self.other));
-        let node = nodes.0.into_iter().chain(nodes.1).min().expect("one of them is no leaf");
-        let ends = |of: usize, asked: Option<usize>, vertices: &[Vertex]| {
-            if asked == Some(node) { [vertices[of].yes, vertices[of].no] } else { [of; 2] }
+        // A leaf is at no place, behind all others.
+        let (first, second) = (self.vertices[0][one], self.vertices[1][other]);
+        let place = first.place.min(second.place);
+        let ends = |of: usize, vertex: Vertex| {
+            if vertex.place == place { [vertex.yes, vertex.no] } else { [of; 2] }
         };
-        let (ones, others) = (ends(one, nodes.0, self.one), ends(other, nodes.1, self.other));
-        let [p, q, both] = self.answered[node];
+        let (ones, others) = (ends(one, first), ends(other, second));
+        let [p, q, both] = self.joint[place];
         let found = both * self.probability(ones[0], others[0])?
             + (p - both) * self.probability(ones[0], others[1])?
             + (q - both) * self.probability(ones[1], others[0])?
@@ -138,41 +115,10 @@ impl Pairs<'_> {
     }
 }
 
-struct Builder {
-    n: usize,
-    vertices_max: usize,
-    vertices: Vec<Vertex>,
-    known: BTreeMap<(usize, Question), usize>,
-}
-
-impl Builder {
-    /// The vertex that asks `rest` of the replicas from `node` on; `None` if the diagram grows too large.
-    fn vertex(&mut self, node: usize, rest: Question) -> Option<usize> {
-        if let Some(is_there) = rest.answer(self.n - node) {
-            return Some(if is_there { ALWAYS } else { NEVER });
-        }
-        let key = (node, rest);
-        if let Some(vertex) = self.known.get(&key) {
-            return Some(*vertex);
-        }
-        let id = NodeId(u8::try_from(node).expect("a deployment has at most 64 replicas"));
-        let yes = self.vertex(node + 1, key.1.with(id))?;
-        let no = self.vertex(node + 1, key.1.without(id))?;
-        // A replica that makes no difference is not asked.
-        let vertex = if yes == no { yes } else { self.add(Vertex { node, yes, no })? };
-        self.known.insert(key, vertex);
-        Some(vertex)
-    }
-
-    fn add(&mut self, vertex: Vertex) -> Option<usize> {
-        self.vertices.push(vertex);
-        (self.vertices.len() <= self.vertices_max).then(|| self.vertices.len() - 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quorum::{Gate, NodeId};
 
     /// The definition: the sum over all masks that hold a quorum.
     fn by_masks(n: usize, family: &Family, answered: &[f64]) -> f64 {
@@ -217,6 +163,15 @@ mod tests {
         assert_exact(6, &Family::of_sets(columns.collect()));
     }
 
+    #[test]
+    fn gates_are_the_sum_over_all_masks() {
+        let pairs =
+            [0b00011, 0b01100, 0b10001].map(|mask| Gate::choose(2, NodeSet::from_mask(mask)));
+        assert_exact(5, &Family::of_gate(Gate::of(2, pairs), 5));
+        let weights = [(3, 0), (2, 1), (2, 2), (1, 3)].map(|(it, id)| (it, Gate::node(NodeId(id))));
+        assert_exact(6, &Family::of_gate(Gate::weighted(4, weights), 6));
+    }
+
     /// The definition: the sum over all pairs of masks that hold a quorum of each.
     #[test]
     fn two_questions_at_once_are_the_sum_over_all_pairs_of_masks() {
@@ -258,12 +213,13 @@ mod tests {
 
     #[test]
     fn the_diagram_of_a_count_is_small_for_any_number_of_replicas() {
-        let Answered::Exactly(vertices) = Answered::new(64, &Family::of_size(33)) else {
+        let Answered::Exactly(diagram) = Answered::new(64, &Family::of_size(33)) else {
             panic!("a count is exact")
         };
-        assert!(vertices.len() <= 2 + 64 * 33, "{}", vertices.len());
+        let count = diagram.vertices().len();
+        assert!(count <= 2 + 64 * 33, "{count}");
         let answered = [0.5; 64];
-        let found = Answered::Exactly(vertices).probability(&answered, &mut Vec::new());
+        let found = Answered::Exactly(diagram).probability(&answered, &mut Vec::new());
         // Half of what is not a tie of 32 heads and 32 tails; that has 0.099_346_753.
         assert!((found - (1.0 - 0.099_346_753_7) / 2.0).abs() < 1e-9, "{found}");
     }

@@ -8,7 +8,7 @@ use super::super::delay::Delay;
 use super::super::{Jitter, Profile};
 use super::medians::{median_floor, multi_floor, nearest_first};
 use super::*;
-use crate::quorum::{Family, NodeSet};
+use crate::quorum::{Family, Gate, NodeId, NodeSet, QuorumSystem, Share};
 
 const FIVE: [&str; 5] = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
 const CLIENTS: [&str; 2] = ["us-east-1", "ca-central-1"];
@@ -168,6 +168,32 @@ fn floors_are_the_percentiles_of_drawn_commands() {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn floors_of_every_family_are_the_percentiles_of_drawn_commands() {
+    let links = links(Jitter::Profile, &FIVE);
+    let groups = [0b00011, 0b11100].map(NodeSet::from_mask);
+    let of = |groups| Share { groups: Some(groups), members: None };
+    let pairs = [0b00011, 0b01100].map(|mask| Gate::choose(2, NodeSet::from_mask(mask)));
+    let systems = [
+        QuorumSystem::groups(5, &groups, [of(2), of(1)]),
+        QuorumSystem::weighted(&[1, 2, 1, 1, 0], [4, 2]),
+        QuorumSystem::wall(5, &[2, 3]),
+        QuorumSystem::tree(5, 2),
+        QuorumSystem::dual(5, Family::of_gate(Gate::any(pairs.to_vec()), 5)),
+    ];
+    for system in systems.map(Result::unwrap) {
+        for mode in [MULTI, Mode::CLASSIC] {
+            let Floor { p50, p99 } = floors(&links, mode, &system, SendPolicy::All, MEMORY)[1];
+            let case = (mode, &system, SendPolicy::All, 1);
+            let found = shares(&links, case, MEMORY, [p50, p99]);
+            for (share, found) in [0.5, 0.99].into_iter().zip(found) {
+                let is_near = (found - share).abs() <= reach(share);
+                assert!(is_near, "{mode:?} {system:?}: {found} for {share}");
             }
         }
     }
