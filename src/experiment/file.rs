@@ -25,6 +25,8 @@ mod mend;
 pub(in crate::experiment) use mend::{Doubts, Reading};
 mod overrides;
 pub use overrides::{Assignment, Unset};
+mod quorums;
+pub use quorums::{Line, Quorum, Quorums, Sets, Share};
 mod schema;
 pub use schema::schema;
 mod sections;

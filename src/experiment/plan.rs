@@ -20,6 +20,7 @@ mod parts;
 mod places;
 mod point;
 mod probe;
+mod quorums;
 pub use point::{Point, Variant};
 mod simulated;
 mod strain;
@@ -27,6 +28,7 @@ mod transport;
 mod variants;
 
 pub use expectations::has_settings;
+pub use quorums::systems;
 
 use std::collections::BTreeSet;
 

@@ -227,6 +227,26 @@ pub enum Error {
     #[error(transparent)]
     #[diagnostic(help("`flexpaxos quorums --help` shows how to try a quorum system"))]
     Quorum(#[from] quorum::Error),
+    /// A text that is no expression.
+    #[error("{what}")]
+    #[diagnostic(help(
+        "an expression is such as `choose(2, a, b * c, d + e)`: `*` is and, `+` is or"
+    ))]
+    Expression {
+        /// What is wrong.
+        what: String,
+    },
+    /// Weights that are not one for each replica.
+    #[error("there are {found} weights, but {n} replicas")]
+    #[diagnostic(help(
+        "give each replica a weight, in the order of `topology.replicas`; 0 holds no vote"
+    ))]
+    Weights {
+        /// How many there are.
+        found: usize,
+        /// The number of replicas.
+        n: usize,
+    },
     /// A quorum system that loses writes.
     #[error("phase-1 quorum {phase1} and phase-2 quorum {phase2} have no replica in common")]
     Disjoint {

@@ -43,3 +43,4 @@ pub use profile::{Jitter, Profile};
 mod region;
 pub use region::{NAME_MAX, NameProblem, check_name};
 mod sum;
+pub mod worth;

@@ -11,7 +11,7 @@ use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
 use flexpaxos::protocol::{Election, Retention, SendPolicy};
-use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
+use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 use flexpaxos::registry::Mode;
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
@@ -110,6 +110,48 @@ fn the_median_is_the_closed_form() {
             assert_eq!(beyond, allowed, "{mode:?} {id:?}");
             let recorded = report.recording.total(OperationKind::Write).unwrap();
             assert!(recorded.count() > 20);
+        }
+    }
+}
+
+/// A system of each family over five replicas.
+fn families() -> Vec<QuorumSystem> {
+    let groups = [0b00011, 0b11100].map(NodeSet::from_mask);
+    let of = |groups| Share { groups: Some(groups), members: None };
+    let pairs = [0b00011, 0b01100].map(|mask| Gate::choose(2, NodeSet::from_mask(mask)));
+    let expression = Family::of_gate(Gate::any(pairs.to_vec()), 5);
+    [
+        QuorumSystem::grid(5, [1, 5], [Line::Row, Line::Column]),
+        QuorumSystem::groups(5, &groups, [of(2), of(1)]),
+        QuorumSystem::weighted(&[1, 2, 1, 1, 0], [4, 2]),
+        QuorumSystem::hierarchical(&groups, &[1, 1, 1, 1, 1]),
+        QuorumSystem::wall(5, &[2, 3]),
+        QuorumSystem::tree(5, 2),
+        QuorumSystem::dual(5, expression.clone()),
+        // The leader holds no vote.
+        QuorumSystem::weighted(&[0, 2, 1, 1, 1], [4, 2]),
+    ]
+    .into_iter()
+    .map(|system| system.expect("a system of five"))
+    .collect()
+}
+
+#[test]
+fn medians_of_every_family_are_the_closed_form() {
+    for quorums in families() {
+        for send in [SendPolicy::All, SendPolicy::Quorum] {
+            for mode in [LEADER, Mode::CLASSIC] {
+                let deployment = Deployment { send, ..deployment(mode, quorums.clone()) };
+                let outcome = run_trial(&deployment, &Settings::default());
+                assert_eq!(outcome.violation, None);
+                for (id, report) in &outcome.clients {
+                    assert_eq!((report.unknown_count, report.retried_count), (0, 0));
+                    let latencies = latencies_ns(&outcome, *id);
+                    let beyond = latencies[latencies.len() / 2] - deployment.floor(*id).0;
+                    let allowed = if id.0 == 0 { LEAST_DELAY.times(2).0 } else { 0 };
+                    assert_eq!(beyond, allowed, "{mode:?} {send:?} {id:?} {quorums:?}");
+                }
+            }
         }
     }
 }

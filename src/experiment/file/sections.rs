@@ -14,8 +14,9 @@ use super::election::Election;
 use super::emulation::Emulation;
 use super::expect::Expect;
 use super::fault::Fault;
-use super::forms::{Client, Length, Member, Replicas, Sweep};
+use super::forms::{Client, Length, Replicas, Sweep};
 use super::log::Log;
+use super::quorums::Quorums;
 use super::spanned::Spanned;
 use super::transport::Transport;
 use crate::deployment::Durability;
@@ -289,44 +290,6 @@ pub enum Protocol {
         proposer: Option<Spanned<String>>,
     },
 }
-
-/// Which sets of replicas finish a phase.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Quorums {
-    /// Any majority, in both phases.
-    Majority {},
-    /// Any set of that size.
-    Counts {
-        /// For phase 1.
-        phase1: Spanned<usize>,
-        /// For phase 2.
-        phase2: Spanned<usize>,
-    },
-    /// Any set of `phase2` replicas for phase 2, and for phase 1 whatever meets all of those: the
-    /// largest safe family.
-    Dual {
-        /// For phase 2.
-        phase2: Spanned<usize>,
-    },
-    /// For phase 2, the `phase2` replicas that the leader of a ballot announces; for phase 1, a majority
-    /// that meets every set announced before.
-    #[serde(rename = "per_ballot")]
-    PerBallot {
-        /// For phase 2.
-        phase2: Spanned<usize>,
-    },
-    /// The sets listed, and what contains one of them.
-    Explicit {
-        /// For phase 1.
-        phase1: Sets,
-        /// For phase 2.
-        phase2: Sets,
-    },
-}
-
-/// Sets of replicas.
-pub type Sets = Spanned<Vec<Vec<Spanned<Member>>>>;
 
 /// Whom a proposer contacts in a phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

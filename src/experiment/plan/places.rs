@@ -141,13 +141,12 @@ impl Places {
         }
     }
 
-    /// `{us-east-1, eu-west-1}`.
-    pub(super) fn named(&self, set: NodeSet) -> String {
-        let names: Vec<&str> = set
-            .iter()
-            .map(|node| self.links.replica_regions[usize::from(node.0)].as_str())
-            .collect();
-        format!("{{{}}}", names.join(", "))
+    /// What a replica is called: its region, or its number where that is not its alone.
+    pub(super) fn name(&self, node: NodeId) -> String {
+        let regions = &self.links.replica_regions;
+        let region = &regions[usize::from(node.0)];
+        let is_alone = regions.iter().filter(|other| *other == region).count() == 1;
+        if is_alone { region.clone() } else { node.to_string() }
     }
 }
 

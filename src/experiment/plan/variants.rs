@@ -1,16 +1,16 @@
 //! What is compared: quorum systems that meet, leaders that exist, and the floor of each variant.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
-use crate::experiment::file::{self, Doubts, ElectionMode, Member, Quorums, Sets, Spanned};
-use crate::quorum::{self, Disjoint, QuorumSystem};
+use crate::experiment::file::{self, Doubts, ElectionMode, Spanned};
+use crate::quorum::QuorumSystem;
 use crate::time::Span;
 use crate::topology::{best_leader, control_floors, floors};
 
 use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
+use super::quorums::{disjoint_error, quorums};
 use crate::caspaxos;
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
@@ -66,7 +66,7 @@ impl Judge<'_> {
             && let Some(disjoint) = quorums.disjoint()
             && !is_set(typed.unsafe_quorums.as_ref())
         {
-            let error = disjoint_error(disjoint, typed.quorums.get_ref(), places);
+            let error = disjoint_error(quorums, disjoint, typed.quorums.get_ref(), places);
             mistakes.refuse_at(typed.quorums.span(), error);
         }
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
@@ -123,82 +123,4 @@ fn name(typed: &Spanned<String>) -> Result<String, Refused> {
         Error::VariantName { name }
     };
     Err(Refused { at: typed.span(), error })
-}
-
-/// The quorums of a variant, of which each phase is judged by itself.
-fn quorums(
-    typed: &Spanned<Quorums>,
-    places: &Places,
-    mistakes: &mut Mistakes<'_>,
-) -> Option<QuorumSystem> {
-    let n = places.n();
-    let mut of = |at: &dyn Fn(&quorum::Error) -> Range<usize>, system: Result<_, quorum::Error>| {
-        mistakes.note(system.map_err(|error| Refused { at: at(&error), error: error.into() }))
-    };
-    match typed.get_ref() {
-        Quorums::Majority {} => Some(QuorumSystem::majority(n)),
-        Quorums::Counts { phase1, phase2 } => {
-            let (q1, q2) = (*phase1.get_ref(), *phase2.get_ref());
-            let first = of(&|_| phase1.span(), QuorumSystem::counts(n, q1, n));
-            let second = of(&|_| phase2.span(), QuorumSystem::counts(n, n, q2));
-            first.and(second)?;
-            QuorumSystem::counts(n, q1, q2).ok()
-        }
-        Quorums::Dual { phase2 } => {
-            let q2 = *phase2.get_ref();
-            // A set meets every set of q2 replicas exactly if fewer than q2 are outside of it.
-            // Where q2 is no size at all, that is what the refusal is to be about.
-            let q1 = (n + 1).checked_sub(q2).filter(|q1| (1..=n).contains(q1));
-            of(&|_| phase2.span(), QuorumSystem::counts(n, q1.unwrap_or(n), q2))
-        }
-        Quorums::PerBallot { phase2 } => {
-            of(&|_| phase2.span(), QuorumSystem::per_ballot(n, *phase2.get_ref()))
-        }
-        Quorums::Explicit { phase1, phase2 } => {
-            let [first, second] = [phase1, phase2].map(|typed| sets(typed, places, mistakes));
-            let (first, second) = (first?, second?);
-            let mut of =
-                |system: Result<_, quorum::Error>, typed: &Sets| {
-                    mistakes.note(system.map_err(|error| Refused {
-                        at: at_fault(typed, &error),
-                        error: error.into(),
-                    }))
-                };
-            let everybody = [(0..n).collect()];
-            let is_first = of(QuorumSystem::explicit(n, &first, &everybody), phase1);
-            let is_second = of(QuorumSystem::explicit(n, &everybody, &second), phase2);
-            is_first.and(is_second)?;
-            QuorumSystem::explicit(n, &first, &second).ok()
-        }
-    }
-}
-
-/// Where the member stands that does not exist; else the sets.
-fn at_fault(typed: &Sets, error: &quorum::Error) -> Range<usize> {
-    let mut members = typed.get_ref().iter().flatten();
-    let found = members.find(|member| {
-        matches!((error, member.get_ref()), (quorum::Error::Member { node, .. }, Member::Index(index)) if node == index)
-    });
-    found.map_or_else(|| typed.span(), Spanned::span)
-}
-
-/// The sets as numbers of replicas.
-fn sets(typed: &Sets, places: &Places, mistakes: &mut Mistakes<'_>) -> Option<Vec<Vec<usize>>> {
-    let mut member = |member| mistakes.note(places.member(member));
-    let sets: Vec<Vec<Option<usize>>> =
-        typed.get_ref().iter().map(|set| set.iter().map(&mut member).collect()).collect();
-    sets.into_iter().map(|set| set.into_iter().collect()).collect()
-}
-
-/// The refusal that names the two quorums and says what would make them meet.
-fn disjoint_error(disjoint: Disjoint, typed: &Quorums, places: &Places) -> Error {
-    let change = match typed {
-        Quorums::Explicit { .. } => "give the two a common replica".to_owned(),
-        _ => format!("raise one of the two until phase1 + phase2 is at least {}", places.n() + 1),
-    };
-    Error::Disjoint {
-        phase1: places.named(disjoint.phase1),
-        phase2: places.named(disjoint.phase2),
-        remedy: format!("{change}, or set `unsafe_quorums = true` to see what happens"),
-    }
 }

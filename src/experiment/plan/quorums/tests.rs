@@ -1,0 +1,131 @@
+//! Every family as it is typed, and what is wrong with it.
+
+use super::super::{Plan, Size};
+use crate::experiment::file::Source;
+use crate::experiment::testing::{GOOD, assert_says, source, spoil};
+use crate::quorum::{Layout, NodeSet, QuorumSystem, Share};
+
+const FLEX: &str = "{ counts = { phase1 = 4, phase2 = 2 } }";
+
+fn system(quorums: &str) -> QuorumSystem {
+    let plan = Plan::from_source(&spoil(FLEX, quorums), Size::default()).unwrap();
+    plan.points[0].variants[1].quorums.clone()
+}
+
+fn check_text(source: &Source, phrases: &[&str]) {
+    assert_says(&Plan::from_source(source, Size::default()).unwrap_err(), phrases);
+}
+
+#[track_caller]
+fn check(quorums: &str, phrases: &[&str]) {
+    check_text(&spoil(FLEX, quorums), phrases);
+}
+
+#[test]
+fn every_family_is_what_its_constructor_makes() {
+    let listed = "[[\"us-east-1\", 1], [\"r2\", 3, 4]]";
+    let sets = [0b00011, 0b11100].map(NodeSet::from_mask);
+    let groups = format!(
+        "{{ groups = {{ groups = {listed}, phase1 = {{ groups = 2 }}, phase2 = {{ groups = 1, members = 2 }} }} }}"
+    );
+    let share = |groups, members| Share { groups: Some(groups), members };
+    let expected = QuorumSystem::groups(5, &sets, [share(2, None), share(1, Some(2))]);
+    assert_eq!(system(&groups), expected.unwrap());
+    let weighted = "{ weighted = { weights = [3, 2, 2, 1, 1], phase1 = 7, phase2 = 3 } }";
+    assert_eq!(system(weighted), QuorumSystem::weighted(&[3, 2, 2, 1, 1], [7, 3]).unwrap());
+    let hierarchical =
+        format!("{{ hierarchical = {{ groups = {listed}, weights = [1, 1, 2, 1, 0] }} }}");
+    let expected = QuorumSystem::hierarchical(&sets, &[1, 1, 2, 1, 0]);
+    assert_eq!(system(&hierarchical), expected.unwrap());
+    assert_eq!(system("{ wall = { rows = [2, 3] } }"), QuorumSystem::wall(5, &[2, 3]).unwrap());
+    assert_eq!(system("{ tree = { degree = 2 } }"), QuorumSystem::tree(5, 2).unwrap());
+    let grid =
+        "{ grid = { rows = 5, columns = 1, phase1 = \"one-of-each-row\", phase2 = \"row\" } }";
+    assert_eq!(*system(grid).layout(), Layout::Grid { columns: 1 });
+    let three = "{ expression = { phase1 = \"majority(us-east-1, r1, r2)\", phase2 = \"choose(2, r0, r1, r2)\" } }";
+    let found = system(three);
+    assert_eq!((found.voters(), found.phase2().min_size()), (NodeSet::all(3), 2));
+    let dual = system("{ dual = { phase2 = \"r0 * r1 + r2 * r3\" } }");
+    assert_eq!(dual.phase1().sizes(), 2..=2);
+}
+
+/// Groups that are not listed are the regions.
+#[test]
+fn replicas_of_a_region_are_a_group() {
+    let text = GOOD
+        .replace("\"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"", "\"eu-west-1\", \"us-east-1\", \"eu-west-1\"")
+        .replace("leader = \"us-west-2\"", "leader = \"us-east-1\"")
+        .replace("crash = \"eu-west-1\"", "crash = \"r1\"")
+        .replace(FLEX, "{ groups = { phase1 = { groups = 1, members = 2 }, phase2 = { groups = 2, members = 1 } } }");
+    let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
+    let groups = [0b0101, 0b1010].map(NodeSet::from_mask).to_vec();
+    assert_eq!(*plan.points[0].variants[1].quorums.layout(), Layout::Groups(groups));
+    // A set that misses another one is named by its groups, and replicas by their numbers.
+    let broken = text.replace("groups = 2, members = 1", "groups = 1, members = 1");
+    check_text(
+        &source(&broken),
+        &["phase-1 quorum group 1 {r0, r2} and phase-2 quorum 1 of group 2 {r"],
+    );
+}
+
+#[test]
+fn unsafe_parameters_are_refused_in_the_words_of_the_family() {
+    check(
+        "{ weighted = { weights = [3, 2, 2, 1, 1], phase1 = 5, phase2 = 4 } }",
+        &["(3)", "of weight", "at least 10", "`unsafe_quorums = true`", ":30:11"],
+    );
+    check(
+        "{ grid = { rows = 5, columns = 1, phase1 = \"row\", phase2 = \"row\" } }",
+        &["phase-1 quorum row 1 {us-east-1} and phase-2 quorum row 2 {us-west-2}", "`column`"],
+    );
+    check(
+        "{ expression = { phase1 = \"r0 * r1\", phase2 = \"r2 + r3\" } }",
+        &["{us-east-1, us-west-2}", "give the two a common replica"],
+    );
+    check(
+        "{ groups = { groups = [[0, 1], [2, 3, 4]], phase1 = { groups = 1 }, phase2 = { groups = 1 } } }",
+        &["group 1 {us-east-1, us-west-2}", "of group 2 {", "more than there are"],
+    );
+}
+
+#[test]
+fn an_expression_is_pointed_at_where_it_is_wrong() {
+    check(
+        "{ expression = { phase1 = \"r0 + us-wset-2\", phase2 = \"r0\" } }",
+        &["the member us-wset-2 is no replica", "did you mean us-west-2?", ":30:43"],
+    );
+    check("{ dual = { phase2 = \"choose(3, r0, r1)\" } }", &["3 of 2 cannot be chosen", ":30:39"]);
+    check("{ per_ballot = { phase2 = \"r0 *\" } }", &["expected a replica", "`*` is and"]);
+    check("{ dual = { phase2 = true } }", &["the size of a quorum, or an expression"]);
+}
+
+#[test]
+fn parameters_that_fit_no_system_are_refused_where_they_stand() {
+    check(
+        "{ grid = { rows = 2, columns = 3, phase1 = \"row\", phase2 = \"column\" } }",
+        &["2 rows of 3 are 6", ":30:29"],
+    );
+    check(
+        "{ weighted = { weights = [1, 1], phase1 = 1, phase2 = 1 } }",
+        &["2 weights, but 5 replicas", ":30:36"],
+    );
+    check(
+        "{ weighted = { weights = [1, 1, 1, 0, 0], phase1 = 4, phase2 = 1 } }",
+        &["together weigh 3", ":30:62"],
+    );
+    check("{ wall = { rows = [2, 2] } }", &["hold 4 replicas", ":30:29"]);
+    check("{ tree = { degree = 3 } }", &["5 replicas are no tree", ":30:31"]);
+    check(
+        "{ hierarchical = { groups = [[0, 1], [1, 2]] } }",
+        &["replica 1 is in group 2", ":30:39"],
+    );
+    check("{ hierarchical = { groups = [[0, 7]] } }", &["names replica 7", ":30:44"]);
+    check(
+        "{ groups = { phase1 = { groups = 6 }, phase2 = {} } }",
+        &["6 groups, but there are 5", ":30:33"],
+    );
+    check(
+        "{ grid = { rows = 5, columns = 1, phase1 = \"line\", phase2 = \"row\" } }",
+        &["one-of-each-row"],
+    );
+}
