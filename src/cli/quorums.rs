@@ -1,4 +1,8 @@
-//! `flexpaxos quorums`: one quorum system, judged before anything runs.
+//! `flexpaxos quorums`: quorum systems, judged before anything runs.
+
+mod export;
+mod typed;
+mod words;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,33 +10,75 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::overrides::Overrides;
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::experiment::plan::Plan;
-use crate::quorum::analysis::{minimal_count, minimal_quorums, resilience};
-use crate::quorum::{Family, NodeSet, QuorumSystem};
-use crate::report::table::{fold, table};
+use crate::quorum::analysis::{minimal_count, minimal_quorums};
+use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::report::figure::systems::draw;
+use crate::topology::Links;
+use crate::topology::worth::Worth;
+use words::verdict;
 
 /// Judges quorum systems: their minimal quorums, whether they meet, what they survive.
 ///
 /// Flexible Paxos is safe exactly when every phase-1 quorum meets every phase-2 quorum.
+/// A SYSTEM is what stands behind `quorums =` in an experiment file, without the outer braces; several are
+/// compared side by side.
+/// With --replicas it also tells how long each leader waits, and who may lead when a region is lost.
 /// With --experiment it judges every variant at every point of the sweep.
 /// It ends with 5 if one of the systems is unsafe.
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("system").required(true)
-        .args(["majority", "counts", "explicit_phase1", "experiment"]),
+        .args(["majority", "counts", "explicit_phase1", "experiment", "system"]),
     after_help = "Examples:
   flexpaxos quorums --n 5 --majority
   flexpaxos quorums --n 5 --counts 4,2
   flexpaxos quorums --n 4 --explicit-phase1 0,1 2,3 --explicit-phase2 0,2 1,3
+  flexpaxos quorums --n 9 majority 'counts = { phase1 = 7, phase2 = 3 }' 'wall = { rows = [2, 3, 4] }'
+  flexpaxos quorums --n 9 'grid = { rows = 3, columns = 3, phase1 = \"row\", phase2 = \"column\" }' --svg grid.svg
+  flexpaxos quorums --replicas us-east-1,us-west-2,eu-west-1 'weighted = { weights = [2, 1, 1], phase1 = 3, phase2 = 2 }'
   flexpaxos quorums --experiment experiments/quickstart.toml
   flexpaxos quorums --experiment experiments/quickstart.toml --variant flex-4-2"
 )]
 pub(super) struct Quorums {
     /// The number of replicas, 1 to 64; they are called 0 to n-1.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
-    #[arg(required_unless_present = "experiment", conflicts_with = "experiment")]
+    #[arg(required_unless_present_any = ["experiment", "replicas"])]
+    #[arg(conflicts_with_all = ["experiment", "replicas"])]
     n: Option<u8>,
+
+    /// The systems to judge, as in an experiment file: `majority`, `counts = { phase1 = 4, phase2 = 2 }`.
+    #[arg(value_name = "SYSTEM")]
+    system: Vec<String>,
+
+    /// The regions of the replicas, separated by commas; a region may come twice.
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',', requires = "system")]
+    replicas: Vec<String>,
+
+    /// The latency profile of the regions.
+    #[arg(long, value_name = "NAME", default_value = "aws-2025-07")]
+    profile: String,
+
+    /// The probability that a replica is up.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.99, value_parser = parse_share)]
+    up: f64,
+
+    /// Prints JSON.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+
+    /// Prints CSV, a row for each system.
+    #[arg(long)]
+    csv: bool,
+
+    /// Draws the system to this file; of several, each to a file of its own, with a number before the ending.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Prints all columns of the tables, however narrow the terminal is.
+    #[arg(long)]
+    wide: bool,
 
     /// Majorities in both phases.
     #[arg(long)]
@@ -72,57 +118,85 @@ struct Set(Vec<usize>);
 /// A quorum system, and whose it is.
 struct Judged {
     system: QuorumSystem,
-    /// What its replicas are called.
+    /// What it is called in a table.
+    name: String,
+    /// The regions of its replicas; their numbers where they have none.
     regions: Vec<String>,
-    /// The variants that use it at each point where one does, a line each; none if it was typed.
+    /// The variants that use it at each point where one does, a line each; what was typed.
     users: Vec<String>,
+    /// The links of its replicas, if they are in regions.
+    links: Option<Links>,
+}
+
+impl Judged {
+    /// What a replica is called: its region, or its number where that is not its alone.
+    fn replica(&self, node: NodeId) -> String {
+        let region = &self.regions[usize::from(node.0)];
+        let is_alone = self.regions.iter().filter(|other| *other == region).count() == 1;
+        if is_alone { region.clone() } else { node.to_string() }
+    }
 }
 
 impl Quorums {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let all = self.systems()?;
-        for (number, judged) in all.iter().enumerate() {
+        let worth: Vec<Worth> = all.iter().map(|it| Worth::new(&it.system, self.up)).collect();
+        if let Some(path) = &self.svg {
+            for (index, judged) in all.iter().enumerate() {
+                let numbered = |index: usize| path.with_extension(format!("{}.svg", index + 1));
+                let path = if all.len() == 1 { path.clone() } else { numbered(index) };
+                let name = |node| judged.replica(node);
+                super::write_file(&path, &draw(&judged.title(), &judged.system, &name))?;
+            }
+        }
+        if self.json {
+            export::json(out, &all, &worth)?;
+        } else if self.csv {
+            export::csv(out, &all, &worth)?;
+        } else {
+            self.print(out, &all, &worth)?;
+        }
+        let is_safe = all.iter().all(|judged| is_safe(&judged.system));
+        Ok(if is_safe { Exit::Done } else { Exit::Unsafe })
+    }
+
+    fn print(&self, out: &mut dyn Write, all: &[Judged], worth: &[Worth]) -> Result<(), Failure> {
+        let width = output::width(self.wide);
+        for (number, (judged, worth)) in all.iter().zip(worth).enumerate() {
             if number > 0 {
                 writeln!(out)?;
             }
-            self.judge(out, judged)?;
+            self.judge(out, judged, worth)?;
         }
-        let unsafe_count = all.iter().filter(|judged| !is_safe(&judged.system)).count();
         if all.len() > 1 {
-            let verdict = match unsafe_count {
+            let verdict = match all.iter().filter(|judged| !is_safe(&judged.system)).count() {
                 0 => "all of them safe".to_owned(),
                 count => format!("{count} of them UNSAFE"),
             };
-            writeln!(out, "\n{} quorum systems, {verdict}", all.len())?;
+            writeln!(out, "\n{} quorum systems, {verdict}\n", all.len())?;
+            writeln!(out, "{}", words::side_by_side(all, worth, self.up, width))?;
         }
-        Ok(if unsafe_count == 0 { Exit::Done } else { Exit::Unsafe })
+        Ok(())
     }
 
     /// Prints one system with its verdict.
-    fn judge(&self, out: &mut dyn Write, judged: &Judged) -> Result<(), Failure> {
-        let Judged { system, regions, users } = judged;
+    fn judge(&self, out: &mut dyn Write, judged: &Judged, worth: &Worth) -> Result<(), Failure> {
+        let Judged { system, regions, users, .. } = judged;
+        let width = output::width(self.wide);
         for user in users {
             writeln!(out, "{user}")?;
         }
         writeln!(out, "{} replicas: {}\n", system.n(), regions.join(", "))?;
-        let families = [("phase 1", system.phase1()), ("phase 2", system.phase2())];
-        let survived = resilience(system)
-            .map(|crashes| crashes.map_or_else(|| "unknown".to_owned(), |count| count.to_string()));
-        let rows: Vec<Vec<String>> = families
-            .iter()
-            .zip(survived)
-            .map(|((phase, family), survived)| {
-                let count = minimal_count(family, system.n()).unwrap_or_default();
-                let least = family.min_size().to_string();
-                vec![(*phase).to_owned(), least, count.to_string(), survived]
-            })
-            .collect();
-        let header = ["", "least size", "minimal quorums", "crashes survived"];
-        writeln!(out, "{}\n", table(&header, &[1, 2, 3], &rows))?;
-        for (phase, family) in families {
+        writeln!(out, "{}\n", words::phases(system, worth))?;
+        for (phase, family) in [("phase 1", system.phase1()), ("phase 2", system.phase2())] {
             self.list(out, phase, family, system.n())?;
         }
-        writeln!(out, "\n{}", verdict(system, regions))?;
+        writeln!(out, "\n{}", verdict(judged))?;
+        writeln!(out, "\n{}", words::worth(judged, worth, self.up))?;
+        if let Some(links) = &judged.links {
+            writeln!(out, "\n{}", words::leaders(judged, links, width))?;
+            writeln!(out, "\n{}", words::losses(judged, links, width))?;
+        }
         Ok(())
     }
 
@@ -141,6 +215,14 @@ impl Quorums {
             }
             return Ok(judged);
         }
+        if !self.system.is_empty() {
+            return typed::systems(
+                &self.system,
+                self.n.map(usize::from),
+                &self.replicas,
+                &self.profile,
+            );
+        }
         let n = usize::from(self.n.unwrap_or_default());
         let lists = |sets: &[Set]| sets.iter().map(|set| set.0.clone()).collect::<Vec<_>>();
         let system = match self.counts {
@@ -154,9 +236,9 @@ impl Quorums {
         };
         let regions = (0..n).map(|index| index.to_string()).collect();
         let help = "the replicas are numbered from 0; see `flexpaxos quorums --help` for examples";
-        system
-            .map(|system| vec![Judged { system, regions, users: Vec::new() }])
-            .map_err(|error| Failure::request(error.to_string(), help))
+        let system = system.map_err(|error| Failure::request(error.to_string(), help))?;
+        let name = words::name(&system);
+        Ok(vec![Judged { system, name, regions, users: Vec::new(), links: None }])
     }
 
     fn list(
@@ -168,8 +250,12 @@ impl Quorums {
     ) -> Result<(), Failure> {
         let listed = minimal_quorums(family, n, self.limit);
         let texts: Vec<String> = listed.iter().map(ToString::to_string).collect();
-        let rest = minimal_count(family, n).unwrap_or_default() - listed.len() as u128;
-        let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+        let rest = minimal_count(family, n).map(|count| count - listed.len() as u128);
+        let more = match rest {
+            None => "too many to count".to_owned(),
+            Some(0) => String::new(),
+            Some(rest) => format!(" and {rest} more"),
+        };
         writeln!(out, "{phase}: {}{more}", texts.join(" "))?;
         Ok(())
     }
@@ -197,8 +283,10 @@ fn of_plan(plan: &Plan, only: Option<&str>) -> Vec<Judged> {
                 Some(judged) => judged.users.push(user),
                 None => all.push(Judged {
                     system: system.clone(),
+                    name: names.join(", "),
                     regions: regions.clone(),
                     users: vec![user],
+                    links: Some(point.links.clone()),
                 }),
             }
         }
@@ -210,25 +298,10 @@ fn is_safe(system: &QuorumSystem) -> bool {
     system.disjoint().is_none()
 }
 
-/// Whether the system is safe, with the proof or the counterexample.
-fn verdict(system: &QuorumSystem, regions: &[String]) -> String {
-    if let Some(disjoint) = system.disjoint() {
-        let named = |set: NodeSet| {
-            let names: Vec<&str> =
-                set.iter().map(|node| regions[usize::from(node.0)].as_str()).collect();
-            format!("{{{}}}", names.join(", "))
-        };
-        return format!(
-            "UNSAFE: phase-1 quorum {} and phase-2 quorum {} have no replica in common",
-            named(disjoint.phase1),
-            named(disjoint.phase2),
-        );
-    }
-    let proof = system.proof().expect("no two quorums of it are disjoint");
-    match proof.cost {
-        None => proof.safe,
-        Some(cost) => format!("{}\n{}", fold(&proof.safe, 6), fold(&cost, 6)),
-    }
+fn parse_share(text: &str) -> Result<f64, String> {
+    let refuse =
+        || format!("`{text}` is no probability: give a number from 0 to 1, such as `0.99`");
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(refuse)
 }
 
 fn parse_counts(text: &str) -> Result<(usize, usize), String> {

@@ -485,6 +485,86 @@ fn a_quorum_per_ballot_is_safe_by_what_is_announced() {
     }
 }
 
+const GRID: &str = "grid = { rows = 3, columns = 3, phase1 = \"row\", phase2 = \"column\" }";
+
+#[test]
+fn quorum_systems_are_compared_side_by_side() {
+    let counts = "counts = { phase1 = 7, phase2 = 3 }";
+    let said = check(
+        &["quorums", "--n", "9", "majority", counts, GRID, "wall = { rows = [1, 2, 3, 3] }"],
+        &["4 quorum systems, all of them safe", "both phases are available with 0."],
+    );
+    let table: String = words(said.split("all of them safe").nth(1).unwrap());
+    // The sizes, the crashes survived, the load and the messages of the published table.
+    for row in [
+        "majority yes 5 5 4 4 0.556 1.800 8-16",
+        "counts yes 7 3 2 6 0.333 3.000 4-16",
+        "grid yes 3 3 2 2 0.333 3.000 4-16",
+        "wall yes 3-4 3-4 2 2 0.429 2.333 4-16",
+    ] {
+        assert!(table.contains(row), "{row:?} is missing in:\n{said}");
+    }
+    let wide = said.lines().skip_while(|line| !line.contains("4 quorum systems"));
+    assert!(wide.filter(|line| !line.starts_with("q1, q2")).all(|line| line.len() <= 80), "{said}");
+    let broken = "weighted = { weights = [3, 2, 2, 1, 1], phase1 = 5, phase2 = 4 }";
+    check_ends(&["quorums", "--n", "5", broken], 5, &["UNSAFE: phase-1 quorum {r", "of weight"]);
+}
+
+#[test]
+fn quorum_systems_on_links_have_leaders_and_losses() {
+    let replicas = "us-east-1,us-west-2,eu-west-1,ap-northeast-1,ap-southeast-2";
+    let said = check(
+        &[
+            "quorums",
+            "--replicas",
+            replicas,
+            "counts = { phase1 = 4, phase2 = 2 }",
+            "counts = { phase1 = 5, phase2 = 1 }",
+        ],
+        &["takeover ms", "lost region", "nobody", "counts-2"],
+    );
+    let said = words(&said);
+    assert!(
+        said.contains("us-east-1 149.61 64.23") || said.contains("us-east-1 149.61 64.22"),
+        "{said}"
+    );
+    let output = flexpaxos(&["quorums", "--replicas", replicas, "majority", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value[0]["phase1"]["minimal_count"], "10");
+    assert_eq!(value[0]["losses"][0]["next"].as_array().unwrap().len(), 4);
+    let zones = "us-east-1,us-east-1,us-east-1,eu-west-1,eu-west-1,eu-west-1";
+    let groups =
+        "groups = { phase1 = { groups = 2, members = 1 }, phase2 = { groups = 1, members = 3 } }";
+    check(&["quorums", "--replicas", zones, groups], &["group 1 {r0, r1, r2}", "us-east-1   yes"]);
+}
+
+#[test]
+fn quorum_systems_are_written_as_csv_and_drawn() {
+    let csv =
+        check(&["quorums", "--n", "9", "--csv", "majority", GRID], &["system,kind,n,is_safe,"]);
+    assert!(csv.contains("\nmajority,plain,9,true,5,5,5,5,126,126,4,4,"), "{csv}");
+    assert!(csv.contains("\ngrid,grid,9,true,3,3,3,3,3,3,2,2,"), "{csv}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.svg");
+    check(&["quorums", "--n", "9", GRID, "--svg", path.to_str().unwrap()], &["safe:"]);
+    let svg = std::fs::read_to_string(&path).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("row 1 {r0, r1, r2}"), "{svg}");
+}
+
+#[test]
+fn a_typed_system_is_refused_with_its_place() {
+    check_refused(
+        &["quorums", "--n", "5", "wall = { rows = [2, 2] }"],
+        &["hold 4 replicas", "rows = [2, 2]"],
+    );
+    check_refused(
+        &["quorums", "--n", "5", "gird = { rows = 2 }"],
+        &["unknown key `gird`", "`grid`"],
+    );
+    check_refused(&["quorums", "--n", "5", "majority", "--up", "2"], &["`2` is no probability"]);
+    check_refused(&["quorums", "--replicas", "us-esat-1", "majority"], &["us-esat-1", "us-east-1"]);
+}
+
 #[test]
 fn quorums_of_nonsense_are_refused() {
     check_refused(&["quorums", "--n", "5"], &["--majority"]);

@@ -25,6 +25,7 @@ pub mod network;
 pub mod places;
 pub mod style;
 pub mod sweep;
+pub mod systems;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
