@@ -24,6 +24,7 @@
 mod case;
 pub use case::Case;
 mod encoded;
+mod families;
 mod limits;
 mod observation;
 mod random_stream;

@@ -40,6 +40,9 @@ pub(super) enum Purpose {
     Registry = 15,
     /// How long a checkpoint takes.
     Checkpoints = 16,
+    /// Whether the quorums are of another family; with this number, the seeds that once failed draw the
+    /// quorums that they always drew.
+    Families = 20,
 }
 
 /// One random stream.

@@ -1,5 +1,6 @@
 //! The quorum system of a case, and the proposer that uses it.
 
+use super::families::structured;
 use super::limits::Limits;
 use super::random_stream::{Purpose, RandomStream};
 use crate::protocol::{Detector, Election, SendPolicy, Timing};
@@ -12,7 +13,7 @@ use crate::time::Span;
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
 pub(super) fn quorums(seed: u64, limits: &Limits) -> QuorumSystem {
     let mut stream = RandomStream::new(seed, Purpose::Quorums);
-    let honest = honest_quorums(&mut stream, limits);
+    let honest = structured(seed, honest_quorums(&mut stream, limits));
     match limits.rule {
         Some(rule @ Rule::DisjointQuorums) => rule.quorums(&honest),
         _ => honest,

@@ -2,6 +2,7 @@
 
 mod ballots;
 mod controls;
+mod families;
 
 use super::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
 use super::{Mode as Registered, Registration};
@@ -44,6 +45,10 @@ impl Registration for Replica {
             ballots::hung_member(),
             ballots::settling(),
             ballots::reservation(),
+            families::grid(),
+            families::groups(),
+            families::weighted(),
+            families::expression(),
         ]
     }
 

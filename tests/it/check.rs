@@ -31,7 +31,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 25] = [
+const PINNED: [Pinned; 29] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -52,6 +52,10 @@ const PINNED: [Pinned; 25] = [
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
+    pinned("grid", [0, 0, 0], (10, 0)),
+    pinned("groups", [0, 0, 0], (10, 0)),
+    pinned("weighted", [0, 0, 0], (10, 0)),
+    pinned("expression", [0, 0, 0], (10, 0)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
@@ -132,6 +136,10 @@ presets! {
     hung_member
     settling
     reservation
+    grid
+    groups
+    weighted
+    expression
     register_duel
     register_flexible
     register_owner
@@ -172,6 +180,11 @@ fn disjoint_quorums_are_found_out() {
     check_found("duel", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 5);
     check_found("flexible-four", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
     check_found("flex-3-of-4", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
+    // One of each family, forced to be unsafe.
+    check_found("grid", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
+    check_found("groups", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
+    check_found("weighted", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
+    check_found("expression", Rule::DisjointQuorums, Invariant::ChosenStaysChosen, 8);
 }
 
 #[test]

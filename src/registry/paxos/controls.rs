@@ -12,6 +12,10 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             "classic-crowd",
             "per-ballot",
             "snapshot",
+            "grid",
+            "groups",
+            "weighted",
+            "expression",
         ],
         Rule::ForgetsPromise | Rule::ForgetsVote | Rule::SendsBeforePersist => {
             &["acceptor-crash", "leader-change", "two-writes-crash"]
