@@ -36,7 +36,7 @@ impl Show {
         }
         let results = Results::read(&self.folder).map_err(|error| unreadable(&error))?;
         let width = output::width(self.wide);
-        if let Some((steps, knees)) =
+        if let Some(capacity::Searched { steps, knees }) =
             capacity::read(&self.folder).map_err(|error| unreadable(&error.into()))?
         {
             capacity::write(&steps, &knees, width, out)?;

@@ -9,11 +9,20 @@ use crate::measure::rows::{CapacityRow, KneeRow};
 use crate::measure::store;
 use crate::time::Span;
 
+/// The tables of a search.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// Its steps.
+    pub steps: Vec<CapacityRow>,
+    /// What it found.
+    pub knees: Vec<KneeRow>,
+}
+
 /// Reads the two tables of a results folder; `None` if its run searched nothing.
-pub fn read(folder: &Path) -> Result<Option<(Vec<CapacityRow>, Vec<KneeRow>)>, store::Error> {
+pub fn read(folder: &Path) -> Result<Option<Searched>, store::Error> {
     let steps = store::read_csv_if_there(&folder.join("capacity.csv"))?;
     let knees = store::read_csv_if_there(&folder.join("knees.csv"))?;
-    Ok(steps.zip(knees))
+    Ok(steps.zip(knees).map(|(steps, knees)| Searched { steps, knees }))
 }
 
 /// Writes both tables with their legends.

@@ -37,15 +37,10 @@ impl Site {
         Self { root }
     }
 
-    fn program(&self, command: &str, arguments: &[&str]) -> Output {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
-        program.arg(command).env("NO_COLOR", "1").args(arguments).output().unwrap()
-    }
-
     fn search(&self, out: &str, arguments: &[&str]) -> Output {
         let (file, out) = (self.root.path().join("experiment.toml"), self.out(out));
         let own = [file.to_str().unwrap(), "--backend", "sim", "--out", out.to_str().unwrap()];
-        self.program("capacity", &[&own, arguments].concat())
+        flexpaxos("capacity", &[&own, arguments].concat())
     }
 
     fn out(&self, name: &str) -> PathBuf {
@@ -55,6 +50,11 @@ impl Site {
     fn rows<T: DeserializeOwned>(&self, out: &str, table: &str) -> Vec<T> {
         store::read_csv(&self.out(out).join(table)).unwrap()
     }
+}
+
+fn flexpaxos(command: &str, arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_flexpaxos"));
+    program.arg(command).env("NO_COLOR", "1").args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -91,14 +91,14 @@ fn a_simulated_machine_has_the_capacity_that_its_work_gives_it() {
     assert_eq!(ramp, [200.0, 400.0, 800.0, 1_600.0]);
     let folder = site.out("results");
     let folder = folder.to_str().unwrap();
-    let shown = text(&site.program("show", &[folder]).stdout);
+    let shown = text(&flexpaxos("show", &[folder]).stdout);
     assert!(shown.contains("the capacity lies between"), "{shown}");
     let found = text(&output.stdout);
     assert!(found.contains("confirmed") && found.contains("no: achieved"), "{found}");
-    assert_eq!(site.program("verify", &[folder]).status.code(), Some(0));
+    assert_eq!(flexpaxos("verify", &[folder]).status.code(), Some(0));
     let figure = site.root.path().join("load.svg");
     let drawn = ["--figure", "load", "-o", figure.to_str().unwrap()];
-    let output = site.program("report", &[&[folder], &drawn[..]].concat());
+    let output = flexpaxos("report", &[&[folder], &drawn[..]].concat());
     assert!(output.status.success(), "{output:?}");
 }
 
@@ -142,11 +142,11 @@ fn a_search_that_goes_on_takes_the_same_steps() {
     let file = site.root.path().join("experiment.toml");
     let go_on = [file.to_str().unwrap(), "--backend", "sim", "--quiet", "--resume", folder];
     if killed.join("parts").exists() {
-        let other = site.program("capacity", &[&go_on[..], &["--within", "5%"]].concat());
+        let other = flexpaxos("capacity", &[&go_on[..], &["--within", "5%"]].concat());
         let said = text(&other.stderr);
         assert_eq!(other.status.code(), Some(2), "{said}");
         assert!(said.contains("--within"), "{said}");
-        let output = site.program("capacity", &[&go_on[..], &options].concat());
+        let output = flexpaxos("capacity", &[&go_on[..], &options].concat());
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
     for table in ["trials.csv", "capacity.csv", "knees.csv", "latency.csv"] {

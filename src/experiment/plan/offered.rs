@@ -8,8 +8,8 @@ impl Plan {
     /// The same experiment without a point, a trial and a prediction: what a search adds trials to.
     #[must_use]
     pub fn without_trials(&self) -> Self {
-        let (points, trials, expectations) = (Vec::new(), Vec::new(), Vec::new());
-        Self { points, trials, expectations, ..self.clone() }
+        let (expectations, points, trials) = (Vec::new(), Vec::new(), Vec::new());
+        Self { expectations, points, trials, ..self.clone() }
     }
 
     /// Adds a trial of a variant at this rate; what else it runs with is of the point `at`, whose load must be

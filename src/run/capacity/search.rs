@@ -250,8 +250,8 @@ mod tests {
         (search.knee(), rates)
     }
 
-    fn rate(per_s: f64, agreed: u32, count: u32) -> Option<Rate> {
-        Some(Rate { per_s, agreed, count })
+    fn rate(per_s: f64, agreed: u32, count: u32) -> Rate {
+        Rate { per_s, agreed, count }
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
     fn a_machine_that_holds_nothing_is_given_up() {
         let (found, rates) = search(BOUNDS, |_| false);
         assert_eq!((found.held, found.verdict), (None, Verdict::None));
-        assert_eq!(found.missed, rate(0.0977, 1, 1));
+        assert_eq!(found.missed, Some(rate(0.0977, 1, 1)));
         assert_eq!(rates.len(), 11);
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let bounds = Bounds { to_per_s: 500.0, ..BOUNDS };
         let (found, rates) = search(bounds, |_| true);
         assert_eq!(rates, [100.0, 200.0, 400.0, 500.0, 500.0, 500.0]);
-        assert_eq!((found.held, found.missed), (rate(500.0, 3, 3), None));
+        assert_eq!((found.held, found.missed), (Some(rate(500.0, 3, 3)), None));
         assert_eq!(found.verdict, Verdict::NotReached);
     }
 
@@ -315,7 +315,7 @@ mod tests {
         // One noisy step led the search astray: from there on all is held.
         let noisy = |step: Step| !is_same(step.rate_per_s, 400.0) || confirms(step);
         let (found, _) = search(BOUNDS, noisy);
-        assert_eq!((found.verdict, found.missed), (Verdict::NotConfirmed, rate(400.0, 1, 3)));
+        assert_eq!((found.verdict, found.missed), (Verdict::NotConfirmed, Some(rate(400.0, 1, 3))));
         // The highest rate was held once, and not again.
         let bounds = Bounds { to_per_s: 200.0, ..BOUNDS };
         let mut steps = 0;
@@ -324,7 +324,7 @@ mod tests {
             // 100, 200, and 200 again.
             steps <= 3
         });
-        assert_eq!((found.verdict, found.held), (Verdict::NotConfirmed, rate(200.0, 2, 3)));
+        assert_eq!((found.verdict, found.held), (Verdict::NotConfirmed, Some(rate(200.0, 2, 3))));
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl NoIdleCore {
         if let (Some((before, then)), Some(now)) = (self.last, times) {
             let step = at.since(before);
             self.none_idle = self.none_idle + step - now.idle_since(then).min(step);
-            self.watched = self.watched + step;
+            self.watched += step;
         }
         self.last = times.map(|times| (at, times));
     }
