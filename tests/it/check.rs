@@ -46,7 +46,7 @@ const PINNED: [Pinned; 29] = [
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
     pinned("election", [5_606, 20_810, 19], (10, 1_084)),
     pinned("per-ballot", [87_967, 555_372, 29], (10, 4_994)),
-    pinned("snapshot", [266_080, 1_631_482, 24], (8, 1_326)),
+    pinned("snapshot", [251_808, 1_544_410, 24], (8, 1_326)),
     pinned("partial-promise", [2_335, 6_099, 20], (20, 2_335)),
     pinned("refused", [847, 2_455, 14], (14, 847)),
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
