@@ -358,7 +358,7 @@ impl Injector {
         if let (Some(record), Some(&replica)) = (ended.record, ended.kind.stopped())
             && let Some(executed) = members.furthest()
         {
-            self.catching_up.push(CatchingUp { record, replica, executed });
+            self.catching_up.push(CatchingUp { replica, record, executed });
         }
         let is_paused = matches!(ended.kind, FaultKind::Pause { .. })
             && self.active().any(|active| *active == ended.kind);

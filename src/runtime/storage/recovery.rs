@@ -129,7 +129,7 @@ impl Found {
 /// Reads the segments that hold groups behind the last one that the checkpoint stands for.
 fn scan(folder: &Path, numbers: &[u64], owner: Owner, covered: u64) -> Result<Found, Error> {
     let first = numbers.first().copied().unwrap_or(segment::FIRST_NUMBER);
-    let (base, mut contents) = base(folder, numbers, covered)?;
+    let Base { first: base, mut contents } = base(folder, numbers, covered)?;
     let (oldest, sequence) = match base {
         Some(base) => base,
         // Nothing was written yet, or what was is torn or damaged.
@@ -149,15 +149,17 @@ fn scan(folder: &Path, numbers: &[u64], owner: Owner, covered: u64) -> Result<Fo
     Ok(Found { owner: Some(owner), recovered, covered, position: Some(position), full })
 }
 
-/// The segment with the first group behind the checkpoint, and the first group in it; and what is in that
-/// segment and in each newer one, the newest first, so that each is read once.
-///
-/// It is the newest one that begins with that group or one before.
-fn base(
-    folder: &Path,
-    numbers: &[u64],
-    covered: u64,
-) -> Result<(Option<(u64, u64)>, Vec<Bytes>), Error> {
+/// Where reading begins.
+struct Base {
+    /// The segment with the first group behind the checkpoint, and the first group in it; none if no segment
+    /// begins with that group or one before.
+    first: Option<(u64, u64)>,
+    /// What is in that segment and in each newer one, the newest first, so that each is read once.
+    contents: Vec<Bytes>,
+}
+
+/// Looks for the newest segment that begins with the first group behind the checkpoint or one before.
+fn base(folder: &Path, numbers: &[u64], covered: u64) -> Result<Base, Error> {
     let mut contents = Vec::new();
     for &number in numbers.iter().rev() {
         let path = segment::path(folder, number);
@@ -166,10 +168,10 @@ fn base(
         let first = frame::decode(&bytes, number, owner::BYTES).map(|frame| frame.first);
         contents.push(bytes);
         if let Some(first) = first.filter(|first| *first <= covered + 1) {
-            return Ok((Some((number, first)), contents));
+            return Ok(Base { first: Some((number, first)), contents });
         }
     }
-    Ok((None, contents))
+    Ok(Base { first: None, contents })
 }
 
 /// Reading forward from the oldest segment.
