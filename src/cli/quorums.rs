@@ -29,7 +29,7 @@ use words::verdict;
 /// It ends with 5 if one of the systems is unsafe.
 #[derive(Debug, Args)]
 #[command(
-    group = ArgGroup::new("system").required(true)
+    group = ArgGroup::new("which").required(true)
         .args(["majority", "counts", "explicit_phase1", "experiment", "system"]),
     after_help = "Examples:
   flexpaxos quorums --n 5 --majority

@@ -6,22 +6,18 @@ use crate::quorum::{Expression, Family, Line, NodeId, NodeSet, QuorumSystem, Sha
 use crate::registry::preset::{Budgets, Cover, Prelude, Preset, Setup};
 
 /// r0 leads, and another one campaigns: what r0 may have had chosen must survive.
-fn race(
-    name: &'static str,
-    about: &'static str,
-    quorums: QuorumSystem,
-    rival: NodeId,
-    send: SendPolicy,
-) -> Preset {
+///
+/// Both ask a quorum, and everybody after a time-out: then any quorum may be the one that is heard first.
+fn race(name: &'static str, about: &'static str, quorums: QuorumSystem, rival: NodeId) -> Preset {
     let n = quorums.n();
     Preset {
         name,
         about,
         setup: Setup {
             quorums,
-            send,
+            send: SendPolicy::Quorum,
             clients: vec![once(R0), once(rival)],
-            budgets: Budgets { campaigns: 1, ..Budgets::default() },
+            budgets: Budgets { campaigns: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(rival),
             prelude: Prelude::Led,
             covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
@@ -37,7 +33,6 @@ pub(super) fn grid() -> Preset {
         "two rows of two: one of each row for phase 1, a row for phase 2",
         QuorumSystem::grid(4, [2, 2], lines).expect("two by two are four"),
         R3,
-        SendPolicy::Quorum,
     )
 }
 
@@ -49,7 +44,6 @@ pub(super) fn groups() -> Preset {
         "groups of three and of one: majorities of both for phase 1, of either for phase 2",
         QuorumSystem::groups(4, &groups, [of(2), of(1)]).expect("the groups are of four replicas"),
         R3,
-        SendPolicy::Quorum,
     )
 }
 
@@ -59,7 +53,6 @@ pub(super) fn weighted() -> Preset {
         "weights 2, 1, 1: a weight of 3 for phase 1, and of 2 for phase 2",
         QuorumSystem::weighted(&[2, 1, 1], [3, 2]).expect("3 and 2 are within 4"),
         R2,
-        SendPolicy::All,
     )
 }
 
@@ -77,6 +70,5 @@ pub(super) fn expression() -> Preset {
         "expressions over three of four replicas: the candidate holds no vote",
         system.expect("both are a majority of three"),
         R3,
-        SendPolicy::Quorum,
     )
 }

@@ -53,10 +53,18 @@ fn every_family_is_what_its_constructor_makes() {
 #[test]
 fn replicas_of_a_region_are_a_group() {
     let text = GOOD
-        .replace("\"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"", "\"eu-west-1\", \"us-east-1\", \"eu-west-1\"")
-        .replace("leader = \"us-west-2\"", "leader = \"us-east-1\"")
+        .replace("aws-2025-07", "lan")
+        .replace(
+            "\"us-east-1\", \"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"",
+            "\"a\", \"b\", \"a\", \"b\"",
+        )
+        .replace("clients = [\"us-east-1\", \"eu-west-1\"]", "clients = [\"here\"]")
+        .replace("leader = \"us-west-2\"", "leader = \"r0\"")
         .replace("crash = \"eu-west-1\"", "crash = \"r1\"")
-        .replace(FLEX, "{ groups = { phase1 = { groups = 1, members = 2 }, phase2 = { groups = 2, members = 1 } } }");
+        .replace(
+            FLEX,
+            "{ groups = { phase1 = { groups = 1, members = 2 }, phase2 = { groups = 2, members = 1 } } }",
+        );
     let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
     let groups = [0b0101, 0b1010].map(NodeSet::from_mask).to_vec();
     assert_eq!(*plan.points[0].variants[1].quorums.layout(), Layout::Groups(groups));
