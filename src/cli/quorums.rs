@@ -27,6 +27,7 @@ use words::verdict;
 /// With --replicas it also tells how long each leader waits, and who may lead when a region is lost.
 /// With --experiment it judges every variant at every point of the sweep.
 /// It ends with 5 if one of the systems is unsafe.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("which").required(true)

@@ -26,7 +26,7 @@ pub(in crate::experiment) use mend::{Doubts, Reading};
 mod overrides;
 pub use overrides::{Assignment, Unset};
 mod quorums;
-pub use quorums::{Line, Quorum, Quorums, Sets, Share};
+pub use quorums::{GroupCounts, Line, Quorum, Quorums, Sets};
 mod schema;
 pub use schema::schema;
 mod sections;

@@ -24,11 +24,11 @@ pub(super) fn systems(
          clients = [{client:?}]\n\n[workload]\narrival = {{ closed = {{ clients = 1 }} }}\n\
          duration = \"1s\"\n"
     );
-    let mut named: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut names = Vec::new();
     for system in typed {
         let kind = system.split('=').next().unwrap_or_default().trim();
-        let count = named.entry(kind).or_default();
+        let count = kinds.entry(kind).or_default();
         *count += 1;
         let name = if *count == 1 { kind.to_owned() } else { format!("{kind}-{count}") };
         let settings = if system.contains('=') { system.clone() } else { format!("{kind} = {{}}") };

@@ -70,20 +70,21 @@ pub(super) fn worth(judged: &Judged, worth: &Worth, up: f64) -> String {
     };
     let rows = [row("phase 1", 0), row("phase 2", 1)];
     let available = format!("available at {up}");
-    let mut text =
-        table(&["", "sizes", "load", "capacity", &available], &[1, 2, 3, 4], &rows).to_string();
+    let phases = table(&["", "sizes", "load", "capacity", &available], &[1, 2, 3, 4], &rows);
     let [thrifty, all] = worth.messages;
-    text += &format!(
-        "\nboth phases are available with {}; a write takes {all} messages, and {thrifty} if the leader \
-         asks the least quorum",
+    let both = format!(
+        "both phases are available with {}; a write takes {all} messages, and {thrifty} if the leader asks the \
+         least quorum",
         share(worth.available)
     );
     let idle = NodeSet::all(judged.system.n()).difference(worth.voters);
-    if !idle.is_empty() {
-        let names: Vec<String> = idle.iter().map(|node| judged.replica(node)).collect();
-        text += &format!("\nwithout a vote: {}", names.join(", "));
-    }
-    text
+    let names: Vec<String> = idle.iter().map(|node| judged.replica(node)).collect();
+    let idle = if names.is_empty() {
+        String::new()
+    } else {
+        format!("\nwithout a vote: {}", names.join(", "))
+    };
+    format!("{phases}\n{}{idle}", fold(&both, 0))
 }
 
 /// How long each replica waits as the leader.

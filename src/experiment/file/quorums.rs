@@ -60,9 +60,9 @@ pub enum Quorums {
         /// The members of each group; the replicas of a region are one if absent.
         groups: Option<Sets>,
         /// For phase 1.
-        phase1: Spanned<Share>,
+        phase1: Spanned<GroupCounts>,
         /// For phase 2.
-        phase2: Spanned<Share>,
+        phase2: Spanned<GroupCounts>,
     },
     /// A weight for each replica, and what a quorum weighs at least.
     Weighted {
@@ -119,7 +119,7 @@ pub enum Line {
 /// So many groups, with so many members of each.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
+pub struct GroupCounts {
     /// The number of groups; a majority of them if absent.
     pub groups: Option<usize>,
     /// The number of members within each; a majority of each if absent.

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::places::{Places, Profiles};
-use crate::experiment::file::{self, Line, Member, Quorum, Quorums, Sets, Share, Source, Spanned};
+use crate::experiment::file::{
+    self, GroupCounts, Line, Member, Quorum, Quorums, Sets, Source, Spanned,
+};
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 use crate::quorum::{self, Disjoint, Expression, Family, NodeId, NodeSet, QuorumSystem};
@@ -59,8 +61,8 @@ pub(super) fn quorums(
         }
         Quorums::Groups { groups: typed, phase1, phase2 } => {
             let groups = groups(typed.as_ref(), places, mistakes)?;
-            let share = |typed: &Spanned<Share>| {
-                let Share { groups, members } = *typed.get_ref();
+            let share = |typed: &Spanned<GroupCounts>| {
+                let GroupCounts { groups, members } = *typed.get_ref();
                 quorum::Share { groups, members }
             };
             QuorumSystem::groups(n, &groups, [share(phase1), share(phase2)])

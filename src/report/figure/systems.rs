@@ -195,7 +195,7 @@ fn tree(root: usize, degree: usize, depth: f64, nodes: &mut [(f64, f64)], next: 
     for child in children.clone() {
         tree(child, degree, depth + 1.0, nodes, next);
     }
-    nodes[root] = ((nodes[*children.start()].0 + nodes[*children.end()].0) / 2.0, y);
+    nodes[root] = (f64::midpoint(nodes[*children.start()].0, nodes[*children.end()].0), y);
 }
 
 fn escaped(text: &str) -> String {
