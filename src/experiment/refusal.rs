@@ -191,7 +191,9 @@ pub enum Error {
     },
     /// A name that several replicas have.
     #[error("{what} {name} may be any of several replicas")]
-    #[diagnostic(help("give every replica a name of its own in `topology.replicas`"))]
+    #[diagnostic(help(
+        "write the replicas by their numbers, as `r0`, or give each a name of its own in `topology.replicas`"
+    ))]
     Ambiguous {
         /// What the name was given for.
         what: &'static str,

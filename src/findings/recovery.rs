@@ -13,6 +13,7 @@ mod view;
 use std::fs::File;
 use std::io::BufReader;
 
+use crate::client;
 use crate::client::Turns;
 use crate::deployment::{FaultKind, InjectedFault, MemberName};
 use crate::experiment::plan::Plan;
@@ -27,7 +28,7 @@ use crate::trial::number::number;
 use leader_changes::{LeaderChanges, Milestones, Successor};
 use view::{Before, Story, View, Write};
 
-/// The length of an interval of the timeline of a trial with a fault.
+/// The length of an interval of the timeline of a trial with a fault, where the experiment asks for none.
 const INTERVAL: Span = Span::from_millis(100);
 
 /// After the last fault there is no next one.
@@ -65,6 +66,7 @@ pub(super) fn recovery(
         injected: &outcome.injected,
         milestones: milestones(outcome),
         window,
+        interval: if point.interval == client::INTERVAL { INTERVAL } else { point.interval },
         drain_until: window.to + point.drain,
     };
     let mut found = Recovery { omitted_count: omitted_count(outcome), ..Recovery::default() };
@@ -146,6 +148,8 @@ struct RecoveryContext<'a> {
     injected: &'a [InjectedFault],
     milestones: Milestones,
     window: Window,
+    /// Of the timeline.
+    interval: Span,
     drain_until: Time,
 }
 
@@ -315,7 +319,7 @@ impl RecoveryContext<'_> {
             return Vec::new();
         }
         let mut bins: Vec<Bin> = Vec::new();
-        bins.resize_with(timeline(self.window, INTERVAL).count(), Bin::default);
+        bins.resize_with(timeline(self.window, self.interval).count(), Bin::default);
         for write in all {
             let counts = self.window.contains(write.intended_at);
             let at = write.acknowledged_at.unwrap_or(write.intended_at);
@@ -339,12 +343,12 @@ impl RecoveryContext<'_> {
             row.faults = self.faults_at(index);
             row
         };
-        bins.into_iter().zip(timeline(self.window, INTERVAL)).enumerate().map(row).collect()
+        bins.into_iter().zip(timeline(self.window, self.interval)).enumerate().map(row).collect()
     }
 
     /// The interval of the timeline that holds this instant.
     fn interval(&self, at: Time) -> usize {
-        usize::try_from(at.since(self.window.from).0 / INTERVAL.0).unwrap_or(usize::MAX)
+        usize::try_from(at.since(self.window.from).0 / self.interval.0).unwrap_or(usize::MAX)
     }
 
     /// The faults that begin or last in this interval.

@@ -7,8 +7,7 @@ use super::residual;
 use super::rows::{Measured, Rows};
 use super::saturation;
 use super::verify::Findings;
-use crate::deployment::Durability;
-use crate::deployment::MemberName;
+use crate::deployment::{Durability, FaultKind, MemberName};
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::experiment::trial::Trial;
 use crate::measure::rows::{
@@ -147,6 +146,20 @@ fn trial_row(
         for fault in (0..count).filter(|fault| !was_injected(*fault)) {
             let text = format!("fault {} of {count} never struck", number(fault));
             row.add(&Flag::NeverStruck.note(text));
+        }
+        // A full disk stops a replica when it needs a file, and one that writes little never does.
+        for injected in &outcome.injected {
+            let FaultKind::FullDisk { replica } = injected.kind else { continue };
+            let member = MemberName::Replica(replica);
+            let has_started_once = outcome.recoveries.get(&member).map_or(0, Vec::len) == 1;
+            if has_started_once && outcome.reports.contains_key(&member) {
+                let number = number(injected.fault);
+                let text = format!(
+                    "fault {number} of {count} never struck: {member} needed no new file of its log, so \
+                     offer more or let it last longer"
+                );
+                row.add(&Flag::NeverStruck.note(text));
+            }
         }
     }
     let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));

@@ -49,6 +49,7 @@ pub(super) fn service(service: &Service) -> String {
         (service.send, "a message that leaves"),
         (service.sync, "a sync"),
         (service.mebibyte, "a MiB at each end"),
+        (service.checkpoint, "a checkpoint"),
     ];
     let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
     let texts: Vec<String> =

@@ -7,7 +7,7 @@
 //!
 //! | figure | is |
 //! |---|---|
-//! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the fault began and begin in the reach; after the last one, up to the end of the load |
+//! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the fault began and begin in the reach, up to the end of the reach; after the last one, up to the end of the load |
 //! | usual | the longest between two that follow one another before the first fault: chance makes gaps too |
 //! | first ack | from the fault to the first acknowledgement of a write that was intended after it |
 //! | delayed | writes open in the reach that took longer than twice the 99th percentile of those before the first fault, or for ever |
@@ -160,7 +160,8 @@ fn acknowledgements(writes: &[Write]) -> Vec<Time> {
     at
 }
 
-/// The longest time without an acknowledgement that ends after the fault began and begins in its reach.
+/// The longest time without an acknowledgement that ends after the fault began and begins in its reach, up to
+/// the end of that: what a later fault makes of it is the later one's.
 fn unavailable(writes: &[Write], reach: Window, load_until: Time) -> Option<Span> {
     let begins = writes.first()?.intended_at;
     let acknowledged = acknowledgements(writes);
@@ -168,7 +169,8 @@ fn unavailable(writes: &[Write], reach: Window, load_until: Time) -> Option<Span
     let ends = acknowledged.iter().copied().chain((last < load_until).then_some(load_until));
     let starts = std::iter::once(begins).chain(acknowledged.iter().copied());
     let gaps = starts.zip(ends).filter(|(from, to)| *to > reach.from && *from < reach.to);
-    gaps.map(|(from, to)| to.since(from)).max()
+    let last = |to: Time| if reach.to < load_until { to.min(reach.to) } else { to };
+    gaps.map(|(from, to)| last(to).since(from)).max()
 }
 
 #[cfg(test)]
@@ -274,6 +276,16 @@ mod tests {
         assert_eq!(first.unavailable, Some(span(500 - 395)));
         assert_eq!(second.unavailable, Some(span(850 - 795)));
         assert_eq!((first.delayed_count, second.delayed_count), (Some(9), Some(4)));
+    }
+
+    /// The last acknowledgement before a fault begins a gap that is the fault's, not that of the one before.
+    #[test]
+    fn what_a_later_fault_takes_is_not_charged_to_the_one_before() {
+        let writes = writes(|at| (797..850).contains(&at).then_some(Some(850)));
+        let first = view(&writes, Window { from: ms(400), to: ms(800) });
+        let second = view(&writes, Window { from: ms(800), to: ms(1000) });
+        assert_eq!(first.unavailable, Some(span(10)));
+        assert_eq!(second.unavailable, Some(span(850 - 795)));
     }
 
     #[test]

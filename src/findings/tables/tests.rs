@@ -7,8 +7,11 @@ use crate::deployment::{FaultKind, InjectedFault, Unsynced};
 use crate::experiment::plan::Size;
 use crate::experiment::testing::{GOOD, source};
 use crate::measure::{Latencies, Recorder, Recording, Window};
+use crate::protocol::Progress;
 use crate::quorum::NodeId;
 use crate::runtime::machine::Usage;
+use crate::runtime::replica::{Recovery, Report as ReplicaReport};
+use crate::runtime::storage::Tail;
 use crate::time::Time;
 use crate::trial::Report;
 
@@ -139,6 +142,32 @@ fn a_fault_that_was_never_injected_is_said() {
     let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
     assert!(rows.trial.has(Flag::NeverStruck), "{}", rows.trial.flag_codes);
     assert_eq!(rows.trial.notes, "fault 1 of 1 never struck");
+}
+
+#[test]
+fn a_full_disk_that_stopped_nobody_is_said() {
+    let flags = |start_count| {
+        let (plan, mut outcome) = (plan(), outcome(0));
+        let replica = NodeId(0);
+        let member = MemberName::Replica(replica);
+        let mut report = outcome.reports[&MemberName::Client(ClientId(0))].clone();
+        report.role = RoleReport::Replica(ReplicaReport::default());
+        outcome.reports.insert(member, report);
+        outcome.injected[0].kind = FaultKind::FullDisk { replica };
+        let start = Recovery {
+            group_count: 0,
+            has_checkpoint: false,
+            tail: Tail::Clean,
+            progress: Progress(0),
+        };
+        let starts = vec![start; start_count];
+        outcome.recoveries.insert(member, starts);
+        let rows = rows(&plan, &plan.trials[0], Backend::Live, &outcome, &findings()).unwrap();
+        (rows.trial.has(Flag::NeverStruck), rows.trial.notes)
+    };
+    let (is_said, notes) = flags(1);
+    assert!(is_said && notes.contains("needed no new file of its log"), "{notes}");
+    assert!(!flags(2).0);
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub struct RecoveryRow {
     /// A write that was intended after the fault was acknowledged; empty if no write was intended after it.
     pub recovered: Option<bool>,
     /// The longest time without an acknowledged write that ends after the fault began and begins before the
-    /// next one; up to the end of the window if no write was acknowledged again.
+    /// next one, up to the beginning of that; up to the end of the window if no write was acknowledged again.
     pub unavailable_ns: Option<u64>,
     /// The longest time between two acknowledged writes before the first fault: gaps also occur by chance.
     pub usual_gap_ns: Option<u64>,

@@ -8,8 +8,8 @@ use crate::measure::{Summary, TimelinePoint};
 
 /// One interval of the window of a trial, for figures: one row for each client region and operation.
 ///
-/// An interval is a second, or a tenth of a second in a trial with a fault; the last one ends with the
-/// window.
+/// An interval is as long as `workload.interval` says; if it says nothing a second, or a tenth of a second in a
+/// trial with a fault. The last one ends with the window.
 /// Answers after the window are in no interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineRow {
