@@ -19,6 +19,7 @@ costs() {
 quickstart        both   3    10   320  phase 1 once, and a smaller phase-2 quorum
 lan               live   3    10   160  the quorum choice inside one data centre
 commit-path       live   4   350   820  what this machine and this code add
+wan-load          live   4   150   750  a sustained load over five regions
 wan-hops          both   8    10   290  the distance from the floor for each hop
 azure-13          live  16    10   700  thirteen regions
 jitter            sim    1    10   100  delays that vary

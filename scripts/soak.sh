@@ -42,11 +42,24 @@ else
     seed="${2:-1}"
 fi
 for number in "$minutes" "$seed" "${SECONDS_PER_RUN:-60}"; do
-    if ! [[ "$number" =~ ^[0-9]+$ ]] || [ "$number" = 0 ]; then
-        printf 'soak: %s is no number; usage: soak.sh [MINUTES] [SEED] | --control [SEED]\n' "$number" >&2
+    if ! [[ "$number" =~ ^[1-9][0-9]{0,5}$ ]]; then
+        printf 'soak: %s is no number from 1 to 999999; usage: soak.sh [MINUTES] [SEED] | --control [SEED]\n' "$number" >&2
         exit 2
     fi
 done
+if [ $# -gt 2 ]; then
+    printf 'soak: too many arguments; usage: soak.sh [MINUTES] [SEED] | --control [SEED]\n' >&2
+    exit 2
+fi
+if [ "${SECONDS_PER_RUN:-60}" -lt 60 ]; then
+    printf 'soak: SECONDS_PER_RUN=%s is too short: a process that lives for less than 40 s is not judged\n' \
+        "$SECONDS_PER_RUN" >&2
+    exit 2
+fi
+if [ -n "${FLEXPAXOS:-}" ] && ! command -v "$FLEXPAXOS" > /dev/null; then
+    printf 'soak: FLEXPAXOS=%s is no program\n' "$FLEXPAXOS" >&2
+    exit 2
+fi
 seconds=$((minutes * 10))
 if [ "$seconds" -lt 60 ]; then seconds=60; fi
 if [ "$seconds" -gt 300 ]; then seconds=300; fi
@@ -258,7 +271,9 @@ run() {
     file="$work/run.$runs.toml"
     out="$work/results.$runs"
     experiment "$kind" > "$file"
-    "$FLEXPAXOS" run "$file" --out "$out" --no-probe --no-calibrate --no-report --quiet \
+    # In a session of its own: a Ctrl-C of the terminal is for this script, which then ends the run in peace; a
+    # second signal would make it leave its members behind.
+    setsid "$FLEXPAXOS" run "$file" --out "$out" --no-probe --no-calibrate --no-report --quiet \
         > "$work/said.$runs" 2>&1 &
     running=$!
     local from=$SECONDS

@@ -349,7 +349,7 @@ pub enum Error {
         variant: String,
     },
     /// A disk that is not there.
-    #[error("with durability \"memory\" nothing is synced, and no disk is slow")]
+    #[error("with durability \"memory\" there is no disk that could be slow or full")]
     #[diagnostic(help("leave it out, or set `durability.mode = \"fsync\"`"))]
     NoDisk,
     /// A fault of no replica.

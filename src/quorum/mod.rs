@@ -78,6 +78,12 @@ pub enum Error {
         /// The key at fault.
         phase: &'static str,
     },
+    /// A member that stands twice in one group.
+    #[error("replica {node} stands twice in one group")]
+    Twice {
+        /// The member given.
+        node: usize,
+    },
     /// A member that does not exist.
     #[error("{phase} names replica {node}, but the replicas are 0 to {}", n - 1)]
     Member {
@@ -178,7 +184,7 @@ pub enum Error {
     NoWeight,
     /// Rows that are no wall of all replicas.
     #[error(
-        "the rows of the wall hold {total} replicas together, but there are {n}; none may be empty"
+        "the rows of the wall have {total} places for {n} replicas; they must be as many, and no row empty"
     )]
     Wall {
         /// The sum of their lengths.

@@ -5,6 +5,7 @@ use super::{Capacity, Choice};
 use crate::cli::Failure;
 use crate::experiment::file::{Assignment, Source};
 use crate::experiment::plan::{Plan, Size};
+use crate::run::capacity::held::OPERATIONS_MIN;
 use crate::run::capacity::search::Bounds;
 use crate::run::worlds;
 use crate::sim::Service;
@@ -69,6 +70,20 @@ impl Capacity {
                 "lower --from, which is the rate of the experiment if absent, or raise --to",
             ));
         }
+        if self.p99_max.is_some_and(|limit| limit.is_zero()) {
+            return Err(Failure::request("`--p99-max 0s` is met by no rate", "give a longer time"));
+        }
+        let shortest = plan.points.iter().map(|point| point.duration).min().unwrap_or(Span::ZERO);
+        let operations = from_per_s * shortest.as_millis_f64() / 1e3;
+        if operations < OPERATIONS_MIN as f64 {
+            return Err(Failure::request(
+                format!(
+                    "a step at {from_per_s}/s has {operations:.0} operations, and fewer than \
+                     {OPERATIONS_MIN} show nothing"
+                ),
+                "raise --from, which is the rate of the experiment if absent, or --step-duration",
+            ));
+        }
         let (within, repeats) = (self.within, usize::from(self.repeats));
         Ok(Bounds { from_per_s, to_per_s, within, repeats })
     }
@@ -114,7 +129,9 @@ impl Capacity {
         }
         let is_endless = |point: &&crate::experiment::plan::Point| {
             let network = &point.network;
-            point.sim.service == Service::default()
+            // A sync covers whatever waits for it, and a checkpoint keeps nothing waiting.
+            let Service { receive, send, mebibyte, .. } = point.sim.service;
+            [receive, send, mebibyte] == [Span::ZERO; 3]
                 && network.conditions.bandwidth_bits_per_s.is_none()
                 && network.uplink_bits_per_s.is_none()
         };
@@ -123,7 +140,7 @@ impl Capacity {
             if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
         Err(Failure::request(
             format!(
-                "a simulated replica holds every rate{at}: no work takes time, and no wire is limited"
+                "a simulated replica holds every rate{at}: no message takes time, and no wire is limited"
             ),
             "say what work costs: `--set service.receive=20us`, a section [service], or `--calibration FILE` \
              with what `flexpaxos calibrate --out FILE` measured",

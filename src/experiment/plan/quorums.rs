@@ -187,7 +187,7 @@ fn explicit(
 fn at_fault(typed: &Sets, error: &quorum::Error) -> Range<usize> {
     let mut members = typed.get_ref().iter().flatten();
     let found = members.find(|member| {
-        matches!((error, member.get_ref()), (quorum::Error::Member { node, .. }, Member::Index(index)) if node == index)
+        matches!((error, member.get_ref()), (quorum::Error::Member { node, .. } | quorum::Error::Twice { node }, Member::Index(index)) if node == index)
     });
     found.map_or_else(|| typed.span(), Spanned::span)
 }
@@ -219,17 +219,20 @@ fn groups(
     let n = places.n();
     let listed = sets(typed, places, mistakes)?;
     let mut group = |members: Vec<usize>| -> Option<NodeSet> {
-        members
-            .into_iter()
-            .map(|node| match u8::try_from(node) {
-                Ok(id) if node < n => Some(NodeId(id)),
-                _ => {
-                    let error = quorum::Error::Member { phase: "a group", node, n };
-                    mistakes.refuse_at(at_fault(typed, &error), error);
-                    None
+        let mut group = NodeSet::EMPTY;
+        for node in members {
+            let error = match u8::try_from(node).map(NodeId) {
+                Ok(id) if node < n && !group.contains(id) => {
+                    group.insert(id);
+                    continue;
                 }
-            })
-            .collect()
+                Ok(_) if node < n => quorum::Error::Twice { node },
+                _ => quorum::Error::Member { phase: "a group", node, n },
+            };
+            mistakes.refuse_at(at_fault(typed, &error), error);
+            return None;
+        }
+        Some(group)
     };
     listed.into_iter().map(&mut group).collect()
 }

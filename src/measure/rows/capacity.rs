@@ -29,7 +29,7 @@ pub struct CapacityRow {
     pub repetition: u32,
     /// Whether the rate was held.
     pub held: bool,
-    /// Why it was not, as codes separated by `;`: `invalid`, `incomplete`, `achieved` (less than 99 % of what
+    /// Why it was not, as codes separated by `;`: `invalid`, `few` (fewer than 100 operations), `incomplete`, `achieved` (less than 99 % of what
     /// was offered), `saturated` (for another reason, see `notes` in trials.csv) or `p99` (above the limit, or
     /// not known because operations were never answered). `refused`: the probe of the links refused the trial,
     /// which says nothing about the rate; it was tried again.

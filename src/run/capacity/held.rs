@@ -5,7 +5,11 @@ use crate::measure::rows::Flag;
 use crate::measure::{Figure, Latencies, is_saturated};
 use crate::time::Span;
 
-/// When a rate is held, beyond that the trial is valid and complete and achieves 99 % of what it is offered.
+/// A trial with fewer operations shows nothing: less than 99 % of them cannot be told from all.
+pub const OPERATIONS_MIN: u64 = 100;
+
+/// When a rate is held, beyond that the trial is valid and complete, has 100 operations at least and achieves 99 % of
+/// what it is offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Criteria {
     /// The 99th percentile of all operations of the load is at most this.
@@ -31,7 +35,9 @@ pub(super) fn held(
     let misses_offer = is_saturated(row.offered_per_s, row.achieved_per_s.unwrap_or_default());
     let is_full = !misses_offer && !criteria.achieved_only && row.saturated == Some(true);
     let is_late = criteria.p99_max.is_some_and(|limit| !is_within(latencies, limit));
+    let operations = latencies.count() + latencies.unanswered_count();
     let misses = [
+        ("few", operations < OPERATIONS_MIN),
         ("incomplete", !row.complete),
         ("achieved", misses_offer),
         ("saturated", is_full),
@@ -81,7 +87,9 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl Fn(&mut TrialRow), criteria: Criteria, expected: &[&str]) {
-        assert_eq!(held(&ended(change), &Latencies::new(), &criteria), expected);
+        let mut latencies = Latencies::new();
+        (0..OPERATIONS_MIN).for_each(|_| latencies.record(Span::from_millis(1)));
+        assert_eq!(held(&ended(change), &latencies, &criteria), expected);
     }
 
     #[test]
@@ -105,6 +113,19 @@ mod tests {
         let achieved_only = Criteria { achieved_only: true, ..all };
         check(|row| row.saturated = Some(true), achieved_only, &[]);
         check(full, achieved_only, &["achieved"]);
+    }
+
+    /// Nothing offered and nothing achieved is no rate that was held.
+    #[test]
+    fn a_trial_with_few_operations_holds_nothing() {
+        let misses = |latencies: &Latencies| held(&ended(|_| {}), latencies, &Criteria::default());
+        let none: [&str; 0] = [];
+        let mut latencies = Latencies::new();
+        assert_eq!(misses(&latencies), ["few"]);
+        (1..OPERATIONS_MIN).for_each(|_| latencies.record(Span::from_millis(1)));
+        assert_eq!(misses(&latencies), ["few"]);
+        latencies.record(Span::from_millis(1));
+        assert_eq!(misses(&latencies), none);
     }
 
     #[test]

@@ -84,8 +84,8 @@ pub struct Precision {
     pub realtime: bool,
     /// Whether to ask that no processor of the host sleeps: see [`Awake`].
     pub awake: bool,
-    /// Under load, what is due within this time leaves together, and up to so much late: see
-    /// [`Coalescer`](crate::runtime::coalescer). Zero is never.
+    /// Under load, what is due within this time leaves together, each up to so much late; zero is never.
+    /// `runtime/coalescer.rs` says when.
     pub quantum: Span,
 }
 

@@ -68,6 +68,9 @@ fn replicas_of_a_region_are_a_group() {
     let plan = Plan::from_source(&source(&text), Size::default()).unwrap();
     let groups = [0b0101, 0b1010].map(NodeSet::from_mask).to_vec();
     assert_eq!(*plan.points[0].variants[1].quorums.layout(), Layout::Groups(groups));
+    let twice =
+        text.replace("groups = { phase1", "groups = { groups = [[0, 2, 0], [1, 3]], phase1");
+    check_text(&source(&twice), &["replica 0 stands twice in one group"]);
     // A set that misses another one is named by its groups, and replicas by their numbers.
     let broken = text.replace("groups = 2, members = 1", "groups = 1, members = 1");
     check_text(
