@@ -278,7 +278,7 @@ fn parameters_that_are_no_system_are_refused_by_name() {
     assert!(refused(QuorumSystem::groups(3, &[], [Share::default(); 2])).contains("no group"));
     assert!(refused(QuorumSystem::weighted(&[1, 2], [4, 1])).contains("together weigh 3"));
     assert!(refused(QuorumSystem::hierarchical(&groups, &[0; 4])).contains("every weight is 0"));
-    assert!(refused(QuorumSystem::wall(4, &[1, 2])).contains("hold 3 replicas"));
+    assert!(refused(QuorumSystem::wall(4, &[1, 2])).contains("have 3 places"));
     assert!(refused(QuorumSystem::tree(6, 2)).contains("6 replicas are no tree"));
     let never = Family::of_gate(Gate::choose(3, NodeSet::all(2)), 4);
     assert!(refused(QuorumSystem::new(4, never, Family::of_size(4))).contains("could never end"));

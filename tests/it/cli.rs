@@ -558,7 +558,7 @@ fn quorum_systems_are_written_as_csv_and_drawn() {
 fn a_typed_system_is_refused_with_its_place() {
     check_refused(
         &["quorums", "--n", "5", "wall = { rows = [2, 2] }"],
-        &["hold 4 replicas", "rows = [2, 2]"],
+        &["have 4 places", "rows = [2, 2]"],
     );
     check_refused(
         &["quorums", "--n", "5", "gird = { rows = 2 }"],

@@ -663,7 +663,7 @@ fn a_slow_or_full_disk_needs_a_disk() {
     for fault in [slow, "full_disk = \"leader\""] {
         check_text(
             &with_fault(&text, fault),
-            &["nothing is synced", ":34:13", "`durability.mode = \"fsync\"`"],
+            &["there is no disk", ":34:13", "`durability.mode = \"fsync\"`"],
         );
     }
 }

@@ -124,7 +124,7 @@ fn parameters_that_fit_no_system_are_refused_where_they_stand() {
         "{ weighted = { weights = [1, 1, 1, 0, 0], phase1 = 4, phase2 = 1 } }",
         &["together weigh 3", ":30:62"],
     );
-    check("{ wall = { rows = [2, 2] } }", &["hold 4 replicas", ":30:29"]);
+    check("{ wall = { rows = [2, 2] } }", &["have 4 places", ":30:29"]);
     check("{ tree = { degree = 3 } }", &["5 replicas are no tree", ":30:31"]);
     check(
         "{ hierarchical = { groups = [[0, 1], [1, 2]] } }",
