@@ -159,10 +159,10 @@ fn definition(knees: &[KneeRow], width: Width) -> String {
     let limit = first.limit_ns_p99.map(|limit| format!(", its p99 is at most {}", Span(limit)));
     let text = format!(
         "the capacity lies between the highest rate that was held and the lowest above it that was missed, which \
-         are at most {:.0} % apart: a rate is held if its trial is valid and complete, at least 99 % of what was \
-         offered was achieved{}, and the machine was not saturated in another way that counts; (2/3): so many of \
-         the trials at that rate say so; confirmed: all of them do; most/s: the most that was achieved in any \
-         trial, its latency whatever it was; p50, p99: at the rate that was held, its trials merged",
+         are at most {:.0} % apart: a rate is held if its trial is valid and complete, had 100 operations, at least \
+         99 % of what was offered was achieved{}, and the machine was not saturated in another way that counts; \
+         (2/3): so many of the trials at that rate say so; confirmed: all of them do; most/s: the most that was \
+         achieved in any trial, its latency whatever it was; p50, p99: at the rate that was held, its trials merged",
         first.within_share * 100.0,
         limit.unwrap_or_default(),
     );
@@ -186,7 +186,7 @@ pub fn remarks(knees: &[KneeRow]) -> Vec<String> {
             "once" => "nothing was repeated, so noise may have decided; give --repeats".to_owned(),
             "not-reached" => format!("{held}/s is held, and the search goes no further; raise --to"),
             "none" => format!(
-                "not even {}/s was held; trials.csv says why in its column `notes`",
+                "not even {}/s was held; capacity.csv says why in its column `miss_codes`",
                 rate(knee.missed_per_s)
             ),
             "unfinished" => "the search did not end".to_owned(),
