@@ -12,7 +12,7 @@ pub use impossible::Impossible;
 pub(crate) use impossible::OPEN_MAX;
 mod parts;
 pub use parts::{Part, entry_digest};
-mod payload;
+pub(crate) mod payload;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};

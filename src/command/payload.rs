@@ -1,4 +1,5 @@
-//! Where the values of decoded commands lie: side by side, in blocks of a few thousand bytes.
+//! Where the values of commands lie, both made by clients and decoded: side by side, in blocks of a few
+//! thousand bytes.
 //!
 //! A value that is allocated by itself costs two allocations and a reference count in a cache line of
 //! its own, at every replica for every command.
@@ -21,8 +22,24 @@ const BLOCK_BYTES: usize = 4096;
 const SHARED_BYTES_MAX: usize = BLOCK_BYTES / 8;
 
 thread_local! {
-    /// What is left of the block that is being filled; where a value lies changes nothing else.
-    static BLOCK: RefCell<BytesMut> = RefCell::default();
+    /// Of what this thread decodes; where a value lies changes nothing else.
+    static BLOCK: RefCell<Block> = RefCell::default();
+}
+
+/// What is left of the block that is being filled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block(BytesMut);
+
+impl Block {
+    /// A value of so many bytes, which `fill` puts behind the one before.
+    #[inline]
+    pub(crate) fn value(&mut self, bytes: usize, fill: impl FnOnce(&mut BytesMut)) -> Bytes {
+        if self.0.capacity() < bytes {
+            self.0 = BytesMut::with_capacity(bytes.max(BLOCK_BYTES));
+        }
+        fill(&mut self.0);
+        self.0.split().freeze()
+    }
 }
 
 /// Decodes a value.
@@ -35,13 +52,7 @@ fn place(value: &[u8]) -> Bytes {
     if value.len() > SHARED_BYTES_MAX {
         return Bytes::copy_from_slice(value);
     }
-    BLOCK.with_borrow_mut(|block| {
-        if block.capacity() < value.len() {
-            *block = BytesMut::with_capacity(BLOCK_BYTES);
-        }
-        block.extend_from_slice(value);
-        block.split().freeze()
-    })
+    BLOCK.with_borrow_mut(|block| block.value(value.len(), |end| end.extend_from_slice(value)))
 }
 
 struct Payload;

@@ -261,7 +261,7 @@ fn ending_everything_ends_what_is_active_and_cancels_the_rest() {
 }
 
 #[test]
-fn a_replica_that_is_back_has_caught_up_when_it_has_executed_what_the_furthest_had_then() {
+fn a_replica_that_is_back_has_caught_up_with_the_furthest() {
     let pause = FaultKind::Pause { replica: R1.into() };
     let full = FaultKind::FullDisk { replica: R1.into() };
     let faults = vec![

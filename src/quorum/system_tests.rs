@@ -407,7 +407,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn expressions_have_the_load_latency_and_resilience_that_others_compute(twin in twins()) {
+    fn expressions_are_worth_what_others_compute(twin in twins()) {
         use quoracle::{Distribution, Objective, QuorumSystem as Theirs, StrategyLimits};
         let family = Family::of_gate(twin.gate(), 5);
         let theirs = Theirs::from_writes(twin.theirs());

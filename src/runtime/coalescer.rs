@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_put_off_until_there_is_more_than_one_instant_in_a_quantum() {
+    fn nothing_is_put_off_below_one_instant_in_a_quantum() {
         let mut coalescer = Coalescer::new(QUANTUM);
         let due = Time(1_000_000_001);
         assert_eq!(coalescer.put_off(due, LONG), due);

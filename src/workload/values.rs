@@ -4,15 +4,13 @@
 //! Random bytes would cost more than the write itself; instead the words of a value count up from a
 //! scrambled serial number.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
+use crate::command::payload::Block;
 use crate::seed::scramble;
 
 /// The odd number nearest to 2^64 divided by the golden ratio (Knuth, volume 3, section 6.4).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Values lie side by side in blocks of so many bytes: one allocation and one reference count for many.
-const BLOCK_BYTES: usize = 4096;
 
 /// A client region's serial numbers start this many bits up: 2^40 values, 2^24 regions.
 const SERIAL_BITS: u32 = 40;
@@ -24,27 +22,25 @@ const SERIAL_BITS: u32 = 40;
 pub(super) struct Values {
     serial: u64,
     value_bytes: usize,
-    /// What is left of the block that is being filled.
-    block: BytesMut,
+    block: Block,
 }
 
 impl Values {
     pub(super) fn new(index: usize, value_bytes: usize) -> Self {
-        Self { serial: (index as u64) << SERIAL_BITS, value_bytes, block: BytesMut::new() }
+        Self { serial: (index as u64) << SERIAL_BITS, value_bytes, block: Block::default() }
     }
 
     pub(super) fn next_value(&mut self) -> Bytes {
         let mut word = scramble(self.serial);
         self.serial += 1;
-        if self.block.capacity() < self.value_bytes {
-            self.block = BytesMut::with_capacity(self.value_bytes.max(BLOCK_BYTES));
-        }
-        for _ in 0..self.value_bytes / 8 {
-            self.block.put_u64_le(word);
-            word = word.wrapping_add(GOLDEN);
-        }
-        self.block.put_slice(&word.to_le_bytes()[..self.value_bytes % 8]);
-        self.block.split().freeze()
+        let bytes = self.value_bytes;
+        self.block.value(bytes, |end| {
+            for _ in 0..bytes / 8 {
+                end.put_u64_le(word);
+                word = word.wrapping_add(GOLDEN);
+            }
+            end.put_slice(&word.to_le_bytes()[..bytes % 8]);
+        })
     }
 }
 

@@ -1051,7 +1051,7 @@ fn a_slow_disk_makes_every_sync_slower_while_it_is_slow() {
 }
 
 #[test]
-fn a_disk_that_fills_takes_frames_and_no_new_file_until_there_is_room() {
+fn a_full_disk_takes_frames_and_no_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let is_full = Arc::new(AtomicBool::new(false));
     let open = || {

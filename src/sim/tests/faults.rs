@@ -167,7 +167,7 @@ fn a_crashed_replica_misses_what_arrives_until_it_starts_again() {
 }
 
 #[test]
-fn a_replica_without_room_on_its_disk_is_down_until_there_is_some() {
+fn a_replica_without_room_is_down_until_there_is_some() {
     let world = with(FaultKind::FullDisk { replica: R1 }, &Settings::default());
     assert_eq!(numbers(&world, R1), [6, 7, 8, 9]);
     assert_eq!(numbers(&world, R2), everything());

@@ -249,7 +249,7 @@ fn found_at(at_ms: u64, unsynced: Unsynced) -> (Vec<u64>, Vec<usize>, u64) {
 }
 
 #[test]
-fn a_checkpoint_is_overtaken_by_records_and_lost_with_a_crash_before_its_end() {
+fn a_checkpoint_is_overtaken_and_lost_with_a_crash() {
     // It is begun at 6 and whole at 26; the records behind it are durable long before.
     for unsynced in [Unsynced::Lost, Unsynced::Torn, Unsynced::Written] {
         let whole_log = (vec![1, 2, 3, 4, 5], vec![0, 5], 1);
