@@ -4,18 +4,17 @@
 //! It keeps what it executed for a while, to teach those behind; whoever is farther behind is given
 //! the state machine as it is.
 
-use serde::{Deserialize, Serialize};
-
 use super::window::SharedWindow;
 use crate::command::{Execution, KeyValue};
 use crate::protocol::{Slot, Value};
 
 /// What a replica knows to be chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Learner {
-    chosen: SharedWindow<Value>,
-    executed_below: Slot,
-    machine: KeyValue,
+    /// The values, until they are forgotten.
+    pub(super) chosen: SharedWindow<Value>,
+    pub(super) executed_below: Slot,
+    pub(super) machine: KeyValue,
 }
 
 impl Learner {

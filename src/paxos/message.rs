@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::acceptor::Acceptor;
 use super::announced::Announced;
-use super::learner::Learner;
 use crate::command::{Command, Operation, Part};
 use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
@@ -243,23 +241,4 @@ pub enum Record {
         /// The ballot that a phase-1 quorum has settled.
         below: Ballot,
     },
-}
-
-/// Everything a replica must find again after a crash, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// Promises and votes.
-    pub(super) acceptor: Acceptor,
-    /// Rounds below this may have been used.
-    pub(super) rounds_below: u64,
-    /// The state machine, and what is known to be chosen: also what is executed, as long as it is
-    /// kept for those behind.
-    pub(super) learner: Learner,
-}
-
-impl Checkpoint {
-    /// The first slot that is not executed in it.
-    pub const fn executed_below(&self) -> Slot {
-        self.learner.executed_below()
-    }
 }

@@ -23,6 +23,7 @@
 mod acceptor;
 mod announced;
 mod catch_up;
+mod checkpoint;
 mod chunks;
 mod classic;
 mod context;
@@ -48,8 +49,9 @@ mod words;
 
 pub use acceptor::Acceptor;
 pub use announced::Announced;
+pub use checkpoint::Checkpoint;
 pub use impossible::Impossible;
-pub use message::{Checkpoint, Message, Record, Vote};
+pub use message::{Message, Record, Vote};
 pub use mode::Mode;
 pub use replica::Replica;
 

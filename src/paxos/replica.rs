@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
 use super::catch_up::CatchUp;
+use super::checkpoint::Checkpoint;
 use super::context::Context;
 use super::learner::Learner;
-use super::message::{Checkpoint, Message, Record};
+use super::message::{Message, Record};
 use super::mode::Mode;
 use super::multi::{Multi, Promised};
 use super::proposer::Proposer;

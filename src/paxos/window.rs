@@ -24,6 +24,23 @@ pub(super) struct Window<T, A = VecDeque<Option<T>>> {
 /// A window whose copies share what neither has changed since: a checkpoint has one.
 pub(super) type SharedWindow<T> = Window<T, Chunks<T>>;
 
+impl<T: Clone> SharedWindow<T> {
+    /// The same stretch with other values; a slot is not known where there is none.
+    pub(super) fn map<U: Clone>(
+        &self,
+        mut change: impl FnMut(Slot, &T) -> Option<U>,
+    ) -> SharedWindow<U> {
+        let mut mapped = SharedWindow::default();
+        mapped.forget_below(self.first);
+        for (slot, entry) in (self.first.0..).map(Slot).zip(self.near.iter_from(0)) {
+            mapped.near.push(entry.as_ref().and_then(|value| change(slot, value)));
+        }
+        let far = self.far.iter();
+        mapped.far = far.filter_map(|(slot, value)| Some((*slot, change(*slot, value)?))).collect();
+        mapped
+    }
+}
+
 /// The array grows by at most so many slots at once.
 const REACH: u64 = 4096;
 

@@ -24,7 +24,7 @@ use super::error::{Damage, Error};
 pub(super) const BYTES: usize = 64;
 
 /// The version of the format, as it stands in a header.
-const VERSION: u8 = b'3';
+const VERSION: u8 = b'4';
 
 /// Whose log it is: a replica's memory is of no use to another one, nor in another deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
