@@ -11,7 +11,7 @@ pub use impossible::Impossible;
 #[cfg(test)]
 pub(crate) use impossible::OPEN_MAX;
 mod parts;
-pub use parts::{Part, entry_digest};
+pub use parts::{Cut, Part, entry_digest};
 pub(crate) mod payload;
 
 use std::cmp::Ordering;

@@ -304,10 +304,7 @@ pub enum Note {
     /// It gives its leadership up: it was told to, or no phase-2 quorum answers it.
     Resigned,
     /// It sent its state to a replica that had missed what is forgotten here.
-    SnapshotSent {
-        /// About how many bytes.
-        bytes: u64,
-    },
+    SnapshotSent,
     /// It took the state of another replica.
     SnapshotInstalled {
         /// Slots that it need not execute.

@@ -1,6 +1,7 @@
 //! The acceptor: for each key the highest ballot promised and the last vote, and when to give either.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +12,17 @@ use crate::protocol::Ballot;
 use crate::quorum::{NodeId, NodeSet};
 
 /// The registers of one acceptor.
+///
+/// Copies share what neither has changed since: a checkpoint begins in the time of the blocks, not of the
+/// registers, and a change copies one block at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Acceptor {
-    registers: BTreeMap<u64, Register>,
+    /// By the key over [`BLOCK`]: the registers of a block, by key.
+    blocks: BTreeMap<u64, Arc<BTreeMap<u64, Register>>>,
 }
+
+/// The keys of a block.
+const BLOCK: u64 = 64;
 
 /// What an acceptor keeps of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,12 +38,21 @@ struct Register {
 impl Acceptor {
     /// The highest ballot promised for a key.
     pub(super) fn promised(&self, key: u64) -> Ballot {
-        self.registers.get(&key).map_or(Ballot::NONE, |register| register.promised)
+        self.register(key).map_or(Ballot::NONE, |register| register.promised)
     }
 
     /// The last vote for a key.
     pub(super) fn vote(&self, key: u64) -> Option<&Vote> {
-        self.registers.get(&key)?.vote.as_ref()
+        self.register(key)?.vote.as_ref()
+    }
+
+    fn register(&self, key: u64) -> Option<&Register> {
+        self.blocks.get(&(key / BLOCK))?.get(&key)
+    }
+
+    /// The register of a key, to change; it begins empty.
+    fn open(&mut self, key: u64) -> &mut Register {
+        Arc::make_mut(self.blocks.entry(key / BLOCK).or_default()).entry(key).or_default()
     }
 
     /// Prepare: promises a ballot above every other, and reports the last vote.
@@ -49,7 +66,7 @@ impl Acceptor {
         ballot: Ballot,
         effects: &mut Effects,
     ) {
-        let register = self.registers.entry(key).or_default();
+        let register = self.open(key);
         if ballot < register.promised {
             refuse(from, key, ballot, register.promised, effects);
             return;
@@ -80,7 +97,7 @@ impl Acceptor {
         next: Option<Ballot>,
         effects: &mut Effects,
     ) {
-        let register = self.registers.entry(key).or_default();
+        let register = self.open(key);
         let (ballot, slot) = (proposal.ballot, proposal.state.last().0);
         match &register.vote {
             Some(vote) if vote.ballot == ballot && register.may_repeat(ballot, next) => assert!(
@@ -113,8 +130,8 @@ impl Acceptor {
 
     /// What a checkpoint held: none of it may be told again as if nothing had happened since.
     pub(super) fn restore(&mut self) {
-        for register in self.registers.values_mut() {
-            register.is_repeatable = false;
+        for block in self.blocks.values_mut() {
+            Arc::make_mut(block).values_mut().for_each(|register| register.is_repeatable = false);
         }
     }
 
@@ -123,12 +140,12 @@ impl Acceptor {
         match record {
             Record::Rounds { .. } => {}
             Record::Promise { key, ballot } => {
-                let register = self.registers.entry(key).or_default();
+                let register = self.open(key);
                 register.promised = register.promised.max(ballot);
                 register.is_repeatable = false;
             }
             Record::Vote { key, vote, promised } => {
-                let register = self.registers.entry(key).or_default();
+                let register = self.open(key);
                 register.promised = register.promised.max(promised);
                 register.vote = Some(vote);
                 register.is_repeatable = false;

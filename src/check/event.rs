@@ -149,7 +149,7 @@ impl<P: Protocol> fmt::Display for Event<P> {
                 Note::Following { leader } => write!(f, "{replica} follows {leader}"),
                 Note::Recovered { .. } => write!(f, "{replica} has executed what it adopted"),
                 Note::Resigned => write!(f, "{replica} resigns"),
-                Note::SnapshotSent { .. } => write!(f, "{replica} sends its state"),
+                Note::SnapshotSent => write!(f, "{replica} sends its state"),
                 Note::SnapshotInstalled { slots, .. } => {
                     write!(f, "{replica} passes over {slots} slots")
                 }

@@ -296,7 +296,7 @@ impl<'a, P: Registration> Step<'a, P> {
             | Note::Following { .. }
             | Note::Recovered { .. }
             | Note::Resigned
-            | Note::SnapshotSent { .. }
+            | Note::SnapshotSent
             | Note::SnapshotInstalled { .. } => {}
         }
         self.tell(|| Event::Noted { replica: id, note });

@@ -1,21 +1,50 @@
 //! The state machine in parts, as it travels in a snapshot, and its digest.
 //!
 //! A state may be larger than a message may be, so it is cut between two keys or two outcomes.
-//! Equal states give equal parts, and all parts of a state give that state again.
+//! A part says where it begins and where the next one does, so parts of any sizes, also of equal states of
+//! several replicas, make up the state when each begins where the one before it ends.
+//! A part is cut when it is asked for: what that takes does not grow with the state.
 //! Nothing here knows how parts are sent, nor which slots they stand for.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientId, KeyValue, Outcome, Session, Values};
+use super::{BLOCK, ClientId, KeyValue, Outcome, Session, Values};
 
 /// A part of a state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Part {
     values: Vec<(u64, Bytes)>,
     sessions: Vec<Stretch>,
+}
+
+/// A place at which a state is cut: where a part begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Cut {
+    /// The value of this key, or of the first after it that has one.
+    Key(u64),
+    /// The outcome of this request of a client; what that client may still ask for begins there, if nothing of
+    /// it comes before.
+    Request(ClientId, u64),
+}
+
+impl Cut {
+    /// Where the first part begins.
+    pub const START: Self = Self::Key(0);
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Request(client, sequence) => {
+                write!(f, "request {sequence} of client {}", client.0)
+            }
+        }
+    }
 }
 
 /// What one client may still ask for again, or a part of it.
@@ -48,50 +77,58 @@ fn size(outcome: Option<&Outcome>) -> usize {
     }
 }
 
-/// Parts being filled.
-struct Cut {
+/// Room for about so many bytes, or for one item that is larger.
+struct Room {
     limit: usize,
-    done: Vec<Part>,
-    open: Part,
     filled: usize,
 }
 
-impl Cut {
-    /// The part that takes the next so many bytes.
-    fn room(&mut self, bytes: usize) -> &mut Part {
-        if self.filled > 0 && self.filled + bytes > self.limit {
-            self.done.push(std::mem::take(&mut self.open));
-            self.filled = 0;
-        }
+impl Room {
+    fn takes(&mut self, bytes: usize) -> bool {
+        let fits = self.filled == 0 || self.filled + bytes <= self.limit;
         self.filled += bytes;
-        &mut self.open
+        fits
     }
 }
 
 impl KeyValue {
-    /// The whole state in parts of about so many bytes: at least one part, and one for each larger value.
-    pub fn parts(&self, bytes: usize) -> Vec<Part> {
-        let mut cut = Cut { limit: bytes, done: Vec::new(), open: Part::default(), filled: 0 };
-        for (key, value) in self.values.iter() {
-            cut.room(ITEM_BYTES + value.len()).values.push((key, value.clone()));
-        }
-        for (client, session) in &self.sessions {
-            let Session { base, outcomes } = &**session;
-            let stretch = |first| Stretch { client: *client, first, outcomes: Vec::new() };
-            cut.room(ITEM_BYTES).sessions.push(stretch(*base));
-            for (sequence, outcome) in (*base..).zip(outcomes) {
-                let sessions = &mut cut.room(size(outcome.as_ref())).sessions;
-                if sessions.last().is_none_or(|last| last.client != *client) {
-                    sessions.push(stretch(sequence));
-                }
-                if let Some(last) = sessions.last_mut() {
-                    last.outcomes.push(outcome.clone());
-                }
+    /// The part of about so many bytes that begins here, and where the next one begins, if it is not the last.
+    pub fn part(&self, begin: Cut, bytes: usize) -> (Part, Option<Cut>) {
+        let (mut part, mut room) = (Part::default(), Room { limit: bytes, filled: 0 });
+        let (from_key, from_request) = match begin {
+            Cut::Key(key) => (Some(key), None),
+            Cut::Request(client, sequence) => (None, Some((client, sequence))),
+        };
+        for (key, value) in from_key.into_iter().flat_map(|key| self.values.iter_from(key)) {
+            if !room.takes(ITEM_BYTES + value.len()) {
+                return (part, Some(Cut::Key(key)));
             }
+            part.values.push((key, value.clone()));
         }
-        let Cut { mut done, open, .. } = cut;
-        done.push(open);
-        done
+        let first_client = from_request.map_or(ClientId(0), |(client, _)| client);
+        for (client, session) in self.sessions.range(first_client..) {
+            let Session { base, outcomes } = &**session;
+            let begun = from_request.filter(|(begun, _)| begun == client);
+            let first = begun.map_or(*base, |(_, sequence)| sequence.max(*base));
+            let skipped = usize::try_from(first - base).unwrap_or(usize::MAX);
+            let mut stretch = Stretch { client: *client, first, outcomes: Vec::new() };
+            // A client without outcomes is an item too, and else it comes with its first outcome.
+            let mut more = ITEM_BYTES;
+            if outcomes.len() <= skipped && !room.takes(more) {
+                return (part, Some(Cut::Request(*client, first)));
+            }
+            for (sequence, outcome) in (first..).zip(outcomes.iter().skip(skipped)) {
+                if !room.takes(std::mem::take(&mut more) + size(outcome.as_ref())) {
+                    if !stretch.outcomes.is_empty() {
+                        part.sessions.push(stretch);
+                    }
+                    return (part, Some(Cut::Request(*client, sequence)));
+                }
+                stretch.outcomes.push(outcome.clone());
+            }
+            part.sessions.push(stretch);
+        }
+        (part, None)
     }
 
     /// The state whose parts these are, all of them and in order.
@@ -130,9 +167,18 @@ pub const fn entry_digest(key: u64, value: u32) -> u64 {
 impl Values {
     /// Every key and its value; keys ascend.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Bytes)> {
-        let dense = self.dense.iter().flat_map(|block| block.iter());
-        let sparse = self.sparse.values().flat_map(|block| block.iter());
-        (0..).zip(dense).chain(sparse.map(|(key, value)| (*key, value)))
+        self.iter_from(0)
+    }
+
+    /// The keys from one on, and their values; keys ascend.
+    fn iter_from(&self, from: u64) -> impl Iterator<Item = (u64, &Bytes)> {
+        let (block, at) = (from / BLOCK as u64, from % BLOCK as u64);
+        let block_index = usize::try_from(block).unwrap_or(usize::MAX);
+        let dense = self.dense.iter().skip(block_index).flat_map(|block| block.iter());
+        let dense = (from - at..).zip(dense).skip(usize::try_from(at).unwrap_or(usize::MAX));
+        let sparse = self.sparse.range(block..).flat_map(|(_, block)| block.iter());
+        let sparse = sparse.map(|(key, value)| (*key, value));
+        dense.chain(sparse.skip_while(move |(key, _)| *key < from))
     }
 }
 
@@ -163,11 +209,24 @@ mod tests {
         state
     }
 
+    /// All parts of a state, each of the next of these sizes.
+    fn parts(of: &KeyValue, sizes: &[usize]) -> Vec<Part> {
+        let (mut parts, mut begin) = (Vec::new(), Some(Cut::START));
+        for bytes in sizes.iter().cycle() {
+            let Some(at) = begin else { break };
+            let (part, next) = of.part(at, *bytes);
+            assert!(next.is_none_or(|next| at < next), "{at} comes again");
+            parts.push(part);
+            begin = next;
+        }
+        parts
+    }
+
     #[test]
     fn all_parts_of_a_state_are_that_state_whatever_their_size() {
         let state = state();
         for bytes in [0, 1, 100, 333, 4096, 1 << 20] {
-            let parts = state.parts(bytes);
+            let parts = parts(&state, &[bytes]);
             let largest = parts.iter().map(Part::bytes).max().unwrap();
             assert!(largest <= bytes.max(5000 + ITEM_BYTES), "{largest} bytes of {bytes}");
             assert!(parts.len() > 1 || bytes > 10_000, "{bytes}");
@@ -176,15 +235,27 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_several_sizes_make_up_a_state_and_none_is_cut_without_need() {
+        let state = state();
+        let count = parts(&state, &[1, 2000, 77, 0]).len();
+        assert_eq!(KeyValue::from_parts(parts(&state, &[1, 2000, 77, 0])), state);
+        assert!(parts(&state, &[1]).len() > count && count > parts(&state, &[2000]).len());
+        for begin in [Cut::Key(u64::MAX), Cut::Request(ClientId(9), 0)] {
+            let (part, next) = state.part(begin, 1 << 20);
+            assert!(part.values.is_empty() && next.is_none(), "{begin}");
+        }
+    }
+
+    #[test]
     fn a_state_of_nothing_is_one_part() {
-        let parts = KeyValue::default().parts(100);
+        let parts = parts(&KeyValue::default(), &[100]);
         assert_eq!(parts, [Part::default()]);
         assert_eq!(KeyValue::from_parts(parts), KeyValue::default());
     }
 
     #[test]
     fn what_was_answered_is_answered_again_by_the_copy() {
-        let mut copy = KeyValue::from_parts(state().parts(200));
+        let mut copy = KeyValue::from_parts(parts(&state(), &[200]));
         for sequence in [0, 39] {
             let again = command(1, sequence, 0, put(sequence * sequence, 100));
             assert_eq!(copy.execute(&again), super::super::Execution::Repeated(Outcome::Stored));

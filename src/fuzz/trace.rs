@@ -140,7 +140,7 @@ impl Trace {
             Note::Following { leader } => self.by(at, by, &format!("follows {leader}")),
             Note::Recovered { .. } => self.by(at, by, "has executed what it adopted"),
             Note::Resigned => self.by(at, by, "resigns"),
-            Note::SnapshotSent { bytes } => self.by(at, by, &format!("sends its state, {bytes} B")),
+            Note::SnapshotSent => self.by(at, by, "sends its state"),
             Note::RaceLost => self.by(at, by, "loses a race"),
             Note::Retransmitted => self.by(at, by, "has waited long enough"),
         }

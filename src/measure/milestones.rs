@@ -75,7 +75,7 @@ impl Milestones {
             Note::Committed { .. }
             | Note::RaceLost
             | Note::Retransmitted
-            | Note::SnapshotSent { .. }
+            | Note::SnapshotSent
             | Note::SnapshotInstalled { .. } => return None,
             Note::Leading { phase1, adopted_count, filled_count } => {
                 Step::Leading { phase1, adopted_count, filled_count }

@@ -72,7 +72,7 @@ impl PhaseRecorder {
     /// The replica said something, `now`; the milestone, if it is one that is kept.
     #[inline]
     pub fn note(&mut self, now: Time, note: &Note) -> Option<Milestone> {
-        self.snapshot_sent_count += u64::from(matches!(note, Note::SnapshotSent { .. }));
+        self.snapshot_sent_count += u64::from(matches!(note, Note::SnapshotSent));
         self.snapshot_installed_count += u64::from(matches!(note, Note::SnapshotInstalled { .. }));
         if self.window.contains(now) {
             self.count(note);
@@ -97,7 +97,7 @@ impl PhaseRecorder {
             | Note::Following { .. }
             | Note::Recovered { .. }
             | Note::Resigned
-            | Note::SnapshotSent { .. }
+            | Note::SnapshotSent
             | Note::SnapshotInstalled { .. } => {}
             Note::RaceLost => self.race_lost_count += 1,
             Note::Retransmitted => self.retransmitted_count += 1,

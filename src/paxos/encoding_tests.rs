@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::command::{ClientId, Command, KeyValue, Operation, Outcome, Part, RequestId};
+use crate::command::{ClientId, Command, Cut, KeyValue, Operation, Outcome, Part, RequestId};
 use crate::protocol::{
     Ballot, Config, Election, Protocol, Reply, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
@@ -115,8 +115,13 @@ fn part() -> impl Strategy<Value = Part> {
             let request = RequestId { client: ClientId(sequence % 2), sequence: sequence.into() };
             state.execute(&Command { request, settled_below: 0, ..command });
         }
-        state.parts(1 << 20).swap_remove(0)
+        state.part(Cut::START, 1 << 20).0
     })
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    let request = |(client, sequence)| Cut::Request(ClientId(client), sequence);
+    prop_oneof![any::<u64>().prop_map(Cut::Key), any::<(u32, u64)>().prop_map(request)]
 }
 
 fn message(kind: &str) -> BoxedStrategy<Message> {
@@ -174,14 +179,14 @@ fn teaching(kind: &str) -> Option<BoxedStrategy<Message>> {
             })
             .boxed(),
         "Trimmed" => slot().prop_map(|below| Message::Trimmed { below }).boxed(),
-        "Fetch" => (slot(), prop::option::of((slot(), any::<u32>())))
+        "Fetch" => (slot(), prop::option::of((slot(), cut())))
             .prop_map(|(executed_below, begun)| Message::Fetch { executed_below, begun })
             .boxed(),
-        "Snapshot" => (slot(), any::<u32>(), any::<u32>(), part())
-            .prop_map(|(executed_below, part, part_count, content)| Message::Snapshot {
+        "Snapshot" => (slot(), cut(), prop::option::of(cut()), part())
+            .prop_map(|(executed_below, begin, next, content)| Message::Snapshot {
                 executed_below,
-                part,
-                part_count,
+                begin,
+                next,
                 content,
             })
             .boxed(),

@@ -15,7 +15,7 @@
 //! | `Phase1b`, `Phase2b`, `Refused`, `HeartbeatAck`, `PreVoteGranted` | they go to the proposer that asked, so the ballot is the receiver's own, of this life or an earlier one |
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
-//! | `Snapshot` | parts are numbered from 0 |
+//! | `Snapshot` | a part ends behind where it begins |
 //! | `Phase2b` | votes are merged upwards, within one batch of proposals |
 //! | `Refused` | only a higher promise refuses |
 //! | `Chosen`, `Learn` | ranges begin where they end or before |
@@ -31,7 +31,7 @@
 
 use super::announced::Announced;
 use super::message::{Message, Vote};
-use crate::command;
+use crate::command::{self, Cut};
 use crate::protocol::{Ballot, Config, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 
@@ -129,13 +129,13 @@ pub enum Impossible {
         /// Which ballot announced it.
         ballot: Ballot,
     },
-    /// A part of a state that the state does not have.
-    #[error("part {part}, from 0, of a state of {count} parts")]
+    /// A part of a state that ends before it begins.
+    #[error("no part of a state goes from {begin} to before {next}")]
     Part {
-        /// Which.
-        part: u64,
-        /// How many there are.
-        count: u64,
+        /// Where it begins.
+        begin: Cut,
+        /// Where the next one does.
+        next: Cut,
     },
     /// A refusal without a reason.
     #[error("it refuses {ballot} for the promise of {promised}, which is not higher")]
@@ -216,10 +216,12 @@ impl Message {
                 check_slot(*executed_below)?;
                 begun.map_or(Ok(()), |(below, _)| check_slot(below))
             }
-            Self::Snapshot { executed_below, part, part_count, .. } => {
-                let (part, count) = (u64::from(*part), u64::from(*part_count));
-                let is_one = part < count;
-                is_one.then_some(()).ok_or(Impossible::Part { part, count })?;
+            Self::Snapshot { executed_below, begin, next, .. } => {
+                if let Some(next) = *next
+                    && next <= *begin
+                {
+                    return Err(Impossible::Part { begin: *begin, next });
+                }
                 check_slot(*executed_below)
             }
             Self::Heartbeat { ballot, chosen_below } => {

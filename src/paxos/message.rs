@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
-use crate::command::{Command, Operation, Part};
+use crate::command::{Command, Cut, Operation, Part};
 use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
 
@@ -120,17 +120,17 @@ pub enum Message {
     Fetch {
         /// The sender has executed every slot below this.
         executed_below: Slot,
-        /// It has the first so many parts of the state in which every slot below this one is executed.
-        begun: Option<(Slot, u32)>,
+        /// It has the state in which every slot below this one is executed, up to this place.
+        begun: Option<(Slot, Cut)>,
     },
     /// A part of the sender's state, as it was when it was first asked for.
     Snapshot {
         /// Every slot below this is executed in it.
         executed_below: Slot,
-        /// Which part, from 0.
-        part: u32,
-        /// Of how many.
-        part_count: u32,
+        /// Where the part begins.
+        begin: Cut,
+        /// Where the next one does, if it is not the last.
+        next: Option<Cut>,
         /// What is in it.
         content: Part,
     },

@@ -172,9 +172,8 @@ impl Proposer {
             Message::Values { first, values, executed_below } => {
                 self.handle_values(context, from, first, values, executed_below);
             }
-            Message::Snapshot { executed_below, part, part_count, content } => {
-                let place = (part, part_count);
-                self.handle_snapshot(context, from, executed_below, place, content);
+            Message::Snapshot { executed_below, begin, next, content } => {
+                self.handle_snapshot(context, from, executed_below, (begin, next), content);
             }
             Message::Heartbeat { ballot, chosen_below } => {
                 if let Self::Multi(multi) = self {

@@ -51,9 +51,12 @@ use std::collections::BTreeMap;
 use super::context::Context;
 use super::message::Message;
 use super::proposer::Proposer;
-use crate::command::{KeyValue, Part};
+use crate::command::{Cut, KeyValue, Part};
 use crate::protocol::{Advance, Ballot, Installed, Note, Retention, Slot};
 use crate::quorum::{NodeId, NodeSet};
+
+/// What is sent of a state before more is asked for.
+const PARTS_AT_ONCE: usize = Retention::PARTS_AT_ONCE as usize;
 
 /// A state on its way here: the newest that was heard of, and only that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,10 +67,10 @@ pub(super) struct Fetching {
     has_progressed: bool,
     /// In the state that is coming every slot below this is executed.
     executed_below: Slot,
-    part_count: u32,
-    parts: BTreeMap<u32, Part>,
-    /// The parts before this one were asked for.
-    asked_below: u32,
+    /// Parts by where they begin, each with where the next one does.
+    parts: BTreeMap<Cut, (Part, Option<Cut>)>,
+    /// The first so many parts were asked for.
+    asked_count: usize,
 }
 
 /// A state that is being sent, as it was when it was first asked for.
@@ -75,7 +78,7 @@ pub(super) struct Fetching {
 pub(super) struct Lent {
     /// In it every slot below this is executed.
     executed_below: Slot,
-    parts: Vec<Part>,
+    machine: KeyValue,
 }
 
 impl Fetching {
@@ -90,35 +93,49 @@ impl Fetching {
     fn take(
         &mut self,
         executed_below: Slot,
-        part: u32,
-        count: u32,
+        (begin, next): (Cut, Option<Cut>),
         content: Part,
     ) -> Option<Vec<Part>> {
-        if executed_below < self.executed_below || part >= count {
+        if executed_below < self.executed_below {
             return None;
         }
-        if (executed_below, count) != (self.executed_below, self.part_count) {
+        if executed_below != self.executed_below {
             self.parts.clear();
-            (self.executed_below, self.part_count) = (executed_below, count);
-            self.asked_below = Retention::PARTS_AT_ONCE;
+            self.executed_below = executed_below;
+            self.asked_count = PARTS_AT_ONCE;
         }
         self.has_progressed = true;
-        self.parts.insert(part, content);
-        let is_whole = self.parts.len() == usize::try_from(count).unwrap_or(usize::MAX);
-        is_whole.then(|| std::mem::take(&mut self.parts).into_values().collect())
+        self.parts.insert(begin, (content, next));
+        if self.begun().1.is_some() {
+            return None;
+        }
+        let mut place = Some(Cut::START);
+        let parts = std::iter::from_fn(|| {
+            let (part, next) = self.parts.remove(&place?)?;
+            place = next;
+            Some(part)
+        });
+        Some(parts.collect())
     }
 
-    /// How many parts are here without a gap.
-    fn begun(&self) -> u32 {
-        let parts = self.parts.keys();
-        (0..).zip(parts).take_while(|(next, part)| next == *part).map(|_| 1).sum()
+    /// How many parts are here without a gap, and where the next one begins; nowhere, if all are.
+    fn begun(&self) -> (usize, Option<Cut>) {
+        let (mut count, mut place) = (0, Cut::START);
+        while let Some((_, next)) = self.parts.get(&place) {
+            count += 1;
+            match next {
+                Some(next) => place = *next,
+                None => return (count, None),
+            }
+        }
+        (count, Some(place))
     }
 
     /// The question for a state, or for what is missing of the one begun.
     fn question(&mut self, executed_below: Slot) -> Message {
-        let begun = self.begun();
-        self.asked_below = begun.saturating_add(Retention::PARTS_AT_ONCE);
-        let begun = (begun > 0).then_some((self.executed_below, begun));
+        let (count, next) = self.begun();
+        self.asked_count = count + PARTS_AT_ONCE;
+        let begun = next.filter(|_| count > 0).map(|place| (self.executed_below, place));
         Message::Fetch { executed_below, begun }
     }
 }
@@ -179,41 +196,36 @@ impl Context<'_> {
         &mut self,
         from: NodeId,
         executed_below: Slot,
-        begun: Option<(Slot, u32)>,
+        begun: Option<(Slot, Cut)>,
     ) {
         let least = begun.map_or(Slot::ZERO, |(state, _)| state).max(executed_below.next());
         if self.learner.executed_below() < least {
             return;
         }
-        let lent = match self.catch_up.lent.take() {
+        let Lent { executed_below, machine } = match self.catch_up.lent.take() {
             Some(lent) if lent.executed_below >= least => lent,
             _ => self.lend(),
         };
-        let first = match begun {
-            Some((state, parts)) if state == lent.executed_below => parts as usize,
-            _ => 0,
-        };
-        let executed_below = lent.executed_below;
-        let part_count =
-            u32::try_from(lent.parts.len()).expect("a state in memory has fewer parts");
-        let end = first.saturating_add(Retention::PARTS_AT_ONCE as usize);
-        for (part, content) in (0..).zip(&lent.parts).take(end).skip(first) {
-            let content = content.clone();
-            let part = Message::Snapshot { executed_below, part, part_count, content };
+        let of_this = begun.filter(|(state, _)| *state == executed_below);
+        let mut place = Some(of_this.map_or(Cut::START, |(_, place)| place));
+        for _ in 0..PARTS_AT_ONCE {
+            let Some(begin) = place else { break };
+            let (content, next) = machine.part(begin, self.config.retention.part_bytes);
+            let part = Message::Snapshot { executed_below, begin, next, content };
             self.effects.send(NodeSet::only(from), part);
+            place = next;
         }
-        if end < lent.parts.len() {
-            self.catch_up.lent = Some(lent);
+        if place.is_some() {
+            self.catch_up.lent = Some(Lent { executed_below, machine });
         } else {
-            let bytes = lent.parts.iter().map(Part::bytes).sum::<usize>() as u64;
-            self.effects.notes.push(Note::SnapshotSent { bytes });
+            self.effects.notes.push(Note::SnapshotSent);
         }
     }
 
     /// Its state as it is.
     fn lend(&self) -> Lent {
-        let parts = self.learner.machine().parts(self.config.retention.part_bytes);
-        Lent { executed_below: self.learner.executed_below(), parts }
+        let machine = self.learner.machine().clone();
+        Lent { executed_below: self.learner.executed_below(), machine }
     }
 }
 
@@ -224,7 +236,7 @@ impl Proposer {
         context: &mut Context<'_>,
         from: NodeId,
         executed_below: Slot,
-        (part, part_count): (u32, u32),
+        place: (Cut, Option<Cut>),
         received: Part,
     ) {
         let catch_up = &mut *context.catch_up;
@@ -234,7 +246,7 @@ impl Proposer {
             return;
         }
         catch_up.taught_at = context.now;
-        if let Some(parts) = catch_up.fetching.take(executed_below, part, part_count, received) {
+        if let Some(parts) = catch_up.fetching.take(executed_below, place, received) {
             catch_up.fetching = Fetching::default();
             let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
             let machine = KeyValue::from_parts(parts);
@@ -244,7 +256,7 @@ impl Proposer {
             if first < below {
                 context.ask(from, first, below);
             }
-        } else if catch_up.fetching.begun() >= catch_up.fetching.asked_below {
+        } else if catch_up.fetching.begun().0 >= catch_up.fetching.asked_count {
             let question = catch_up.fetching.question(context.learner.executed_below());
             context.effects.send(NodeSet::only(from), question);
         }

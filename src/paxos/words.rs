@@ -79,13 +79,16 @@ impl Display for Message {
             Self::Trimmed { below } => write!(f, "below {}", below.0),
             Self::Fetch { executed_below, begun } => {
                 write!(f, "beyond {}", executed_below.0)?;
-                begun.map_or(Ok(()), |(state, parts)| {
-                    let next = u64::from(parts) + 1;
-                    write!(f, ", from part {next} of the state below {}", state.0)
+                begun.map_or(Ok(()), |(state, place)| {
+                    write!(f, ", of the state below {} from {place} on", state.0)
                 })
             }
-            Self::Snapshot { executed_below, part, part_count, .. } => {
-                write!(f, "executed below {}, part {} of {part_count}", executed_below.0, part + 1)
+            Self::Snapshot { executed_below, begin, next, .. } => {
+                write!(f, "executed below {}, from {begin} ", executed_below.0)?;
+                match next {
+                    Some(next) => write!(f, "to before {next}"),
+                    None => f.write_str("on"),
+                }
             }
             Self::Executed { below } => write!(f, "durably below {}", below.0),
             Self::Heartbeat { ballot, chosen_below } => {

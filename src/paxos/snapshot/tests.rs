@@ -62,15 +62,22 @@ fn follower(count: u64, slots: Option<u64>) -> Replica {
 
 /// All parts of the state of a replica, as they are sent.
 fn state(of: &Replica) -> Vec<Message> {
-    let (mut of, mut parts) = (of.clone(), Vec::new());
+    let (mut of, mut parts, mut begun) = (of.clone(), Vec::new(), None);
     loop {
-        let begun = Some((of.executed_below(), u32::try_from(parts.len()).unwrap()));
         let effects = hear(&mut of, 2, Message::Fetch { executed_below: Slot::ZERO, begun });
         parts.extend(messages(effects.sends));
-        if !effects.notes.is_empty() {
+        begun = parts.last().and_then(next).map(|next| (of.executed_below(), next));
+        if begun.is_none() {
+            assert_eq!(effects.notes, [Note::SnapshotSent]);
             return parts;
         }
     }
+}
+
+/// Where the part after this one begins, if it is not the last.
+fn next(part: &Message) -> Option<Cut> {
+    let Message::Snapshot { next, .. } = part else { panic!("{part} is no part of a state") };
+    *next
 }
 
 fn messages(envelopes: Vec<Envelope<Message>>) -> Vec<Message> {
@@ -250,7 +257,7 @@ fn one_state_at_a_time_is_asked_for_and_again_only_when_nothing_comes() {
     assert!(matches!(messages(give(&mut behind, catch_up()).sends)[..], [Message::Learn { .. }]));
     // Of the part that came it is not sent another.
     let asked = messages(hear(&mut behind, 0, trimmed).sends);
-    assert_eq!(asked, [self::fetch(Some((5, 1)))]);
+    assert_eq!(asked, [self::fetch(Some((5, next(&parts[0]).unwrap())))]);
     for part in &parts[1..] {
         hear(&mut behind, 0, part.clone());
     }
@@ -258,17 +265,22 @@ fn one_state_at_a_time_is_asked_for_and_again_only_when_nothing_comes() {
     assert_eq!(give(&mut behind, catch_up()), Effects::default());
 }
 
-/// Which parts of which state are sent.
-fn parts_of(messages: &[Message]) -> Vec<(u64, u32)> {
+/// Which parts of which state are sent: each holds one key.
+fn parts_of(messages: &[Message]) -> Vec<(u64, Cut)> {
     let place = |message: &Message| match message {
-        Message::Snapshot { executed_below, part, .. } => (executed_below.0, *part),
+        Message::Snapshot { executed_below, begin, .. } => (executed_below.0, *begin),
         other => panic!("{other} is no part of a state"),
     };
     messages.iter().map(place).collect()
 }
 
-fn fetch(begun: Option<(u64, u32)>) -> Message {
-    let begun = begun.map(|(state, parts)| (Slot(state), parts));
+/// The parts of a state that begin at these keys.
+fn at_keys(state: u64, keys: std::ops::Range<u64>) -> Vec<(u64, Cut)> {
+    keys.map(|key| (state, Cut::Key(key))).collect()
+}
+
+fn fetch(begun: Option<(u64, Cut)>) -> Message {
+    let begun = begun.map(|(state, place)| (Slot(state), place));
     Message::Fetch { executed_below: Slot::ZERO, begun }
 }
 
@@ -293,7 +305,8 @@ fn a_large_state_is_sent_a_few_parts_at_a_time_as_it_was_in_the_beginning() {
             assert!(question.is_empty() || index == last);
         }
     }
-    assert_eq!(begun, [None, Some((Slot(20), 8)), Some((Slot(20), 16))]);
+    let at = |key| Some((Slot(20), Cut::Key(key)));
+    assert_eq!(begun, [None, at(8), at(16)]);
     assert_eq!((behind.executed_below(), behind.learner.machine()), (Slot(20), &whole));
     assert_eq!(source.executed_below(), Slot(23));
     assert_eq!(source.catch_up.lent, None, "nobody needs it any more");
@@ -313,21 +326,20 @@ fn parts_that_are_lost_are_asked_for_again_and_those_before_them_are_not() {
         give(&mut behind, Input::Timer(TimerId(2)));
     }
     let again = messages(hear(&mut behind, 1, Message::Trimmed { below: Slot(20) }).sends);
-    assert_eq!(again, [fetch(Some((20, 5)))]);
+    assert_eq!(again, [fetch(Some((20, Cut::Key(5))))]);
     let parts = messages(hear(&mut source, 2, again[0].clone()).sends);
-    let expected: Vec<(u64, u32)> = (5..13).map(|part| (20, part)).collect();
-    assert_eq!(parts_of(&parts), expected);
+    assert_eq!(parts_of(&parts), at_keys(20, 5..13));
 }
 
 #[test]
 fn a_state_that_is_lent_no_more_is_sent_anew_from_its_first_part() {
-    let first_eight = |state| (0..8).map(|part| (state, part)).collect::<Vec<_>>();
+    let first_eight = |state| at_keys(state, 0..8);
     let mut source = follower(20, Some(0));
     // It has none, so it is of what it has now: of that state the parts that are missing.
-    let parts = messages(hear(&mut source, 2, fetch(Some((20, 16)))).sends);
-    assert_eq!(parts_of(&parts)[0], (20, 16));
+    let parts = messages(hear(&mut source, 2, fetch(Some((20, Cut::Key(16))))).sends);
+    assert_eq!(parts_of(&parts)[0], (20, Cut::Key(16)));
     assert_eq!(
-        parts_of(&messages(hear(&mut source, 2, fetch(Some((19, 8)))).sends)),
+        parts_of(&messages(hear(&mut source, 2, fetch(Some((19, Cut::Key(8))))).sends)),
         first_eight(20)
     );
     // Another one who asks is lent the same.
@@ -338,7 +350,7 @@ fn a_state_that_is_lent_no_more_is_sent_anew_from_its_first_part() {
     let executed_below = Slot(20);
     let ahead = Message::Fetch { executed_below, begun: None };
     assert_eq!(parts_of(&messages(hear(&mut source, 0, ahead).sends)), first_eight(21));
-    assert!(hear(&mut source, 0, fetch(Some((22, 1)))).sends.is_empty());
+    assert!(hear(&mut source, 0, fetch(Some((22, Cut::Key(1))))).sends.is_empty());
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
             | Note::Recovered { .. }
             | Note::Resigned => {}
             Note::Leading { .. } => counts.leaderships += 1,
-            Note::SnapshotSent { .. } => counts.snapshots_sent += 1,
+            Note::SnapshotSent => counts.snapshots_sent += 1,
             Note::SnapshotInstalled { .. } => counts.snapshots_installed += 1,
             Note::RaceLost => counts.races_lost += 1,
             Note::Retransmitted => counts.retransmissions += 1,
