@@ -179,21 +179,21 @@ impl<P: Protocol> ReplicaLoop<P> {
         let folder = settings.folder.join("acceptor");
         let (store, recovered) = Store::open_with(settings.durability, &folder, options)?;
         let decode = |source| Error::Decode { id, source };
-        let checkpoint = recovered
-            .checkpoint
-            .as_deref()
-            .map(postcard::from_bytes::<P::Checkpoint>)
+        let storage::Recovered { checkpoint, groups, tail } = recovered;
+        // What is decoded is dropped as it was read: a replica does not hold its log twice.
+        let checkpoint = checkpoint
+            .map(|bytes| postcard::from_bytes::<P::Checkpoint>(&bytes))
             .transpose()
             .map_err(decode)?;
+        let (group_count, has_checkpoint) = (groups.len(), checkpoint.is_some());
         let mut records = Vec::new();
         // An empty group says nothing.
-        for group in recovered.groups.iter().filter(|group| !group.is_empty()) {
-            records.extend(postcard::from_bytes::<Vec<P::Record>>(group).map_err(decode)?);
+        for group in groups.into_iter().filter(|group| !group.is_empty()) {
+            records.extend(postcard::from_bytes::<Vec<P::Record>>(&group).map_err(decode)?);
         }
-        let (group_count, has_checkpoint) = (recovered.groups.len(), checkpoint.is_some());
         protocol.recover(checkpoint, records);
         let progress = protocol.progress();
-        let recovery = Recovery { group_count, has_checkpoint, tail: recovered.tail, progress };
+        let recovery = Recovery { group_count, has_checkpoint, tail, progress };
         let chosen = ChosenWriter::begin(P::ORDER, id, progress);
         let io = Io::new(store, settings, status, chosen)?;
         Ok((Self { protocol, io }, recovery))
