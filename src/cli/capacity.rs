@@ -187,7 +187,7 @@ impl Capacity {
         let (width, finished) = (output::width(self.venue.wide), &summary.finished);
         if !finished.is_empty() {
             tables::write(&found.steps, &found.knees, width, out)?;
-            for text in tables::remarks(&found.knees) {
+            for text in tables::remarks(&found.steps, &found.knees) {
                 writeln!(out, "{}", line(&text, width))?;
             }
             let outline = Outline::from(grown);

@@ -65,6 +65,17 @@ impl Measured {
         Some(of_kind.corrected(&self.load(), omission.interval))
     }
 
+    /// What all operations of the load took beyond their floors.
+    pub fn load_beyond_floors(&self) -> Latencies {
+        let of_load = self.latencies.iter().filter(|(kind, _)| kind.is_load());
+        let mut all = Latencies::new();
+        for (kind, latencies) in of_load {
+            let floor = self.floors.iter().find(|(of, _)| of == kind);
+            all.merge(&latencies.beyond(floor.map_or(Span::ZERO, |(_, floor)| floor.p50)));
+        }
+        all
+    }
+
     /// The latencies of all operations of the load.
     pub fn load(&self) -> Latencies {
         let of_load = self.latencies.iter().filter(|(kind, _)| kind.is_load());

@@ -90,6 +90,23 @@ impl Latencies {
         }
     }
 
+    /// The same operations with what each took beyond `floor`; nothing is a nanosecond.
+    #[must_use]
+    pub fn beyond(&self, floor: Span) -> Self {
+        let beyond = |of: &Histogram<u64>| {
+            let mut shifted = histogram();
+            for step in of.iter_recorded() {
+                let value = step.value_iterated_to().saturating_sub(floor.0).max(1);
+                shifted
+                    .record_n(value, step.count_at_value())
+                    .expect("it is no longer than before");
+            }
+            shifted
+        };
+        let unanswered = self.unanswered.as_deref().map(|waited| Box::new(beyond(waited)));
+        Self { answered: beyond(&self.answered), unanswered }
+    }
+
     /// For how long the operations without an answer were waited for, as if those were latencies.
     #[must_use]
     pub fn waits(&self) -> Self {

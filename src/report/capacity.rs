@@ -10,7 +10,7 @@ use crate::measure::store;
 use crate::time::Span;
 
 /// The tables of a search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Searched {
     /// Its steps.
     pub steps: Vec<CapacityRow>,
@@ -56,7 +56,7 @@ fn curves(steps: &[CapacityRow], knees: &[KneeRow]) -> Table {
         Column::number("asked/s"),
         Column::number("offered/s").rank(2),
         Column::number("achieved/s"),
-        Column::number("p50"),
+        Column::number("p50-floor"),
         Column::number("p99"),
         Column::number("p99.9").rank(4),
         Column::number("no idle core").rank(3).only_if(has_idle),
@@ -81,7 +81,7 @@ fn cells(step: &CapacityRow, point: &str) -> Vec<String> {
         rate(Some(step.asked_per_s)),
         rate(step.offered_per_s),
         rate(step.achieved_per_s),
-        milliseconds(step.latency_ns_p50),
+        milliseconds(step.above_floor_ns_p50),
         milliseconds(step.latency_ns_p99),
         milliseconds(step.latency_ns_p999),
         share.unwrap_or_else(|| "-".into()),
@@ -98,7 +98,7 @@ fn found(knees: &[KneeRow]) -> Table {
             end(knee.held_per_s, knee.held_count, knee.held_trial_count),
             end(knee.missed_per_s, knee.missed_count, knee.missed_trial_count),
             knee.verdict.clone(),
-            milliseconds(knee.latency_ns_p50),
+            milliseconds(knee.above_floor_ns_p50),
             milliseconds(knee.latency_ns_p99),
             rate(knee.most_achieved_per_s),
         ]
@@ -109,7 +109,7 @@ fn found(knees: &[KneeRow]) -> Table {
         Column::number("held/s"),
         Column::number("missed/s"),
         Column::text("verdict"),
-        Column::number("p50").rank(2),
+        Column::number("p50-floor").rank(2),
         Column::number("p99").rank(3),
         Column::number("most/s").rank(1),
     ];
@@ -147,7 +147,8 @@ fn curve_legend(knees: &[KneeRow], width: Width) -> String {
     };
     let text = format!(
         "a line for each trial; latencies in ms, from the intended start to the reply, of all clients and all \
-         operations of the load together; p99: - with fewer than 1,000 operations, and where it falls among \
+         operations of the load together; p50-floor: the median of what they took beyond the floors of their \
+         regions, which is what the load adds; p99: - with fewer than 1,000 operations, and where it falls among \
          operations that were never answered; held: no: achieved: less than 99 % of what was offered{of_machine}"
     );
     table::legend(&text, width)
@@ -162,15 +163,35 @@ fn definition(knees: &[KneeRow], width: Width) -> String {
          are at most {:.0} % apart: a rate is held if its trial is valid and complete, had 100 operations, at least \
          99 % of what was offered was achieved{}, and the machine was not saturated in another way that counts; \
          (2/3): so many of the trials at that rate say so; confirmed: all of them do; most/s: the most that was \
-         achieved in any trial, its latency whatever it was; p50, p99: at the rate that was held, its trials merged",
+         achieved in any trial, its latency whatever it was; p50-floor, p99: at the rate that was held, its trials merged",
         first.within_share * 100.0,
         limit.unwrap_or_default(),
     );
     table::legend(&text, width)
 }
 
+/// Whether the repeats of the two ends of a search say the same to the last digit, so that they confirm nothing.
+fn is_repeated_in_vain(steps: &[CapacityRow], knee: &KneeRow) -> bool {
+    let measured = |step: &CapacityRow| {
+        let latencies = [step.latency_ns_p50, step.latency_ns_p90, step.latency_ns_p99];
+        (step.offered_per_s, step.achieved_per_s, latencies, step.latency_ns_p999)
+    };
+    let ends =
+        [(knee.held_per_s, knee.held_trial_count), (knee.missed_per_s, knee.missed_trial_count)];
+    let is_vain = |(per_s, count): (Option<f64>, u32)| {
+        let is_of = |step: &&CapacityRow| {
+            step.variant == knee.variant
+                && is_at(step, &knee.point)
+                && per_s.is_some_and(|per_s| (step.asked_per_s - per_s).abs() < 1e-6 * per_s)
+        };
+        let found: Vec<_> = steps.iter().filter(is_of).map(measured).collect();
+        count > 1 && found.windows(2).all(|two| two[0] == two[1])
+    };
+    ends.into_iter().all(is_vain)
+}
+
 /// What a search says beside its table, a sentence for each that came to no interval that can be relied on.
-pub fn remarks(knees: &[KneeRow]) -> Vec<String> {
+pub fn remarks(steps: &[CapacityRow], knees: &[KneeRow]) -> Vec<String> {
     let remark = |knee: &KneeRow| {
         let name = match knee.point.as_str() {
             "" => knee.variant.clone(),
@@ -190,6 +211,11 @@ pub fn remarks(knees: &[KneeRow]) -> Vec<String> {
                 rate(knee.missed_per_s)
             ),
             "unfinished" => "the search did not end".to_owned(),
+            "confirmed" if is_repeated_in_vain(steps, knee) => {
+                "the repeats are one trial over again, to the last digit: nothing in it is left to chance, so they \
+                 confirm nothing; take `poisson` arrivals, or links with jitter"
+                    .to_owned()
+            }
             _ => return None,
         };
         Some(format!("{name}: {text}"))
@@ -215,6 +241,7 @@ mod tests {
             offered_per_s: Some(asked_per_s - 0.5),
             achieved_per_s: Some(asked_per_s - 1.0),
             latency_ns_p50: Some(1_234_567),
+            above_floor_ns_p50: Some(234_567),
             latency_ns_p90: Some(2_234_567),
             latency_ns_p99: Some(812_345_678),
             latency_ns_p999: None,
@@ -236,6 +263,7 @@ mod tests {
             missed_trial_count: 3,
             most_achieved_per_s: Some(103_000.4),
             latency_ns_p50: Some(1_234_567),
+            above_floor_ns_p50: Some(234_567),
             latency_ns_p99: Some(9_234_567),
             limit_ns_p99: Some(10_000_000),
             within_share: 0.05,
@@ -273,7 +301,7 @@ mod tests {
 
     #[test]
     fn each_verdict_but_a_confirmed_one_is_explained() {
-        assert_eq!(remarks(&[knee("confirmed")]), Vec::<String>::new());
+        assert_eq!(remarks(&[], &[knee("confirmed")]), Vec::<String>::new());
         for (verdict, word) in [
             ("not-confirmed", "contradict"),
             ("once", "--repeats"),
@@ -281,8 +309,19 @@ mod tests {
             ("none", "not even 104500/s"),
             ("unfinished", "did not end"),
         ] {
-            let said = remarks(&[knee(verdict)]);
+            let said = remarks(&[], &[knee(verdict)]);
             assert!(said[0].contains(word) && said[0].contains("mode=fsync"), "{said:?}");
         }
+    }
+
+    #[test]
+    fn repeats_that_are_equal_to_the_last_digit_confirm_nothing() {
+        let at = |trial, per_s, codes| step(trial, per_s, codes);
+        let mut steps = vec![at(1, 100_000.0, ""), at(2, 104_500.0, "achieved")];
+        steps.extend([at(3, 100_000.0, ""), at(4, 104_500.0, "achieved"), at(5, 300.0, "")]);
+        let said = remarks(&steps, &[knee("confirmed")]);
+        assert!(said[0].contains("one trial over again"), "{said:?}");
+        steps[3].latency_ns_p99 = Some(812_345_679);
+        assert_eq!(remarks(&steps, &[knee("confirmed")]), Vec::<String>::new());
     }
 }

@@ -100,6 +100,8 @@ struct Curve<'a> {
     steps: Vec<CapacityRow>,
     /// The latencies of each step.
     latencies: Vec<Latencies>,
+    /// What they are beyond the floors.
+    beyond: Vec<Latencies>,
     refusals: u32,
     criteria: &'a Criteria,
 }
@@ -172,6 +174,7 @@ fn curves<'a>(plan: &Plan, bounds: Bounds, criteria: &'a Criteria) -> Vec<Curve<
             search: Search::new(bounds),
             steps: Vec::new(),
             latencies: Vec::new(),
+            beyond: Vec::new(),
             refusals: 0,
             criteria,
         })
@@ -239,7 +242,11 @@ impl Curve<'_> {
     /// Takes in how a step ended.
     fn take(&mut self, step: Step, ended: &Finished) -> &CapacityRow {
         let mut latencies = Latencies::new();
-        ended.measured.iter().for_each(|of_region| latencies.merge(&of_region.load()));
+        let mut beyond = Latencies::new();
+        for of_region in &ended.measured {
+            latencies.merge(&of_region.load());
+            beyond.merge(&of_region.load_beyond_floors());
+        }
         let misses = held(ended, &latencies, self.criteria);
         if ended.row.has(Flag::Refused) {
             self.refusals += 1;
@@ -247,8 +254,11 @@ impl Curve<'_> {
             self.refusals = 0;
             self.search.tell(misses.is_empty());
         }
-        self.steps.push(row(step, ended, &latencies, &misses));
+        let above_floor_ns_p50 = Percentiles::of(&beyond).p50;
+        let row = row(step, ended, &latencies, &misses);
+        self.steps.push(CapacityRow { above_floor_ns_p50, ..row });
         self.latencies.push(latencies);
+        self.beyond.push(beyond);
         self.steps.last().expect("a row was added")
     }
 
@@ -273,14 +283,14 @@ impl Curve<'_> {
         if let Some(rate) = knee.held {
             row.held_per_s = Some(rate.per_s);
             (row.held_count, row.held_trial_count) = (rate.agreed, rate.count);
-            let mut merged = Latencies::new();
-            for (step, latencies) in self.steps.iter().zip(&self.latencies) {
-                if is_same(step.asked_per_s, rate.per_s) {
-                    merged.merge(latencies);
-                }
-            }
-            let found = Percentiles::of(&merged);
+            let merged = |of: &[Latencies]| {
+                let steps = self.steps.iter().zip(of);
+                let of_rate = steps.filter(|(step, _)| is_same(step.asked_per_s, rate.per_s));
+                Percentiles::of(&of_rate.map(|(_, latencies)| latencies).collect())
+            };
+            let found = merged(&self.latencies);
             (row.latency_ns_p50, row.latency_ns_p99) = (found.p50, found.p99);
+            row.above_floor_ns_p50 = merged(&self.beyond).p50;
         }
         row
     }
@@ -302,6 +312,7 @@ fn row(step: Step, ended: &Finished, latencies: &Latencies, misses: &[&str]) -> 
         offered_per_s: of.offered_per_s,
         achieved_per_s: of.achieved_per_s,
         latency_ns_p50: found.p50,
+        above_floor_ns_p50: None,
         latency_ns_p90: found.p90,
         latency_ns_p99: found.p99,
         latency_ns_p999: found.p999,

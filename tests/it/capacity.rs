@@ -89,12 +89,21 @@ fn a_simulated_machine_has_the_capacity_that_its_work_gives_it() {
     }
     let ramp: Vec<f64> = steps[..4].iter().map(|step| step.asked_per_s).collect();
     assert_eq!(ramp, [200.0, 400.0, 800.0, 1_600.0]);
+    // Below the knee a load adds the millisecond that its message takes; the floor is that of the links alone.
+    let above = steps[..3].iter().map(|step| step.above_floor_ns_p50.unwrap());
+    assert!(above.clone().all(|above| (990_000..1_010_000).contains(&above)), "{above:?}");
     let folder = site.out("results");
     let folder = folder.to_str().unwrap();
     let shown = text(&flexpaxos("show", &[folder]).stdout);
     assert!(shown.contains("the capacity lies between"), "{shown}");
     let found = text(&output.stdout);
     assert!(found.contains("confirmed") && found.contains("no: achieved"), "{found}");
+    assert!(
+        found.contains("one trial over again"),
+        "fixed arrivals leave nothing to chance: {found}"
+    );
+    let page = fs::read_to_string(site.out("results").join("report.html")).unwrap();
+    assert!(page.contains("table-knees") && page.contains("one trial over again"));
     assert_eq!(flexpaxos("verify", &[folder]).status.code(), Some(0));
     let figure = site.root.path().join("load.svg");
     let drawn = ["--figure", "load", "-o", figure.to_str().unwrap()];

@@ -44,6 +44,9 @@ pub struct CapacityRow {
     pub achieved_per_s: Option<f64>,
     /// The median latency.
     pub latency_ns_p50: Option<u64>,
+    /// The median of what operations took beyond the floors of their client regions: what the load adds. The median
+    /// latency goes to and fro between regions that are not equally far away.
+    pub above_floor_ns_p50: Option<u64>,
     /// The 90th percentile; empty below 100 operations.
     pub latency_ns_p90: Option<u64>,
     /// The 99th percentile; empty below 1,000 operations.
@@ -90,6 +93,8 @@ pub struct KneeRow {
     pub most_achieved_per_s: Option<f64>,
     /// The median latency at the highest rate that was held, its trials merged.
     pub latency_ns_p50: Option<u64>,
+    /// The median there of what operations took beyond the floors of their client regions.
+    pub above_floor_ns_p50: Option<u64>,
     /// The 99th percentile there; empty below 1,000 operations.
     pub latency_ns_p99: Option<u64>,
     /// The limit of the 99th percentile; empty if there is none.

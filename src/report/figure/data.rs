@@ -10,6 +10,7 @@ use crate::compare::{Conclusions, LEVEL, Observations, Series, Subject};
 use crate::findings::Finished;
 use crate::measure::rows::{LinkRow, PhaseRow, RecoveryRow, TimelineRow};
 use crate::measure::{Latencies, OperationKind, Quantity, store};
+use crate::report::capacity::{self, Searched};
 use crate::report::folder::{Error, Results};
 use crate::report::outline::Point;
 use crate::statistics::Estimate;
@@ -33,6 +34,8 @@ pub struct Data<'a> {
     pub phases: Vec<PhaseRow>,
     /// The rows of `links.csv`.
     pub links: Vec<LinkRow>,
+    /// What a search for the highest rate found, and its steps; empty if the run was none.
+    pub searched: Searched,
     /// The median delays that the settings ask for, of the first point.
     pub delays: Delays,
     /// Whose trials are drawn where a figure shows one backend: live, if any trial is.
@@ -84,6 +87,7 @@ impl<'a> Data<'a> {
             timeline: table(folder, "timeline.csv")?,
             phases: table(folder, "phases.csv")?,
             links: table(folder, "links.csv")?,
+            searched: capacity::read(folder)?.unwrap_or_default(),
             delays: Delays::read(folder)?,
             backend: if is_live { Backend::Live } else { Backend::Sim },
         })

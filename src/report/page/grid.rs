@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use crate::compare::Series;
 use crate::compare::observations::Gap;
-use crate::measure::rows::SummaryRow;
+use crate::measure::rows::{KneeRow, SummaryRow};
 use crate::measure::{OperationKind, Quantity};
 use crate::report::figure::Data;
 use crate::report::figure::data::{Mean, in_ms, ms};
-use crate::report::{summary, verdicts};
+use crate::report::{capacity, summary, verdicts};
 
 /// More rows than these have a box for a text that filters them.
 const FILTERED_ABOVE: usize = 6;
@@ -101,6 +101,43 @@ fn badge(cell: &str) -> Option<&'static str> {
         "inside the noise" | "not judged" => Some(""),
         _ => None,
     }
+}
+
+/// The highest rate that each variant held.
+pub fn knees(data: &Data<'_>) -> Grid {
+    let knees = &data.searched.knees;
+    let headers = [
+        ("point", false),
+        ("variant", false),
+        ("held (/s)", true),
+        ("missed (/s)", true),
+        ("trials that held, that missed", false),
+        ("verdict", false),
+        ("p50 - floor (ms)", true),
+        ("p99 (ms)", true),
+        ("most achieved (/s)", true),
+    ];
+    let time = |ns: Option<u64>| ns.map_or_else(String::new, |ns| ms(in_ms(ns)));
+    let row = |knee: &KneeRow| {
+        let held = format!("{} of {}", knee.held_count, knee.held_trial_count);
+        let missed = format!("{} of {}", knee.missed_count, knee.missed_trial_count);
+        vec![
+            knee.point.clone(),
+            knee.variant.clone(),
+            capacity::rate(knee.held_per_s),
+            capacity::rate(knee.missed_per_s),
+            format!("{held}, {missed}"),
+            knee.verdict.clone(),
+            time(knee.above_floor_ns_p50),
+            time(knee.latency_ns_p99),
+            capacity::rate(knee.most_achieved_per_s),
+        ]
+    };
+    let headers = headers.map(|(header, is_number)| (header.to_owned(), is_number)).to_vec();
+    let caption = "The capacity lies between the highest rate that was held and the lowest above it that was missed; \
+                   latencies at the rate that was held, p50 - floor: what the load adds";
+    let rows = knees.iter().map(row).collect();
+    without_empty_columns(Grid { caption: caption.to_owned(), headers, rows, variant: Some(1) })
 }
 
 /// Commit and takeover of each variant, with intervals: the answer in one table.

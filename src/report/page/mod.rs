@@ -20,6 +20,7 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
+use super::capacity;
 use super::figure::{self, Data, Figure, Scale, Styles, draw, style};
 use provenance::Provenance;
 
@@ -58,6 +59,15 @@ pub fn html(data: &Data<'_>, provenance: &Provenance) -> String {
                     section id="verdict" aria-label="Verdict" {
                         h2 { "Verdict" }
                         (verdict(data))
+                    }
+                    @if !data.searched.knees.is_empty() {
+                        section id="capacity" {
+                            h2 { "The highest rate that each variant holds" }
+                            (grid::knees(data).html("knees"))
+                            @for text in capacity::remarks(&data.searched.steps, &data.searched.knees) {
+                                p.quiet { (text) }
+                            }
+                        }
                     }
                     section id="cost" {
                         h2 { "What each quorum system costs and buys" }
