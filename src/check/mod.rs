@@ -25,6 +25,7 @@ mod diagram;
 mod event;
 mod fair;
 mod ledger;
+mod memo;
 mod model;
 mod search;
 mod spent;

@@ -11,11 +11,14 @@ use super::cover::{Covers, INVARIANTS};
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
+use super::memo::{Echo, Memo, Turn};
 use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::protocol::{Capacity, Config, Log, Progress, Protocol, Statement, TimerId, Timing};
+use crate::protocol::{
+    Capacity, Config, Log, Position, Progress, Protocol, Slot, Statement, TimerId, Timing,
+};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::{Cover, Prelude, ProgressFrom, Registration, Setup};
 use crate::sabotage::{Rule, Saboteur};
@@ -32,7 +35,16 @@ pub(super) struct World<P: Registration> {
     /// Which properties have their example: stateright would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
     fair: Fair,
+    /// What replicas do.
+    pub(super) turns: Memo<Arc<Turn<P>>>,
+    /// What messages do that change nothing.
+    pub(super) echoes: Memo<Echo<P>>,
+    /// Where a value can be chosen in this deployment, and is looked for.
+    pub(super) positions: Vec<Position>,
 }
+
+/// Slots beyond these are not looked at one by one: no preset comes so far.
+const SLOTS: u64 = 12;
 
 const PROPERTY_COUNT: usize = INVARIANTS.len() + Cover::ALL.len();
 
@@ -48,7 +60,13 @@ impl<P: Registration> World<P> {
             setup.quorums = rule.quorums(&setup.quorums);
         }
         let is_found = std::array::from_fn(|_| AtomicBool::new(false));
-        Self { mode, setup, rule, only, is_found, fair: Fair::default() }
+        let (fair, turns, echoes) = (Fair::default(), Memo::default(), Memo::default());
+        let positions = Vec::new();
+        let mut world = Self { mode, setup, rule, only, is_found, fair, turns, echoes, positions };
+        let logs = world.logs().into_iter();
+        let slots = |log| (0..SLOTS).map(move |slot| Position { log, slot: Slot(slot) });
+        world.positions = logs.flat_map(slots).collect();
+        world
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {
@@ -109,7 +127,7 @@ impl<P: Registration> World<P> {
     }
 
     /// The logs in which clients write.
-    pub(super) fn logs(&self) -> BTreeSet<Log> {
+    fn logs(&self) -> BTreeSet<Log> {
         let clients = (0..).map(ClientId).take(self.setup.clients.len());
         clients.map(|client| P::ORDER.log(self.command(client, 0).operation.key())).collect()
     }
@@ -262,7 +280,7 @@ impl<P: Registration> World<P> {
 
 /// The messages of phase 1 arrive, and those they cause.
 fn deliver_phase1<P: Registration>(step: &mut Step<'_, P>) {
-    let is_phase1 = |packet: &Arc<Packet<P>>| {
+    let is_phase1 = |packet: &Shared<Packet<P>>| {
         let statement = P::statement(&packet.message);
         matches!(statement, Statement::Asks { .. } | Statement::Promises { .. })
     };
@@ -378,13 +396,13 @@ impl<P: Registration> Model for World<P> {
         for packet in &state.network {
             let is_up = state.node(packet.to).driver.is_some();
             if is_up {
-                actions.push(Action::Deliver(Arc::clone(packet)));
+                actions.push(Action::Deliver(packet.clone()));
             }
             if is_up && state.left.duplicates > 0 {
-                actions.push(Action::Duplicate(Arc::clone(packet)));
+                actions.push(Action::Duplicate(packet.clone()));
             }
             if state.left.drops > 0 {
-                actions.push(Action::Drop(Arc::clone(packet)));
+                actions.push(Action::Drop(packet.clone()));
             }
         }
         self.add_requests(state, actions);
@@ -430,7 +448,7 @@ impl<P: Registration> Model for World<P> {
 mod tests {
     use super::*;
     use crate::paxos::{Message, Replica};
-    use crate::protocol::{Ballot, Slot, Value};
+    use crate::protocol::{Ballot, Value};
     use crate::registry::{Preset, Visitor};
 
     fn world(preset: &str) -> World<Replica> {
@@ -448,8 +466,8 @@ mod tests {
             let ballot = Ballot { round: 9, proposer: NodeId(0) };
             let slot = Slot::ZERO;
             let message = Message::Phase2a { ballot, slot, value, chosen_below: slot };
-            let packet = Arc::new(Packet { from: NodeId(0), to: NodeId(1), message });
-            state.network.insert(Arc::clone(&packet));
+            let packet = Shared::new(Packet { from: NodeId(0), to: NodeId(1), message });
+            state.network.insert(packet.clone());
             state = world.next_state(&state, Action::Deliver(packet)).unwrap();
         }
         let how = &state.broken[&Invariant::Assertions];

@@ -1,13 +1,11 @@
 //! Messages in flight that can never matter again: to forget them makes many states one.
 
+use super::memo::echo;
 use super::model::World;
-use super::state::{Packet, State};
-use crate::protocol::{Effects, Envelope, Input, Position, Protocol, Statement};
-use crate::quiet::quietly;
-use crate::quorum::NodeSet;
+use super::state::{Packet, Shared, State};
+use crate::protocol::{Position, Protocol, Statement};
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
-use crate::time::Time;
 
 /// Whether a message changes nothing now, and therefore never will.
 ///
@@ -18,35 +16,23 @@ use crate::time::Time;
 pub(super) fn is_spent<P: Registration>(
     world: &World<P>,
     state: &State<P>,
-    packet: &Packet<P>,
+    packet: &Shared<Packet<P>>,
 ) -> bool {
-    let statement = P::statement(&packet.message);
-    let Some(replica) = state.node(packet.to).replica() else {
+    let Packet { to, message, .. } = &**packet;
+    let statement = P::statement(message);
+    let Some(driver) = &state.node(*to).driver else {
         return statement.is_answer() || !world.is_restarted();
     };
     let is_lasting = match &statement {
         answer if answer.is_answer() => true,
         Statement::Enquires => false,
-        _ => !world.may_crash(state, packet.to),
+        _ => !world.may_crash(state, *to),
     };
-    if !is_lasting || is_news_to(replica, &statement) {
+    if !is_lasting || is_news_to(driver.protocol(), &statement) {
         return false;
     }
-    let mut after = replica.clone();
-    let mut effects = Effects::default();
-    let input = Input::Message { from: packet.from, message: packet.message.clone() };
-    if quietly(|| after.handle(Time::ZERO, input, &mut effects)).is_err() {
-        return false;
-    }
-    let sends = std::mem::take(&mut effects.sends).into_iter();
-    let mut sends = sends.chain(std::mem::take(&mut effects.durable_sends));
-    effects == Effects::default()
-        && after == *replica
-        && sends.all(|Envelope { to, message }| {
-            P::statement(&message).is_answer()
-                && to == NodeSet::only(packet.from)
-                && is_spent(world, state, &Packet { from: packet.to, to: packet.from, message })
-        })
+    let answers = echo(world, driver, packet);
+    answers.is_some_and(|answers| answers.iter().all(|answer| is_spent(world, state, answer)))
 }
 
 /// Whether an acceptor has not yet taken a stand on what it is asked: a cheap look before a dear one.

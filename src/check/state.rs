@@ -3,9 +3,11 @@
 //! States are compared by their hash millions of times, so a part that did not change is shared with
 //! the state before and not hashed again, and nothing is kept that can no longer matter.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::cover::Covers;
@@ -61,7 +63,7 @@ impl<P: Protocol> Disk<P> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node<P: Registration> {
     /// `None` while it is down.
-    pub(super) driver: Option<Driver<Saboteur<P>>>,
+    pub(super) driver: Option<Shared<Driver<Saboteur<P>>>>,
     pub(super) disk: Disk<P>,
     pub(super) told: Told,
 }
@@ -81,17 +83,18 @@ impl<P: Registration> Default for Node<P> {
 impl<P: Registration> Node<P> {
     /// The replica, unless it is down.
     pub(super) fn replica(&self) -> Option<&Saboteur<P>> {
-        self.driver.as_ref().map(Driver::protocol)
+        self.driver.as_ref().map(|driver| driver.protocol())
     }
 
     /// The timers that are set.
     pub(super) fn timers(&self) -> impl Iterator<Item = TimerId> {
-        self.driver.iter().flat_map(Driver::timers).map(|(timer, _)| timer)
+        self.driver.iter().flat_map(|driver| driver.timers()).map(|(timer, _)| timer)
     }
 
     /// Whether a record or a message waits for the disk.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.disk.pending.is_empty() || self.driver.as_ref().is_some_and(Driver::is_waiting)
+        !self.disk.pending.is_empty()
+            || self.driver.as_ref().is_some_and(|driver| driver.is_waiting())
     }
 }
 
@@ -111,7 +114,7 @@ pub(super) struct Client {
 pub(super) struct State<P: Registration> {
     pub(super) nodes: Vec<Shared<Node<P>>>,
     /// A set: to send again what is in flight adds nothing.
-    pub(super) network: BTreeSet<Arc<Packet<P>>>,
+    pub(super) network: BTreeSet<Shared<Packet<P>>>,
     pub(super) clients: Vec<Client>,
     pub(super) left: Budgets,
     pub(super) ledger: Shared<Ledger>,
@@ -122,7 +125,7 @@ pub(super) struct State<P: Registration> {
 
 impl<P: Registration> State<P> {
     pub(super) fn node(&self, id: NodeId) -> &Node<P> {
-        self.nodes[usize::from(id.0)].get()
+        &self.nodes[usize::from(id.0)]
     }
 
     pub(super) fn set(&mut self, id: NodeId, node: Node<P>) {
@@ -163,9 +166,10 @@ impl<P: Registration> fmt::Debug for State<P> {
             )?;
         }
         for packet in &self.network {
-            writeln!(f, "in flight {} -> {}  {}", packet.from, packet.to, packet.message)?;
+            let Packet { from, to, message } = &**packet;
+            writeln!(f, "in flight {from} -> {to}  {message}")?;
         }
-        for (position, value) in self.ledger.get().votes.all_chosen() {
+        for (position, value) in self.ledger.votes.all_chosen() {
             let value = value.expect("the votes of a small deployment are known");
             writeln!(f, "chosen {position}: {value}")?;
         }
@@ -191,8 +195,23 @@ impl<T: Hash> Shared<T> {
         Self { value: Arc::new(value), digest: hasher.finish() }
     }
 
-    pub(super) fn get(&self) -> &T {
+    /// Its hash.
+    pub(super) const fn digest(&self) -> u64 {
+        self.digest
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
     }
 }
 
@@ -204,11 +223,26 @@ impl<T> Clone for Shared<T> {
 
 impl<T: PartialEq> PartialEq for Shared<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.value == other.value
+        Arc::ptr_eq(&self.value, &other.value)
+            || (self.digest == other.digest && self.value == other.value)
     }
 }
 
 impl<T: Eq> Eq for Shared<T> {}
+
+/// By value: the order in which a search takes states hangs on it, and with that its counterexample.
+impl<T: Ord> Ord for Shared<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let is_same = Arc::ptr_eq(&self.value, &other.value);
+        if is_same { Ordering::Equal } else { self.value.cmp(&other.value) }
+    }
+}
+
+impl<T: Ord> PartialOrd for Shared<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl<T> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -220,11 +254,11 @@ impl<T> Hash for Shared<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Action<P: Protocol> {
     /// A message arrives.
-    Deliver(Arc<Packet<P>>),
+    Deliver(Shared<Packet<P>>),
     /// A message is lost.
-    Drop(Arc<Packet<P>>),
+    Drop(Shared<Packet<P>>),
     /// A message arrives, and will arrive again.
-    Duplicate(Arc<Packet<P>>),
+    Duplicate(Shared<Packet<P>>),
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     Persist(NodeId),
     /// A replica makes a checkpoint durable.

@@ -1,15 +1,15 @@
 //! What an action does to a state.
 //!
-//! It is the [host](crate::driver::Host) of every driver in a state, and writes down what comes of an
-//! action when somebody reads along.
+//! It carries out what drivers ask of their [host](crate::driver::Host), and writes down what comes of an action
+//! when somebody reads along.
 
-mod host;
+mod hands;
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::event::Event;
 use super::ledger::Ledger;
+use super::memo::{Act, DiskView, Turn};
 use super::model::World;
 use super::spent::is_spent;
 use super::state::{Action, Disk, Node, Packet, Shared, State, Writing};
@@ -17,17 +17,14 @@ use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
 use crate::monitor::{Finding, Invariant, Proposed};
 use crate::protocol::{
-    Ballot, Executed, Input, Installed, Note, Position, Protocol, Reply, Slot, Statement, TimerId,
+    Ballot, Executed, Installed, Note, Position, Protocol, Reply, Statement, TimerId, Value,
 };
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::registry::{Cover, Registration};
-use crate::sabotage::{Rule, Saboteur};
+use crate::sabotage::Rule;
 use crate::time::Time;
-use host::CheckHost;
-
-/// Slots beyond these are not looked at one by one: no preset comes so far.
-const SLOTS: u64 = 12;
+use hands::Hands;
 
 /// A state in the hands of its driver.
 pub(super) struct Step<'a, P: Registration> {
@@ -101,28 +98,26 @@ impl<'a, P: Registration> Step<'a, P> {
     }
 
     /// A message arrives; one that is down misses it.
-    pub(super) fn receive(&mut self, packet: &Packet<P>) {
-        let Packet { from, to, message } = packet;
+    pub(super) fn receive(&mut self, packet: &Shared<Packet<P>>) {
+        let Packet { from, to, message } = &**packet;
         let receiver = self.state.node(*to).replica();
         // Everybody here follows the protocol, or breaks it in another way than this.
         if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(*from, message)) {
             let text = format!("{from} sent {to} `{message}`, which is called impossible: {why}");
             self.note(Some(Finding::new(Invariant::Assertions, text)));
         }
-        self.input(*to, Input::Message { from: *from, message: message.clone() });
+        self.act(*to, &Act::Hear(packet));
     }
 
     pub(super) fn fire(&mut self, id: NodeId, timer: TimerId) {
-        self.act(id, |driver| {
-            driver.fire(Time::ZERO, timer);
-        });
+        self.act(id, &Act::Fire(timer));
     }
 
     pub(super) fn ask(&mut self, id: NodeId, command: &Command) {
         let client = &mut self.state.clients[command.request.client.0 as usize];
         client.is_asked = true;
         client.is_waiting = true;
-        self.input(id, Input::Request(command.clone()));
+        self.act(id, &Act::Ask(command));
     }
 
     /// Starts a replica for the first time or again, with what its disk holds.
@@ -139,10 +134,10 @@ impl<'a, P: Registration> Step<'a, P> {
         let defect = self.world.rule().and_then(Rule::driver_defect);
         let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
-            Ok(driver) => node.driver = Some(driver),
+            Ok(driver) => node.driver = Some(Shared::new(driver)),
             Err(text) => self.die(id, &text),
         }
-        self.settle(id, node);
+        self.turn(id, node, &Act::Settle);
     }
 
     fn crash(&mut self, id: NodeId, is_kept: bool) {
@@ -175,7 +170,7 @@ impl<'a, P: Registration> Step<'a, P> {
         for record in std::mem::take(&mut node.disk.pending) {
             self.keep(id, &mut node.disk, record);
         }
-        self.settle(id, node);
+        self.turn(id, node, &Act::Settle);
     }
 
     /// The checkpoint that a replica is writing becomes durable, and takes the place of what it stands for; false
@@ -189,36 +184,27 @@ impl<'a, P: Registration> Step<'a, P> {
             node.disk.checkpoint = state.map(|state| *state);
             node.disk.records.drain(..record_count);
         }
-        self.settle(id, node);
+        self.turn(id, node, &Act::Settle);
         true
     }
 
     fn checkpoint(&mut self, id: NodeId) {
         self.persist(id);
-        let mut node = self.state.node(id).clone();
-        let Node { driver: Some(driver), disk, told } = &mut node else { return };
-        driver.checkpoint(&mut CheckHost::new(self, id, disk, told));
-        self.settle(id, node);
+        self.act(id, &Act::Checkpoint);
         self.persist(id);
         self.finish_checkpoint(id);
     }
 
     pub(super) fn campaign(&mut self, id: NodeId) {
-        self.input(id, Input::Campaign);
+        self.act(id, &Act::Campaign);
     }
 
-    fn input(&mut self, id: NodeId, input: Input<P::Message>) {
-        self.act(id, |driver| driver.handle(Time::ZERO, input));
-    }
-
-    /// Does something to a replica, unless it is down, and carries out what comes of it.
-    fn act(&mut self, id: NodeId, act: impl FnOnce(&mut Driver<Saboteur<P>>)) {
-        let mut node = self.state.node(id).clone();
-        let Some(driver) = &mut node.driver else { return };
-        if let Err(text) = quietly(|| act(driver)) {
-            self.die(id, &text);
+    /// Something happens to a replica, unless it is down.
+    fn act(&mut self, id: NodeId, act: &Act<'_, P>) {
+        if self.state.node(id).driver.is_some() {
+            let node = self.state.node(id).clone();
+            self.turn(id, node, act);
         }
-        self.settle(id, node);
     }
 
     /// An assertion of the core is tripped.
@@ -227,17 +213,23 @@ impl<'a, P: Registration> Step<'a, P> {
         self.note(Some(Finding::new(Invariant::Assertions, format!("{id}: {text}"))));
     }
 
-    /// Carries out the effects of a replica, and puts it back into the state.
-    fn settle(&mut self, id: NodeId, mut node: Node<P>) {
-        let Node { driver, disk, told } = &mut node;
-        if let Some(driver) = driver.as_mut().filter(|_| !self.is_dead) {
-            let mut host = CheckHost::new(self, id, disk, told);
-            if let Err(text) = quietly(|| driver.settle(Time::ZERO, &mut host)) {
-                self.die(id, &text);
+    /// Carries out what a replica does, and puts it into the state.
+    fn turn(&mut self, id: NodeId, mut node: Node<P>, act: &Act<'_, P>) {
+        if let Some(driver) = node.driver.as_ref().filter(|_| !self.is_dead) {
+            let disk = DiskView {
+                pending_count: node.disk.pending.len(),
+                is_writing: node.disk.writing.is_some(),
+                can_lose: self.world.may_crash(&self.state, id),
+            };
+            let turn = Turn::of(self.world, id, driver, disk, act);
+            let Node { disk, told, .. } = &mut node;
+            let mut hands = Hands::new(self, id, disk, told);
+            turn.calls.iter().for_each(|call| hands.carry_out(call));
+            node.driver = Some(turn.driver.clone());
+            match &turn.broken {
+                Some(broken) => self.die(id, broken),
+                None => self.look_at(id, &turn.chosen),
             }
-        }
-        if let Some(replica) = node.replica().filter(|_| !self.is_dead) {
-            self.look_at(id, replica);
         }
         if !self.world.may_crash(&self.state, id) && node.driver.is_some() {
             // What can no longer be lost need not be remembered.
@@ -275,7 +267,7 @@ impl<'a, P: Registration> Step<'a, P> {
     /// The ledger, to write to it.
     fn ledger(&mut self) -> &mut Ledger {
         let state = &self.state;
-        self.ledger.get_or_insert_with(|| state.ledger.get().clone())
+        self.ledger.get_or_insert_with(|| (*state.ledger).clone())
     }
 
     fn hear(&mut self, id: NodeId, note: Note) {
@@ -302,20 +294,20 @@ impl<'a, P: Registration> Step<'a, P> {
         self.tell(|| Event::Noted { replica: id, note });
     }
 
-    fn execute(&mut self, id: NodeId, entry: Executed) {
+    fn execute(&mut self, id: NodeId, entry: &Executed) {
         let is_asked = entry.command.as_ref().is_none_or(|command| self.is_asked(command));
         if entry.command.is_some() && !entry.applied {
             self.state.seen.note(Cover::Repeated);
         }
-        for finding in self.ledger().executed(P::ORDER, id, &entry, is_asked) {
+        for finding in self.ledger().executed(P::ORDER, id, entry, is_asked) {
             self.note(Some(finding));
         }
-        self.tell(|| Event::Executed { replica: id, entry });
+        self.tell(|| Event::Executed { replica: id, entry: entry.clone() });
     }
 
     fn install(&mut self, id: NodeId, state: Installed) {
         self.state.seen.note(Cover::Installed);
-        let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
+        let ledger = self.ledger.as_ref().unwrap_or(&self.state.ledger);
         let finding = ledger.installed(id, &state);
         self.note(finding);
         self.tell(|| Event::Installed { replica: id, state });
@@ -328,9 +320,9 @@ impl<'a, P: Registration> Step<'a, P> {
         sequence < last && *command == self.world.command(client, sequence)
     }
 
-    fn reply(&mut self, id: NodeId, reply: Reply) {
+    fn reply(&mut self, id: NodeId, reply: &Reply) {
         let request = reply.request();
-        if let Reply::Executed { slot, .. } = &reply {
+        if let Reply::Executed { slot, .. } = reply {
             let key = self.world.command(request.client, request.sequence).operation.key();
             let position = Position { log: P::ORDER.log(key), slot: *slot };
             let finding = self.ledger().acknowledged(request, position);
@@ -339,7 +331,7 @@ impl<'a, P: Registration> Step<'a, P> {
         let client = &mut self.state.clients[request.client.0 as usize];
         if client.sequence == request.sequence {
             client.is_waiting = false;
-            match &reply {
+            match reply {
                 Reply::Executed { .. } => {
                     client.sequence += 1;
                     client.is_asked = false;
@@ -348,20 +340,15 @@ impl<'a, P: Registration> Step<'a, P> {
                 Reply::NotLeader { .. } => self.is_sent_on = true,
             }
         }
-        self.tell(|| Event::Replied { replica: id, reply });
+        self.tell(|| Event::Replied { replica: id, reply: reply.clone() });
     }
 
-    /// What a replica holds agrees with the past.
-    fn look_at(&mut self, id: NodeId, replica: &Saboteur<P>) {
-        for log in self.world.logs() {
-            for slot in (0..SLOTS).map(Slot) {
-                let position = Position { log, slot };
-                if let Some(value) = replica.chosen(position) {
-                    let ledger = self.ledger.as_ref().unwrap_or(self.state.ledger.get());
-                    let finding = ledger.votes.learned(id, position, value).err();
-                    self.note(finding);
-                }
-            }
+    /// What a replica knows to be chosen agrees with the past.
+    fn look_at(&mut self, id: NodeId, chosen: &[(Position, Value)]) {
+        for (position, value) in chosen {
+            let ledger = self.ledger.as_ref().unwrap_or(&self.state.ledger);
+            let finding = ledger.votes.learned(id, *position, value).err();
+            self.note(finding);
         }
     }
 
@@ -381,10 +368,11 @@ impl<'a, P: Registration> Step<'a, P> {
 
     /// Forgets messages to and from a replica that can never matter again.
     fn prune(&mut self, id: NodeId) {
-        let is_spent = |packet: &&Arc<Packet<P>>| {
-            (packet.to == id || packet.from == id) && is_spent(self.world, &self.state, packet)
+        let is_spent = |packet: &&Shared<Packet<P>>| {
+            let Packet { from, to, .. } = &***packet;
+            (*to == id || *from == id) && is_spent(self.world, &self.state, packet)
         };
-        let spent: Vec<Arc<Packet<P>>> =
+        let spent: Vec<Shared<Packet<P>>> =
             self.state.network.iter().filter(is_spent).cloned().collect();
         for packet in spent {
             self.state.network.remove(&packet);

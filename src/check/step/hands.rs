@@ -1,28 +1,25 @@
-//! The host of a driver in a state: messages go into flight, and a choice makes records durable.
-
-use std::sync::Arc;
+//! What the driver of a replica asks of its host, carried out in a state: messages go into flight, and a choice
+//! makes records durable.
 
 use super::Step;
 use crate::check::event::Event;
+use crate::check::memo::Call;
 use crate::check::spent::is_spent;
-use crate::check::state::{Disk, Packet, Writing};
-use crate::driver::{Host, Ticket};
+use crate::check::state::{Disk, Packet, Shared, Writing};
 use crate::monitor::{Proposed, Told};
-use crate::protocol::{Advance, Ballot, Envelope, Note, Protocol, Reply, Scope, Statement, Value};
+use crate::protocol::{Advance, Ballot, Scope, Statement, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::{Cover, Registration};
-use crate::sabotage::Saboteur;
-use crate::time::Span;
 
 /// One replica during one action.
-pub(super) struct CheckHost<'s, 'w, P: Registration> {
+pub(super) struct Hands<'s, 'w, P: Registration> {
     step: &'s mut Step<'w, P>,
     id: NodeId,
     disk: &'s mut Disk<P>,
     told: &'s mut Told,
 }
 
-impl<'s, 'w, P: Registration> CheckHost<'s, 'w, P> {
+impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
     pub(super) const fn new(
         step: &'s mut Step<'w, P>,
         id: NodeId,
@@ -73,75 +70,46 @@ impl<'s, 'w, P: Registration> CheckHost<'s, 'w, P> {
             }
         }
     }
-}
 
-impl<P: Registration> Host<Saboteur<P>> for CheckHost<'_, '_, P> {
-    fn send(&mut self, to: NodeSet, message: P::Message) {
+    /// Carries out one call.
+    pub(super) fn carry_out(&mut self, call: &Call<P>) {
+        match call {
+            Call::Send { to, message, packets } => self.send(*to, message, packets),
+            Call::Released(message) => self.note_told(message),
+            Call::Reply(reply) => self.step.reply(self.id, reply),
+            Call::Persist(records) => self.persist(records),
+            Call::Checkpoint(state) => {
+                let record_count = self.disk.records.len() + self.disk.pending.len();
+                // One that is being written and is not durable is replaced.
+                self.disk.writing = Some(Writing { record_count, state: Some(state.clone()) });
+            }
+            Call::Advance(Advance::Executed(entry)) => self.step.execute(self.id, entry),
+            Call::Advance(Advance::Installed(state)) => self.step.install(self.id, *state),
+            Call::Note(note) => self.step.hear(self.id, *note),
+        }
+    }
+
+    fn send(&mut self, to: NodeSet, message: &P::Message, packets: &[Shared<Packet<P>>]) {
         let from = self.id;
-        self.note_told(&message);
+        self.note_told(message);
         self.step.tell(|| Event::Sent { from, to, message: message.clone() });
-        for to in to.iter() {
-            let packet = Packet { from, to, message: message.clone() };
-            if !is_spent(self.step.world, &self.step.state, &packet) {
-                self.step.state.network.insert(Arc::new(packet));
+        for packet in packets {
+            if !is_spent(self.step.world, &self.step.state, packet) {
+                self.step.state.network.insert(packet.clone());
             }
         }
     }
 
-    fn reply(&mut self, reply: Reply) {
-        self.step.reply(self.id, reply);
-    }
-
     /// Where a replica cannot crash, records are durable at once.
-    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
+    fn persist(&mut self, records: &[P::Record]) {
         let can_lose = self.step.world.may_crash(&self.step.state, self.id);
         let waits = can_lose || !self.disk.pending.is_empty();
-        for record in records.drain(..) {
+        for record in records.iter().cloned() {
             if waits {
                 self.disk.pending.push(record);
             } else {
                 self.step.keep(self.id, self.disk, record);
             }
         }
-        Ticket(self.disk.pending.len() as u64)
-    }
-
-    /// When it is durable is a choice: until then the others cannot rely on it.
-    fn checkpoint(&mut self, replica: &Saboteur<P>) -> Ticket {
-        let record_count = self.disk.records.len() + self.disk.pending.len();
-        let state = Some(Box::new(replica.checkpoint()));
-        // One that is being written and is not durable is replaced.
-        self.disk.writing = Some(Writing { record_count, state });
-        Ticket(self.disk.pending.len() as u64 + 1)
-    }
-
-    /// Records may become durable long before it.
-    fn checkpointed(&mut self) -> Ticket {
-        Ticket(if self.disk.writing.is_none() { u64::MAX } else { 0 })
-    }
-
-    /// All that is pending becomes durable together.
-    fn durable(&mut self) -> Ticket {
-        Ticket(if self.disk.pending.is_empty() { u64::MAX } else { 0 })
-    }
-
-    /// Time stands still: every timer is due at once, and which one runs out is a choice.
-    fn draw(&mut self, _: Span) -> Span {
-        Span::ZERO
-    }
-
-    fn advance(&mut self, advance: Advance) {
-        match advance {
-            Advance::Executed(entry) => self.step.execute(self.id, entry),
-            Advance::Installed(state) => self.step.install(self.id, state),
-        }
-    }
-
-    fn note(&mut self, note: Note) {
-        self.step.hear(self.id, note);
-    }
-
-    fn released(&mut self, envelope: &Envelope<P::Message>) {
-        self.note_told(&envelope.message);
     }
 }

@@ -1,0 +1,275 @@
+//! What a replica does depends on itself and on what happens to it, and on nothing else in a deployment.
+//! So it is worked out once, however many states it happens in.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::model::World;
+use super::state::{Packet, Shared};
+use crate::command::Command;
+use crate::driver::{Driver, Host, Ticket};
+use crate::protocol::{
+    Advance, Effects, Envelope, Input, Note, Position, Protocol, Reply, TimerId, Value,
+};
+use crate::quiet::{Broken, quietly};
+use crate::quorum::{NodeId, NodeSet};
+use crate::registry::Registration;
+use crate::sabotage::Saboteur;
+use crate::time::{Span, Time};
+
+/// The digests of what a result depends on; states of the whole deployment are told apart by one such digest.
+type Key = (u64, u64, u64);
+
+/// Threads seldom wait for one another.
+const SHARDS: usize = 64;
+
+/// More results than these are not kept in a shard: all of them are worked out anew then.
+const KEPT: usize = 1 << 13;
+
+/// Results by what they depend on.
+#[derive(Debug)]
+pub(super) struct Memo<V> {
+    shards: [Mutex<HashMap<Key, V>>; SHARDS],
+}
+
+impl<V> Default for Memo<V> {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+    }
+}
+
+impl<V: Clone> Memo<V> {
+    /// The result that depends on this, which `work` works out.
+    pub(super) fn get(&self, key: Key, work: impl FnOnce() -> V) -> V {
+        // What comes later in a key differs most.
+        let shard = &self.shards[(key.0 ^ key.1) as usize % SHARDS];
+        if let Some(known) = lock(shard).get(&key) {
+            return known.clone();
+        }
+        let value = work();
+        let mut shard = lock(shard);
+        if shard.len() >= KEPT {
+            shard.clear();
+        }
+        shard.insert(key, value.clone());
+        value
+    }
+}
+
+/// A thread that panicked while it held a shard left it whole.
+fn lock<V>(shard: &Mutex<HashMap<Key, V>>) -> MutexGuard<'_, HashMap<Key, V>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that happens to a replica.
+#[derive(Debug)]
+pub(super) enum Act<'a, P: Protocol> {
+    /// A message arrives.
+    Hear(&'a Shared<Packet<P>>),
+    /// A client asks.
+    Ask(&'a Command),
+    /// It is told to lead.
+    Campaign,
+    /// A timer runs out.
+    Fire(TimerId),
+    /// It makes a checkpoint.
+    Checkpoint,
+    /// What it waited for is durable.
+    Settle,
+}
+
+impl<P: Protocol> Act<'_, P> {
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Self::Hear(packet) => (0, packet).hash(&mut hasher),
+            Self::Ask(command) => (1, command).hash(&mut hasher),
+            Self::Campaign => 2.hash(&mut hasher),
+            Self::Fire(timer) => (3, timer).hash(&mut hasher),
+            Self::Checkpoint => 4.hash(&mut hasher),
+            Self::Settle => 5.hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+/// What a replica asks of its host.
+#[derive(Debug)]
+pub(super) enum Call<P: Protocol> {
+    /// A message leaves; the packets are what others receive.
+    Send { to: NodeSet, message: P::Message, packets: Vec<Shared<Packet<P>>> },
+    /// A message that depends on records is about to leave.
+    Released(P::Message),
+    /// A client is answered.
+    Reply(Reply),
+    /// Records are given to the disk.
+    Persist(Vec<P::Record>),
+    /// A checkpoint is.
+    Checkpoint(Box<P::Checkpoint>),
+    /// The state machine goes on.
+    Advance(Advance),
+    /// It says something of its work.
+    Note(Note),
+}
+
+/// What comes of an act.
+#[derive(Debug)]
+pub(super) struct Turn<P: Registration> {
+    /// The replica afterwards.
+    pub(super) driver: Shared<Driver<Saboteur<P>>>,
+    /// What it asked of its host, in order.
+    pub(super) calls: Vec<Call<P>>,
+    /// The assertion that was tripped, after these calls.
+    pub(super) broken: Option<Broken>,
+    /// What it knows to be chosen afterwards.
+    pub(super) chosen: Vec<(Position, Value)>,
+}
+
+/// What its disk looks like to a replica.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) struct DiskView {
+    /// So many records wait to be durable.
+    pub(super) pending_count: usize,
+    /// A checkpoint is being written.
+    pub(super) is_writing: bool,
+    /// What is not durable may be lost.
+    pub(super) can_lose: bool,
+}
+
+impl<P: Registration> Turn<P> {
+    /// What comes of `act`.
+    pub(super) fn of(
+        world: &World<P>,
+        id: NodeId,
+        driver: &Shared<Driver<Saboteur<P>>>,
+        disk: DiskView,
+        act: &Act<'_, P>,
+    ) -> Arc<Self> {
+        let DiskView { pending_count, is_writing, can_lose } = disk;
+        let view = (pending_count as u64) << 2 | u64::from(is_writing) << 1 | u64::from(can_lose);
+        let key = (driver.digest(), act.digest(), view);
+        world.turns.get(key, || Arc::new(Self::work_out(world, id, driver, disk, act)))
+    }
+
+    fn work_out(
+        world: &World<P>,
+        id: NodeId,
+        driver: &Shared<Driver<Saboteur<P>>>,
+        disk: DiskView,
+        act: &Act<'_, P>,
+    ) -> Self {
+        let mut driver = (**driver).clone();
+        let mut host = Recorder { id, disk, calls: Vec::new() };
+        let done = quietly(|| {
+            match act {
+                Act::Hear(packet) => {
+                    let Packet { from, message, .. } = &***packet;
+                    let (from, message) = (*from, message.clone());
+                    driver.handle(Time::ZERO, Input::Message { from, message });
+                }
+                Act::Ask(command) => driver.handle(Time::ZERO, Input::Request((*command).clone())),
+                Act::Campaign => driver.handle(Time::ZERO, Input::Campaign),
+                Act::Fire(timer) => drop(driver.fire(Time::ZERO, *timer)),
+                Act::Checkpoint => driver.checkpoint(&mut host),
+                Act::Settle => {}
+            }
+            driver.settle(Time::ZERO, &mut host);
+        });
+        let positions = world.positions.iter();
+        let known = positions
+            .filter_map(|position| Some((*position, driver.protocol().chosen(*position)?.clone())));
+        let chosen = known.collect();
+        Self { driver: Shared::new(driver), calls: host.calls, broken: done.err(), chosen }
+    }
+}
+
+/// A host that writes down what it is asked.
+struct Recorder<P: Protocol> {
+    id: NodeId,
+    disk: DiskView,
+    calls: Vec<Call<P>>,
+}
+
+impl<P: Registration> Host<Saboteur<P>> for Recorder<P> {
+    fn send(&mut self, to: NodeSet, message: P::Message) {
+        let from = self.id;
+        let packet = |to| Shared::new(Packet { from, to, message: message.clone() });
+        let packets = to.iter().map(packet).collect();
+        self.calls.push(Call::Send { to, message, packets });
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.calls.push(Call::Reply(reply));
+    }
+
+    /// Where a replica cannot crash, records are durable at once.
+    fn persist(&mut self, records: &mut Vec<P::Record>) -> Ticket {
+        if self.disk.can_lose || self.disk.pending_count > 0 {
+            self.disk.pending_count += records.len();
+        }
+        self.calls.push(Call::Persist(std::mem::take(records)));
+        Ticket(self.disk.pending_count as u64)
+    }
+
+    /// When it is durable is a choice: until then the others cannot rely on it.
+    fn checkpoint(&mut self, replica: &Saboteur<P>) -> Ticket {
+        self.disk.is_writing = true;
+        self.calls.push(Call::Checkpoint(Box::new(replica.checkpoint())));
+        Ticket(self.disk.pending_count as u64 + 1)
+    }
+
+    /// Records may become durable long before it.
+    fn checkpointed(&mut self) -> Ticket {
+        Ticket(if self.disk.is_writing { 0 } else { u64::MAX })
+    }
+
+    /// All that is pending becomes durable together.
+    fn durable(&mut self) -> Ticket {
+        Ticket(if self.disk.pending_count == 0 { u64::MAX } else { 0 })
+    }
+
+    /// Time stands still: every timer is due at once, and which one runs out is a choice.
+    fn draw(&mut self, _: Span) -> Span {
+        Span::ZERO
+    }
+
+    fn advance(&mut self, advance: Advance) {
+        self.calls.push(Call::Advance(advance));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.calls.push(Call::Note(note));
+    }
+
+    fn released(&mut self, envelope: &Envelope<P::Message>) {
+        self.calls.push(Call::Released(envelope.message.clone()));
+    }
+}
+
+/// What a message does to a replica that it changes nothing in: the answers, if they are all that comes of it.
+pub(super) type Echo<P> = Option<Arc<[Shared<Packet<P>>]>>;
+
+/// The echo of a message at a replica.
+pub(super) fn echo<P: Registration>(
+    world: &World<P>,
+    driver: &Shared<Driver<Saboteur<P>>>,
+    packet: &Shared<Packet<P>>,
+) -> Echo<P> {
+    let key = (driver.digest(), packet.digest(), 0);
+    world.echoes.get(key, || {
+        let replica = driver.protocol();
+        let Packet { from, to: receiver, message } = &**packet;
+        let (mut after, mut effects) = (replica.clone(), Effects::default());
+        let input = Input::Message { from: *from, message: message.clone() };
+        quietly(|| after.handle(Time::ZERO, input, &mut effects)).ok()?;
+        let sends = std::mem::take(&mut effects.sends).into_iter();
+        let sends = sends.chain(std::mem::take(&mut effects.durable_sends));
+        let answers = sends.map(|Envelope { to, message }| {
+            let is_answer = P::statement(&message).is_answer() && to == NodeSet::only(*from);
+            is_answer.then(|| Shared::new(Packet { from: *receiver, to: *from, message }))
+        });
+        let answers = answers.collect::<Option<Vec<_>>>()?;
+        (effects == Effects::default() && after == *replica).then(|| answers.into())
+    })
+}
