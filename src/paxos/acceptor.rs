@@ -190,12 +190,18 @@ impl Acceptor {
         self.promised_from(Slot::ZERO)
     }
 
-    /// Slots below this are forgotten: they are chosen, and this replica has durably executed them.
+    /// The slot after the last one of which something is known.
+    pub(super) fn end(&self) -> Slot {
+        self.slots.end()
+    }
+
+    /// Slots below this are forgotten: they are chosen, and this replica has durably executed them, or enough others
+    /// have (`trimming.rs`).
     pub fn first(&self) -> Slot {
         self.slots.first()
     }
 
-    /// Forgets the slots below `slot`, which this replica has durably executed: it never votes there
+    /// Forgets the slots below `slot`, which this replica or enough others have durably executed: it never votes there
     /// again, and whoever asks for a promise is told.
     pub(super) fn forget_below(&mut self, slot: Slot) {
         self.slots.forget_below(slot);

@@ -37,7 +37,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 impl CatchUp {
     /// Whom to ask after the one that was asked last, the nearest after the farthest.
     fn next_teacher(&mut self, config: &Config) -> NodeSet {
-        let others = config.nearest_first.iter().filter(|node| **node != config.id);
+        let teachers = config.teachers();
+        let others = config.nearest_first.iter().filter(|node| teachers.contains(**node));
         let mut others = others.copied();
         let first = others.clone().next();
         let asked = self.asked;
@@ -48,16 +49,19 @@ impl CatchUp {
 }
 
 impl Context<'_> {
-    /// One that was restarted asks everybody for all that it missed.
+    /// One that was restarted asks everybody who may know for all that it missed.
     pub(super) fn rejoin(&mut self) {
         if self.catch_up.is_rejoining {
-            self.effects.send(self.config.others(), self.everything_after_execution());
+            self.effects.send(self.config.teachers(), self.everything_after_execution());
             self.catch_up.taught_at = self.now;
             self.arm_catch_up(self.config.timing.retransmit_after);
         }
     }
 
     pub(super) fn handle_learn(&mut self, from: NodeId, first: Slot, below: Slot) {
+        if !self.config.is_learner() {
+            return;
+        }
         if self.answer_trimmed(from, first, self.learner.first()) {
             return;
         }
@@ -82,6 +86,18 @@ impl Context<'_> {
         self.arm_catch_up(self.config.timing.retransmit_after);
     }
 
+    /// Asks everybody who may know for what lies below `below`, of which a witness said that it is chosen.
+    ///
+    /// A witness forgets only what enough others have executed (`trimming.rs`), and does not say who they are.
+    pub(super) fn ask_all(&mut self, below: Slot) {
+        if self.catch_up.learning_below < below {
+            self.catch_up.learning_below = below;
+            (self.catch_up.asked, self.catch_up.taught_at) = (None, self.now);
+            self.effects.send(self.config.teachers(), self.everything_after_execution());
+            self.arm_catch_up(self.config.timing.retransmit_after);
+        }
+    }
+
     pub(super) fn everything_after_execution(&self) -> Message {
         Message::Learn { first: self.learner.executed_below(), below: Slot(u64::MAX) }
     }
@@ -102,7 +118,7 @@ impl Context<'_> {
         }
         let is_rejoining = catch_up.is_rejoining;
         let to =
-            if is_rejoining { self.config.others() } else { catch_up.next_teacher(self.config) };
+            if is_rejoining { self.config.teachers() } else { catch_up.next_teacher(self.config) };
         let waited = self.now.since(catch_up.taught_at);
         self.effects.send(to, self.everything_after_execution());
         self.arm_catch_up(timing.patience(waited));
@@ -129,6 +145,9 @@ impl Proposer {
         first: Slot,
         below: Slot,
     ) {
+        if !context.config.is_learner() {
+            return;
+        }
         let mut first = first.max(context.learner.executed_below());
         // In Multi-Paxos every proposal repeats the news; what was asked for is not looked at again.
         let asked_below = context.catch_up.learning_below;

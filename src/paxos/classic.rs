@@ -201,7 +201,7 @@ impl Classic {
     ///
     /// Each time that nobody answers it waits as long as it has waited in all, up to a bound.
     pub(super) fn attempt_again(&mut self, context: &mut Context<'_>, slot: Slot) {
-        let everybody = context.config.everybody();
+        let (everybody, acceptors) = (context.config.everybody(), context.config.acceptors());
         let Some(attempt) = self.attempts.get_mut(&slot) else { return };
         let ballot = attempt.ballot;
         let patience = context.config.timing.patience(context.now.since(attempt.stage_since));
@@ -211,7 +211,7 @@ impl Classic {
             // time out alike, so without a random wait in between they may do so for ever.
             _ if !attempt.refused_by.is_empty() => attempt.back_off(context, slot),
             Stage::Phase1 { promises, .. } => {
-                let missing = everybody.difference(*promises);
+                let missing = acceptors.difference(*promises);
                 context.effects.notes.push(Note::Retransmitted);
                 context.send_phase1a(missing, ballot, Scope::Only(slot), None);
                 arm_attempt(context, patience, slot);

@@ -99,6 +99,9 @@ impl Context<'_> {
         scope: Scope,
         quorum: Option<NodeSet>,
     ) {
+        if !self.config.is_acceptor() {
+            return;
+        }
         let (Scope::Only(slot) | Scope::From(slot)) = scope;
         if matches!(scope, Scope::Only(_)) {
             if let Some(value) = self.learner.value(slot) {
@@ -136,6 +139,9 @@ impl Context<'_> {
     }
 
     /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.
+    ///
+    /// An observer keeps the value, for it will be told whether it is chosen; that is no vote, so nobody is told and
+    /// nothing made durable.
     pub(super) fn handle_phase2a(
         &mut self,
         from: NodeId,
@@ -143,6 +149,12 @@ impl Context<'_> {
         slot: Slot,
         value: Value,
     ) {
+        if !self.config.is_acceptor() {
+            if slot >= self.acceptor.first() {
+                self.acceptor.handle_phase2a(ballot, slot, value).ok();
+            }
+            return;
+        }
         if slot < self.acceptor.first() {
             self.refuse_trimmed(from, ballot, slot);
             return;

@@ -16,6 +16,8 @@
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
 //! | `Snapshot` | a part ends behind where it begins |
+//! | of a witness | it neither proposes nor executes, so it asks for nothing and teaches nothing |
+//! | of an observer | it neither proposes nor votes |
 //! | `Phase2b` | votes are merged upwards, within one batch of proposals |
 //! | `Refused` | only a higher promise refuses |
 //! | `Chosen`, `Learn` | ranges begin where they end or before |
@@ -145,6 +147,14 @@ pub enum Impossible {
         /// What was promised.
         promised: Ballot,
     },
+    /// Something that takes a part which the sender does not have.
+    #[error("{from} is no full replica but {role}, and never sends this")]
+    Role {
+        /// Who sent it.
+        from: NodeId,
+        /// `a witness` or `an observer`.
+        role: &'static str,
+    },
     /// Something that is said to oneself only.
     #[error("no replica sends this to another one")]
     Inward,
@@ -161,6 +171,7 @@ impl Message {
         if usize::from(from.0) >= n {
             return Err(Impossible::Sender { from, n });
         }
+        self.check_role(from, config)?;
         let senders = |ballot| senders(ballot, from, n);
         let receivers = |ballot| receivers(ballot, config.id, n);
         match self {
@@ -244,6 +255,34 @@ impl Message {
             Self::Settled { ballot } => check_ballot(*ballot, n),
             Self::Reserved { .. } => Err(Impossible::Inward),
         }
+    }
+
+    /// Whether the sender has the part in the protocol that this message belongs to.
+    fn check_role(&self, from: NodeId, config: &Config) -> Result<(), Impossible> {
+        let is_witness = config.quorums.witnesses().contains(from);
+        let is_observer = config.quorums.observers().contains(from);
+        let is_others = match self {
+            Self::Phase1b { .. }
+            | Self::Phase2b { .. }
+            | Self::Refused { .. }
+            | Self::HeartbeatAck { .. }
+            | Self::PreVoteGranted { .. } => is_observer,
+            Self::Learn { .. }
+            | Self::Values { .. }
+            | Self::Fetch { .. }
+            | Self::Snapshot { .. }
+            | Self::Executed { .. } => is_witness,
+            Self::Phase1a { .. }
+            | Self::Phase2a { .. }
+            | Self::Chosen { .. }
+            | Self::Heartbeat { .. }
+            | Self::PreVote { .. }
+            | Self::Settle { .. }
+            | Self::Settled { .. } => is_witness || is_observer,
+            Self::Trimmed { .. } | Self::Reserved { .. } => false,
+        };
+        let role = if is_witness { "a witness" } else { "an observer" };
+        if is_others { Err(Impossible::Role { from, role }) } else { Ok(()) }
     }
 }
 

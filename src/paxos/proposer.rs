@@ -8,7 +8,7 @@ use super::mode::Mode;
 use super::multi::{Multi, Promised};
 use super::timer::TimerKind;
 use crate::command::Command;
-use crate::protocol::{Ballot, Config, Scope, Slot, Value};
+use crate::protocol::{Ballot, Config, Reply, Scope, Slot, Value};
 use crate::quorum::NodeId;
 
 /// The proposer of one of the two modes.
@@ -52,9 +52,13 @@ impl Proposer {
         }
     }
 
-    /// A client's command.
+    /// A client's command; one who is no candidate answers none, and names whoever leads.
     pub(super) fn submit(&mut self, context: &mut Context<'_>, command: Command) {
         match self {
+            Self::Classic(_) if !context.config.is_candidate() => {
+                let refused = Reply::NotLeader { request: command.request, leader: None };
+                context.effects.replies.push(refused);
+            }
             Self::Classic(classic) => classic.submit(context, command),
             Self::Multi(multi) => multi.submit(context, command),
         }

@@ -25,7 +25,7 @@ use crate::protocol::{
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
-/// One replica: all three roles and the state machine.
+/// One replica: all three roles and the state machine, or the part of them that its configuration gives it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Replica {
     config: Config,
@@ -119,8 +119,10 @@ impl Replica {
 
 impl Proposer {
     fn handle_start(&mut self, context: &mut Context<'_>) {
-        let below = context.rounds.reserve_first_block();
-        context.reserve_rounds(below);
+        if context.config.is_candidate() {
+            let below = context.rounds.reserve_first_block();
+            context.reserve_rounds(below);
+        }
         context.rejoin();
         self.start(context);
     }
@@ -130,7 +132,10 @@ impl Proposer {
         if let Self::Multi(multi) = self {
             multi.listen_to(context, from, &message);
         }
-        let horizon = Slot(context.learner.executed_below().0.saturating_add(HORIZON));
+        let is_learner = context.config.is_learner();
+        let known =
+            if is_learner { context.learner.executed_below() } else { context.acceptor.end() };
+        let horizon = Slot(known.0.saturating_add(HORIZON));
         match message {
             Message::Phase1a { scope: Scope::Only(slot), .. } if slot >= horizon => {}
             Message::Phase1a { ballot, scope, quorum } => {
@@ -141,8 +146,11 @@ impl Proposer {
                 if votes.last().is_some_and(|(slot, _)| *slot >= horizon) =>
             {
                 // To lead from so far behind is to fill every slot between: the sender knows what
-                // is chosen in them, and will be asked for its promise again.
-                context.effects.send(NodeSet::only(from), context.everything_after_execution());
+                // is chosen in them, and will be asked for its promise again. A witness does not.
+                let is_witness = context.config.quorums.witnesses().contains(from);
+                let to =
+                    if is_witness { context.config.teachers() } else { NodeSet::only(from) };
+                context.effects.send(to, context.everything_after_execution());
             }
             Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
                 let promised = Promised { votes, announced, trimmed_below, reported_below };
@@ -203,8 +211,11 @@ impl Proposer {
         }
     }
 
-    /// A checkpoint is durable in which every slot below `below` is executed.
+    /// A checkpoint is durable in which every slot below `below` is executed; of a witness, votes and promises only.
     fn handle_checkpointed(&mut self, context: &mut Context<'_>, below: Slot) {
+        if !context.config.is_learner() {
+            return;
+        }
         context.trimming.note_durable(below);
         if let Self::Multi(multi) = self {
             multi.settle_when_level(context);
@@ -292,7 +303,8 @@ impl Protocol for Replica {
 
     fn recover(&mut self, checkpoint: Option<Checkpoint>, records: Vec<Record>) {
         let has_lived = checkpoint.is_some() || !records.is_empty();
-        self.catch_up.is_rejoining = has_lived && !self.config.others().is_empty();
+        let has_teachers = self.config.is_learner() && !self.config.teachers().is_empty();
+        self.catch_up.is_rejoining = has_lived && has_teachers;
         let mut rounds_below = 0;
         if let Some(checkpoint) = checkpoint {
             self.acceptor = checkpoint.acceptor;

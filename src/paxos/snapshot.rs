@@ -178,6 +178,10 @@ impl Context<'_> {
         if below <= executed_below {
             return;
         }
+        if !self.config.quorums.learners().contains(from) {
+            self.ask_all(below);
+            return;
+        }
         let catch_up = &mut *self.catch_up;
         catch_up.is_rejoining = false;
         catch_up.learning_below = catch_up.learning_below.max(below);

@@ -1,18 +1,26 @@
 //! Which slots a replica forgets, and when; why it may is argued in `snapshot.rs`.
+//!
+//! A witness executes nothing and has no state to send, so it may not forget a vote as soon as a full replica may: its
+//! vote may be all that a new leader has to learn a value from.
+//! It forgets what every replica with a state machine has durably executed.
+//! Where replicas forget more, it forgets a slot that replicas *E* have durably executed, if the others hold no phase-1
+//! quorum: then any phase 1 that ends was promised by a member of *E*, which is up and can teach the slot.
+//! Otherwise a phase 1 could end among those that have neither the vote nor the state, and its leader would wait for
+//! a member of *E* for ever. The rule is broken on purpose as `witness-forgets-early` ([`crate::sabotage::Rule`]).
 
 use std::collections::BTreeMap;
 
 use super::acceptor::Acceptor;
 use super::learner::Learner;
 use crate::protocol::{Config, Slot};
-use crate::quorum::NodeId;
+use crate::quorum::{NodeId, NodeSet};
 
 /// What is known of how far the replicas have durably executed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Trimming {
-    /// Slots below this are durably executed, by replica; the least of them may be forgotten.
+    /// Slots below this are durably executed, by replica with a state machine; the least of them may be forgotten.
     executed: BTreeMap<NodeId, Slot>,
-    /// Slots below this every replica has durably executed.
+    /// Slots below this may be forgotten here for the sake of what others have executed.
     forgettable_below: Slot,
     /// Slots below this are durably executed here.
     durable_below: Slot,
@@ -36,10 +44,32 @@ impl Trimming {
     pub(super) fn handle_executed(&mut self, from: NodeId, below: Slot, config: &Config) {
         let known = self.executed.entry(from).or_default();
         *known = (*known).max(below);
-        if self.executed.len() < config.quorums.n() {
-            return;
+        let by_all = self.executed_by_all(config);
+        let by_enough = if config.is_learner() { Slot::ZERO } else { self.executed_by_enough(config) };
+        self.forgettable_below = self.forgettable_below.max(by_all).max(by_enough);
+    }
+
+    /// Slots below this every replica with a state machine has durably executed.
+    fn executed_by_all(&self, config: &Config) -> Slot {
+        let is_known = self.executed.len() == config.quorums.learners().len();
+        self.executed.values().min().copied().filter(|_| is_known).unwrap_or_default()
+    }
+
+    /// Of a witness: slots below this are durably executed by a member of every phase-1 quorum, and lie far enough
+    /// behind.
+    fn executed_by_enough(&self, config: &Config) -> Slot {
+        if config.retention.slots.is_none() {
+            return Slot::ZERO;
         }
-        self.forgettable_below = self.executed.values().min().copied().unwrap_or_default();
+        let mut by_progress: Vec<(Slot, NodeId)> =
+            self.executed.iter().map(|(node, below)| (*below, *node)).collect();
+        by_progress.sort_unstable();
+        let mut others: NodeSet = config.everybody();
+        let found = by_progress.into_iter().rev().find(|(_, node)| {
+            others = others.without(*node);
+            !config.quorums.is_phase1(others)
+        });
+        found.map_or(Slot::ZERO, |(below, _)| Self::forgettable_with(config, below))
     }
 
     /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
@@ -56,7 +86,9 @@ impl Trimming {
         if first < forgettable_below {
             let below = forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
             acceptor.forget_below(below);
-            learner.forget_below(below);
+            if config.is_learner() {
+                learner.forget_below(below);
+            }
         }
     }
 

@@ -171,9 +171,34 @@ impl Config {
         self.everybody().without(self.id)
     }
 
+    /// The replicas that answer Phase 1a and Phase 2a.
+    pub fn acceptors(&self) -> NodeSet {
+        self.quorums.acceptors()
+    }
+
+    /// The other replicas that keep a state machine: who may teach this one.
+    pub fn teachers(&self) -> NodeSet {
+        self.quorums.learners().without(self.id)
+    }
+
+    /// Whether this replica keeps a state machine.
+    pub fn is_learner(&self) -> bool {
+        !self.quorums.witnesses().contains(self.id)
+    }
+
+    /// Whether this replica promises and votes.
+    pub fn is_acceptor(&self) -> bool {
+        !self.quorums.observers().contains(self.id)
+    }
+
+    /// Whether this replica may propose, lead and answer clients.
+    pub fn is_candidate(&self) -> bool {
+        self.is_learner() && self.is_acceptor()
+    }
+
     /// Whom the first Phase1a of an attempt goes to, of those of whom something may be hoped.
     pub fn phase1_contacts(&self, hopeful: NodeSet) -> NodeSet {
-        self.contacts(self.quorums.phase1(), hopeful)
+        self.contacts(self.quorums.phase1(), hopeful).intersection(self.acceptors())
     }
 
     /// Whom the first Phase2a of a proposal goes to, of those of whom something may be hoped.
@@ -203,7 +228,7 @@ impl Config {
     /// The nearest quorum among `hopeful`, if there is one.
     fn nearest(&self, family: &Family, hopeful: NodeSet) -> Option<NodeSet> {
         // Every proposal of a thrifty leader comes here, and as a rule everybody is hopeful.
-        if self.everybody().is_subset(hopeful) {
+        if self.acceptors().is_subset(hopeful) {
             return family.first_in(&self.nearest_first);
         }
         let near = self.nearest_first.iter().copied();

@@ -49,6 +49,19 @@ impl Family {
         }
     }
 
+    /// The same family for acceptors of other numbers, `placed` among `n` of which the others are in no quorum.
+    pub(super) fn placed(
+        &self,
+        before: usize,
+        n: usize,
+        placed: &impl Fn(NodeSet) -> NodeSet,
+    ) -> Self {
+        match &self.0 {
+            Kind::Sets(sets) => Self::of_sets(sets.iter().map(|set| placed(*set)).collect()),
+            Kind::Count(_) | Kind::Gate(_) => Self::of_gate(self.gate(before).placed(placed), n),
+        }
+    }
+
     /// The largest family whose quorums meet every quorum of this one, among `n` acceptors.
     #[must_use]
     pub fn dual(&self, n: usize) -> Self {

@@ -109,6 +109,13 @@ impl Gate {
         }
     }
 
+    /// The same gate for acceptors of other numbers.
+    pub(super) fn placed(&self, placed: &impl Fn(NodeSet) -> NodeSet) -> Self {
+        let parts = self.parts.iter().map(|(weight, part)| (*weight, part.placed(placed)));
+        let (threshold, members) = (self.threshold, placed(self.members));
+        Self { threshold, members, parts: parts.collect() }
+    }
+
     /// Every acceptor that stands in it.
     pub fn support(&self) -> NodeSet {
         self.parts.iter().fold(self.members, |all, (_, part)| all.union(part.support()))

@@ -27,6 +27,7 @@ mod minimal;
 mod node;
 pub use node::{NodeId, NodeSet};
 mod question;
+mod roles;
 mod systems;
 pub use systems::{Line, Share};
 #[cfg(test)]
@@ -34,7 +35,9 @@ mod system_tests;
 
 use serde::{Deserialize, Serialize};
 
-/// A quorum system over the acceptors 0 to n-1.
+use roles::Roles;
+
+/// A quorum system over the replicas 0 to n-1, and the part that each of them takes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QuorumSystem {
     n: usize,
@@ -42,6 +45,7 @@ pub struct QuorumSystem {
     phase2: Family,
     rule: Rule,
     layout: Layout,
+    roles: Roles,
 }
 
 /// Which quorums of the phase-2 family count at a ballot.
@@ -210,7 +214,7 @@ impl QuorumSystem {
     pub fn majority(n: usize) -> Self {
         let size = majority(n);
         let count = || Family::of_size(size);
-        Self { n, phase1: count(), phase2: count(), rule: Rule::Fixed, layout: Layout::Plain }
+        Self::of(n, count(), count(), Rule::Fixed)
     }
 
     /// Any `phase1` acceptors for phase 1, any `phase2` for phase 2.
@@ -232,7 +236,7 @@ impl QuorumSystem {
     pub fn per_ballot_of(n: usize, phase2: Family) -> Result<Self, Error> {
         phase2.validate("phase2", n)?;
         let phase1 = Family::of_size(majority(n));
-        Ok(Self { n, phase1, phase2, rule: Rule::PerBallot, layout: Layout::Plain })
+        Ok(Self::of(n, phase1, phase2, Rule::PerBallot))
     }
 
     /// The listed sets, and their supersets.
@@ -245,9 +249,14 @@ impl QuorumSystem {
         assert!((1..=NodeSet::CAPACITY).contains(&n), "{n} replicas; 1 to 64 are supported");
         phase1.validate("phase1", n)?;
         phase2.validate("phase2", n)?;
-        let system = Self { n, phase1, phase2, rule: Rule::Fixed, layout: Layout::Plain };
+        let system = Self::of(n, phase1, phase2, Rule::Fixed);
         system.find_disjoint().map_err(|_| Error::Undecided)?;
         Ok(system)
+    }
+
+    const fn of(n: usize, phase1: Family, phase2: Family, rule: Rule) -> Self {
+        let roles = Roles::NONE;
+        Self { n, phase1, phase2, rule, layout: Layout::Plain, roles }
     }
 
     /// The rows, groups or weights that it was made of.
@@ -260,7 +269,7 @@ impl QuorumSystem {
         self.phase1.voters(self.n).union(self.phase2.voters(self.n))
     }
 
-    /// The number of acceptors.
+    /// The number of replicas.
     pub const fn n(&self) -> usize {
         self.n
     }
@@ -287,12 +296,14 @@ impl QuorumSystem {
         if self.announces() { self.phase2.first_in(order) } else { None }
     }
 
-    /// Whether both phases can still end without the acceptors in `down`, whatever was announced before.
+    /// Whether without the replicas in `down` one can still lead, and both phases can end, whatever was announced
+    /// before.
     pub fn survives(&self, down: NodeSet) -> bool {
         let up = NodeSet::all(self.n).difference(down);
         // A phase-2 quorum of a ballot that is down as a whole may have been the only one to vote.
         let is_lost = self.announces() && self.is_phase2(down);
-        self.is_phase1(up) && self.is_phase2(up) && !is_lost
+        let has_candidate = !self.candidates().difference(down).is_empty();
+        self.is_phase1(up) && self.is_phase2(up) && !is_lost && has_candidate
     }
 
     /// Whether `nodes` is enough to end phase 1: a phase-1 quorum that meets every one of `announced`,

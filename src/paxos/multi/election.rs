@@ -86,7 +86,9 @@ impl Watch {
     fn listen(&mut self, context: &mut Context<'_>) {
         self.hear(context.now);
         let timeout = self.detector.timeout();
-        context.effects.set_timer(TimerKind::Election.id(), timeout, self.spread());
+        if context.config.is_candidate() {
+            context.effects.set_timer(TimerKind::Election.id(), timeout, self.spread());
+        }
     }
 
     /// A leader, or a candidate that deserves its time.
@@ -148,6 +150,9 @@ impl Context<'_> {
         ballot: Ballot,
         chosen_below: Slot,
     ) {
+        if !self.config.is_acceptor() {
+            return;
+        }
         let promised = self.acceptor.promised_everywhere();
         let message = if ballot < promised {
             Message::Refused { ballot, promised, slot: chosen_below }
@@ -235,7 +240,8 @@ impl Multi {
         let granted = NodeSet::only(context.config.id);
         let executed_below = context.learner.executed_below();
         let prevote = Message::PreVote { ballot, executed_below };
-        context.effects.send(context.config.others(), prevote);
+        let others = context.config.acceptors().without(context.config.id);
+        context.effects.send(others, prevote);
         let announced = context.acceptor.announced().below(ballot);
         if let Some(canvass) = self.pre_vote() {
             *canvass = Some(Canvass { ballot, granted, announced });
@@ -253,6 +259,9 @@ impl Multi {
         ballot: Ballot,
         executed_below: Slot,
     ) {
+        if !context.config.is_acceptor() {
+            return;
+        }
         let promised = context.acceptor.promised_highest();
         let own_executed_below = context.learner.executed_below();
         let follows_another = self.watch.as_ref().is_some_and(|watch| {

@@ -175,7 +175,7 @@ impl Health {
     /// Those who did not answer are suspected until they vote.
     pub(super) fn suspect_all_but(&mut self, answered: NodeSet, config: &Config) {
         if Self::is_judged(config) {
-            self.suspects = self.suspects.union(config.everybody().difference(answered));
+            self.suspects = self.suspects.union(config.acceptors().difference(answered));
         }
     }
 
@@ -190,7 +190,7 @@ impl Health {
 impl Multi {
     /// Acceptors that may be expected to vote at the ballot that it leads with, or campaigns for.
     pub(super) fn well(&self, config: &Config) -> NodeSet {
-        config.everybody().difference(self.health.suspects).difference(self.refused_by())
+        config.acceptors().difference(self.health.suspects).difference(self.refused_by())
     }
 
     /// An acceptor voted at the ballot that it leads with, in slots up to `last`.

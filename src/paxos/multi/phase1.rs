@@ -104,7 +104,9 @@ impl Preparing {
 impl Multi {
     /// Starts phase 1 over every slot that is not executed here (Paxos made simple, section 3).
     pub(in crate::paxos) fn campaign(&mut self, context: &mut Context<'_>) {
-        self.campaign_with(context, context.config.everybody());
+        if context.config.is_candidate() {
+            self.campaign_with(context, context.config.acceptors());
+        }
     }
 
     /// The same, with a phase-2 quorum of its own among `allies` if it can be, where each ballot has one.
@@ -125,7 +127,7 @@ impl Multi {
         self.last = ballot;
         // Where quorums are announced, the nearest phase-1 quorum need not meet those of lower ballots.
         let contacts = if was_refused {
-            config.everybody()
+            config.acceptors()
         } else if config.quorums.announces() && config.send == SendPolicy::Quorum {
             allies
         } else {
@@ -210,7 +212,7 @@ impl Multi {
             return None;
         }
         context.effects.notes.push(Note::Retransmitted);
-        preparing.send(context, config.everybody().difference(preparing.promises));
+        preparing.send(context, config.acceptors().difference(preparing.promises));
         Some(config.timing.patience(waited))
     }
 
@@ -305,7 +307,7 @@ impl Multi {
 
 /// What `from` says nothing of is learned: it teaches that itself, if it still remembers it.
 fn learn_trimmed(context: &mut Context<'_>, from: NodeId, below: Slot) {
-    if context.config.retention.slots.is_some() {
+    if context.config.retention.slots.is_some() || !context.config.quorums.learners().contains(from) {
         context.handle_trimmed(from, below);
     } else if context.catch_up.learning_below < below {
         context.ask(from, context.learner.executed_below(), below);

@@ -95,6 +95,7 @@ impl Multi {
         let vote_timeout = self.health.vote_timeout(config);
         let is_judged = Health::is_judged(config);
         let judged = if is_judged { self.phase2_contacts(config) } else { NodeSet::EMPTY };
+        let judged = judged.intersection(config.acceptors());
         let State::Leading(leading) = &self.state else { return };
         loop {
             let overdue = {

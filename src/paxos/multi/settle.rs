@@ -39,7 +39,8 @@ impl Settling {
         }
         let is_counted = self.ballot == ballot;
         let settled_by = if is_counted { self.settled_by } else { NodeSet::EMPTY };
-        let others = context.config.others().difference(settled_by);
+        let candidates = context.config.quorums.candidates();
+        let others = candidates.without(context.config.id).difference(settled_by);
         context.effects.send(others, Message::Settle { ballot, below });
         if !settled_by.contains(context.config.id) {
             self.handle_settle(context, ballot, below);
