@@ -174,12 +174,12 @@ impl<'a, P: Registration> Run<'a, P> {
         }
     }
 
-    /// In the second silence without a leader the first replica campaigns.
+    /// In the second silence without a leader the first replica that may lead campaigns.
     fn seek_leader(&mut self) {
         if self.world.first_leader().is_none() || self.leader().is_some() {
             return;
         }
-        if let Some(id) = self.live().first().copied() {
+        if let Some(id) = self.candidates().first().copied() {
             self.step.campaign(id);
             self.tell(Action::Campaign(id));
         }
@@ -189,7 +189,7 @@ impl<'a, P: Registration> Run<'a, P> {
     fn ask_around(&mut self) {
         let open: Vec<Command> =
             self.world.open_requests(&self.step.state).map(|(_, command)| command).collect();
-        let live = self.live();
+        let live = self.candidates();
         if live.is_empty() {
             return;
         }
@@ -212,6 +212,12 @@ impl<'a, P: Registration> Run<'a, P> {
     fn live(&self) -> Vec<NodeId> {
         let state = &self.step.state;
         state.ids().filter(|id| state.node(*id).driver.is_some()).collect()
+    }
+
+    /// Those that are up and may lead: clients ask nobody else.
+    fn candidates(&self) -> Vec<NodeId> {
+        let candidates = self.world.quorums().candidates();
+        self.live().into_iter().filter(|id| candidates.contains(*id)).collect()
     }
 
     fn leader(&self) -> Option<NodeId> {

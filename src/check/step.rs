@@ -128,9 +128,9 @@ impl<'a, P: Registration> Step<'a, P> {
             self.state.seen.note(Cover::Recovered);
         }
         replica.recover(node.disk.checkpoint.clone(), node.disk.records.clone());
-        self.note(
-            node.told.check_kept(id, &replica, P::ORDER.executed_below(replica.progress())).err(),
-        );
+        // What a witness may forget depends on the others; none restarts in a preset.
+        let executed_below = P::ORDER.executed_below(replica.progress());
+        self.note(node.told.check_kept(id, &replica, executed_below).err());
         let defect = self.world.rule().and_then(Rule::driver_defect);
         let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {

@@ -166,11 +166,11 @@ impl Deployment {
         }
     }
 
-    /// The replicas in the order in which a client asks them.
+    /// The replicas in the order in which a client asks them; neither witnesses nor observers are among them.
     pub fn targets(&self, client: ClientId) -> Vec<NodeId> {
         let site = Site::Client(client.0 as usize);
         let distance = |id: &NodeId| self.links.round_trip(site, Site::Replica(*id));
-        let mut targets: Vec<NodeId> = self.links.replicas().collect();
+        let mut targets: Vec<NodeId> = self.quorums.candidates().iter().collect();
         let first = self.mode.asked();
         targets.sort_by_key(|id| match first {
             Some(first) if first == *id => (false, Span::ZERO, *id),
@@ -185,7 +185,10 @@ impl Deployment {
     /// [`topology::floors`].
     pub fn floor(&self, client: ClientId) -> Span {
         let phases = self.mode.phases(&self.quorums);
-        topology::median_floor(&self.links, self.mode.asked(), &phases, client.0 as usize)
+        let client = client.0 as usize;
+        let nearest = || topology::nearest_among(&self.links, self.quorums.candidates(), client);
+        let asked = self.mode.asked().unwrap_or_else(nearest);
+        topology::median_floor(&self.links, Some(asked), &phases, client)
     }
 
     /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].

@@ -21,6 +21,7 @@ mod places;
 mod point;
 mod probe;
 mod quorums;
+mod roles;
 pub use point::{Point, Variant};
 mod simulated;
 mod strain;

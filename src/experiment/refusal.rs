@@ -192,13 +192,18 @@ pub enum Error {
     /// A name that several replicas have.
     #[error("{what} {name} may be any of several replicas")]
     #[diagnostic(help(
-        "write the replicas by their numbers, as `r0`, or give each a name of its own in `topology.replicas`"
+        "name one of them: {}; in an expression `{}` means all of them, and `{}` any",
+        .names.join(", "),
+        .names.join(" * "),
+        .names.join(" + ")
     ))]
     Ambiguous {
         /// What the name was given for.
         what: &'static str,
         /// The name.
         name: String,
+        /// The names of the replicas.
+        names: Vec<String>,
     },
     /// A region whose name stands for something else as well.
     #[error("the name {name} means two things: the region of replica {index}, and {other}")]
@@ -239,7 +244,7 @@ pub enum Error {
         what: String,
     },
     /// Weights that are not one for each replica.
-    #[error("there are {found} weights, but {n} replicas")]
+    #[error("there are {found} weights, but {n} replicas that vote")]
     #[diagnostic(help(
         "give each replica a weight, in the order of `topology.replicas`; 0 holds no vote"
     ))]
@@ -259,6 +264,60 @@ pub enum Error {
         /// What to change.
         #[help]
         remedy: String,
+    },
+    /// A leader, or the target of a campaign, that cannot lead.
+    #[error("{name} is a{} {role}, and cannot lead", if *role == "observer" { "n" } else { "" })]
+    #[diagnostic(help(
+        "choose a full replica: a leader answers clients from its state machine, which a witness does not keep, \
+         and an observer holds no vote"
+    ))]
+    Unfit {
+        /// The replica.
+        name: String,
+        /// `witness` or `observer`.
+        role: &'static str,
+    },
+    /// A replica that is a witness and an observer.
+    #[error("{name} is both a witness and an observer")]
+    #[diagnostic(help(
+        "a witness votes and keeps no state machine, an observer does the opposite: choose one"
+    ))]
+    BothRoles {
+        /// The replica.
+        name: String,
+    },
+    /// No replica that could lead.
+    #[error("every replica that votes is {role}: nobody can lead, and nobody answers clients")]
+    #[diagnostic(help("leave one replica out of the list"))]
+    NobodyFull {
+        /// `a witness` or `an observer`.
+        role: &'static str,
+    },
+    /// A member of a quorum that holds no vote.
+    #[error("{name} is an observer, and in no quorum")]
+    #[diagnostic(help("name replicas that vote, or leave it out of `observers`"))]
+    HoldsNoVote {
+        /// The replica.
+        name: String,
+    },
+    /// Announced quorums that are never forgotten.
+    #[error("the witnesses leave no phase-1 quorum of full replicas")]
+    #[diagnostic(help(
+        "what a ballot announced is forgotten when a phase-1 quorum has executed what it chose, and a witness \
+         executes nothing: list fewer witnesses, or take quorums that are not per ballot"
+    ))]
+    NeverSettled,
+    /// A protocol without witnesses and observers.
+    #[error("{protocol} has no {key}")]
+    #[diagnostic(help(
+        "its acceptors store the value of each register themselves, so a vote without the state is not possible: \
+         leave `{key}` out, or take the protocol `multi` or `classic`"
+    ))]
+    NoRoles {
+        /// `witnesses` or `observers`.
+        key: &'static str,
+        /// The protocol.
+        protocol: &'static str,
     },
     /// Two variants that tables and figures could not tell apart.
     #[error("two variants are called `{name}`")]

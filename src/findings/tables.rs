@@ -15,6 +15,7 @@ use crate::measure::rows::{
 };
 use crate::measure::{Error, Omission, OperationKind, Phase};
 use crate::protocol::{Order, SendPolicy};
+use crate::quorum::QuorumSystem;
 use crate::registry::Mode;
 use crate::runtime::machine::Watched;
 use crate::runtime::wan::EmulationReport;
@@ -44,7 +45,7 @@ pub fn rows(
     };
     let mut rows = Rows {
         trial: trial_row(plan, trial, backend, &key, outcome, findings),
-        members: member_rows(plan.point(trial), &key, outcome),
+        members: member_rows(plan.point(trial), &plan.variant(trial).quorums, &key, outcome),
         histories: evidence::rows(&key, backend, &findings.files),
         links: outcome.network.as_ref().map_or_else(Vec::new, |found| links::rows(&key, found)),
         probes: outcome.network.as_ref().and_then(ProbedNetwork::good_attempts),
@@ -162,7 +163,13 @@ fn trial_row(
             }
         }
     }
-    let executed = outcome.replicas().map(|(member, report)| (member, report.executed_below));
+    let learners = variant.quorums.learners();
+    let keeps_state = |member| match member {
+        MemberName::Replica(id) => learners.contains(id),
+        MemberName::Client(_) => false,
+    };
+    let executed = outcome.replicas().filter(|(member, _)| keeps_state(*member));
+    let executed = executed.map(|(member, report)| (member, report.executed_below));
     // Without a common order a replica need not execute what others do.
     if variant.mode.order() == Order::Total
         && let Some(text) = behind(&executed.collect::<Vec<_>>())
@@ -386,7 +393,12 @@ fn recovery_rows(plan: &Plan, trial: &Trial, key: &TrialKey, outcome: &Outcome, 
     }
 }
 
-fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRow> {
+fn member_rows(
+    point: &Point,
+    quorums: &QuorumSystem,
+    key: &TrialKey,
+    outcome: &Outcome,
+) -> Vec<MemberRow> {
     let replicas = point.links.replicas().map(MemberName::Replica);
     let clients = (0u32..)
         .zip(&point.links.client_regions)
@@ -401,7 +413,7 @@ fn member_rows(point: &Point, key: &TrialKey, outcome: &Outcome) -> Vec<MemberRo
                 watched.as_ref().and_then(span).map(|span| span.0)
             };
             let (role, region) = match member {
-                MemberName::Replica(id) => ("replica", point.region(id)),
+                MemberName::Replica(id) => (quorums.role(id), point.region(id)),
                 MemberName::Client(id) => {
                     ("client", point.links.client_regions[id.0 as usize].as_str())
                 }

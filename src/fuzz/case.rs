@@ -57,14 +57,15 @@ pub struct Case {
 impl Case {
     /// The case of a seed.
     pub fn draw(seed: u64, limits: &Limits) -> Self {
-        let quorums = system::quorums(seed, limits);
+        let quorums = system::observers(seed, system::quorums(seed, limits), limits);
         let n = quorums.n();
         let mut load = RandomStream::new(seed, Purpose::Load);
         let client_count = 1 + load.index(3);
         let links = places::links(seed, n, client_count);
         let round_trip = places::longest_round_trip(&links);
         let (workload, duration) = load_of(&mut load, round_trip);
-        let (mode, send_policy, mut protocol) = system::protocol(seed, limits, n);
+        let acceptors = quorums.acceptors();
+        let (mode, send_policy, mut protocol) = system::protocol(seed, limits, acceptors);
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
         let settings = Settings { service, connection: system::connection(seed) };
@@ -87,6 +88,11 @@ impl Case {
             (Some(_), Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
             _ => quorums,
         };
+        let quorums = if mode.has_roles() {
+            system::witnesses(seed, quorums, mode, limits)
+        } else {
+            quorums.without_roles()
+        };
         let mut kinds = RandomStream::new(seed, Purpose::FaultMix);
         let fault_mix = FaultMix::draw(&mut kinds);
         let durability = if kinds.one_in(3) && !fault_mix.has_crashes() {
@@ -103,7 +109,7 @@ impl Case {
         let faults_over_after = Span(duration.0 / 4 * kinds.between(2, 6));
         let mut ending = RandomStream::new(seed, Purpose::FaultsEnd);
         let dead = dead(&mut ending, &quorums, fault_mix);
-        let candidate = member(&mut ending, NodeSet::all(n).difference(dead));
+        let candidate = member(&mut ending, quorums.candidates().difference(dead));
         let scene = Scene { n, mode, faults_over_after, dead };
         let faults =
             fault_mix::faults(&mut RandomStream::new(seed, Purpose::Faults), fault_mix, &scene);
@@ -298,6 +304,10 @@ impl fmt::Display for Case {
             quorums.phase1(),
             quorums.phase2()
         )?;
+        let roles = [("witnesses", quorums.witnesses()), ("observers", quorums.observers())];
+        for (role, nodes) in roles.into_iter().filter(|(_, nodes)| !nodes.is_empty()) {
+            writeln!(f, "{role} {nodes}")?;
+        }
         let election = match election {
             Election::Timeout(detector) if mode.leader().is_some() => format!(
                 ", elected by a heartbeat every {}, {} missed, and {} of chance",

@@ -43,6 +43,10 @@ pub(super) enum Purpose {
     /// Whether the quorums are of another family; with this number, the seeds that once failed draw the
     /// quorums that they always drew.
     Families = 20,
+    /// Which acceptors are witnesses.
+    Witnesses = 21,
+    /// Whether there are observers.
+    Observers = 22,
 }
 
 /// One random stream.

@@ -10,6 +10,38 @@ use crate::sabotage::Rule;
 use crate::sim::Connection;
 use crate::time::Span;
 
+/// For one seed of eight, the same system with witnesses; one acceptor at least is none.
+pub(super) fn witnesses(
+    seed: u64,
+    drawn: QuorumSystem,
+    mode: Mode,
+    limits: &Limits,
+) -> QuorumSystem {
+    let mut stream = RandomStream::new(seed, Purpose::Witnesses);
+    let is_asked = limits.rule == Some(Rule::WitnessForgetsEarly);
+    let is_drawn = stream.one_in(8) && limits.rule.is_none();
+    if !(is_drawn || is_asked) || !mode.has_roles() {
+        return drawn;
+    }
+    // Whom all clients ask first is a full replica.
+    let any = member(&mut stream, drawn.acceptors());
+    let others = drawn.acceptors().without(mode.asked().unwrap_or(any));
+    let witnesses = others.iter().filter(|_| stream.one_in(2)).collect();
+    drawn.with_witnesses(witnesses)
+}
+
+/// For one seed of eight, one or two observers after the acceptors.
+pub(super) fn observers(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+    let mut stream = RandomStream::new(seed, Purpose::Observers);
+    let (is_drawn, count) = (stream.one_in(8), 1 + stream.index(2));
+    let n = drawn.n() + count;
+    if !is_drawn || limits.rule.is_some() || !limits.replicas.contains(&n) {
+        return drawn;
+    }
+    let voters = NodeSet::all(drawn.n());
+    drawn.among(n, voters)
+}
+
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
 pub(super) fn quorums(seed: u64, limits: &Limits) -> QuorumSystem {
     let mut stream = RandomStream::new(seed, Purpose::Quorums);
@@ -97,10 +129,14 @@ pub(super) fn member(stream: &mut RandomStream, of: NodeSet) -> NodeId {
 ///
 /// One seed of five takes one of the protocols that were registered later; of a rule that is broken, one
 /// that has it.
-pub(super) fn protocol(seed: u64, limits: &Limits, n: usize) -> (Mode, SendPolicy, RandomStream) {
+pub(super) fn protocol(
+    seed: u64,
+    limits: &Limits,
+    acceptors: NodeSet,
+) -> (Mode, SendPolicy, RandomStream) {
     let mut stream = RandomStream::new(seed, Purpose::Protocol);
     let is_spread = stream.one_in(3);
-    let asked = NodeId(u8::try_from(stream.index(n)).expect("there are at most 64 replicas"));
+    let asked = member(&mut stream, acceptors);
     let policy = if stream.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
     let mut later = RandomStream::new(seed, Purpose::Registry);
     let (is_later, index) = (later.one_in(5), later.word());
@@ -184,12 +220,14 @@ pub(super) fn retry_after(seed: u64, least: Span) -> Option<Span> {
 /// For one seed of four, another system: each ballot has a phase-2 quorum of its own.
 pub(super) fn per_ballot(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
     let mut stream = RandomStream::new(seed, Purpose::PerBallot);
-    let n = drawn.n();
+    let voters = drawn.acceptors();
+    let n = voters.len();
     let phase2 = 1 + stream.index(n);
     if limits.rule == Some(Rule::DisjointQuorums) || !stream.one_in(4) {
         return drawn;
     }
-    QuorumSystem::per_ballot(n, phase2).expect("a count from 1 to n")
+    let system = QuorumSystem::per_ballot(n, phase2).expect("a count from 1 to n");
+    system.among(drawn.n(), voters)
 }
 
 #[cfg(test)]
@@ -222,11 +260,30 @@ mod tests {
     }
 
     #[test]
+    fn witnesses_and_observers_are_drawn_and_one_replica_is_full() {
+        let limits = Limits::default();
+        let (mut witnesses, mut observers, mut both) = (0, 0, 0);
+        for seed in 0..600 {
+            let system = super::observers(seed, quorums(seed, &limits), &limits);
+            let mode = protocol(seed, &limits, system.acceptors()).0;
+            let system = super::witnesses(seed, system, mode, &limits);
+            assert!(system.disjoint().is_none() && !system.candidates().is_empty(), "{system:?}");
+            assert!(mode.asked().is_none_or(|asked| system.candidates().contains(asked)));
+            assert!(mode.has_roles() || system.witnesses().is_empty());
+            let has = [!system.witnesses().is_empty(), !system.observers().is_empty()];
+            witnesses += usize::from(has[0]);
+            observers += usize::from(has[1]);
+            both += usize::from(has == [true; 2]);
+        }
+        assert!(witnesses > 20 && observers > 30 && both > 1, "{witnesses} {observers} {both}");
+    }
+
+    #[test]
     fn limits_are_kept() {
         let limits = Limits { replicas: 4..6, protocol: Some("classic"), ..Limits::default() };
         for seed in 0..100 {
             assert!([4, 5].contains(&quorums(seed, &limits).n()));
-            assert_eq!(protocol(seed, &limits, 4).0, Mode::CLASSIC);
+            assert_eq!(protocol(seed, &limits, NodeSet::all(4)).0, Mode::CLASSIC);
         }
     }
 }

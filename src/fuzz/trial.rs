@@ -213,7 +213,9 @@ impl<'a, P: Registration> Trial<'a, P> {
 
     /// Whether everybody alive has executed equally much.
     fn is_level(&self) -> bool {
-        let mut executed = self.alive().map(|(_, it)| it.progress());
+        let learners = self.case.deployment.quorums.learners();
+        let alive = self.alive().filter(|(id, _)| learners.contains(*id));
+        let mut executed = alive.map(|(_, it)| it.progress());
         let first = executed.next();
         executed.all(|below| Some(below) == first)
     }

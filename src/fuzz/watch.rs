@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::command::{Command, RequestId};
 use crate::monitor::{Choice, Finding, Invariant, Memory, Proposed, Told, Votes};
 use crate::protocol::{Ballot, Executed, Order, Position, Protocol, Reply, Slot, Statement, Value};
-use crate::quorum::{NodeId, QuorumSystem};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::Time;
 
 /// The verdict on one thing that happened.
@@ -205,7 +205,7 @@ impl Watch {
     pub(super) fn restarted(&mut self, replica: NodeId, acceptor: &impl Protocol) -> Verdict {
         let executed_below = self.order.executed_below(acceptor.progress());
         // What every replica has durably executed may be forgotten; a single one tells nobody.
-        let forgettable_below = if self.durable_below.len() == 1 {
+        let forgettable_below = if self.quorums.n() == 1 {
             executed_below
         } else {
             // It starts from a checkpoint, of which it may have had no time to tell.
@@ -220,11 +220,22 @@ impl Watch {
 
     /// Every replica, or this one, told that it has durably executed the slots below: who forgets what
     /// was promised there takes nothing back, for nobody will ever propose there, or it will not vote.
+    ///
+    /// A witness has executed nothing; it may also forget the slots below which a member of every phase-1 quorum is.
     fn forgettable_below(&self, by: NodeId) -> Slot {
-        if self.is_own_forgettable {
-            return self.durable_below[usize::from(by.0)];
+        let durable_below = |node: NodeId| self.durable_below[usize::from(node.0)];
+        let learners = self.quorums.learners();
+        if self.is_own_forgettable && learners.contains(by) {
+            return durable_below(by);
         }
-        self.durable_below.iter().min().copied().unwrap_or_default()
+        let by_all = learners.iter().map(durable_below).min().unwrap_or_default();
+        let is_enough = |below: &Slot| {
+            let behind = |node: &NodeId| !learners.contains(*node) || durable_below(*node) < *below;
+            let behind = NodeSet::all(self.quorums.n()).iter().filter(behind).collect();
+            !self.quorums.is_phase1(behind)
+        };
+        let by_enough = learners.iter().map(durable_below).filter(is_enough).max();
+        by_enough.filter(|_| self.is_own_forgettable).map_or(by_all, |below| below.max(by_all))
     }
 }
 

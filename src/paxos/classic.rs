@@ -285,11 +285,16 @@ impl Classic {
         }
     }
 
-    /// Proposes no-ops for the holes that have blocked execution since the watch began.
+    /// Proposes no-ops for the holes that have blocked execution since the watch began; an observer, which proposes
+    /// nothing, asks the others for them.
     pub(super) fn fill_holes(&mut self, context: &mut Context<'_>) {
         let executed_below = context.learner.executed_below();
         let end = context.learner.end();
-        if self.watched.take() == Some(executed_below) {
+        let is_stuck = self.watched.take() == Some(executed_below);
+        if is_stuck && !context.config.is_candidate() {
+            let learn = Message::Learn { first: executed_below, below: end };
+            context.effects.send(context.config.teachers(), learn);
+        } else if is_stuck {
             for slot in (executed_below.0..end.0).map(Slot) {
                 let is_open = self.attempts.contains_key(&slot);
                 if !is_open && !context.learner.is_chosen(slot) {

@@ -74,6 +74,11 @@ impl Replica {
         &self.acceptor
     }
 
+    /// Whether it keeps a state machine; a witness does not.
+    pub fn is_learner(&self) -> bool {
+        self.config.is_learner()
+    }
+
     /// Slots below this are executed.
     pub fn executed_below(&self) -> Slot {
         self.learner.executed_below()
@@ -148,8 +153,7 @@ impl Proposer {
                 // To lead from so far behind is to fill every slot between: the sender knows what
                 // is chosen in them, and will be asked for its promise again. A witness does not.
                 let is_witness = context.config.quorums.witnesses().contains(from);
-                let to =
-                    if is_witness { context.config.teachers() } else { NodeSet::only(from) };
+                let to = if is_witness { context.config.teachers() } else { NodeSet::only(from) };
                 context.effects.send(to, context.everything_after_execution());
             }
             Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {

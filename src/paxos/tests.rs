@@ -1,6 +1,7 @@
 //! What the doc of this module promises, where a few lines say it better than a scripted run.
 
 mod retries;
+mod roles;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -45,7 +45,8 @@ impl Trimming {
         let known = self.executed.entry(from).or_default();
         *known = (*known).max(below);
         let by_all = self.executed_by_all(config);
-        let by_enough = if config.is_learner() { Slot::ZERO } else { self.executed_by_enough(config) };
+        let by_enough =
+            if config.is_learner() { Slot::ZERO } else { self.executed_by_enough(config) };
         self.forgettable_below = self.forgettable_below.max(by_all).max(by_enough);
     }
 

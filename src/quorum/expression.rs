@@ -52,127 +52,164 @@ impl Expression {
     /// Reads an expression.
     ///
     /// # Errors
-    /// If `text` is none, with the place.
-    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        let mut parser = Parser { text, at: 0, depth: 0 };
-        let found = parser.sum()?;
-        match parser.peek() {
-            None => Ok(found),
-            Some(')') => Err(parser.wrong("`)` closes nothing")),
-            Some(_) => Err(parser.wrong("expected `*`, `+` or the end")),
+    /// If `text` is none: everything that is wrong with it, with the places.
+    pub fn parse(text: &str) -> Result<Self, Vec<SyntaxError>> {
+        match Self::read(text) {
+            (found, wrong) if wrong.is_empty() => Ok(found),
+            (_, wrong) => Err(wrong),
         }
+    }
+
+    /// Reads as much as it can, and everything that is wrong, so that the names in a text that is no expression can be
+    /// looked up, too.
+    pub fn read(text: &str) -> (Self, Vec<SyntaxError>) {
+        let mut parser = Parser { text, at: 0, depth: 0, wrong: Vec::new(), is_lost: false };
+        let mut parts = vec![parser.sum()];
+        while let Some(letter) = parser.peek() {
+            parser.refuse(match letter {
+                ')' => "`)` closes nothing",
+                _ => "expected `*`, `+` or the end",
+            });
+            // What follows is read as if an operator stood before it.
+            if letter.is_alphanumeric() || letter == '(' {
+                parts.push(parser.sum());
+            } else {
+                parser.at += letter.len_utf8();
+            }
+        }
+        (chosen(|_| 1, parts), parser.wrong)
     }
 
     /// The gate that it is when `node` says whom each name means.
     ///
     /// # Errors
-    /// The first that `node` reports, which is given the name and its place.
+    /// All that `node` reports, which is given each name and its place.
     pub fn gate<E>(
         &self,
         node: &mut impl FnMut(&str, Range<usize>) -> Result<NodeId, E>,
-    ) -> Result<Gate, E> {
+    ) -> Result<Gate, Vec<E>> {
         match self {
-            Self::Name { name, at } => node(name, at.clone()).map(Gate::node),
+            Self::Name { name, at } => {
+                node(name, at.clone()).map(Gate::node).map_err(|error| vec![error])
+            }
             Self::Choose { count, parts } => {
-                let gates: Result<Vec<Gate>, E> =
-                    parts.iter().map(|part| part.gate(node)).collect();
-                Ok(Gate::of(*count as u64, gates?))
+                let (mut gates, mut errors) = (Vec::new(), Vec::new());
+                for part in parts {
+                    match part.gate(node) {
+                        Ok(gate) => gates.push(gate),
+                        Err(more) => errors.extend(more),
+                    }
+                }
+                if errors.is_empty() { Ok(Gate::of(*count as u64, gates)) } else { Err(errors) }
             }
         }
     }
+
+    /// What stands where an expression is missing.
+    const fn missing() -> Self {
+        Self::Choose { count: 1, parts: Vec::new() }
+    }
 }
 
+/// Reads on behind a mistake, as if what is missing were there.
 struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    wrong: Vec<SyntaxError>,
+    /// It has given up, and says no more.
+    is_lost: bool,
 }
 
 impl<'a> Parser<'a> {
-    fn sum(&mut self) -> Result<Expression, SyntaxError> {
-        let parts = self.separated('+', Self::product)?;
-        Ok(chosen(|_| 1, parts))
+    fn sum(&mut self) -> Expression {
+        let parts = self.separated('+', Self::product);
+        chosen(|_| 1, parts)
     }
 
-    fn product(&mut self) -> Result<Expression, SyntaxError> {
-        let parts = self.separated('*', Self::factor)?;
-        Ok(chosen(|count| count, parts))
+    fn product(&mut self) -> Expression {
+        let parts = self.separated('*', Self::factor);
+        chosen(|count| count, parts)
     }
 
-    fn separated(
-        &mut self,
-        separator: char,
-        part: fn(&mut Self) -> Result<Expression, SyntaxError>,
-    ) -> Result<Vec<Expression>, SyntaxError> {
-        let mut parts = vec![part(self)?];
+    fn separated(&mut self, separator: char, part: fn(&mut Self) -> Expression) -> Vec<Expression> {
+        let mut parts = vec![part(self)];
         while self.take(separator) {
-            parts.push(part(self)?);
+            parts.push(part(self));
         }
-        Ok(parts)
+        parts
     }
 
-    fn factor(&mut self) -> Result<Expression, SyntaxError> {
+    fn factor(&mut self) -> Expression {
         if self.depth == DEPTH_MAX {
-            return Err(self.wrong("the parentheses stand too deep in one another"));
+            self.refuse("the parentheses stand too deep in one another");
+            (self.at, self.is_lost) = (self.text.len(), true);
+            return Expression::missing();
         }
         self.depth += 1;
         let found = if self.take('(') {
-            let inner = self.sum()?;
-            self.close()?;
+            let inner = self.sum();
+            self.close();
             inner
         } else {
-            let (name, at) = self.name()?;
-            match name {
-                "choose" if self.peek() == Some('(') => self.choose()?,
-                "majority" if self.peek() == Some('(') => {
+            match self.name() {
+                None => Expression::missing(),
+                Some(("choose", _)) if self.peek() == Some('(') => self.choose(),
+                Some(("majority", _)) if self.peek() == Some('(') => {
                     self.take('(');
-                    let parts = self.separated(',', Self::sum)?;
-                    self.close()?;
+                    let parts = self.separated(',', Self::sum);
+                    self.close();
                     Expression::Choose { count: majority(parts.len()), parts }
                 }
-                _ => Expression::Name { name: name.to_owned(), at },
+                Some((name, at)) => Expression::Name { name: name.to_owned(), at },
             }
         };
         self.depth -= 1;
-        Ok(found)
+        found
     }
 
-    fn choose(&mut self) -> Result<Expression, SyntaxError> {
+    fn choose(&mut self) -> Expression {
         self.take('(');
-        let (number, at) = self.name()?;
-        let wrong = |what: String| SyntaxError { at: at.clone(), what };
-        let count: usize = number.parse().map_err(|_| {
-            wrong(format!(
+        let before = self.wrong.len();
+        let Some((number, at)) = self.name() else { return Expression::missing() };
+        let count: Option<usize> = number.parse().ok();
+        if count.is_none() {
+            let what = format!(
                 "`{number}` is no number: `choose` begins with how many, `choose(2, a, b, c)`"
-            ))
-        })?;
+            );
+            self.refuse_at(at.clone(), what);
+        }
         if !self.take(',') {
-            return Err(self.wrong("expected `,`: `choose(2, a, b, c)`"));
+            self.refuse("expected `,`: `choose(2, a, b, c)`");
         }
-        let parts = self.separated(',', Self::sum)?;
-        self.close()?;
-        if !(1..=parts.len()).contains(&count) {
-            return Err(wrong(format!("{count} of {} cannot be chosen", parts.len())));
+        let parts = self.separated(',', Self::sum);
+        self.close();
+        let count = count.unwrap_or(1);
+        if self.wrong.len() == before && !(1..=parts.len()).contains(&count) {
+            self.refuse_at(at, format!("{count} of {} cannot be chosen", parts.len()));
         }
-        Ok(Expression::Choose { count, parts })
+        Expression::Choose { count, parts }
     }
 
-    fn close(&mut self) -> Result<(), SyntaxError> {
-        if self.take(')') { Ok(()) } else { Err(self.wrong("expected `)`")) }
+    fn close(&mut self) {
+        if !self.take(')') {
+            self.refuse("expected `)`");
+        }
     }
 
-    fn name(&mut self) -> Result<(&'a str, Range<usize>), SyntaxError> {
+    fn name(&mut self) -> Option<(&'a str, Range<usize>)> {
         self.peek();
         let text = self.text;
         let rest = &text[self.at..];
-        let is_end = |letter: char| !(letter.is_alphanumeric() || "-_.:/".contains(letter));
+        let is_end = |letter: char| !(letter.is_alphanumeric() || "-_.:/#".contains(letter));
         let length = rest.find(is_end).unwrap_or(rest.len());
         if length == 0 {
-            return Err(self.wrong("expected a replica, `choose(…)` or `(`"));
+            self.refuse("expected a replica, `choose(…)` or `(`");
+            return None;
         }
         let at = self.at..self.at + length;
         self.at = at.end;
-        Ok((&text[at.clone()], at))
+        Some((&text[at.clone()], at))
     }
 
     /// The next letter, after blanks.
@@ -190,9 +227,18 @@ impl<'a> Parser<'a> {
         is_next
     }
 
-    fn wrong(&mut self, what: &str) -> SyntaxError {
+    /// Something is wrong here.
+    fn refuse(&mut self, what: &str) {
         let length = self.peek().map_or(0, char::len_utf8);
-        SyntaxError { at: self.at..self.at + length, what: what.to_owned() }
+        self.refuse_at(self.at..self.at + length, what.to_owned());
+    }
+
+    /// One mistake is kept for each place.
+    fn refuse_at(&mut self, at: Range<usize>, what: String) {
+        let is_known = |known: &SyntaxError| known.at == at;
+        if !self.is_lost && !self.wrong.iter().any(is_known) {
+            self.wrong.push(SyntaxError { at, what });
+        }
     }
 }
 
@@ -242,8 +288,9 @@ mod tests {
     #[test]
     fn mistakes_are_found_where_they_stand() {
         let refused = |text: &str| {
-            let error = Expression::parse(text).unwrap_err();
-            (error.at.start, error.what)
+            let wrong = Expression::parse(text).unwrap_err();
+            let [SyntaxError { at, what }] = &wrong[..] else { panic!("{text}: {wrong:?}") };
+            (at.start, what.clone())
         };
         assert_eq!(refused("").1, "expected a replica, `choose(…)` or `(`");
         assert_eq!(refused("a + "), (4, "expected a replica, `choose(…)` or `(`".to_owned()));
@@ -253,5 +300,20 @@ mod tests {
         assert_eq!(refused("choose(4, a, b)"), (7, "4 of 2 cannot be chosen".to_owned()));
         assert!(refused("choose(a, b)").1.contains("`a` is no number"));
         assert!(refused(&"(".repeat(99)).1.contains("too deep"));
+    }
+
+    #[test]
+    fn all_mistakes_of_a_text_are_found() {
+        let refused = |text: &str| {
+            let wrong = Expression::parse(text).unwrap_err();
+            wrong.into_iter().map(|it| (it.at.start, it.what)).collect::<Vec<_>>()
+        };
+        let found = refused("choose(x, a, * b) + choose(3, a, b) c");
+        let starts: Vec<usize> = found.iter().map(|(at, _)| *at).collect();
+        assert_eq!(starts, [7, 13, 27, 36], "{found:?}");
+        let mut unknown = |name: &str, _| Err(name.to_owned());
+        let (read, wrong) = Expression::read("x * (y + choose(2, z)");
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert_eq!(read.gate(&mut unknown), Err(["x", "y", "z"].map(str::to_owned).to_vec()));
     }
 }

@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Family, Layout, NodeId, NodeSet, QuorumSystem};
 
 /// The replicas of a system that are not full ones.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Roles {
     /// They vote, and keep no state machine.
     witnesses: NodeSet,
@@ -61,6 +59,13 @@ impl QuorumSystem {
             layout: self.layout.placed(self.n, n, &placed),
             roles: Roles { witnesses: placed(self.roles.witnesses), observers },
         }
+    }
+
+    /// The same quorums of replicas that are all full ones.
+    #[must_use]
+    pub fn without_roles(mut self) -> Self {
+        self.roles = Roles::NONE;
+        self
     }
 
     /// Acceptors that keep no state machine: they neither execute nor lead nor answer clients.
@@ -141,7 +146,8 @@ mod tests {
         let placed = system.clone().among(8, VOTERS);
         let places: Vec<NodeId> = VOTERS.iter().collect();
         for set in (0..1 << 8).map(NodeSet::from_mask) {
-            let own = NodeSet::all(n).iter().filter(|node| set.contains(places[usize::from(node.0)]));
+            let own =
+                NodeSet::all(n).iter().filter(|node| set.contains(places[usize::from(node.0)]));
             let own: NodeSet = own.collect();
             assert_eq!(placed.is_phase1(set), system.is_phase1(own), "{system:?} in {set}");
             assert_eq!(placed.is_phase2(set), system.is_phase2(own), "{system:?} in {set}");
@@ -174,7 +180,8 @@ mod tests {
     #[test]
     fn weights_and_groups_keep_their_acceptors_among_observers() {
         let weighted = QuorumSystem::weighted(&[5, 4, 3, 2, 1], [8, 8]).unwrap().among(8, VOTERS);
-        let weights: Vec<_> = NodeSet::all(8).iter().map(|it| weighted.layout().weight(it)).collect();
+        let weights: Vec<_> =
+            NodeSet::all(8).iter().map(|it| weighted.layout().weight(it)).collect();
         assert_eq!(weights, [5, 0, 4, 3, 0, 2, 1, 0].map(Some));
         let rows = QuorumSystem::wall(5, &[2, 3]).unwrap().among(8, VOTERS);
         let rows = rows.layout().groups(8).1.into_iter().map(NodeSet::mask).collect::<Vec<_>>();

@@ -10,6 +10,9 @@ use crate::sabotage::Rule;
 impl Registration for Replica {
     type Mode = Mode;
 
+    /// Its acceptors store the value itself, so there is no state machine to leave out.
+    const HAS_ROLES: bool = false;
+
     fn new(mode: Mode, config: Config) -> Self {
         Self::new(mode, config)
     }

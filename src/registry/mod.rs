@@ -30,6 +30,9 @@ pub trait Registration: Breakable {
     /// The mode in which all clients ask this replica first, or else each the one nearest to it.
     fn mode(asked: Option<NodeId>) -> Self::Mode;
 
+    /// Whether its replicas can be witnesses or observers.
+    const HAS_ROLES: bool;
+
     /// Small deployments whose every interleaving is worth seeing.
     fn presets() -> Vec<Preset>;
 
@@ -122,6 +125,13 @@ macro_rules! protocols {
             pub const fn order(self) -> Order {
                 match self {
                     $(Self::$name(_) => <$replica as Protocol>::ORDER,)*
+                }
+            }
+
+            /// Whether its replicas can be witnesses or observers.
+            pub const fn has_roles(self) -> bool {
+                match self {
+                    $(Self::$name(_) => <$replica as Registration>::HAS_ROLES,)*
                 }
             }
 

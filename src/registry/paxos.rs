@@ -3,6 +3,7 @@
 mod ballots;
 mod controls;
 mod families;
+mod roles;
 
 use super::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
 use super::{Mode as Registered, Registration};
@@ -14,6 +15,8 @@ use crate::time::Span;
 
 impl Registration for Replica {
     type Mode = Mode;
+
+    const HAS_ROLES: bool = true;
 
     fn new(mode: Mode, config: Config) -> Self {
         Self::new(mode, config)
@@ -49,6 +52,7 @@ impl Registration for Replica {
             families::groups(),
             families::weighted(),
             families::expression(),
+            roles::witness(),
         ]
     }
 

@@ -15,6 +15,8 @@ pub struct Hand {
     prefix: NodeSet,
     /// Of `forgets-announced-early`: everybody.
     everybody: NodeSet,
+    /// Of `witness-forgets-early`: whoever keeps a state machine.
+    learners: NodeSet,
     /// Of `hole-in-log`: the proposals that left already.
     proposed: BTreeSet<(Ballot, Slot)>,
 }
@@ -33,12 +35,15 @@ impl Breakable for Replica {
         Rule::FixedPrefixThriftyStall,
         Rule::HoleInLog,
         Rule::NeverRenews,
+        Rule::WitnessForgetsEarly,
     ];
 
     fn hand(config: &Config) -> Hand {
         let everybody = config.everybody();
         let prefix = config.quorums.phase2().first_in(&config.nearest_first);
-        Hand { prefix: prefix.unwrap_or(everybody), everybody, proposed: BTreeSet::new() }
+        let learners = config.quorums.learners();
+        let prefix = prefix.unwrap_or(everybody);
+        Hand { prefix, everybody, learners, proposed: BTreeSet::new() }
     }
 
     fn handle_broken(
@@ -63,6 +68,10 @@ impl Breakable for Replica {
             Input::Message { message: Message::Settle { ballot, .. }, .. } => Some(*ballot),
             _ => None,
         };
+        let executed_below = match &input {
+            Input::Message { message: Message::Executed { below }, .. } => Some(*below),
+            _ => None,
+        };
         self.handle(now, input, effects);
         match rule {
             Rule::TrimmedSlotLostWrite => trim_reports(effects, Slot(self.progress().0)),
@@ -70,6 +79,14 @@ impl Breakable for Replica {
             Rule::FixedPrefixThriftyStall => narrow_proposals(effects, hand.prefix),
             Rule::HoleInLog => propose_once(effects, first_send, &mut hand.proposed),
             Rule::NeverRenews if self.is_leader() => drop_pre_votes(effects, first_send),
+            Rule::WitnessForgetsEarly if !self.is_learner() => {
+                if let Some(below) = executed_below {
+                    for from in hand.learners.iter() {
+                        let message = Message::Executed { below };
+                        self.handle(now, Input::Message { from, message }, effects);
+                    }
+                }
+            }
             Rule::ForgetsAnnouncedEarly => {
                 if let Some(ballot) = settled {
                     for from in hand.everybody.iter() {

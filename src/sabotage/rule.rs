@@ -47,6 +47,8 @@ pub enum Rule {
     ForgetsCarriedPromise,
     /// A proposer goes on from the reported state of the highest ballot.
     TakesAnyBase,
+    /// A witness forgets a vote only when enough others have executed the slot.
+    WitnessForgetsEarly,
 }
 
 /// What a broken rule breaks.
@@ -68,7 +70,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -88,6 +90,7 @@ impl Rule {
         Self::ForgetsRequest,
         Self::ForgetsCarriedPromise,
         Self::TakesAnyBase,
+        Self::WitnessForgetsEarly,
     ];
 
     /// The rules that replicas of every protocol can break.
@@ -122,6 +125,7 @@ impl Rule {
             Self::ForgetsRequest => "forgets-request",
             Self::ForgetsCarriedPromise => "forgets-carried-promise",
             Self::TakesAnyBase => "takes-any-base",
+            Self::WitnessForgetsEarly => "witness-forgets-early",
         }
     }
 
@@ -203,6 +207,10 @@ impl Rule {
             Self::TakesAnyBase => {
                 "A proposer goes on from the first state that it is told, not from that of the highest ballot, \
                  and a command that was chosen since is lost."
+            }
+            Self::WitnessForgetsEarly => {
+                "A witness forgets its vote as soon as one replica has executed the slot: when that replica is \
+                 down, nobody who is up knows what was chosen there."
             }
         }
     }

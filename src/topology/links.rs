@@ -28,6 +28,18 @@ pub struct Links {
     from_clients: Vec<Vec<Delay>>,
 }
 
+/// What the replica of this number is called in a list of all their regions.
+pub fn name_in(regions: &[String], node: NodeId) -> String {
+    let index = usize::from(node.0);
+    let region = &regions[index];
+    let there = |regions: &[String]| regions.iter().filter(|other| *other == region).count();
+    if there(regions) == 1 {
+        region.clone()
+    } else {
+        format!("{region}#{}", there(&regions[..=index]))
+    }
+}
+
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Site {
@@ -100,6 +112,11 @@ impl Links {
                 panic!("clients {from} and {to} have no link: clients talk with replicas only")
             }
         }
+    }
+
+    /// What a replica is called: its region; `us-east-1#2` is the second of several replicas there.
+    pub fn replica_name(&self, node: NodeId) -> String {
+        name_in(&self.replica_regions, node)
     }
 
     /// Whether any link has a delay.

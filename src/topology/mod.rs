@@ -25,12 +25,12 @@ mod fit;
 pub use fit::{Fit, MISS_MAX, SHAPE_DEFAULT};
 pub mod floor;
 pub use floor::medians::{
-    best_leader, median_floor, multi_floor, nearest_first, nearest_replica, phase1_span_among,
-    quorum_span, quorum_span_among, recovery_phase1_span,
+    best_leader, median_floor, multi_floor, nearest_among, nearest_first, nearest_replica,
+    phase1_span_among, quorum_span, quorum_span_among, recovery_phase1_span,
 };
 pub use floor::{Floor, control_floors, floors};
 mod links;
-pub use links::{Links, Site};
+pub use links::{Links, Site, name_in};
 mod import;
 pub use import::{ImportError, Imported, Shape, Unit, import};
 mod matrix;

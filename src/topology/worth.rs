@@ -81,15 +81,15 @@ impl Worth {
             phases: [of(system.phase1(), first), of(system.phase2(), second)],
             available: probability(&both),
             voters: system.voters(),
-            messages: [2 * (system.phase2().min_size() - 1), 2 * (n - 1)],
+            messages: [2 * (system.phase2().min_size() - 1), n + system.acceptors().len() - 2],
         }
     }
 }
 
-/// How long each replica waits as the leader while all are up.
+/// How long each replica that may lead waits as the leader while all are up.
 pub fn leaders(links: &Links, system: &QuorumSystem) -> Vec<Leader> {
     let all: NodeSet = links.replicas().collect();
-    all.iter().map(|node| leader(links, system, node, all, None)).collect()
+    system.candidates().iter().map(|node| leader(links, system, node, all, None)).collect()
 }
 
 /// What the loss of each region leaves, when the leader was there.
@@ -112,6 +112,7 @@ pub fn losses(links: &Links, system: &QuorumSystem) -> Vec<Loss> {
         let announced = announced.and_then(|old| system.announced_in(&nearest_first(links, old)));
         let live = all.difference(lost);
         let mut next: Vec<Leader> = live
+            .intersection(system.candidates())
             .iter()
             .map(|node| leader(links, system, node, live, announced))
             .filter(|leader| leader.takeover.is_some())

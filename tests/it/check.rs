@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 29] = [
+const PINNED: [Pinned; 30] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -57,6 +57,7 @@ const PINNED: [Pinned; 29] = [
     pinned("groups", [14_365, 48_318, 27], (11, 4_787)),
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
     pinned("expression", [73_004, 318_071, 27], (11, 5_542)),
+    pinned("witness", [0, 0, 0], (8, 0)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
@@ -141,6 +142,7 @@ presets! {
     groups
     weighted
     expression
+    witness
     register_duel
     register_flexible
     register_owner

@@ -7,6 +7,7 @@ mod cli;
 mod columns;
 mod compare;
 mod documentation;
+mod families;
 mod fuzz;
 mod hlog;
 mod live;

@@ -68,7 +68,7 @@ fn check(outcome: &Outcome) -> Verdict {
 
 /// The latency of every operation of a client that returned, from its history: a histogram would
 /// round it.
-fn latencies_ns(outcome: &Outcome, client: ClientId) -> Vec<u64> {
+pub(crate) fn latencies_ns(outcome: &Outcome, client: ClientId) -> Vec<u64> {
     let history = &outcome.histories[&MemberName::Client(client)][0];
     let mut intended_at = BTreeMap::new();
     let mut latencies = Vec::new();

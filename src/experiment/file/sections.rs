@@ -263,12 +263,19 @@ pub struct Variant {
     pub protocol: Protocol,
     /// Which sets of replicas finish a phase.
     pub quorums: Spanned<Quorums>,
+    /// Replicas that vote and keep no state machine.
+    pub witnesses: Option<Roles>,
+    /// Replicas that keep a state machine and hold no vote: the quorums are of the others.
+    pub observers: Option<Roles>,
     /// Whom a proposer contacts.
     #[serde(default)]
     pub send: Send,
     /// Runs although a phase-1 and a phase-2 quorum are disjoint.
     pub unsafe_quorums: Option<Spanned<bool>>,
 }
+
+/// Replicas of one role, as regions or numbers.
+pub type Roles = Spanned<Vec<Spanned<String>>>;
 
 /// Who may propose.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

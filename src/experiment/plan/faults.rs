@@ -155,7 +155,13 @@ impl Judge<'_> {
         if self.variant.mode.leader().is_none() {
             return Err(self.no_leader(who.span()));
         }
-        Ok(FaultKind::Campaign { replica: self.target(who, "the campaigning replica")? })
+        let replica = self.target(who, "the campaigning replica")?;
+        let quorums = &self.variant.quorums;
+        if let Some(unfit) = replica.replicas.difference(quorums.candidates()).iter().next() {
+            let (name, role) = (self.places.name(unfit), quorums.role(unfit));
+            return Err(Refused::new(who.span(), Error::Unfit { name, role }));
+        }
+        Ok(FaultKind::Campaign { replica })
     }
 
     /// How long the fault lasts: for a crash until the restart.

@@ -364,7 +364,8 @@ impl<'a> Feasibility<'a> {
     fn could_lead(&self, id: NodeId) -> bool {
         let heard = self.heard_by(id);
         let quorums = &self.variant.quorums;
-        quorums.is_phase1_over(heard, self.announced) && quorums.is_phase2(heard)
+        let is_candidate = quorums.candidates().contains(id);
+        is_candidate && quorums.is_phase1_over(heard, self.announced) && quorums.is_phase2(heard)
     }
 
     /// The replicas that this one hears and that hear it, itself included; none if it is down.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::deployment::Role;
-use crate::experiment::file::{self, Client, Member, Spanned};
+use crate::experiment::file::{self, Client, Spanned};
 use crate::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
 use crate::topology::{self, Jitter, Links, NAME_MAX, Profile, check_name};
@@ -84,8 +84,8 @@ impl Places {
         self.links.replica_regions.len()
     }
 
-    /// The replicas that `name` means, in every key alike: those in the region of this name, or the one
-    /// of this number, as `r2`; none if it means nothing.
+    /// The replicas that `name` means, in every key alike: those in the region of this name, the second of them as
+    /// `us-east-1#2`, or the one of this number, as `r2`; none if it means nothing.
     ///
     /// No name means both: see [`refuse_two_meanings`].
     pub(super) fn named_so(&self, name: &str) -> NodeSet {
@@ -95,7 +95,8 @@ impl Places {
         if !in_region.is_empty() {
             return in_region;
         }
-        self.links.replicas().filter(|node| node.to_string() == name).collect()
+        let is_called = |node: &NodeId| node.to_string() == name || self.name(*node) == name;
+        self.links.replicas().filter(is_called).collect()
     }
 
     /// The replica that `name` means; `what` says in an error what the name was given for.
@@ -111,7 +112,10 @@ impl Places {
         let name = name.to_owned();
         match (found.next(), found.next()) {
             (Some(node), None) => Ok(node),
-            (Some(_), Some(_)) => Err(Refused { at, error: Error::Ambiguous { what, name } }),
+            (Some(_), Some(_)) => {
+                let names = self.named_so(&name).iter().map(|node| self.name(node)).collect();
+                Err(Refused { at, error: Error::Ambiguous { what, name, names } })
+            }
             (None, _) => {
                 let near = nearest(&name, regions).map(str::to_owned);
                 let known = regions.clone();
@@ -131,22 +135,9 @@ impl Places {
         }
     }
 
-    /// The replica that a set of quorums names, as a number.
-    pub(super) fn member(&self, member: &Spanned<Member>) -> Result<usize, Refused> {
-        match member.get_ref() {
-            Member::Index(index) => Ok(*index),
-            Member::Region(name) => {
-                self.replica(name, "the member", member.span()).map(|node| usize::from(node.0))
-            }
-        }
-    }
-
-    /// What a replica is called: its region, or its number where that is not its alone.
+    /// What a replica is called: its region, and which of the replicas there it is, where there are several.
     pub(super) fn name(&self, node: NodeId) -> String {
-        let regions = &self.links.replica_regions;
-        let region = &regions[usize::from(node.0)];
-        let is_alone = regions.iter().filter(|other| *other == region).count() == 1;
-        if is_alone { region.clone() } else { node.to_string() }
+        self.links.replica_name(node)
     }
 }
 

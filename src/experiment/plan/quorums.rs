@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::places::{Places, Profiles};
+use super::roles::{self, Voters};
 use crate::experiment::file::{
     self, GroupCounts, Line, Member, Quorum, Quorums, Sets, Source, Spanned,
 };
@@ -22,7 +23,7 @@ pub fn systems(source: &Source) -> Result<(Links, Vec<(String, QuorumSystem)>), 
     let mut found = Vec::new();
     let places = Places::find(&file.topology, &mut profiles, &mut mistakes);
     for (variant, places) in file.variants.iter().zip(places.iter().cycle()) {
-        let system = quorums(&variant.quorums, places, &mut mistakes);
+        let system = quorums(variant, places, &mut mistakes);
         found.extend(system.map(|system| (variant.name.get_ref().clone(), system)));
     }
     match (mistakes.into_error(), places) {
@@ -33,8 +34,19 @@ pub fn systems(source: &Source) -> Result<(Links, Vec<(String, QuorumSystem)>), 
 
 /// The quorums of a variant, of which each phase is judged by itself.
 pub(super) fn quorums(
-    typed: &Spanned<Quorums>,
+    variant: &file::Variant,
     places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<QuorumSystem> {
+    let voters = Voters::of(variant, places, mistakes)?;
+    let system = of_voters(&variant.quorums, &voters, mistakes)?;
+    roles::placed(variant, &voters, system, mistakes)
+}
+
+/// The quorums over the replicas that vote.
+fn of_voters(
+    typed: &Spanned<Quorums>,
+    places: &Voters<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<QuorumSystem> {
     let n = places.n();
@@ -136,7 +148,11 @@ fn place(typed: &Spanned<Quorums>, error: &quorum::Error) -> Range<usize> {
 }
 
 /// A size, or an expression.
-fn family(typed: &Spanned<Quorum>, places: &Places, mistakes: &mut Mistakes<'_>) -> Option<Family> {
+fn family(
+    typed: &Spanned<Quorum>,
+    places: &Voters<'_>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Family> {
     match typed.get_ref() {
         Quorum::Size(size) => Some(Family::of_size(*size)),
         Quorum::Expression(text) => expression(text, typed.span(), places, mistakes),
@@ -147,7 +163,7 @@ fn family(typed: &Spanned<Quorum>, places: &Places, mistakes: &mut Mistakes<'_>)
 fn expression(
     text: &str,
     at: Range<usize>,
-    places: &Places,
+    places: &Voters<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<Family> {
     // A text with escapes, or in more quotes than one, is pointed at as a whole.
@@ -156,19 +172,20 @@ fn expression(
         let begin = at.start + 1;
         if is_plain { begin + part.start..begin + part.end } else { at.clone() }
     };
-    let parsed = Expression::parse(text).map_err(|error| Refused {
-        at: within(error.at),
-        error: Error::Expression { what: error.what },
-    });
-    let parsed = mistakes.note(parsed)?;
-    let mut node = |name: &str, part| places.replica(name, "the member", within(part));
-    let gate = mistakes.note(parsed.gate(&mut node))?;
-    Some(Family::of_gate(gate, places.n()))
+    let before = mistakes.count();
+    let (parsed, wrong) = Expression::read(text);
+    for error in wrong {
+        mistakes.refuse_at(within(error.at), Error::Expression { what: error.what });
+    }
+    let mut node = |name: &str, part| places.named(name, within(part));
+    let gate = parsed.gate(&mut node);
+    let gate = gate.map_err(|refused| refused.iter().for_each(|it| mistakes.refuse(it))).ok()?;
+    (mistakes.count() == before).then(|| Family::of_gate(gate, places.n()))
 }
 
 fn explicit(
     typed: [&Sets; 2],
-    places: &Places,
+    places: &Voters<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<QuorumSystem> {
     let n = places.n();
@@ -193,7 +210,7 @@ fn at_fault(typed: &Sets, error: &quorum::Error) -> Range<usize> {
 }
 
 /// The sets as numbers of replicas.
-fn sets(typed: &Sets, places: &Places, mistakes: &mut Mistakes<'_>) -> Option<Vec<Vec<usize>>> {
+fn sets(typed: &Sets, places: &Voters<'_>, mistakes: &mut Mistakes<'_>) -> Option<Vec<Vec<usize>>> {
     let mut member = |member| mistakes.note(places.member(member));
     let sets: Vec<Vec<Option<usize>>> =
         typed.get_ref().iter().map(|set| set.iter().map(&mut member).collect()).collect();
@@ -203,12 +220,14 @@ fn sets(typed: &Sets, places: &Places, mistakes: &mut Mistakes<'_>) -> Option<Ve
 /// The groups as listed; else the replicas of each region, in the order of the first of them.
 fn groups(
     typed: Option<&Sets>,
-    places: &Places,
+    places: &Voters<'_>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<Vec<NodeSet>> {
     let Some(typed) = typed else {
         let mut groups: Vec<(&str, NodeSet)> = Vec::new();
-        for (node, region) in places.links.replicas().zip(&places.links.replica_regions) {
+        let regions = &places.places.links.replica_regions;
+        for (index, node) in (0..).zip(places.nodes.iter()) {
+            let (node, region) = (NodeId(index), &regions[usize::from(node.0)]);
             match groups.iter_mut().find(|(name, _)| name == region) {
                 Some((_, group)) => *group = group.with(node),
                 None => groups.push((region, NodeSet::only(node))),
@@ -279,7 +298,7 @@ pub(super) fn disjoint_error(
             let total: u64 = weights.get_ref().iter().map(|weight| u64::from(*weight)).sum();
             format!("raise one of the two until phase1 + phase2 is at least {}", total + 1)
         }
-        _ => format!("raise one of the two until phase1 + phase2 is at least {}", places.n() + 1),
+        _ => format!("raise one of the two until phase1 + phase2 is at least {}", system.acceptors().len() + 1),
     };
     let named = |set| system.layout().describe(system.n(), set, &|node| places.name(node));
     Error::Disjoint {

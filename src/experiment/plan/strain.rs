@@ -9,7 +9,7 @@ use super::{Point, Variant};
 use crate::protocol::SendPolicy;
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Span;
-use crate::topology::{nearest_first, nearest_replica};
+use crate::topology::{nearest_among, nearest_first};
 use crate::workload::Arrival;
 
 /// What a message takes on a wire beside its value, at least: the headers of IP, UDP and QUIC.
@@ -86,8 +86,9 @@ fn proposers(point: &Point, variant: &Variant) -> Vec<(NodeId, f64)> {
     if let Some(leader) = variant.mode.asked() {
         return vec![(leader, 1.0)];
     }
+    let candidates = variant.quorums.candidates();
     let nearest: Vec<NodeId> =
-        (0..clients).map(|client| nearest_replica(&point.links, client)).collect();
+        (0..clients).map(|client| nearest_among(&point.links, candidates, client)).collect();
     let share = |node: NodeId| {
         let asking = nearest.iter().enumerate().filter(|(_, other)| **other == node);
         asking.map(|(client, _)| point.workload.part(client, clients)).sum()

@@ -279,7 +279,7 @@ fn where_names_are_free_replicas_may_share_one_that_nothing_refers_to() {
     assert_eq!(point(&source(text)).variants[1].mode, Mode::multi(NodeId(2)));
 
     let ambiguous = source(&text.replace("leader = \"b\"", "leader = \"a\""));
-    check_text(&ambiguous, &["any of several replicas", "name of its own"]);
+    check_text(&ambiguous, &["any of several replicas", "name one of them: a#1, a#2"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
 use super::quorums::{disjoint_error, quorums};
+use super::roles::refuse_unfit;
 use crate::caspaxos;
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
@@ -61,7 +62,7 @@ impl Judge<'_> {
     ) -> Option<Variant> {
         let places = self.places?;
         let before = mistakes.count();
-        let quorums = quorums(&typed.quorums, places, mistakes);
+        let quorums = quorums(typed, places, mistakes);
         if let Some(quorums) = &quorums
             && let Some(disjoint) = quorums.disjoint()
             && !is_set(typed.unsafe_quorums.as_ref())
@@ -71,6 +72,7 @@ impl Judge<'_> {
         }
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
         let (quorums, mode) = (quorums?, mode?);
+        refuse_unfit(typed, mode, &quorums, places, mistakes);
         let is_elected = self.election != Some(ElectionMode::Fixed) && mode.leader().is_some();
         if quorums.announces() && !is_elected {
             mistakes.refuse_at(typed.quorums.span(), Error::NeverAnnouncedAgain);
@@ -84,7 +86,7 @@ impl Judge<'_> {
         };
         let floors = floors(&places.links, mode, &quorums, send, self.memory);
         let unsafe_quorums = is_set(typed.unsafe_quorums.as_ref());
-        let control_floors = control_floors(&places.links, mode);
+        let control_floors = control_floors(&places.links, mode, &quorums);
         let faults = Vec::new();
         Some(Variant { name, mode, quorums, send, unsafe_quorums, floors, control_floors, faults })
     }

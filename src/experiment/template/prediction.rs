@@ -9,7 +9,7 @@ use humantime::format_duration;
 use super::{BEST, Choices, Counts, SPREAD, timeout};
 use crate::experiment::plan::{Point, Variant};
 use crate::quorum::NodeSet;
-use crate::topology::{Floor, nearest_replica};
+use crate::topology::{Floor, nearest_among};
 
 /// Floors that differ by less than this many milliseconds are alike.
 const ALIKE_MS: f64 = 0.5;
@@ -213,7 +213,8 @@ impl Order {
 /// Whether clients ask different replicas, whose proposals compete for the same slots.
 fn is_raced(point: &Point, variant: &Variant) -> bool {
     let clients = 0..point.links.client_regions.len();
-    let mut asked = clients.map(|client| nearest_replica(&point.links, client));
+    let candidates = variant.quorums.candidates();
+    let mut asked = clients.map(|client| nearest_among(&point.links, candidates, client));
     let first = asked.next();
     variant.mode.asked().is_none() && asked.any(|replica| Some(replica) != first)
 }

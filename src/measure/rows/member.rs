@@ -23,7 +23,7 @@ pub struct MemberRow {
     pub member: String,
     /// The region of the member.
     pub region: String,
-    /// `replica` or `client`.
+    /// `replica`, `witness` (it votes and keeps no state machine), `observer` (it holds no vote) or `client`.
     pub role: String,
     /// How the member ended: `finished`, `crashed` (as the experiment asks), `lost`, or `refused` with its
     /// trial.

@@ -307,7 +307,8 @@ impl Multi {
 
 /// What `from` says nothing of is learned: it teaches that itself, if it still remembers it.
 fn learn_trimmed(context: &mut Context<'_>, from: NodeId, below: Slot) {
-    if context.config.retention.slots.is_some() || !context.config.quorums.learners().contains(from) {
+    if context.config.retention.slots.is_some() || !context.config.quorums.learners().contains(from)
+    {
         context.handle_trimmed(from, below);
     } else if context.catch_up.learning_below < below {
         context.ask(from, context.learner.executed_below(), below);

@@ -39,6 +39,7 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             &["duel", "flexible-four", "flex-3-of-4", "per-ballot", "snapshot"]
         }
         Rule::ReusesTrimmedSlot | Rule::OverstatesSnapshot => &["snapshot"],
+        Rule::WitnessForgetsEarly => &["witness"],
         Rule::FixedPrefixThriftyStall => &["thrifty"],
         Rule::ForgetsTimers => &["thrifty", "lossy"],
         Rule::HoleInLog => &["thrifty", "lossy", "partial-promise"],

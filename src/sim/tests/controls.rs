@@ -55,7 +55,9 @@ fn beside_the_floor(latencies: &Latencies, floor: Span) -> Option<String> {
 
 #[track_caller]
 fn check_floors(deployment: &Deployment, outcome: &Outcome) {
-    for (client, floor) in (0..).zip(control_floors(&deployment.links, deployment.mode)) {
+    for (client, floor) in
+        (0..).zip(control_floors(&deployment.links, deployment.mode, &deployment.quorums))
+    {
         let controls = controls(outcome, client);
         assert_eq!(controls.unanswered_count(), 0);
         assert!((39..=41).contains(&controls.count()), "{} in two seconds", controls.count());
@@ -154,7 +156,9 @@ fn a_disk_that_is_never_idle_holds_no_control_up() {
 fn controls_that_wait_for_the_disk_miss_their_floor() {
     let deployment = loaded(Mode::multi(R0), majority());
     let outcome = on_slow_disks(&deployment, Some(Defect::HoldsControls));
-    for (client, floor) in (0..).zip(control_floors(&deployment.links, deployment.mode)) {
+    for (client, floor) in
+        (0..).zip(control_floors(&deployment.links, deployment.mode, &deployment.quorums))
+    {
         let controls = controls(&outcome, client);
         assert!(beside_the_floor(&controls, floor.p50).is_some());
         // The disk is nearly always busy, and a control operation comes at a random moment of a sync.
@@ -172,7 +176,7 @@ fn controls_queue_with_the_load() {
     let quiet = controls(&run_trial(&deployment, &costs), 1);
     deployment.workload.arrival = Arrival::Poisson { rate_per_s: 220.0 };
     let busy = controls(&run_trial(&deployment, &costs), 1);
-    let floor = control_floors(&deployment.links, deployment.mode)[1].p50;
+    let floor = control_floors(&deployment.links, deployment.mode, &deployment.quorums)[1].p50;
     let [quiet, busy] = [quiet, busy].map(|controls| controls.mean().unwrap());
     assert!(floor < quiet && quiet + Span::from_micros(300) < busy, "{floor} {quiet} {busy}");
 }

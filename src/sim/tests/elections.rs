@@ -4,6 +4,7 @@ use super::*;
 use crate::client::Report;
 use crate::deployment::{Fault, Unsynced};
 use crate::history::{Check, Options, Verdict};
+use crate::measure::Step;
 use crate::paxos::Replica;
 use crate::protocol::Detector;
 use crate::sim::Outcome;
@@ -163,4 +164,44 @@ fn a_thrifty_leader_passes_over_a_dead_follower() {
     assert_eq!(client(&outcome).unknown_count, 0);
     let retransmissions = outcome.counts.retransmissions;
     assert!((1..=150).contains(&retransmissions), "{retransmissions} of 400 writes after the kill");
+}
+
+/// r0 and the witness r1 are nearest to one another, so their votes choose; only r2 can lead when r0 is dead.
+#[test]
+fn a_witness_never_leads_and_its_votes_are_adopted() {
+    let witness = NodeId(1);
+    let mut three = deployment("aws-2025-07", Jitter::None, 3);
+    let five = five(counts(3, 3));
+    three.quorums = QuorumSystem::majority(3).with_witnesses(NodeSet::only(witness));
+    (three.election, three.workload) = (five.election, five.workload);
+    (three.duration, three.drain) = (five.duration, five.drain);
+    let (outcome, verdict) = run(three, vec![fault(2_000, crash(R0), None)]);
+    assert_eq!((verdict.unknown_count, client(&outcome).unknown_count), (0, 0));
+    let leading = |id: NodeId| {
+        let milestones = &outcome.replicas[&id].phases.milestones;
+        milestones.iter().filter_map(|milestone| match milestone.step {
+            Step::Leading { adopted_count, .. } => Some(adopted_count),
+            _ => None,
+        })
+    };
+    assert_eq!(leading(witness).count(), 0);
+    let adopted: u64 = leading(NodeId(2)).sum();
+    assert!(adopted > 0, "r0 died with writes that the witness alone had voted for besides");
+    assert_eq!(outcome.replicas[&witness].executed_below, 0);
+    assert!(outcome.replicas[&NodeId(2)].executed_below > 400);
+}
+
+/// r3 and r4 hold no vote: the quorums are two of the other three, and both of them execute all.
+#[test]
+fn observers_execute_everything_and_never_lead() {
+    let mut deployment = five(QuorumSystem::majority(3).among(5, NodeSet::all(3)));
+    deployment.drain = Span::from_millis(3_000);
+    let (outcome, _) = run(deployment, vec![fault(2_000, crash(R0), None)]);
+    assert_eq!(client(&outcome).unknown_count, 0);
+    let executed = |id| outcome.replicas[&id].executed_below;
+    assert!(executed(R3) > 400, "{}", executed(R3));
+    assert_eq!([R3, R4].map(executed), [executed(NodeId(1)); 2]);
+    let steps = |id| outcome.replicas[&id].phases.milestones.iter();
+    let leads = |id| steps(id).any(|it| matches!(it.step, Step::Leading { .. }));
+    assert!(!leads(R3) && !leads(R4));
 }

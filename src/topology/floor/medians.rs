@@ -37,10 +37,16 @@ pub fn quorum_span_among(
 
 /// The replica with the least round trip from a client; of equals the lowest number.
 pub fn nearest_replica(links: &Links, client: usize) -> NodeId {
-    links
-        .replicas()
-        .min_by_key(|node| (to_client(links, client, *node), *node))
-        .expect("a deployment has a replica")
+    nearest_among(links, links.replicas().collect(), client)
+}
+
+/// The same of these replicas.
+///
+/// # Panics
+/// If there are none.
+pub fn nearest_among(links: &Links, replicas: NodeSet, client: usize) -> NodeId {
+    let near = replicas.iter().min_by_key(|node| (to_client(links, client, *node), *node));
+    near.expect("a deployment has a replica that clients ask")
 }
 
 /// The least commit latency for a client of a leader that holds its ballot.
@@ -76,10 +82,11 @@ pub fn best_leader(links: &Links, system: &QuorumSystem, weights: &[f64]) -> Nod
         let floors = (0..clients).map(|client| multi_floor(links, system, leader, client));
         floors.zip(weights).map(|(floor, weight)| floor.0 as f64 * weight).sum()
     };
-    links
-        .replicas()
+    let candidates = system.candidates();
+    candidates
+        .iter()
         .min_by(|one, other| total(*one).total_cmp(&total(*other)).then(one.cmp(other)))
-        .expect("a deployment has a replica")
+        .expect("a deployment has a replica that may lead")
 }
 
 /// The least duration of a new leader's phase 1, when every replica that it needs is alive.

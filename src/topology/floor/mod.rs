@@ -51,7 +51,7 @@ use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::Span;
 use distribution::{Distribution, UNCUT};
-use medians::nearest_replica;
+use medians::nearest_among;
 use wait::Wait;
 
 /// The percentiles of the least commit latency.
@@ -102,9 +102,9 @@ pub fn floors(
 
 /// The floor of every client's control operations, in their order: there and back between it and the replica
 /// that it asks.
-pub fn control_floors(links: &Links, mode: Mode) -> Vec<Floor> {
+pub fn control_floors(links: &Links, mode: Mode, quorums: &QuorumSystem) -> Vec<Floor> {
     let floor = |client| {
-        let (asked, site) = (asked(links, mode, client), Site::Client(client));
+        let (asked, site) = (asked(links, mode, quorums, client), Site::Client(client));
         let within = |cap| {
             let step = distribution::step(wait::legs(links, asked, site, cap).into_iter());
             wait::round_trip(links, asked, site, step, cap)
@@ -116,8 +116,8 @@ pub fn control_floors(links: &Links, mode: Mode) -> Vec<Floor> {
 }
 
 /// The replica that a client asks.
-fn asked(links: &Links, mode: Mode, client: usize) -> NodeId {
-    mode.asked().unwrap_or_else(|| nearest_replica(links, client))
+fn asked(links: &Links, mode: Mode, quorums: &QuorumSystem, client: usize) -> NodeId {
+    mode.asked().unwrap_or_else(|| nearest_among(links, quorums.candidates(), client))
 }
 
 /// A percentile of a latency, whose distribution was `found` on some points; `within` finds it again, exact
@@ -160,7 +160,7 @@ impl Commits<'_> {
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory } = *self;
-        let proposer = |client| asked(links, mode, client);
+        let proposer = |client| asked(links, mode, quorums, client);
         let families = mode.phases(quorums);
         let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
         for client in clients {

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 
 use super::super::delay::Delay;
 use super::super::{Jitter, Profile};
-use super::medians::{median_floor, multi_floor, nearest_first};
+use super::medians::{median_floor, multi_floor, nearest_first, nearest_replica};
 use super::*;
 use crate::quorum::{Family, Gate, NodeId, NodeSet, QuorumSystem, Share};
 
@@ -251,13 +251,14 @@ fn without_jitter_floors_are_the_closed_form_to_the_nanosecond() {
 fn the_floor_of_a_control_is_the_way_to_whom_a_client_asks() {
     let links = links(Jitter::None, &FIVE);
     let round_trip = |client, asked| links.round_trip(Site::Client(client), Site::Replica(asked));
+    let majority = QuorumSystem::majority(5);
     for leader in links.replicas() {
         let expected = [0, 1].map(|client| Floor::constant(round_trip(client, leader)));
-        assert_eq!(control_floors(&links, Mode::multi(leader)), expected);
+        assert_eq!(control_floors(&links, Mode::multi(leader), &majority), expected);
     }
     let nearest =
         [0, 1].map(|client| Floor::constant(round_trip(client, nearest_replica(&links, client))));
-    assert_eq!(control_floors(&links, Mode::CLASSIC), nearest);
+    assert_eq!(control_floors(&links, Mode::CLASSIC, &majority), nearest);
 }
 
 /// A leader whose own vote is a quorum answers a command when it gets it.
@@ -265,7 +266,8 @@ fn the_floor_of_a_control_is_the_way_to_whom_a_client_asks() {
 fn floors_of_controls_are_the_percentiles_of_drawn_round_trips() {
     let links = links(Jitter::Profile, &FIVE);
     let alone = QuorumSystem::counts(5, 5, 1).unwrap();
-    for (client, Floor { p50, p99 }) in control_floors(&links, MULTI).into_iter().enumerate() {
+    let floors = control_floors(&links, MULTI, &alone);
+    for (client, Floor { p50, p99 }) in floors.into_iter().enumerate() {
         assert!(client == 0 || p50 < p99, "{p50} {p99}");
         let found = shares(&links, (MULTI, &alone, SendPolicy::All, client), MEMORY, [p50, p99]);
         for (share, found) in [0.5, 0.99].into_iter().zip(found) {

@@ -184,7 +184,8 @@ scripts! {
     rejoin
     a_dead_replica_holds_no_log_back
     trimmed_slot_is_not_reused
-    classic_proposer_learns_that_a_slot_is_trimmed;
+    classic_proposer_learns_that_a_slot_is_trimmed
+    a_witness_holds_the_only_copy;
     caspaxos::Replica:
     a_register_takes_one_round_trip
     a_carried_promise_survives_a_crash

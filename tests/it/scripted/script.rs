@@ -2,7 +2,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `mode=caspaxos` with or without `proposer=r0`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `retain=0`, `part=64`, `unsafe`, `driver=sends-before-persist` |
+//! | `cluster n=3 phase1=2 phase2=2 mode=multi leader=r0 send=all persist=at-once` | replicas are started and come to rest, unseen; `phase1={0,1}{2,3}` lists sets; `per-ballot=2` has each ballot announce its own; also `mode=classic`, `mode=caspaxos` with or without `proposer=r0`, `election=timeout` (of 30 ms), `send=quorum`, `persist=when-told`, `witnesses=r1+r2` of these n, `observers=r3` besides them, `retain=0`, `part=64`, `unsafe`, `driver=sends-before-persist` |
 //! | `submit r0 x=1`, `submit r0 x?` | a client asks to write or to read |
 //! | `retry r0 x=1` | the client of that command asks again |
 //! | `deliver phase2a r0->r1` | the oldest such message arrives; `any` is any message |
@@ -254,6 +254,14 @@ fn cluster<P: Registration>(options: &[&str]) -> World<P> {
         None => QuorumSystem::new(n, phase1, phase2),
     };
     let quorums = quorums.expect("a quorum system");
+    let nodes = |names: &str| names.split('+').map(node).collect::<NodeSet>();
+    let observers = named.remove("observers").map_or(NodeSet::EMPTY, nodes);
+    let all = n + observers.len();
+    let quorums = quorums.among(all, NodeSet::all(all).difference(observers));
+    let quorums = match named.remove("witnesses").map(nodes) {
+        Some(witnesses) => quorums.with_witnesses(witnesses),
+        None => quorums,
+    };
     let is_unsafe = named.remove("unsafe").is_some();
     assert_eq!(quorums.disjoint().is_some(), is_unsafe, "say `unsafe` when quorums do not meet");
     let leader = named.remove("leader").map_or(NodeId(0), node);

@@ -281,9 +281,10 @@ impl<P: Registration> World<P> {
     /// A promise or a vote that was told survives every crash.
     fn check_told(&mut self, id: NodeId, replica: &P) {
         let executed = |node: &Node<P>| P::ORDER.executed_below(node.durable);
-        let by_all = self.nodes.iter().map(executed).min().unwrap_or_default();
+        let learners = self.nodes.iter().filter(|node| node.config.is_learner());
+        let by_all = learners.map(executed).min().unwrap_or_default();
         let node = self.node(id);
-        let is_own = node.config.retention.slots.is_some();
+        let is_own = node.config.retention.slots.is_some() && node.config.is_learner();
         let forgettable_below = if is_own { executed(node) } else { by_all };
         let kept = node.told.check_kept(id, replica, forgettable_below);
         if let Err(finding) = kept {

@@ -71,11 +71,11 @@ fn replicas_of_a_region_are_a_group() {
     let twice =
         text.replace("groups = { phase1", "groups = { groups = [[0, 2, 0], [1, 3]], phase1");
     check_text(&source(&twice), &["replica 0 stands twice in one group"]);
-    // A set that misses another one is named by its groups, and replicas by their numbers.
+    // A set that misses another one is named by its groups, and replicas by their places in a region.
     let broken = text.replace("groups = 2, members = 1", "groups = 1, members = 1");
     check_text(
         &source(&broken),
-        &["phase-1 quorum group 1 {r0, r2} and phase-2 quorum 1 of group 2 {r"],
+        &["phase-1 quorum group 1 {a#1, a#2} and phase-2 quorum 1 of group 2 {b#"],
     );
 }
 
@@ -96,6 +96,121 @@ fn unsafe_parameters_are_refused_in_the_words_of_the_family() {
     check(
         "{ groups = { groups = [[0, 1], [2, 3, 4]], phase1 = { groups = 1 }, phase2 = { groups = 1 } } }",
         &["group 1 {us-east-1, us-west-2}", "of group 2 {", "more than there are"],
+    );
+}
+
+/// In a variant of the good file, with r0 as the leader, and more keys behind its quorums.
+fn with_roles(quorums: &str, roles: &str) -> Source {
+    let text = GOOD
+        .replace("leader = \"us-west-2\"", "leader = \"us-east-1\"")
+        .replace(FLEX, &format!("{quorums}\n{roles}"));
+    source(&text)
+}
+
+fn of_roles(quorums: &str, roles: &str) -> QuorumSystem {
+    let plan = Plan::from_source(&with_roles(quorums, roles), Size::default()).unwrap();
+    plan.points[0].variants[1].quorums.clone()
+}
+
+#[test]
+fn witnesses_and_observers_are_those_that_a_variant_lists() {
+    let roles = "witnesses = [\"eu-west-1\"]\nobservers = [\"us-west-2\", \"r4\"]";
+    let found = of_roles("{ majority = {} }", roles);
+    let voters = NodeSet::from_mask(0b01101);
+    let expected = QuorumSystem::majority(3).among(5, voters);
+    assert_eq!(found, expected.with_witnesses(NodeSet::from_mask(0b00100)));
+    // Names and positions mean replicas, whoever holds no vote; weights are those of the replicas that vote.
+    let observers = "observers = [\"us-west-2\"]";
+    let listed =
+        "{ explicit = { phase1 = [[0, 2, \"r3\"]], phase2 = [[\"ap-northeast-1\"], [0]] } }";
+    let of_four = QuorumSystem::explicit(4, &[vec![0, 1, 2]], &[vec![2], vec![0]]).unwrap();
+    assert_eq!(of_roles(listed, observers), of_four.among(5, NodeSet::from_mask(0b11101)));
+    let weighted = "{ weighted = { weights = [3, 2, 1, 1], phase1 = 4, phase2 = 4 } }";
+    let of_four = QuorumSystem::weighted(&[3, 2, 1, 1], [4, 4]).unwrap();
+    assert_eq!(of_roles(weighted, observers), of_four.among(5, NodeSet::from_mask(0b11101)));
+}
+
+#[test]
+fn roles_that_leave_nobody_to_lead_are_refused() {
+    let check = |quorums: &str, roles: &str, phrases: &[&str]| {
+        check_text(&with_roles(quorums, roles), phrases);
+    };
+    let majority = "{ majority = {} }";
+    check(
+        majority,
+        "witnesses = [\"us-east-1\"]",
+        &["us-east-1 is a witness, and cannot lead", ":29"],
+    );
+    check(majority, "observers = [\"us-east-1\"]", &["us-east-1 is an observer, and cannot lead"]);
+    check(
+        majority,
+        "witnesses = [\"eu-wets-1\"]",
+        &["eu-wets-1 is no replica's region", "eu-west-1?"],
+    );
+    let both = "witnesses = [\"eu-west-1\"]\nobservers = [\"r2\"]";
+    check(majority, both, &["eu-west-1 is both a witness and an observer"]);
+    let all = "[\"r0\", \"r1\", \"r2\", \"r3\", \"r4\"]";
+    check(majority, &format!("witnesses = {all}"), &["every replica that votes is a witness"]);
+    check(majority, &format!("observers = {all}"), &["every replica that votes is an observer"]);
+    let named = "{ explicit = { phase1 = [[0, 1, 2]], phase2 = [[0]] } }";
+    check(named, "observers = [\"r2\"]", &["r2 is an observer, and in no quorum", ":30:43"]);
+    let counts = "{ counts = { phase1 = 5, phase2 = 2 } }";
+    check(counts, "observers = [\"r2\"]", &["phase1 = 5 is no quorum size for 4 replicas"]);
+    let unsafe_counts = "{ counts = { phase1 = 3, phase2 = 1 } }";
+    check(unsafe_counts, "observers = [\"r2\"]", &["phase1 + phase2 is at least 5"]);
+}
+
+#[test]
+fn protocols_refuse_the_roles_that_they_do_not_have() {
+    let register = with_roles("{ majority = {} }", "witnesses = [\"r2\"]\nobservers = [\"r1\"]");
+    let text = register.text.replace("{ multi = { leader", "{ caspaxos = { proposer");
+    check_text(&source(&text), &["caspaxos has no witnesses", "caspaxos has no observers"]);
+    let per_ballot =
+        with_roles("{ per_ballot = { phase2 = 2 } }", "witnesses = [\"r1\", \"r2\", \"r3\"]");
+    let text =
+        per_ballot.text.replace("[durability]", "[election]\nmode = \"timeout\"\n\n[durability]");
+    check_text(&source(&text), &["the witnesses leave no phase-1 quorum of full replicas"]);
+}
+
+#[test]
+fn a_campaign_of_a_witness_is_refused() {
+    let campaign = with_roles("{ majority = {} }", "witnesses = [\"r2\"]").text;
+    let text =
+        campaign.replace("crash = \"eu-west-1\"\nrestart_after = \"2s\"", "campaign = \"r2\"");
+    let text = text.replace("{ classic = {} }", "{ multi = { leader = \"us-east-1\" } }");
+    check_text(&source(&text), &["eu-west-1 is a witness, and cannot lead"]);
+}
+
+/// A name that several replicas have means all or any of them, and that must be said.
+#[test]
+fn replicas_of_one_region_have_names_in_expressions() {
+    let text = GOOD
+        .replace("aws-2025-07", "lan")
+        .replace(
+            "\"us-east-1\", \"us-west-2\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"",
+            "\"a\", \"b\", \"a\"",
+        )
+        .replace("clients = [\"us-east-1\", \"eu-west-1\"]", "clients = [\"here\"]")
+        .replace("leader = \"us-west-2\"", "leader = \"a#1\"")
+        .replace("crash = \"eu-west-1\"", "crash = \"a#2\"");
+    let with = |quorum: &str| {
+        source(&text.replace(
+            FLEX,
+            &format!("{{ expression = {{ phase1 = \"{quorum}\", phase2 = \"a#2\" }} }}"),
+        ))
+    };
+    let plan = Plan::from_source(&with("a#2 * b"), Size::default()).unwrap();
+    let phase1 = plan.points[0].variants[1].quorums.phase1();
+    assert!(
+        phase1.contains(NodeSet::from_mask(0b110)) && !phase1.contains(NodeSet::from_mask(0b011))
+    );
+    check_text(
+        &with("a * nobody"),
+        &[
+            "the member a may be any of several replicas",
+            "name one of them: a#1, a#2; in an expression `a#1 * a#2` means all of them, and `a#1 + a#2` any",
+            "the member nobody is no replica's region",
+        ],
     );
 }
 

@@ -1,0 +1,129 @@
+//! Witnesses and observers of a variant, as its file names them.
+
+use std::ops::Range;
+
+use super::places::Places;
+use crate::experiment::file::{self, Member, Roles, Spanned};
+use crate::experiment::mistakes::Mistakes;
+use crate::experiment::refusal::{Error, Refused};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::registry::Mode;
+
+/// The replicas that hold a vote in a variant, in their order: the acceptors 0, 1, 2… of its quorums.
+pub(super) struct Voters<'a> {
+    pub(super) places: &'a Places,
+    pub(super) nodes: NodeSet,
+}
+
+/// The replicas that a list names; each region in it means all of its replicas.
+fn named(typed: Option<&Roles>, places: &Places, mistakes: &mut Mistakes<'_>) -> NodeSet {
+    let mut nodes = NodeSet::EMPTY;
+    for name in typed.iter().flat_map(|typed| typed.get_ref()) {
+        let meant = places.named_so(name.get_ref());
+        if meant.is_empty() {
+            mistakes.note(places.replica(name.get_ref(), "the replica", name.span()));
+        }
+        nodes = nodes.union(meant);
+    }
+    nodes
+}
+
+impl<'a> Voters<'a> {
+    /// All replicas but the observers of a variant.
+    pub(super) fn of(
+        typed: &file::Variant,
+        places: &'a Places,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Self> {
+        let before = mistakes.count();
+        let observers = named(typed.observers.as_ref(), places, mistakes);
+        let nodes = NodeSet::all(places.n()).difference(observers);
+        if nodes.is_empty()
+            && let Some(typed) = &typed.observers
+        {
+            mistakes.refuse_at(typed.span(), Error::NobodyFull { role: "an observer" });
+        }
+        (mistakes.count() == before).then_some(Self { places, nodes })
+    }
+
+    /// How many there are.
+    pub(super) fn n(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The acceptor of a replica: its place among those that vote.
+    fn acceptor(&self, node: NodeId, name: &str, at: Range<usize>) -> Result<NodeId, Refused> {
+        let index = self.nodes.iter().position(|voter| voter == node);
+        let acceptor = index.and_then(|index| u8::try_from(index).ok()).map(NodeId);
+        acceptor.ok_or_else(|| Refused { at, error: Error::HoldsNoVote { name: name.to_owned() } })
+    }
+
+    /// The acceptor that `name` means.
+    pub(super) fn named(&self, name: &str, at: Range<usize>) -> Result<NodeId, Refused> {
+        let node = self.places.replica(name, "the member", at.clone())?;
+        self.acceptor(node, name, at)
+    }
+
+    /// The acceptor that a set of quorums names, as a number; of a position that is none, the position.
+    pub(super) fn member(&self, member: &Spanned<Member>) -> Result<usize, Refused> {
+        let found = match member.get_ref() {
+            Member::Index(index) if *index < self.places.n() => {
+                let node = NodeId(u8::try_from(*index).expect("at most 64 replicas"));
+                self.acceptor(node, &node.to_string(), member.span())
+            }
+            Member::Index(index) => return Ok(*index),
+            Member::Region(name) => self.named(name, member.span()),
+        };
+        found.map(|node| usize::from(node.0))
+    }
+}
+
+/// The system of the voters among all replicas, with its witnesses.
+pub(super) fn placed(
+    typed: &file::Variant,
+    voters: &Voters<'_>,
+    system: QuorumSystem,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<QuorumSystem> {
+    let before = mistakes.count();
+    let system = system.among(voters.places.n(), voters.nodes);
+    let witnesses = named(typed.witnesses.as_ref(), voters.places, mistakes);
+    let Some(at) = typed.witnesses.as_ref().map(Spanned::span) else { return Some(system) };
+    if let Some(both) = witnesses.difference(voters.nodes).iter().next() {
+        let name = voters.places.name(both);
+        mistakes.refuse_at(at, Error::BothRoles { name });
+    } else if witnesses == voters.nodes {
+        mistakes.refuse_at(at, Error::NobodyFull { role: "a witness" });
+    } else if system.announces() && !system.is_phase1(voters.nodes.difference(witnesses)) {
+        mistakes.refuse_at(at, Error::NeverSettled);
+    }
+    (mistakes.count() == before).then(|| system.with_witnesses(witnesses))
+}
+
+/// Refuses a protocol without these roles, and a leader that is no full replica.
+pub(super) fn refuse_unfit(
+    typed: &file::Variant,
+    mode: Mode,
+    system: &QuorumSystem,
+    places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) {
+    let lists = [&typed.witnesses, &typed.observers];
+    if !mode.has_roles() {
+        for (typed, key) in lists.into_iter().zip(["witnesses", "observers"]) {
+            if let Some(typed) = typed.as_ref().filter(|typed| !typed.get_ref().is_empty()) {
+                mistakes.refuse_at(typed.span(), Error::NoRoles { key, protocol: mode.name() });
+            }
+        }
+        return;
+    }
+    let Some(leader) = mode.asked().filter(|leader| !system.candidates().contains(*leader)) else {
+        return;
+    };
+    let at = match &typed.protocol {
+        file::Protocol::Multi { leader } => leader.span(),
+        _ => typed.quorums.span(),
+    };
+    let (name, role) = (places.name(leader), system.role(leader));
+    mistakes.refuse_at(at, Error::Unfit { name, role });
+}
