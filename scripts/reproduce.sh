@@ -31,6 +31,11 @@ election-timeout  both  14    10   440  the time-out and phase 1
 thrifty-follower  both   2    10   210  a follower that is asked alone is lost
 duel              sim    1     1   100  two proposers race
 registers         sim    1     5   100  registers without a log
+tradeoff-5        sim    1    10   100  every family over five regions, commit and takeover
+tradeoff-9-zones  sim    1    10   100  three regions of three: local commits or the loss of a region
+tradeoff-13-azure sim    1    10   100  every family over thirteen regions
+even-6            sim    1    10   100  six replicas: 4/4, 4/3, and five with an observer
+witness           sim    1    10   100  witnesses near and far
 TABLE
 }
 

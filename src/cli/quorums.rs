@@ -13,8 +13,9 @@ use super::overrides::Overrides;
 use super::{Exit, Failure, output};
 use crate::experiment::plan::Plan;
 use crate::quorum::analysis::{minimal_count, minimal_quorums};
-use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::report::figure::systems::draw;
+use crate::report::table::fold;
 use crate::topology::Links;
 use crate::topology::worth::Worth;
 use words::verdict;
@@ -26,7 +27,9 @@ use words::verdict;
 /// compared side by side.
 /// With --replicas it also tells how long each leader waits, and who may lead when a region is lost.
 /// With --experiment it judges every variant at every point of the sweep.
-/// It ends with 5 if one of the systems is unsafe.
+/// It ends with 5 if one of the systems is unsafe, and with 2 if what was typed is no quorum system. An experiment
+/// whose variant is unsafe is refused as it is everywhere, with 2, unless the variant says `unsafe_quorums = true`.
+/// docs/quorums.md describes every family and every figure.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 #[command(
@@ -43,7 +46,7 @@ use words::verdict;
   flexpaxos quorums --experiment experiments/quickstart.toml --variant flex-4-2"
 )]
 pub(super) struct Quorums {
-    /// The number of replicas, 1 to 64; they are called 0 to n-1.
+    /// The number of replicas, 1 to 64; they are called r0, r1 and so on.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
     #[arg(required_unless_present_any = ["experiment", "replicas"])]
     #[arg(conflicts_with_all = ["experiment", "replicas"])]
@@ -121,8 +124,10 @@ struct Judged {
     system: QuorumSystem,
     /// What it is called in a table.
     name: String,
-    /// The regions of its replicas; their numbers where they have none.
-    regions: Vec<String>,
+    /// What its replicas are called: by region where they are in some, else by number.
+    replicas: Vec<String>,
+    /// The regions of its replicas, if they are in some.
+    regions: Option<Vec<String>>,
     /// The variants that use it at each point where one does, a line each; what was typed.
     users: Vec<String>,
     /// The links of its replicas, if they are in regions.
@@ -130,11 +135,15 @@ struct Judged {
 }
 
 impl Judged {
-    /// What a replica is called: its region, or its number where that is not its alone.
+    /// What a replica is called, everywhere.
     fn replica(&self, node: NodeId) -> String {
-        let region = &self.regions[usize::from(node.0)];
-        let is_alone = self.regions.iter().filter(|other| *other == region).count() == 1;
-        if is_alone { region.clone() } else { node.to_string() }
+        self.replicas[usize::from(node.0)].clone()
+    }
+
+    /// The names of a set of replicas: `{r0, r3}`.
+    fn set(&self, set: NodeSet) -> String {
+        let names: Vec<String> = set.iter().map(|node| self.replica(node)).collect();
+        format!("{{{}}}", names.join(", "))
     }
 }
 
@@ -147,7 +156,9 @@ impl Quorums {
                 let numbered = |index: usize| path.with_extension(format!("{}.svg", index + 1));
                 let path = if all.len() == 1 { path.clone() } else { numbered(index) };
                 let name = |node| judged.replica(node);
-                super::write_file(&path, &draw(&judged.title(), &judged.system, &name))?;
+                let regions = judged.regions.as_deref();
+                super::write_file(&path, &draw(&judged.title(), &judged.system, &name, regions))?;
+                eprintln!("wrote {}", path.display());
             }
         }
         if self.json {
@@ -176,21 +187,25 @@ impl Quorums {
             };
             writeln!(out, "\n{} quorum systems, {verdict}\n", all.len())?;
             writeln!(out, "{}", words::side_by_side(all, worth, self.up, width))?;
+            if all.iter().any(|judged| judged.links.is_some()) {
+                writeln!(out, "\n{}", words::regions(all, width))?;
+            }
         }
         Ok(())
     }
 
     /// Prints one system with its verdict.
     fn judge(&self, out: &mut dyn Write, judged: &Judged, worth: &Worth) -> Result<(), Failure> {
-        let Judged { system, regions, users, .. } = judged;
+        let Judged { system, replicas, users, .. } = judged;
         let width = output::width(self.wide);
         for user in users {
-            writeln!(out, "{user}")?;
+            writeln!(out, "{}", fold(user, 2))?;
         }
-        writeln!(out, "{} replicas: {}\n", system.n(), regions.join(", "))?;
+        let said = format!("{} replicas: {}", system.n(), replicas.join(", "));
+        writeln!(out, "{}\n", fold(&said, 2))?;
         writeln!(out, "{}\n", words::phases(system, worth))?;
         for (phase, family) in [("phase 1", system.phase1()), ("phase 2", system.phase2())] {
-            self.list(out, phase, family, system.n())?;
+            self.list(out, judged, phase, family)?;
         }
         writeln!(out, "\n{}", verdict(judged))?;
         writeln!(out, "\n{}", words::worth(judged, worth, self.up))?;
@@ -235,29 +250,31 @@ impl Quorums {
                 &lists(&self.explicit_phase2),
             ),
         };
-        let regions = (0..n).map(|index| index.to_string()).collect();
-        let help = "the replicas are numbered from 0; see `flexpaxos quorums --help` for examples";
+        let replicas = (0..n).map(|index| format!("r{index}")).collect();
+        let help = "the replicas are numbered from 0, and called r0, r1 and so on; see `flexpaxos quorums --help` for examples";
         let system = system.map_err(|error| Failure::request(error.to_string(), help))?;
         let name = words::name(&system);
-        Ok(vec![Judged { system, name, regions, users: Vec::new(), links: None }])
+        let (users, regions, links) = (Vec::new(), None, None);
+        Ok(vec![Judged { system, name, replicas, regions, users, links }])
     }
 
     fn list(
         &self,
         out: &mut dyn Write,
+        judged: &Judged,
         phase: &str,
         family: &Family,
-        n: usize,
     ) -> Result<(), Failure> {
+        let n = judged.system.n();
         let listed = minimal_quorums(family, n, self.limit);
-        let texts: Vec<String> = listed.iter().map(ToString::to_string).collect();
+        let texts: Vec<String> = listed.iter().map(|set| judged.set(*set)).collect();
         let rest = minimal_count(family, n).map(|count| count - listed.len() as u128);
         let more = match rest {
             None => "too many to count".to_owned(),
             Some(0) => String::new(),
             Some(rest) => format!(" and {rest} more"),
         };
-        writeln!(out, "{phase}: {}{more}", texts.join(" "))?;
+        writeln!(out, "{phase}: {}", fold(&format!("{}{more}", texts.join(" ")), 9))?;
         Ok(())
     }
 }
@@ -280,12 +297,15 @@ fn of_plan(plan: &Plan, only: Option<&str>) -> Vec<Judged> {
             };
             let user = format!("variant {}{at}", names.join(", "));
             let regions = &point.links.replica_regions;
-            match all.iter_mut().find(|it| it.system == *system && it.regions == *regions) {
+            let is_same =
+                |it: &&mut Judged| it.system == *system && it.links.as_ref() == Some(&point.links);
+            match all.iter_mut().find(is_same) {
                 Some(judged) => judged.users.push(user),
                 None => all.push(Judged {
                     system: system.clone(),
                     name: names.join(", "),
-                    regions: regions.clone(),
+                    replicas: names_of(&point.links),
+                    regions: Some(regions.clone()),
                     users: vec![user],
                     links: Some(point.links.clone()),
                 }),
@@ -293,6 +313,11 @@ fn of_plan(plan: &Plan, only: Option<&str>) -> Vec<Judged> {
         }
     }
     all
+}
+
+/// What each replica is called.
+fn names_of(links: &Links) -> Vec<String> {
+    links.replicas().map(|node| links.replica_name(node)).collect()
 }
 
 fn is_safe(system: &QuorumSystem) -> bool {

@@ -291,7 +291,7 @@ pub fn fold(text: &str, indent: usize) -> String {
     fold_to(TEXT_WIDTH.saturating_sub(indent), text, indent)
 }
 
-fn fold_to(most: usize, text: &str, indent: usize) -> String {
+pub(in crate::report) fn fold_to(most: usize, text: &str, indent: usize) -> String {
     let options = Options::new(most)
         .break_words(false)
         .word_separator(WordSeparator::AsciiSpace)

@@ -123,6 +123,39 @@ pub fn losses(links: &Links, system: &QuorumSystem) -> Vec<Loss> {
     regions.into_iter().map(of).collect()
 }
 
+/// What the losses of all regions leave, in a few figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How many regions there are.
+    pub regions: usize,
+    /// How many of them may be lost, each alone, and a leader elsewhere commits.
+    pub survived: usize,
+    /// The least time for a phase 2, of the best leader while all are up.
+    pub commit: Option<Span>,
+    /// The takeover of the best next leader after the loss of a region, for the region of which it is fastest.
+    pub best: Option<Span>,
+    /// The same for the region of which it is slowest; `None` if some region leaves nobody to lead.
+    pub worst: Option<Span>,
+}
+
+impl Lost {
+    /// Those of a system on these links.
+    pub fn new(links: &Links, system: &QuorumSystem) -> Self {
+        let all = losses(links, system);
+        let is_survived = |loss: &&Loss| loss.has_phase2 && !loss.next.is_empty();
+        let takeover = |loss: &Loss| loss.next.first().and_then(|leader| leader.takeover);
+        let survived: Vec<&Loss> = all.iter().filter(is_survived).collect();
+        let takeovers = || survived.iter().filter_map(|loss| takeover(loss));
+        Self {
+            regions: all.len(),
+            survived: survived.len(),
+            commit: leaders(links, system).iter().filter_map(|leader| leader.commit).min(),
+            best: takeovers().min(),
+            worst: takeovers().max().filter(|_| survived.len() == all.len()),
+        }
+    }
+}
+
 fn leader(
     links: &Links,
     system: &QuorumSystem,
@@ -178,6 +211,12 @@ mod tests {
         assert_eq!(lost.len(), 5);
         assert!(lost.iter().all(|loss| loss.next.is_empty() && loss.has_phase2), "{lost:?}");
         let majority = losses(&links, &QuorumSystem::majority(5));
+        let all_survived = Lost::new(&links, &QuorumSystem::majority(5));
+        assert_eq!((all_survived.regions, all_survived.survived), (5, 5));
+        assert_eq!(all_survived.commit, Some(Span(69_679_000)));
+        assert!(all_survived.best < all_survived.worst, "{all_survived:?}");
+        let none = Lost::new(&links, &all);
+        assert_eq!((none.survived, none.commit, none.worst), (0, Some(Span::ZERO), None));
         let first = &majority[0];
         assert_eq!((first.region.as_str(), first.next.len()), ("us-east-1", 4));
         assert!(first.next.is_sorted_by_key(|leader| leader.takeover));

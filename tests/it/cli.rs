@@ -380,7 +380,7 @@ fn a_profile_or_region_that_does_not_exist_is_refused() {
 fn a_safe_quorum_system_comes_with_its_proof() {
     check(
         &["quorums", "--n", "5", "--counts", "4,2"],
-        &["safe: every phase-1 quorum meets every phase-2 quorum, since 4 + 2 > 5", "{3, 4}"],
+        &["safe: every phase-1 quorum meets every phase-2 quorum, since 4 + 2 > 5", "{r3, r4}"],
     );
     check(&["quorums", "--n", "9", "--majority"], &["126", "and 106 more"]);
     check(
@@ -395,7 +395,7 @@ fn a_safe_quorum_system_comes_with_its_proof() {
             "0,2",
             "1,3",
         ],
-        &["safe:", "{0, 1} {2, 3}", "{0, 2} {1, 3}"],
+        &["safe:", "{r0, r1} {r2, r3}", "{r0, r2} {r1, r3}"],
     );
 }
 
@@ -413,8 +413,7 @@ fn check_ends(arguments: &[&str], code: i32, phrases: &[&str]) -> String {
 
 #[test]
 fn an_unsafe_quorum_system_comes_with_its_counterexample() {
-    let said =
-        "UNSAFE: phase-1 quorum {0, 1, 2} and phase-2 quorum {3, 4} have no replica in common";
+    let said = "UNSAFE: phase-1 quorum {r0, r1, r2} and phase-2 quorum {r3, r4} have no replica";
     check_ends(&["quorums", "--n", "5", "--counts", "3,2"], 5, &[said]);
 }
 
@@ -455,7 +454,7 @@ fn the_quorums_of_every_point_of_a_sweep_are_judged() {
             "variant flex-4-2 at phase1=4\n",
             "since 4 + 2 > 5",
             "variant flex-4-2 at phase1=3\n",
-            "UNSAFE: phase-1 quorum {us-east-1, us-west-2, eu-west-1} and phase-2 quorum",
+            "UNSAFE: phase-1 quorum {us-east-1, us-west-2, eu-west-1} and phase-2",
             "since 5 + 2 > 5",
             "3 quorum systems, 1 of them UNSAFE",
         ],
@@ -504,6 +503,8 @@ fn quorum_systems_are_compared_side_by_side() {
     ] {
         assert!(table.contains(row), "{row:?} is missing in:\n{said}");
     }
+    assert!(said.lines().all(|line| line.chars().count() <= 100), "{said}");
+    assert!(!said.contains("{0, 1"), "a replica has one name: {said}");
     let rows = said.lines().skip_while(|line| !line.contains("4 quorum systems"));
     let mut rows = rows.take_while(|line| !line.starts_with("q1, q2"));
     assert!(rows.all(|line| line.chars().count() <= 80), "{said}");
@@ -522,13 +523,20 @@ fn quorum_systems_on_links_have_leaders_and_losses() {
             "counts = { phase1 = 4, phase2 = 2 }",
             "counts = { phase1 = 5, phase2 = 1 }",
         ],
-        &["takeover ms", "lost region", "nobody", "counts-2"],
+        &["takeover ms", "lost region", "nobody", "counts-2", "regions survived", "never"],
     );
     let said = words(&said);
     assert!(
         said.contains("us-east-1 149.61 64.23") || said.contains("us-east-1 149.61 64.22"),
         "{said}"
     );
+    assert!(
+        said.contains("counts 64.22 5 of 5") && said.contains("counts-2 0.00 0 of 5"),
+        "{said}"
+    );
+    let csv =
+        check(&["quorums", "--replicas", replicas, "majority", "--csv"], &["regions_survived"]);
+    assert!(csv.lines().nth(1).unwrap().contains(",5,5,69679000,"), "{csv}");
     let output = flexpaxos(&["quorums", "--replicas", replicas, "majority", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value[0]["phase1"]["minimal_count"], "10");
@@ -549,7 +557,10 @@ fn quorum_systems_are_written_as_csv_and_drawn() {
     assert!(csv.contains("\ngrid,grid,9,true,3,3,3,3,3,3,2,2,"), "{csv}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grid.svg");
-    check(&["quorums", "--n", "9", GRID, "--svg", path.to_str().unwrap()], &["safe:"]);
+    let drawn = ["quorums", "--n", "9", GRID, "--svg", path.to_str().unwrap()];
+    let said = String::from_utf8(flexpaxos(&drawn).stderr).unwrap();
+    assert_eq!(said, format!("wrote {}\n", path.display()));
+    check(&drawn, &["safe:"]);
     let svg = std::fs::read_to_string(&path).unwrap();
     assert!(svg.starts_with("<svg") && svg.contains("row 1 {r0, r1, r2}"), "{svg}");
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::words::kind;
 use super::{Failure, Judged};
 use crate::quorum::NodeSet;
-use crate::topology::worth::{Worth, leaders, losses};
+use crate::topology::worth::{Lost, Worth, leaders, losses};
 
 pub(super) fn json(out: &mut dyn Write, all: &[Judged], worth: &[Worth]) -> Result<(), Failure> {
     let systems: Vec<Value> =
@@ -35,7 +35,8 @@ fn system(judged: &Judged, worth: &Worth) -> Value {
         "name": judged.name,
         "kind": kind(&judged.system),
         "n": judged.system.n(),
-        "replicas": judged.regions,
+        "replicas": judged.replicas,
+        "roles": NodeSet::all(judged.system.n()).iter().map(|it| judged.system.role(it)).collect::<Vec<_>>(),
         "is_safe": disjoint.is_none(),
         "disjoint": disjoint.map(|it| json!({ "phase1": names(it.phase1), "phase2": names(it.phase2) })),
         "phase1": phase(0),
@@ -70,7 +71,8 @@ fn system(judged: &Judged, worth: &Worth) -> Value {
 pub(super) fn csv(out: &mut dyn Write, all: &[Judged], worth: &[Worth]) -> Result<(), Failure> {
     let mut table = csv::Writer::from_writer(out);
     let header = "system,kind,n,is_safe,q1_min,q1_max,q2_min,q2_max,q1_count,q2_count,crashes_survived1,\
-                  crashes_survived2,load1,load2,available1,available2,available,messages_thrifty,messages_all";
+                  crashes_survived2,load1,load2,available1,available2,available,messages_thrifty,messages_all,\
+                  regions,regions_survived,commit_ns_best,takeover_ns_best,takeover_ns_worst";
     table.write_record(header.split(','))?;
     for (judged, worth) in all.iter().zip(worth) {
         let [first, second] = &worth.phases;
@@ -98,6 +100,19 @@ pub(super) fn csv(out: &mut dyn Write, all: &[Judged], worth: &[Worth]) -> Resul
             worth.messages[0].to_string(),
             worth.messages[1].to_string(),
         ];
+        let lost = judged.links.as_ref().map(|links| Lost::new(links, &judged.system));
+        let of = |value: &dyn Fn(&Lost) -> Option<u64>| {
+            text(lost.as_ref().and_then(value).map(|value| value.to_string()))
+        };
+        let ns = |span: Option<crate::time::Span>| span.map(|span| span.0);
+        let of_regions = [
+            of(&|it| Some(it.regions as u64)),
+            of(&|it| Some(it.survived as u64)),
+            of(&|it| ns(it.commit)),
+            of(&|it| ns(it.best)),
+            of(&|it| ns(it.worst)),
+        ];
+        let row = row.into_iter().chain(of_regions);
         table.write_record(row)?;
     }
     table.flush()?;

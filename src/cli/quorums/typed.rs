@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Failure, Judged};
+use super::{Failure, Judged, names_of};
 use crate::experiment::file::Source;
 use crate::experiment::plan::systems as planned;
 
@@ -46,7 +46,8 @@ pub(super) fn systems(
     let judged = found.into_iter().zip(names).map(|((_, system), (name, settings))| Judged {
         system,
         name,
-        regions: links.replica_regions.clone(),
+        replicas: names_of(&links),
+        regions: is_placed.then(|| links.replica_regions.clone()),
         users: vec![settings],
         links: is_placed.then(|| links.clone()),
     });

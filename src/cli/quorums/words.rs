@@ -3,8 +3,9 @@
 use super::Judged;
 use crate::quorum::{Layout, NodeSet, QuorumSystem};
 use crate::report::table::{Column, Table, Width, fold, legend, milliseconds, table};
+use crate::time::Span;
 use crate::topology::Links;
-use crate::topology::worth::{Leader, Worth, leaders as wait, losses as left};
+use crate::topology::worth::{Leader, Lost, Worth, leaders as wait, losses as left};
 
 impl Judged {
     /// What it is called in a picture: what was typed, or whose it is.
@@ -28,15 +29,16 @@ pub(super) fn verdict(judged: &Judged) -> String {
     if let Some(disjoint) = system.disjoint() {
         let named =
             |set: NodeSet| system.layout().describe(system.n(), set, &|node| judged.replica(node));
-        return format!(
+        let said = format!(
             "UNSAFE: phase-1 quorum {} and phase-2 quorum {} have no replica in common",
             named(disjoint.phase1),
             named(disjoint.phase2),
         );
+        return fold(&said, 8);
     }
     let proof = system.proof().expect("no two quorums of it are disjoint");
     match proof.cost {
-        None => proof.safe,
+        None => fold(&proof.safe, 6),
         Some(cost) => format!("{}\n{}", fold(&proof.safe, 6), fold(&cost, 6)),
     }
 }
@@ -72,6 +74,9 @@ pub(super) fn worth(judged: &Judged, worth: &Worth, up: f64) -> String {
     let available = format!("available at {up}");
     let phases = table(&["", "sizes", "load", "capacity", &available], &[1, 2, 3, 4], &rows);
     let [thrifty, all] = worth.messages;
+    let meaning = "load: the share of all operations in which the busiest replica takes part, if quorums are chosen \
+                   so that this is least; capacity: 1 / load, so many operations are answered in the time in which a \
+                   replica takes part in one; sizes: of the minimal quorums";
     let both = format!(
         "both phases are available with {}; a write takes {all} messages, and {thrifty} if the leader asks the \
          least quorum",
@@ -84,7 +89,13 @@ pub(super) fn worth(judged: &Judged, worth: &Worth, up: f64) -> String {
     } else {
         format!("\nwithout a vote: {}", names.join(", "))
     };
-    format!("{phases}\n{}{idle}", fold(&both, 0))
+    let witnesses: Vec<String> =
+        judged.system.witnesses().iter().map(|node| judged.replica(node)).collect();
+    let idle = match witnesses.join(", ") {
+        names if names.is_empty() => idle,
+        names => format!("{idle}\nwitnesses, which keep no state machine and never lead: {names}"),
+    };
+    format!("{phases}\n{}\n\n{}{idle}", fold(meaning, 0), fold(&both, 0))
 }
 
 /// How long each replica waits as the leader.
@@ -166,6 +177,34 @@ pub(super) fn side_by_side(all: &[Judged], worth: &[Worth], up: f64, width: Widt
          both phases, when each replica is up with {up}"
     );
     format!("{}\n{}", Table::new(columns, rows).fit(width), legend(&said, width))
+}
+
+/// What the loss of any one region leaves of each system, where they are on links.
+pub(super) fn regions(all: &[Judged], width: Width) -> String {
+    let row = |judged: &Judged| {
+        let lost = Lost::new(judged.links.as_ref()?, &judged.system);
+        let ms = |span: Option<Span>| milliseconds(span.map(|span| span.0));
+        let worst = if lost.survived == lost.regions { ms(lost.worst) } else { "never".to_owned() };
+        Some(vec![
+            judged.name.clone(),
+            ms(lost.commit),
+            format!("{} of {}", lost.survived, lost.regions),
+            ms(lost.best),
+            worst,
+        ])
+    };
+    let columns = vec![
+        Column::name("system"),
+        Column::number("commit ms"),
+        Column::number("regions survived"),
+        Column::number("takeover ms"),
+        Column::number("worst ms"),
+    ];
+    let said = "commit ms: phase 2 of the best leader; regions survived: how many may be lost, each alone, and another \
+                leader commits; takeover ms, worst ms: phase 1 of the best next leader, for the region whose loss \
+                costs least and for the one whose loss costs most; never: the loss of some region stops it";
+    let rows = all.iter().filter_map(row).collect();
+    format!("{}\n{}", Table::new(columns, rows).fit(width), legend(said, width))
 }
 
 /// The kind of a system in exports.

@@ -16,6 +16,7 @@
 //! | [`style`] | one colour, dash and marker a variant |
 //! | [`draw`] | marks as SVG and PDF: the one file that knows the plotting library |
 
+mod atlas;
 pub mod cost;
 pub mod data;
 pub mod difference;
