@@ -146,6 +146,8 @@ pub struct Driver<P: Protocol> {
     /// Without a disk: when the protocol is told of its progress next.
     next_progress: Option<Time>,
     has_disk: bool,
+    /// It has given the disk a record: from then on a checkpoint is made with one.
+    has_persisted: bool,
     defect: Option<Defect>,
 }
 
@@ -178,6 +180,7 @@ impl<P: Protocol> Driver<P> {
             timers: Timers::default(),
             next_progress: (!has_disk).then_some(now + PROGRESS_INTERVAL),
             has_disk,
+            has_persisted: false,
             defect,
             protocol,
         };
@@ -318,7 +321,9 @@ impl<P: Protocol> Driver<P> {
             is_installed |= matches!(advance, Advance::Installed(_));
             host.advance(advance);
         }
-        if is_installed && self.has_disk {
+        // An observer executes and records nothing, so no record brings its checkpoint about.
+        let is_overdue = !self.has_persisted && self.is_checkpoint_due();
+        if (is_installed || is_overdue) && self.has_disk {
             // Nothing waits for it; but a crash before the next one would have it sent again.
             self.checkpoint(host);
             host.flush();
@@ -328,14 +333,19 @@ impl<P: Protocol> Driver<P> {
 
     fn persist(&mut self, host: &mut impl Host<P>) {
         self.last = self.last.max(host.persist(&mut self.effects.records));
-        let progress = self.protocol.progress();
-        // Where the disk is slow, checkpoints would pile up: the next one is made when the last one is durable.
-        let is_due = self.checkpoints.is_empty()
-            && self.next_checkpoint.is_some_and(|next| progress >= next);
-        if self.has_disk && (is_due || host.is_checkpoint_due()) {
+        self.has_persisted = true;
+        if self.has_disk && (self.is_checkpoint_due() || host.is_checkpoint_due()) {
             self.checkpoint(host);
         }
         host.flush();
+    }
+
+    /// Whether it has executed so much since the last checkpoint that another one is due.
+    ///
+    /// Where the disk is slow, checkpoints would pile up: the next one is made when the last one is durable.
+    fn is_checkpoint_due(&self) -> bool {
+        let progress = self.protocol.progress();
+        self.checkpoints.is_empty() && self.next_checkpoint.is_some_and(|next| progress >= next)
     }
 
     /// Keeps back the messages that depend on records, unless all of those are durable.

@@ -22,7 +22,7 @@ impl fmt::Display for Number {
 }
 
 /// A message of another replica makes it record the number, and answer when that is durable; to its own
-/// message it answers at once, and a timer makes it send its name.
+/// message it answers at once, and a timer makes it send its name. A number that ends in 99 it executes unrecorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Echo {
     executed: u64,
@@ -42,6 +42,7 @@ impl Protocol for Echo {
             Input::Message { from: R0, message } => {
                 effects.send(NodeSet::only(R1), Number(message.0 + 100));
             }
+            Input::Message { message, .. } if message.0 % 100 == 99 => self.executed += 1,
             Input::Message { message, .. } => {
                 self.executed += 1;
                 effects.records.push(message);
@@ -239,6 +240,23 @@ fn a_checkpoint_comes_after_ten_times_the_slots_kept() {
         assert_eq!(receive(&mut driver, &mut notebook, number).len(), 1);
     }
     assert_eq!(receive(&mut driver, &mut notebook, 10), ["persist 10", "checkpoint 10"]);
+}
+
+#[test]
+fn a_replica_that_records_nothing_makes_checkpoints_too() {
+    let settings = Settings { retained_slots: Some(0), ..SETTINGS };
+    let (mut driver, mut notebook) = started(settings);
+    for _ in 1..10 {
+        assert_eq!(receive(&mut driver, &mut notebook, 99), Vec::<String>::new());
+    }
+    assert_eq!(receive(&mut driver, &mut notebook, 99), ["checkpoint 10"]);
+    // One that records makes them with its records.
+    let (mut driver, mut notebook) = started(settings);
+    receive(&mut driver, &mut notebook, 1);
+    for _ in 1..20 {
+        assert_eq!(receive(&mut driver, &mut notebook, 99), Vec::<String>::new());
+    }
+    assert_eq!(receive(&mut driver, &mut notebook, 2), ["persist 2", "checkpoint 21"]);
 }
 
 #[test]
