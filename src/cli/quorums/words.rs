@@ -114,7 +114,7 @@ pub(super) fn leaders(judged: &Judged, links: &Links, width: Width) -> String {
 /// Who may lead when a region is lost.
 pub(super) fn losses(judged: &Judged, links: &Links, width: Width) -> String {
     let rows = left(links, &judged.system).into_iter().map(|loss| {
-        let ms = |span: Option<crate::time::Span>| milliseconds(span.map(|span| span.0));
+        let ms = |span: Option<Span>| milliseconds(span.map(|span| span.0));
         let best = loss.next.first();
         let commits = if loss.has_phase2 { "yes" } else { "no" };
         vec![

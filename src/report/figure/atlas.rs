@@ -12,6 +12,8 @@ use crate::quorum::Layout;
 const SIZE: (f64, f64) = (900.0, 480.0);
 /// Degrees around the outermost regions.
 const AROUND: f64 = 12.0;
+/// A map is at least so high, as a part of its width.
+const FLAT: f64 = 0.3;
 /// The colours of groups (Okabe and Ito), without the two of the quorums.
 const COLOURS: [&str; 6] = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000"];
 
@@ -27,6 +29,9 @@ pub(super) fn places(layout: &Layout, regions: &[String]) -> Option<Places> {
         (least, at.iter().map(of).fold(f64::NEG_INFINITY, f64::max) + AROUND)
     };
     let ((west, east), (south, north)) = (reach(|at| at.0), reach(|at| at.1));
+    // Regions in a row would leave a strip of map.
+    let missing = ((east - west) * FLAT - (north - south)).max(0.0) / 2.0;
+    let (south, north) = (south - missing, north + missing);
     let scale = (SIZE.0 / (east - west)).min(SIZE.1 / (north - south));
     let size = ((east - west) * scale, (north - south) * scale);
     let on_map = |(longitude, latitude): (f64, f64)| {

@@ -137,7 +137,9 @@ fn acceptor(
         let ring = format!("fill=\"none\" stroke=\"{ORANGE}\" stroke-width=\"3\"");
         svg += &shape(RADIUS + 4.0, &ring);
     }
-    let inside = match system.layout().weight(node) {
+    let weight = |node| system.layout().weight(node);
+    let is_alike = NodeSet::all(system.n()).iter().all(|other| weight(other) == weight(node));
+    let inside = match weight(node).filter(|_| !is_alike) {
         Some(weight) => format!("×{weight}"),
         None => node.to_string(),
     };
