@@ -153,6 +153,13 @@ fn a_proposer_that_goes_on_from_any_state_is_caught() {
 }
 
 #[test]
+fn a_witness_that_forgets_its_votes_early_is_caught() {
+    check_control_in(225..226, Rule::WitnessForgetsEarly, Invariant::PromisesKept);
+    // Without its vote nobody who is up knows what was chosen, and a new leader waits for it.
+    check_control_in(638..639, Rule::WitnessForgetsEarly, Invariant::Progress);
+}
+
+#[test]
 fn a_proposal_that_is_sent_once_stalls() {
     check_control(Rule::HoleInLog, Invariant::Progress);
 }
