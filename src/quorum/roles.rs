@@ -48,8 +48,8 @@ impl QuorumSystem {
         if observers.is_empty() {
             return self;
         }
-        let places: Vec<NodeId> = voters.iter().collect();
-        let placed = |set: NodeSet| set.iter().map(|node| places[usize::from(node.0)]).collect();
+        let seats: Vec<NodeId> = voters.iter().collect();
+        let placed = |set: NodeSet| set.iter().map(|node| seats[usize::from(node.0)]).collect();
         let family = |family: &Family| family.placed(self.n, n, &placed);
         Self {
             n,
@@ -144,10 +144,10 @@ mod tests {
     fn check_placed(system: &QuorumSystem) {
         let n = VOTERS.len();
         let placed = system.clone().among(8, VOTERS);
-        let places: Vec<NodeId> = VOTERS.iter().collect();
+        let seats: Vec<NodeId> = VOTERS.iter().collect();
         for set in (0..1 << 8).map(NodeSet::from_mask) {
             let own =
-                NodeSet::all(n).iter().filter(|node| set.contains(places[usize::from(node.0)]));
+                NodeSet::all(n).iter().filter(|node| set.contains(seats[usize::from(node.0)]));
             let own: NodeSet = own.collect();
             assert_eq!(placed.is_phase1(set), system.is_phase1(own), "{system:?} in {set}");
             assert_eq!(placed.is_phase2(set), system.is_phase2(own), "{system:?} in {set}");

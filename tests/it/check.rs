@@ -57,7 +57,7 @@ const PINNED: [Pinned; 30] = [
     pinned("groups", [14_365, 48_318, 27], (11, 4_787)),
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
     pinned("expression", [73_004, 318_071, 27], (11, 5_542)),
-    pinned("witness", [0, 0, 0], (8, 0)),
+    pinned("witness", [561_324, 3_514_413, 27], (9, 1_960)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),

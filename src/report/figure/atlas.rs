@@ -42,10 +42,12 @@ pub(super) fn places(layout: &Layout, regions: &[String]) -> Option<Places> {
     let mut beneath = land(&on_map, size);
     for (place, (x, y)) in true_places.iter().zip(&nodes) {
         let (from_x, from_y) = place;
-        beneath += &format!(
+        writeln!(
+            beneath,
             "<line x1=\"{from_x:.1}\" y1=\"{from_y:.1}\" x2=\"{x:.1}\" y2=\"{y:.1}\" stroke=\"#666666\"/>\n\
-             <circle cx=\"{from_x:.1}\" cy=\"{from_y:.1}\" r=\"2.5\" fill=\"#666666\"/>\n"
-        );
+             <circle cx=\"{from_x:.1}\" cy=\"{from_y:.1}\" r=\"2.5\" fill=\"#666666\"/>"
+        )
+        .expect("a String takes all");
     }
     beneath += &joined(layout, &nodes);
     Some(Places { nodes, frames: Vec::new(), beneath, size })
@@ -64,7 +66,7 @@ fn land(on_map: &dyn Fn((f64, f64)) -> (f64, f64), (wide, high): (f64, f64)) -> 
             let step = if index == 0 { 'M' } else { 'L' };
             write!(path, "{step}{x:.1} {y:.1}").expect("a String takes all");
         }
-        svg += &format!("<path d=\"{path}Z\" fill=\"#e3e3dd\"/>\n");
+        writeln!(svg, "<path d=\"{path}Z\" fill=\"#e3e3dd\"/>").expect("a String takes all");
     }
     svg + "</g>\n"
 }
@@ -81,10 +83,12 @@ fn joined(layout: &Layout, nodes: &[(f64, f64)]) -> String {
         let (x, y) = members.iter().fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
         let (x, y) = (x / count, y / count);
         for (to_x, to_y) in &members {
-            svg += &format!(
+            writeln!(
+                svg,
                 "<line x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{to_x:.1}\" y2=\"{to_y:.1}\" stroke=\"{colour}\" \
-                 stroke-width=\"5\" stroke-linecap=\"round\" opacity=\"0.6\"/>\n"
-            );
+                 stroke-width=\"5\" stroke-linecap=\"round\" opacity=\"0.6\"/>"
+            )
+            .expect("a String takes all");
         }
         let above = members.iter().map(|at| at.1).fold(f64::INFINITY, f64::min);
         svg += &text(

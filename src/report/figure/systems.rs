@@ -72,7 +72,8 @@ pub fn draw(
     }
     let width = (places.size.0 + 2.0 * MARGIN).max(WIDTH_MIN).ceil();
     let folded = |text: &str, size: f64| -> Vec<String> {
-        let letters = ((width - 40.0) / (size * LETTER)) as usize;
+        let fits = |letters: &u32| f64::from(*letters) * size * LETTER <= width - 40.0;
+        let letters = (1..200).take_while(fits).count();
         fold_to(letters, text, 0).split('\n').map(str::to_owned).collect()
     };
     let title = folded(title, 17.0);
@@ -93,12 +94,15 @@ pub fn draw(
     }
     // A picture that is narrower than its sentences stands in the middle.
     let left = ((width - places.size.0) / 2.0).max(MARGIN);
-    svg += &format!("<g transform=\"translate({left:.1} {top:.1})\">\n{}", places.beneath);
+    write!(svg, "<g transform=\"translate({left:.1} {top:.1})\">\n{}", places.beneath)
+        .expect("a String takes all");
     for ([x, y, wide, high], words) in &places.frames {
-        svg += &format!(
+        writeln!(
+            svg,
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\" rx=\"10\" \
-             fill=\"#f5f5f5\" stroke=\"#bbbbbb\"/>\n"
-        );
+             fill=\"#f5f5f5\" stroke=\"#bbbbbb\"/>"
+        )
+        .expect("a String takes all");
         svg += &text((x + 9.0, y + 14.0), 11, "start", "#666666", words);
     }
     for (node, at) in all.iter().zip(&places.nodes) {
@@ -235,11 +239,13 @@ fn branches(nodes: &[(f64, f64)], degree: usize) -> String {
     let mut lines = String::new();
     for child in 1..nodes.len() {
         let ((x, y), (to_x, to_y)) = (nodes[child], nodes[(child - 1) / degree]);
-        lines += &format!(
-            "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{to_x:.1}\" y2=\"{:.1}\" stroke=\"#bbbbbb\"/>\n",
+        writeln!(
+            lines,
+            "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{to_x:.1}\" y2=\"{:.1}\" stroke=\"#bbbbbb\"/>",
             y - RADIUS,
             to_y + RADIUS + 22.0
-        );
+        )
+        .expect("a String takes all");
     }
     lines
 }
