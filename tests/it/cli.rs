@@ -413,8 +413,12 @@ fn check_ends(arguments: &[&str], code: i32, phrases: &[&str]) -> String {
 
 #[test]
 fn an_unsafe_quorum_system_comes_with_its_counterexample() {
-    let said = "UNSAFE: phase-1 quorum {r0, r1, r2} and phase-2 quorum {r3, r4} have no";
-    check_ends(&["quorums", "--n", "5", "--counts", "3,2"], 5, &[said]);
+    let expected =
+        "UNSAFE: phase-1 quorum {r0, r1, r2} and phase-2 quorum {r3, r4} have no replica in common";
+    let said = check_ends(&["quorums", "--n", "5", "--counts", "3,2"], 5, &["{r1, r2, r3}"]);
+    assert!(words(&said).contains(expected), "{said}");
+    // A listed set stands in one line.
+    assert!(said.lines().all(|line| line.matches('{').count() == line.matches('}').count()));
 }
 
 #[test]
