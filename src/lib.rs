@@ -19,7 +19,7 @@
 //! | L8 | [`trial`] |
 //! | L9 | [`cluster`], [`fuzz`], [`calibration`] |
 //! | L10 | [`experiment`] |
-//! | L11 | [`findings`] |
+//! | L11 | [`findings`], [`planner`] |
 //! | L12 | [`compare`] |
 //! | L13 | [`run`] |
 //! | L14 | [`report`] |
@@ -68,6 +68,7 @@ pub mod fuzz;
 pub mod experiment;
 
 pub mod findings;
+pub mod planner;
 
 pub mod compare;
 

@@ -29,6 +29,7 @@ mod transport;
 mod variants;
 
 pub use expectations::has_settings;
+pub use network::usual_correlation;
 pub use quorums::systems;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ pub use choices::{
     BEST, CRASH_DURATION_MIN, Choices, Counts, Load, PROFILE, REGIONS, usual_replicas,
 };
 mod prediction;
-mod strings;
+pub(crate) mod strings;
 
 use std::path::Path;
 

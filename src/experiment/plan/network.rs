@@ -63,9 +63,14 @@ pub(super) fn network(
     };
     let correlation = match &file.topology.correlation {
         Some(typed) => typed.get_ref().0.into(),
-        None => CORRELATION.max(memory(links?)),
+        None => usual_correlation(links?),
     };
     Some(Network { conditions, uplink_bits_per_s, correlation })
+}
+
+/// How long links remember their delay if a file does not say it.
+pub fn usual_correlation(links: &Links) -> Span {
+    CORRELATION.max(memory(links))
 }
 
 /// How long links must remember their delay to have the delays that were asked for, in whole tenths of a

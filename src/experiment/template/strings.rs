@@ -6,7 +6,7 @@ use textwrap::{Options, WordSeparator, WordSplitter, wrap};
 const WIDTH: usize = 96;
 
 /// A key with running text, folded between words.
-pub(super) fn prose(key: &str, text: &str) -> String {
+pub(crate) fn prose(key: &str, text: &str) -> String {
     let options = Options::new(WIDTH)
         .break_words(false)
         .word_separator(WordSeparator::AsciiSpace)
@@ -16,7 +16,7 @@ pub(super) fn prose(key: &str, text: &str) -> String {
 }
 
 /// A TOML string of this text.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text))
 }
 

@@ -38,6 +38,7 @@
 mod answered;
 mod distribution;
 pub mod medians;
+mod mixture;
 mod twice;
 mod wait;
 
@@ -52,6 +53,7 @@ use crate::registry::Mode;
 use crate::time::Span;
 use distribution::{Distribution, UNCUT};
 use medians::nearest_among;
+use mixture::{Mixture, Quantiles};
 use wait::Wait;
 
 /// The percentiles of the least commit latency.
@@ -84,9 +86,7 @@ pub fn floors(
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
-    // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
-    let send = if quorums.announces() { SendPolicy::Quorum } else { send };
-    let commits = Commits { links, mode, quorums, send, memory };
+    let commits = Commits::new(links, mode, quorums, send, memory);
     let clients: Vec<usize> = (0..links.client_regions.len()).collect();
     let latencies = commits.latencies(&clients, UNCUT);
     clients
@@ -98,6 +98,31 @@ pub fn floors(
             Floor { p50: of(0.5), p99: of(0.99) }
         })
         .collect()
+}
+
+/// The percentiles of the commit latency over the writes of all clients, where each client has a part of
+/// the load in proportion to its weight.
+///
+/// The median of all writes is no mean of the clients' medians: it is the time within which half of them
+/// are over.
+///
+/// # Panics
+/// If there is not one weight for each client, or as [`floors`].
+pub fn load_floor(
+    links: &Links,
+    mode: Mode,
+    quorums: &QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+    weights: &[f64],
+) -> Floor {
+    let clients: Vec<usize> = (0..links.client_regions.len()).collect();
+    assert_eq!(weights.len(), clients.len(), "a weight for each client region");
+    let commits = Commits::new(links, mode, quorums, send, memory);
+    let within = |cap| Mixture::new(weights, commits.latencies(&clients, cap));
+    let found = within(UNCUT);
+    let of = |share| percentile(share, found.clone(), within);
+    Floor { p50: of(0.5), p99: of(0.99) }
 }
 
 /// The floor of every client's control operations, in their order: there and back between it and the replica
@@ -125,7 +150,7 @@ fn asked(links: &Links, mode: Mode, quorums: &QuorumSystem, client: usize) -> No
 ///
 /// What is over within a time has no leg that is longer, so delays may be cut there: the narrower what is
 /// left, the finer are its points.
-fn percentile(share: f64, mut found: Distribution, within: impl Fn(Span) -> Distribution) -> Span {
+fn percentile<T: Quantiles>(share: f64, mut found: T, within: impl Fn(Span) -> T) -> Span {
     loop {
         let (value, step) = (found.quantile(share), found.step());
         let off = step.times(STEPS_OFF);
@@ -156,7 +181,19 @@ struct Commits<'a> {
     memory: Span,
 }
 
-impl Commits<'_> {
+impl<'a> Commits<'a> {
+    fn new(
+        links: &'a Links,
+        mode: Mode,
+        quorums: &'a QuorumSystem,
+        send: SendPolicy,
+        memory: Span,
+    ) -> Self {
+        // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
+        let send = if quorums.announces() { SendPolicy::Quorum } else { send };
+        Self { links, mode, quorums, send, memory }
+    }
+
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory } = *self;
