@@ -60,11 +60,7 @@ impl New {
             out.write_all(text.as_bytes())?;
             return Ok(Exit::Done);
         };
-        write_new(path, &text).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => exists(path),
-            _ => unwritable(path, &error),
-        })?;
-        tell_next(path);
+        write(path, &text)?;
         Ok(Exit::Done)
     }
 
@@ -91,6 +87,16 @@ fn ask(path: &Path) -> Result<Choices, Failure> {
     choices.ok_or_else(|| Failure::request("the answers ended, and nothing is written", help))
 }
 
+/// Writes an experiment file that must be new, and tells what to do with it.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    write_new(path, text).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => unwritable(path, &error),
+    })?;
+    tell_next(path);
+    Ok(())
+}
+
 /// Writes a file that must be new.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -107,7 +113,8 @@ fn tell_next(path: &Path) {
     );
 }
 
-fn exists(path: &Path) -> Failure {
+/// The refusal to write over a file.
+pub(super) fn exists(path: &Path) -> Failure {
     Failure::request(
         format!("the file {} exists, and is not overwritten", path.display()),
         "choose another name, or remove it",

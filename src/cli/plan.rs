@@ -1,6 +1,8 @@
-//! `flexpaxos plan`: what would run, and the closed-form prediction of every variant.
+//! `flexpaxos plan`: what would run, and the closed-form prediction of every variant; with `--search`, the
+//! best placements, leaders and quorum systems.
 
 mod export;
+mod search;
 mod settings;
 mod words;
 
@@ -20,6 +22,7 @@ use crate::seed::Seed;
 use crate::time::Span;
 use crate::topology::Floor;
 use crate::workload::Arrival;
+use search::Form;
 
 /// Shows what an experiment would run, and what the closed form predicts.
 ///
@@ -27,16 +30,31 @@ use crate::workload::Arrival;
 /// The floor of a client is the least commit latency that any implementation could have on these
 /// links: network only, without processing, queueing and disks.
 /// Where delays vary, it is told as its p50 and its p99.
+///
+/// With --search it shows no experiment: it finds the placements, leaders and quorum systems that no other
+/// ones beat by commit latency, takeover or other objectives, and writes one of them as an experiment.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos plan experiments/quickstart.toml
   flexpaxos plan experiments/quickstart.toml --order    with every trial in its order
   flexpaxos plan experiments/quickstart.toml --all      with every setting, defaults too
-  flexpaxos plan experiments/quickstart.toml --set topology.jitter=profile")]
+  flexpaxos plan experiments/quickstart.toml --set topology.jitter=profile
+
+  flexpaxos plan --search --any 5 --client us-east-1,eu-west-1
+      any five of the AWS regions: commit latency against takeover
+  flexpaxos plan --search --profile azure-2026-07 --any 3,5 --must eastus --client eastus=2,westeurope=1
+      three or five Azure regions, eastus among them; eastus has two thirds of the load
+  flexpaxos plan --search --these us-east-1,us-west-2,eu-west-1,ca-central-1 --client us-east-1 --family all
+      every quorum system of these four replicas
+  flexpaxos plan --search --any 5 --client us-east-1,eu-west-1 --at-most takeover=150 --explain 1 --write 1
+      why the first row is on the front, and the row as an experiment in plan-row-1.toml
+  flexpaxos plan --search --any 5 --client us-east-1,eu-west-1 --protocol classic
+      one proposer for each client instead of a leader")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Show {
     /// The experiment file.
-    experiment: PathBuf,
+    #[arg(required_unless_present = "search")]
+    experiment: Option<PathBuf>,
 
     /// Repeats every variant this often instead.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -60,19 +78,31 @@ pub(super) struct Show {
     #[arg(long, visible_alias = "settings")]
     all: bool,
 
-    /// Prints the floors alone, as comma-separated values: a row for each point, variant and client region.
+    /// Prints the floors alone, as comma-separated values: a row for each point, variant and client region; of
+    /// a search its front.
     #[arg(long, conflicts_with_all = ["order", "all", "json"])]
     csv: bool,
 
-    /// Prints all of it as JSON: floors, warnings, and the settings as a run records them.
+    /// Prints all of it as JSON: floors, warnings, and the settings as a run records them; of a search its
+    /// front.
     #[arg(long, conflicts_with_all = ["order", "all"])]
     json: bool,
+
+    #[command(flatten)]
+    search: search::Options,
 }
 
 impl Show {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let (source, plan) =
-            super::open(&self.experiment, self.trials, self.smoke, &self.overrides)?;
+        let Some(experiment) = &self.experiment else {
+            let form = match (self.csv, self.json) {
+                (true, _) => Form::Csv,
+                (_, true) => Form::Json,
+                _ => Form::Table,
+            };
+            return self.search.run(form, self.wide, out);
+        };
+        let (source, plan) = super::open(experiment, self.trials, self.smoke, &self.overrides)?;
         let warnings: Vec<String> =
             plan.warnings().into_iter().chain(self.small(&source)).collect();
         if self.csv {
