@@ -42,13 +42,15 @@ use search::Form;
 
   flexpaxos plan --search --any 5 --client us-east-1,eu-west-1
       any five of the AWS regions: commit latency against takeover
-  flexpaxos plan --search --profile azure-2026-07 --any 3,5 --must eastus --client eastus=2,westeurope=1
-      three or five Azure regions, eastus among them; eastus has two thirds of the load
-  flexpaxos plan --search --these us-east-1,us-west-2,eu-west-1,ca-central-1 --client us-east-1 --family all
-      every quorum system of these four replicas
-  flexpaxos plan --search --any 5 --client us-east-1,eu-west-1 --at-most takeover=150 --explain 1 --write 1
-      why the first row is on the front, and the row as an experiment in plan-row-1.toml
-  flexpaxos plan --search --any 5 --client us-east-1,eu-west-1 --protocol classic
+  flexpaxos plan --search --any 5 --client us-east-1=2,eu-west-1 --explain 1 --write 1
+      why row 1 is on the front, and row 1 as an experiment in plan-row-1.toml
+  flexpaxos plan --search --any 3,5 --client us-east-1 --at-most takeover=150
+      three or five regions, and no takeover above 150 ms
+  flexpaxos plan --search --profile azure-2026-07 --any 5 --must eastus --client eastus
+      five Azure regions, eastus among them
+  flexpaxos plan --search --any 4 --client us-east-1 --family all --survive-nodes 1
+      every quorum system of four replicas of which each phase survives one crash
+  flexpaxos plan --search --any 3 --client us-east-1,eu-west-1 --protocol classic
       one proposer for each client instead of a leader")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Show {

@@ -12,11 +12,14 @@ use super::system::Kind;
 use crate::experiment::file::{self, Source};
 use crate::experiment::plan::{Plan, Size};
 use crate::experiment::template::strings::{prose, quoted};
-use crate::protocol::SendPolicy;
+use crate::protocol::{Order, SendPolicy};
 use crate::topology::Floor;
 
 /// The rate of each client region: low, because the search knows no queues.
 const RATE_PER_S: usize = 50;
+
+/// The rate of all clients where several proposers compete: so low that most commands have no rival.
+const RATE_OF_RIVALS_PER_S: usize = 1;
 
 /// Medians above their floor by more than this were not those of the network alone.
 const ABOVE_FLOOR_MS: u64 = 3;
@@ -65,7 +68,7 @@ impl Draft<'_> {
             self.settings(),
             self.variants(),
             self.expectation(),
-            SMOKE.to_owned(),
+            smoke(self.has_rivals()),
         ];
         sections.join("\n")
     }
@@ -139,7 +142,7 @@ clients  = [
 [workload]
 arrival  = {{ poisson = {{ rate_per_s = {rate} }} }}  # in total, shared by the client regions
 warmup   = \"2s\"
-duration = \"10s\"
+duration = \"{duration}s\"
 
 [durability]
 mode = \"memory\"      # the search predicts the network alone; \"fsync\" adds the disk
@@ -147,8 +150,15 @@ mode = \"memory\"      # the search predicts the network alone; \"fsync\" adds t
             profile = quoted(&profile(self.search)),
             replicas = replicas.join(",\n    "),
             clients = clients.join(",\n    "),
-            rate = RATE_PER_S * clients.len(),
+            rate =
+                if self.has_rivals() { RATE_OF_RIVALS_PER_S } else { RATE_PER_S * clients.len() },
+            duration = if self.has_rivals() { 60 } else { 10 },
         )
+    }
+
+    /// Whether commands of several proposers compete for a slot.
+    fn has_rivals(&self) -> bool {
+        !self.search.proposers.are_led && self.row.mode.order() == Order::Total
     }
 
     fn variants(&self) -> String {
@@ -208,9 +218,14 @@ fn profile(search: &Search<'_>) -> String {
     file.map_or_else(|| profile.name().to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
-const SMOKE: &str = "\
+fn smoke(has_rivals: bool) -> String {
+    let duration = if has_rivals { 60 } else { 2 };
+    format!(
+        "\
 [smoke]               # the smaller size of `--smoke`, for a quick test
 trials   = 1
 warmup   = \"1s\"
-duration = \"2s\"
-";
+duration = \"{duration}s\"
+"
+    )
+}

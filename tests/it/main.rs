@@ -18,6 +18,7 @@ mod planned;
 mod program;
 mod scenarios;
 mod scripted;
+mod search;
 mod sim;
 mod tidy;
 mod verdicts;

@@ -2,7 +2,6 @@
 
 use super::words::grouped;
 use crate::planner::{Found, Objective, Row, Search};
-use crate::quorum::NodeSet;
 use crate::report::table::fold;
 use crate::time::Span;
 use crate::topology::worth::{Loss, losses};
@@ -80,7 +79,6 @@ fn commit(row: &Row, links: &Links) -> String {
 }
 
 fn takeover(row: &Row, links: &Links) -> String {
-    let all: NodeSet = links.replicas().collect();
     let losses: Vec<Loss> = losses(links, &row.system);
     let slowest = |loss: &Loss| loss.next.last().and_then(|leader| leader.takeover);
     let fastest = |loss: &Loss| loss.next.first().and_then(|leader| leader.takeover);
@@ -107,10 +105,8 @@ fn takeover(row: &Row, links: &Links) -> String {
     if let Some((first, last)) = own.and_then(|own| Some((own.next.first()?, own.next.last()?)))
         && let (Some(least), Some(most)) = (first.takeover, last.takeover)
     {
-        let count = all.len();
         text += &format!(
-            " When the leader's own region is lost, the next of the {count} replicas is {} with {} at best, \
-             and {} with {} at worst.",
+            " When the leader's own region is lost, the next leader is {} with {} at best, and {} with {} at worst.",
             row.name(first.node),
             ms(least),
             row.name(last.node),

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use crate::cli::Failure;
 use crate::planner::relax::Relaxed;
 use crate::planner::{Found, Limit, Objective, Row, Search, Space};
-use crate::protocol::SendPolicy;
 use crate::report::table::{Column, Table, Width, counted, fold, legend};
 
 /// How many replicas a placement of so many regions has.
@@ -38,6 +37,9 @@ pub(super) fn print(
     }
     writeln!(out, "\n{}", table(search, found).fit(width))?;
     writeln!(out, "{}", legend(&key(search), width))?;
+    writeln!(out, "\nall figures of each row, times in ms")?;
+    writeln!(out, "{}", figures(search, found).fit(width))?;
+    writeln!(out, "{}", legend(key_of_figures(search), width))?;
     writeln!(out, "\nreplicas of each row")?;
     for (number, row) in (1..).zip(&found.rows) {
         writeln!(out, "{number:>3}  {}", fold(&row.replicas().join(", "), 5))?;
@@ -47,35 +49,56 @@ pub(super) fn print(
 
 fn head(search: &Search<'_>, found: &Found) -> Vec<(&'static str, String)> {
     let space = search.space;
-    let systems: usize = found.systems.iter().sum();
-    let sizes: Vec<String> = space.sizes().iter().map(ToString::to_string).collect();
-    let point = if search.proposers.are_led { "leader and system" } else { "system" };
+    let either = |numbers: &[usize]| {
+        numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    };
     let searched = format!(
-        "{} of {} of {}: {} with {} make {} points, one for each placement, {point}",
+        "{} points: {} of {} of {}, each with {} and {} quorum system{}",
+        grouped(found.points),
         counted_large(found.placements, "placement"),
-        sizes.join(" or "),
+        either(space.sizes()),
         counted(space.regions().len(), "region"),
         if search.proposers.are_led { "every leader" } else { "one proposer for each client" },
-        counted(systems, "quorum system"),
-        grouped(found.points),
+        either(&found.systems),
+        if found.systems == [1] { "" } else { "s" },
     );
     let jitter = if space.varies() { "; p50 and p99 with its jitter" } else { "" };
-    let clients = space.client_regions().iter().zip(space.weights());
-    let clients: Vec<String> =
-        clients.map(|(region, weight)| format!("{region} ({weight})")).collect();
+    let is_even = space.weights().iter().all(|weight| *weight == space.weights()[0]);
+    let client = |(region, weight): (&String, &f64)| {
+        if is_even { region.clone() } else { format!("{region} (weight {weight})") }
+    };
+    let clients = space.client_regions().iter().zip(space.weights()).map(client);
     let families: Vec<&str> = search.families.iter().map(|family| family.name()).collect();
-    let mut limits: Vec<String> = search.rules.limits.iter().map(limit).collect();
-    if limits.is_empty() {
-        limits.push("none".to_owned());
-    }
     vec![
         ("searched", searched),
         ("latency", format!("{}, every delay at its median{jitter}", space.profile().name())),
-        ("clients", format!("{} by weight", clients.join(", "))),
+        ("clients", clients.collect::<Vec<_>>().join(", ")),
         ("families", families.join(", ")),
-        ("limits", limits.join("; ")),
+        ("limits", limits(&search.rules.limits)),
         ("front", front(search, found)),
     ]
+}
+
+/// All limits; those that both phases have in common are one.
+fn limits(all: &[Limit]) -> String {
+    let pairs = [
+        (Objective::Phase1Nodes, Objective::Phase2Nodes),
+        (Objective::Phase1Regions, Objective::Phase2Regions),
+    ];
+    let of = |objective| all.iter().find(|limit| limit.objective == objective);
+    let mut texts: Vec<String> = Vec::new();
+    for it in all {
+        let pair = pairs.iter().find(|pair| pair.0 == it.objective || pair.1 == it.objective);
+        let both = pair.and_then(|pair| Some((of(pair.0)?, of(pair.1)?)));
+        match both.filter(|(first, second)| first.most == second.most) {
+            None => texts.push(limit(it)),
+            Some((first, _)) if first == it => {
+                texts.push(limit(it).replacen("phase 1 survives", "each phase survives", 1));
+            }
+            Some(_) => {}
+        }
+    }
+    if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
 }
 
 fn counted_large(count: u128, thing: &str) -> String {
@@ -112,57 +135,26 @@ fn survives(phase: &str, objective: Objective, most: u64, of: &str) -> String {
     format!("{phase} survives any {count} {of}{plural}")
 }
 
+/// The objectives, and what has them.
 fn table(search: &Search<'_>, found: &Found) -> Table {
-    let rules = &search.rules;
-    let is_led = search.proposers.are_led;
-    let has_jitter = search.space.varies();
+    let objectives = &search.rules.objectives;
     let has_regions = !search.space.has_one_each();
-    let is_asked = |objective: Objective| {
-        rules.objectives.contains(&objective)
-            || rules.limits.iter().any(|it| it.objective == objective)
-    };
-    // The objectives stand first and stay; what is not asked for may be left out.
-    let others = [
-        (Objective::Commit, 9, true),
-        (Objective::Takeover, 8, is_led),
-        (Objective::AfterLoss, 8, !is_led),
-        (Objective::P50, 4, true),
-        (Objective::P99, if has_jitter { 6 } else { 3 }, true),
-        (Objective::TakeoverMean, 2, is_led),
-        (Objective::TakeoverBest, 5, is_led),
-        (Objective::Load, 4, true),
-        (Objective::Messages, 1, true),
-    ];
-    let mut figures: Vec<(Objective, Option<u8>)> =
-        rules.objectives.iter().filter(|it| !it.is_resilience()).map(|it| (*it, None)).collect();
-    for (objective, rank, is_there) in others {
-        if is_there && figures.iter().all(|(known, _)| *known != objective) {
-            figures.push((objective, (!is_asked(objective)).then_some(rank)));
-        }
-    }
-    let ranked = |column: Column, rank: Option<u8>| match rank {
-        Some(rank) => column.rank(rank),
-        None => column,
-    };
-    let unit = |objective: Objective| if objective.is_time() { " ms" } else { "" };
-    let header = |objective: Objective| format!("{}{}", objective.name(), unit(objective));
     let mut columns = vec![Column::number("row")];
-    columns.extend(figures.iter().map(|(it, rank)| ranked(Column::number(header(*it)), *rank)));
+    columns.extend(objectives.iter().map(|objective| {
+        let unit = if objective.is_time() { " ms" } else { "" };
+        Column::number(format!("{}{unit}", objective.name()))
+    }));
     columns.extend([
-        Column::text("system"),
-        Column::name("leader").only_if(is_led),
-        Column::text("survives"),
-        Column::text("regions").only_if(has_regions),
+        Column::name("system"),
+        Column::name("leader").only_if(search.proposers.are_led),
+        Column::text("survives").rank(1),
+        Column::text("regions").rank(1).only_if(has_regions),
         Column::number("alike"),
     ]);
     let cells = |(number, row): (usize, &Row)| {
-        let figure = |objective: Objective| {
-            let words = objective.words(row.costs[objective.place()]);
-            words.trim_end_matches(" ms").to_owned()
-        };
-        let both = |first, second| format!("{}/{}", figure(first), figure(second));
+        let both = |first, second| format!("{}/{}", figure(row, first), figure(row, second));
         let mut cells = vec![number.to_string()];
-        cells.extend(figures.iter().map(|(objective, _)| figure(*objective)));
+        cells.extend(objectives.iter().map(|objective| figure(row, *objective)));
         cells.extend([
             row.described.to_string(),
             row.leader.map_or_else(String::new, |leader| row.name(leader)),
@@ -175,21 +167,51 @@ fn table(search: &Search<'_>, found: &Found) -> Table {
     Table::new(columns, (1..).zip(&found.rows).map(cells).collect())
 }
 
+/// All figures that are times, loads and messages.
+fn figures(search: &Search<'_>, found: &Found) -> Table {
+    let is_led = search.proposers.are_led;
+    let shown = [
+        (Objective::Commit, "commit", true),
+        (Objective::P50, "p50", true),
+        (Objective::P99, "p99", true),
+        (Objective::Takeover, "takeover", is_led),
+        (Objective::TakeoverMean, "mean", is_led),
+        (Objective::TakeoverBest, "best", is_led),
+        (Objective::AfterLoss, "after-loss", !is_led),
+        (Objective::Load, "load", true),
+        (Objective::Messages, "messages", true),
+    ];
+    let mut columns = vec![Column::number("row")];
+    columns.extend(shown.map(|(_, header, is_there)| Column::number(header).only_if(is_there)));
+    let cells = |(number, row): (usize, &Row)| {
+        let figures = shown.map(|(objective, _, _)| figure(row, objective));
+        std::iter::once(number.to_string()).chain(figures).collect()
+    };
+    Table::new(columns, (1..).zip(&found.rows).map(cells).collect())
+}
+
+/// A figure without its unit.
+fn figure(row: &Row, objective: Objective) -> String {
+    objective.words(row.costs[objective.place()]).trim_end_matches(" ms").to_owned()
+}
+
 fn key(search: &Search<'_>) -> String {
-    let mut text = String::from("system: phase 1/phase 2; survives: any so many replicas");
+    let mut text = String::from(
+        "system: phase 1/phase 2; survives: the loss of any so many replicas, phase 1/phase 2",
+    );
     if !search.space.has_one_each() {
-        text += ", regions: any so many whole regions";
+        text += "; regions: of any so many whole regions";
     }
-    text += ", phase 1/phase 2; alike: points with this value, of which the first is shown";
+    text + "; alike: points with this value, of which the first is shown"
+}
+
+const fn key_of_figures(search: &Search<'_>) -> &'static str {
     if search.proposers.are_led {
-        text += "; takeover: phase 1 of the slowest next leader after the loss of any one region";
+        "commit: the mean of the clients; takeover: phase 1 of the slowest next leader after the loss of any one \
+         region; mean, best: of all next leaders, of the fastest"
     } else {
-        text += "; after-loss: the commit latency while any one region is lost";
+        "commit: the mean of the clients; after-loss: the same while any one region is lost"
     }
-    if search.proposers.send == SendPolicy::Quorum {
-        text += "; a proposer contacts its nearest quorum";
-    }
-    text
 }
 
 /// Nothing keeps to all limits: which of them to relax, and by how much.
@@ -220,6 +242,22 @@ pub(super) fn no_solution(found: &Found, relaxed: &[Relaxed]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_both_phases_are_one() {
+        let of =
+            |objective: Objective, value: f64| Limit { objective, most: objective.cost(value) };
+        let both = [of(Objective::Phase1Nodes, 2.0), of(Objective::Phase2Nodes, 2.0)];
+        assert_eq!(limits(&both), "each phase survives any 2 replicas");
+        let each = [
+            of(Objective::Phase1Regions, 1.0),
+            of(Objective::Phase2Regions, 2.0),
+            of(Objective::Takeover, 150.0),
+        ];
+        let expected = "phase 1 survives any 1 region; phase 2 survives any 2 regions; takeover at most 150.00 ms";
+        assert_eq!(limits(&each), expected);
+        assert_eq!(limits(&[]), "none");
+    }
 
     #[test]
     fn large_numbers_are_grouped() {
