@@ -245,7 +245,7 @@ fn count(search: &[&str]) -> usize {
     json["rows"].as_array().unwrap().len()
 }
 
-/// Ten rows of four fronts, by a fixed draw.
+/// Ten rows of five fronts, by a fixed draw.
 #[test]
 fn rows_of_fronts_have_their_latency_in_the_simulator() {
     let clients = ["--client", CLIENTS];
