@@ -82,7 +82,7 @@ enum Command {
     Run(run::Run),
     Capacity(capacity::Capacity),
     New(new::New),
-    Plan(plan::Show),
+    Plan(Box<plan::Show>),
     Profiles(profiles::Profiles),
     Calibrate(calibrate::Calibrate),
     Trace(trace::Show),

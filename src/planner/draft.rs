@@ -117,7 +117,7 @@ impl Draft<'_> {
         let space = self.search.space;
         let replicas: Vec<String> = self.row.replicas().iter().map(|name| quoted(name)).collect();
         let client = |(region, weight): (&String, &f64)| {
-            if space.weights().iter().all(|other| other == weight) {
+            if space.is_even() {
                 return quoted(region);
             }
             format!("{{ region = {}, weight = {weight:?} }}", quoted(region))

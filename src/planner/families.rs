@@ -398,11 +398,11 @@ fn monotone(n: usize) -> Vec<u64> {
     }
     let fewer = monotone(n - 1);
     let width = 1_u32 << (n - 1);
-    let with = |without: u64| {
+    let above = |without: u64| {
         let larger = fewer.iter().filter(move |with| without & !**with == 0);
         larger.map(move |with| with << width | without)
     };
-    fewer.iter().flat_map(|without| with(*without)).collect()
+    fewer.iter().flat_map(|without| above(*without)).collect()
 }
 
 #[cfg(test)]

@@ -123,6 +123,9 @@ pub(super) struct Size {
     count: usize,
 }
 
+/// A system with its place among those of its size.
+type Placed<'s> = (usize, &'s System);
+
 /// Asked now and then with the placements that are done and those of all; true ends the search.
 pub type Watch<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
@@ -261,7 +264,7 @@ impl Search<'_> {
         &self,
         systems: &'s [System],
         wants_percentiles: bool,
-    ) -> (Vec<(usize, &'s System)>, Vec<(usize, &'s System)>) {
+    ) -> (Vec<Placed<'s>>, Vec<Placed<'s>>) {
         let is_fast = self.proposers.are_led && self.space.has_one_each() && !wants_percentiles;
         let by_size =
             |system: &System| system.tables.iter().all(|table| matches!(table, Table::Count(_)));

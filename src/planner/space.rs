@@ -240,6 +240,11 @@ impl Space {
         &self.client_regions
     }
 
+    /// Whether every client has the same part of the load.
+    pub fn is_even(&self) -> bool {
+        self.weights.iter().all(|weight| weight.total_cmp(&self.weights[0]).is_eq())
+    }
+
     /// The part of each client in the load.
     pub fn weights(&self) -> &[f64] {
         &self.weights

@@ -1,6 +1,8 @@
 //! Fronts against exhaustive search: every placement, leader and system, each judged by the closed forms
 //! that plan an experiment, and the front by its definition.
 
+use std::fmt::Write;
+
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
@@ -21,9 +23,9 @@ fn random_profile(seed: u64, regions: usize) -> Profile {
     let mut csv = "from,to,rtt_ms\n".to_owned();
     for from in 0..regions {
         for to in (0..regions).filter(|to| *to != from) {
-            csv += &format!("r-{from},r-{to},{}\n", random.random_range(0..12) * 10);
+            writeln!(csv, "r-{from},r-{to},{}", random.random_range(0..12) * 10).unwrap();
         }
-        csv += &format!("r-{from},r-{from},{}\n", random.random_range(1..3));
+        writeln!(csv, "r-{from},r-{from},{}", random.random_range(1..3)).unwrap();
     }
     Profile::from_csv("t.csv", &csv).unwrap()
 }
@@ -138,8 +140,7 @@ fn judged(search: &Search<'_>, links: &Links, system: &QuorumSystem, fixed: Cost
         let is_over = !spans.is_empty() && !spans.contains(&NEVER);
         let count = spans.len() as u64;
         let here = if is_over {
-            let mean = (spans.iter().sum::<u64>() as f64 / count as f64).round();
-            let mean = mean as u64;
+            let mean = (spans.iter().sum::<u64>() * 2 + count) / (2 * count);
             [*spans.iter().max().unwrap(), mean, *spans.iter().min().unwrap()]
         } else {
             [NEVER; 3]
@@ -234,7 +235,8 @@ fn fronts_by_size_are_those_of_exhaustive_search() {
         let profile = random_profile(seed, 8);
         let all = profile.regions().iter().map(ToString::to_string).collect::<Vec<_>>();
         let must = if seed % 3 == 0 { names(&["r-5"]) } else { Vec::new() };
-        let sizes: &[usize] = [&[3][..], &[4], &[2, 5], &[1, 6]][seed as usize % 4];
+        let sizes: &[usize] =
+            [&[3][..], &[4], &[2, 5], &[1, 6]][usize::try_from(seed).unwrap() % 4];
         let space = space(&profile, &any(sizes, &all, &must), &[("r-0", 1.0), ("r-7", 2.5)]);
         let mut search = search_of(&space, &COMMIT_TAKEOVER, &[Family::Counts, Family::Majority]);
         search.proposers.send = SendPolicy::Quorum;
@@ -250,8 +252,8 @@ fn fronts_by_size_are_those_of_exhaustive_search() {
         ] {
             search.rules = Rules { objectives: objectives.to_vec(), limits: Vec::new() };
             check(&search, &points);
-            let (objective, most) = (Objective::Commit, 60_000_000);
-            search.rules.limits.push(Limit { objective, most });
+            let (objective, limit) = (Objective::Commit, 60_000_000);
+            search.rules.limits.push(Limit { objective, most: limit });
             search.rules.limits.push(Limit {
                 objective: Objective::Phase1Regions,
                 most: Objective::Phase1Regions.cost(1.0),

@@ -66,7 +66,7 @@ fn search_prints_a_front_within_80_columns() {
     }
 }
 
-/// From us-east-1 over the five of the quickstart: R_2 = 64.2, R_3 = 69.7 ms.
+/// From us-east-1 over the five of the quickstart: the second nearest 64.2 ms, the third 69.7 ms.
 #[test]
 fn figures_of_given_replicas_are_the_published_ones() {
     let five = "us-east-1,us-west-2,eu-west-1,ap-northeast-1,ap-southeast-2";

@@ -49,8 +49,8 @@ impl Options {
         let families = self.families(n.unwrap_or(0));
         let search = Search { space: &space, rules: self.rules(proposers)?, families, proposers };
         let found = self.watched(&search)?;
-        let explained = self.row(&found, self.explain)?;
-        let written = self.row(&found, self.write)?;
+        let explained = row(&found, self.explain)?;
+        let written = row(&found, self.write)?;
         match form {
             Form::Csv => export::csv(&search, &found, out)?,
             Form::Json => export::json(&search, &found, out)?,
@@ -105,26 +105,22 @@ impl Options {
         }
     }
 
-    /// The row of this number, from 1.
-    fn row<'f>(
-        &self,
-        found: &'f Found,
-        number: Option<u32>,
-    ) -> Result<Option<(usize, &'f Row)>, Failure> {
-        let Some(number) = number else { return Ok(None) };
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        match found.rows.get(number - 1) {
-            Some(row) => Ok(Some((number, row))),
-            None => Err(Failure::request(
-                format!("there is no row {number}"),
-                format!("the front has {} rows", found.rows.len()),
-            )),
-        }
-    }
-
     fn file(&self) -> Option<PathBuf> {
         let number = self.write?;
         Some(self.out.clone().unwrap_or_else(|| format!("plan-row-{number}.toml").into()))
+    }
+}
+
+/// The row of this number, from 1.
+fn row(found: &Found, number: Option<u32>) -> Result<Option<(usize, &Row)>, Failure> {
+    let Some(number) = number else { return Ok(None) };
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    match found.rows.get(number - 1) {
+        Some(row) => Ok(Some((number, row))),
+        None => Err(Failure::request(
+            format!("there is no row {number}"),
+            format!("the front has {} rows", found.rows.len()),
+        )),
     }
 }
 

@@ -88,32 +88,32 @@ fn takeover(row: &Row, links: &Links) -> String {
         let lost = lost.map_or_else(String::new, |loss| loss.region.clone());
         return format!("Nobody can take over when {lost} is lost: no phase 1 ends without it.");
     };
-    let mut text = String::new();
+    let mut sentences: Vec<String> = Vec::new();
     if let (Some(last), Some(takes)) = (worst.next.last(), slowest(worst)) {
-        text += &format!(
+        sentences.push(format!(
             "The takeover is longest when {} is lost and {} leads next: its phase 1 takes {}.",
             worst.region,
             row.name(last.node),
             ms(takes)
-        );
+        ));
     }
     if let (Some(first), Some(takes)) = (worst.next.first(), fastest(worst)) {
-        text += &format!(" There {} would need {}.", row.name(first.node), ms(takes));
+        sentences.push(format!("There {} would need {}.", row.name(first.node), ms(takes)));
     }
     let own = row.leader.map(|leader| &links.replica_regions[usize::from(leader.0)]);
     let own = losses.iter().find(|loss| Some(&loss.region) == own);
     if let Some((first, last)) = own.and_then(|own| Some((own.next.first()?, own.next.last()?)))
         && let (Some(least), Some(most)) = (first.takeover, last.takeover)
     {
-        text += &format!(
-            " When the leader's own region is lost, the next leader is {} with {} at best, and {} with {} at worst.",
+        sentences.push(format!(
+            "When the leader's own region is lost, the next leader is {} with {} at best, and {} with {} at worst.",
             row.name(first.node),
             ms(least),
             row.name(last.node),
             ms(most)
-        );
+        ));
     }
-    text
+    sentences.join(" ")
 }
 
 /// What another row has instead.

@@ -63,7 +63,7 @@ fn head(search: &Search<'_>, found: &Found) -> Vec<(&'static str, String)> {
         if found.systems == [1] { "" } else { "s" },
     );
     let jitter = if space.varies() { "; p50 and p99 with its jitter" } else { "" };
-    let is_even = space.weights().iter().all(|weight| *weight == space.weights()[0]);
+    let is_even = space.is_even();
     let client = |(region, weight): (&String, &f64)| {
         if is_even { region.clone() } else { format!("{region} (weight {weight})") }
     };
