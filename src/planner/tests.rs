@@ -327,7 +327,7 @@ fn several_replicas_in_a_region_are_lost_together() {
     }
 }
 
-/// A bound that is too high loses points: the test above must be able to see it.
+/// Points of equal value are counted with every leader and every system.
 #[test]
 fn every_pair_of_leader_and_system_is_counted() {
     let profile = random_profile(3, 7);
