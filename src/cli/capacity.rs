@@ -125,7 +125,7 @@ impl Capacity {
         plan.search = self.switches(&bounds);
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
-        let mut launcher = self.venue.launcher()?;
+        let mut launcher = self.venue.launcher(&plan)?;
         let place = self.venue.place(&source, &provenance)?;
         let clock = Clock::start(self.venue.quiet);
         let calibration = match self.backend {

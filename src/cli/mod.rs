@@ -98,6 +98,7 @@ enum Command {
     Completions(completions::Completions),
     Man(man::Page),
     Agent(agent::Agent),
+    Supervise(agent::Supervise),
 }
 
 impl Arguments {
@@ -123,6 +124,7 @@ impl Arguments {
             Command::Completions(completions) => completions.run(out),
             Command::Man(page) => page.run(out),
             Command::Agent(agent) => agent.run(),
+            Command::Supervise(supervise) => supervise.run(),
         }
     }
 }

@@ -42,7 +42,8 @@ use repeats::Repeats;
 #[command(after_help = "Examples:
   flexpaxos run experiments/quickstart.toml
   flexpaxos run experiments/quickstart.toml --backend sim
-  flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process")]
+  flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process
+  flexpaxos run experiments/quickstart.toml --engine ssh --hosts hosts.txt")]
 pub(super) struct Run {
     /// The experiment file.
     experiment: PathBuf,
@@ -122,7 +123,7 @@ impl Run {
         {
             return Err(source.refused(&refused).into());
         }
-        if self.backend != Choice::Sim {
+        if self.backend != Choice::Sim && !self.venue.is_elsewhere() {
             let help = "nothing was started; `--backend sim` needs no network at all";
             worlds::check_host(&plan).map_err(|error| Failure::world(&error, help))?;
         }
@@ -131,7 +132,7 @@ impl Run {
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
-        let mut launcher = self.venue.launcher()?;
+        let mut launcher = self.venue.launcher(&plan)?;
         let place = self.venue.place(&source, &provenance)?;
         let clock = Clock::start(self.venue.quiet);
         let measured = self.measured_calibration(&plan, &place, &clock, &interrupt)?;
@@ -282,6 +283,9 @@ pub(super) fn stopped(error: &run::Error, finished: usize, planned: usize) -> Fa
             cluster::Error::Failed { .. } => {
                 (Exit::World, "agent.log in the folder of that member has the whole story")
             }
+            cluster::Error::Launch(cluster::StartError::HostLost(_)) => {
+                (Exit::Partial, "go on with --resume when the host is back")
+            }
             cluster::Error::Launch(_) => (Exit::World, "raise the limits of processes and files"),
             cluster::Error::File { .. } => (Exit::World, "then go on with --resume"),
             _ => (Exit::World, "go on with --resume when that is mended"),
@@ -320,6 +324,7 @@ mod tests {
             ends: ends.clone(),
             waited,
             folder: folder.clone(),
+            hint: String::new(),
         };
         let said = never_joined.to_string();
         assert_eq!(
@@ -327,9 +332,17 @@ mod tests {
             "r1 (ended: exit status: 1) never joined (waited 20.0 s); their logs are in work"
         );
         assert_eq!(exit(never_joined), Exit::NeverJoined);
-        let never_meshed = cluster::Error::NeverMeshed { members, ends, waited, folder };
+        let pairs = vec!["r1 and r2 cannot reach each other".to_owned()];
+        let never_meshed = cluster::Error::NeverMeshed { members, pairs, ends, waited, folder };
+        let said = never_meshed.to_string();
+        assert!(
+            said.contains("(waited 20.0 s); r1 and r2 cannot reach each other; their"),
+            "{said}"
+        );
         assert_eq!(exit(never_meshed), Exit::NeverJoined);
         assert_eq!(exit(cluster::Error::Interrupted), Exit::Partial);
+        let lost = cluster::StartError::HostLost("host n1 is lost".into());
+        assert_eq!(exit(lost.into()), Exit::Partial);
         let failed = cluster::Error::Failed { member, message: "the disk is full".into() };
         assert_eq!(exit(failed), Exit::World);
     }

@@ -1,5 +1,7 @@
 //! Where trials run and where their results go: what `run` and `capacity` have in common.
 
+mod engine;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::experiment::plan::{Plan, ServiceSource};
 use crate::measure::{Store, store};
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
+use engine::Hosted;
 
 /// About how long the quick calibration takes.
 pub(super) const CALIBRATING: Duration = Duration::from_secs(2);
@@ -44,7 +47,8 @@ pub(super) struct Venue {
     #[arg(long, value_enum)]
     launcher: Option<Launcher>,
 
-    /// Where the coordinator listens for live members; on any port of 127.0.0.1 if absent.
+    /// Where the coordinator listens for live members; on any port of 127.0.0.1 if absent, and of all addresses
+    /// for members on other hosts.
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
@@ -76,6 +80,9 @@ pub(super) struct Venue {
     /// Writes no page (`report.html`) into the results folder; `flexpaxos report` writes it later.
     #[arg(long)]
     pub(super) no_report: bool,
+
+    #[command(flatten)]
+    hosted: Hosted,
 }
 
 /// How members are started.
@@ -104,7 +111,13 @@ impl Venue {
             ("--no-calibrate", self.no_calibrate),
             ("--no-probe", self.no_probe),
         ];
-        options.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
+        let given = options.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name);
+        given.or_else(|| self.hosted.given())
+    }
+
+    /// Whether live members run on other hosts.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.hosted.is_ssh()
     }
 
     /// The same where none is.
@@ -118,7 +131,7 @@ impl Venue {
     }
 
     pub(super) fn listen(&self) -> SocketAddr {
-        self.listen.unwrap_or(LISTEN)
+        self.listen.or_else(|| self.hosted.listen()).unwrap_or(LISTEN)
     }
 
     /// Where the results go: a new folder, or that of the run to go on with.
@@ -171,7 +184,8 @@ impl Venue {
         interrupt: &Interrupt,
         trials: Duration,
     ) -> Result<Option<Calibration>, Failure> {
-        if self.no_calibrate {
+        // This machine says nothing about others.
+        if self.no_calibrate || self.is_elsewhere() {
             return Ok(None);
         }
         match place {
@@ -193,7 +207,16 @@ impl Venue {
         }
     }
 
-    pub(super) fn launcher(&self) -> Result<Box<dyn cluster::Launcher>, Failure> {
+    /// What starts the members of this plan; hosts are reached, and each is ready.
+    pub(super) fn launcher(&self, plan: &Plan) -> Result<Box<dyn cluster::Launcher>, Failure> {
+        self.hosted.check()?;
+        if self.is_elsewhere() {
+            if self.launcher.is_some() {
+                let help = "leave out `--launcher`, or `--engine ssh`";
+                return Err(Failure::request("--launcher has no effect with `--engine ssh`", help));
+            }
+            return Ok(Box::new(self.hosted.connect(plan, self.quiet)?));
+        }
         Ok(match self.launcher.unwrap_or(Launcher::Processes) {
             Launcher::InProcess => Box::new(InProcess::default()),
             Launcher::Processes => {

@@ -22,6 +22,7 @@ use crate::measure::{Milestone, write_log};
 use crate::quorum::NodeSet;
 use crate::runtime::alarm;
 use crate::runtime::client::{self, ClientLoop};
+use crate::runtime::clock;
 use crate::runtime::machine::watch::Watch;
 use crate::runtime::mesh::Attached;
 use crate::runtime::net::{Identity, Transport, carrier, endpoint};
@@ -41,8 +42,14 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(50);
 /// And this often where a fault depends on it.
 const STATUS_INTERVAL_ASKED: Duration = Duration::from_millis(5);
 
-/// A side that has said nothing for so long, beyond its longest pause, is lost.
-const SILENCE: Span = Span::from_millis(5_000);
+/// A side that has nothing else to say says that it is there this often,
+const KEEP_ALIVE: Span = Span::from_millis(1_000);
+
+/// or so many times in the time in which it would be lost.
+const KEEP_ALIVES_PER_SILENCE: u64 = 4;
+
+/// How long a replica whose disk hangs is waited for, when there is no coordinator any more.
+const LEAVING_MAX: Duration = Duration::from_secs(5);
 
 /// What an agent is started with; everything else it learns from the coordinator.
 #[derive(Clone, Debug)]
@@ -57,6 +64,8 @@ pub struct Ticket {
     pub shares_process: bool,
     /// How long it, or the coordinator for it, may be silent on purpose.
     pub patience: Span,
+    /// How long they may be silent else.
+    pub silence: Span,
     /// The thread that releases the datagrams of all members of the process, if they share one.
     pub releaser: Option<Arc<Releaser>>,
 }
@@ -95,6 +104,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Its clock.
+    #[error(transparent)]
+    Clock(#[from] clock::AlignedBefore),
     /// The timer of the probe.
     #[error(transparent)]
     Alarm(#[from] alarm::Error),
@@ -109,11 +121,16 @@ pub enum Error {
     Panic(String),
 }
 
-/// The settings of control connections: a lost side is noticed within seconds, but for a side that may be
-/// paused for so long.
-pub(super) fn control_transport(patience: Span) -> Transport {
-    let idle_timeout_ms = (SILENCE + patience).0 / 1_000_000;
-    Transport { idle_timeout_ms, keep_alive_ms: 1_000, ..Transport::default() }
+/// The settings of control connections: a side is lost when it has said nothing for `silence`, and for
+/// `patience` beside if it may be paused for so long.
+pub(super) fn control_transport(silence: Span, patience: Span) -> Transport {
+    let milliseconds = |span: Span| span.0 / 1_000_000;
+    let keep_alive = KEEP_ALIVE.min(Span(silence.0 / KEEP_ALIVES_PER_SILENCE));
+    Transport {
+        idle_timeout_ms: milliseconds(silence + patience),
+        keep_alive_ms: milliseconds(keep_alive),
+        ..Transport::default()
+    }
 }
 
 /// Runs one member until the coordinator lets it go; the caller provides a tokio runtime.
@@ -123,7 +140,12 @@ pub async fn run(ticket: Ticket) -> Result<(), Error> {
     std::fs::create_dir_all(&ticket.folder)
         .map_err(|source| Error::Folder { path: ticket.folder.clone(), source })?;
     let own = SocketAddr::new(local_address_for(ticket.coordinator.ip()), 0);
-    let control = endpoint::bind(&ticket.identity, own, None, &control_transport(ticket.patience))?;
+    let control = endpoint::bind(
+        &ticket.identity,
+        own,
+        None,
+        &control_transport(ticket.silence, ticket.patience),
+    )?;
     let connection = control.connect(ticket.coordinator, COORDINATOR, None).await?;
     let lost = |source| Error::Coordinator { folder: ticket.folder.clone(), source };
     let (mut send, receive) = connection.open_bi().await.map_err(|_| lost(wire::Error::Gone))?;
@@ -236,7 +258,17 @@ impl Agent {
 
     async fn handle(&mut self, message: ToAgent) -> Result<(), Error> {
         match message {
+            ToAgent::Clock { asked } => {
+                self.tell(ToCoordinator::Clock { asked, own: clock::own() }).await
+            }
+            ToAgent::NameConnected => {
+                let connected = self.place.as_ref().map(|place| place.mesh.connected_names());
+                self.tell(ToCoordinator::Connected(connected.unwrap_or_default())).await
+            }
             ToAgent::Assign(assignment) => {
+                if let Some(shift) = assignment.clock_shift_ns {
+                    clock::align(shift)?;
+                }
                 (self.has_run, self.broken_disk) = (assignment.has_run, assignment.broken_disk);
                 let releaser = self.releaser.clone();
                 let place = Place::take(*assignment, self.member, &self.identity, releaser)?;
@@ -479,7 +511,7 @@ impl Agent {
             }
         };
         // A replica whose disk hangs does not end.
-        let _ = tokio::time::timeout(SILENCE.into(), leaving).await;
+        let _ = tokio::time::timeout(LEAVING_MAX, leaving).await;
     }
 
     fn leave(&self, role: &RoleReport) {

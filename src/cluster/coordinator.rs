@@ -4,6 +4,7 @@
 //! It alone decides what succeeded. A member that falls silent is lost: the trial goes on without
 //! it and is flagged.
 
+mod clocks;
 mod faults;
 mod probing;
 
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 
 use super::agent::{self, COORDINATOR, control_transport};
 use super::error::Error;
-use super::launcher::{Launcher, Start};
+use super::launcher::{self, Launcher, Start};
 use super::member::{Member, Presence};
 use super::reception::{self, Event, Session, What};
 use super::settings::{Progress, Settings, Timeouts};
@@ -55,6 +56,10 @@ pub(super) async fn run(
     coordinator.endpoint.close("the trial is over");
     coordinator.launcher.stop_all();
     if let Ok(outcome) = &mut outcome {
+        outcome.clock_errors = coordinator.clock_errors();
+        outcome.hosts = coordinator.hosts();
+        outcome.core_count = coordinator.core_count();
+        outcome.fault_delay = coordinator.launcher.delay();
         outcome.injected = coordinator.faults.into_records();
     }
     outcome
@@ -86,6 +91,8 @@ struct Coordinator<'a> {
     /// What the links from each member are shortened by.
     baselines: BTreeMap<MemberName, Baselines>,
     schedule: Option<Schedule>,
+    /// Why a host is lost, if one is.
+    lost_host: Option<String>,
     faults: Injector,
     outcome: Outcome,
     /// Accepting and reading; they end with the coordinator.
@@ -102,12 +109,13 @@ impl<'a> Coordinator<'a> {
         if deployment.faults.iter().any(|fault| is_choice(&fault)) {
             return Err(Error::Unsynced);
         }
+        launcher.allocate(deployment)?;
         let patience = deployment.longest_pause();
+        let control = control_transport(launcher.silence(), patience);
         let authority = Authority::new()?;
         let identity = authority.issue(COORDINATOR)?;
         let endpoint =
-            endpoint::bind(&identity, settings.listen, None, &control_transport(patience))
-                .map_err(Error::Listen)?;
+            endpoint::bind(&identity, settings.listen, None, &control).map_err(Error::Listen)?;
         let address = reachable(endpoint.local_address());
         let (sender, events) = mpsc::channel(reception::EVENTS_MAX);
         let mut tasks = JoinSet::new();
@@ -135,6 +143,7 @@ impl<'a> Coordinator<'a> {
             heard: BTreeMap::new(),
             baselines: BTreeMap::new(),
             schedule: None,
+            lost_host: None,
             faults: Injector::new(deployment.faults.clone(), deployment.aim()),
             outcome: Outcome {
                 broken: settings.broken,
@@ -193,7 +202,22 @@ impl<'a> Coordinator<'a> {
             ends: std::mem::take(&mut self.ends),
             waited: clock::now().since(from),
             folder: self.folder.to_path_buf(),
+            hint: self.dialling_hint(),
         })
+    }
+
+    /// What members on other hosts need to reach the coordinator.
+    fn dialling_hint(&self) -> String {
+        let home = |name: &MemberName| self.launcher.home(*name);
+        match self.expected(|member| member.session.is_none()).iter().find_map(home) {
+            Some(home) => format!(
+                "; members on {} and other hosts dial UDP port {} of this machine: open it, or name an open \
+                 one with --listen",
+                home.host,
+                self.address.port()
+            ),
+            None => String::new(),
+        }
     }
 
     /// Starts a member, for the first time or again.
@@ -212,8 +236,15 @@ impl<'a> Coordinator<'a> {
         self.identities.insert(member, identity.clone());
         let folder = self.folder.join(member.to_string());
         let (coordinator, patience) = (self.address, self.deployment.longest_pause());
-        let start = Start { member, coordinator, identity, folder, patience };
-        Ok(self.launcher.start(start)?)
+        let silence = self.launcher.silence();
+        let start = Start { member, coordinator, identity, folder, patience, silence };
+        match self.launcher.start(start) {
+            Err(launcher::Error::HostLost(reason)) if self.schedule.is_some() => {
+                self.lose(member, &reason);
+                Ok(())
+            }
+            started => Ok(started?),
+        }
     }
 
     async fn mesh(&mut self) -> Result<(), Error> {
@@ -230,17 +261,21 @@ impl<'a> Coordinator<'a> {
             return self.fail_early();
         }
         self.fail_early()?;
+        let waited = clock::now().since(from);
         let members = self.members.iter().filter(|(name, member)| !is_meshed(**name, member));
+        let members = members.map(|(name, _)| *name).collect();
+        let pairs = self.unconnected().await?;
         Err(Error::NeverMeshed {
-            members: members.map(|(name, _)| *name).collect(),
+            members,
+            pairs,
             ends: std::mem::take(&mut self.ends),
-            waited: clock::now().since(from),
+            waited,
             folder: self.folder.to_path_buf(),
         })
     }
 
     async fn start(&mut self) -> Schedule {
-        let warmup_from = clock::now() + START_DELAY;
+        let warmup_from = clock::now() + START_DELAY + self.reach();
         let measure_from = warmup_from + self.deployment.warmup;
         let measure_until = measure_from + self.deployment.duration;
         let drain_until = measure_until + self.deployment.drain;
@@ -252,6 +287,7 @@ impl<'a> Coordinator<'a> {
     }
 
     async fn collect(&mut self) -> Result<(), Error> {
+        self.check_clocks().await?;
         self.tell_all(&ToAgent::Finish).await;
         let deadline = clock::now() + self.timeouts.collect;
         self.until(deadline, |all| {
@@ -316,6 +352,7 @@ impl<'a> Coordinator<'a> {
     ///
     /// An agent that is connected tells more about its end than a launcher knows.
     fn note_ends(&mut self) -> bool {
+        self.note_lost_hosts();
         let mut has_ended = false;
         for name in self.expected(|member| member.session.is_none()) {
             if let Some(end) = self.launcher.ended(name) {
@@ -332,6 +369,20 @@ impl<'a> Coordinator<'a> {
             }
         }
         has_ended
+    }
+
+    /// Loses all members of a host that is lost, whatever they were to do.
+    fn note_lost_hosts(&mut self) {
+        let is_there = |member: &Member| member.presence != Presence::Lost;
+        let there = self.members.iter().filter(|(_, member)| is_there(member));
+        for name in there.map(|(name, _)| *name).collect::<Vec<_>>() {
+            if let Some(reason) = self.launcher.host_lost(name)
+                && !self.has_handed_over(name)
+            {
+                self.lose(name, &reason);
+                self.lost_host = Some(reason);
+            }
+        }
     }
 
     fn lose(&mut self, name: MemberName, message: &str) {
@@ -400,12 +451,22 @@ impl<'a> Coordinator<'a> {
             connection.close(0u32.into(), b"this member has joined, or is to be down");
             return;
         }
-        // A restarted member keeps its address, so that its peers find it again.
-        let bind =
-            member.address.unwrap_or_else(|| SocketAddr::new(connection.remote_address().ip(), 0));
         (member.session, member.send) = (Some(session), Some(send));
-        let has_run = member.address.is_some();
+        member.seen_at = Some(connection.remote_address().ip());
+        self.greet(name).await;
+    }
+
+    /// Tells a member what it is part of.
+    async fn assign(&mut self, name: MemberName) {
+        let home = self.launcher.home(name).map(|home| home.address);
+        let Some(member) = self.members.get_mut(&name) else { return };
+        member.is_assigned = true;
+        let Some(own) = home.or(member.seen_at) else { return };
+        // A restarted member keeps its address, so that its peers find it again.
+        let bind = member.address.unwrap_or_else(|| SocketAddr::new(own, 0));
+        let (has_run, clock_shift_ns) = (member.address.is_some(), member.clock.shift());
         let assignment = Assignment {
+            clock_shift_ns,
             deployment: self.deployment.clone(),
             transport: self.transport.clone(),
             precision: self.precision,
@@ -425,6 +486,8 @@ impl<'a> Coordinator<'a> {
         match message {
             // Milestones are taken before, whoever says them.
             ToCoordinator::Join { .. } | ToCoordinator::Milestone(_) => {}
+            ToCoordinator::Clock { asked, own } => self.hear_clock(name, asked, own).await,
+            ToCoordinator::Connected(names) => member.connected = Some(names),
             ToCoordinator::Recovered(recovery) => {
                 self.outcome.recoveries.entry(name).or_default().push(recovery);
             }
@@ -495,6 +558,9 @@ impl<'a> Coordinator<'a> {
 
     /// A member that fails before the trial begins spares everybody the wait.
     fn fail_early(&self) -> Result<(), Error> {
+        if let Some(reason) = &self.lost_host {
+            return Err(launcher::Error::HostLost(reason.clone()).into());
+        }
         match self.outcome.lost.first_key_value() {
             Some((member, message)) => {
                 Err(Error::Failed { member: *member, message: message.clone() })

@@ -22,7 +22,7 @@ pub enum Error {
     Launch(#[from] launcher::Error),
     /// Members that never dialled, or ended before they were ready.
     #[error(
-        "{} never joined (waited {:.1} s); their logs are in {}",
+        "{} never joined (waited {:.1} s); their logs are in {}{hint}",
         list(members, ends), seconds(*waited), folder.display()
     )]
     NeverJoined {
@@ -34,15 +34,19 @@ pub enum Error {
         waited: Span,
         /// The folder of the trial.
         folder: PathBuf,
+        /// What members on other hosts need, if there are any.
+        hint: String,
     },
     /// Members that found no way to the others.
     #[error(
-        "{} found no connection to all peers (waited {:.1} s); their logs are in {}",
-        list(members, ends), seconds(*waited), folder.display()
+        "{} found no connection to all peers (waited {:.1} s){}; their logs are in {}",
+        list(members, ends), seconds(*waited), listed(pairs), folder.display()
     )]
     NeverMeshed {
         /// Which.
         members: Vec<MemberName>,
+        /// The pairs without a connection, as sentences.
+        pairs: Vec<String>,
         /// How those ended that are known to have ended.
         ends: BTreeMap<MemberName, String>,
         /// How long they were waited for.
@@ -83,6 +87,10 @@ fn list(members: &[MemberName], ends: &BTreeMap<MemberName, String>) -> String {
         Some(end) => format!("{member} (ended: {end})"),
     };
     members.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn listed(sentences: &[String]) -> String {
+    sentences.iter().map(|sentence| format!("; {sentence}")).collect()
 }
 
 fn seconds(span: Span) -> f64 {

@@ -1,11 +1,12 @@
 //! Launchers start agents, and do nothing else: the agents dial back.
 //!
 //! A launcher's word proves nothing about success; the coordinator decides by what agents tell it.
+//! Its methods return at once: one whose members are far away hands its orders on.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -18,8 +19,9 @@ use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
 use super::gate::Gate;
+use super::hosts::report::HostReport;
 use crate::causes::chain;
-use crate::deployment::MemberName;
+use crate::deployment::{Deployment, MemberName};
 use crate::runtime::net::{Identity, identity};
 use crate::runtime::wan::{Precision, Releaser};
 use crate::time::Span;
@@ -50,6 +52,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Members without a host.
+    #[error("{0}")]
+    Homeless(String),
+    /// A host that was there before is not any more.
+    #[error("{0}")]
+    HostLost(String),
 }
 
 /// What a launcher needs to start one agent.
@@ -65,12 +73,49 @@ pub struct Start {
     pub folder: PathBuf,
     /// How long it may be paused: then it is not lost, and has not lost its coordinator.
     pub patience: Span,
+    /// How long a side may say nothing that is not paused.
+    pub silence: Span,
+}
+
+/// Where a member runs that runs on another machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The name of the host, as the user gave it.
+    pub host: String,
+    /// Where the member listens.
+    pub address: IpAddr,
+    /// The first and the last port that it may be given, if that is known.
+    pub ports: Option<(u16, u16)>,
+    /// The cores of the host, if that is known.
+    pub core_count: Option<usize>,
 }
 
 /// Starts agents, and stops them without asking.
 pub trait Launcher: Send {
     /// Its name in the manifest.
     fn name(&self) -> &'static str;
+
+    /// Makes sure that there is a machine for each member of a deployment, before any is started.
+    ///
+    /// A batch scheduler may take as long as it likes: a queue is not a failure.
+    fn allocate(&mut self, _deployment: &Deployment) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Where a member runs; `None` if on this machine, with its clock and its network.
+    fn home(&self, _member: MemberName) -> Option<Home> {
+        None
+    }
+
+    /// What each machine is on which members run, by the name that the user gave it; nothing for this machine.
+    fn hosts(&self) -> Vec<(String, HostReport)> {
+        Vec::new()
+    }
+
+    /// How long a member, or the coordinator for it, may say nothing.
+    fn silence(&self) -> Span {
+        SILENCE
+    }
 
     /// Starts one agent, for the first time or again.
     fn start(&mut self, start: Start) -> Result<(), Error>;
@@ -89,9 +134,22 @@ pub trait Launcher: Send {
     /// no longer for one that never joined.
     fn ended(&mut self, member: MemberName) -> Option<String>;
 
+    /// Why the machine of a member is lost, if it is: then the member is, whatever it was to do.
+    fn host_lost(&mut self, _member: MemberName) -> Option<String> {
+        None
+    }
+
+    /// The longest time from an order until it was carried out, so far.
+    fn delay(&self) -> Span {
+        Span::ZERO
+    }
+
     /// Stops whatever still runs, and waits until it is gone.
     fn stop_all(&mut self);
 }
+
+/// A side on this machine that has said nothing for so long, beyond its longest pause, is lost.
+const SILENCE: Span = Span::from_millis(5_000);
 
 /// One process for each member, on this machine.
 #[derive(Debug)]
@@ -121,7 +179,7 @@ impl Launcher for Processes {
     }
 
     fn start(&mut self, start: Start) -> Result<(), Error> {
-        let Start { member, coordinator, identity, folder, patience } = start;
+        let Start { member, coordinator, identity, folder, patience, silence } = start;
         let error = |source| Error::Start { member, folder: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(error)?;
         let identity_file = folder.join("identity");
@@ -145,6 +203,8 @@ impl Launcher for Processes {
             .arg(&folder)
             .arg("--patience-ms")
             .arg((patience.0 / 1_000_000).to_string())
+            .arg("--silence-ms")
+            .arg((silence.0 / 1_000_000).to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -218,7 +278,7 @@ impl Launcher for InProcess {
     }
 
     fn start(&mut self, start: Start) -> Result<(), Error> {
-        let Start { member, coordinator, identity, folder, patience } = start;
+        let Start { member, coordinator, identity, folder, patience, silence } = start;
         let error = |source| Error::Start { member, folder: folder.clone(), source };
         let releaser = match &self.releaser {
             Some(releaser) => Arc::clone(releaser),
@@ -231,6 +291,7 @@ impl Launcher for InProcess {
             folder: folder.clone(),
             shares_process: true,
             patience,
+            silence,
             releaser: Some(releaser),
         };
         let runtime =

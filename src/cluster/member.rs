@@ -1,9 +1,10 @@
 //! What the coordinator knows of one member.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use quinn::SendStream;
 
+use super::clocks::MemberClock;
 use super::reception::Session;
 use super::wire::Status;
 
@@ -13,9 +14,17 @@ pub(super) struct Member {
     /// Its connection; none while it is not there.
     pub(super) session: Option<Session>,
     pub(super) send: Option<SendStream>,
+    /// From where it dialled.
+    pub(super) seen_at: Option<IpAddr>,
+    /// This process of it was told what it is part of.
+    pub(super) is_assigned: bool,
     /// Where it is for the others; none until it is ready to run.
     pub(super) address: Option<SocketAddr>,
     pub(super) status: Status,
+    /// Of one on another host.
+    pub(super) clock: MemberClock,
+    /// Its peers with a stream, once it was asked for them.
+    pub(super) connected: Option<Vec<String>>,
     pub(super) has_reported: bool,
     pub(super) file_count: usize,
     pub(super) presence: Presence,

@@ -6,9 +6,11 @@
 
 pub mod agent;
 mod blocking;
+mod clocks;
 mod coordinator;
 mod error;
 mod gate;
+pub mod hosts;
 mod launcher;
 mod member;
 mod place;
@@ -20,5 +22,5 @@ pub use crate::runtime::interrupt::Interrupt;
 pub use agent::Ticket;
 pub use blocking::{run_agent, run_trial};
 pub use error::Error;
-pub use launcher::{Error as StartError, InProcess, Launcher, Processes, Start};
+pub use launcher::{Error as StartError, Home, InProcess, Launcher, Processes, Start};
 pub use settings::{Progress, Settings, Timeouts};

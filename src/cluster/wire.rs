@@ -18,12 +18,19 @@ use crate::runtime::replica::{Offence, Recovery};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::Precision;
 use crate::runtime::wan::sabotage::Rule;
-use crate::time::Span;
+use crate::time::{Span, Time};
 use crate::trial::Report;
 
 /// From the coordinator to an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum ToAgent {
+    /// What does the clock of your host read? Nothing is kept of an instant before it is aligned.
+    Clock {
+        /// When this was asked, by the coordinator's clock.
+        asked: Time,
+    },
+    /// With whom do you have a stream? Nobody asks unless the mesh did not form.
+    NameConnected,
     /// What you are part of.
     Assign(Box<Assignment>),
     /// Where everybody is: connect.
@@ -50,6 +57,8 @@ pub(super) enum ToAgent {
 /// What an agent is part of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Assignment {
+    /// What your clock is aligned by; `None` on the coordinator's own host.
+    pub clock_shift_ns: Option<i64>,
     /// The deployment.
     pub deployment: Deployment,
     /// The settings of QUIC.
@@ -83,6 +92,15 @@ pub(super) enum ToCoordinator {
         /// The process, for messages to the user.
         pid: u32,
     },
+    /// What the clock of its host reads.
+    Clock {
+        /// When that was asked, by the coordinator's clock.
+        asked: Time,
+        /// What it read.
+        own: Time,
+    },
+    /// The names of the peers that it has a stream with.
+    Connected(Vec<String>),
     /// What the replica found on its disk.
     Recovered(Recovery),
     /// It is ready to run, and its socket of the deployment is bound here.

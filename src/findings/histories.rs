@@ -13,6 +13,7 @@ use crate::command::ClientId;
 use crate::deployment::MemberName;
 use crate::history::{Check, Options, Seen, Verdict, oracle};
 use crate::quorum::NodeId;
+use crate::time::Span;
 use crate::trial::Backend;
 
 /// The folder of all histories within a results folder.
@@ -61,13 +62,21 @@ pub struct Kept {
     pub files: Files,
 }
 
-/// Checks the histories of these members; one without a file was lost with all it had.
-pub fn check(members: &[MemberName], files: &Files) -> Checked {
-    Checked { logs: check_logs(members, files), seen: check_seen(members, files) }
+/// Checks the histories of these members, whose clocks may be so far apart; one without a file was lost with all
+/// it had.
+pub fn check(members: &[MemberName], files: &Files, clocks_apart: Span) -> Checked {
+    Checked {
+        logs: check_logs(members, files, clocks_apart),
+        seen: check_seen(members, files, clocks_apart),
+    }
 }
 
-fn check_logs(members: &[MemberName], files: &Files) -> Result<Verdict, Unreadable> {
-    let mut check = Check::new(Options::default());
+fn check_logs(
+    members: &[MemberName],
+    files: &Files,
+    clocks_apart: Span,
+) -> Result<Verdict, Unreadable> {
+    let mut check = Check::new(Options { clocks_apart, ..Options::default() });
     for member in members {
         for file in open(files, *member)? {
             match member {
@@ -79,9 +88,13 @@ fn check_logs(members: &[MemberName], files: &Files) -> Result<Verdict, Unreadab
     Ok(check.finish()?)
 }
 
-fn check_seen(members: &[MemberName], files: &Files) -> Result<oracle::Verdict, Unreadable> {
+fn check_seen(
+    members: &[MemberName],
+    files: &Files,
+    clocks_apart: Span,
+) -> Result<oracle::Verdict, Unreadable> {
     let seen = seen(members, files)?;
-    Ok(oracle::judge_all(seen, oracle::Options::default()))
+    Ok(oracle::judge_all(seen, oracle::Options { clocks_apart, ..oracle::Options::default() }))
 }
 
 /// What the clients among these members saw.

@@ -76,6 +76,7 @@ fn row(key: &TrialKey, link: &ProbedLink) -> LinkRow {
         train_count: heard.map(|heard| heard.train_count),
         overtaken_count: heard.map(|heard| heard.overtaken_count),
         lost_count: heard.map(|heard| heard.lost_count),
+        is_half_round_trip: link.crossing.map(|crossing| crossing.is_half),
         is_within: link.is_within(),
         is_floored: link.is_floored(),
         ..LinkRow::default()

@@ -66,6 +66,7 @@ pub(super) fn recovery(
         injected: &outcome.injected,
         milestones: milestones(outcome),
         window,
+        instants_apart: outcome.clocks_apart().map(|apart| apart + outcome.fault_delay),
         interval: if point.interval == client::INTERVAL { INTERVAL } else { point.interval },
         drain_until: window.to + point.drain,
     };
@@ -148,6 +149,8 @@ struct RecoveryContext<'a> {
     injected: &'a [InjectedFault],
     milestones: Milestones,
     window: Window,
+    /// How far off a time from a fault to what another host saw may be.
+    instants_apart: Option<Span>,
     /// Of the timeline.
     interval: Span,
     drain_until: Time,
@@ -184,6 +187,7 @@ impl RecoveryContext<'_> {
             target_regions: injected::regions(target, &self.links.replica_regions),
             struck_at_ns: injected.at.since(self.window.from).0,
             ended_at_ns: injected.ended_at.map(|at| at.since(self.window.from).0),
+            instants_apart_ns: ns(self.instants_apart),
             catch_up_ns: injected
                 .ended_at
                 .zip(injected.caught_up_at)

@@ -88,12 +88,17 @@ pub(super) fn reasons(
     }
     // The limit itself is too much here.
     let limit = HOST_BUSY_SHARE_MAX - f64::EPSILON;
-    if let Some((_, share)) = worst(outcome, |watched, _| watched.host_busy_share, limit) {
-        reasons.push(format!("the processors were busy for {} of the window", percent(share)));
+    // Each member looks at the host that it runs on.
+    let of =
+        |member| outcome.hosts.get(&member).map_or_else(String::new, |host| format!(" of {host}"));
+    if let Some((member, share)) = worst(outcome, |watched, _| watched.host_busy_share, limit) {
+        let (of, share) = (of(member), percent(share));
+        reasons.push(format!("the processors{of} were busy for {share} of the window"));
     }
     let no_idle = |watched: &Watched, _| watched.host_no_idle_core_share;
-    if let Some((_, share)) = worst(outcome, no_idle, NO_IDLE_CORE_SHARE_MAX) {
-        reasons.push(format!("no core was idle for at least {} of the window", percent(share)));
+    if let Some((member, share)) = worst(outcome, no_idle, NO_IDLE_CORE_SHARE_MAX) {
+        let (of, share) = (of(member), percent(share));
+        reasons.push(format!("no core{of} was idle for at least {share} of the window"));
     }
     reasons
 }

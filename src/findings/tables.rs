@@ -118,6 +118,7 @@ fn trial_row(
         duration_ns: point.duration.0,
         valid: true,
         complete: outcome.is_complete() && findings.gaps.is_empty(),
+        clocks_apart_ns: outcome.clocks_apart().map(|apart| apart.0),
         ..TrialRow::default()
     };
     count_operations(point, outcome, &mut row);
@@ -215,7 +216,8 @@ fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     let cpu_s: f64 = usages().map(|usage| usage.cpu_s).sum();
     let operations = row.achieved_per_s.unwrap_or_default() * seconds(point.duration);
     row.cpu_ns_per_op = (operations > 0.0).then(|| nanoseconds(cpu_s / operations));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let own = || std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = outcome.core_count.unwrap_or_else(own);
     row.cpu_share = Some(cpu_s / seconds(point.duration) / cores as f64);
     row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
 }
@@ -426,6 +428,8 @@ fn member_rows(
                 member: member.to_string(),
                 region: region.into(),
                 role: role.into(),
+                host: outcome.hosts.get(&member).cloned().unwrap_or_default(),
+                clock_error_ns: outcome.clock_errors.get(&member).map(|error| error.0),
                 outcome: match (report, outcome.lost.get(&member)) {
                     (_, Some(_)) => LOST.into(),
                     (Some(_), None) => "finished".into(),

@@ -12,6 +12,9 @@ use crate::trial::{Outcome, ProbedNetwork};
 /// A link that is later than this in the median did not have the latency that was asked for.
 const LATE_P50_MAX: Span = Span::from_millis(1);
 
+/// Clocks that may be further apart than this hide stale reads that a person would call slow.
+const APART_MAX: Span = Span::from_millis(1);
+
 /// How the note of [`Flag::Incomplete`] begins.
 pub const INCOMPLETE: &str = "incomplete: ";
 
@@ -124,7 +127,9 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     }
     let files = evidence::read(&outcome.files);
     findings.gaps = evidence::unfinished(members, outcome, &files);
-    findings.add_histories(histories::check(members, &outcome.files), files);
+    let apart = outcome.clocks_apart().unwrap_or(Span::ZERO);
+    findings.add_histories(histories::check(members, &outcome.files, apart), files);
+    findings.notes.extend(apart_clocks(apart));
     check_network(outcome, &mut findings);
     let network = outcome.network.as_ref();
     let floored =
@@ -148,6 +153,17 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
     let incomplete = |gap| Flag::Incomplete.note(format!("{INCOMPLETE}{gap}"));
     findings.notes.extend(findings.gaps.iter().map(incomplete));
     findings
+}
+
+/// Says that the check of real time was weak, where clocks were not known well.
+fn apart_clocks(apart: Span) -> Option<Note> {
+    (apart > APART_MAX).then(|| {
+        Flag::ApartClocks.note(format!(
+            "apart clocks: those of two hosts may have been {} ms apart, so the order in real time of their \
+             clients was checked only where it is clear by more",
+            apart.milliseconds()
+        ))
+    })
 }
 
 /// A run that could not inject the latency it was asked for says so.
@@ -289,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn clocks_that_are_far_apart_are_said_to_be() {
+        let mut quiet = Quiet::new();
+        let error = |micros| Span::from_micros(micros);
+        quiet.outcome.clock_errors = [(R0, error(300)), (C0, error(400))].into();
+        assert!(quiet.verify().notes.is_empty());
+        quiet.outcome.clock_errors.insert(R1, error(900));
+        let findings = quiet.verify();
+        assert!(findings.is_valid() && findings.notes[0].text.contains("1.30 ms"), "{findings:?}");
+    }
+
+    #[test]
     fn a_refused_trial_is_unfit_and_nothing_else_is_said_of_it() {
         let mut quiet = Quiet::new();
         quiet.outcome.files.clear();
@@ -301,6 +328,7 @@ mod tests {
             asked_p50: Span::from_millis(1),
             asked_p99: Span::from_millis(1),
             asked_p99_low: Span::from_millis(1),
+            crossing: None,
             baseline: None,
             heard: None,
             tolerance: Span::from_millis(1),

@@ -9,8 +9,10 @@
 //!
 //! It looks at nothing but the histories of clients, so it also holds where the logs of replicas agree
 //! with one another and are wrong together; those are the business of [`super::Check`].
-//! Times must be of one clock; a client's operation begins after everything that the client was told
-//! before.
+//! A client's operation begins after everything that the client was told before.
+//! Times are of one clock, or of clocks of which it is known how far apart they may be: then an operation may have
+//! returned so much later, which accuses nobody wrongly, and within a session too. The order within a session is
+//! what [`super::Check`] holds against the logs, whatever the clocks are.
 //!
 //! A client whose history is cut off may have written what nobody knows of. A key that is a violation
 //! only if it did not is not judged: it is counted as unverified.
@@ -31,7 +33,7 @@ use super::linearize::{self, Answer, Budget, Judgement, Operation, Violation, ju
 use super::seen::{Row, Seen};
 use super::{Error, Kind};
 use crate::command::{ClientId, RequestId};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// How to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +48,19 @@ pub struct Options {
     pub looks: u64,
     /// Whether slots are tried before anything is searched.
     pub has_witness: bool,
+    /// How far apart the clocks of two clients may be.
+    pub clocks_apart: Span,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { kept: 5, looks_per_key: 100_000_000, looks: 1_000_000_000, has_witness: true }
+        Self {
+            kept: 5,
+            looks_per_key: 100_000_000,
+            looks: 1_000_000_000,
+            has_witness: true,
+            clocks_apart: Span::ZERO,
+        }
     }
 }
 
@@ -112,6 +122,7 @@ pub fn judge_all(mut seen: Seen, options: Options) -> Verdict {
         cut_count: seen.cut_count(),
         ..Verdict::default()
     };
+    seen.return_later_by(options.clocks_apart);
     seen.sort_by_key_and_slot();
     let mut unknown = Vec::new();
     let mut left = Budget { looks: options.looks };

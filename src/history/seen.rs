@@ -13,7 +13,7 @@ use std::io::Read;
 use super::{ClientReader, Error, Event, Issued, Kind, Returned, SessionOrder};
 use crate::command::{ClientId, RequestId};
 use crate::protocol::Slot;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// The time of a return that never came.
 const NEVER: u64 = u64::MAX;
@@ -114,6 +114,13 @@ impl Seen {
             *keys.entry(row.key).or_default() += 1;
         }
         keys
+    }
+
+    /// Lets every operation return so much later: between two clocks it may have.
+    pub(super) fn return_later_by(&mut self, Span(later): Span) {
+        for row in self.rows.iter_mut().filter(|row| row.is_answered()) {
+            row.returned_at = row.returned_at.saturating_add(later).min(NEVER - 1);
+        }
     }
 
     pub(super) fn rows(&self) -> &[Row] {

@@ -38,6 +38,7 @@ use serde::Serialize;
 
 use crate::calibration::Calibration;
 use crate::causes::chain;
+use crate::cluster::hosts::report::HostReport;
 use crate::cluster::{self, Interrupt, Progress};
 use crate::compare::stopping::{self, Look};
 use crate::compare::{self, Conclusions};
@@ -167,6 +168,8 @@ struct Manifest<'a> {
     table_schema_version: u32,
     backends: Vec<&'static str>,
     launcher: Option<&'static str>,
+    /// The machines on which members ran; none where they ran on this one.
+    hosts: Vec<HostUsed>,
     profiles: Vec<&'a str>,
     profile_files: Vec<ProfileFile>,
     identity: Identity,
@@ -189,6 +192,15 @@ struct Manifest<'a> {
     probe_attempts: u32,
     services: Vec<ServiceUsed<'a>>,
     calibration: Option<&'a Calibration>,
+}
+
+/// A machine on which members ran.
+#[derive(Debug, Serialize)]
+struct HostUsed {
+    /// As the host file names it.
+    host: String,
+    #[serde(flatten)]
+    report: HostReport,
 }
 
 /// A member that was lost without being told to.
@@ -289,6 +301,8 @@ impl Ending<'_, '_> {
             self;
         let backends = worlds.backends();
         let launcher = worlds.live.as_ref().map(|live| live.launcher.name());
+        let hosts = worlds.live.as_ref().map_or_else(Vec::new, |live| live.launcher.hosts());
+        let hosts = hosts.into_iter().map(|(host, report)| HostUsed { host, report }).collect();
         let written = ledger.write_tables().map_err(Error::from);
         let mut error = ended.and(written).err();
         let finished: Vec<Finished> = ledger.parts().map(Finished::of).collect();
@@ -316,6 +330,7 @@ impl Ending<'_, '_> {
             table_schema_version: rows::SCHEMA_VERSION,
             backends: backends.iter().map(|backend| backend.name()).collect(),
             launcher,
+            hosts,
             profiles: sorted(plan.points.iter().map(|point| point.profile.as_str())),
             profile_files: configuration::profile_files(plan)
                 .into_iter()

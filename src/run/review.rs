@@ -11,6 +11,7 @@ use crate::findings::evidence::{self, Table};
 use crate::findings::histories::{self, Kept};
 use crate::findings::verify::Findings;
 use crate::measure::store;
+use crate::time::Span;
 use crate::trial::Backend;
 
 /// Why nothing can be checked.
@@ -55,6 +56,8 @@ struct Row {
     replica_regions: String,
     #[serde(alias = "clients")]
     client_regions: String,
+    #[serde(default)]
+    clocks_apart_ns: Option<u64>,
 }
 
 /// The trials of a results folder that can be checked again.
@@ -122,7 +125,8 @@ impl Review {
             let members = kept.members(replicas, clients);
             let files = evidence::read(&kept.files);
             findings.gaps = self.table.gaps(kept, &files);
-            findings.add_histories(histories::check(&members, &kept.files), files);
+            let apart = Span(row.and_then(|row| row.clocks_apart_ns).unwrap_or(0));
+            findings.add_histories(histories::check(&members, &kept.files, apart), files);
             let variant = row.map(|row| row.variant.clone());
             Reviewed { trial: kept.trial, backend: kept.backend, variant, findings }
         })

@@ -40,6 +40,11 @@ impl Worlds<'_> {
                 ("--break-network", word(live.broken.map(Rule::name))),
                 ("--break-disk", word(live.broken_disk)),
             ]);
+            let hosts: Vec<String> =
+                live.launcher.hosts().into_iter().map(|(host, _)| host).collect();
+            if !hosts.is_empty() {
+                switches.push(("--hosts", hosts.join(" ")));
+            }
         }
         switches
     }

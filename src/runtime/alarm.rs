@@ -71,7 +71,8 @@ impl Alarm {
         }
     }
 
-    fn arm(&self, Time(nanoseconds): Time) {
+    fn arm(&self, due: Time) {
+        let Time(nanoseconds) = clock::to_own(due);
         // Zero would disarm the timer; the first nanosecond since boot is past as well.
         let nanoseconds = i64::try_from(nanoseconds.max(1)).unwrap_or(i64::MAX);
         let instant = TimeSpec::new(nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);

@@ -131,6 +131,13 @@ impl Mesh {
         self.streams().values().filter(|count| **count > 0).count()
     }
 
+    /// The names of these peers.
+    pub fn connected_names(&self) -> Vec<String> {
+        let streams = self.streams();
+        let connected = streams.iter().filter(|(_, count)| **count > 0);
+        connected.map(|(peer, _)| peer.clone()).collect()
+    }
+
     fn streams(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
         held(&self.streams)
     }

@@ -6,7 +6,8 @@
 //! the others are when its event loop comes to them: the delay line, the socket, QUIC, its
 //! encryption, framing and the wake-up of the event loop are all in the number, as in a trial.
 //! Then the streams go to the replica or the load generator.
-//! Times of two members are compared, so all must read one clock: they run on one host.
+//! Times of two members are compared: on one host they read one clock, and between hosts what is said is as good
+//! as their clocks are aligned. A frame may then seem to arrive before it was sent; [`Heard::early`] keeps that.
 //!
 //! What is sent shows the ways in which a delay line can be wrong:
 //! a steady row of frames more often than a delay, where a link that carries one at a time falls
@@ -131,6 +132,9 @@ pub struct Heard {
     pub sent_count: u32,
     /// Frames that came in time.
     pub heard_count: u32,
+    /// What was added to each of the times below, because some frame would else have arrived before it was
+    /// sent; zero on one clock.
+    pub early: Span,
     /// The median of how long they took.
     pub p50: Span,
     /// The 99th percentile of that.
@@ -147,6 +151,20 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// How long frames took at the median, in nanoseconds, as the two clocks say.
+    pub fn median_ns(&self) -> i64 {
+        signed(self.p50) - signed(self.early)
+    }
+
+    /// The same with every frame so many nanoseconds later, or earlier; none arrives before it was sent.
+    #[must_use]
+    pub fn moved(&self, by_ns: i64) -> Self {
+        let by = by_ns - signed(self.early);
+        let moved = |Span(at): Span| Span(at.saturating_add_signed(by));
+        let (p50, p99, p99_low) = (moved(self.p50), moved(self.p99), moved(self.p99_low));
+        Self { early: Span::ZERO, p50, p99, p99_low, ..*self }
+    }
+
     /// Whether everything that was sent in frames has come.
     pub fn is_whole(&self) -> bool {
         self.heard_count == self.sent_count
@@ -182,8 +200,8 @@ struct Link {
     owes_twin: bool,
     /// The number of the next datagram of a train.
     next_number: u32,
-    /// How old the frames were that came.
-    ages: Vec<Span>,
+    /// How old the frames were that came, in nanoseconds: below zero where clocks are not aligned so well.
+    ages: Vec<i64>,
     train_count: u32,
     overtaken_count: u32,
     /// One more than the greatest number in a train that came.
@@ -265,7 +283,7 @@ impl Link {
         let now = clock::now();
         while let Some(frame) = stream.next::<Frame>()? {
             if frame.run == order.run {
-                self.ages.push(now.since(frame.sent_at));
+                self.ages.push(age(now, frame.sent_at));
             }
         }
         while let Some(mut datagram) = stream.next_datagram(cx) {
@@ -335,6 +353,9 @@ impl Link {
 
     fn heard(&mut self, from: MemberName, order: &Order) -> Heard {
         self.ages.sort_unstable();
+        let early = Span(self.ages.first().map_or(0, |least| least.min(&0).unsigned_abs()));
+        let ages: Vec<Span> =
+            self.ages.iter().map(|age| Span(early.0.saturating_add_signed(*age))).collect();
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         let carries_datagrams = self.stream.as_ref().is_some_and(Stream::carries_datagrams);
         let train_count = if carries_datagrams { order.train_count() } else { 0 };
@@ -342,14 +363,25 @@ impl Link {
             from,
             sent_count: order.frame_count(),
             heard_count: count(self.ages.len()),
-            p50: percentile(&self.ages, 50),
-            p99: percentile(&self.ages, 99),
-            p99_low: lower_end(&self.ages),
+            early,
+            p50: percentile(&ages, 50),
+            p99: percentile(&ages, 99),
+            p99_low: lower_end(&ages),
             train_count,
             overtaken_count: self.overtaken_count,
             lost_count: train_count.saturating_sub(self.train_count),
         }
     }
+}
+
+/// How long ago something was sent, as two clocks say.
+fn age(Time(now): Time, Time(sent_at): Time) -> i64 {
+    let age = i128::from(now) - i128::from(sent_at);
+    i64::try_from(age).unwrap_or(if age > 0 { i64::MAX } else { i64::MIN })
+}
+
+fn signed(Span(nanoseconds): Span) -> i64 {
+    i64::try_from(nanoseconds).unwrap_or(i64::MAX)
 }
 
 /// The least of these, in ascending order, that so many of a hundred do not exceed.

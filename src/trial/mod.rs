@@ -19,6 +19,6 @@ pub use outcome::Outcome;
 pub mod probe;
 pub use probe::Probe;
 pub mod probed;
-pub use probed::{ProbedLink, ProbedNetwork};
+pub use probed::{Crossing, ProbedLink, ProbedNetwork};
 pub mod report;
 pub use report::{Report, RoleReport};

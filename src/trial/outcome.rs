@@ -10,6 +10,7 @@ use crate::measure::Milestone;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
+use crate::time::Span;
 
 /// What came of one trial.
 #[derive(Debug, Default)]
@@ -35,6 +36,15 @@ pub struct Outcome {
     pub broken: Option<Rule>,
     /// Whose disk was broken on purpose, and how.
     pub broken_disk: Option<Break>,
+    /// How far off the coordinator's clock that of each member may have been; without those that read the same
+    /// clock.
+    pub clock_errors: BTreeMap<MemberName, Span>,
+    /// The host of each member that did not run on the coordinator's.
+    pub hosts: BTreeMap<MemberName, String>,
+    /// The cores of these hosts together; `None` where all members ran on the coordinator's.
+    pub core_count: Option<usize>,
+    /// A fault took effect at most so long after the instant that it is said to have begun.
+    pub fault_delay: Span,
     /// Strangers that the coordinator refused.
     pub refused_count: u64,
 }
@@ -43,6 +53,14 @@ impl Outcome {
     /// Whether every member made its report.
     pub fn is_complete(&self) -> bool {
         self.lost.is_empty() && self.violations.is_empty()
+    }
+
+    /// How far apart two clocks of members may be whose instants are compared: what the two worst are off
+    /// together; `None` where all members read one clock.
+    pub fn clocks_apart(&self) -> Option<Span> {
+        let mut errors: Vec<Span> = self.clock_errors.values().copied().collect();
+        errors.sort_unstable_by(|one, other| other.cmp(one));
+        errors.into_iter().take(2).reduce(|one, other| one + other)
     }
 
     /// Whether a fault let this member stand still: what it did not read meanwhile was its own doing.

@@ -13,6 +13,12 @@
 //! another link wrong, none saw the network that the trial would run on.
 //! Every attempt is kept.
 //!
+//! Between two hosts there is a real link, which takes time before anything is injected: its *path* is measured
+//! first, with as little injected as can be, and is the baseline's greater part.
+//! A link whose path is slower than its target cannot be had by injecting anything: the trial is refused.
+//! Where the clocks of two hosts are not known better than the tolerance of the link between them, no one knows
+//! what each direction took: each is then given half of the round trip beyond what was injected, and is marked.
+//!
 //! The baseline is that of a path whose event loops sleep between messages.
 //! Under load they are awake already, which is quicker, or busy, which is slower: neither belongs to
 //! the network, so it is not taken off the delay but stands in what a latency has beyond its floor.
@@ -61,12 +67,23 @@ pub struct ProbedLink {
     pub asked_p99: Span,
     /// What the 99th percentile of a probe may be mistaken for, as its rounds are few.
     pub asked_p99_low: Span,
+    /// Between two hosts: what is known of the real link.
+    pub crossing: Option<Crossing>,
     /// What the path takes by itself; `None` where that was not measured.
     pub baseline: Option<Span>,
     /// What was measured with the baseline taken off; `None` if the receiver said nothing.
     pub heard: Option<Heard>,
     /// How far off it may be.
     pub tolerance: Span,
+}
+
+/// What is known of the real link between two hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crossing {
+    /// What it takes at the median, with as little injected as can be.
+    pub path: Option<Span>,
+    /// Its times are half of what both directions took, for want of better clocks.
+    pub is_half: bool,
 }
 
 /// How far the 99th percentile of the least probe may lie below its place: a rank of 120 is a step of 1/120,
@@ -99,15 +116,38 @@ impl ProbedLink {
             asked_p50: delay.median(),
             asked_p99: delay.quantile(0.99),
             asked_p99_low: delay.quantile(0.99 - RESOLUTION),
+            crossing: None,
             baseline: None,
             heard: None,
             tolerance: probe.tolerance_of(links.round_trip(site(from), site(to))),
         }
     }
 
-    /// What this path takes by itself, after a probe under the delay as asked.
+    /// What this path takes by itself, after a probe under the delay as asked, less that of the real link.
     pub fn baseline_of(&self, heard: &Heard) -> Option<Span> {
-        heard.is_whole().then(|| (heard.p50 - self.asked_p50).min(BASELINE_MAX))
+        let path = self.crossing.and_then(|crossing| crossing.path);
+        let Some(path) = path.filter(|_| heard.is_whole()) else {
+            return heard.is_whole().then(|| (heard.p50 - self.asked_p50).min(BASELINE_MAX));
+        };
+        // Nothing can be injected into a link that is slower than asked, so nothing is left to correct.
+        if path > self.asked_least {
+            return Some(path);
+        }
+        let (late, early) = (heard.p50 - self.asked_p50, self.asked_p50 - heard.p50);
+        Some((path + late.min(BASELINE_MAX)) - early.min(BASELINE_MAX))
+    }
+
+    /// What is injected into it at the median.
+    pub fn injected_p50(&self, baseline: Span) -> Span {
+        self.asked_p50 - baseline.min(self.asked_least)
+    }
+
+    /// Whether its real link takes longer than what is asked of it.
+    ///
+    /// Between two members of one region a profile asks for nothing, and two hosts of that region have what they
+    /// have.
+    pub fn is_too_slow(&self) -> bool {
+        self.crossing.is_some() && self.asked_p50 > Span::ZERO && self.excess() > self.tolerance
     }
 
     /// By how much it is asked to be faster than its path is.
@@ -141,7 +181,8 @@ impl ProbedLink {
         let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_whole()) else {
             return true;
         };
-        self.faults(heard).0 > self.tolerance
+        self.is_too_slow()
+            || self.faults(heard).0 > self.tolerance
             || share(heard.overtaken_count, heard) > DISORDER_MAX
             || share(heard.lost_count, heard) > DISORDER_MAX
     }
@@ -151,6 +192,9 @@ impl ProbedLink {
         let Some(heard) = self.heard.as_ref().filter(|heard| heard.is_whole()) else {
             return f64::INFINITY;
         };
+        if self.is_too_slow() {
+            return self.excess().0 as f64 / self.tolerance.0.max(1) as f64;
+        }
         let (p50, p99) = self.faults(heard);
         let late = p50.max(p99).0 as f64 / self.tolerance.0.max(1) as f64;
         late.max(share(heard.overtaken_count, heard) / DISORDER_MAX)
@@ -175,6 +219,13 @@ impl ProbedLink {
         if !heard.is_whole() {
             let Heard { heard_count, sent_count, .. } = heard;
             return format!("{link} delivered {heard_count} of {sent_count} frames in time");
+        }
+        if self.is_too_slow() {
+            return format!(
+                "{link} takes {} ms by itself, and {} ms are asked for",
+                self.baseline.unwrap_or(Span::ZERO).milliseconds(),
+                self.asked_p50.milliseconds()
+            );
         }
         let Heard { train_count, overtaken_count, lost_count, .. } = *heard;
         if share(overtaken_count, heard) > DISORDER_MAX {
@@ -219,7 +270,8 @@ impl ProbedNetwork {
         let is_wrong = |index: usize| {
             self.attempts.iter().all(|links| links.get(index).is_some_and(ProbedLink::is_wrong))
         };
-        self.attempts.len() >= HOPELESS && (0..self.links().len()).any(is_wrong)
+        let is_too_slow = self.links().iter().any(ProbedLink::is_too_slow);
+        is_too_slow || self.attempts.len() >= HOPELESS && (0..self.links().len()).any(is_wrong)
     }
 
     /// How many attempts found every link as asked, and how many there were; `None` where no delay was
@@ -236,6 +288,15 @@ impl ProbedNetwork {
             return None;
         }
         let links = self.links();
+        let slow: Vec<String> =
+            links.iter().filter(|link| link.is_too_slow()).map(ProbedLink::complaint).collect();
+        if !slow.is_empty() {
+            return Some(format!(
+                "refused: {}: choose hosts that are nearer, a profile with longer delays, or `profile = \
+                 \"native\"`, which injects nothing",
+                slow.join(", ")
+            ));
+        }
         let worst = links.iter().max_by(|a, b| a.badness().total_cmp(&b.badness()))?;
         let count = links.iter().filter(|link| !link.is_within()).count();
         Some(format!(
@@ -273,8 +334,7 @@ impl ProbedNetwork {
         let most = |link: &&ProbedLink| link.excess();
         let worst = floored.iter().copied().max_by_key(most)?;
         Some(format!(
-            "floored: {} directed links are asked to be faster than this machine's path, at worst {} → \
-             {} by {} ms",
+            "floored: {} directed links are asked to be faster than their path, at worst {} → {} by {} ms",
             floored.len(),
             worst.from,
             worst.to,
@@ -305,6 +365,7 @@ mod tests {
             from: MemberName::Replica(NodeId(0)),
             sent_count: 225,
             heard_count: 225,
+            early: Span::ZERO,
             p50,
             p99,
             p99_low: p99,
@@ -325,6 +386,7 @@ mod tests {
             asked_p50: MS.times(20),
             asked_p99: MS.times(20),
             asked_p99_low: MS.times(20),
+            crossing: None,
             baseline: None,
             heard,
             tolerance: Span::from_micros(500),
@@ -447,6 +509,53 @@ mod tests {
         assert_eq!(baseline(micros(40_000)), Some(BASELINE_MAX));
         let cut = Heard { heard_count: 3, ..heard(micros(20_080), micros(20_080)) };
         assert_eq!(link.baseline_of(&cut), None);
+    }
+
+    /// Between two hosts whose link takes this by itself.
+    fn crossing(path: Span) -> ProbedLink {
+        let crossing = Some(Crossing { path: Some(path), is_half: false });
+        ProbedLink {
+            crossing,
+            baseline: Some(path),
+            ..link(Some(heard(MS.times(20), MS.times(20))))
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_real_link_is_taken_off_whole_and_corrected_a_little() {
+        let link = crossing(MS.times(12));
+        let baseline = |p50: Span| link.baseline_of(&heard(p50, p50));
+        assert_eq!(baseline(micros(20_080)), Some(micros(12_080)));
+        assert_eq!(baseline(micros(19_900)), Some(micros(11_900)));
+        // A delay line that is wrong by more is not made up for.
+        assert_eq!(baseline(micros(40_000)), Some(MS.times(12) + BASELINE_MAX));
+        assert_eq!(link.injected_p50(MS.times(12)), MS.times(8));
+        assert_eq!(
+            crossing(MS.times(25)).baseline_of(&heard(MS.times(25), MS.times(25))),
+            Some(MS.times(25))
+        );
+    }
+
+    #[test]
+    fn a_real_link_that_is_slower_than_asked_is_refused_at_once_by_name() {
+        let slow = || crossing(MS.times(25));
+        assert!(
+            slow().is_too_slow() && !slow().is_within() && !crossing(micros(20_400)).is_too_slow()
+        );
+        let network = network(vec![crossing(MS), slow()]);
+        assert!(network.is_hopeless() && !network.is_accepted());
+        let said = network.refusal().unwrap();
+        for phrase in [
+            "r0 (us-east-1) → r2 (eu-west-1) takes 25.00 ms by itself",
+            "20.00 ms are asked",
+            "native",
+        ] {
+            assert!(said.contains(phrase), "{phrase:?} is missing in {said}");
+        }
+        // On one host the same is a mark, and so is a neighbour of which nothing is asked.
+        assert!(!ProbedLink { crossing: None, ..slow() }.is_too_slow());
+        let near = ProbedLink { asked_least: Span::ZERO, asked_p50: Span::ZERO, ..slow() };
+        assert!(near.is_floored() && !near.is_too_slow());
     }
 
     #[test]

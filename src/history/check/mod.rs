@@ -33,6 +33,7 @@ use std::io::Read;
 
 use super::{ChosenReader, Error};
 use crate::protocol::{Log, Order, Slot};
+use crate::time::Span;
 use logs::Logs;
 use operations::Operations;
 use registers::Registers;
@@ -47,13 +48,16 @@ pub struct Options {
     /// Whether the clocks of all clients are comparable, as they are on one host, so that the order
     /// in real time is checked between clients too, and not only within the session of each.
     pub is_real_time: bool,
+    /// How far apart the clocks of two clients may be: an order in real time between two of them counts only
+    /// where it is clear in spite of that. Within a session there is one clock.
+    pub clocks_apart: Span,
     /// How many violations are kept; all are counted.
     pub kept_violations: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { is_real_time: true, kept_violations: 20 }
+        Self { is_real_time: true, clocks_apart: Span::ZERO, kept_violations: 20 }
     }
 }
 
@@ -152,7 +156,7 @@ impl<R: Read> Check<R> {
 
     /// Reads all logs through and compares.
     pub fn finish(mut self) -> Result<Verdict, Error> {
-        let mut replay = Replay::new(self.options.is_real_time);
+        let mut replay = Replay::new(&self.options);
         let found = match self.registers.take() {
             None => self.replay_logs(&mut replay)?,
             Some(registers) => self.replay_registers(&mut replay, registers),

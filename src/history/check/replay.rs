@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Options;
 use super::operations::{Known, Operations, Row};
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId, entry_digest};
@@ -13,14 +14,16 @@ use crate::quorum::NodeId;
 #[derive(Debug)]
 pub(super) struct Replay {
     is_real_time: bool,
+    /// How far apart the clocks of two clients may be, in nanoseconds.
+    clocks_apart: u64,
     /// The digest under each key.
     values: BTreeMap<u64, u32>,
     /// The digest of all of it.
     state: u64,
     /// No slot so far was lost with a cut-off log: what `values` holds is all there is.
     is_complete: bool,
-    /// Of those executed, the operation that began last: of all clients together, or of each client where
-    /// their clocks are not comparable.
+    /// Of those executed, the operation that began last: of all clients together, and of each client where
+    /// their clocks are not the same one.
     latest: BTreeMap<Option<ClientId>, Latest>,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
@@ -39,9 +42,10 @@ struct Latest {
 }
 
 impl Replay {
-    pub(super) const fn new(is_real_time: bool) -> Self {
+    pub(super) const fn new(options: &Options) -> Self {
         Self {
-            is_real_time,
+            is_real_time: options.is_real_time,
+            clocks_apart: options.clocks_apart.0,
             values: BTreeMap::new(),
             state: 0,
             is_complete: true,
@@ -181,18 +185,26 @@ impl Replay {
         }
     }
 
-    /// Slots ascend, so an operation that returned before the latest beginning so far stands too late.
+    /// Slots ascend, so an operation that returned before the latest beginning so far stands too late: before
+    /// that of its own client, or of any other one beyond what their clocks may be apart.
     fn judge_order(&mut self, slot: Slot, row: &Row<'_>, violations: &mut Violations) {
         let request = row.request;
-        let own = Latest { begins_at: row.begins_at, request, slot };
-        let clock = (!self.is_real_time).then_some(request.client);
-        let latest = self.latest.entry(clock).or_insert(own);
-        if row.returned_at < latest.begins_at {
-            let (other, other_slot) = (latest.request, latest.slot);
-            violations.push(Violation::RealTime { request, slot, other, other_slot });
+        let has_one_clock = self.is_real_time && self.clocks_apart == 0;
+        let session = (!has_one_clock).then_some((Some(request.client), 0));
+        let all = self.is_real_time.then_some((None, self.clocks_apart));
+        let mut earlier = None;
+        for (clock, apart) in session.into_iter().chain(all) {
+            let own = Latest { begins_at: row.begins_at, request, slot };
+            let latest = self.latest.entry(clock).or_insert(own);
+            if row.returned_at.saturating_add(apart) < latest.begins_at {
+                earlier = earlier.or(Some(*latest));
+            }
+            if latest.begins_at < row.begins_at {
+                *latest = own;
+            }
         }
-        if latest.begins_at < row.begins_at {
-            *latest = own;
+        if let Some(Latest { request: other, slot: other_slot, .. }) = earlier {
+            violations.push(Violation::RealTime { request, slot, other, other_slot });
         }
     }
 }

@@ -376,6 +376,18 @@ fn an_order_against_real_time_is_named_unless_clocks_cannot_be_compared() {
     assert!(verdict(options, &run.client_bytes(), &run.log_bytes()).is_valid());
 }
 
+/// The write is answered 400 us before the read is issued, by two clocks.
+#[test]
+fn an_order_counts_where_clocks_are_not_too_far_apart() {
+    let mut run = clean();
+    run.moved(0, 1, 1_500_000, 1_600_000);
+    for (apart, violation_count) in [(0, 1), (399_999, 1), (400_000, 0), (5_000_000, 0)] {
+        let options = Options { clocks_apart: Span(apart), ..Options::default() };
+        let found = verdict(options, &run.client_bytes(), &run.log_bytes());
+        assert_eq!(found.violation_count, violation_count, "apart by {apart} ns");
+    }
+}
+
 /// The order within a session is known where the clocks of different clients cannot be compared.
 #[test]
 fn an_order_against_that_of_its_session_is_always_named() {
@@ -390,8 +402,12 @@ fn an_order_against_that_of_its_session_is_always_named() {
                     but it is at slot 6 and the other at slot 5";
     run.says(&[sentence]);
     let options = Options { is_real_time: false, ..Options::default() };
-    let found = verdict(options, &run.client_bytes(), &run.log_bytes());
-    assert_eq!(found.violations.iter().map(ToString::to_string).collect::<Vec<_>>(), [sentence]);
+    let apart = Options { clocks_apart: Span::from_millis(1_000), ..Options::default() };
+    for options in [options, apart] {
+        let found = verdict(options, &run.client_bytes(), &run.log_bytes());
+        let said: Vec<_> = found.violations.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [sentence]);
+    }
 }
 
 /// A client writes, is told so, and in the same nanosecond begins to read: the log has the read first.

@@ -168,6 +168,16 @@ fn slots_against_real_time_are_caught_though_every_read_is_explained() {
     check_counts(&[&steps], [0, 0, 1]);
 }
 
+/// A read that was begun 10 ns after the write was answered, by two clocks.
+#[test]
+fn a_stale_read_counts_where_clocks_are_not_too_far_apart() {
+    let steps = [write(1, 10, 0, 10, 2), read(1, None, 20, 30, 1)];
+    for (apart, violation_count) in [(0, 1), (9, 1), (10, 0)] {
+        let options = Options { clocks_apart: Span(apart), ..Options::default() };
+        assert_eq!(verdict(&[&steps], options).violation_count, violation_count, "{apart} ns");
+    }
+}
+
 #[test]
 fn what_a_cut_off_history_may_hold_accuses_nobody() {
     let whole = [write(1, 10, 0, 10, 1), read(1, Some(99), 20, 30, 3), read(2, None, 0, 10, 4)];

@@ -22,6 +22,8 @@ pub enum Flag {
     /// Links were later at p99 than their tolerance allows, but the interval of the p99 includes the
     /// tolerance.
     NoisyLinks,
+    /// The clocks of two hosts may have been so far apart that the check of real time was weak.
+    ApartClocks,
     /// The kernel dropped datagrams of a member that was paused.
     KernelDrops,
     /// Datagrams to addresses of no member were not sent.
@@ -59,13 +61,14 @@ pub struct Note {
 
 impl Flag {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Invalid,
         Self::Refused,
         Self::BrokenOnPurpose,
         Self::Saturated,
         Self::FlooredLinks,
         Self::NoisyLinks,
+        Self::ApartClocks,
         Self::KernelDrops,
         Self::Strangers,
         Self::TornFrame,
@@ -89,6 +92,7 @@ impl Flag {
             Self::Saturated => "saturated",
             Self::FlooredLinks => "floored-links",
             Self::NoisyLinks => "noisy-links",
+            Self::ApartClocks => "apart-clocks",
             Self::KernelDrops => "kernel-drops",
             Self::Strangers => "strangers",
             Self::TornFrame => "torn-frame",

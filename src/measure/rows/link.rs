@@ -54,6 +54,9 @@ pub struct LinkRow {
     pub overtaken_count: Option<u32>,
     /// Datagrams of the trains that never came.
     pub lost_count: Option<u32>,
+    /// The times measured are half of what both directions took beyond what was injected, because the clocks of
+    /// the two hosts are not known better than the tolerance; empty where both ends read one clock.
+    pub is_half_round_trip: Option<bool>,
     /// The link is as asked for, or as near to it as its path allows.
     pub is_within: bool,
     /// The link is asked to be faster than its path.

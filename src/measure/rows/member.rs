@@ -25,6 +25,10 @@ pub struct MemberRow {
     pub region: String,
     /// `replica`, `witness` (it votes and keeps no state machine), `observer` (it holds no vote) or `client`.
     pub role: String,
+    /// The host of the member, as the host file names it; empty on the coordinator's machine and in virtual time.
+    pub host: String,
+    /// How far off the coordinator's clock that of the member may have been; empty where it read the same one.
+    pub clock_error_ns: Option<u64>,
     /// How the member ended: `finished`, `crashed` (as the experiment asks), `lost`, or `refused` with its
     /// trial.
     pub outcome: String,

@@ -40,6 +40,9 @@ pub struct RecoveryRow {
     pub struck_at_ns: u64,
     /// From the start of the window to the end of the fault; empty if it lasted.
     pub ended_at_ns: Option<u64>,
+    /// How far off each of these times may be whose two ends were read on different hosts; empty where all members
+    /// read one clock.
+    pub instants_apart_ns: Option<u64>,
     /// From the end of the fault until the replica that it had stopped had executed as much as the furthest
     /// replica had at that end; live, as far as the replicas had said; empty if it never had, or the fault
     /// stopped none.

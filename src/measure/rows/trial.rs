@@ -95,9 +95,12 @@ pub struct TrialRow {
     /// The verdict on what clients saw: `linearizable`, `violated`, `undecided`, `incomplete` or
     /// `unreadable`.
     pub clients_verdict: String,
+    /// How far apart the clocks of two members may have been, so that an order in real time counts only where it
+    /// is clear by more; empty where all members read one clock.
+    pub clocks_apart_ns: Option<u64>,
     /// Processor time of all members, clients too, for an operation that returned in the window.
     pub cpu_ns_per_op: Option<u64>,
-    /// The share of the host's processors that all members used in the window.
+    /// The share of the processors of all hosts that all members used in the window.
     #[serde(serialize_with = "option_thousandths")]
     #[schemars(with = "Option<f64>")]
     pub cpu_share: Option<f64>,

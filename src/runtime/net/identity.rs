@@ -126,9 +126,20 @@ impl Authority {
 }
 
 impl Identity {
+    /// What [`Self::from_bytes`] reads.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("four strings of bytes encode")
+    }
+
+    /// Reads one; `name` is where it comes from, for messages.
+    pub fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        postcard::from_bytes(bytes)
+            .map_err(|source| Error::Malformed { path: name.to_owned(), source })
+    }
+
     /// Writes it to a new file that only its owner may read.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let bytes = postcard::to_stdvec(self).expect("four strings of bytes encode");
+        let bytes = self.to_bytes();
         OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -151,8 +162,7 @@ impl Identity {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(unreadable)?;
-        postcard::from_bytes(&bytes)
-            .map_err(|source| Error::Malformed { path: path.to_owned(), source })
+        Self::from_bytes(path, &bytes)
     }
 }
 

@@ -1,0 +1,27 @@
+//! Members on other machines, reached over ssh.
+//!
+//! | file | content |
+//! |---|---|
+//! | [`file`] | the host file, with all its mistakes |
+//! | [`placement`] | which member runs on which host |
+//! | [`ssh`] | a host made ready: checked, given the program, and a supervisor started on it |
+//! | [`launcher`] | the launcher: orders to supervisors, and what they say |
+//! | [`supervisor`] | the process on a host that starts and ends members there |
+//! | [`channel`] | what the two tell each other |
+//! | [`report`] | what a host is |
+//! | [`subnet`] | its addresses |
+//! | [`shell`] | words for its shell |
+//!
+//! The coordinator does not know this folder: to it a host is a launcher's word for where a member listens.
+
+mod channel;
+pub mod file;
+pub mod launcher;
+pub mod placement;
+pub mod report;
+pub mod shell;
+pub mod ssh;
+pub mod subnet;
+pub mod supervisor;
+
+pub use channel::Network;

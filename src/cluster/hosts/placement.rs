@@ -1,0 +1,186 @@
+//! Which member of a deployment runs on which host.
+//!
+//! A member goes to a host whose line names its region and takes its role; where no line names the region, to
+//! one that names no region.
+//! Of several, the host with the fewest members takes it, then one that has a member of its region, then the
+//! first.
+//! So five bare hosts take one replica each, and a sixth the clients.
+
+use std::collections::BTreeMap;
+
+use super::file::{Hosts, Line, Mistake, Role};
+use crate::deployment::MemberName;
+use crate::nearest::resembling;
+
+/// On which host each member runs: its place in [`Hosts::names`].
+pub type Placement = BTreeMap<MemberName, usize>;
+
+/// Places members, each with its region; all that have no host are named at once.
+pub fn place(hosts: &Hosts, members: &[(MemberName, &str)]) -> Result<Placement, Vec<Mistake>> {
+    let names = hosts.names();
+    let index = |line: &Line| names.iter().position(|name| *name == line.host).unwrap_or(0);
+    let mut placed = Placement::new();
+    let mut missing: BTreeMap<(&str, &str), Vec<MemberName>> = BTreeMap::new();
+    for (member, region) in members {
+        let takes = |line: &&Line| line.role.is_none_or(|role| role.takes(*member));
+        let names_region = |line: &&Line| line.regions.iter().any(|name| name == region);
+        let is_named = hosts.lines.iter().any(|line| names_region(&line));
+        let candidates = hosts
+            .lines
+            .iter()
+            .filter(takes)
+            .filter(|line| if is_named { names_region(line) } else { line.regions.is_empty() });
+        let rank = |line: &&Line| {
+            let host = index(line);
+            let there = || placed.iter().filter(|(_, other)| **other == host);
+            let is_near = |(other, _): (&MemberName, &usize)| {
+                members.iter().any(|(name, at)| name == other && at == region)
+            };
+            (there().count(), !there().any(is_near), host)
+        };
+        match candidates.min_by_key(rank) {
+            Some(line) => {
+                let host = index(line);
+                placed.insert(*member, host);
+            }
+            None => missing.entry((*region, role(*member))).or_default().push(*member),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(placed);
+    }
+    Err(missing.iter().map(|((region, role), lost)| homeless(hosts, region, role, lost)).collect())
+}
+
+fn role(member: MemberName) -> &'static str {
+    match member {
+        MemberName::Replica(_) => "replica",
+        MemberName::Client(_) => "client",
+    }
+}
+
+/// No host takes these members.
+fn homeless(hosts: &Hosts, region: &str, role: &str, members: &[MemberName]) -> Mistake {
+    let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+    let of_region = |line: &&Line| line.regions.iter().any(|name| name == region);
+    let refusing: Vec<String> = hosts
+        .lines
+        .iter()
+        .filter(of_region)
+        .filter_map(|line| Some(format!("line {} is role={}", line.number, line.role?)))
+        .collect();
+    let reason = if refusing.is_empty() {
+        let known = hosts.lines.iter().flat_map(|line| line.regions.iter().map(String::as_str));
+        match &resembling(region, known)[..] {
+            [] => String::new(),
+            near => format!(" (the file has {})", near.join(", ")),
+        }
+    } else {
+        format!(" ({})", refusing.join(", "))
+    };
+    Mistake {
+        place: hosts.file.clone(),
+        what: format!("no host takes {} in region {region}{reason}", names.join(", ")),
+        help: format!(
+            "add a line `user@host region={region}`, add role={role} or leave the role out, or name a host \
+             without a region"
+        ),
+    }
+}
+
+/// What to know of a placement: hosts that several members share.
+pub fn shared(hosts: &Hosts, placed: &Placement) -> Vec<String> {
+    let names = hosts.names();
+    let on = |host: usize| {
+        let members = placed.iter().filter(move |(_, at)| **at == host);
+        members.map(|(member, _)| member.to_string()).collect::<Vec<_>>()
+    };
+    let crowded = (0..names.len()).map(|host| (names[host], on(host)));
+    crowded
+        .filter(|(_, members)| members.len() > 1)
+        .map(|(name, members)| format!("{name} runs {}: they share its cores", members.join(", ")))
+        .collect()
+}
+
+/// Lines that take nobody.
+pub fn idle(hosts: &Hosts, placed: &[Placement]) -> Vec<String> {
+    let names = hosts.names();
+    let is_idle =
+        |host: &usize| placed.iter().all(|placement| placement.values().all(|at| at != host));
+    (0..names.len()).filter(is_idle).map(|host| names[host].to_owned()).collect()
+}
+
+impl Role {
+    /// That of a member.
+    #[cfg(test)]
+    const fn of(member: MemberName) -> Self {
+        match member {
+            MemberName::Replica(_) => Self::Replica,
+            MemberName::Client(_) => Self::Client,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str) -> MemberName {
+        MemberName::parse(name).unwrap()
+    }
+
+    /// `r0=a c0=a`: where each is.
+    fn placed(text: &str, members: &str) -> Result<String, Vec<String>> {
+        let hosts = Hosts::parse("hosts.txt", text).unwrap();
+        let members: Vec<(MemberName, &str)> = members
+            .split(' ')
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, region)| (member(name), region))
+            .collect();
+        let placement = place(&hosts, &members)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let names = hosts.names();
+        let words: Vec<String> =
+            placement.iter().map(|(name, host)| format!("{name}={}", names[*host])).collect();
+        assert!(placement.keys().all(|name| Role::of(*name).takes(*name)));
+        Ok(words.join(" "))
+    }
+
+    #[test]
+    fn a_region_goes_to_its_hosts_by_role() {
+        let text = "n1 region=a role=replica\nn2 region=a role=client\nn3 region=b,c\n";
+        let found = placed(text, "r0=a r1=b r2=c c0=a c1=b").unwrap();
+        assert_eq!(found, "r0=n1 r1=n3 r2=n3 c0=n2 c1=n3");
+    }
+
+    #[test]
+    fn bare_hosts_are_filled_evenly_and_clients_stay_near_their_region() {
+        let members = "r0=a r1=b r2=c c0=c c1=a";
+        assert_eq!(placed("n1\nn2\nn3\n", members).unwrap(), "r0=n1 r1=n2 r2=n3 c0=n3 c1=n1");
+        assert_eq!(placed("n1\n", members).unwrap(), "r0=n1 r1=n1 r2=n1 c0=n1 c1=n1");
+        let spare = placed("n1\nn2\nn3\nn4\n", members).unwrap();
+        assert_eq!(spare, "r0=n1 r1=n2 r2=n3 c0=n4 c1=n1");
+    }
+
+    #[test]
+    fn a_region_without_a_host_is_named_with_what_to_add() {
+        let text = "n1 region=eu-west-1 role=replica\nn2 region=us-east-1\n";
+        let found = placed(text, "r0=eu-west-1 r1=eu-west-2 c0=eu-west-1").unwrap_err();
+        assert_eq!(found.len(), 2, "{found:?}");
+        let client = "hosts.txt: no host takes c0 in region eu-west-1 (line 1 is role=replica)";
+        assert_eq!(found[0], client);
+        assert!(found[1].starts_with(
+            "hosts.txt: no host takes r1 in region eu-west-2 (the file has eu-west-1"
+        ));
+    }
+
+    #[test]
+    fn who_shares_a_host_and_who_takes_nobody_is_known() {
+        let hosts = Hosts::parse("h", "n1 region=a\nn2 region=b\nn3 region=z\n").unwrap();
+        let placement =
+            place(&hosts, &[(member("r0"), "a"), (member("r1"), "b"), (member("c0"), "b")])
+                .unwrap();
+        assert_eq!(shared(&hosts, &placement), ["n2 runs r1, c0: they share its cores"]);
+        assert_eq!(idle(&hosts, &[placement]), ["n3"]);
+    }
+}

@@ -1,0 +1,342 @@
+//! Reaching a host over the system's `ssh`: is it fit, does it have the program, and a supervisor on it.
+//!
+//! The user's own configuration holds: jump hosts, keys, Kerberos.
+//! Host keys are checked as that says; nothing here switches that off.
+//! `ssh` asks nothing (`BatchMode`), because several of it run at once.
+//!
+//! The program is uploaded once and is known by its hash.
+//! It lies in the user's cache on the host; nothing is installed, and nobody needs to be root.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::timeout;
+
+use super::channel::{FromHost, Network, Receiver};
+use super::report::{self, HostReport};
+use super::shell::{quoted, script};
+
+/// A host may take so long to answer, with its login shell;
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// and so long to take the program.
+const UPLOAD_MAX: Duration = Duration::from_secs(900);
+
+/// So much of what ssh prints is kept.
+const STDERR_BYTES: u64 = 64 * 1024;
+
+/// How hosts are reached, and what runs there.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The words of the command in place of `ssh`.
+    pub ssh_command: Vec<String>,
+    /// Below which folder of a host members keep their files; in the user's cache there if absent.
+    pub scratch: Option<PathBuf>,
+    /// Whether their files stay.
+    pub keeps_scratch: bool,
+    /// Where hosts are in the network.
+    pub network: Network,
+}
+
+/// The program that runs on hosts: this one.
+#[derive(Debug)]
+pub(super) struct Program {
+    bytes: Vec<u8>,
+    sha256: String,
+}
+
+/// Why a host cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// ssh itself cannot be run.
+    #[error("{command} cannot be run")]
+    Ssh {
+        /// Which command.
+        command: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// ssh ended without an answer.
+    #[error("{command} ended with {status}: {said}")]
+    Refused {
+        /// Which command.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it printed.
+        said: String,
+    },
+    /// It took too long.
+    #[error("{what} took longer than {} s", after.as_secs())]
+    Slow {
+        /// What.
+        what: &'static str,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// It is another kind of machine.
+    #[error("it is {found}, and this program is built for {built}")]
+    Machine {
+        /// As `uname -sm` says.
+        found: String,
+        /// As this program was built.
+        built: String,
+    },
+    /// Another program answered.
+    #[error("the program there has the hash {found} and not {expected}")]
+    Hash {
+        /// That of this program.
+        expected: String,
+        /// That of the other.
+        found: String,
+    },
+    /// What it answered is nothing that a supervisor of this version says.
+    #[error("it did not answer as a supervisor does: {said}")]
+    Answer {
+        /// What was printed.
+        said: String,
+    },
+    /// The address from which it sees ssh come is none of this machine.
+    #[error("it sees this machine as {0}, which is no address of this machine")]
+    Elsewhere(std::net::IpAddr),
+}
+
+impl Error {
+    /// What to do about it.
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Ssh { .. } => "install an ssh client, or name its command with --ssh-command",
+            Self::Refused { .. } => {
+                "try the same ssh by hand: it must log in without a question; a host that is new needs its \
+                 key in ~/.ssh/known_hosts first"
+            }
+            Self::Slow { .. } => "try the same ssh by hand, and its connection",
+            Self::Machine { .. } => "choose hosts of one kind, or build the program on such a host",
+            Self::Hash { .. } => "remove ~/.cache/flexpaxos on that host and run again",
+            Self::Answer { .. } => {
+                "if its libraries are too old for this program, build a static one: \
+                 RUSTFLAGS='-C target-feature=+crt-static' cargo build --release"
+            }
+            Self::Elsewhere(_) => {
+                "a jump host or NAT lies between: name an address of this machine that the host reaches with \
+                 --coordinator-address"
+            }
+        }
+    }
+}
+
+impl Program {
+    /// This one, as it runs.
+    pub(super) fn own() -> std::io::Result<Self> {
+        let bytes = std::fs::read("/proc/self/exe")?;
+        Ok(Self { bytes, sha256: report::own_binary()? })
+    }
+
+    /// Where it lies on a host, for a shell there.
+    fn path(&self) -> String {
+        format!("\"${{XDG_CACHE_HOME:-$HOME/.cache}}/flexpaxos/{}\"", self.sha256)
+    }
+}
+
+/// A supervisor on a host, which has said what the host is.
+pub(super) struct Connected {
+    pub(super) report: HostReport,
+    pub(super) ssh: Child,
+    pub(super) from: Receiver<tokio::process::ChildStdout>,
+}
+
+/// Makes a host ready: uploads the program if it is not there, and starts a supervisor. `tell` hears what
+/// takes its time.
+pub(super) async fn connect(
+    host: &str,
+    settings: &Settings,
+    program: &Arc<Program>,
+    tell: &(dyn Fn(String) + Sync),
+) -> Result<Connected, Error> {
+    let path = program.path();
+    let look = format!("uname -sm; if [ -x {path} ]; then echo present; else echo absent; fi");
+    let answer = run(host, settings, &look, &[], ANSWER_MAX).await?;
+    // A login shell may print before.
+    let mut lines = answer.lines().rev();
+    let (presence, machine) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    check_machine(machine)?;
+    if presence != "present" {
+        let megabytes = program.bytes.len() as f64 / 1e6;
+        tell(format!("{host}: uploading the program, {megabytes:.0} MB"));
+        // The name says the hash, so it must be whole before it has its name; two runs may upload at once.
+        let upload = format!(
+            "umask 077; p={path}; mkdir -p \"${{p%/*}}\" && cat > \"$p.$$\" && \
+             [ \"$(wc -c < \"$p.$$\")\" -eq {} ] && chmod 700 \"$p.$$\" && mv \"$p.$$\" \"$p\" || \
+             {{ rm -f \"$p.$$\"; exit 1; }}",
+            program.bytes.len()
+        );
+        run(host, settings, &upload, &program.bytes, UPLOAD_MAX).await?;
+    }
+    supervise(host, settings, program).await
+}
+
+/// Refuses a machine on which this program does not run; `machine` is what `uname -sm` says.
+fn check_machine(machine: &str) -> Result<(), Error> {
+    let built = format!("Linux {}", std::env::consts::ARCH);
+    if machine == built { Ok(()) } else { Err(Error::Machine { found: machine.to_owned(), built }) }
+}
+
+async fn supervise(host: &str, settings: &Settings, program: &Program) -> Result<Connected, Error> {
+    let mut text = format!("exec {} supervise", program.path());
+    if let Some(scratch) = &settings.scratch {
+        text += &format!(" --scratch {}", quoted(&scratch.display().to_string()));
+    }
+    if settings.keeps_scratch {
+        text += " --keep-scratch";
+    }
+    if let Some(address) = settings.network.coordinator {
+        text += &format!(" --coordinator-address {address}");
+    }
+    if let Some(subnet) = settings.network.subnet {
+        text += &format!(" --subnet {subnet}");
+    }
+    let mut ssh = command(host, settings, &text)?;
+    let mut stderr = ssh.stderr.take();
+    let mut from = Receiver::new(ssh.stdout.take().expect("its stdout is piped"));
+    let greeting = async {
+        from.skip_to_greeting().await.ok()?;
+        match from.next::<FromHost>().await {
+            Ok(FromHost::Hello(report)) => Some(*report),
+            _ => None,
+        }
+    };
+    let what = "starting a supervisor";
+    let greeted =
+        timeout(ANSWER_MAX, greeting).await.map_err(|_| Error::Slow { what, after: ANSWER_MAX })?;
+    let Some(report) = greeted else {
+        let said = match &mut stderr {
+            Some(stderr) => read_stderr(stderr).await,
+            None => String::new(),
+        };
+        return Err(Error::Answer { said: shortened(&said) });
+    };
+    if report.binary_sha256 != program.sha256 {
+        let expected = program.sha256.clone();
+        return Err(Error::Hash { expected, found: report.binary_sha256 });
+    }
+    let is_asked = settings.network.coordinator.is_some();
+    if !is_asked && !super::subnet::own_addresses().contains(&report.coordinator) {
+        return Err(Error::Elsewhere(report.coordinator));
+    }
+    ssh.stderr = stderr;
+    Ok(Connected { report, ssh, from })
+}
+
+/// Runs a script on a host to its end, with this on its stdin; what it printed.
+async fn run(
+    host: &str,
+    settings: &Settings,
+    text: &str,
+    input: &[u8],
+    most: Duration,
+) -> Result<String, Error> {
+    let mut ssh = command(host, settings, text)?;
+    let (stdin, stdout, stderr) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());
+    let (mut stdin, mut stdout, mut stderr) = (
+        stdin.expect("its stdin is piped"),
+        stdout.expect("its stdout is piped"),
+        stderr.expect("its stderr is piped"),
+    );
+    let talk = async {
+        let write = async {
+            // A host that refuses reads nothing, and says why.
+            let _ = stdin.write_all(input).await;
+            let _ = stdin.shutdown().await;
+            drop(stdin);
+        };
+        let mut printed = String::new();
+        let read = stdout.read_to_string(&mut printed);
+        let (_, _, said) = tokio::join!(write, read, read_stderr(&mut stderr));
+        (printed, said, ssh.wait().await)
+    };
+    let what = if input.is_empty() { "ssh" } else { "uploading the program" };
+    let (printed, said, status) =
+        timeout(most, talk).await.map_err(|_| Error::Slow { what, after: most })?;
+    match status {
+        Ok(status) if status.success() => Ok(printed.trim_end().to_owned()),
+        status => {
+            let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+            let command = shown(host, settings);
+            Err(Error::Refused { command, status, said: shortened(&said) })
+        }
+    }
+}
+
+/// ssh, about to run a script on a host.
+fn command(host: &str, settings: &Settings, text: &str) -> Result<Child, Error> {
+    let (program, arguments) = settings.ssh_command.split_first().expect("the command has a word");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if is_ssh(program) {
+        command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]);
+    }
+    command
+        .arg(host)
+        .arg(script(text))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C is the coordinator's to handle.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| Error::Ssh { command: program.clone(), source })
+}
+
+/// Whether this is OpenSSH by its name, whose options are known.
+fn is_ssh(program: &str) -> bool {
+    std::path::Path::new(program).file_name().is_some_and(|name| name == "ssh")
+}
+
+fn shown(host: &str, settings: &Settings) -> String {
+    format!("`{} {host}`", settings.ssh_command.join(" "))
+}
+
+pub(super) async fn read_stderr(stderr: &mut ChildStderr) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read any more is missing from a message.
+    let _ = stderr.take(STDERR_BYTES).read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The lines of a text as one; the last ones of a long text say most.
+pub(super) fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines.len().saturating_sub(6);
+    let said = lines[last..].join("; ");
+    if said.is_empty() { "it printed nothing".to_owned() } else { said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_kind_of_machine_is_refused_by_name() {
+        assert!(check_machine(&format!("Linux {}", std::env::consts::ARCH)).is_ok());
+        let said = check_machine("Darwin arm64").unwrap_err().to_string();
+        assert!(said.contains("it is Darwin arm64") && said.contains("Linux"), "{said}");
+    }
+
+    #[test]
+    fn what_ssh_prints_is_one_line_and_its_end_counts() {
+        let text = (0..9).map(|line| format!("line {line}\n\n")).collect::<String>();
+        assert_eq!(shortened(&text), "line 3; line 4; line 5; line 6; line 7; line 8");
+        assert_eq!(shortened(" \n"), "it printed nothing");
+    }
+
+    #[test]
+    fn only_openssh_is_given_its_own_options() {
+        assert!(is_ssh("ssh") && is_ssh("/usr/bin/ssh"));
+        assert!(!is_ssh("oarsh") && !is_ssh("ssh-wrapper"));
+    }
+}
