@@ -8,9 +8,9 @@
 //!
 //! A member's clock is [aligned](crate::runtime::clock::align) by the middle of that interval, once, and is from
 //! then on wrong by at most half of that round trip, and by what the two clocks drift apart.
-//! The coordinator asks again at the end of a trial: the rates of two clocks hardly change within minutes, so
-//! the error in between is no greater than the greater one of both ends.
-//! A member that is not there at the end may have drifted by [`DRIFT_PER_MILLION`] all the time.
+//! The coordinator asks again before each measurement of the links and at the end of a trial: the rates of two
+//! clocks hardly change within minutes, so the error in between is no greater than the greater one of both ends.
+//! A member that is not there any more may have drifted by [`DRIFT_PER_MILLION`] since it was asked last.
 
 use crate::time::{Span, Time};
 
@@ -69,10 +69,12 @@ fn difference(Time(one): Time, Time(other): Time) -> i64 {
 pub(super) struct MemberClock {
     /// The series of round trips under way.
     series: Series,
-    /// What its clock was aligned by, when, and how far off it was then at most.
-    aligned: Option<(i64, Time, Span)>,
-    /// How far off it was at the end of the trial, at most.
-    last: Option<Span>,
+    /// What its clock was aligned by, once.
+    shift: Option<i64>,
+    /// How far off it was at the ends of all series, at most.
+    error: Span,
+    /// When the last one ended.
+    known_at: Time,
     /// The longest round trip so far.
     round_trip: Span,
 }
@@ -110,16 +112,12 @@ impl MemberClock {
         !is_enough
     }
 
-    /// The first series aligns the clock; each later one says how far off it is.
+    /// The first series aligns the clock; each says how far off it is.
     fn conclude(&mut self, now: Time) {
         let Some(best) = std::mem::take(&mut self.series).best else { return };
-        match self.aligned {
-            None => {
-                let shift = best.middle();
-                self.aligned = Some((shift, now, best.error_of(shift)));
-            }
-            Some((shift, ..)) => self.last = Some(best.error_of(shift)),
-        }
+        let shift = *self.shift.get_or_insert(best.middle());
+        self.error = self.error.max(best.error_of(shift));
+        self.known_at = now;
     }
 
     /// Whether questions are open.
@@ -128,17 +126,13 @@ impl MemberClock {
     }
 
     /// What the member adds to its clock, once that is known.
-    pub(super) fn shift(&self) -> Option<i64> {
-        self.aligned.map(|(shift, ..)| shift)
+    pub(super) const fn shift(&self) -> Option<i64> {
+        self.shift
     }
 
     /// How far off its clock may have been until now; `None` where it was never aligned.
     pub(super) fn error(&self, now: Time) -> Option<Span> {
-        let (_, at, first) = self.aligned?;
-        Some(match self.last {
-            Some(last) => first.max(last),
-            None => first + drift(now.since(at)),
-        })
+        self.shift.map(|_| self.error + drift(now.since(self.known_at)))
     }
 
     /// The longest round trip to it.

@@ -14,7 +14,7 @@ use crate::deployment::MemberName;
 use crate::runtime::clock;
 use crate::time::{Span, Time};
 
-/// How long members are asked at the end how far their clocks are off, beyond their round trips.
+/// How long members are asked how far their clocks are off, beyond their round trips.
 const ASKING_MAX: Span = Span::from_millis(2_000);
 
 /// How long members are asked with whom they are connected.
@@ -52,7 +52,7 @@ impl Coordinator<'_> {
         }
     }
 
-    /// Asks all members on other hosts once more: their clocks may have drifted.
+    /// Asks all members on other hosts once more how far their clocks are off: they may have drifted.
     pub(super) async fn check_clocks(&mut self) -> Result<(), Error> {
         let names = self.expected(|member| member.clock.shift().is_some() && member.send.is_some());
         for name in &names {

@@ -125,6 +125,7 @@ impl Coordinator<'_> {
         rounds: u64,
         links: &mut [ProbedLink],
     ) -> Result<Measured, Error> {
+        self.check_clocks().await?;
         let order = self.order(period, rounds);
         self.probe_run = order.run;
         self.heard.clear();

@@ -209,7 +209,7 @@ impl Supervisor {
     /// Carries orders out until the coordinator is gone.
     async fn listen(&mut self) {
         let mut orders = Receiver::new(tokio::io::stdin());
-        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let mut look = tokio::time::interval(Duration::from_millis(100));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = tokio::time::Instant::now();
         loop {

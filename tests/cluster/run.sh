@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# Runs experiments on throw-away ssh hosts, and breaks them: each host is a network namespace with an sshd and a
+# clock of its own, hours ahead of the others (hosts.sh). Needs root; installs what is missing.
+#
+#   tests/cluster/run.sh [PROGRAM]     target/debug/flexpaxos if absent, which is built
+#
+# Where namespaces are not permitted it fails in CI, and skips with the reason elsewhere.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+export FPX_TEST_PREFIX=fpx$$-
+export FPX_TEST_NET=10.213.$((64 + $$ % 128))
+here=tests/cluster
+work=$(mktemp -d /tmp/flexpaxos-cluster.XXXXXX)
+hosts=$work/hosts
+passed=0
+failed=0
+
+skip() {
+    echo "tests/cluster: $1" >&2
+    rm -rf "$work"
+    [ -z "${CI:-}" ] || exit 1
+    echo 'skipped'
+    exit 0
+}
+
+finish() {
+    for pid in $(jobs -p); do kill "$pid" 2>/dev/null; done
+    "$here/hosts.sh" down "$hosts" 2>/dev/null
+    [ "$failed" = 0 ] && rm -rf "$work"
+}
+
+[ "$(id -u)" = 0 ] || skip 'it must be root to make network namespaces'
+missing=()
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+command -v ssh > /dev/null || missing+=(openssh-client)
+command -v ip > /dev/null || missing+=(iproute2)
+if [ ${#missing[@]} -gt 0 ]; then
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } > "$work/apt.log" 2>&1 \
+        || skip "cannot install ${missing[*]}: $(tail -1 "$work/apt.log")"
+fi
+ip netns add "${FPX_TEST_PREFIX}try" 2> "$work/try.log" || skip "no network namespaces: $(cat "$work/try.log")"
+ip netns del "${FPX_TEST_PREFIX}try"
+unshare --uts --time --monotonic 100 --fork true 2> "$work/try.log" \
+    || skip "no namespaces of names and clocks: $(cat "$work/try.log")"
+
+if [ $# -gt 0 ]; then
+    program=$1
+else
+    cargo build --locked --bin flexpaxos || exit 1
+    program=target/debug/flexpaxos
+fi
+# Without what a debugger reads it is a quarter of the size, and it is copied to each host.
+strip -o "$work/flexpaxos" "$program" 2>/dev/null || cp "$program" "$work/flexpaxos"
+program=$work/flexpaxos
+
+trap finish EXIT
+"$here/hosts.sh" up "$hosts" 5 || { echo 'tests/cluster: the hosts did not start' >&2; exit 1; }
+ssh_command="ssh -F $hosts/ssh_config"
+
+# flexpaxos on the operator's machine.
+operator() { "$here/hosts.sh" run "$hosts" "$program" "$@"; }
+
+# run NAME HOSTFILE EXPERIMENT OPTION...: on hosts, into $work/NAME; what it prints is in $work/NAME.log.
+run() {
+    local name=$1 file=$2 experiment=$3
+    shift 3
+    operator run "$experiment" --engine ssh --hosts "$file" --ssh-command "$ssh_command" --no-report \
+        --out "$work/$name" "$@" > "$work/$name.log" 2>&1
+}
+
+# check NAME COMMAND...: counts it as passed if the command succeeds.
+check() {
+    local name=$1
+    shift
+    if "$@" > "$work/check.log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok   $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name"
+        sed 's/^/     /' "$work/check.log"
+    fi
+}
+
+# says FILE TEXT...: all of these texts are in a file; lines that were folded are one.
+says() {
+    local file=$1 text said
+    shift
+    # What draws a diagnostic folds it and draws a margin.
+    said=$(sed 's/^ *│//' "$file" | tr -s ' \n' ' ')
+    for text in "$@"; do
+        [[ $said == *"$text"* ]] || { echo "no \"$text\" in $file:"; cat "$file"; return 1; }
+    done
+}
+
+is() { [ "$1" = "$2" ] || { echo "it is $1 and not $2"; return 1; }; }
+
+# within SECONDS COMMAND...: it succeeds by then.
+within() {
+    local until=$((SECONDS + $1))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        [ $SECONDS -lt $until ] || { echo "not within the time: $*"; return 1; }
+        sleep 0.1
+    done
+}
+
+# column FILE NAME: the values of a column.
+column() {
+    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { print $at }' "$1"
+}
+
+# The processes of flexpaxos on the machines.
+members() {
+    local machine pid
+    for machine in "$@"; do
+        for pid in $("$here/hosts.sh" pids "$hosts" "$machine"); do
+            tr '\0' ' ' < "/proc/$pid/cmdline" 2>/dev/null | grep -E '/flexpaxos/[0-9a-f]{64} (agent|supervise)' \
+                | sed "s/^/$machine: $pid /"
+        done
+    done
+}
+
+no_member() {
+    local found
+    found=$(members "$@")
+    [ -z "$found" ] || { echo "$found"; return 1; }
+}
+
+# has_begun NAME: the first trial of a run has begun, as its members write.
+has_begun() { grep -q 'c0 starts' "$work/$1/work/"*/c0/agent.log; }
+
+cat > "$hosts/three.txt" <<'HOSTS'
+h1 region=us-east-1,ca-central-1
+h2 region=us-west-2,eu-west-1
+h3 region=ap-northeast-1,ap-southeast-2
+HOSTS
+printf 'h1\nh2\nh3\n' > "$hosts/bare.txt"
+
+cat > "$work/small.toml" <<'EXPERIMENT'
+question   = "Does it run?"
+prediction = "A write takes 20 ms and a little more; it is refuted if it takes 30 ms."
+seed     = 1
+trials   = 1
+[topology]
+profile  = "uniform:20ms"
+replicas = ["a", "b", "c"]
+clients  = ["a"]
+[workload]
+arrival     = { poisson = { rate_per_s = 50 } }
+warmup      = "300ms"
+duration    = "4s"
+drain       = "1s"
+keys        = { uniform = { count = 10 } }
+value_bytes = 16
+reads       = 0.3
+[durability]
+mode = "fsync"
+[[variant]]
+name     = "multi"
+protocol = { multi = { leader = "a" } }
+quorums  = { majority = {} }
+EXPERIMENT
+small=$work/small.toml
+
+# Two hosts between which nothing passes: found while other cases run.
+"$here/hosts.sh" on "$hosts" h4 ip route add blackhole "$FPX_TEST_NET.5/32"
+printf 'h4 region=a,b\nh5 region=c\n' > "$hosts/walled.txt"
+run walled "$hosts/walled.txt" "$small" --no-probe &
+walled=$!
+
+# Mistakes of a host file: all at once, and nothing is started.
+printf 'h1 regoin=a\nh2 region=a role=acceptor\n\n=h3\n' > "$hosts/mistakes.txt"
+run mistakes "$hosts/mistakes.txt" "$small"
+check 'mistakes of a host file: exit 2' is $? 2
+check 'mistakes of a host file: each with its line' says "$work/mistakes.log" \
+    'mistakes.txt:1: there is no key "regoin" (did you mean region?)' \
+    'mistakes.txt:2: there is no role "acceptor"' 'mistakes.txt:4: "=h3"'
+printf 'h1 region=a\nh2 region=b\n' > "$hosts/homeless.txt"
+run homeless "$hosts/homeless.txt" "$small"
+check 'a region without a host: exit 2' is $? 2
+check 'a region without a host: its name' says "$work/homeless.log" 'no host takes r2 in region c'
+
+# Another host key than the known one: nothing is started, and nobody switches the check off.
+cp "$hosts/known_hosts" "$hosts/known_hosts.good"
+sed -i "/^h2,/s/ .*/ $(cut -d' ' -f1,2 "$hosts/key-h3.pub" | sed 's,/,\\/,g')/" "$hosts/known_hosts"
+run wrong-key "$hosts/bare.txt" "$small"
+check 'a wrong host key: exit 4' is $? 4
+check 'a wrong host key: the host and what ssh says' says "$work/wrong-key.log" \
+    'h2 cannot be used' 'Host key verification failed'
+cp "$hosts/known_hosts.good" "$hosts/known_hosts"
+check 'a wrong host key: nothing runs' within 10 no_member h1 h2 h3
+
+# Two experiments at once on the same hosts, with faults of every kind.
+cat "$small" - > "$work/faults.toml" <<'FAULTS'
+[[fault]]
+at = "300ms"
+crash = "r1"
+restart_after = "300ms"
+[[fault]]
+at = "1200ms"
+pause = "r2"
+lasts = "300ms"
+[[fault]]
+at = "2s"
+partition = "r2"
+lasts = "300ms"
+FAULTS
+run other "$hosts/bare.txt" "$small" --no-probe &
+other=$!
+run faults "$hosts/bare.txt" "$work/faults.toml" --no-probe
+check 'faults on hosts: exit 0' is $? 0
+check 'faults on hosts: valid' is "$(column "$work/faults/trials.csv" valid)" true
+check 'faults on hosts: all three began' is "$(column "$work/faults/recovery.csv" fault_kind | xargs)" \
+    'crash pause partition'
+wait "$other"
+check 'two experiments at once: exit 0' is $? 0
+check 'two experiments at once: valid' is "$(column "$work/other/trials.csv" valid)" true
+check 'a run leaves nothing behind' within 10 no_member h1 h2 h3
+check 'a run leaves no files behind' is \
+    "$(find "$hosts"/home/h[123]/.cache/flexpaxos/scratch -mindepth 1 | wc -l) of $(ls -d "$hosts"/home/h[123]/.cache/flexpaxos/scratch | wc -l)" '0 of 3'
+column "$work/other/members.csv" clock_error_ns > "$work/errors"
+check 'clocks that are 28 hours apart: known within 20 ms' awk '
+    $1 == "" || $1 >= 20000000 { print; bad = 1 } END { exit bad || NR != 4 }' "$work/errors"
+operator verify "$work/other" > "$work/verify.log" 2>&1
+check 'histories of three clocks are checked again' is $? 0
+
+# A member that is killed.
+run killed "$hosts/bare.txt" "$small" --no-probe &
+pid=$!
+within 60 has_begun killed
+# shellcheck disable=SC2046
+kill -KILL $(members h3 | grep ' agent ' | awk '{print $2}')
+wait "$pid"
+check 'a killed member: exit 3' is $? 3
+check 'a killed member: partial, with its name' says "$work/killed.log" 'lost r2'
+check 'a killed member: partial results' is "$(column "$work/killed/trials.csv" complete)" false
+
+# A cable that is pulled.
+run cut "$hosts/bare.txt" "$small" --no-probe --set 'trials=2' &
+pid=$!
+within 60 has_begun cut
+"$here/hosts.sh" cut "$hosts" h3
+wait "$pid"
+check 'a lost host: exit 3' is $? 3
+check 'a lost host: its name' says "$work/cut.log" 'host h3 is lost'
+check 'a lost host: the trial is kept, and flagged' is "$(column "$work/cut/trials.csv" complete)" false
+check 'a lost host: the others keep nothing' within 10 no_member h1 h2
+check 'a lost host: it ends by itself' within 20 no_member h3
+"$here/hosts.sh" join "$hosts" h3
+
+# A coordinator that is killed: what its ssh started ends by itself.
+run orphans "$hosts/bare.txt" "$small" --no-probe &
+pid=$!
+within 60 has_begun orphans
+for process in $("$here/hosts.sh" pids "$hosts" op); do
+    # The coordinator itself; not the ssh of this and other runs.
+    if tr '\0' ' ' < "/proc/$process/cmdline" 2>/dev/null | grep -q -- "run $small .*--out $work/orphans"; then
+        kill -KILL "$process"
+    fi
+done
+wait "$pid"
+check 'a killed coordinator: exit 137' is $? 137
+check 'a killed coordinator: no orphan on any host' within 20 no_member h1 h2 h3
+check 'a killed coordinator: what a client measured stays' is \
+    "$(find "$hosts"/home/h[123]/.cache/flexpaxos/scratch -name '*.hlog' | wc -l)" 1
+
+wait "$walled"
+check 'two hosts that cannot reach each other: exit 4' is $? 4
+check 'two hosts that cannot reach each other: the pair, and what to open' says "$work/walled.log" \
+    'on h4 at' 'on h5 at' 'cannot reach each other: let UDP pass between the two, ports'
+
+# The quickstart as it stands, here and on three hosts. One machine carries all of it, so links are late now and then.
+quickstart=(experiments/quickstart.toml --smoke --set 'probe.tolerance="20ms"')
+operator run "${quickstart[@]}" --no-calibrate --no-report --out "$work/local" > "$work/local.log" 2>&1
+check 'the quickstart here: exit 0' is $? 0
+run quickstart "$hosts/three.txt" "${quickstart[@]}"
+check 'the quickstart on three hosts: exit 0' is $? 0
+check 'the quickstart on three hosts: valid' is "$(column "$work/quickstart/trials.csv" valid | xargs)" 'true true true'
+paste <(column "$work/local/latency.csv" latency_ns_p50) <(column "$work/quickstart/latency.csv" latency_ns_p50) \
+    > "$work/medians"
+check 'the quickstart on three hosts: six medians within 10 % of those here' awk '
+    { apart = ($2 - $1) / $1; if (apart < 0) apart = -apart; printf "%d %d %.3f\n", $1, $2, apart }
+    apart > 0.1 { bad = 1 } END { exit bad || NR != 6 }' "$work/medians"
+check 'the quickstart on three hosts: the manifest lists them' is \
+    "$(grep -c '"host": "h[123]"' "$work/quickstart/manifest.json")" 3
+
+[ "$failed" = 0 ] || echo "what they left is in $work"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
