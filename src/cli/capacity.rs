@@ -115,6 +115,12 @@ impl Capacity {
         let (source, mut plan) = self.open()?;
         let bounds = self.bounds(&plan)?;
         self.check_options()?;
+        if plan.is_native() {
+            return Err(Failure::request(
+                "a search for capacity needs links that are known: the profile native is measured by each run",
+                "name the native.csv of a run as the profile: --set topology.profile=FILE",
+            ));
+        }
         let instead = (self.backend == Choice::Live).then_some("`--backend sim`");
         let asked = self.venue.asked_calibration(&plan, instead)?;
         self.venue.use_service(&mut plan, asked.as_ref());
@@ -125,7 +131,7 @@ impl Capacity {
         plan.search = self.switches(&bounds);
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
-        let mut launcher = self.venue.launcher(&plan)?;
+        let mut launcher = self.venue.launcher(&plan, &interrupt)?;
         let place = self.venue.place(&source, &provenance)?;
         let clock = Clock::start(self.venue.quiet);
         let calibration = match self.backend {

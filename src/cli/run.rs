@@ -1,5 +1,6 @@
 //! `flexpaxos run`: the main job.
 
+mod native;
 mod options;
 mod printed;
 pub(super) use printed::Printed;
@@ -115,6 +116,7 @@ impl Run {
             &self.overrides,
         )?;
         self.check_options(&plan)?;
+        self.check_native(&plan)?;
         let instead =
             (self.backend == Choice::Live).then_some("`--backend sim` or `--backend both`");
         let asked = self.venue.asked_calibration(&plan, instead)?;
@@ -132,8 +134,10 @@ impl Run {
         }
         let provenance = Provenance::gather(&source, plan.seed);
         let interrupt = super::interrupt()?;
-        let mut launcher = self.venue.launcher(&plan)?;
+        let mut launcher = self.venue.launcher(&plan, &interrupt)?;
         let place = self.venue.place(&source, &provenance)?;
+        let native =
+            self.measure_native(&source, &mut plan, launcher.as_mut(), &place, &interrupt)?;
         let clock = Clock::start(self.venue.quiet);
         let measured = self.measured_calibration(&plan, &place, &clock, &interrupt)?;
         self.use_service(&mut plan, asked.as_ref(), measured.as_ref());
@@ -158,6 +162,10 @@ impl Run {
         let ledger = ledger.map_err(|error| unusable(&error))?;
         if let Some(calibration) = &measured {
             ledger.keep_calibration(calibration).map_err(|error| unusable(&error))?;
+        }
+        if let Some(text) = &native {
+            let kept = ledger.store().write_bytes(run::native::FILE, text.as_bytes());
+            kept.map_err(|error| unusable(&error.into()))?;
         }
         let of_world = |backend| plan.trials.iter().map(move |trial| (trial, backend));
         let open = backends.iter().copied().flat_map(of_world);

@@ -208,14 +208,18 @@ impl Venue {
     }
 
     /// What starts the members of this plan; hosts are reached, and each is ready.
-    pub(super) fn launcher(&self, plan: &Plan) -> Result<Box<dyn cluster::Launcher>, Failure> {
+    pub(super) fn launcher(
+        &self,
+        plan: &Plan,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn cluster::Launcher>, Failure> {
         self.hosted.check()?;
         if self.is_elsewhere() {
             if self.launcher.is_some() {
                 let help = "leave out `--launcher`, or `--engine ssh`";
                 return Err(Failure::request("--launcher has no effect with `--engine ssh`", help));
             }
-            return Ok(Box::new(self.hosted.connect(plan, self.quiet)?));
+            return Ok(Box::new(self.hosted.connect(plan, interrupt, self.quiet)?));
         }
         Ok(match self.launcher.unwrap_or(Launcher::Processes) {
             Launcher::InProcess => Box::new(InProcess::default()),

@@ -9,7 +9,7 @@ use super::launcher::Launcher;
 use super::settings::{Progress, Settings};
 use crate::deployment::Deployment;
 use crate::runtime::interrupt::Interrupt;
-use crate::trial::Outcome;
+use crate::trial::{Outcome, ProbedNetwork};
 
 /// Runs one trial to its end, or until the user has enough.
 pub fn run_trial(
@@ -28,6 +28,24 @@ pub fn run_trial(
     });
     launcher.stop_all();
     outcome
+}
+
+/// Measures the links between the members of a deployment, and runs nothing.
+pub fn measure_links(
+    deployment: &Deployment,
+    settings: &Settings<'_>,
+    launcher: &mut dyn Launcher,
+    interrupt: &Interrupt,
+) -> Result<ProbedNetwork, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let network = runtime.block_on(async {
+        tokio::select! {
+            network = coordinator::measure(deployment, settings, launcher) => network,
+            () = interrupt.wait() => Err(Error::Interrupted),
+        }
+    });
+    launcher.stop_all();
+    network
 }
 
 /// Runs one member until the coordinator lets it go.

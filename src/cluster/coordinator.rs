@@ -35,7 +35,7 @@ use crate::runtime::storage::Break;
 use crate::runtime::wan::Precision;
 use crate::runtime::wan::sabotage::Rule;
 use crate::time::{Span, Time};
-use crate::trial::{Outcome, Probe};
+use crate::trial::{Outcome, Probe, ProbedNetwork};
 
 /// From the order to start to the first operation: the order must reach everybody.
 const START_DELAY: Span = Span::from_millis(100);
@@ -63,6 +63,26 @@ pub(super) async fn run(
         outcome.injected = coordinator.faults.into_records();
     }
     outcome
+}
+
+/// Measures the links between the members of a deployment, and runs nothing.
+pub(super) async fn measure(
+    deployment: &Deployment,
+    settings: &Settings<'_>,
+    launcher: &mut dyn Launcher,
+) -> Result<ProbedNetwork, Error> {
+    let mut coordinator = Coordinator::new(deployment, settings, launcher)?;
+    let measured = async {
+        coordinator.join().await?;
+        coordinator.mesh().await?;
+        let network = coordinator.probe(settings.probe.unwrap_or_default()).await?;
+        coordinator.tell_all(&ToAgent::End).await;
+        Ok(network)
+    };
+    let network = measured.await;
+    coordinator.endpoint.close("the links are measured");
+    coordinator.launcher.stop_all();
+    network
 }
 
 struct Coordinator<'a> {

@@ -20,7 +20,7 @@ mod wire;
 
 pub use crate::runtime::interrupt::Interrupt;
 pub use agent::Ticket;
-pub use blocking::{run_agent, run_trial};
+pub use blocking::{measure_links, run_agent, run_trial};
 pub use error::Error;
 pub use launcher::{Error as StartError, Home, InProcess, Launcher, Processes, Start};
 pub use settings::{Progress, Settings, Timeouts};

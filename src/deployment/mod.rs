@@ -237,11 +237,14 @@ impl Deployment {
         u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
     }
 
-    /// Whether any link has a delay or does anything else, now or when a fault begins: if none does,
+    /// Whether any link has a delay that is injected, or does anything else, now or when a fault begins: if none does,
     /// nothing is emulated.
     pub fn is_emulated(&self) -> bool {
         if !self.network.is_plain() || self.faults.iter().any(|fault| fault.kind.is_of_links()) {
             return true;
+        }
+        if self.links.is_native() {
+            return false;
         }
         let members = self.members();
         members.iter().any(|from| {

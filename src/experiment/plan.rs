@@ -44,6 +44,7 @@ use super::trial::{Trial, trials};
 use crate::quorum::NodeId;
 use crate::sim::Service;
 use crate::time::Span;
+use crate::topology::Profile;
 use parts::Parts;
 use places::Profiles;
 
@@ -118,13 +119,26 @@ pub struct Size {
 impl Plan {
     /// What the file of this text means, at this size; else everything that is wrong with it.
     pub fn from_source(source: &Source, size: Size) -> Result<Self, file::Error> {
+        Self::read(source, size, None)
+    }
+
+    /// The same where an experiment asks for links as they are, and these were measured.
+    pub fn from_measured(
+        source: &Source,
+        size: Size,
+        native: &Profile,
+    ) -> Result<Self, file::Error> {
+        Self::read(source, size, Some(native))
+    }
+
+    fn read(source: &Source, size: Size, native: Option<&Profile>) -> Result<Self, file::Error> {
         let mut document = Document::parse(source)?;
         if size.is_smoke {
             document = document.smoke()?;
         }
         let mut mistakes = Mistakes::of(source);
         let sweep = Sweep::read(document.take_sweep(), source, &mut mistakes);
-        let plan = Self::judge(&document, &sweep, size, &mut mistakes);
+        let plan = Self::judge(&document, &sweep, size, native, &mut mistakes);
         match mistakes.into_error() {
             Some(error) => Err(error),
             // What cannot be planned was refused.
@@ -137,9 +151,10 @@ impl Plan {
         document: &Document<'_>,
         sweep: &Sweep<'_>,
         size: Size,
+        native: Option<&Profile>,
         mistakes: &mut Mistakes<'_>,
     ) -> Option<Self> {
-        let mut profiles = Profiles::beside(document.source().folder());
+        let mut profiles = Profiles::beside(document.source().folder()).with_native(native);
         let mut settled = BTreeSet::new();
         let (mut whole, mut idle) = (None, None);
         let mut expected = Vec::new();
@@ -269,6 +284,13 @@ impl Plan {
     /// emulated as published, a sentence each: it may be what the experiment is about.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
+        if self.points.iter().any(|point| point.is_native() && !point.links.has_delay()) {
+            warnings.push(
+                "the profile native is that of the links of a run: floors and predictions without one know no \
+                 delay"
+                    .into(),
+            );
+        }
         for point in &self.points {
             for text in [
                 point.misses.clone(),
@@ -289,6 +311,11 @@ impl Plan {
             }
         }
         warnings
+    }
+
+    /// Whether an experiment asks for links as they are.
+    pub fn is_native(&self) -> bool {
+        self.points.iter().any(Point::is_native)
     }
 
     /// The time that all trials take, without starting and draining: those end as soon as they can.

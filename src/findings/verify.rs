@@ -312,7 +312,7 @@ mod tests {
         assert!(quiet.verify().notes.is_empty());
         quiet.outcome.clock_errors.insert(R1, error(900));
         let findings = quiet.verify();
-        assert!(findings.is_valid() && findings.notes[0].text.contains("1.30 ms"), "{findings:?}");
+        assert!(findings.is_valid() && findings.notes[0].text.contains("1.300 ms"), "{findings:?}");
     }
 
     #[test]

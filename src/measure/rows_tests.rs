@@ -38,7 +38,7 @@ fn the_headers_are_these() {
          client_regions,replica_regions,leader,leader_region,repetition,seed,warmup_ns,duration_ns,\
          valid,complete,saturated,flag_codes,notes,offered_per_s,achieved_per_s,issued_count,\
          acknowledged_count,unknown_count,violation_count,unverified_count,unlogged_count,\
-         logs_verdict,clients_verdict,cpu_ns_per_op,cpu_share,no_idle_core_share,\
+         logs_verdict,clients_verdict,clocks_apart_ns,cpu_ns_per_op,cpu_share,no_idle_core_share,\
          memory_peak_bytes_max,disk_peak_bytes_max,link_datagram_count,link_drop_count,link_lost_count,\
          link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
@@ -74,7 +74,7 @@ fn the_headers_are_these() {
     );
     assert_eq!(
         header::<MemberRow>(),
-        "trial,variant,point,backend,member,region,role,outcome,cpu_ns,memory_peak_bytes,\
+        "trial,variant,point,backend,member,region,role,host,clock_error_ns,outcome,cpu_ns,memory_peak_bytes,\
          disk_peak_bytes,executed_count,sync_count,start_count,recovered_group_count,scheduling,watched_ns,\
          run_queue_ns,timer_slip_ns_p50,timer_slip_ns_p99,timer_slip_ns_max,link_released_count,\
          link_late_count,host_busy_share,host_stolen_share,host_no_idle_core_share,cause"
@@ -84,7 +84,7 @@ fn the_headers_are_these() {
         "trial,variant,point,backend,sender,receiver,sender_region,receiver_region,asked_ns_p50,\
          asked_ns_p99,baseline_ns,measured_count,missing_count,measured_ns_p50,measured_ns_p99,\
          measured_ns_p99_low,error_ns_p50,error_ns_p99,tolerance_ns,train_count,overtaken_count,\
-         lost_count,is_within,is_floored,attempt_count,attempt"
+         lost_count,is_half_round_trip,is_within,is_floored,attempt_count,attempt"
     );
     assert_eq!(
         header::<SummaryRow>(),
@@ -95,7 +95,7 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<RecoveryRow>(),
         "trial,variant,point,backend,fault,fault_kind,target,target_regions,struck_at_ns,\
-         ended_at_ns,catch_up_ns,leader,leader_region,new_leader,new_leader_region,first_suspected_ns,\
+         ended_at_ns,instants_apart_ns,catch_up_ns,leader,leader_region,new_leader,new_leader_region,first_suspected_ns,\
          detection_ns,election_ns,attempt_count,phase1_ns,floor_phase1_ns,adopted_count,\
          filled_count,leading_ns,transfer_ns,first_commit_ns,client_region,redirect_ns,first_ack_ns,\
          protocol_ns,client_wait_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\
@@ -201,7 +201,11 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         ..TrialRow::default()
     };
     assert!(csv(&[row.clone()]).lines().nth(1).unwrap().ends_with(",1,1,1,"), "NaN is no number");
-    assert!(csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,5,0.5,"), "{}", csv(&[row]));
+    assert!(
+        csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,,5,0.5,"),
+        "{}",
+        csv(&[row])
+    );
     row.invalidate();
     let expected = TrialRow {
         variant: "multi".to_owned(),

@@ -10,6 +10,7 @@
 //! | [`capacity`] | a run that searches for the highest rate that is held |
 //! | [`worlds`], `deploy`, [`simulated`] | runs one trial in virtual time or on real replicas |
 //! | [`ledger`] | keeps every trial that is finished |
+//! | [`native`] | the links of a run as they are, as a latency profile |
 //! | [`configuration`] | what a run was made of, and whether another one is the same |
 //! | [`provenance`] | the code, the machine and the day, for whoever doubts the numbers |
 //! | [`review`] | checks the histories of a results folder again |
@@ -20,6 +21,7 @@ pub mod configuration;
 mod deploy;
 pub mod diagram;
 pub mod ledger;
+pub mod native;
 pub mod provenance;
 #[cfg(test)]
 mod recovery_tests;

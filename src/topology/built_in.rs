@@ -22,6 +22,9 @@ struct Entry {
 /// `loopback`: no delay at all.
 const LOOPBACK: &str = "loopback";
 
+/// `native`: nothing is injected, and the links are what they are; a live run measures them first.
+pub const NATIVE: &str = "native";
+
 /// `lan`: one data centre.
 const LAN: &str = "lan";
 
@@ -79,7 +82,7 @@ const MEASURED: [Entry; 5] = [
 
 /// All of them, and one uniform profile as an example.
 pub(super) fn all() -> Vec<Profile> {
-    MEASURED.iter().map(Entry::profile).chain([loopback(), lan(), example()]).collect()
+    MEASURED.iter().map(Entry::profile).chain([loopback(), native(), lan(), example()]).collect()
 }
 
 /// The built-in profile of this name; `None` if there is none.
@@ -95,6 +98,7 @@ pub(super) fn find(name: &str) -> Result<Option<Profile>, Error> {
     }
     Ok(match name {
         LOOPBACK => Some(loopback()),
+        NATIVE => Some(native()),
         LAN => Some(lan()),
         _ => MEASURED.iter().find(|entry| entry.name == name).map(Entry::profile),
     })
@@ -102,7 +106,7 @@ pub(super) fn find(name: &str) -> Result<Option<Profile>, Error> {
 
 /// The error for a name that is nothing.
 pub(super) fn unknown(name: &str) -> Error {
-    let names = || MEASURED.iter().map(|entry| entry.name).chain([LOOPBACK, LAN]);
+    let names = || MEASURED.iter().map(|entry| entry.name).chain([LOOPBACK, NATIVE, LAN]);
     Error::UnknownProfile {
         name: name.to_owned(),
         near: resembling(name, names().chain([UNIFORM_EXAMPLE])),
@@ -129,6 +133,17 @@ impl Entry {
 fn loopback() -> Profile {
     let statistic = "no delay between any two nodes";
     Profile::new(LOOPBACK, "made up", statistic, "never", Table::Uniform(Span::ZERO))
+}
+
+fn native() -> Profile {
+    let statistic = "nothing is injected: a live run measures its links, and injects no delay";
+    Profile::new(
+        NATIVE,
+        "the links of the run",
+        statistic,
+        "by each run",
+        Table::Uniform(Span::ZERO),
+    )
 }
 
 fn lan() -> Profile {

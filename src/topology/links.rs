@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::quorum::NodeId;
 use crate::time::Span;
 
+use super::built_in::NATIVE;
 use super::delay::Delay;
 use super::error::Error;
 use super::profile::{Jitter, Profile};
@@ -20,6 +21,8 @@ pub struct Links {
     pub replica_regions: Vec<String>,
     /// Where each client is, by its index.
     pub client_regions: Vec<String>,
+    /// The delays are those of the real links, so that nothing is to be injected.
+    is_native: bool,
     /// From replica (row) to replica (column).
     between_replicas: Vec<Vec<Delay>>,
     /// From replica (row) to client (column).
@@ -90,6 +93,7 @@ impl Links {
         Ok(Self {
             replica_regions: replicas.to_vec(),
             client_regions: clients.to_vec(),
+            is_native: profile.name() == NATIVE,
             between_replicas,
             to_clients,
             from_clients,
@@ -117,6 +121,11 @@ impl Links {
     /// What a replica is called: its region; `us-east-1#2` is the second of several replicas there.
     pub fn replica_name(&self, node: NodeId) -> String {
         name_in(&self.replica_regions, node)
+    }
+
+    /// Whether these delays are those of the real links: they are known, and not injected.
+    pub const fn is_native(&self) -> bool {
+        self.is_native
     }
 
     /// Whether any link has a delay.
@@ -261,6 +270,17 @@ mod tests {
             refused("from,to,rtt_ms\neast,west,1\n", &["east", "wset", "mars"], &["mars"]);
         assert!(message.contains("no region \"wset\" (did you mean"), "{message}");
         assert_eq!(message.matches("no region \"mars\"").count(), 1, "{message}");
+    }
+
+    #[test]
+    fn links_that_were_measured_are_known_and_not_injected() {
+        let csv = "from,to,rtt_ms\na,b,30\nb,a,32\na,a,0.1\n";
+        let measured = Profile::from_csv(NATIVE, csv).unwrap();
+        let regions = names(&["a", "b"]);
+        let links = Links::new(&measured, &regions, &names(&["a"]), Jitter::None).unwrap();
+        assert!(links.is_native() && links.has_delay());
+        assert_eq!(links.round_trip(R0, R1), Span::from_millis(31));
+        assert!(!self::links("uniform:20ms", &["a"], &["a"]).is_native());
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! This folder draws no random number and sends nothing; it reads a file only in [`Profile::load`].
 
 mod built_in;
+pub use built_in::NATIVE;
 mod delay;
 pub use delay::Delay;
 mod empirical;

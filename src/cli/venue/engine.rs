@@ -8,6 +8,7 @@ use miette::{MietteDiagnostic, Report};
 
 use super::super::{Exit, Failure, output};
 use crate::causes::chain;
+use crate::cluster::Interrupt;
 use crate::cluster::hosts::file::{Hosts, Mistake};
 use crate::cluster::hosts::launcher::{ConnectError, SshHosts};
 use crate::cluster::hosts::placement::{self, Placement};
@@ -111,7 +112,12 @@ impl Hosted {
     }
 
     /// The hosts, each ready to start members of this plan; every mistake is found before any is reached.
-    pub(super) fn connect(&self, plan: &Plan, is_quiet: bool) -> Result<SshHosts, Failure> {
+    pub(super) fn connect(
+        &self,
+        plan: &Plan,
+        interrupt: &Interrupt,
+        is_quiet: bool,
+    ) -> Result<SshHosts, Failure> {
         let hosts = self.read()?;
         let placements = check_placements(&hosts, plan)?;
         let settings = self.settings()?;
@@ -123,8 +129,8 @@ impl Hosted {
                 eprintln!("{text}");
             }
         };
-        let connected =
-            SshHosts::connect(hosts, &settings, &tell).map_err(|error| unreachable(&error))?;
+        let connected = SshHosts::connect(hosts, &settings, interrupt, &tell)
+            .map_err(|error| unreachable(&error))?;
         for (host, report) in connected.reports() {
             let is_durable = plan.points.iter().any(|point| point.durability == Durability::Fsync);
             let filesystem = report.scratch_filesystem.as_deref().unwrap_or_default();
@@ -229,8 +235,12 @@ fn several(exit: Exit, mut reports: Vec<Report>) -> Failure {
 
 /// Why hosts cannot be used.
 fn unreachable(error: &ConnectError) -> Failure {
-    let ConnectError::Hosts { refused, .. } = error else {
-        return Failure::world(error, "nothing was started");
+    let refused = match error {
+        ConnectError::Hosts { refused, .. } => refused,
+        ConnectError::Interrupted => {
+            return Failure { exit: Exit::Partial, ..Failure::world(error, "no trial had begun") };
+        }
+        _ => return Failure::world(error, "no trial had begun"),
     };
     let mut reports: Vec<Report> = Vec::new();
     for (host, refused) in refused {
@@ -261,17 +271,23 @@ mod tests {
             subnet: None,
         };
         let plan = Plan::from_source(&source(GOOD), Size::default()).unwrap();
-        let Err(failure) = hosted.connect(&plan, true) else { panic!("connected") };
+        let Err(failure) = hosted.connect(&plan, &Interrupt::never(), true) else {
+            panic!("connected")
+        };
         assert_eq!((failure.exit, failure.before.len()), (Exit::Request, 1));
         assert!(failure.report.to_string().contains("hosts.txt:2"), "{:?}", failure.report);
         // A file without a mistake of its own, and without a host for anybody.
         std::fs::write(&path, "n1 region=mars\n").unwrap();
-        let Err(failure) = hosted.connect(&plan, true) else { panic!("connected") };
+        let Err(failure) = hosted.connect(&plan, &Interrupt::never(), true) else {
+            panic!("connected")
+        };
         assert_eq!(failure.exit, Exit::Request);
         assert!(failure.report.to_string().contains("no host takes"), "{:?}", failure.report);
         // Hosts that ssh does not reach.
         std::fs::write(&path, "n1\nn2\n").unwrap();
-        let Err(failure) = hosted.connect(&plan, true) else { panic!("connected") };
+        let Err(failure) = hosted.connect(&plan, &Interrupt::never(), true) else {
+            panic!("connected")
+        };
         assert_eq!((failure.exit, failure.before.len()), (Exit::NeverJoined, 1));
         let said = failure.report.to_string();
         assert!(said.contains("n2 cannot be used: `false n2` ended with"), "{said}");

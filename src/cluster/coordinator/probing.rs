@@ -6,6 +6,8 @@
 //! A trial of which every attempt found a link that is not as asked does not run, nor one of
 //! which a link is found wrong each time by more than noise explains.
 //!
+//! Links that are to be as they are ([`NATIVE`](crate::topology::NATIVE)) are measured once and not judged.
+//!
 //! Between hosts the real links are measured first, with as little injected as can be.
 //! What a member heard of one on another host is as good as the clocks of the two: where those are not known
 //! within the tolerance of the link, the two directions are [made equal](halved) in what was not injected.
@@ -36,7 +38,8 @@ impl Coordinator<'_> {
     /// Measures the links until they are as asked, or too often.
     pub(super) async fn probe(&mut self, probe: Probe) -> Result<ProbedNetwork, Error> {
         let deployment = self.deployment;
-        let is_emulated = deployment.is_emulated();
+        // Real links are what they are.
+        let is_emulated = deployment.is_emulated() && !deployment.links.is_native();
         let asked = directions(deployment).into_iter();
         let mut asked: Vec<ProbedLink> = asked
             .map(|link| {
@@ -148,7 +151,11 @@ impl Coordinator<'_> {
 
     /// Makes equal what was heard on the two directions between hosts whose clocks are not known well enough.
     fn make_comparable(&self, measured: &mut Measured, links: &mut [ProbedLink]) {
+        let is_native = self.deployment.links.is_native();
         let injected = |link: &ProbedLink| {
+            if is_native {
+                return Span::ZERO;
+            }
             let baselines = self.baselines.get(&link.from);
             let found = baselines.and_then(|all| all.iter().find(|(to, _)| *to == link.to));
             link.injected_p50(found.map_or(Span::ZERO, |(_, baseline)| *baseline))

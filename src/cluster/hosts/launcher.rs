@@ -19,6 +19,7 @@ use super::ssh::{self, Program, Settings, shortened};
 use crate::cluster::launcher::{self, Home, Launcher, Start};
 use crate::deployment::{Deployment, MemberName};
 use crate::runtime::clock;
+use crate::runtime::interrupt::Interrupt;
 use crate::time::{Span, Time};
 
 /// How long the end of all members is waited for.
@@ -33,6 +34,9 @@ pub enum ConnectError {
     /// This program cannot be read, to be uploaded.
     #[error("this program cannot be read")]
     Program(#[source] std::io::Error),
+    /// The user has had enough.
+    #[error("interrupted")]
+    Interrupted,
     /// There is no runtime to run in.
     #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
     Runtime(#[source] std::io::Error),
@@ -98,6 +102,7 @@ impl SshHosts {
     pub fn connect(
         hosts: Hosts,
         settings: &Settings,
+        interrupt: &Interrupt,
         tell: &(dyn Fn(String) + Sync),
     ) -> Result<Self, ConnectError> {
         let program = Arc::new(Program::own().map_err(ConnectError::Program)?);
@@ -113,8 +118,11 @@ impl SshHosts {
             for name in &names {
                 waiting.push(ssh::connect(name, settings, &program, tell));
             }
-            all(waiting).await
-        });
+            tokio::select! {
+                connected = all(waiting) => Ok(connected),
+                () = interrupt.wait() => Err(ConnectError::Interrupted),
+            }
+        })?;
         let (mut links, mut refused) = (Vec::new(), Vec::new());
         for (name, connected) in names.iter().zip(connected) {
             match connected {

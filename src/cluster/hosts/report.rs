@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(report.address, IpAddr::from([127, 0, 0, 1]));
         assert_eq!(report.binary_sha256.len(), 64);
         assert!(report.core_count.is_some() && report.kernel.is_some() && !report.name.is_empty());
-        let subnet = "192.0.2.0/24".parse().ok();
+        let subnet = "203.0.113.7/32".parse().ok();
         let refused = HostReport::gather(Network { subnet, ..network }, std::path::Path::new("/"));
         let said = refused.unwrap_err().to_string();
-        assert!(said.contains("192.0.2.0/24") && said.contains("127.0.0.1"), "{said}");
+        assert!(said.contains("203.0.113.7/32") && said.contains("127.0.0.1"), "{said}");
     }
 }

@@ -133,7 +133,7 @@ async fn speak(report: Box<HostReport>, mut outbox: UnboundedReceiver<FromHost>)
 }
 
 /// The folder of a run on this host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Scratch {
     folder: PathBuf,
     is_kept: bool,
@@ -252,7 +252,9 @@ impl Supervisor {
                 for member in members {
                     self.kill(member).await;
                 }
-                self.scratch.clear();
+                let scratch = self.scratch.clone();
+                // It may take its time, and the host is there meanwhile.
+                let _ = tokio::task::spawn_blocking(move || scratch.clear()).await;
             }
             Order::Beat => {}
         }

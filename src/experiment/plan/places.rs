@@ -9,7 +9,7 @@ use crate::deployment::Role;
 use crate::experiment::file::{self, Client, Spanned};
 use crate::nearest::nearest;
 use crate::quorum::{NodeId, NodeSet};
-use crate::topology::{self, Jitter, Links, NAME_MAX, Profile, check_name};
+use crate::topology::{self, Jitter, Links, NAME_MAX, NATIVE, Profile, check_name};
 
 use super::misses;
 use crate::experiment::mistakes::Mistakes;
@@ -194,6 +194,12 @@ impl<'a> Profiles<'a> {
         Self { folder, read: BTreeMap::new() }
     }
 
+    /// The same, with these links measured where an experiment asks for those that are there.
+    pub(super) fn with_native(mut self, measured: Option<&Profile>) -> Self {
+        self.read.extend(measured.map(|profile| (NATIVE.to_owned(), profile.clone())));
+        self
+    }
+
     fn get(&mut self, name: &Spanned<String>) -> Result<&Profile, Refused> {
         match self.read.entry(name.get_ref().clone()) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
@@ -233,7 +239,8 @@ fn replicas(
         }
         file::Replicas::Count(count) => {
             let (at, count) = (count.span(), *count.get_ref());
-            let error = if !profile.accepts_any_region() {
+            let are_names_free = profile.accepts_any_region() || profile.name() == NATIVE;
+            let error = if !are_names_free {
                 Error::Nameless { count, profile: profile.name().to_owned() }
             } else if count == 0 {
                 Error::Zero { key: "topology.replicas.count" }

@@ -11,7 +11,7 @@ use crate::runtime::net::Transport;
 use crate::runtime::wan::Precision;
 use crate::sim;
 use crate::time::Span;
-use crate::topology::{Floor, Links};
+use crate::topology::{Floor, Links, NATIVE};
 use crate::trial::Probe;
 use crate::workload::{Control, Workload};
 
@@ -104,6 +104,11 @@ pub(super) fn is_set(typed: Option<&Spanned<bool>>) -> bool {
 }
 
 impl Point {
+    /// Whether nothing is injected: the links are what they are.
+    pub fn is_native(&self) -> bool {
+        self.profile == NATIVE
+    }
+
     /// What is impossible, does nothing or is too much here, with the variants in which it is.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut all: Vec<(String, Vec<String>)> = Vec::new();

@@ -26,6 +26,7 @@ pub struct MemberRow {
     /// `replica`, `witness` (it votes and keeps no state machine), `observer` (it holds no vote) or `client`.
     pub role: String,
     /// The host of the member, as the host file names it; empty on the coordinator's machine and in virtual time.
+    #[serde(default)]
     pub host: String,
     /// How far off the coordinator's clock that of the member may have been; empty where it read the same one.
     pub clock_error_ns: Option<u64>,

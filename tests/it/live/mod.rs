@@ -12,6 +12,7 @@ mod damage;
 mod ends;
 mod faults;
 mod hostile;
+mod hosts;
 mod kills;
 mod probe;
 mod refusals;
