@@ -254,6 +254,6 @@ mod tests {
         for profile in all() {
             assert_eq!(find(profile.name()).unwrap().as_ref(), Some(&profile));
         }
-        assert_eq!(all().len(), 8);
+        assert_eq!(all().len(), 9);
     }
 }

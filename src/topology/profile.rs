@@ -389,7 +389,9 @@ mod tests {
         let message = refused(Profile::load("aws-2025-7"));
         assert!(message.contains("did you mean aws-2025-07 or"), "{message}");
         assert!(
-            message.contains("gcp-2019-09, azure-2026-07, ibm-2026-08, loopback, lan, uniform:")
+            message.contains(
+                "gcp-2019-09, azure-2026-07, ibm-2026-08, loopback, native, lan, uniform:"
+            )
         );
         assert!(refused(Profile::load("lann")).contains("did you mean lan?"));
         assert!(refused(Profile::load("uniform")).contains("did you mean uniform:20ms?"));

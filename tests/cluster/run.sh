@@ -109,6 +109,7 @@ within() {
 
 # column FILE NAME: the values of a column.
 column() {
+    [ -e "$1" ] || return 0
     awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { print $at }' "$1"
 }
 
@@ -130,7 +131,7 @@ no_member() {
 }
 
 # has_begun NAME: the first trial of a run has begun, as its members write.
-has_begun() { grep -q 'c0 starts' "$work/$1/work/"*/c0/agent.log; }
+has_begun() { grep -rqs --include=agent.log 'c0 starts' "$work/$1"; }
 
 cat > "$hosts/three.txt" <<'HOSTS'
 h1 region=us-east-1,ca-central-1
@@ -272,20 +273,29 @@ check 'two hosts that cannot reach each other: exit 4' is $? 4
 check 'two hosts that cannot reach each other: the pair, and what to open' says "$work/walled.log" \
     'on h4 at' 'on h5 at' 'cannot reach each other: let UDP pass between the two, ports'
 
-# The quickstart as it stands, here and on three hosts. One machine carries all of it, so links are late now and then.
+# The quickstart as it stands, here and on three hosts. One machine carries all of it, so links are late now and then,
+# and where something else takes its cores the medians are compared once more.
 quickstart=(experiments/quickstart.toml --smoke --set 'probe.tolerance="20ms"')
-operator run "${quickstart[@]}" --no-calibrate --no-report --out "$work/local" > "$work/local.log" 2>&1
-check 'the quickstart here: exit 0' is $? 0
-run quickstart "$hosts/three.txt" "${quickstart[@]}"
-check 'the quickstart on three hosts: exit 0' is $? 0
+compare() {
+    operator run "${quickstart[@]}" --no-calibrate --no-report --out "$work/local$1" > "$work/local$1.log" 2>&1
+    local at_home=$?
+    run "quickstart$1" "$hosts/three.txt" "${quickstart[@]}"
+    ended="$at_home $?"
+    paste <(column "$work/local$1/latency.csv" latency_ns_p50) \
+        <(column "$work/quickstart$1/latency.csv" latency_ns_p50) > "$work/medians"
+}
+are_near() {
+    awk '{ apart = ($2 - $1) / $1; if (apart < 0) apart = -apart; printf "%d %d %.3f\n", $1, $2, apart }
+        apart > 0.05 { bad = 1 } END { exit bad || NR != 6 }' "$work/medians"
+}
+compare ''
+are_near > /dev/null || compare -again
+check 'the quickstart, here and on three hosts: exit 0' is "$ended" '0 0'
 check 'the quickstart on three hosts: valid' is "$(column "$work/quickstart/trials.csv" valid | xargs)" 'true true true'
-paste <(column "$work/local/latency.csv" latency_ns_p50) <(column "$work/quickstart/latency.csv" latency_ns_p50) \
-    > "$work/medians"
-check 'the quickstart on three hosts: six medians within 10 % of those here' awk '
-    { apart = ($2 - $1) / $1; if (apart < 0) apart = -apart; printf "%d %d %.3f\n", $1, $2, apart }
-    apart > 0.1 { bad = 1 } END { exit bad || NR != 6 }' "$work/medians"
+check 'the quickstart on three hosts: six medians within 5 % of those here' are_near
+sed 's/^/     /' "$work/check.log"
 check 'the quickstart on three hosts: the manifest lists them' is \
-    "$(grep -c '"host": "h[123]"' "$work/quickstart/manifest.json")" 3
+    "$(grep -cs '"host": "h[123]"' "$work/quickstart/manifest.json")" 3
 
 [ "$failed" = 0 ] || echo "what they left is in $work"
 echo "$passed passed, $failed failed"

@@ -116,7 +116,9 @@ impl SshHosts {
         let connected = runtime.block_on(async {
             let mut waiting = Vec::new();
             for name in &names {
-                waiting.push(ssh::connect(name, settings, &program, tell));
+                let connecting = ssh::connect(name, settings, &program, tell);
+                // A host that is ready hears that this one is here, while others still take the program.
+                waiting.push(async { Ok(Link::begin(name.clone(), connecting.await?)) });
             }
             tokio::select! {
                 connected = all(waiting) => Ok(connected),
@@ -126,7 +128,7 @@ impl SshHosts {
         let (mut links, mut refused) = (Vec::new(), Vec::new());
         for (name, connected) in names.iter().zip(connected) {
             match connected {
-                Ok(connected) => links.push(Link::begin(&runtime, name.clone(), connected)),
+                Ok(link) => links.push(link),
                 Err(error) => refused.push((name.clone(), error)),
             }
         }
@@ -172,15 +174,15 @@ async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
 }
 
 impl Link {
-    /// Keeps the connection from now on.
-    fn begin(runtime: &Runtime, host: String, connected: ssh::Connected) -> Self {
+    /// Keeps the connection from now on; to be called within the runtime that does.
+    fn begin(host: String, connected: ssh::Connected) -> Self {
         let ssh::Connected { report, mut ssh, from } = connected;
         let (orders, queue) = unbounded_channel();
         let shared = Arc::new(Shared::default());
         let stdin = ssh.stdin.take().expect("its stdin is piped");
         let stderr = ssh.stderr.take();
         let task = Keeper { host, shared: Arc::clone(&shared), ssh, stderr };
-        runtime.spawn(task.keep(stdin, from, queue));
+        tokio::spawn(task.keep(stdin, from, queue));
         Self { orders, shared, report }
     }
 

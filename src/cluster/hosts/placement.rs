@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::file::{Hosts, Line, Mistake, Role};
+use super::file::{Hosts, Line, Mistake};
 use crate::deployment::MemberName;
 use crate::nearest::resembling;
 
@@ -110,17 +110,6 @@ pub fn idle(hosts: &Hosts, placed: &[Placement]) -> Vec<String> {
     (0..names.len()).filter(is_idle).map(|host| names[host].to_owned()).collect()
 }
 
-impl Role {
-    /// That of a member.
-    #[cfg(test)]
-    const fn of(member: MemberName) -> Self {
-        match member {
-            MemberName::Replica(_) => Self::Replica,
-            MemberName::Client(_) => Self::Client,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,7 +131,6 @@ mod tests {
         let names = hosts.names();
         let words: Vec<String> =
             placement.iter().map(|(name, host)| format!("{name}={}", names[*host])).collect();
-        assert!(placement.keys().all(|name| Role::of(*name).takes(*name)));
         Ok(words.join(" "))
     }
 
