@@ -90,7 +90,7 @@ fn list(members: &[MemberName], ends: &BTreeMap<MemberName, String>) -> String {
 }
 
 fn listed(sentences: &[String]) -> String {
-    sentences.iter().map(|sentence| format!("; {sentence}")).collect()
+    sentences.iter().flat_map(|sentence| ["; ", sentence]).collect()
 }
 
 fn seconds(span: Span) -> f64 {

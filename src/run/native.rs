@@ -9,6 +9,7 @@
 //! the convention by which a profile's delays are its halves.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -116,7 +117,8 @@ fn csv(measured: &[ProbedNetwork]) -> Result<String, Error> {
     for ((from, to), mut spans) in found {
         spans.sort_unstable();
         let median = spans[(spans.len() - 1) / 2];
-        text += &format!("{from},{to},{:.6}\n", median.times(2).as_millis_f64());
+        let round_trip_ms = median.times(2).as_millis_f64();
+        writeln!(text, "{from},{to},{round_trip_ms:.6}").expect("text takes what is written to it");
     }
     Ok(text)
 }

@@ -21,10 +21,10 @@ use super::report::{self, HostReport};
 use super::shell::{quoted, script};
 
 /// A host may take so long to answer, with its login shell;
-const ANSWER_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// and so long to take the program.
-const UPLOAD_MAX: Duration = Duration::from_secs(900);
+const UPLOAD_MAX: Duration = Duration::from_mins(15);
 
 /// So much of what ssh prints is kept.
 const STDERR_BYTES: u64 = 64 * 1024;
@@ -186,19 +186,21 @@ fn check_machine(machine: &str) -> Result<(), Error> {
 }
 
 async fn supervise(host: &str, settings: &Settings, program: &Program) -> Result<Connected, Error> {
-    let mut text = format!("exec {} supervise", program.path());
-    if let Some(scratch) = &settings.scratch {
-        text += &format!(" --scratch {}", quoted(&scratch.display().to_string()));
+    let mut words = vec!["exec".to_owned(), program.path(), "supervise".to_owned()];
+    let Settings { scratch, keeps_scratch, network, .. } = settings;
+    if let Some(scratch) = scratch {
+        words.extend(["--scratch".to_owned(), quoted(&scratch.display().to_string())]);
     }
-    if settings.keeps_scratch {
-        text += " --keep-scratch";
+    if *keeps_scratch {
+        words.push("--keep-scratch".to_owned());
     }
-    if let Some(address) = settings.network.coordinator {
-        text += &format!(" --coordinator-address {address}");
+    if let Some(address) = network.coordinator {
+        words.extend(["--coordinator-address".to_owned(), address.to_string()]);
     }
-    if let Some(subnet) = settings.network.subnet {
-        text += &format!(" --subnet {subnet}");
+    if let Some(subnet) = network.subnet {
+        words.extend(["--subnet".to_owned(), subnet.to_string()]);
     }
+    let text = words.join(" ");
     let mut ssh = command(host, settings, &text)?;
     let mut stderr = ssh.stderr.take();
     let mut from = Receiver::new(ssh.stdout.take().expect("its stdout is piped"));
@@ -255,7 +257,7 @@ async fn run(
         };
         let mut printed = String::new();
         let read = stdout.read_to_string(&mut printed);
-        let (_, _, said) = tokio::join!(write, read, read_stderr(&mut stderr));
+        let ((), _, said) = tokio::join!(write, read, read_stderr(&mut stderr));
         (printed, said, ssh.wait().await)
     };
     let what = if input.is_empty() { "ssh" } else { "uploading the program" };
@@ -329,7 +331,8 @@ mod tests {
 
     #[test]
     fn what_ssh_prints_is_one_line_and_its_end_counts() {
-        let text = (0..9).map(|line| format!("line {line}\n\n")).collect::<String>();
+        let lines: Vec<String> = (0..9).map(|line| format!("line {line}")).collect();
+        let text = lines.join("\n\n");
         assert_eq!(shortened(&text), "line 3; line 4; line 5; line 6; line 7; line 8");
         assert_eq!(shortened(" \n"), "it printed nothing");
     }
