@@ -131,7 +131,9 @@ impl Acceptor {
     /// What a checkpoint held: none of it may be told again as if nothing had happened since.
     pub(super) fn restore(&mut self) {
         for block in self.blocks.values_mut() {
-            Arc::make_mut(block).values_mut().for_each(|register| register.is_repeatable = false);
+            for register in Arc::make_mut(block).values_mut() {
+                register.is_repeatable = false;
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a replica does depends on itself and on what happens to it, and on nothing else in a deployment.
 //! So it is worked out once, however many states it happens in.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ const KEPT: usize = 1 << 13;
 /// Results by what they depend on.
 #[derive(Debug)]
 pub(super) struct Memo<V> {
-    shards: [Mutex<HashMap<Key, V>>; SHARDS],
+    shards: [Mutex<BTreeMap<Key, V>>; SHARDS],
 }
 
 impl<V> Default for Memo<V> {
@@ -42,8 +42,8 @@ impl<V> Default for Memo<V> {
 impl<V: Clone> Memo<V> {
     /// The result that depends on this, which `work` works out.
     pub(super) fn get(&self, key: Key, work: impl FnOnce() -> V) -> V {
-        // What comes later in a key differs most.
-        let shard = &self.shards[(key.0 ^ key.1) as usize % SHARDS];
+        let shard = (key.0 ^ key.1) % SHARDS as u64;
+        let shard = &self.shards[usize::try_from(shard).expect("there are few shards")];
         if let Some(known) = lock(shard).get(&key) {
             return known.clone();
         }
@@ -58,7 +58,7 @@ impl<V: Clone> Memo<V> {
 }
 
 /// A thread that panicked while it held a shard left it whole.
-fn lock<V>(shard: &Mutex<HashMap<Key, V>>) -> MutexGuard<'_, HashMap<Key, V>> {
+fn lock<V>(shard: &Mutex<BTreeMap<Key, V>>) -> MutexGuard<'_, BTreeMap<Key, V>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

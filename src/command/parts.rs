@@ -108,8 +108,8 @@ impl KeyValue {
         let first_client = from_request.map_or(ClientId(0), |(client, _)| client);
         for (client, session) in self.sessions.range(first_client..) {
             let Session { base, outcomes } = &**session;
-            let begun = from_request.filter(|(begun, _)| begun == client);
-            let first = begun.map_or(*base, |(_, sequence)| sequence.max(*base));
+            let own = from_request.filter(|(of, _)| of == client);
+            let first = own.map_or(*base, |(_, sequence)| sequence.max(*base));
             let skipped = usize::try_from(first - base).unwrap_or(usize::MAX);
             let mut stretch = Stretch { client: *client, first, outcomes: Vec::new() };
             // A client without outcomes is an item too, and else it comes with its first outcome.

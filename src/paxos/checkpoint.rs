@@ -100,13 +100,13 @@ mod tests {
         Value::Command(Command { request, settled_below: 0, operation })
     }
 
-    fn checkpoint(learned: impl Fn(u64) -> Value) -> Checkpoint {
+    fn checkpoint(chosen: impl Fn(u64) -> Value) -> Checkpoint {
         let (mut acceptor, mut learner) = (Acceptor::default(), Learner::default());
         for slot in 0..100 {
             if slot != 7 {
                 acceptor.handle_phase2a(BALLOT, Slot(slot), value(slot, 1)).unwrap();
             }
-            learner.learn(Slot(slot), learned(slot), true);
+            learner.learn(Slot(slot), chosen(slot), true);
         }
         Checkpoint { acceptor, rounds_below: 5, learner }
     }

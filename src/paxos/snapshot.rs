@@ -213,9 +213,9 @@ impl Context<'_> {
         let of_this = begun.filter(|(state, _)| *state == executed_below);
         let mut place = Some(of_this.map_or(Cut::START, |(_, place)| place));
         for _ in 0..PARTS_AT_ONCE {
-            let Some(begin) = place else { break };
-            let (content, next) = machine.part(begin, self.config.retention.part_bytes);
-            let part = Message::Snapshot { executed_below, begin, next, content };
+            let Some(at) = place else { break };
+            let (content, next) = machine.part(at, self.config.retention.part_bytes);
+            let part = Message::Snapshot { executed_below, begin: at, next, content };
             self.effects.send(NodeSet::only(from), part);
             place = next;
         }

@@ -304,8 +304,7 @@ impl<P: Registration> World<P> {
             Note::Following { leader } => self.write(|| format!("{id} follows {leader}")),
             Note::Recovered { .. } => self.write(|| format!("{id} has executed what it adopted")),
             Note::Resigned => self.write(|| format!("{id} resigns")),
-            Note::SnapshotSent { .. } | Note::SnapshotInstalled { .. } | Note::Committed { .. } => {
-            }
+            Note::SnapshotSent | Note::SnapshotInstalled { .. } | Note::Committed { .. } => {}
         }
     }
 
