@@ -35,10 +35,6 @@ step cargo clippy --locked --all-targets -- -D warnings
 # Live tests mostly wait: with two of them for each core the others go on meanwhile.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}"
 step cargo test --locked
-# Hosts that ssh reaches, in namespaces: it needs root, and some packages.
-if [ -n "${CI:-}" ]; then
-    step tests/cluster/run.sh target/debug/flexpaxos
-fi
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'
 # Other languages read the results as they were written.

@@ -104,13 +104,13 @@ fn the_headers_are_these() {
     assert_eq!(
         header::<CapacityRow>(),
         "trial,variant,point,backend,stage,asked_per_s,repetition,held,miss_codes,offered_per_s,\
-         achieved_per_s,latency_ns_p50,latency_ns_p90,latency_ns_p99,latency_ns_p999,\
+         achieved_per_s,latency_ns_p50,above_floor_ns_p50,latency_ns_p90,latency_ns_p99,latency_ns_p999,\
          no_idle_core_share"
     );
     assert_eq!(
         header::<KneeRow>(),
         "point,variant,backend,verdict,held_per_s,held_count,held_trial_count,missed_per_s,\
-         missed_count,missed_trial_count,most_achieved_per_s,latency_ns_p50,latency_ns_p99,\
+         missed_count,missed_trial_count,most_achieved_per_s,latency_ns_p50,above_floor_ns_p50,latency_ns_p99,\
          limit_ns_p99,within_share"
     );
     assert_eq!(header::<ColumnRow>(), "table,column,value_type,optional,unit,meaning");

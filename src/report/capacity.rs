@@ -185,7 +185,7 @@ fn is_repeated_in_vain(steps: &[CapacityRow], knee: &KneeRow) -> bool {
                 && per_s.is_some_and(|per_s| (step.asked_per_s - per_s).abs() < 1e-6 * per_s)
         };
         let found: Vec<_> = steps.iter().filter(is_of).map(measured).collect();
-        count > 1 && found.windows(2).all(|two| two[0] == two[1])
+        count > 1 && found.len() > 1 && found.windows(2).all(|two| two[0] == two[1])
     };
     ends.into_iter().all(is_vain)
 }

@@ -160,9 +160,9 @@ mod tests {
         let path = Path::new("1.log");
         let mut bytes = HEADER.encode(Kind::Segment);
         assert!(check_version(path, &bytes).is_ok());
-        bytes[3] = b'4';
+        bytes[3] = b'3';
         let error = check_version(path, &bytes).unwrap_err();
-        assert!(matches!(error, Error::Version { version: '4', expected: '3', .. }), "{error}");
+        assert!(matches!(error, Error::Version { version: '3', expected: '4', .. }), "{error}");
         assert!(matches!(check_version(path, b"FXL1...."), Err(Error::Version { .. })));
         bytes[3] = VERSION ^ 0x40;
         assert!(check_version(path, &bytes).is_ok());
