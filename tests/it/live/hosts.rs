@@ -69,12 +69,12 @@ fn clocks_of_members_on_other_hosts_are_aligned() {
     assert_eq!(site.verify().code, Some(0));
 }
 
-/// In place of ssh: a shell of this machine, in a home of its own.
+/// In place of ssh: a shell of this machine, in a home of its own for each host.
 fn fake_ssh(site: &Site) -> PathBuf {
     let root = site.root.path();
     let path = root.join("fake-ssh");
     let text = format!(
-        "#!/bin/sh\nfor last; do :; done\nexport HOME={}/home SSH_CONNECTION='127.0.0.1 1 127.0.0.1 22'\n\
+        "#!/bin/sh\nfor next; do host=$last; last=$next; done\nexport HOME={}/home-$host SSH_CONNECTION='127.0.0.1 1 127.0.0.1 22'\n\
          unset XDG_CACHE_HOME\necho 'Welcome!'\nexec /bin/sh -c \"$last\"\n",
         root.display()
     );
@@ -106,10 +106,12 @@ fn a_run_over_ssh_has_the_folder_of_a_local_one() {
     let on: Vec<&str> = members.iter().map(|member| member.host.as_str()).collect();
     assert_eq!(on, ["n1", "n2", "n2", "n1"]);
     // The program stays, and nothing else.
-    let cache = site.root.path().join("home/.cache/flexpaxos");
-    assert_eq!(fs::read_dir(cache.join("scratch")).unwrap().count(), 0);
-    let programs = fs::read_dir(cache).unwrap().count();
-    assert_eq!(programs, 2, "the program, and the folder of scratch");
+    for host in ["n1", "n2"] {
+        let cache = site.root.path().join(format!("home-{host}/.cache/flexpaxos"));
+        assert_eq!(fs::read_dir(cache.join("scratch")).unwrap().count(), 0);
+        let programs = fs::read_dir(cache).unwrap().count();
+        assert_eq!(programs, 2, "the program, and the folder of scratch");
+    }
 }
 
 /// Links of one machine: what is measured is the profile of the run, and one that the simulator takes.
