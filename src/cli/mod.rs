@@ -155,6 +155,14 @@ fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     write_bytes(path, text.as_bytes())
 }
 
+/// The refusal of links whose delays only a run finds out.
+fn unmeasured() -> Failure {
+    Failure::request(
+        "the links of `native` are real ones, and nobody has measured them here",
+        "give the path of a `native.csv` that a run wrote, or another profile",
+    )
+}
+
 /// The same of a file that is no text.
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| {

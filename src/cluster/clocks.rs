@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_drifts_is_found_at_the_end_and_assumed_without_one() {
+    fn a_clock_that_drifts_is_found_at_the_end_or_assumed() {
         let mut clock = MemberClock::default();
         let mut series = |at: Time, ahead: u64| {
             clock.begin(at);

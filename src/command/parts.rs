@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_several_sizes_make_up_a_state_and_none_is_cut_without_need() {
+    fn parts_of_several_sizes_make_up_a_state() {
         let state = state();
         let count = parts(&state, &[1, 2000, 77, 0]).len();
         assert_eq!(KeyValue::from_parts(parts(&state, &[1, 2000, 77, 0])), state);

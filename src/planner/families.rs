@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_of_each_family_are_as_many_as_arrangements_that_differ() {
+    fn each_family_has_as_many_systems_as_arrangements() {
         let count = |family, n| systems(&[family], &alone(n)).unwrap().len();
         assert_eq!(count(Family::Majority, 5), 1);
         assert_eq!(count(Family::Counts, 5), 5);

@@ -4,7 +4,7 @@
 //! and the replicas nearest to it.
 //! A search is what the other figures make of it, which want something else: a quick takeover, whichever
 //! region is lost; phases that survive; a low load; few messages.
-//! So the answer is no point but a [front](front): all points that no other point beats.
+//! So the answer is no point but a [`front`]: all points that no other point beats.
 //!
 //! | file | content |
 //! |---|---|

@@ -5,6 +5,7 @@
 //! search that meets good leaders first has good bounds early.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use crate::quorum::{NodeId, NodeSet};
 use crate::topology::{self, Jitter, Links, Profile, Site};
@@ -43,7 +44,11 @@ pub enum Error {
         region: String,
     },
     /// A weight that is none.
-    #[error("the weight {weight} of the client region {region} is no number above 0")]
+    #[error(
+        "the weight {weight:e} of the client region {region} is no number from {:e} to {:e}",
+        WEIGHTS.start(),
+        WEIGHTS.end()
+    )]
     Weight {
         /// Whose.
         region: String,
@@ -307,6 +312,9 @@ fn candidates(choice: &Choice) -> (Vec<String>, usize, Vec<usize>) {
     }
 }
 
+/// The weights of clients: sums of lengths in nanoseconds with these are exact enough, and never overflow.
+const WEIGHTS: RangeInclusive<f64> = 1e-6..=1e6;
+
 fn check_clients(clients: &[(String, f64)]) -> Result<(), Error> {
     if clients.is_empty() {
         return Err(Error::NoClient);
@@ -314,7 +322,7 @@ fn check_clients(clients: &[(String, f64)]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for (region, weight) in clients {
         let region = region.clone();
-        if !(*weight > 0.0 && weight.is_finite()) {
+        if !WEIGHTS.contains(weight) {
             return Err(Error::Weight { region, weight: *weight });
         }
         if !seen.insert(region.clone()) {

@@ -215,7 +215,7 @@ const TWELVE: [&str; 12] = [
 ];
 
 #[test]
-fn fronts_of_twelve_azure_regions_are_those_of_exhaustive_search() {
+fn twelve_azure_regions_have_the_front_of_exhaustive_search() {
     let profile = Profile::load("azure-2026-07").unwrap();
     let clients = EIGHT.map(|region| (region, 1.0));
     let space = space(&profile, &any(&[5], &names(&TWELVE), &[]), &clients);

@@ -415,6 +415,10 @@ fn check_ends(arguments: &[&str], code: i32, phrases: &[&str]) -> String {
 fn an_unsafe_quorum_system_comes_with_its_counterexample() {
     let expected =
         "UNSAFE: phase-1 quorum {r0, r1, r2} and phase-2 quorum {r3, r4} have no replica in common";
+    check_refused(
+        &["quorums", "--replicas", "a,b,c", "--profile", "native", "majority"],
+        &["nobody has measured", "native.csv"],
+    );
     let said = check_ends(&["quorums", "--n", "5", "--counts", "3,2"], 5, &["{r1, r2, r3}"]);
     assert!(words(&said).contains(expected), "{said}");
     // A listed set stands in one line.

@@ -124,6 +124,14 @@ fn what_cannot_be_searched_is_refused_with_what_to_change() {
     );
     check_refused(&with(&["--any", "3", "--of", EIGHT, "--explain", "9"]), &["there is no row 9"]);
     check_refused(&["--any", "3", "--client", "us-east-1=x"], &["the weight `x`"]);
+    for weight in ["0", "-1", "nan", "inf", "1e300", "1e-300"] {
+        let client = format!("us-east-1={weight}");
+        check_refused(&["--any", "3", "--client", &client], &["the weight", "1e-6 to 1e6"]);
+    }
+    check_refused(
+        &["--these", "a,b,c", "--client", "a", "--profile", "native"],
+        &["nobody has measured", "native.csv"],
+    );
     check_refused(&["--any", "3", "--client", "us-east-1,us-east-1"], &["named twice"]);
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::super::unmeasured;
 use super::{Failure, Judged, names_of};
 use crate::experiment::file::Source;
 use crate::experiment::plan::systems as planned;
@@ -43,6 +44,9 @@ pub(super) fn systems(
     let source = Source { path: "the command line".into(), text };
     let (links, found) = planned(&source)?;
     let is_placed = n.is_none();
+    if is_placed && links.is_native() {
+        return Err(unmeasured());
+    }
     let judged = found.into_iter().zip(names).map(|((_, system), (name, settings))| Judged {
         system,
         name,

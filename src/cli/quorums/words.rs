@@ -197,12 +197,13 @@ pub(super) fn regions(all: &[Judged], width: Width) -> String {
         Column::name("system"),
         Column::number("commit ms"),
         Column::number("regions survived"),
-        Column::number("takeover ms"),
-        Column::number("worst ms"),
+        Column::number("best next, least ms"),
+        Column::number("most ms"),
     ];
     let said = "commit ms: phase 2 of the best leader; regions survived: how many may be lost, each alone, and another \
-                leader commits; takeover ms, worst ms: phase 1 of the best next leader, for the region whose loss \
-                costs least and for the one whose loss costs most; never: the loss of some region stops it";
+                leader commits; best next, least ms, most ms: phase 1 of the best next leader, for the region whose \
+                loss costs least and for the one whose loss costs most (the slowest next leader is told with each \
+                system); never: the loss of some region stops it";
     let rows = all.iter().filter_map(row).collect();
     format!("{}\n{}", Table::new(columns, rows).fit(width), legend(said, width))
 }

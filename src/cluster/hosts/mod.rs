@@ -2,12 +2,12 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | [`file`] | the host file, with all its mistakes |
+//! | [`mod@file`] | the host file, with all its mistakes |
 //! | [`placement`] | which member runs on which host |
 //! | [`ssh`] | a host made ready: checked, given the program, and a supervisor started on it |
 //! | [`launcher`] | the launcher: orders to supervisors, and what they say |
 //! | [`supervisor`] | the process on a host that starts and ends members there |
-//! | [`channel`] | what the two tell each other |
+//! | `channel` | what the two tell each other |
 //! | [`report`] | what a host is |
 //! | [`subnet`] | its addresses |
 //! | [`shell`] | words for its shell |

@@ -18,7 +18,9 @@ pub type Placement = BTreeMap<MemberName, usize>;
 /// Places members, each with its region; all that have no host are named at once.
 pub fn place(hosts: &Hosts, members: &[(MemberName, &str)]) -> Result<Placement, Vec<Mistake>> {
     let names = hosts.names();
-    let index = |line: &Line| names.iter().position(|name| *name == line.host).unwrap_or(0);
+    let index = |line: &Line| {
+        names.iter().position(|name| *name == line.host).expect("each line is of a host")
+    };
     let mut placed = Placement::new();
     let mut missing: BTreeMap<(&str, &str), Vec<MemberName>> = BTreeMap::new();
     for (member, region) in members {
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_hosts_are_filled_evenly_and_clients_stay_near_their_region() {
+    fn bare_hosts_are_filled_evenly_and_clients_stay_near() {
         let members = "r0=a r1=b r2=c c0=c c1=a";
         assert_eq!(placed("n1\nn2\nn3\n", members).unwrap(), "r0=n1 r1=n2 r2=n3 c0=n3 c1=n1");
         assert_eq!(placed("n1\n", members).unwrap(), "r0=n1 r1=n1 r2=n1 c0=n1 c1=n1");

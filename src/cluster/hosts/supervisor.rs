@@ -1,9 +1,9 @@
 //! The supervisor: the one process that a launcher keeps on a host, which starts the members there and ends
 //! them.
 //!
-//! It takes [orders](Order) on its stdin, which is that of its ssh, and answers on its stdout.
+//! It takes orders on its stdin, which is that of its ssh, and answers on its stdout.
 //! A fault is one message on a connection that stands already, and not a login.
-//! When its stdin ends, or nothing has come for [`COORDINATOR_SILENCE`], the coordinator is gone: it waits for
+//! When its stdin ends, or nothing has come for `COORDINATOR_SILENCE`, the coordinator is gone: it waits for
 //! its members to write down what they have, kills those that do not end, and ends.
 //! Members die with it: the kernel kills them if it is killed itself.
 //!
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_client_measured_stays_when_the_coordinator_is_lost() {
+    fn what_a_client_measured_stays_when_the_coordinator_is_lost() {
         let root = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(&supervision(root.path(), false)).unwrap();
         let member = |path: &str| {

@@ -90,9 +90,11 @@ fn medians(point: &Point) -> String {
     } else {
         ""
     };
+    // Where delays vary, half of all medians of samples are below the median of the links.
+    let below = if point.links.vary() { "" } else { "below its floor, or " };
     format!(
-        "{race}It is refuted if a median is below its floor, or more than 3 ms above it (processing and \
-         fsync){order}."
+        "{race}It is refuted if a median is {below}more than 3 ms above {} (processing and fsync){order}.",
+        if below.is_empty() { "its floor" } else { "it" }
     )
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::super::super::unmeasured;
 use super::Failure;
 use crate::nearest::resembling;
 use crate::planner::objective::OBJECTIVES_MAX;
 use crate::planner::{Choice, Family, Limit, Objective, Proposers, Rules};
 use crate::protocol::SendPolicy;
 use crate::registry::Mode;
-use crate::topology::{Jitter, Profile};
+use crate::topology::{Jitter, NATIVE, Profile};
 
 /// Every family that the number of replicas allows.
 const ALL: &str = "all";
@@ -172,7 +173,12 @@ impl Options {
     pub(super) fn profile(&self) -> Result<Profile, Failure> {
         let name = self.profile.as_deref().unwrap_or(PROFILE);
         let help = "`flexpaxos profiles` lists the profiles that are built in";
-        Profile::load(name).map_err(|error| Failure::request(error.to_string(), help))
+        let profile =
+            Profile::load(name).map_err(|error| Failure::request(error.to_string(), help))?;
+        if profile.name() == NATIVE {
+            return Err(unmeasured());
+        }
+        Ok(profile)
     }
 
     /// Whether percentiles are those of links that vary.
