@@ -47,6 +47,8 @@ enum Lack {
     Announced,
     /// Nobody hears a phase-2 quorum.
     Phase2,
+    /// Of those that are up nobody may lead: all are witnesses or observers.
+    Candidate,
     /// Somebody hears the one and somebody else the other.
     Both,
     /// Who could lead is not told to.
@@ -354,6 +356,8 @@ impl<'a> Feasibility<'a> {
             Some(Lack::Announced)
         } else if !has(&|heard| quorums.is_phase2(heard)) {
             Some(Lack::Phase2)
+        } else if !quorums.candidates().iter().any(|id| self.is_up(id)) {
+            Some(Lack::Candidate)
         } else if !self.point.links.replicas().any(|id| self.could_lead(id)) {
             Some(Lack::Both)
         } else {
@@ -397,7 +401,8 @@ impl<'a> Feasibility<'a> {
     /// Says it, if it is to be said.
     fn tell(&mut self, lack: Lack, when: &str, is_for_good: bool) {
         // While it lasts a phase 2 only waits; a leader that is gone is what a fault is about.
-        let is_of_leader = matches!(lack, Lack::Phase1 | Lack::Announced | Lack::Election);
+        let is_of_leader =
+            matches!(lack, Lack::Phase1 | Lack::Announced | Lack::Candidate | Lack::Election);
         if !is_for_good && (!is_of_leader || self.variant.mode.leader().is_none()) {
             return;
         }
@@ -422,6 +427,10 @@ impl<'a> Feasibility<'a> {
             (Lack::Phase2, _) => {
                 format!("{when} no phase-2 quorum{phase2} is left: no write can be chosen")
             }
+            (Lack::Candidate, _) => format!(
+                "{when} no replica is up that may lead, for the others are witnesses or observers, and the leader is \
+                 to be replaced"
+            ),
             (Lack::Both, _) => {
                 format!("{when} no replica hears both a phase-1 and a phase-2 quorum")
             }

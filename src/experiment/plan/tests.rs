@@ -729,6 +729,18 @@ fn a_schedule_that_nothing_recovers_from_is_announced_with_its_time_and_reason()
     assert_eq!(warnings(all, &format!("{DEAD}{back}"), TIMEOUT), [gone]);
 }
 
+/// The witnesses are a phase-1 quorum, and none of them leads.
+#[test]
+fn a_leader_whom_only_witnesses_could_follow_is_announced() {
+    let system = |witnesses: &str| format!("{{ majority = {{}} }}\nwitnesses = [{witnesses}]");
+    let all = system("\"us-east-1\", \"eu-west-1\", \"ap-northeast-1\", \"ap-southeast-2\"");
+    let back = format!("{LEADER_DIES}restart_after = \"2s\"\n");
+    let said = warnings_of(&all, &back, TIMEOUT);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("from 5s to 7s no replica is up that may lead"), "{said:?}");
+    assert_eq!(warnings_of(&system("\"us-east-1\", \"eu-west-1\""), &back, TIMEOUT), [""; 0]);
+}
+
 #[test]
 fn without_elections_a_leader_that_is_gone_for_good_is_announced() {
     let said = warnings("{ phase1 = 4, phase2 = 2 }", LEADER_DIES, "");
