@@ -121,6 +121,11 @@ impl NotComparable {
                             quantity.operations_min()
                         )
                     }
+                    Gap::Unanswered
+                        if matches!(quantity.scope(), Scope::Fault | Scope::FaultRegion) =>
+                    {
+                        format!("have no {code}: the recovery never ended")
+                    }
                     Gap::Unanswered => {
                         format!("have no {code}: it ranks among operations without an answer")
                     }
@@ -434,6 +439,20 @@ impl NotComparable {
                 matches!(gap, Gap::Invalid | Gap::Overloaded | Gap::Unanswered)
             }
             Self::TooFewRepeats { .. } | Self::Zero => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ended_is_said_of_an_operation_or_of_a_recovery() {
+        let why = NotComparable::Gaps { count: 1, of: 3, gap: Gap::Unanswered };
+        assert!(why.words(Quantity::P99).contains("operations without an answer"));
+        for of_fault in [Quantity::Phase1, Quantity::Away] {
+            assert!(why.words(of_fault).ends_with("the recovery never ended"));
         }
     }
 }

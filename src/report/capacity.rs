@@ -207,7 +207,8 @@ pub fn remarks(steps: &[CapacityRow], knees: &[KneeRow]) -> Vec<String> {
             "once" => "nothing was repeated, so noise may have decided; give --repeats".to_owned(),
             "not-reached" => format!("{held}/s is held, and the search goes no further; raise --to"),
             "none" => format!(
-                "not even {}/s was held; capacity.csv says why in its column `miss_codes`",
+                "not even {}/s was held, and nothing lower was tried (a longer --step-duration lets the search go \
+                 lower); capacity.csv says why in its column `miss_codes`",
                 rate(knee.missed_per_s)
             ),
             "unfinished" => "the search did not end".to_owned(),

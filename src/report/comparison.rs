@@ -85,7 +85,7 @@ pub fn legend(finished: &[Finished], width: Width) -> String {
          alone, at the median; \
          over: p50 above the floor; spread: between the medians of the trials; p99: - with fewer than \
          1,000 operations, of which ten lie beyond it; over p99: above the floor at p99; rate: \
-         offered/achieved operations a second; valid: of so many trials (*: one is saturated; ?: the \
+         operations a second of all clients together, offered/achieved; valid: of so many trials (*: one is saturated; ?: the \
          network was not measured)"
     );
     if kinds.contains(&OperationKind::Control) {

@@ -74,8 +74,9 @@ impl Capacity {
             return Err(Failure::request("`--p99-max 0s` is met by no rate", "give a longer time"));
         }
         let shortest = plan.points.iter().map(|point| point.duration).min().unwrap_or(Span::ZERO);
+        let least_per_s = OPERATIONS_MIN as f64 * 1e3 / shortest.as_millis_f64();
         let operations = from_per_s * shortest.as_millis_f64() / 1e3;
-        if operations < OPERATIONS_MIN as f64 {
+        if from_per_s < least_per_s {
             return Err(Failure::request(
                 format!(
                     "a step at {from_per_s}/s has {operations:.0} operations, and fewer than \
@@ -85,7 +86,7 @@ impl Capacity {
             ));
         }
         let (within, repeats) = (self.within, usize::from(self.repeats));
-        Ok(Bounds { from_per_s, to_per_s, within, repeats })
+        Ok(Bounds { from_per_s, to_per_s, least_per_s, within, repeats })
     }
 
     /// The options that the steps depend on: a search that is resumed must have the same.

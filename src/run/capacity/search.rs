@@ -21,6 +21,8 @@ pub struct Bounds {
     pub from_per_s: f64,
     /// The highest rate.
     pub to_per_s: f64,
+    /// The lowest rate: a step below it has too few operations to show anything.
+    pub least_per_s: f64,
     /// How far the two ends may be apart, as a share of the lower one.
     pub within: f64,
     /// How often each of the two ends is repeated.
@@ -131,16 +133,17 @@ impl Search {
 
     /// The rate to try next; `None` at the end.
     pub fn next(&self) -> Option<Step> {
-        let Bounds { from_per_s, to_per_s, within, .. } = self.bounds;
+        let Bounds { from_per_s, to_per_s, least_per_s, within, .. } = self.bounds;
         let at = |stage, rate_per_s| Some(Step { stage, rate_per_s });
         let step = match self.ends() {
             (None, None) => return at(Stage::Ramp, from_per_s),
             (None, Some(missed)) => {
                 let halvings = self.tried.len().saturating_sub(1);
-                if halvings >= HALVINGS_MAX as usize {
+                let half = rounded(missed / 2.0);
+                if halvings >= HALVINGS_MAX as usize || half < least_per_s {
                     return None;
                 }
-                return at(Stage::Ramp, rounded(missed / 2.0));
+                return at(Stage::Ramp, half);
             }
             (Some(held), None) if held < to_per_s => {
                 return at(Stage::Ramp, (held * 2.0).min(to_per_s));
@@ -236,7 +239,8 @@ fn rounded(rate_per_s: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { from_per_s: 100.0, to_per_s: 1e6, within: 0.05, repeats: 2 };
+    const BOUNDS: Bounds =
+        Bounds { from_per_s: 100.0, to_per_s: 1e6, least_per_s: 0.0, within: 0.05, repeats: 2 };
 
     /// The search on a machine that says of each step whether it holds it, and the rates that were tried.
     fn search(bounds: Bounds, mut holds: impl FnMut(Step) -> bool) -> (Knee, Vec<f64>) {
@@ -292,6 +296,12 @@ mod tests {
         assert_eq!((found.held, found.verdict), (None, Verdict::None));
         assert_eq!(found.missed, Some(rate(0.0977, 1, 1)));
         assert_eq!(rates.len(), 11);
+    }
+
+    #[test]
+    fn no_rate_is_tried_at_which_a_step_shows_nothing() {
+        let (found, rates) = search(Bounds { least_per_s: 25.0, ..BOUNDS }, |_| false);
+        assert_eq!((rates, found.verdict), (vec![100.0, 50.0, 25.0], Verdict::None));
     }
 
     #[test]
