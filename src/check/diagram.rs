@@ -189,10 +189,9 @@ mod tests {
 
     #[test]
     fn a_counterexample_is_drawn_with_every_step_and_what_is_violated() {
-        let preset = Preset::named("duel").expect("a preset");
+        let setup = Preset::named("duel").expect("a preset").setup;
         let rule = Some(Rule::DisjointQuorums);
-        let search = Search { preset, rule, only: None, depth: None, thread_count: 1 };
-        let outcome = search.run();
+        let outcome = Search { rule, ..Search::whole(setup) }.run();
         let (_, found) = outcome.violation().expect("quorums that do not meet are found out");
         let text = found.trace("two leaders").text();
         for phrase in ["c0 -> r0", "r1 is told to lead", "vote slot 0", "** violation", "underway"]

@@ -1,4 +1,4 @@
-//! A search through all states of a preset, and what it found.
+//! A search through all states of a small deployment, and what it found.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use super::event::Happening;
 use super::model::World;
 use super::state::{Action, State};
 use crate::monitor::Invariant;
-use crate::registry::{Cover, Preset, Registration, Visitor};
+use crate::registry::{Cover, Registration, Setup, Visitor};
 use crate::sabotage::Rule;
 use crate::trace::Trace;
 
@@ -18,13 +18,15 @@ use crate::trace::Trace;
 #[derive(Clone, Debug)]
 pub struct Search {
     /// The deployment.
-    pub preset: Preset,
+    pub setup: Setup,
     /// The rule that its replicas break.
     pub rule: Option<Rule>,
     /// The only invariant that is looked at; all, if `None`.
     pub only: Option<Invariant>,
-    /// The depth at which to cut the exploration off, if the preset does not do so sooner.
+    /// The depth at which to cut the exploration off, if the deployment does not do so sooner.
     pub depth: Option<usize>,
+    /// Ends when about so many states are generated, if it does not end sooner.
+    pub state_count_max: Option<usize>,
     /// With more than one, a counterexample need not be the shortest.
     pub thread_count: usize,
 }
@@ -42,6 +44,8 @@ pub struct Outcome {
     pub invariants: Vec<(Invariant, Option<Counterexample>)>,
     /// What should be seen, and after how many actions it was.
     pub covers: Vec<(Cover, Option<usize>)>,
+    /// Whether it ended at the depth or the number of states that were asked for: there may be more.
+    pub is_cut_short: bool,
 }
 
 /// A way to a state in which a invariant is false.
@@ -72,24 +76,30 @@ impl Outcome {
 }
 
 impl Search {
+    /// Honest replicas, every property, and every state; one thread.
+    pub const fn whole(setup: Setup) -> Self {
+        Self { setup, rule: None, only: None, depth: None, state_count_max: None, thread_count: 1 }
+    }
+
     /// Looks at every state, nearest first, until a invariant is false.
     pub fn run(&self) -> Outcome {
-        self.preset.setup.mode.visit(Run { search: self })
+        self.setup.mode.visit(Run { search: self })
     }
 
     /// Serves the states to a browser, until the process ends.
     pub fn explore(&self, address: SocketAddr) {
-        self.preset.setup.mode.visit(Explore { search: self, address });
+        self.setup.mode.visit(Explore { search: self, address });
     }
 
     fn world<P: Registration>(&self, mode: P::Mode) -> World<P> {
-        World::new(mode, self.preset.setup.clone(), self.rule, self.only)
+        World::new(mode, self.setup.clone(), self.rule, self.only)
     }
 
     fn run_as<P: Registration>(&self, mode: P::Mode) -> Outcome {
         let checker = self.world::<P>(mode).checker().threads(self.thread_count);
-        let depth = [self.depth, self.preset.setup.depth].into_iter().flatten().min();
+        let depth = [self.depth, self.setup.depth].into_iter().flatten().min();
         let checker = checker.target_max_depth(depth.unwrap_or(0));
+        let checker = checker.target_state_count(self.state_count_max.unwrap_or(0));
         let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let world = checker.model();
         let mut found = checker.discoveries();
@@ -98,7 +108,7 @@ impl Search {
             (invariant, path.map(|path| counterexample(world, invariant, path)))
         });
         let invariants = invariants.filter(|(invariant, _)| world.watches(*invariant)).collect();
-        let covers = self.preset.setup.covers.iter().map(|cover| {
+        let covers = self.setup.covers.iter().map(|cover| {
             let path = found.remove(cover.says());
             (*cover, path.map(|path| path.into_vec().len() - 1))
         });
@@ -108,6 +118,8 @@ impl Search {
             unique_count: checker.unique_state_count(),
             generated_count: checker.state_count(),
             depth: checker.max_depth(),
+            is_cut_short: self.state_count_max.is_some_and(|most| checker.state_count() >= most)
+                || depth.is_some_and(|most| checker.max_depth() >= most),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `flexpaxos check`: every interleaving of a small deployment.
 
+mod target;
+
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -8,17 +10,21 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::overrides::Overrides;
 use super::{Exit, Failure, output};
 use crate::check::{Counterexample, INVARIANTS, Outcome, Search};
 use crate::monitor::Invariant;
 use crate::registry::Preset;
 use crate::report::table::{Column, Table, Width, counted, legend, line};
 use crate::sabotage::Rule;
+use target::{Budget, Target};
 
 /// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
 ///
 /// Replicas are the ones that run over QUIC; messages are lost, repeated and reordered, replicas
-/// crash with and without what they had not synced, as far as the preset allows.
+/// crash with and without what they had not synced, as far as the deployment allows.
+/// Presets are such deployments, each with what may go wrong in it. Of an experiment the quorums, the protocol
+/// and the leader of a variant are checked, with up to five replicas and a write at each of two.
 /// With --break the replicas break one rule, and the check must find it out: a preset that cannot is
 /// refused, and a check that finds nothing ends with 2.
 #[derive(Debug, Args)]
@@ -27,11 +33,28 @@ use crate::sabotage::Rule;
   flexpaxos check duel                  one of them, property by property
   flexpaxos check duel --break skips-adoption --svg counterexample.svg
   flexpaxos check duel --explore 127.0.0.1:3000
-  flexpaxos check --list")]
+  flexpaxos check --list
+
+  flexpaxos check experiments/quickstart.toml
+      every variant of an experiment, while another replica takes over
+  flexpaxos check experiments/quickstart.toml --variant flex-4-2 --budget crashes=1
+      one of them, and a replica crashes, too")]
 pub(super) struct Check {
-    /// The preset; without it all of them, or with --break those that can find the rule.
-    #[arg(value_name = "PRESET", value_parser = presets())]
-    preset: Option<String>,
+    /// A preset, or an experiment file; without it all presets, or with --break those that can find the rule.
+    #[arg(value_name = "PRESET|EXPERIMENT")]
+    target: Option<String>,
+
+    /// Checks this variant of the experiment only.
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+
+    /// How often something may go wrong while a variant is checked; else a replica is told to lead once, and a
+    /// timer runs out once if proposers ask a quorum only.
+    #[arg(long = "budget", value_name = "KIND=COUNT", value_delimiter = ',')]
+    budgets: Vec<Budget>,
+
+    #[command(flatten)]
+    overrides: Overrides,
 
     /// Breaks this rule on purpose.
     #[arg(long = "break", value_name = "RULE", value_parser = rules())]
@@ -45,12 +68,17 @@ pub(super) struct Check {
     #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u16).range(1..))]
     depth: Option<u16>,
 
+    /// Ends after about so many states, each counted as often as something leads to it; 10 million if absent
+    /// and an experiment is checked.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    states: Option<u64>,
+
     /// Serves the states of the preset to a browser instead, until Ctrl-C.
-    #[arg(long, value_name = "ADDR:PORT", requires = "preset", conflicts_with_all = ["svg", "depth"])]
+    #[arg(long, value_name = "ADDR:PORT", requires = "target", conflicts_with_all = ["svg", "depth", "states"])]
     explore: Option<SocketAddr>,
 
     /// Draws the counterexample to this file.
-    #[arg(long, value_name = "FILE", requires = "preset")]
+    #[arg(long, value_name = "FILE", requires = "target")]
     svg: Option<PathBuf>,
 
     /// How many threads search; with more than one, a counterexample need not be the shortest.
@@ -65,10 +93,6 @@ pub(super) struct Check {
     /// Prints all columns of the tables, however narrow the terminal is.
     #[arg(long)]
     wide: bool,
-}
-
-fn presets() -> PossibleValuesParser {
-    PossibleValuesParser::new(Preset::all().into_iter().map(|preset| preset.name))
 }
 
 fn rules() -> impl clap::builder::TypedValueParser<Value = Rule> {
@@ -87,17 +111,24 @@ impl Check {
         if self.list {
             return list(out);
         }
-        let Some(preset) = self.preset.as_deref().and_then(Preset::named) else {
-            return self.run_all(out);
-        };
-        let search = self.search(preset);
-        self.check_findable(&search.preset)?;
+        let mut targets = self.targets()?;
+        if targets.len() > 1 || self.target.is_none() {
+            if self.explore.is_some() || self.svg.is_some() {
+                return Err(Failure::request(
+                    "--explore and --svg are of one deployment, and the experiment has several variants",
+                    "choose one with --variant",
+                ));
+            }
+            return self.run_all(targets, out);
+        }
+        let target = targets.remove(0);
+        let search = self.search(&target);
         if let Some(address) = self.explore {
-            return explore(&search, address, out);
+            return explore(&target.name, &search, address, out);
         }
         let width = output::width(self.wide);
-        let about = format!("{}: {}", search.preset.name, search.preset.about);
-        writeln!(out, "{}\n{}", line(&about, width), line(&search.preset.describe(), width))?;
+        let about = format!("{}: {}", target.name, target.about);
+        writeln!(out, "{}\n{}", line(&about, width), line(&search.setup.describe(), width))?;
         if let Some(rule) = self.rule {
             let story = format!("broken on purpose: {rule}. {}", rule.story());
             writeln!(out, "{}", line(&story, width))?;
@@ -108,22 +139,11 @@ impl Check {
             writeln!(out, "\nnothing is drawn: no property is violated")?;
         }
         if let (Some(path), Some((invariant, found))) = (&self.svg, outcome.violation()) {
-            let trace = found.trace(format!("{}: {invariant} is violated", search.preset.name));
+            let trace = found.trace(format!("{}: {invariant} is violated", target.name));
             super::write_file(path, &trace.svg())?;
             writeln!(out, "\ndrawn in {}", path.display())?;
         }
         self.check_found(exit(&outcome))
-    }
-
-    /// Refuses a preset that is no control of the broken rule.
-    fn check_findable(&self, preset: &Preset) -> Result<(), Failure> {
-        let Some(rule) = self.rule.filter(|rule| !preset.finds(*rule)) else { return Ok(()) };
-        let finders: Vec<&str> =
-            Preset::all().iter().filter(|it| it.finds(rule)).map(|it| it.name).collect();
-        Err(Failure::request(
-            format!("the preset {} is no control of {rule}: it may find nothing", preset.name),
-            format!("these presets find it: {}", finders.join(", ")),
-        ))
     }
 
     /// The exit code, unless a rule was broken and nothing came of it.
@@ -137,26 +157,31 @@ impl Check {
         Err(Failure::request(format!("{rule} is broken, and no property was seen violated"), help))
     }
 
-    fn search(&self, preset: Preset) -> Search {
-        let depth = self.depth.map(usize::from);
-        let (rule, only) = (self.rule, self.only);
-        Search { preset, rule, only, depth, thread_count: usize::from(self.threads) }
+    fn search(&self, target: &Target) -> Search {
+        let asked = self.states.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        Search {
+            setup: target.setup.clone(),
+            rule: self.rule,
+            only: self.only,
+            depth: self.depth.map(usize::from),
+            state_count_max: asked.or(target.state_count_max),
+            thread_count: usize::from(self.threads),
+        }
     }
 
-    fn run_all(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+    fn run_all(&self, targets: Vec<Target>, out: &mut dyn Write) -> Result<Exit, Failure> {
         let mut rows = Vec::new();
         let mut worst = Exit::Done;
-        let is_asked = |preset: &Preset| self.rule.is_none_or(|rule| preset.finds(rule));
-        for preset in Preset::all().into_iter().filter(is_asked) {
-            let search = self.search(preset);
+        for target in targets {
+            let search = self.search(&target);
             let (outcome, took) = timed(|| search.run());
             if exit(&outcome) == Exit::Unsafe {
                 worst = Exit::Unsafe;
             }
-            rows.push(row(&search, &outcome, took));
+            rows.push(row(target.name, &outcome, took));
         }
         let columns = vec![
-            Column::name("preset"),
+            Column::name(if self.target.is_some() { "variant" } else { "preset" }),
             Column::number("states"),
             Column::number("generated").rank(1),
             Column::number("depth").rank(3),
@@ -168,16 +193,17 @@ impl Check {
     }
 }
 
-fn row(search: &Search, outcome: &Outcome, took: Duration) -> Vec<String> {
+fn row(name: String, outcome: &Outcome, took: Duration) -> Vec<String> {
     let verdict = match outcome.violation() {
         Some((invariant, found)) => {
             format!("VIOLATED {invariant} in {}", counted(found.steps.len(), "step"))
         }
+        None if outcome.is_cut_short => "holds so far".to_owned(),
         None if outcome.is_lively() => "holds".to_owned(),
         None => "holds, but idly".to_owned(),
     };
     vec![
-        search.preset.name.to_owned(),
+        name,
         outcome.unique_count.to_string(),
         outcome.generated_count.to_string(),
         outcome.depth.to_string(),
@@ -207,6 +233,7 @@ fn print_properties(out: &mut dyn Write, outcome: &Outcome, width: Width) -> io:
         let verdict = match found {
             Some(_) => "VIOLATED",
             None if is_cut => "open",
+            None if outcome.is_cut_short => "holds so far",
             None => "holds",
         };
         [invariant.name(), invariant.says(), verdict].map(str::to_owned).to_vec()
@@ -216,7 +243,7 @@ fn print_properties(out: &mut dyn Write, outcome: &Outcome, width: Width) -> io:
     let covers = outcome.covers.iter().map(|(cover, found)| {
         let verdict = match found {
             Some(length) => format!("seen after {}", counted(*length, "step")),
-            None if is_cut => "open".to_owned(),
+            None if is_cut || outcome.is_cut_short => "open".to_owned(),
             None => "NEVER SEEN".to_owned(),
         };
         vec![cover.says().to_owned(), verdict]
@@ -233,6 +260,8 @@ fn print_properties(out: &mut dyn Write, outcome: &Outcome, width: Width) -> io:
     }
     if is_cut {
         text.push_str("; open: the search ended at the violation");
+    } else if outcome.is_cut_short {
+        text.push_str("; so far: there may be more states than were looked at (--states and --depth say how many)");
     }
     writeln!(out, "\n{}", legend(&text, width))
 }
@@ -262,7 +291,7 @@ fn exit(outcome: &Outcome) -> Exit {
 
 fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
     for preset in Preset::all() {
-        writeln!(out, "{:<18}{}\n{:18}{}", preset.name, preset.about, "", preset.describe())?;
+        writeln!(out, "{:<18}{}\n{:18}{}", preset.name, preset.about, "", preset.setup.describe())?;
     }
     writeln!(out, "\nrules to break:")?;
     for rule in Rule::ALL {
@@ -276,12 +305,17 @@ fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn explore(search: &Search, address: SocketAddr, out: &mut dyn Write) -> Result<Exit, Failure> {
+fn explore(
+    name: &str,
+    search: &Search,
+    address: SocketAddr,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
     // The explorer does not say why it cannot listen; this does.
     TcpListener::bind(address).map_err(|error| {
         Failure::world(&error, format!("nothing can listen on {address}: give another address"))
     })?;
-    writeln!(out, "http://{address} shows {}; Ctrl-C ends it", search.preset.name)?;
+    writeln!(out, "http://{address} shows {name}; Ctrl-C ends it")?;
     out.flush()?;
     search.explore(address);
     Ok(Exit::Done)

@@ -22,6 +22,11 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
+    /// Whether nothing is changed.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.assignments.is_empty() && self.seed.is_none()
+    }
+
     /// Changes the experiment.
     pub(super) fn apply(&self, source: &mut Source, size: Size) -> Result<(), Failure> {
         let typed = self.assignments.iter().map(|text| text.parse());

@@ -1,9 +1,10 @@
 //! Small deployments whose every interleaving is worth seeing, as data: what explores them is above.
 
 use super::Mode;
-use crate::protocol::{Election, Retention, SendPolicy};
+use crate::protocol::{Detector, Election, Order, Retention, SendPolicy};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
+use crate::time::Span;
 
 /// A small deployment with a name.
 #[derive(Clone, Debug)]
@@ -199,10 +200,57 @@ impl Preset {
     pub fn finds(&self, rule: Rule) -> bool {
         self.setup.mode.controls(rule).contains(&self.name)
     }
+}
+
+impl Setup {
+    /// The deployment of a variant: its leader, or its first replica, is asked for a write, and so is a rival,
+    /// which is the last replica that executes; where there is a leader, the rival may be told to lead instead.
+    ///
+    /// Links, times, load and faults of its experiment have no part in it: every order of events is tried, and
+    /// `budgets` says how often something goes wrong. Witnesses do not crash.
+    pub fn of_variant(
+        (mode, quorums): (Mode, QuorumSystem),
+        election: Election,
+        send: SendPolicy,
+        budgets: Budgets,
+        is_restarted: bool,
+    ) -> Self {
+        let learners = quorums.learners();
+        let first = mode.asked().unwrap_or(NodeId(0));
+        let rival = learners.iter().filter(|id| *id != first).last().unwrap_or(first);
+        let once = |home| Script { home, retries_at: NodeSet::EMPTY, write_count: 1 };
+        let is_led = mode.leader().is_some();
+        // Time stands still: a time-out has no length, and which one runs out is a choice.
+        let at_once = Detector { heartbeat: Span::ZERO, misses: 1, spread: Span::ZERO };
+        Self {
+            quorums,
+            mode,
+            election: match election {
+                Election::Fixed => Election::Fixed,
+                Election::Timeout(_) => Election::Timeout(at_once),
+            },
+            send,
+            clients: vec![once(first), once(rival)],
+            is_one_key: mode.order() == Order::PerKey,
+            budgets,
+            crashable: learners,
+            is_restarted,
+            campaigners: if is_led { NodeSet::only(rival) } else { NodeSet::EMPTY },
+            retention: Retention::ALL,
+            prelude: if is_led { Prelude::Led } else { Prelude::Started },
+            progress: ProgressFrom::QuietStates,
+            depth: None,
+            covers: if is_led && budgets.campaigns > 0 {
+                &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged]
+            } else {
+                &[Cover::Chosen, Cover::Answered]
+            },
+        }
+    }
 
     /// The deployment, in words.
     pub fn describe(&self) -> String {
-        let Setup { quorums, mode, send, clients, budgets, .. } = &self.setup;
+        let Self { quorums, mode, send, clients, budgets, .. } = self;
         let send = match send {
             SendPolicy::All => "",
             SendPolicy::Quorum => ", thrifty",
@@ -229,7 +277,7 @@ impl Preset {
         } else {
             format!("at most {}", budgets.join(", "))
         };
-        let depth = self.setup.depth.map(|depth| format!("; to depth {depth}")).unwrap_or_default();
+        let depth = self.depth.map(|depth| format!("; to depth {depth}")).unwrap_or_default();
         format!("{mode}{send}, {n} replicas, {asked}; {budgets}{depth}")
     }
 }

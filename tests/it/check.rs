@@ -66,8 +66,7 @@ const PINNED: [Pinned; 30] = [
 ];
 
 fn search(preset: &str) -> Search {
-    let preset = Preset::named(preset).unwrap();
-    Search { preset, rule: None, only: None, depth: None, thread_count: 1 }
+    Search::whole(Preset::named(preset).unwrap().setup)
 }
 
 /// Explores a preset as far as this build is made for.
@@ -205,7 +204,7 @@ fn unsafe_systems_of_each_family_are_found_out() {
     for (preset, quorums) in systems {
         let only = Some(Invariant::ChosenStaysChosen);
         let mut search = Search { only, ..search(preset) };
-        search.preset.setup.quorums = quorums.unwrap();
+        search.setup.quorums = quorums.unwrap();
         assert!(search.run().violation().is_some(), "{preset}");
     }
 }
@@ -477,7 +476,79 @@ fn the_command_shows_the_way_to_a_violation_and_ends_with_five() {
 fn the_command_refuses_what_it_does_not_know_and_guesses() {
     check_command(&["dule"], 2, &["'dule'", "'duel'"]);
     check_command(&["duel", "--break", "forgets-votes"], 2, &["'forgets-vote'"]);
-    check_command(&["--explore", "127.0.0.1:0"], 2, &["<PRESET>"]);
+    check_command(&["--explore", "127.0.0.1:0"], 2, &["<PRESET|EXPERIMENT>"]);
+    for of_experiment in [["--variant", "x"], ["--budget", "crashes=1"], ["--seed", "1"]] {
+        check_command(&[&["duel"], &of_experiment[..]].concat(), 2, &["has no effect on a preset"]);
+    }
+}
+
+/// Three replicas, so that the search is small; the quorums are what differs.
+const VARIANTS: &str = r#"
+question = "Are these quorums safe?"
+prediction = "All but the last are."
+trials = 1
+seed = 1
+
+[topology]
+profile = "aws-2025-07"
+replicas = ["us-east-1", "eu-west-1", "us-west-2"]
+clients = ["us-east-1"]
+
+[workload]
+arrival = { poisson = { rate_per_s = 10 } }
+warmup = "1s"
+duration = "1s"
+
+[[variant]]
+name = "majority"
+protocol = { multi = { leader = "us-east-1" } }
+quorums  = { majority = {} }
+
+[[variant]]
+name = "one-write"
+protocol = { multi = { leader = "us-east-1" } }
+quorums = { counts = { phase1 = 3, phase2 = 1 } }
+
+[[variant]]
+name = "disjoint"
+protocol = { multi = { leader = "us-east-1" } }
+quorums = { counts = { phase1 = 2, phase2 = 1 } }
+unsafe_quorums = true
+"#;
+
+/// The variant whose quorums need not meet is the negative control of the others.
+#[test]
+fn the_variants_of_an_experiment_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checked.toml");
+    std::fs::write(&path, VARIANTS).unwrap();
+    let path = path.to_str().unwrap();
+    let shallow = ["--depth", "11"];
+    let all = [&[path], &shallow[..]].concat();
+    check_command(&all, 5, &["VIOLATED agreement", "majority", "one-write", "holds so far"]);
+    let one = [path, "--variant", "one-write", "--depth", "8", "--budget", "crashes=1,timers=1"];
+    check_command(&one, 0, &["1 crash, 1 timer, 1 campaign", "phase-2 quorums from 1 replica"]);
+    let cut = [path, "--variant", "majority", "--states", "100"];
+    check_command(&cut, 0, &["holds so far", "more states than"]);
+    let broken = [path, "--variant", "majority", "--break", "skips-adoption"];
+    check_command(&broken, 5, &["VIOLATED chosen-stays-chosen"]);
+}
+
+#[test]
+fn an_experiment_that_cannot_be_checked_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checked.toml");
+    std::fs::write(&path, VARIANTS).unwrap();
+    let path = path.to_str().unwrap();
+    check_command(&[path, "--variant", "majorty"], 2, &["'majority' is the nearest"]);
+    check_command(&[path, "--budget", "crash=1"], 2, &["`crashes` is the nearest"]);
+    check_command(&[path, "--budget", "crashes=many"], 2, &["no number up to 255"]);
+    check_command(&[path, "--svg", "x.svg"], 2, &["choose one with --variant"]);
+    let register = [path, "--variant", "majority", "--break", "takes-any-base"];
+    check_command(&register, 2, &["which has no rule"]);
+    check_command(&["missing.toml"], 2, &["missing.toml"]);
+    let nine = "experiments/tradeoff-9-zones.toml";
+    check_command(&[nine], 2, &["9 replicas", "at most 5"]);
 }
 
 #[test]

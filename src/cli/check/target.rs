@@ -1,0 +1,188 @@
+//! What `flexpaxos check` explores: a preset, or the variants of an experiment.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::{Check, Failure};
+use crate::deployment::Durability;
+use crate::experiment::plan::{Point, Variant};
+use crate::nearest::nearest;
+use crate::protocol::SendPolicy;
+use crate::quorum::Family;
+use crate::registry::{Budgets, Preset, Setup};
+
+/// More replicas have more states than anybody waits for.
+const REPLICAS_MAX: usize = 5;
+
+/// Of a variant so many states are generated at most, unless more are asked for.
+const STATES: usize = 10_000_000;
+
+/// A deployment to explore.
+pub(super) struct Target {
+    /// What it is called.
+    pub(super) name: String,
+    /// What it is about.
+    pub(super) about: String,
+    /// Its replicas and clients, and what may go wrong.
+    pub(super) setup: Setup,
+    /// How many states are generated at most.
+    pub(super) state_count_max: Option<usize>,
+}
+
+impl From<Preset> for Target {
+    fn from(Preset { name, about, setup }: Preset) -> Self {
+        Self { name: name.to_owned(), about: about.to_owned(), setup, state_count_max: None }
+    }
+}
+
+/// How often one kind of thing may go wrong: `crashes=1`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    of: fn(&mut Budgets) -> &mut u8,
+    count: u8,
+}
+
+/// Each kind by its name.
+const KINDS: [(&str, fn(&mut Budgets) -> &mut u8); 6] = [
+    ("campaigns", |budgets| &mut budgets.campaigns),
+    ("checkpoints", |budgets| &mut budgets.checkpoints),
+    ("crashes", |budgets| &mut budgets.crashes),
+    ("drops", |budgets| &mut budgets.drops),
+    ("duplicates", |budgets| &mut budgets.duplicates),
+    ("timers", |budgets| &mut budgets.timers),
+];
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = KINDS.map(|(name, _)| name);
+        let all = || format!("write KIND=COUNT with one of {}", names.join(", "));
+        let (name, count) = text.split_once('=').ok_or_else(all)?;
+        let kind = KINDS.iter().find(|(known, _)| *known == name);
+        let (_, of) = kind.ok_or_else(|| match nearest(name, &names) {
+            Some(near) => format!("there is no `{name}`; `{near}` is the nearest"),
+            None => all(),
+        })?;
+        let count = count.parse().map_err(|_| format!("`{count}` is no number up to 255"))?;
+        Ok(Self { of: *of, count })
+    }
+}
+
+impl Check {
+    /// What is explored; several deployments are told in a table.
+    pub(super) fn targets(&self) -> Result<Vec<Target>, Failure> {
+        let Some(name) = &self.target else {
+            self.check_options("every preset")?;
+            let is_asked = |preset: &Preset| self.rule.is_none_or(|rule| preset.finds(rule));
+            return Ok(Preset::all().into_iter().filter(is_asked).map(Target::from).collect());
+        };
+        if let Some(preset) = Preset::named(name) {
+            self.check_options("a preset")?;
+            self.check_findable(&preset)?;
+            return Ok(vec![preset.into()]);
+        }
+        let path = Path::new(name);
+        if path.extension().is_none() && !path.exists() {
+            let names: Vec<&str> = Preset::all().iter().map(|preset| preset.name).collect();
+            let help = match nearest(name, &names) {
+                Some(near) => format!("'{near}' is the nearest; `flexpaxos check --list` has all"),
+                None => {
+                    "`flexpaxos check --list` has the presets; an experiment is a file".to_owned()
+                }
+            };
+            return Err(Failure::request(format!("there is no preset '{name}'"), help));
+        }
+        self.variants(path)
+    }
+
+    /// The variants of an experiment that were asked for.
+    fn variants(&self, path: &Path) -> Result<Vec<Target>, Failure> {
+        let (_, plan) = super::super::open(path, None, false, &self.overrides)?;
+        // The points of a sweep have the same variants in the same order.
+        let point = &plan.points[0];
+        let names: Vec<&str> = point.variants.iter().map(|it| it.name.as_str()).collect();
+        if let Some(asked) = self.variant.as_deref().filter(|asked| !names.contains(asked)) {
+            let help = nearest(asked, &names).map_or_else(
+                || format!("it has {}", names.join(", ")),
+                |near| format!("'{near}' is the nearest; it has {}", names.join(", ")),
+            );
+            let message = format!("{} has no variant '{asked}'", path.display());
+            return Err(Failure::request(message, help));
+        }
+        let is_asked = |it: &&Variant| self.variant.as_ref().is_none_or(|asked| *asked == it.name);
+        let of =
+            if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
+        point.variants.iter().filter(is_asked).map(|it| self.of_variant(point, it, &of)).collect()
+    }
+
+    fn of_variant(&self, point: &Point, variant: &Variant, of: &str) -> Result<Target, Failure> {
+        let Variant { name, mode, quorums, send, .. } = variant;
+        let n = quorums.n();
+        if n > REPLICAS_MAX {
+            return Err(Failure::request(
+                format!(
+                    "variant '{name}' has {n} replicas, and at most {REPLICAS_MAX} can be checked"
+                ),
+                "give it fewer with --set topology.replicas=…, or look for faults by chance: flexpaxos fuzz",
+            ));
+        }
+        if let Some(rule) = self.rule.filter(|rule| !mode.can_break(*rule)) {
+            return Err(Failure::request(
+                format!("variant '{name}' runs {mode}, which has no rule {rule}"),
+                "break another rule, or choose another variant",
+            ));
+        }
+        let mut budgets = Budgets { campaigns: 1, ..Budgets::default() };
+        if mode.leader().is_none() {
+            budgets.campaigns = 0;
+        }
+        if *send == SendPolicy::Quorum {
+            budgets.timers = 1;
+        }
+        for budget in &self.budgets {
+            *(budget.of)(&mut budgets) = budget.count;
+        }
+        let has_disk = point.durability == Durability::Fsync;
+        let setup =
+            Setup::of_variant((*mode, quorums.clone()), point.election, *send, budgets, has_disk);
+        let crashed = match (budgets.crashes, has_disk) {
+            (0, _) => "",
+            (_, true) => "; who crashed starts again with what was durable",
+            (_, false) => "; who crashed stays away: it has no disk",
+        };
+        let [q1, q2] = [quorums.phase1(), quorums.phase2()].map(Family::min_size);
+        let about = format!(
+            "phase-1 quorums from {q1} and phase-2 quorums from {q2} replicas{of}{crashed}"
+        );
+        Ok(Target { name: name.clone(), about, setup, state_count_max: Some(STATES) })
+    }
+
+    /// Refuses options of experiments where there is none.
+    fn check_options(&self, what: &str) -> Result<(), Failure> {
+        let given = [
+            ("--variant", self.variant.is_some()),
+            ("--budget", !self.budgets.is_empty()),
+            ("--set or --seed", !self.overrides.is_empty()),
+        ];
+        let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else {
+            return Ok(());
+        };
+        Err(Failure::request(
+            format!("{name} has no effect on {what}"),
+            "leave it out, or name an experiment file instead",
+        ))
+    }
+
+    /// Refuses a preset that is no control of the broken rule.
+    fn check_findable(&self, preset: &Preset) -> Result<(), Failure> {
+        let Some(rule) = self.rule.filter(|rule| !preset.finds(*rule)) else { return Ok(()) };
+        let finds = |it: &Preset| it.finds(rule);
+        let finders: Vec<&str> =
+            Preset::all().iter().filter(|it| finds(it)).map(|it| it.name).collect();
+        Err(Failure::request(
+            format!("the preset {} is no control of {rule}: it may find nothing", preset.name),
+            format!("these presets find it: {}", finders.join(", ")),
+        ))
+    }
+}
