@@ -358,18 +358,13 @@ impl<P: Registration> Model for World<P> {
             step.start(id);
             step.persist(id);
         }
-        if self.setup.prelude >= Prelude::Led {
+        let prelude = self.setup.prelude;
+        if prelude >= Prelude::Led {
             self.deliver_all(&mut step, None);
         }
-        if self.setup.prelude == Prelude::Renewed
-            && let Some(leader) = self.first_leader()
-        {
-            step.campaign(leader);
-            deliver_phase1(&mut step);
-        }
-        if self.setup.prelude >= Prelude::Written {
+        if prelude >= Prelude::Written {
             let first = ClientId(0);
-            let is_missed = self.setup.prelude >= Prelude::Missed;
+            let is_missed = matches!(prelude, Prelude::Missed | Prelude::Succeeded);
             let cut_off = self.ids().last().filter(|_| is_missed);
             step.ask(self.home(first), &self.command(first, 0));
             self.deliver_all(&mut step, cut_off);
@@ -381,8 +376,17 @@ impl<P: Registration> Model for World<P> {
             }
             self.deliver_all(&mut step, cut_off);
         }
-        if self.setup.prelude >= Prelude::Succeeded {
+        if prelude == Prelude::Succeeded {
             self.hand_over(&mut step);
+        }
+        if let Prelude::Renewed | Prelude::Checkpointed = prelude
+            && let Some(leader) = self.first_leader()
+        {
+            if prelude == Prelude::Checkpointed {
+                step.checkpoint(leader);
+            }
+            step.campaign(leader);
+            deliver_phase1(&mut step);
         }
         let (mut state, _) = step.finish();
         state.seen = Covers::default();

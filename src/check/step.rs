@@ -188,7 +188,7 @@ impl<'a, P: Registration> Step<'a, P> {
         true
     }
 
-    fn checkpoint(&mut self, id: NodeId) {
+    pub(super) fn checkpoint(&mut self, id: NodeId) {
         self.persist(id);
         self.act(id, &Act::Checkpoint);
         self.persist(id);

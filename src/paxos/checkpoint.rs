@@ -45,6 +45,11 @@ enum Choice {
 }
 
 impl Checkpoint {
+    /// As if no round had ever been used: for a negative control.
+    pub(crate) const fn forget_reservation(&mut self) {
+        self.rounds_below = 0;
+    }
+
     /// The first slot that is not executed in it.
     pub const fn executed_below(&self) -> Slot {
         self.learner.executed_below()

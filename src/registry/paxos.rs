@@ -41,13 +41,17 @@ impl Registration for Replica {
             retry(),
             trim(),
             election(),
+            election_crash(),
             ballots::per_ballot(),
             snapshot(),
+            snapshot_crash(),
             partial_promise(),
             ballots::refused(),
             ballots::hung_member(),
             ballots::settling(),
             ballots::reservation(),
+            ballots::checkpoint(),
+            ballots::per_ballot_crash(),
             families::grid(),
             families::groups(),
             families::weighted(),
@@ -342,6 +346,38 @@ fn election() -> Preset {
             progress: ProgressFrom::QuietStates,
             covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(3)
+        },
+    }
+}
+
+/// Whoever campaigns may lose in a crash what it promised itself.
+fn election_crash() -> Preset {
+    let Preset { setup, .. } = election();
+    Preset {
+        name: "election-crash",
+        about: "the same, and the leader crashes; not to the end",
+        setup: Setup {
+            depth: Some(12),
+            budgets: Budgets { timers: 1, crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Recovered],
+            ..setup
+        },
+    }
+}
+
+/// The state that r2 installs may be lost with what it has not synced.
+fn snapshot_crash() -> Preset {
+    let Preset { setup, .. } = snapshot();
+    Preset {
+        name: "snapshot-crash",
+        about: "the same, and the replica that takes a state crashes; not to the end",
+        setup: Setup {
+            depth: Some(12),
+            budgets: Budgets { crashes: 1, ..setup.budgets },
+            crashable: NodeSet::only(R2),
+            covers: &[Cover::Answered, Cover::Installed, Cover::Recovered],
+            ..setup
         },
     }
 }

@@ -78,6 +78,9 @@ pub enum Prelude {
     Missed,
     /// The same, and the second replica leads; what it sent since is in flight, or waits for its disk.
     Succeeded,
+    /// Every replica has executed the first write, the leader has a checkpoint of that, and leads with its second
+    /// ballot as in [`Self::Renewed`].
+    Checkpointed,
 }
 
 /// The states from which progress is asked for.

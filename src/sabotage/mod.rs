@@ -51,6 +51,10 @@ pub trait Breakable: Protocol + Clone + Debug + Ord + Hash + Send + Sync + 'stat
     /// Changes a record before it is recovered.
     #[expect(unused_variables, reason = "the names of parameters are their documentation")]
     fn falsify(rule: Rule, record: &mut Self::Record) {}
+
+    /// Changes a checkpoint before it is written.
+    #[expect(unused_variables, reason = "the names of parameters are their documentation")]
+    fn falsify_checkpoint(rule: Rule, checkpoint: &mut Self::Checkpoint) {}
 }
 
 /// A replica that breaks one rule, or none.
@@ -128,7 +132,11 @@ impl<P: Breakable> Protocol for Saboteur<P> {
     }
 
     fn checkpoint(&self) -> P::Checkpoint {
-        self.replica.checkpoint()
+        let mut checkpoint = self.replica.checkpoint();
+        if let Some(rule) = self.rule {
+            P::falsify_checkpoint(rule, &mut checkpoint);
+        }
+        checkpoint
     }
 
     /// What is forgotten is forgotten from the records; what a checkpoint holds stays.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Breakable, Rule};
-use crate::paxos::{Effects, Input, Message, Replica};
+use crate::paxos::{Checkpoint, Effects, Input, Message, Replica};
 use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot, Value};
 use crate::quorum::NodeSet;
 use crate::time::Time;
@@ -25,6 +25,7 @@ impl Breakable for Replica {
     type Hand = Hand;
 
     const RULES: &'static [Rule] = &[
+        Rule::CheckpointForgetsReservation,
         Rule::SkipsAdoption,
         Rule::IgnoresAnnouncedQuorums,
         Rule::ForgetsAnnouncedEarly,
@@ -96,6 +97,12 @@ impl Breakable for Replica {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn falsify_checkpoint(rule: Rule, checkpoint: &mut Checkpoint) {
+        if rule == Rule::CheckpointForgetsReservation {
+            checkpoint.forget_reservation();
         }
     }
 }

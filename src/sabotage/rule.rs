@@ -17,6 +17,8 @@ pub enum Rule {
     ForgetsVote,
     /// A round that a proposer may have used is not used again after a crash.
     ForgetsReservation,
+    /// A checkpoint holds the rounds that may have been used, too.
+    CheckpointForgetsReservation,
     /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
     SkipsAdoption,
     /// A phase 1 meets the phase-2 quorums that lower ballots announced.
@@ -70,11 +72,12 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::ForgetsReservation,
+        Self::CheckpointForgetsReservation,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
         Self::ForgetsAnnouncedEarly,
@@ -110,6 +113,7 @@ impl Rule {
             Self::ForgetsPromise => "forgets-promise",
             Self::ForgetsVote => "forgets-vote",
             Self::ForgetsReservation => "forgets-reservation",
+            Self::CheckpointForgetsReservation => "checkpoint-forgets-reservation",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
             Self::ForgetsAnnouncedEarly => "forgets-announced-early",
@@ -147,6 +151,10 @@ impl Rule {
             Self::ForgetsReservation => {
                 "A proposer that restarts has forgotten which rounds it may have used, and proposes a \
                  second value at a ballot that it has used before."
+            }
+            Self::CheckpointForgetsReservation => {
+                "A checkpoint leaves out which rounds may have been used: a proposer that starts from it uses \
+                 a ballot again."
             }
             Self::SkipsAdoption => {
                 "A proposer ignores the votes that its phase 1 reports, and proposes its own value \

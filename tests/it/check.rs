@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 30] = [
+const PINNED: [Pinned; 34] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -46,13 +46,17 @@ const PINNED: [Pinned; 30] = [
     pinned("retry", [24_247, 98_539, 22], (10, 4_678)),
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
     pinned("election", [5_606, 20_810, 19], (10, 1_084)),
+    pinned("election-crash", [20_928, 62_958, 12], (9, 4_376)),
     pinned("per-ballot", [87_967, 555_372, 29], (10, 4_994)),
     pinned("snapshot", [251_808, 1_544_410, 24], (8, 1_326)),
+    pinned("snapshot-crash", [123_508, 420_632, 12], (8, 5_076)),
     pinned("partial-promise", [2_335, 6_099, 20], (20, 2_335)),
     pinned("refused", [847, 2_455, 14], (14, 847)),
     pinned("hung-member", [81_715, 531_635, 27], (12, 1_696)),
     pinned("settling", [176_423, 892_293, 27], (8, 2_835)),
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
+    pinned("checkpoint", [2_186, 7_585, 12], (12, 2_186)),
+    pinned("per-ballot-crash", [59_071, 164_076, 11], (8, 2_484)),
     pinned("grid", [40_572, 167_480, 26], (11, 5_332)),
     pinned("groups", [14_365, 48_318, 27], (11, 4_787)),
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
@@ -130,13 +134,17 @@ presets! {
     retry
     trim
     election
+    election_crash
     per_ballot
     snapshot
+    snapshot_crash
     partial_promise
     refused
     hung_member
     settling
     reservation
+    checkpoint
+    per_ballot_crash
     grid
     groups
     weighted
@@ -346,6 +354,30 @@ fn what_is_chosen_twice_is_seen_by_every_claim_about_it() {
     check_found_by("duel", Rule::DisjointQuorums, Invariant::Agreement, 6);
     check_found_by("duel", Rule::DisjointQuorums, Invariant::ExactlyOnce, 6);
     check_found_by("duel", Rule::DisjointQuorums, Invariant::SamePrefix, 7);
+}
+
+/// Which rounds it may have used the leader finds in its checkpoint alone.
+#[test]
+fn a_checkpoint_that_forgets_used_rounds_is_found_out() {
+    let rule = Rule::CheckpointForgetsReservation;
+    check_found("checkpoint", Rule::CheckpointForgetsReservation, Invariant::BallotsUnique, 4);
+    // Where a record holds them, too, nothing is lost.
+    assert!(Search { rule: Some(rule), ..search("thrifty") }.run().violation().is_none());
+}
+
+/// Each rule has a line in the table of rules, with how `check` finds it.
+#[test]
+fn the_documented_table_of_rules_is_whole() {
+    let text = include_str!("../../docs/checking.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+    for rule in Rule::ALL {
+        let named = |cells: &&Vec<&str>| cells[1].split(' ').next() == Some(rule.name());
+        let row = rows.iter().find(named).unwrap_or_else(|| panic!("{rule} is not in the table"));
+        let presets: Vec<&str> = row[2].split('`').skip(1).step_by(2).collect();
+        let finds = |name: &&str| Preset::named(name).is_some_and(|preset| preset.finds(rule));
+        assert!(!presets.is_empty() && presets.iter().all(finds), "{rule}: {presets:?}");
+    }
 }
 
 /// A replica is dead, and the witness that voted with it has forgotten the vote: nobody has the value.

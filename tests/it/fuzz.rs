@@ -153,6 +153,12 @@ fn a_proposer_that_goes_on_from_any_state_is_caught() {
 }
 
 #[test]
+fn a_checkpoint_without_the_used_rounds_is_caught() {
+    let seeds = 81..82;
+    check_control_in(seeds, Rule::CheckpointForgetsReservation, Invariant::BallotsUnique);
+}
+
+#[test]
 fn a_witness_that_forgets_its_votes_early_is_caught() {
     check_control_in(225..226, Rule::WitnessForgetsEarly, Invariant::PromisesKept);
     // Without its vote nobody who is up knows what was chosen, and a new leader waits for it.

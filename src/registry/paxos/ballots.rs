@@ -96,3 +96,36 @@ pub(super) fn reservation() -> Preset {
         },
     }
 }
+
+/// The same, and which rounds r0 may have used it finds in a checkpoint alone.
+pub(super) fn checkpoint() -> Preset {
+    Preset {
+        name: "checkpoint",
+        about: "a leader starts from a checkpoint: it must not use a ballot again; not to the end",
+        setup: Setup {
+            clients: vec![once(R0), once(R0)],
+            depth: Some(12),
+            budgets: Budgets { crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            prelude: Prelude::Checkpointed,
+            covers: &[Cover::Answered, Cover::RecordLost, Cover::Recovered],
+            ..multi(3)
+        },
+    }
+}
+
+/// An acceptor whose promise the next leader needs may have lost what was announced to it.
+pub(super) fn per_ballot_crash() -> Preset {
+    let Preset { setup, .. } = per_ballot();
+    Preset {
+        name: "per-ballot-crash",
+        about: "the same, and an acceptor that both leaders need crashes; not to the end",
+        setup: Setup {
+            depth: Some(11),
+            budgets: Budgets { campaigns: 1, crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R2),
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Recovered],
+            ..setup
+        },
+    }
+}

@@ -21,6 +21,7 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             &["acceptor-crash", "leader-change", "two-writes-crash"]
         }
         Rule::ForgetsReservation => &["reservation"],
+        Rule::CheckpointForgetsReservation => &["checkpoint"],
         Rule::SkipsAdoption => &[
             "duel",
             "flexible-four",
