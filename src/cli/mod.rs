@@ -27,6 +27,8 @@ mod report;
 mod run;
 mod schema;
 mod show;
+mod submit;
+mod sweep;
 mod trace;
 mod venue;
 mod verify;
@@ -80,6 +82,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Sweep(sweep::Sweep),
+    Submit(submit::Submit),
     Capacity(capacity::Capacity),
     New(new::New),
     Plan(Box<plan::Show>),
@@ -106,6 +110,8 @@ impl Arguments {
     pub fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         match &self.command {
             Command::Run(run) => run.run(out),
+            Command::Sweep(sweep) => sweep.run(out),
+            Command::Submit(submit) => submit.run(out),
             Command::Capacity(capacity) => capacity.run(out),
             Command::New(new) => new.run(out),
             Command::Plan(show) => show.run(out),

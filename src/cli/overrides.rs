@@ -27,6 +27,13 @@ impl Overrides {
         self.assignments.is_empty() && self.seed.is_none()
     }
 
+    /// The options that say the same again.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let sets = self.assignments.iter().flat_map(|it| ["--set".to_owned(), it.clone()]);
+        let seed = self.seed.map(|seed| ["--seed".to_owned(), seed.to_string()]);
+        sets.chain(seed.into_iter().flatten()).collect()
+    }
+
     /// Changes the experiment.
     pub(super) fn apply(&self, source: &mut Source, size: Size) -> Result<(), Failure> {
         let typed = self.assignments.iter().map(|text| text.parse());

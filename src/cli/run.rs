@@ -241,7 +241,8 @@ fn simulated(simulation: Simulation) -> String {
     }
 }
 
-fn conclude(
+/// Prints how a run ended, and writes its page.
+pub(super) fn conclude(
     printed: &Printed<'_>,
     summary: run::Summary,
     width: Width,
@@ -262,8 +263,13 @@ fn conclude(
     if let Some(error) = summary.error {
         return Err(stopped(&error, finished.len(), summary.planned));
     }
+    Ok(verdict(finished))
+}
+
+/// The exit code of a run whose trials all ended.
+pub(super) fn verdict(finished: &[Finished]) -> Exit {
     let has = |is: fn(&Finished) -> bool| finished.iter().any(is);
-    Ok(if has(|ended| !ended.violations.is_empty()) {
+    if has(|ended| !ended.violations.is_empty()) {
         Exit::Unsafe
     } else if has(|ended| !ended.unfit.is_empty()) {
         Exit::World
@@ -271,7 +277,7 @@ fn conclude(
         Exit::Partial
     } else {
         Exit::Done
-    })
+    }
 }
 
 /// Why a run ended early, and what is left of it.

@@ -16,6 +16,7 @@ mod member;
 mod place;
 mod reception;
 mod settings;
+pub mod slurm;
 mod wire;
 
 pub use crate::runtime::interrupt::Interrupt;

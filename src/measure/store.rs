@@ -89,6 +89,11 @@ impl Store {
         Ok(Self { folder })
     }
 
+    /// The folder of a run that several processes carry out.
+    pub fn shared(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
     /// Makes the folder and those above it; one that is there must be empty.
     pub fn create(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();

@@ -23,7 +23,7 @@ use crate::measure::{Store, store};
 use crate::trial::Backend;
 
 /// The folder of finished trials within a results folder.
-const PARTS: &str = "parts";
+pub(super) const PARTS: &str = "parts";
 
 /// What a run is, for whoever resumes it; the first file of a run.
 const RUN: &str = "parts/run.json";
@@ -37,6 +37,18 @@ pub enum Error {
     /// There is nothing that could go on.
     #[error("{} holds no run that was cut short", folder.display())]
     Nothing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// It is no folder of a sweep.
+    #[error("{} holds no sweep", folder.display())]
+    NoSweep {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The sweep is over.
+    #[error("the sweep in {} is collected", folder.display())]
+    Collected {
         /// The folder.
         folder: PathBuf,
     },
@@ -145,12 +157,25 @@ impl Ledger {
         Ok(Self { store, swept, parts: BTreeMap::new() })
     }
 
-    /// The run that was cut short in `folder`, if it is the same one.
+    /// The run that was cut short in `folder`, if it is the same one; nobody else runs its trials.
     pub fn resume(
         folder: &Path,
         plan: &Plan,
         provenance: &Provenance,
         worlds: &Worlds<'_>,
+    ) -> Result<Self, Error> {
+        let ledger = Self::join(folder, plan, provenance, worlds, &|_| true)?;
+        Store::reopen(folder)?;
+        Ok(ledger)
+    }
+
+    /// A part of the run in `folder`, if it is the same one: others may run the trials that are not `wanted`.
+    pub(super) fn join(
+        folder: &Path,
+        plan: &Plan,
+        provenance: &Provenance,
+        worlds: &Worlds<'_>,
+        wanted: &dyn Fn(&Trial) -> bool,
     ) -> Result<Self, Error> {
         let Ok(text) = read(&folder.join(RUN)) else {
             return Err(Error::Nothing { folder: folder.to_owned() });
@@ -164,8 +189,8 @@ impl Ledger {
             return Err(Error::Other { folder: folder.to_owned(), what });
         }
         let (swept, parts) = (Swept::of(plan), BTreeMap::new());
-        let mut ledger = Self { store: Store::reopen(folder)?, swept, parts };
-        ledger.read_parts(plan, worlds)?;
+        let mut ledger = Self { store: Store::shared(folder), swept, parts };
+        ledger.read_parts(plan, worlds, wanted)?;
         Ok(ledger)
     }
 
@@ -175,14 +200,19 @@ impl Ledger {
         configuration::write(&self.store, plan, worlds)?;
         self.swept = Swept::of(plan);
         self.store.write_csv(COLUMNS, &column_rows(&self.swept.named()))?;
-        self.read_parts(plan, worlds)
+        self.read_parts(plan, worlds, &|_| true)
     }
 
     /// Reads the finished trials that are on disk and not here.
-    fn read_parts(&mut self, plan: &Plan, worlds: &Worlds<'_>) -> Result<(), Error> {
-        for trial in &plan.trials {
+    fn read_parts(
+        &mut self,
+        plan: &Plan,
+        worlds: &Worlds<'_>,
+        wanted: &dyn Fn(&Trial) -> bool,
+    ) -> Result<(), Error> {
+        for trial in plan.trials.iter().filter(|trial| wanted(trial)) {
             for backend in worlds.backends() {
-                let path = self.store.folder().join(name(trial, backend));
+                let path = self.store.folder().join(name(trial.number(), backend));
                 if self.has(trial, backend) || !path.exists() {
                     continue;
                 }
@@ -226,7 +256,7 @@ impl Ledger {
 
     /// Keeps a finished trial.
     pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
-        self.store.write_bytes(&name(&part.trial, part.backend), &seal(&part))?;
+        self.store.write_bytes(&name(part.trial.number(), part.backend), &seal(&part))?;
         self.parts.insert((part.trial.index, part.backend), part);
         Ok(())
     }
@@ -286,11 +316,11 @@ fn unseal(sealed: &[u8]) -> Option<Part> {
     is_whole.then(|| postcard::from_bytes(bytes).ok()).flatten()
 }
 
-/// The file of one finished trial.
-fn name(trial: &Trial, backend: Backend) -> String {
-    format!("{PARTS}/{}.part", backend.prefix(trial.number()))
+/// The file of one finished trial, of this number.
+pub(super) fn name(trial: u32, backend: Backend) -> String {
+    format!("{PARTS}/{}.part", backend.prefix(trial))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
 }

@@ -14,6 +14,7 @@
 //! | [`configuration`] | what a run was made of, and whether another one is the same |
 //! | [`provenance`] | the code, the machine and the day, for whoever doubts the numbers |
 //! | [`review`] | checks the histories of a results folder again |
+//! | [`sweep`] | the trials of one plan in shards, run by several processes into one folder |
 //! | [`diagram`] | draws one write of a simulated trial |
 
 pub mod capacity;
@@ -27,6 +28,7 @@ pub mod provenance;
 mod recovery_tests;
 pub mod review;
 pub mod simulated;
+pub mod sweep;
 pub mod worlds;
 
 use std::collections::BTreeMap;
@@ -62,6 +64,9 @@ use ledger::{Ledger, Part};
 use provenance::Provenance;
 use simulated::Unwritten;
 use worlds::{Live, Worlds};
+
+/// The folder in which members keep their files, within a results folder.
+const WORK: &str = "work";
 
 /// Why a run ended before its last trial.
 #[derive(Debug, thiserror::Error)]
@@ -320,6 +325,8 @@ impl Ending<'_, '_> {
         if let Err(unwritten) = write_conclusions(ledger.store(), &conclusions) {
             error.get_or_insert(unwritten.into());
         }
+        // It stays if it is not empty: what is in it explains a failure.
+        let _ = std::fs::remove_dir(folder.join(WORK));
         let (probe_attempts_good, probe_attempts) = probe_attempts(&finished);
         let link_scheduling =
             sorted(ledger.parts().flat_map(|part| part.rows.scheduling.iter().cloned()));
@@ -447,15 +454,17 @@ impl Work<'_> {
 
     /// Simulates these trials on the threads of the pool that it is called in.
     fn simulate_all(&self, open: &[&Trial]) -> Result<(), Error> {
-        open.par_iter().try_for_each(|trial| {
-            self.check_interrupt(trial)?;
-            let folder = self.work_folder(trial, Backend::Sim);
-            let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
-            let outcome = outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
-            let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
-            self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
-            self.conclude(trial, Backend::Sim, &outcome, &folder)
-        })
+        open.par_iter().try_for_each(|trial| self.simulate_one(trial))
+    }
+
+    fn simulate_one(&self, trial: &Trial) -> Result<(), Error> {
+        self.check_interrupt(trial)?;
+        let folder = self.work_folder(trial, Backend::Sim);
+        let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
+        let outcome = outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
+        let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
+        self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
+        self.conclude(trial, Backend::Sim, &outcome, &folder)
     }
 
     fn deploy(&self, live: &mut Live<'_>) -> Result<(), Error> {
@@ -497,7 +506,7 @@ impl Work<'_> {
     fn work_folder(&self, trial: &Trial, backend: Backend) -> PathBuf {
         let store = self.ledger().store().clone();
         let prefix = backend.prefix(trial.number());
-        let folder = store.folder().join("work").join(&prefix);
+        let folder = store.folder().join(WORK).join(&prefix);
         let _ = std::fs::remove_dir_all(&folder);
         let _ = std::fs::remove_dir_all(histories::folder(store.folder(), trial.number(), backend));
         let _ = std::fs::remove_file(store.folder().join(format!("{prefix}.hlog")));
@@ -624,10 +633,10 @@ pub fn probe_attempts(finished: &[Finished]) -> (u32, u32) {
 }
 
 /// Takes away what members kept while they ran; should it stay, it is only in the way.
+///
+/// The folder around it stays until the run ends: another trial, maybe of another process, may be about to use it.
 fn discard(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
-    // The folder of all of them, once it is empty.
-    let _ = folder.parent().map(std::fs::remove_dir);
 }
 
 /// What work costs in the simulation, at all points; nothing if there is none.

@@ -9,7 +9,7 @@ pub(super) fn script(text: &str) -> String {
 }
 
 /// One word for a shell, whatever it holds.
-pub(super) fn quoted(word: &str) -> String {
+pub(in crate::cluster) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
