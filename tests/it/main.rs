@@ -20,5 +20,6 @@ mod scenarios;
 mod scripted;
 mod search;
 mod sim;
+mod sweep;
 mod tidy;
 mod verdicts;
