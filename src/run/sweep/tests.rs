@@ -3,11 +3,9 @@ use std::sync::atomic::AtomicUsize;
 use super::*;
 use crate::experiment::testing::{GOOD, source};
 
-/// A sweep over four tiny trials, begun in a folder.
+/// A sweep begun in a folder.
 fn begun(folder: &Path) -> (Plan, Provenance) {
-    let mut source = source(GOOD);
-    let short = ["workload.warmup=10ms", "workload.duration=50ms"].map(|it| it.parse().unwrap());
-    source.set(&short, false).unwrap();
+    let source = source(GOOD);
     let plan = Plan::from_source(&source, Size::default()).unwrap();
     let provenance = Provenance::gather(&source, plan.seed);
     let sweep = Sweep::new(&source, Size::default(), &plan, 2, provenance.clone()).unwrap();
