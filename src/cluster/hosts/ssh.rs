@@ -167,16 +167,24 @@ pub(super) async fn connect(
     if presence != "present" {
         let megabytes = program.bytes.len() as f64 / 1e6;
         tell(format!("{host}: uploading the program, {megabytes:.0} MB"));
-        // The name says the hash, so it must be whole before it has its name; two runs may upload at once.
-        let upload = format!(
-            "umask 077; p={path}; mkdir -p \"${{p%/*}}\" && cat > \"$p.$$\" && \
-             [ \"$(wc -c < \"$p.$$\")\" -eq {} ] && chmod 700 \"$p.$$\" && mv \"$p.$$\" \"$p\" || \
-             {{ rm -f \"$p.$$\"; exit 1; }}",
-            program.bytes.len()
-        );
+        let upload = upload(&path, program.bytes.len());
         run(host, settings, &upload, &program.bytes, UPLOAD_MAX).await?;
     }
     supervise(host, settings, program).await
+}
+
+/// A script that keeps its stdin, of so many bytes, as the program at `path`.
+///
+/// Several of them may run at once, also on hosts that share a home: each writes a file of its own, and links it to
+/// `path` when it is whole. A link never replaces a file: a supervisor that has started from `path` starts its
+/// members from there too, and Linux calls a program whose file was replaced `PATH (deleted)`.
+/// File systems without links take the file by renaming it.
+fn upload(path: &str, bytes: usize) -> String {
+    format!(
+        "umask 077; p={path}; mkdir -p \"${{p%/*}}\" && t=$(mktemp \"$p.XXXXXX\") && \
+         trap 'rm -f \"$t\"' EXIT && cat > \"$t\" && [ \"$(wc -c < \"$t\")\" -eq {bytes} ] && chmod 700 \"$t\" && \
+         {{ ln \"$t\" \"$p\" 2>/dev/null || [ -x \"$p\" ] || mv \"$t\" \"$p\"; }}"
+    )
 }
 
 /// Refuses a machine on which this program does not run; `machine` is what `uname -sm` says.
@@ -327,6 +335,48 @@ mod tests {
         assert!(check_machine(&format!("Linux {}", std::env::consts::ARCH)).is_ok());
         let said = check_machine("Darwin arm64").unwrap_err().to_string();
         assert!(said.contains("it is Darwin arm64") && said.contains("Linux"), "{said}");
+    }
+
+    /// Two hosts that share a home upload at once, and the second is done when the program of the first runs.
+    #[test]
+    fn uploads_at_once_never_replace_the_program() {
+        use std::io::Write as _;
+        use std::os::unix::fs::MetadataExt as _;
+        use std::process::Child;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("flexpaxos/hash");
+        let start = |bytes: usize| -> Child {
+            std::process::Command::new("/bin/sh")
+                .args(["-c", &upload(&quoted(&path.display().to_string()), bytes)])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let finish = |mut upload: Child, bytes: &[u8]| {
+            upload.stdin.take().unwrap().write_all(bytes).unwrap();
+            upload.wait().unwrap().success()
+        };
+        let names = || -> Vec<String> {
+            let entries = std::fs::read_dir(path.parent().unwrap()).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let (one, other, cut) = (start(4), start(4), start(5));
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while names().len() < 3 && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(names().len(), 3, "each has a file of its own: {:?}", names());
+        assert!(!finish(cut, b"four"), "what is cut off has no name");
+        assert!(!path.exists());
+        assert!(finish(one, b"prog"));
+        let first = std::fs::metadata(&path).unwrap();
+        assert_eq!(first.mode() & 0o777, 0o700);
+        assert!(finish(other, b"prog"));
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), first.ino());
+        assert_eq!(
+            (names(), std::fs::read(&path).unwrap()),
+            (vec!["hash".to_owned()], b"prog".to_vec())
+        );
     }
 
     #[test]
