@@ -41,6 +41,8 @@ use crate::trial::{Outcome, Probe, ProbedNetwork};
 const START_DELAY: Span = Span::from_millis(100);
 /// How long a member may take to make room for an order; the stream holds many.
 const TELL_MAX: Duration = Duration::from_secs(5);
+/// Beyond the time in which a host is silent, it is declared lost by then.
+const VERDICT_MAX: Span = Span::from_millis(1_000);
 /// How often the coordinator looks at the clock while nothing happens.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -212,7 +214,7 @@ impl<'a> Coordinator<'a> {
             self.launch(name)?;
         }
         let from = clock::now();
-        let joined = |all: &Self| all.members.values().all(|member| member.address.is_some());
+        let joined = |all: &Self| all.expected(|member| member.address.is_none()).is_empty();
         if self.until(from + self.timeouts.join, joined).await? {
             return self.fail_early();
         }
@@ -259,7 +261,9 @@ impl<'a> Coordinator<'a> {
         let silence = self.launcher.silence();
         let start = Start { member, coordinator, identity, folder, patience, silence };
         match self.launcher.start(start) {
-            Err(launcher::Error::HostLost(reason)) if self.schedule.is_some() => {
+            Err(launcher::Error::HostLost(reason))
+                if self.schedule.is_some() || self.launcher.is_expendable(member) =>
+            {
                 self.lose(member, &reason);
                 Ok(())
             }
@@ -270,20 +274,12 @@ impl<'a> Coordinator<'a> {
     async fn mesh(&mut self) -> Result<(), Error> {
         let addresses = self.addresses();
         self.tell_all(&ToAgent::Mesh(addresses)).await;
-        let deployment = self.deployment;
-        let is_meshed = move |name: MemberName, member: &Member| {
-            member.status.connected >= deployment.peers(name).len()
-        };
         let from = clock::now();
-        let all_meshed =
-            |all: &Self| all.members.iter().all(|(name, member)| is_meshed(*name, member));
-        if self.until(from + self.timeouts.mesh, all_meshed).await? {
+        if self.until(from + self.timeouts.mesh, |all| all.unmeshed().is_empty()).await? {
             return self.fail_early();
         }
         self.fail_early()?;
-        let waited = clock::now().since(from);
-        let members = self.members.iter().filter(|(name, member)| !is_meshed(**name, member));
-        let members = members.map(|(name, _)| *name).collect();
+        let (members, waited) = (self.unmeshed(), clock::now().since(from));
         let pairs = self.unconnected().await?;
         Err(Error::NeverMeshed {
             members,
@@ -292,6 +288,16 @@ impl<'a> Coordinator<'a> {
             waited,
             folder: self.folder.to_path_buf(),
         })
+    }
+
+    /// The members that are there, and not connected to all others that are.
+    fn unmeshed(&self) -> Vec<MemberName> {
+        let is_there = |name: &MemberName| self.members[name].presence != Presence::Lost;
+        let unmeshed = self.members.iter().filter(|(name, member)| {
+            let peers = self.deployment.peers(**name);
+            is_there(name) && member.status.connected < peers.into_iter().filter(is_there).count()
+        });
+        unmeshed.map(|(name, _)| *name).collect()
     }
 
     async fn start(&mut self) -> Schedule {
@@ -314,6 +320,7 @@ impl<'a> Coordinator<'a> {
             all.expected(|_| true).iter().all(|name| all.has_handed_over(*name))
         })
         .await?;
+        self.await_hosts().await?;
         let names: Vec<MemberName> = self.members.keys().copied().collect();
         for name in names {
             if self.has_handed_over(name) {
@@ -333,6 +340,18 @@ impl<'a> Coordinator<'a> {
             }
         }
         self.tell_all(&ToAgent::End).await;
+        Ok(())
+    }
+
+    /// Waits until it is known whether the expendable hosts of lost members are lost too: the connection of a
+    /// member may tell of it a little before that of its host does.
+    async fn await_hosts(&mut self) -> Result<(), Error> {
+        let is_open = |all: &Self, name: &MemberName| {
+            all.launcher.is_expendable(*name) && !all.outcome.expended.contains(name)
+        };
+        let are_known = |all: &Self| !all.outcome.lost.keys().any(|name| is_open(all, name));
+        let deadline = clock::now() + self.launcher.silence() + VERDICT_MAX;
+        self.until(deadline, are_known).await?;
         Ok(())
     }
 
@@ -362,7 +381,7 @@ impl<'a> Coordinator<'a> {
                 self.handle(event).await?;
             }
             let is_early_end = self.note_ends();
-            if self.schedule.is_none() && (is_early_end || !self.outcome.lost.is_empty()) {
+            if self.schedule.is_none() && (is_early_end || self.unexpected_loss().is_some()) {
                 return Ok(false);
             }
         }
@@ -393,16 +412,25 @@ impl<'a> Coordinator<'a> {
 
     /// Loses all members of a host that is lost, whatever they were to do.
     fn note_lost_hosts(&mut self) {
-        let is_there = |member: &Member| member.presence != Presence::Lost;
-        let there = self.members.iter().filter(|(_, member)| is_there(member));
-        for name in there.map(|(name, _)| *name).collect::<Vec<_>>() {
-            if let Some(reason) = self.launcher.host_lost(name)
-                && !self.has_handed_over(name)
-            {
-                self.lose(name, &reason);
-                self.lost_host = Some(reason);
+        for name in self.members.keys().copied().collect::<Vec<_>>() {
+            let Some(reason) = self.launcher.host_lost(name) else { continue };
+            if self.has_handed_over(name) {
+                continue;
             }
+            if self.launcher.is_expendable(name) {
+                self.outcome.expended.insert(name);
+                // The end of its own connection may be the cause known so far.
+                self.outcome.lost.insert(name, reason.clone());
+            } else if self.members[&name].presence != Presence::Lost {
+                self.lost_host = Some(reason.clone());
+            }
+            self.lose(name, &reason);
         }
+    }
+
+    /// The first member that was lost, but for those on expendable hosts.
+    fn unexpected_loss(&self) -> Option<(&MemberName, &String)> {
+        self.outcome.lost.iter().find(|(name, _)| !self.launcher.is_expendable(**name))
     }
 
     fn lose(&mut self, name: MemberName, message: &str) {
@@ -581,7 +609,7 @@ impl<'a> Coordinator<'a> {
         if let Some(reason) = &self.lost_host {
             return Err(launcher::Error::HostLost(reason.clone()).into());
         }
-        match self.outcome.lost.first_key_value() {
+        match self.unexpected_loss() {
             Some((member, message)) => {
                 Err(Error::Failed { member: *member, message: message.clone() })
             }

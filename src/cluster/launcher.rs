@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::agent::{self, Ticket};
@@ -90,6 +91,19 @@ pub struct Home {
     pub core_count: Option<usize>,
 }
 
+/// A machine that was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostLoss {
+    /// The name of the host, as the user gave it.
+    pub host: String,
+    /// Whether its loss was part of the experiment.
+    pub is_expendable: bool,
+    /// From its last sign of life, as it arrived here, until it was declared lost.
+    pub silent_ns: u64,
+    /// Why, as a sentence.
+    pub cause: String,
+}
+
 /// Starts agents, and stops them without asking.
 pub trait Launcher: Send {
     /// Its name in the manifest.
@@ -137,6 +151,16 @@ pub trait Launcher: Send {
     /// Why the machine of a member is lost, if it is: then the member is, whatever it was to do.
     fn host_lost(&mut self, _member: MemberName) -> Option<String> {
         None
+    }
+
+    /// Whether the loss of the machine of a member is part of the experiment: the trial goes on without it.
+    fn is_expendable(&self, _member: MemberName) -> bool {
+        false
+    }
+
+    /// The machines that were lost, each time they were.
+    fn losses(&self) -> Vec<HostLoss> {
+        Vec::new()
     }
 
     /// The longest time from an order until it was carried out, so far.

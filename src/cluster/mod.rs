@@ -23,5 +23,5 @@ pub use crate::runtime::interrupt::Interrupt;
 pub use agent::Ticket;
 pub use blocking::{measure_links, run_agent, run_trial};
 pub use error::Error;
-pub use launcher::{Error as StartError, Home, InProcess, Launcher, Processes, Start};
+pub use launcher::{Error as StartError, Home, HostLoss, InProcess, Launcher, Processes, Start};
 pub use settings::{Progress, Settings, Timeouts};

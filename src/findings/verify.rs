@@ -148,7 +148,9 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         }
     }
     for (member, reason) in &outcome.lost {
-        findings.notes.push(Flag::LostMember.note(format!("lost {member} ({reason})")));
+        let is_expended = outcome.expended.contains(member);
+        let flag = if is_expended { Flag::LostHost } else { Flag::LostMember };
+        findings.notes.push(flag.note(format!("lost {member} ({reason})")));
     }
     let incomplete = |gap| Flag::Incomplete.note(format!("{INCOMPLETE}{gap}"));
     findings.notes.extend(findings.gaps.iter().map(incomplete));
@@ -365,6 +367,18 @@ mod tests {
             Flag::LostMember.note("lost c0 (killed)"),
         ];
         assert_eq!(quiet.verify().notes, expected);
+    }
+
+    #[test]
+    fn a_replica_lost_with_an_expendable_host_leaves_the_trial_complete() {
+        let mut quiet = Quiet::new();
+        quiet.outcome.lost.insert(R0, "host n1 is lost".into());
+        assert!(!quiet.outcome.is_complete());
+        quiet.outcome.expended.insert(R0);
+        assert!(quiet.outcome.is_complete());
+        assert_eq!(quiet.verify().notes, [Flag::LostHost.note("lost r0 (host n1 is lost)")]);
+        quiet.outcome.lost.insert(C0, "killed".into());
+        assert!(!quiet.outcome.is_complete(), "another member was lost besides");
     }
 
     #[test]

@@ -43,7 +43,7 @@ use serde::Serialize;
 use crate::calibration::Calibration;
 use crate::causes::chain;
 use crate::cluster::hosts::report::HostReport;
-use crate::cluster::{self, Interrupt, Progress};
+use crate::cluster::{self, HostLoss, Interrupt, Progress};
 use crate::compare::stopping::{self, Look};
 use crate::compare::{self, Conclusions};
 use crate::deployment::MemberName;
@@ -194,6 +194,8 @@ struct Manifest<'a> {
     ended_note: Option<String>,
     ended_at: String,
     members_lost: Vec<LostMember<'a>>,
+    /// The hosts that were lost, and how soon that was noticed.
+    hosts_lost: Vec<HostLoss>,
     link_scheduling: Vec<Scheduling>,
     probe_attempts_good: u32,
     probe_attempts: u32,
@@ -356,6 +358,7 @@ impl Ending<'_, '_> {
             ended_note,
             ended_at: provenance::now_utc(),
             members_lost: members_lost(&ledger),
+            hosts_lost: worlds.live.as_ref().map_or_else(Vec::new, |live| live.launcher.losses()),
             link_scheduling: link_scheduling.clone(),
             probe_attempts_good,
             probe_attempts,

@@ -1,6 +1,6 @@
 //! What came of one trial: every member's report, its files, and what went wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::{ProbedNetwork, Report, RoleReport};
@@ -24,6 +24,8 @@ pub struct Outcome {
     pub recoveries: BTreeMap<MemberName, Vec<Recovery>>,
     /// Members that were lost without being told to, and what is known of the cause.
     pub lost: BTreeMap<MemberName, String>,
+    /// Of these, the members that were lost with a host whose loss is part of the experiment.
+    pub expended: BTreeSet<MemberName>,
     /// What each replica said of leadership in all its starts, also those that were killed.
     pub milestones: BTreeMap<MemberName, Vec<Milestone>>,
     /// The faults that were carried out, in the order in which they began.
@@ -50,9 +52,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether every member made its report.
+    /// Whether every member made its report, but for those that the experiment lets be lost.
     pub fn is_complete(&self) -> bool {
-        self.lost.is_empty() && self.violations.is_empty()
+        self.lost.keys().all(|member| self.expended.contains(member)) && self.violations.is_empty()
     }
 
     /// How far apart two clocks of members may be whose instants are compared: what the two worst are off

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use super::Coordinator;
 use crate::cluster::error::Error;
+use crate::cluster::member::Presence;
 use crate::cluster::wire::{Baselines, ToAgent};
 use crate::deployment::{MemberName, site};
 use crate::runtime::clock;
@@ -63,12 +64,18 @@ impl Coordinator<'_> {
             for link in &mut links {
                 link.heard = measured.remove(&(link.from, link.to));
             }
+            links.retain(|link| self.has_ends(link));
             network.attempts.push(links);
             if network.is_accepted() || network.is_hopeless() {
                 break;
             }
         }
         Ok(network)
+    }
+
+    /// Whether both ends of a link are there: an expendable host takes its links with it.
+    fn has_ends(&self, link: &ProbedLink) -> bool {
+        [link.from, link.to].iter().all(|name| self.members[name].presence != Presence::Lost)
     }
 
     /// Measures what the real links between hosts take by themselves.
@@ -132,14 +139,17 @@ impl Coordinator<'_> {
         let order = self.order(period, rounds);
         self.probe_run = order.run;
         self.heard.clear();
-        let names: Vec<MemberName> = self.members.keys().copied().collect();
-        for name in &names {
-            let baselines = self.baselines_of(*name);
-            self.tell(*name, &ToAgent::Probe { order, baselines }).await;
+        for name in self.expected(|_| true) {
+            let baselines = self.baselines_of(name);
+            self.tell(name, &ToAgent::Probe { order, baselines }).await;
         }
         // Members give up by themselves at the deadline, and say so.
         let deadline = order.deadline + self.timeouts.mesh;
-        self.until(deadline, |all| all.heard.len() == names.len()).await?;
+        let has_answered = |all: &Self, name: &MemberName| all.heard.contains_key(name);
+        self.until(deadline, |all| {
+            all.expected(|_| true).iter().all(|name| has_answered(all, name))
+        })
+        .await?;
         self.fail_early()?;
         let mut measured = Measured::new();
         for (to, heard) in std::mem::take(&mut self.heard) {

@@ -5,11 +5,13 @@
 //! alice@n1.example.org  region=us-east-1  role=replica
 //! alice@n2.example.org  region=us-east-1  role=client
 //! n3                    region=eu-west-1,ap-northeast-1
-//! n4
+//! n4                    region=sa-east-1  expendable=true
+//! n5
 //! ```
 //!
 //! A host without a region takes members of the regions that no line names; one without a role takes replicas
 //! and clients.
+//! A run goes on, complete, without an expendable host that is lost; such a host takes replicas alone.
 //! One host may stand in several lines.
 //! A list of bare hosts, as a batch scheduler writes it, names a host once for each of its cores: there a
 //! repeated name is one host.
@@ -41,6 +43,8 @@ pub struct Line {
     pub regions: Vec<String>,
     /// Which members it takes; `None`: all.
     pub role: Option<Role>,
+    /// Whether its loss is part of the experiment.
+    pub is_expendable: bool,
 }
 
 /// The hosts of a run.
@@ -123,7 +127,15 @@ impl Hosts {
         }
         names
     }
+
+    /// Whether the loss of this host is part of the experiment: one of its lines says so.
+    pub fn is_expendable(&self, host: &str) -> bool {
+        self.lines.iter().any(|line| line.host == host && line.is_expendable)
+    }
 }
+
+/// What may be said of a host.
+const KEYS: [&str; 3] = ["region", "role", "expendable"];
 
 /// The words of a line, without its comment.
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -148,12 +160,13 @@ impl Reader<'_> {
         if let Some(what) = no_host(host) {
             self.refuse(number, what, "begin the line with a host as ssh takes it: user@host");
         }
-        let mut line = Line { number, host: host.to_owned(), regions: Vec::new(), role: None };
+        let (host, regions) = (host.to_owned(), Vec::new());
+        let mut line = Line { number, host, regions, role: None, is_expendable: false };
         let mut seen = Vec::new();
         for word in words {
             let Some((key, value)) = word.split_once('=') else {
                 let what =
-                    format!("{word:?} is neither region=NAME nor role=replica or role=client");
+                    format!("{word:?} is neither region=NAME nor role=NAME nor expendable=true");
                 self.refuse(
                     number,
                     what,
@@ -169,11 +182,18 @@ impl Reader<'_> {
             match key {
                 "region" => self.regions(&mut line, value),
                 "role" => self.role(&mut line, value),
+                "expendable" => match value.parse() {
+                    Ok(is_expendable) => line.is_expendable = is_expendable,
+                    Err(_) => {
+                        let what = format!("expendable={value} is neither true nor false");
+                        self.refuse(number, what, "write expendable=true, or leave it out");
+                    }
+                },
                 _ => {
-                    let near = nearest(key, &["region", "role"])
+                    let near = nearest(key, &KEYS)
                         .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
                     let what = format!("there is no key {key:?}{near}");
-                    self.refuse(number, what, "the keys are region and role");
+                    self.refuse(number, what, "the keys are region, role and expendable");
                 }
             }
         }
@@ -275,6 +295,9 @@ mod tests {
         assert_eq!((&two.regions[..], two.role), (&["a".to_owned(), "b".to_owned()][..], None));
         assert!(three.regions.is_empty() && three.role.is_none());
         assert_eq!(hosts.names(), ["alice@n1", "n2", "n3"]);
+        let text = "n1 region=a\nn1 region=b expendable=true\nn2 expendable=false\n";
+        let hosts = Hosts::parse("hosts.txt", text).unwrap();
+        assert_eq!(["n1", "n2"].map(|host| hosts.is_expendable(host)), [true, false]);
     }
 
     #[test]
@@ -287,18 +310,20 @@ mod tests {
     #[test]
     fn all_mistakes_are_named_at_once_with_their_lines() {
         let text = "region=a\nn1 regoin=a\nn2 role=acceptor\nn3 role=replicas fast\n-oProxy=x\n\
-                    n4 region=a\nn4 region=b,a\nn5 region=,\nn6 role=client role=client\n";
+                    n4 region=a\nn4 region=b,a\nn5 region=,\nn6 role=client role=client\n\
+                    n7 expendable=yes\n";
         let found = mistakes(text);
         for phrase in [
             "hosts.txt:1: \"region=a\" stands where the host should",
             "hosts.txt:2: there is no key \"regoin\" (did you mean region?)",
             "hosts.txt:3: there is no role \"acceptor\"",
             "hosts.txt:4: there is no role \"replicas\" (did you mean replica?)",
-            "hosts.txt:4: \"fast\" is neither region=NAME nor role=replica",
+            "hosts.txt:4: \"fast\" is neither region=NAME nor role=NAME",
             "hosts.txt:5: \"-oProxy=x\" would be an option of ssh",
             "hosts.txt:7: n4 stands in line 6 for the same already",
             "hosts.txt:8: region=, names an empty region",
             "hosts.txt:9: role is given twice",
+            "hosts.txt:10: expendable=yes is neither true nor false",
         ] {
             assert!(found.iter().any(|said| said.starts_with(phrase)), "{phrase}: {found:#?}");
         }

@@ -16,7 +16,7 @@ use super::file::{Hosts, Mistake};
 use super::placement::{Placement, place};
 use super::report::HostReport;
 use super::ssh::{self, Program, Settings, shortened};
-use crate::cluster::launcher::{self, Home, Launcher, Start};
+use crate::cluster::launcher::{self, Home, HostLoss, Launcher, Start};
 use crate::deployment::{Deployment, MemberName};
 use crate::runtime::clock;
 use crate::runtime::interrupt::Interrupt;
@@ -24,6 +24,9 @@ use crate::time::{Span, Time};
 
 /// How long the end of all members is waited for.
 const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How long an expendable host that was lost is tried again before a trial.
+const RETURN_MAX: Duration = Duration::from_secs(10);
 
 /// A member on a host, or its coordinator, that has said nothing for so long is lost.
 const SILENCE: Span = Span::from_millis(2_000);
@@ -55,8 +58,11 @@ pub struct SshHosts {
     hosts: Hosts,
     links: Vec<Link>,
     placement: Placement,
+    settings: Settings,
+    /// Losses of hosts that are back.
+    losses: Vec<HostLoss>,
     /// Keeps the connections; it ends with them.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// The connection to one host.
@@ -87,8 +93,8 @@ struct State {
     ended: BTreeMap<MemberName, String>,
     /// Where what members write to their logs is kept.
     logs: BTreeMap<MemberName, std::fs::File>,
-    /// Why the host is lost.
-    lost: Option<String>,
+    /// Why the host is lost, and how long after its last sign of life it was declared so.
+    lost: Option<(String, Span)>,
 }
 
 impl Shared {
@@ -133,7 +139,8 @@ impl SshHosts {
             }
         }
         if refused.is_empty() {
-            Ok(Self { hosts, links, placement: Placement::new(), _runtime: runtime })
+            let (placement, settings, losses) = (Placement::new(), settings.clone(), Vec::new());
+            Ok(Self { hosts, links, placement, settings, losses, runtime })
         } else {
             // Supervisors of the others end when their ssh does.
             Err(ConnectError::Hosts { refused, count: names.len() })
@@ -151,6 +158,38 @@ impl SshHosts {
 
     fn order(&self, member: MemberName, order: Order) -> bool {
         self.link(member).is_some_and(|link| link.order(order).is_some())
+    }
+
+    /// The host of this number, in the order of the file.
+    fn name_of(&self, host: usize) -> &str {
+        self.hosts.names()[host]
+    }
+
+    /// How a host was lost, if it is.
+    fn loss(&self, host: usize) -> Option<HostLoss> {
+        let (cause, Span(silent_ns)) = self.links[host].shared.state().lost.clone()?;
+        let name = self.name_of(host);
+        let (host, is_expendable) = (name.to_owned(), self.hosts.is_expendable(name));
+        Some(HostLoss { host, is_expendable, silent_ns, cause })
+    }
+
+    /// Tries to reach a host again that was lost; nothing changes if that fails.
+    fn reach_again(&mut self, host: usize) {
+        let Some(loss) = self.loss(host) else { return };
+        let (name, settings) = (self.name_of(host).to_owned(), self.settings.clone());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.runtime.spawn(async move {
+            let program = Arc::new(Program::own().ok()?);
+            let connecting = ssh::connect(&name, &settings, &program, &|_| {});
+            let connected = tokio::time::timeout(RETURN_MAX, connecting).await.ok()?.ok()?;
+            // It fails when nobody waits any more: then the connection ends with its channel.
+            sender.send(Link::begin(name, connected)).ok()
+        });
+        // The end of the task drops the sender.
+        if let Ok(link) = receiver.recv() {
+            self.links[host] = link;
+            self.losses.push(loss);
+        }
     }
 }
 
@@ -229,7 +268,7 @@ impl Keeper {
     ) {
         let mut tasks = JoinSet::new();
         tasks.spawn(write(stdin, queue));
-        let reason = self.listen(from).await;
+        let (reason, silent) = self.listen(from).await;
         tasks.abort_all();
         let said = match &mut self.stderr {
             // What ssh says of its own end is there when it has ended.
@@ -241,20 +280,23 @@ impl Keeper {
         };
         let said =
             if said.trim().is_empty() { String::new() } else { format!(" ({})", shortened(&said)) };
-        self.shared.state().lost = Some(format!("host {} is lost: {reason}{said}", self.host));
+        let cause = format!("host {} is lost: {reason}{said}", self.host);
+        self.shared.state().lost = Some((cause, silent));
         self.shared.changed.notify_all();
         // One that hangs would outlive the run.
         let _ = self.ssh.kill().await;
     }
 
-    /// Takes what the host says, until it says nothing more; why.
-    async fn listen(&self, mut from: Receiver<ChildStdout>) -> String {
+    /// Takes what the host says, until it says nothing more; why, and how long after its last message.
+    async fn listen(&self, mut from: Receiver<ChildStdout>) -> (String, Span) {
         loop {
+            let last = clock::now();
             let message = tokio::time::timeout(HOST_SILENCE.into(), from.next::<FromHost>()).await;
+            let silent = clock::now().since(last);
             match message {
                 Ok(Ok(message)) => self.hear(message),
-                Ok(Err(error)) => return error.to_string(),
-                Err(_) => return format!("it has said nothing for {HOST_SILENCE}"),
+                Ok(Err(error)) => return (error.to_string(), silent),
+                Err(_) => return (format!("it has said nothing for {silent}"), silent),
             }
         }
     }
@@ -312,15 +354,24 @@ impl Launcher for SshHosts {
             let said: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
             launcher::Error::Homeless(said.join("; "))
         })?;
-        let lost = self.placement.values().find_map(|host| self.links[*host].lost());
-        lost.map_or(Ok(()), |lost| Err(launcher::Error::HostLost(lost)))
+        let mut used: Vec<usize> = self.placement.values().copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        for host in used {
+            match self.loss(host) {
+                Some(loss) if loss.is_expendable => self.reach_again(host),
+                Some(loss) => return Err(launcher::Error::HostLost(loss.cause)),
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn home(&self, member: MemberName) -> Option<Home> {
         let host = *self.placement.get(&member)?;
         let report = &self.links[host].report;
         Some(Home {
-            host: self.hosts.names()[host].to_owned(),
+            host: self.name_of(host).to_owned(),
             address: report.address,
             ports: report.port_range,
             core_count: report.core_count,
@@ -372,11 +423,22 @@ impl Launcher for SshHosts {
 
     fn ended(&mut self, member: MemberName) -> Option<String> {
         let state = self.link(member)?.shared.state();
-        state.lost.clone().or_else(|| state.ended.get(&member).cloned())
+        let lost = state.lost.as_ref().map(|(cause, _)| cause.clone());
+        lost.or_else(|| state.ended.get(&member).cloned())
     }
 
     fn host_lost(&mut self, member: MemberName) -> Option<String> {
         self.link(member)?.lost()
+    }
+
+    fn is_expendable(&self, member: MemberName) -> bool {
+        let host = self.placement.get(&member);
+        host.is_some_and(|host| self.hosts.is_expendable(self.name_of(*host)))
+    }
+
+    fn losses(&self) -> Vec<HostLoss> {
+        let now = (0..self.links.len()).filter_map(|host| self.loss(host));
+        self.losses.iter().cloned().chain(now).collect()
     }
 
     fn delay(&self) -> Span {
@@ -399,7 +461,7 @@ impl Launcher for SshHosts {
 impl Link {
     /// Why the host is lost, if it is.
     fn lost(&self) -> Option<String> {
-        self.shared.state().lost.clone()
+        self.shared.state().lost.as_ref().map(|(cause, _)| cause.clone())
     }
 }
 

@@ -5,6 +5,8 @@
 //! Of several, the host with the fewest members takes it, then one that has a member of its region, then the
 //! first.
 //! So five bare hosts take one replica each, and a sixth the clients.
+//!
+//! An expendable host takes no client: what a client measured would be lost with it.
 
 use std::collections::BTreeMap;
 
@@ -48,10 +50,31 @@ pub fn place(hosts: &Hosts, members: &[(MemberName, &str)]) -> Result<Placement,
             None => missing.entry((*region, role(*member))).or_default().push(*member),
         }
     }
-    if missing.is_empty() {
+    let homeless = missing.iter().map(|((region, role), lost)| homeless(hosts, region, role, lost));
+    let mut mistakes: Vec<(usize, Mistake)> =
+        homeless.chain(expendable_clients(hosts, &placed)).collect();
+    if mistakes.is_empty() {
         return Ok(placed);
     }
-    Err(missing.iter().map(|((region, role), lost)| homeless(hosts, region, role, lost)).collect())
+    // In the order of the file; those of no line come last.
+    mistakes.sort_by_key(|(line, _)| *line);
+    Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect())
+}
+
+/// Clients that an expendable host was given, each with the line that says so.
+fn expendable_clients(hosts: &Hosts, placed: &Placement) -> Vec<(usize, Mistake)> {
+    let names = hosts.names();
+    let is_client = |member: &MemberName| matches!(member, MemberName::Client(_));
+    let clients = placed.iter().filter(|(member, _)| is_client(member));
+    let found = clients.filter_map(|(member, host)| {
+        let line = hosts.lines.iter().find(|line| line.host == names[*host] && line.is_expendable)?;
+        let what = format!("{} is expendable, and {member} runs there", line.host);
+        let help = "a client's measurements would be lost with it: add role=replica, and another host for clients \
+                    of that region";
+        let place = format!("{}:{}", hosts.file, line.number);
+        Some((line.number, Mistake { place, what, help: help.to_owned() }))
+    });
+    found.collect()
 }
 
 fn role(member: MemberName) -> &'static str {
@@ -61,8 +84,8 @@ fn role(member: MemberName) -> &'static str {
     }
 }
 
-/// No host takes these members.
-fn homeless(hosts: &Hosts, region: &str, role: &str, members: &[MemberName]) -> Mistake {
+/// No host takes these members; the line that seems to mean them comes first, if there is one.
+fn homeless(hosts: &Hosts, region: &str, role: &str, members: &[MemberName]) -> (usize, Mistake) {
     let names: Vec<String> = members.iter().map(ToString::to_string).collect();
     let of_region = |line: &&Line| line.regions.iter().any(|name| name == region);
     let refusing: Vec<String> = hosts
@@ -71,23 +94,34 @@ fn homeless(hosts: &Hosts, region: &str, role: &str, members: &[MemberName]) -> 
         .filter(of_region)
         .filter_map(|line| Some(format!("line {} is role={}", line.number, line.role?)))
         .collect();
+    let mut meant = hosts.lines.iter().find(|line| of_region(line) && line.role.is_some());
     let reason = if refusing.is_empty() {
         let known = hosts.lines.iter().flat_map(|line| line.regions.iter().map(String::as_str));
-        match &resembling(region, known)[..] {
+        let near = resembling(region, known);
+        let names_near = |line: &&Line| {
+            near.first().is_some_and(|near| line.regions.iter().any(|it| it == near))
+        };
+        meant = hosts.lines.iter().find(names_near);
+        match &near[..] {
             [] => String::new(),
             near => format!(" (the file has {})", near.join(", ")),
         }
     } else {
         format!(" ({})", refusing.join(", "))
     };
-    Mistake {
-        place: hosts.file.clone(),
+    let place = match meant {
+        Some(line) => format!("{}:{}", hosts.file, line.number),
+        None => hosts.file.clone(),
+    };
+    let mistake = Mistake {
+        place,
         what: format!("no host takes {} in region {region}{reason}", names.join(", ")),
         help: format!(
             "add a line `user@host region={region}`, add role={role} or leave the role out, or name a host \
              without a region"
         ),
-    }
+    };
+    (meant.map_or(usize::MAX, |line| line.number), mistake)
 }
 
 /// What to know of a placement: hosts that several members share.
@@ -157,11 +191,26 @@ mod tests {
         let text = "n1 region=eu-west-1 role=replica\nn2 region=us-east-1\n";
         let found = placed(text, "r0=eu-west-1 r1=eu-west-2 c0=eu-west-1").unwrap_err();
         assert_eq!(found.len(), 2, "{found:?}");
-        let client = "hosts.txt: no host takes c0 in region eu-west-1 (line 1 is role=replica)";
+        let client = "hosts.txt:1: no host takes c0 in region eu-west-1 (line 1 is role=replica)";
         assert_eq!(found[0], client);
         assert!(found[1].starts_with(
-            "hosts.txt: no host takes r1 in region eu-west-2 (the file has eu-west-1"
+            "hosts.txt:1: no host takes r1 in region eu-west-2 (the file has eu-west-1"
         ));
+    }
+
+    #[test]
+    fn mistakes_stand_in_the_order_of_the_file() {
+        let text = "n1 region=zz-est-1\nn2 region=aa-west-3\nn3 region=b expendable=true\n";
+        let members = "r0=aa-west-1 r1=mars r2=zz-east-1 r3=b c0=b";
+        let found = placed(text, members).unwrap_err();
+        let places: Vec<&str> = found.iter().filter_map(|said| said.split(": ").next()).collect();
+        assert_eq!(
+            places,
+            ["hosts.txt:1", "hosts.txt:2", "hosts.txt:3", "hosts.txt"],
+            "{found:#?}"
+        );
+        assert!(found[2].contains("n3 is expendable, and c0 runs there"), "{found:#?}");
+        assert!(placed("n1\nn2 expendable=true role=replica\n", "r0=a r1=b c0=a").is_ok());
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Flag {
     TornFrame,
     /// A member was lost that the experiment did not crash itself.
     LostMember,
+    /// A replica was lost with its host, which the host file calls expendable.
+    LostHost,
     /// The histories lack evidence that the check needs.
     Incomplete,
     /// A fault of the experiment never began.
@@ -61,7 +63,7 @@ pub struct Note {
 
 impl Flag {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Invalid,
         Self::Refused,
         Self::BrokenOnPurpose,
@@ -73,6 +75,7 @@ impl Flag {
         Self::Strangers,
         Self::TornFrame,
         Self::LostMember,
+        Self::LostHost,
         Self::Incomplete,
         Self::NeverStruck,
         Self::Behind,
@@ -97,6 +100,7 @@ impl Flag {
             Self::Strangers => "strangers",
             Self::TornFrame => "torn-frame",
             Self::LostMember => "lost-member",
+            Self::LostHost => "lost-host",
             Self::Incomplete => "incomplete",
             Self::NeverStruck => "never-struck",
             Self::Behind => "behind",

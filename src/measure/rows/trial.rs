@@ -60,8 +60,8 @@ pub struct TrialRow {
     pub duration_ns: u64,
     /// The histories passed, and nothing else makes the numbers unfit; without it there are no numbers.
     pub valid: bool,
-    /// No member was lost that the experiment did not crash itself, and the histories show all that the
-    /// check needs; else `notes` says what is missing.
+    /// No member was lost that the experiment did not crash itself or place on an expendable host, and the
+    /// histories show all that the check needs; else `notes` says what is missing.
     pub complete: bool,
     /// The trial did not keep up with its load, for the reason in `notes`; empty for a simulated closed
     /// loop.
