@@ -15,6 +15,7 @@ pub use failure::{Exit, Failure, draw_whole_words};
 mod fuzz;
 mod history;
 mod man;
+mod measure_links;
 mod new;
 mod output;
 pub use output::Output;
@@ -89,6 +90,7 @@ enum Command {
     Plan(Box<plan::Show>),
     Profiles(profiles::Profiles),
     Calibrate(calibrate::Calibrate),
+    MeasureLinks(measure_links::MeasureLinks),
     Trace(trace::Show),
     Quorums(quorums::Quorums),
     Check(check::Check),
@@ -117,6 +119,7 @@ impl Arguments {
             Command::Plan(show) => show.run(out),
             Command::Profiles(profiles) => profiles.run(out),
             Command::Calibrate(calibrate) => calibrate.run(out),
+            Command::MeasureLinks(measure) => measure.run(out),
             Command::Trace(show) => show.run(out),
             Command::Quorums(quorums) => quorums.run(out),
             Command::Check(check) => check.run(out),

@@ -18,6 +18,7 @@ use crate::measure::{Store, store};
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
 use engine::Hosted;
+pub(super) use engine::Reached;
 
 /// About how long the quick calibration takes.
 pub(super) const CALIBRATING: Duration = Duration::from_secs(2);

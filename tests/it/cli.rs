@@ -93,6 +93,7 @@ fn the_help_of_a_newcomer_says_where_to_start() {
         "fuzz",
         "profiles",
         "calibrate",
+        "measure-links",
         "quorums",
         "show",
         "history",

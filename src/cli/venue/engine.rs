@@ -124,13 +124,7 @@ impl Hosted {
         for text in warnings(&hosts, &placements) {
             output::warn(&format!("warning: {text}"));
         }
-        let tell = |text: String| {
-            if !is_quiet {
-                eprintln!("{text}");
-            }
-        };
-        let connected = SshHosts::connect(hosts, &settings, interrupt, &tell)
-            .map_err(|error| unreachable(&error))?;
+        let connected = connect(hosts, &settings, interrupt, is_quiet)?;
         for (host, report) in connected.reports() {
             let is_durable = plan.points.iter().any(|point| point.durability == Durability::Fsync);
             let filesystem = report.scratch_filesystem.as_deref().unwrap_or_default();
@@ -146,15 +140,9 @@ impl Hosted {
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
-        let command = self.ssh_command.as_deref().unwrap_or("ssh");
-        let ssh_command = shell::words(command).map_err(|problem| {
-            Failure::request(
-                format!("--ssh-command {command:?} is no command: {problem}"),
-                "write it as for a shell: --ssh-command 'ssh -F FILE'",
-            )
-        })?;
         let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
         let (scratch, keeps_scratch) = (self.scratch.clone(), self.keep_scratch);
+        let ssh_command = ssh_words(self.ssh_command.as_deref())?;
         Ok(Settings { ssh_command, scratch, keeps_scratch, network })
     }
 
@@ -165,18 +153,75 @@ impl Hosted {
                 "name a host file with --hosts: one line a host, `user@host region=NAME`",
             ));
         };
-        let list = given.strip_prefix('@');
-        let path = list.unwrap_or(given);
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::request(
-                format!("the host file {path} cannot be read: {error}"),
-                "name a file with one line a host: `user@host region=NAME`",
-            )
-        })?;
-        let read =
-            if list.is_some() { Hosts::parse_list(path, &text) } else { Hosts::parse(path, &text) };
-        read.map_err(mistaken)
+        read_hosts(given)
     }
+}
+
+/// Hosts that a command reaches without running members there.
+pub(in super::super) struct Reached<'a> {
+    /// As `--hosts` takes it.
+    pub(in super::super) hosts: &'a str,
+    pub(in super::super) ssh_command: Option<&'a str>,
+    pub(in super::super) coordinator_address: Option<IpAddr>,
+    pub(in super::super) subnet: Option<Subnet>,
+    pub(in super::super) is_quiet: bool,
+}
+
+impl Reached<'_> {
+    pub(in super::super) fn read(&self) -> Result<Hosts, Failure> {
+        read_hosts(self.hosts)
+    }
+
+    pub(in super::super) fn connect(
+        &self,
+        hosts: Hosts,
+        interrupt: &Interrupt,
+    ) -> Result<SshHosts, Failure> {
+        let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
+        let ssh_command = ssh_words(self.ssh_command)?;
+        let settings = Settings { ssh_command, scratch: None, keeps_scratch: false, network };
+        connect(hosts, &settings, interrupt, self.is_quiet)
+    }
+}
+
+fn connect(
+    hosts: Hosts,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    is_quiet: bool,
+) -> Result<SshHosts, Failure> {
+    let tell = |text: String| {
+        if !is_quiet {
+            eprintln!("{text}");
+        }
+    };
+    SshHosts::connect(hosts, settings, interrupt, &tell).map_err(|error| unreachable(&error))
+}
+
+/// The words of the command in place of `ssh`.
+fn ssh_words(command: Option<&str>) -> Result<Vec<String>, Failure> {
+    let command = command.unwrap_or("ssh");
+    shell::words(command).map_err(|problem| {
+        Failure::request(
+            format!("--ssh-command {command:?} is no command: {problem}"),
+            "write it as for a shell: --ssh-command 'ssh -F FILE'",
+        )
+    })
+}
+
+/// The hosts of a host file, or with an @ before it of a list of bare hosts.
+fn read_hosts(given: &str) -> Result<Hosts, Failure> {
+    let list = given.strip_prefix('@');
+    let path = list.unwrap_or(given);
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::request(
+            format!("the host file {path} cannot be read: {error}"),
+            "name a file with one line a host: `user@host region=NAME`",
+        )
+    })?;
+    let read =
+        if list.is_some() { Hosts::parse_list(path, &text) } else { Hosts::parse(path, &text) };
+    read.map_err(mistaken)
 }
 
 /// Where each point of the plan places its members; all that have no host are named at once.

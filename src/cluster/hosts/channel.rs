@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::pings::{PingOrder, Pinged};
 use super::report::HostReport;
 use crate::deployment::MemberName;
 use crate::runtime::net::Identity;
@@ -53,6 +54,10 @@ pub(super) enum Order {
     Resume(MemberName),
     /// Kills all, and removes what they kept unless that is to stay.
     StopAll,
+    /// Opens a socket that answers the pings of this measurement.
+    Echo(u64),
+    /// Pings others from that socket.
+    Ping(PingOrder),
     /// Nothing: the coordinator is there.
     Beat,
 }
@@ -88,6 +93,12 @@ pub(super) enum FromHost {
         /// What.
         text: String,
     },
+    /// The socket that answers pings, or why there is none.
+    Echoes(Result<SocketAddr, String>),
+    /// What was measured since it last said so.
+    Pinged(Vec<Pinged>),
+    /// All pings of the order are answered or lost.
+    PingsDone,
     /// A member ended by itself, or could not be started.
     Ended {
         /// Who.

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::channel::{self, BEAT, FromHost, HOST_SILENCE, Order, Receiver, StartMember, ToHost};
 use super::file::{Hosts, Mistake};
+use super::pings::Pinged;
 use super::placement::{Placement, place};
 use super::report::HostReport;
 use super::ssh::{self, Program, Settings, shortened};
@@ -93,6 +94,12 @@ struct State {
     ended: BTreeMap<MemberName, String>,
     /// Where what members write to their logs is kept.
     logs: BTreeMap<MemberName, std::fs::File>,
+    /// The socket that answers pings.
+    socket: Option<Result<SocketAddr, String>>,
+    /// What the host measured of links and nobody has taken yet.
+    pinged: Vec<Pinged>,
+    /// All pings of the host are answered or lost.
+    are_pings_done: bool,
     /// Why the host is lost, and how long after its last sign of life it was declared so.
     lost: Option<(String, Span)>,
 }
@@ -171,6 +178,32 @@ impl SshHosts {
         let name = self.name_of(host);
         let (host, is_expendable) = (name.to_owned(), self.hosts.is_expendable(name));
         Some(HostLoss { host, is_expendable, silent_ns, cause })
+    }
+
+    /// The hosts, as the file names them.
+    pub(super) const fn host_file(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Gives an order to a host, unless it is lost.
+    pub(super) fn order_host(&self, host: usize, order: Order) {
+        self.links[host].order(order);
+    }
+
+    /// The socket of a host that answers pings, once it has said so.
+    pub(super) fn socket_of(&self, host: usize) -> Option<Result<SocketAddr, String>> {
+        self.links[host].shared.state().socket.clone()
+    }
+
+    /// What a host has measured since this was last asked, and whether that is all.
+    pub(super) fn take_pinged(&self, host: usize) -> (Vec<Pinged>, bool) {
+        let mut state = self.links[host].shared.state();
+        (std::mem::take(&mut state.pinged), state.are_pings_done)
+    }
+
+    /// Why a host is lost, if it is.
+    pub(super) fn loss_of(&self, host: usize) -> Option<String> {
+        self.links[host].lost()
     }
 
     /// Tries to reach a host again that was lost; nothing changes if that fails.
@@ -321,6 +354,9 @@ impl Keeper {
                     let _ = writeln!(log, "{text}");
                 }
             }
+            FromHost::Echoes(socket) => state.socket = Some(socket),
+            FromHost::Pinged(pinged) => state.pinged.extend(pinged),
+            FromHost::PingsDone => state.are_pings_done = true,
             FromHost::Hello(_) | FromHost::Beat => {}
         }
     }

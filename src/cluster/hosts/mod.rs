@@ -8,6 +8,7 @@
 //! | [`launcher`] | the launcher: orders to supervisors, and what they say |
 //! | [`supervisor`] | the process on a host that starts and ends members there |
 //! | `channel` | what the two tell each other |
+//! | [`links`], `pings` | the links between hosts, measured by themselves |
 //! | [`report`] | what a host is |
 //! | [`subnet`] | its addresses |
 //! | [`shell`] | words for its shell |
@@ -17,6 +18,8 @@
 mod channel;
 pub mod file;
 pub mod launcher;
+pub mod links;
+mod pings;
 pub mod placement;
 pub mod report;
 pub mod shell;

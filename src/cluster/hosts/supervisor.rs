@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,6 +30,7 @@ use super::channel::{
     self, BEAT, COORDINATOR_SILENCE, FromHost, GREETING, Network, Order, Receiver, StartMember,
     ToHost,
 };
+use super::pings::{self, PingOrder};
 use super::report::{self, HostReport};
 use crate::deployment::MemberName;
 
@@ -99,10 +101,12 @@ async fn serve(supervision: &Supervision) -> Result<(), Error> {
     let scratch = Scratch::create(supervision)?;
     let program = std::env::current_exe().map_err(Error::Program)?;
     let report = HostReport::gather(supervision.network, &scratch.folder)?;
+    let address = report.address;
     let (news, outbox) = unbounded_channel();
     let writer = tokio::spawn(speak(Box::new(report), outbox));
+    let (members, news_of_all) = (BTreeMap::new(), news.clone());
     let mut supervisor =
-        Supervisor { program, scratch, members: BTreeMap::new(), news: news.clone() };
+        Supervisor { program, scratch, address, members, pings: None, news: news_of_all };
     supervisor.listen().await;
     supervisor.leave().await;
     drop((supervisor, news));
@@ -202,6 +206,10 @@ struct Supervisor {
     scratch: Scratch,
     /// Those that run, each with the number of the order that started it.
     members: BTreeMap<MemberName, (u64, Child)>,
+    /// Where members listen.
+    address: IpAddr,
+    /// Who sends pings, once there is a socket for them.
+    pings: Option<UnboundedSender<PingOrder>>,
     news: UnboundedSender<FromHost>,
 }
 
@@ -256,8 +264,27 @@ impl Supervisor {
                 // It may take its time, and the host is there meanwhile.
                 let _ = tokio::task::spawn_blocking(move || scratch.clear()).await;
             }
+            Order::Echo(token) => {
+                let opened = self.echo(token).await.map_err(|error| error.to_string());
+                self.tell(FromHost::Echoes(opened));
+            }
+            Order::Ping(order) => {
+                if let Some(pings) = &self.pings {
+                    // It fails only for a task that has ended with this process.
+                    let _ = pings.send(order);
+                }
+            }
             Order::Beat => {}
         }
+    }
+
+    /// Opens the socket of a measurement of links; that of one before is closed.
+    async fn echo(&mut self, token: u64) -> io::Result<SocketAddr> {
+        let (socket, address) = pings::open(self.address).await?;
+        let (sender, orders) = unbounded_channel();
+        tokio::spawn(pings::serve(socket, token, orders, self.news.clone()));
+        self.pings = Some(sender);
+        Ok(address)
     }
 
     async fn start(&mut self, number: u64, start: StartMember) -> io::Result<()> {
