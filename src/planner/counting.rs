@@ -134,6 +134,18 @@ impl<'a> Counting<'a> {
         }
     }
 
+    /// Raises every value of a table by so many nanoseconds, so that bounds made of it prune too much.
+    #[cfg(test)]
+    pub(super) fn raise(&mut self, table: &str, by: u64) {
+        let values = match table {
+            "near" => &mut self.near,
+            "least_rows" => &mut self.least_rows,
+            "least_commits" => &mut self.least_commits,
+            other => panic!("no table of bounds is called {other}"),
+        };
+        values.iter_mut().for_each(|value| *value += by);
+    }
+
     /// Whether there is anything to walk for.
     pub(super) const fn has_systems(&self) -> bool {
         !self.systems.is_empty()

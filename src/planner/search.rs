@@ -160,7 +160,7 @@ impl Search<'_> {
     }
 
     /// The systems of each size, with the costs that do not depend on the placement.
-    fn sizes(&self) -> Result<Vec<Size>, Error> {
+    pub(super) fn sizes(&self) -> Result<Vec<Size>, Error> {
         let wants_load = self.rules.ask_for(|objective| objective == Objective::Load);
         let of = |size: &usize| {
             let mut systems = systems(&self.families, &self.space.replica_sets(*size))?;

@@ -1,6 +1,8 @@
 //! Fronts against exhaustive search: every placement, leader and system, each judged by the closed forms
 //! that plan an experiment, and the front by its definition.
 
+mod pruning;
+
 use std::fmt::Write;
 
 use rand::{RngExt, SeedableRng};
@@ -102,11 +104,15 @@ fn exhaustive(search: &Search<'_>) -> Vec<Costs> {
 /// Asserts that a search finds the front of all these points.
 #[track_caller]
 fn check(search: &Search<'_>, points: &[Costs]) -> Values {
-    let admitted = points.iter().filter(|costs| search.rules.admit(costs));
-    let expected = front(admitted.map(|costs| search.rules.key(costs)).collect());
     let found = values(search);
-    assert_eq!(found, expected, "{:?}", search.rules);
+    assert_eq!(found, expected(search, points), "{:?}", search.rules);
     found
+}
+
+/// The front of all these points by its definition.
+fn expected(search: &Search<'_>, points: &[Costs]) -> Values {
+    let admitted = points.iter().filter(|costs| search.rules.admit(costs));
+    front(admitted.map(|costs| search.rules.key(costs)).collect())
 }
 
 /// The costs of every leader, or of one proposer for each client, by the closed forms over links.
@@ -345,15 +351,29 @@ fn every_pair_of_leader_and_system_is_counted() {
 
 #[test]
 fn percentiles_of_jittered_links_are_exact_where_bounds_spare_most() {
+    let space = jittered();
+    let search = search_of(&space, &[Objective::P99, Objective::Takeover], &[Family::Counts]);
+    let found = values(&search);
+    let points = every_percentile(&search);
+    assert_eq!(points.len(), 10 * 3 * 3);
+    assert!(found.len() > 1);
+    let expected = front(points);
+    assert_eq!(found, expected);
+    // The negative control: bounds that are too high lose points.
+    assert_ne!(pruning::by_percentiles(&search, 100_000_000), expected);
+}
+
+/// Any three of five regions whose links vary.
+fn jittered() -> Space {
     let profile = Profile::load("aws-2024-04").unwrap();
     let of = names(&["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ca-central-1"]);
     let clients = [("us-east-1".to_owned(), 2.0), ("eu-west-1".to_owned(), 1.0)];
-    let choice = any(&[3], &of, &[]);
-    let space = Space::new(&profile, &choice, &clients, Jitter::Profile).unwrap();
-    let search = search_of(&space, &[Objective::P99, Objective::Takeover], &[Family::Counts]);
-    let found = values(&search);
-    // Every point, computed.
-    let systems = systems(&search.families, &space.replica_sets(3)).unwrap();
+    Space::new(&profile, &any(&[3], &of, &[]), &clients, Jitter::Profile).unwrap()
+}
+
+/// The values of every point of three regions of five, each computed.
+fn every_percentile(search: &Search<'_>) -> Vec<Key> {
+    let systems = systems(&search.families, &search.space.replica_sets(3)).unwrap();
     let mut points = Vec::new();
     let mut each = |chosen: &[usize]| {
         for (place, system) in systems.iter().enumerate() {
@@ -365,14 +385,12 @@ fn percentiles_of_jittered_links_are_exact_where_bounds_spare_most() {
                     regions: chosen.iter().map(|region| counting::byte(*region)).collect(),
                     leader: Some(leader),
                 };
-                points.push(search.rules.key(&row::exact(&search, &point, system).unwrap()));
+                points.push(search.rules.key(&row::exact(search, &point, system).unwrap()));
             }
         }
     };
     general::placements(5, 3, &mut Vec::new(), 0, &mut each);
-    assert_eq!(points.len(), 10 * 3 * 3);
-    assert!(found.len() > 1);
-    assert_eq!(found, front(points));
+    points
 }
 
 #[test]
