@@ -143,7 +143,9 @@ impl<'a> Counting<'a> {
             "least_commits" => &mut self.least_commits,
             other => panic!("no table of bounds is called {other}"),
         };
-        values.iter_mut().for_each(|value| *value += by);
+        for value in values {
+            *value += by;
+        }
     }
 
     /// Whether there is anything to walk for.

@@ -38,12 +38,15 @@ impl From<Preset> for Target {
 /// How often one kind of thing may go wrong: `crashes=1`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
-    of: fn(&mut Budgets) -> &mut u8,
+    of: Of,
     count: u8,
 }
 
+/// Finds one kind among all.
+type Of = fn(&mut Budgets) -> &mut u8;
+
 /// Each kind by its name.
-const KINDS: [(&str, fn(&mut Budgets) -> &mut u8); 6] = [
+const KINDS: [(&str, Of); 6] = [
     ("campaigns", |budgets| &mut budgets.campaigns),
     ("checkpoints", |budgets| &mut budgets.checkpoints),
     ("crashes", |budgets| &mut budgets.crashes),

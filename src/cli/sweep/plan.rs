@@ -68,7 +68,7 @@ impl Show {
                 .map_err(|error| crate::cli::venue::unusable(&error))?;
         }
         if self.csv {
-            self.print_trials(&swept, shards, out)?;
+            Self::print_trials(&swept, shards, out)?;
             return Ok(Exit::Done);
         }
         writeln!(
@@ -98,7 +98,6 @@ impl Show {
     }
 
     fn print_trials(
-        &self,
         swept: &Swept,
         shards: usize,
         out: &mut dyn Write,
@@ -135,5 +134,6 @@ fn timed(swept: &Swept, minutes: Duration) -> Result<(usize, Duration), Failure>
     };
     let trials = swept.plan.trials.len();
     let shards = one.as_secs_f64() * trials as f64 / minutes.as_secs_f64();
-    Ok(((shards.ceil() as usize).clamp(1, trials), one))
+    let count = (1..trials).find(|count| *count as f64 >= shards).unwrap_or(trials);
+    Ok((count, one))
 }

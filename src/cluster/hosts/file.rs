@@ -182,13 +182,14 @@ impl Reader<'_> {
             match key {
                 "region" => self.regions(&mut line, value),
                 "role" => self.role(&mut line, value),
-                "expendable" => match value.parse() {
-                    Ok(is_expendable) => line.is_expendable = is_expendable,
-                    Err(_) => {
+                "expendable" => {
+                    if let Ok(is_expendable) = value.parse() {
+                        line.is_expendable = is_expendable;
+                    } else {
                         let what = format!("expendable={value} is neither true nor false");
                         self.refuse(number, what, "write expendable=true, or leave it out");
                     }
-                },
+                }
                 _ => {
                     let near = nearest(key, &KEYS)
                         .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));

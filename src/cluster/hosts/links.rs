@@ -247,8 +247,8 @@ impl SshHosts {
             let opened: Option<Vec<_>> =
                 (0..names.len()).map(|host| self.socket_of(host)).collect();
             if let Some(opened) = opened {
-                let named = opened.into_iter().zip(&names);
-                return named
+                let sockets = opened.into_iter().zip(&names);
+                return sockets
                     .map(|(socket, name)| {
                         socket.map_err(|why| format!("{name} has no socket: {why}"))
                     })

@@ -21,7 +21,9 @@ fn by_size(search: &Search<'_>, raised: Option<&str>) -> Values {
     for (place, size) in search.sizes().unwrap().iter().enumerate() {
         let systems: Vec<_> = size.systems.iter().enumerate().collect();
         let mut counting = Counting::new(search.space, &search.rules, place, &systems);
-        raised.into_iter().for_each(|table| counting.raise(table, 1));
+        if let Some(table) = raised {
+            counting.raise(table, 1);
+        }
         let mut walk = counting.walk(front);
         counting.run(&mut walk, &[]);
         front = walk.front;
