@@ -293,16 +293,33 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// What tells points of equal value apart first.
-pub(super) fn rest(costs: &Costs) -> [u64; 5] {
-    [
+/// What tells points of equal value apart first: the resilience of the weaker phase, of both, and times.
+pub(super) fn rest(costs: &Costs) -> [u64; 8] {
+    let [phase1_nodes, phase2_nodes, phase1_regions, phase2_regions] = [
+        Objective::Phase1Nodes,
+        Objective::Phase2Nodes,
+        Objective::Phase1Regions,
+        Objective::Phase2Regions,
+    ]
+    .map(|objective| costs[objective.place()]);
+    let [commit, after_loss, takeover, mean, best] = [
         Objective::Commit,
         Objective::AfterLoss,
         Objective::Takeover,
         Objective::TakeoverMean,
         Objective::TakeoverBest,
     ]
-    .map(|objective| costs[objective.place()])
+    .map(|objective| costs[objective.place()]);
+    [
+        phase1_regions.max(phase2_regions),
+        phase1_nodes.max(phase2_nodes),
+        phase1_regions + phase2_regions + phase1_nodes + phase2_nodes,
+        commit,
+        after_loss,
+        takeover,
+        mean,
+        best,
+    ]
 }
 
 pub(super) fn byte(place: usize) -> u8 {

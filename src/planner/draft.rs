@@ -2,17 +2,19 @@
 //!
 //! [`text`] writes no file.
 //! The text is planned before it is returned, so `flexpaxos plan` and `flexpaxos run` take it as it stands.
+//! It has the takeover that the row is judged by: the faults lose the region and make the replica lead with which
+//! phase 1 takes longest.
 
 use std::path::Path;
 
 use super::objective::Objective;
-use super::row::Row;
+use super::row::{Row, slowest_takeover};
 use super::search::{Proposers, Search};
-use super::system::Kind;
 use crate::experiment::file::{self, Source};
-use crate::experiment::plan::{Plan, Size};
+use crate::experiment::plan::{Plan, Size, Variant};
 use crate::experiment::template::strings::{prose, quoted};
 use crate::protocol::{Order, SendPolicy};
+use crate::time::Span;
 use crate::topology::Floor;
 
 /// The rate of each client region: low, because the search knows no queues.
@@ -24,6 +26,15 @@ const RATE_OF_RIVALS_PER_S: usize = 1;
 /// Medians above their floor by more than this were not those of the network alone.
 const ABOVE_FLOOR_MS: u64 = 3;
 
+/// How long clients are measured.
+const DURATION_S: u64 = 15;
+
+/// The same where several proposers compete, at their low rate.
+const DURATION_OF_RIVALS_S: u64 = 60;
+
+/// When the faults begin: so late that most writes are answered before.
+const FAULT_AT_S: u64 = 13;
+
 /// The experiment of a row with this number, in a file at `path`.
 ///
 /// The path of a latency profile stands in it as it is, so a relative one is relative to the folder of `path`.
@@ -33,10 +44,54 @@ pub fn text(
     number: usize,
     path: &Path,
 ) -> Result<String, file::Error> {
-    let draft = Draft { search, row, name: format!("row-{number}"), number };
-    let text = draft.text();
-    Plan::from_source(&Source { path: path.to_owned(), text: text.clone() }, Size::default())?;
-    Ok(text)
+    let draft = Draft {
+        search,
+        row,
+        name: format!("row-{number}"),
+        number,
+        takeover: takeover(search, row),
+        has_baseline: true,
+    };
+    let planned = |draft: &Draft<'_>| {
+        let source = Source { path: path.to_owned(), text: draft.text() };
+        Plan::from_source(&source, Size::default()).map(|plan| (source.text, plan))
+    };
+    let (text, plan) = planned(&draft)?;
+    let same = |one: &Variant, other: &Variant| {
+        one.mode == other.mode
+            && one.quorums.phase1() == other.quorums.phase1()
+            && one.quorums.phase2() == other.quorums.phase2()
+    };
+    match &plan.points[0].variants[..] {
+        // The row is the majority system: compared with itself it says nothing.
+        [baseline, own] if same(baseline, own) => {
+            Ok(planned(&Draft { has_baseline: false, ..draft })?.0)
+        }
+        _ => Ok(text),
+    }
+}
+
+/// The takeover that the experiment measures.
+#[derive(Debug)]
+struct Takeover {
+    /// The region that is lost.
+    region: String,
+    /// The next leader.
+    next: String,
+    /// Its phase 1.
+    phase1: Span,
+}
+
+/// The slowest takeover of a row, if a leader elsewhere then commits.
+///
+/// A next leader that asks its nearest quorum alone first waits for those of it that are lost, until a time-out: that is
+/// no figure of the network.
+fn takeover(search: &Search<'_>, row: &Row) -> Option<Takeover> {
+    let Proposers { are_led, send, .. } = search.proposers;
+    let losses = (are_led && send == SendPolicy::All).then(|| row.losses(search.space).ok())??;
+    let (loss, next) = slowest_takeover(&losses).filter(|(loss, _)| loss.has_phase2)?;
+    let (region, next, phase1) = (loss.region.clone(), row.name(next.node), next.takeover?);
+    Some(Takeover { region, next, phase1 })
 }
 
 struct Draft<'a> {
@@ -44,6 +99,9 @@ struct Draft<'a> {
     row: &'a Row,
     name: String,
     number: usize,
+    takeover: Option<Takeover>,
+    /// Whether majorities are a variant too.
+    has_baseline: bool,
 }
 
 impl Draft<'_> {
@@ -67,10 +125,11 @@ impl Draft<'_> {
             prose("prediction", &self.prediction()),
             self.settings(),
             self.variants(),
-            self.expectation(),
-            smoke(self.has_rivals()),
+            self.faults(),
+            self.expectations(),
+            self.smoke(),
         ];
-        sections.join("\n")
+        sections.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn question(&self) -> String {
@@ -79,9 +138,10 @@ impl Draft<'_> {
             Some(leader) => format!("the leader in {}", self.row.name(*leader)),
             None => "one proposer for each client".to_owned(),
         };
+        let takeover = if self.takeover.is_some() { " and the takeover" } else { "" };
         format!(
-            "Does `{described}` on these {} replicas, with {proposer}, have the commit latency that the search \
-             predicts?",
+            "Does `{described}` on these {} replicas, with {proposer}, have the commit latency{takeover} that the \
+             search predicts?",
             self.row.replicas().len()
         )
     }
@@ -95,20 +155,29 @@ impl Draft<'_> {
         };
         let clients = self.search.space.client_regions().iter().zip(&self.row.floors);
         let clients: Vec<String> = clients.map(of_client).collect();
-        let takeover = if self.search.proposers.are_led {
-            let figure = |objective: Objective| objective.words(self.row.costs[objective.place()]);
+        let mean = if clients.len() > 1 {
+            let commit = self.row.costs[Objective::Commit.place()];
             format!(
-                "After the loss of any one region, phase 1 of the next leader takes {} at most, {} if the best one \
-                 leads. ",
-                figure(Objective::Takeover),
-                figure(Objective::TakeoverBest)
+                " The mean of the clients, by their weights, is {}.",
+                Objective::Commit.words(commit)
             )
         } else {
             String::new()
         };
+        let (takeover, or_phase1) = match &self.takeover {
+            Some(Takeover { region, next, phase1 }) => (
+                format!(
+                    " When {region} is lost and {next} leads next, its phase 1 takes {} ms: the slowest takeover \
+                     after the loss of any one region.",
+                    phase1.milliseconds()
+                ),
+                " or that phase 1",
+            ),
+            None => (String::new(), ""),
+        };
         format!(
-            "The closed form, network only: a write of a client has the median {}. {takeover}It is refuted if a \
-             median is below its floor, or more than {ABOVE_FLOOR_MS} ms above it.",
+            "The closed form, network only: the median of a client's writes is {}.{mean}{takeover} It is refuted if \
+             a median{or_phase1} is below its floor, or more than {ABOVE_FLOOR_MS} ms above it.",
             clients.join(", "),
         )
     }
@@ -152,8 +221,12 @@ mode = \"memory\"      # the search predicts the network alone; \"fsync\" adds t
             clients = clients.join(",\n    "),
             rate =
                 if self.has_rivals() { RATE_OF_RIVALS_PER_S } else { RATE_PER_S * clients.len() },
-            duration = if self.has_rivals() { 60 } else { 10 },
+            duration = self.duration_s(),
         )
+    }
+
+    fn duration_s(&self) -> u64 {
+        if self.has_rivals() { DURATION_OF_RIVALS_S } else { DURATION_S }
     }
 
     /// Whether commands of several proposers compete for a slot.
@@ -192,21 +265,64 @@ protocol = {}
             &leader,
             &self.row.described.toml(),
         );
-        if self.row.described.kind == Kind::Majority {
+        if !self.has_baseline {
             return own;
         }
         let comment = "The baseline: majorities on the same replicas, with their best leader.";
         [variant(comment, "majority", "best", "{ majority = {} }"), own].join("\n")
     }
 
-    fn expectation(&self) -> String {
+    fn faults(&self) -> String {
+        let Some(Takeover { region, next, .. }) = &self.takeover else {
+            return "# No fault: where a region is lost, no leader takes over and commits.\n"
+                .to_owned();
+        };
         format!(
             "\
-[[expect]]
-that    = {}
-because = \"processing, and links that are emulated on one machine\"
+# The slowest takeover: this region is lost, and this replica leads next.
+[[fault]]
+at    = \"{FAULT_AT_S}s\"   # late: the medians are those of writes before
+crash = {}
+
+[[fault]]
+at       = \"{FAULT_AT_S}s\"
+campaign = {}
 ",
-            quoted(&format!("{}.p50 - floor < {ABOVE_FLOOR_MS}ms", self.name))
+            quoted(region),
+            quoted(next)
+        )
+    }
+
+    fn expectations(&self) -> String {
+        let expectation = |that: &str, because: &str| {
+            format!(
+                "[[expect]]\nthat    = {}\nbecause = {}\n",
+                quoted(&format!("{}.{that}", self.name)),
+                quoted(because)
+            )
+        };
+        let commit = expectation(
+            &format!("p50 - floor < {ABOVE_FLOOR_MS}ms"),
+            "processing, and links that are emulated on one machine",
+        );
+        let phase1 = expectation(
+            &format!("phase1 - floor < {ABOVE_FLOOR_MS}ms after fault 2"),
+            "a takeover is one round trip to a phase-1 quorum of those that are left",
+        );
+        if self.takeover.is_some() { [commit, phase1].join("\n") } else { commit }
+    }
+
+    /// The smaller size: as long where a fault comes late.
+    fn smoke(&self) -> String {
+        let is_short = self.takeover.is_none() && !self.has_rivals();
+        let duration_s = if is_short { 2 } else { self.duration_s() };
+        format!(
+            "\
+[smoke]               # the smaller size of `--smoke`, for a quick test
+trials   = 1
+warmup   = \"1s\"
+duration = \"{duration_s}s\"
+"
         )
     }
 }
@@ -216,16 +332,4 @@ fn profile(search: &Search<'_>) -> String {
     let profile = search.space.profile();
     let file = profile.path().and_then(|path| path.canonicalize().ok());
     file.map_or_else(|| profile.name().to_owned(), |path| path.to_string_lossy().into_owned())
-}
-
-fn smoke(has_rivals: bool) -> String {
-    let duration = if has_rivals { 60 } else { 2 };
-    format!(
-        "\
-[smoke]               # the smaller size of `--smoke`, for a quick test
-trials   = 1
-warmup   = \"1s\"
-duration = \"{duration}s\"
-"
-    )
 }

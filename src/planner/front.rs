@@ -10,7 +10,7 @@ use super::objective::Key;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
     /// What tells equals apart first: costs that may be no objectives.
-    pub rest: [u64; 5],
+    pub rest: [u64; 8],
     /// Which of the numbers of regions that are searched.
     pub size: usize,
     /// The system among those of this size.
@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn candidate(system: usize) -> Candidate {
-        Candidate { rest: [0; 5], size: 0, system, regions: vec![], leader: None }
+        Candidate { rest: [0; 8], size: 0, system, regions: vec![], leader: None }
     }
 
     fn front(points: &[([u64; 2], usize)]) -> Front {

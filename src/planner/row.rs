@@ -14,7 +14,8 @@ use crate::protocol::SendPolicy;
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::Span;
-use crate::topology::{Floor, Links, floors, load_floor};
+use crate::topology::worth::{Leader, Loss, losses};
+use crate::topology::{Floor, Jitter, Links, floors, load_floor};
 
 /// The points of one value on a front, and the first of them.
 #[derive(Clone, Debug)]
@@ -87,6 +88,22 @@ impl Row {
         let is_alone = self.replicas().iter().filter(|other| *other == region).count() == 1;
         if is_alone { region.clone() } else { node.to_string() }
     }
+
+    /// What the loss of each region leaves, with every delay at its median.
+    pub fn losses(&self, space: &Space) -> Result<Vec<Loss>, crate::topology::Error> {
+        let clients = space.client_regions();
+        let links = Links::new(space.profile(), self.replicas(), clients, Jitter::None)?;
+        Ok(losses(&links, &self.system))
+    }
+}
+
+/// The loss after which the next leader may need the longest for its phase 1, and that leader.
+///
+/// `None` if after some loss no phase 1 ends.
+pub fn slowest_takeover(losses: &[Loss]) -> Option<(&Loss, &Leader)> {
+    let slowest = losses.iter().map(|loss| Some((loss, loss.next.last()?)));
+    let slowest: Option<Vec<(&Loss, &Leader)>> = slowest.collect();
+    slowest?.into_iter().max_by_key(|(_, leader)| leader.takeover)
 }
 
 /// A point with its replicas in the order of the acceptors of its system.

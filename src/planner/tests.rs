@@ -349,6 +349,24 @@ fn every_pair_of_leader_and_system_is_counted() {
     assert_eq!((found.rows.len(), found.rows[0].count), (1, 35 * 3));
 }
 
+/// By messages alone many points are equal, and the one that survives most losses stands for them.
+#[test]
+fn the_most_resilient_of_equal_points_is_shown() {
+    let profile = random_profile(3, 6);
+    let all = profile.regions().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let space = space(&profile, &any(&[5], &all, &[]), &[("r-0", 1.0)]);
+    let search = search_of(&space, &[Objective::Messages], &[Family::Counts, Family::Explicit]);
+    let found = search.run(&|_, _| false).unwrap();
+    let row = &found.rows[0];
+    assert!(found.rows.len() == 1 && row.count > 10_000, "{}", row.count);
+    let nodes = [Objective::Phase1Nodes, Objective::Phase2Nodes].map(|it| row.value(it));
+    assert_eq!((nodes, row.described.to_string()), ([2.0, 2.0], "counts 3/3".to_owned()));
+    // Among those, the least commit latency.
+    let least = exhaustive(&search_of(&space, &[Objective::Messages], &[Family::Majority]));
+    let least = least.iter().map(|costs| costs[Objective::Commit.place()]).min();
+    assert_eq!(Some(row.costs[Objective::Commit.place()]), least);
+}
+
 #[test]
 fn percentiles_of_jittered_links_are_exact_where_bounds_spare_most() {
     let space = jittered();
@@ -379,7 +397,7 @@ fn every_percentile(search: &Search<'_>) -> Vec<Key> {
         for (place, system) in systems.iter().enumerate() {
             for leader in 0..3 {
                 let point = front::Candidate {
-                    rest: [0; 5],
+                    rest: [0; 8],
                     size: 0,
                     system: place,
                     regions: chosen.iter().map(|region| counting::byte(*region)).collect(),

@@ -1,10 +1,13 @@
 //! A row of a front in words: why it is there, what its figures are made of, and what its neighbours trade.
 
+use std::fmt::Write;
+
 use super::words::grouped;
+use crate::planner::row::slowest_takeover;
 use crate::planner::{Found, Objective, Row, Search};
 use crate::report::table::fold;
 use crate::time::Span;
-use crate::topology::worth::{Loss, losses};
+use crate::topology::worth::{Leader, Loss, losses};
 use crate::topology::{Jitter, Links, Site, nearest_replica, quorum_span};
 
 /// The row of this number, from 1.
@@ -15,13 +18,14 @@ pub(super) fn row(search: &Search<'_>, found: &Found, number: usize) -> String {
     // Figures of medians, which links with jitter do not have.
     let links = Links::new(space.profile(), row.replicas(), space.client_regions(), Jitter::None);
     if let Ok(links) = links {
-        paragraphs.push(commit(row, &links));
-        paragraphs.extend(search.proposers.are_led.then(|| takeover(row, &links)));
+        paragraphs.push(commit(search, row, &links));
+        let losses = losses(&links, &row.system);
+        paragraphs.extend(search.proposers.are_led.then(|| takeover(row, &losses)));
     }
     let others =
         [(number > 1).then(|| number - 1), (number < found.rows.len()).then(|| number + 1)];
     for other in others.into_iter().flatten() {
-        paragraphs.push(neighbour(search, row, &found.rows[other - 1], other));
+        paragraphs.push(neighbour(search, [number, other], row, &found.rows[other - 1]));
     }
     let folded: Vec<String> = paragraphs.iter().map(|text| fold(text, 0)).collect();
     folded.join("\n\n") + "\n"
@@ -29,10 +33,14 @@ pub(super) fn row(search: &Search<'_>, found: &Found, number: usize) -> String {
 
 fn what(row: &Row, number: usize) -> String {
     let proposer = match row.leader {
-        Some(leader) => format!("led from {}", row.name(leader)),
-        None => "with one proposer for each client".to_owned(),
+        Some(leader) => format!("The leader is in {}", row.name(leader)),
+        None => "Each client has a proposer, the replica nearest to it".to_owned(),
     };
-    format!("Row {number} is {} {proposer}, on {}.", row.described, row.replicas().join(", "))
+    format!(
+        "Row {number} has replicas in {}. {proposer}. The quorum system is {}.",
+        row.replicas().join(", "),
+        row.described
+    )
 }
 
 fn why(search: &Search<'_>, found: &Found, row: &Row) -> String {
@@ -40,90 +48,104 @@ fn why(search: &Search<'_>, found: &Found, row: &Row) -> String {
         format!("{} {}", objective.name(), objective.words(row.costs[objective.place()]))
     };
     let figures: Vec<String> = search.rules.objectives.iter().map(figure).collect();
-    let alike = match row.count {
-        1 => "No other point has the same value".to_owned(),
-        count => {
-            format!("{} points have this value, and the first is shown", grouped(count.into()))
-        }
+    let points = grouped(found.points);
+    let is_best = match &figures[..] {
+        [figure] => format!(
+            "It has {figure}. Of the {points} points searched, none within the limits is better."
+        ),
+        _ => format!(
+            "It has {}. Of the {points} points searched, none within the limits is better by one of these \
+             without being worse by another.",
+            figures.join(" and "),
+        ),
     };
-    format!(
-        "It is on the front because none of the {} points within the limits is at least as good by every \
-         objective ({}) and better by one. {alike}.",
-        grouped(found.points),
-        figures.join(", "),
-    )
+    let alike = match row.count {
+        1 => "No other point has the same values.".to_owned(),
+        count => format!(
+            "{} points have the same values; the row shows the one that survives the most losses.",
+            grouped(count.into())
+        ),
+    };
+    format!("{is_best} {alike}")
 }
 
 fn ms(span: Span) -> String {
     format!("{} ms", span.milliseconds())
 }
 
-fn commit(row: &Row, links: &Links) -> String {
+fn commit(search: &Search<'_>, row: &Row, links: &Links) -> String {
     let of_client = |(client, region): (usize, &String)| {
         let asked = row.mode.asked().unwrap_or_else(|| nearest_replica(links, client));
         let to = links.round_trip(Site::Client(client), Site::Replica(asked));
         let phases = row.mode.phases(&row.system);
-        let waits: Vec<Span> = phases.iter().map(|it| quorum_span(links, asked, it)).collect();
-        let sum = waits.iter().fold(to, |sum, wait| sum + *wait);
-        let waits: Vec<String> = waits.into_iter().map(ms).collect();
+        let waits = phases.iter().map(|it| quorum_span(links, asked, it));
+        let parts: Vec<Span> = std::iter::once(to).chain(waits).collect();
+        let sum = parts.iter().fold(Span::ZERO, |sum, part| sum + *part);
+        let parts: Vec<String> = parts.iter().map(|it| it.milliseconds()).collect();
         let whom =
             if row.leader.is_some() { String::new() } else { format!(" at {}", row.name(asked)) };
-        format!("{region} {} = {} there and back + {}{whom}", ms(sum), ms(to), waits.join(" + "))
+        format!("{region}{whom}: {} = {}.", parts.join(" + "), ms(sum))
     };
     let clients: Vec<String> = links.client_regions.iter().enumerate().map(of_client).collect();
-    let phases = match row.leader {
-        Some(_) => "the wait for a phase-2 quorum",
-        None => "the waits for a phase-1 and a phase-2 quorum",
+    let parts = match row.leader {
+        Some(_) => "the round trip to the leader + the leader's wait for a phase-2 quorum",
+        None => {
+            "the round trip to its proposer + the proposer's waits for a phase-1 and for a phase-2 quorum"
+        }
     };
-    format!("A commit is the way to the proposer and back, and {phases}: {}.", clients.join("; "))
+    let mean = Objective::Commit.words(row.costs[Objective::Commit.place()]);
+    let mean = match clients.len() {
+        1 => String::new(),
+        _ if search.space.is_even() => format!(" The mean over the clients is {mean}."),
+        _ => format!(" The mean over the clients, by their weights, is {mean}."),
+    };
+    format!("The commit latency of a client is {parts}. {}{mean}", clients.join(" "))
 }
 
-fn takeover(row: &Row, links: &Links) -> String {
-    let losses: Vec<Loss> = losses(links, &row.system);
-    let slowest = |loss: &Loss| loss.next.last().and_then(|leader| leader.takeover);
-    let fastest = |loss: &Loss| loss.next.first().and_then(|leader| leader.takeover);
-    let is_over = losses.iter().all(|loss| !loss.next.is_empty());
-    let Some(worst) = losses.iter().max_by_key(|loss| slowest(loss)).filter(|_| is_over) else {
+fn takeover(row: &Row, losses: &[Loss]) -> String {
+    let Some((worst, last)) = slowest_takeover(losses) else {
         let lost = losses.iter().find(|loss| loss.next.is_empty());
-        let lost = lost.map_or_else(String::new, |loss| loss.region.clone());
-        return format!("Nobody can take over when {lost} is lost: no phase 1 ends without it.");
+        let lost = lost.map_or("a region", |loss| &loss.region);
+        return format!(
+            "No replica can take over when {lost} is lost: no phase 1 ends without it."
+        );
     };
-    let mut sentences: Vec<String> = Vec::new();
-    if let (Some(last), Some(takes)) = (worst.next.last(), slowest(worst)) {
-        sentences.push(format!(
-            "The takeover is longest when {} is lost and {} leads next: its phase 1 takes {}.",
-            worst.region,
-            row.name(last.node),
-            ms(takes)
-        ));
-    }
-    if let (Some(first), Some(takes)) = (worst.next.first(), fastest(worst)) {
-        sentences.push(format!("There {} would need {}.", row.name(first.node), ms(takes)));
-    }
-    let own = row.leader.map(|leader| &links.replica_regions[usize::from(leader.0)]);
-    let own = losses.iter().find(|loss| Some(&loss.region) == own);
-    if let Some((first, last)) = own.and_then(|own| Some((own.next.first()?, own.next.last()?)))
-        && let (Some(least), Some(most)) = (first.takeover, last.takeover)
-    {
-        sentences.push(format!(
-            "When the leader's own region is lost, the next leader is {} with {} at best, and {} with {} at worst.",
+    let takes = |leader: &Leader| leader.takeover.map_or_else(String::new, ms);
+    let best = |loss: &Loss| match (loss.next.first(), loss.next.last()) {
+        (Some(first), Some(last)) if first.node != last.node => format!(
+            "phase 1 takes {} if {} leads next, the fastest, and {} if {} does, the slowest",
+            takes(first),
             row.name(first.node),
-            ms(least),
+            takes(last),
             row.name(last.node),
-            ms(most)
-        ));
+        ),
+        (Some(only), _) => format!("only {} can lead next ({})", row.name(only.node), takes(only)),
+        _ => "no replica can lead".to_owned(),
+    };
+    let mut text = format!(
+        "The takeover figure, {}, is phase 1 of {} after the loss of {}: no other next leader and no other \
+         lost region take longer. After that loss {}.",
+        takes(last),
+        row.name(last.node),
+        worst.region,
+        best(worst),
+    );
+    let own = row.leader.map(|leader| &row.replicas()[usize::from(leader.0)]);
+    if let Some(own) = losses.iter().find(|loss| Some(&loss.region) == own && *loss != worst) {
+        write!(text, " After the loss of the leader's own region, {}, {}.", own.region, best(own))
+            .expect("a String takes all");
     }
-    sentences.join(" ")
+    text
 }
 
 /// What another row has instead.
-fn neighbour(search: &Search<'_>, row: &Row, other: &Row, number: usize) -> String {
+fn neighbour(search: &Search<'_>, [own, number]: [usize; 2], row: &Row, other: &Row) -> String {
     let change = |objective: &Objective| {
         let [own, theirs] = [row, other].map(|it| it.costs[objective.place()]);
         if own == theirs {
             return format!("the same {}", objective.name());
         }
-        let better = if theirs < own { "better" } else { "worse" };
+        let better = if theirs < own { "a better" } else { "a worse" };
         let [own, theirs] = [row, other].map(|it| it.value(*objective));
         let share = if own > 0.0 && theirs.is_finite() && own.is_finite() && objective.is_time() {
             format!(", {:+.1} %", (theirs / own - 1.0) * 100.0)
@@ -145,7 +167,7 @@ fn neighbour(search: &Search<'_>, row: &Row, other: &Row, number: usize) -> Stri
     match (gone.is_empty(), new.is_empty()) {
         (true, true) => {}
         (false, false) => how.push(format!("{} instead of {}", new.join(", "), gone.join(", "))),
-        (true, false) => how.push(format!("{} in addition", new.join(", "))),
+        (true, false) => how.push(format!("also {}", new.join(", "))),
         (false, true) => how.push(format!("no replica in {}", gone.join(", "))),
     }
     if other.described.to_string() != row.described.to_string() {
@@ -155,9 +177,15 @@ fn neighbour(search: &Search<'_>, row: &Row, other: &Row, number: usize) -> Stri
     if let (Some(own), Some(theirs)) = (leader(row), leader(other))
         && own != theirs
     {
-        how.push(format!("{theirs} as the leader"));
+        how.push(format!("the leader in {theirs}"));
     }
-    let how =
-        if how.is_empty() { "another arrangement of the same".to_owned() } else { how.join(", ") };
-    format!("Row {number} has {}. It takes {how}.", changes.join(" and "))
+    let how = if how.is_empty() {
+        "other replicas have the same roles in the quorum system".to_owned()
+    } else {
+        how.join("; ")
+    };
+    format!(
+        "Compared with row {own}, row {number} has {}. The difference: {how}.",
+        changes.join(" and ")
+    )
 }

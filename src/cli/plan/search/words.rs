@@ -52,13 +52,13 @@ fn head(search: &Search<'_>, found: &Found) -> Vec<(&'static str, String)> {
     let either = |numbers: &[usize]| {
         numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
     };
+    let with = if search.proposers.are_led { "a leader and one" } else { "one" };
     let searched = format!(
-        "{} points: {} of {} of {}, each with {} and {} quorum system{}",
+        "{} points; a point is one of {} ({} of {}) with {with} of {} quorum system{}",
         grouped(found.points),
         counted_large(found.placements, "placement"),
         either(space.sizes()),
         counted(space.regions().len(), "region"),
-        if search.proposers.are_led { "every leader" } else { "one proposer for each client" },
         either(&found.systems),
         if found.systems == [1] { "" } else { "s" },
     );
@@ -109,12 +109,16 @@ fn counted_large(count: u128, thing: &str) -> String {
 fn front(search: &Search<'_>, found: &Found) -> String {
     let names: Vec<&str> = search.rules.objectives.iter().map(|it| it.name()).collect();
     let points: u128 = found.rows.iter().map(|row| u128::from(row.count)).sum();
-    format!(
-        "by {}: {}, which {} of the points have",
-        names.join(" and "),
-        counted(found.rows.len(), "value"),
-        grouped(points)
-    )
+    let rows = counted(found.rows.len(), "row");
+    let rows = if points == found.rows.len() as u128 {
+        rows
+    } else {
+        format!("{rows}, which stand for {} points: equal ones share a row", grouped(points))
+    };
+    match names[..] {
+        [name] => format!("the best {name}: {rows}"),
+        _ => format!("the best trade-offs between {}: {rows}", names.join(" and ")),
+    }
 }
 
 /// A limit in words.
@@ -132,7 +136,7 @@ pub(super) fn limit(limit: &Limit) -> String {
 fn survives(phase: &str, objective: Objective, most: u64, of: &str) -> String {
     let count = objective.words(most);
     let plural = if count == "1" { "" } else { "s" };
-    format!("{phase} survives any {count} {of}{plural}")
+    format!("{phase} survives the loss of any {count} {of}{plural}")
 }
 
 /// The objectives, and what has them.
@@ -197,44 +201,47 @@ fn figure(row: &Row, objective: Objective) -> String {
 
 fn key(search: &Search<'_>) -> String {
     let mut text = String::from(
-        "system: phase 1/phase 2; survives: the loss of any so many replicas, phase 1/phase 2",
+        "system: the family, and its phase 1/phase 2; survives: how many lost replicas phase 1/phase 2 survives, \
+         whichever they are",
     );
     if !search.space.has_one_each() {
-        text += "; regions: of any so many whole regions";
+        text += "; regions: how many lost regions";
     }
-    text + "; alike: points with this value, of which the first is shown"
+    text + "; alike: how many points have these values; the row shows the one that survives the most losses"
 }
 
 const fn key_of_figures(search: &Search<'_>) -> &'static str {
     if search.proposers.are_led {
-        "commit: the mean of the clients; takeover: phase 1 of the slowest next leader after the loss of any one \
-         region; mean, best: of all next leaders, of the fastest"
+        "commit: the mean over the clients, by their weights; p50, p99: percentiles over the writes of all clients; \
+         takeover: phase 1 of the next leader after the loss of a region, for the slowest next leader; mean, best: \
+         for the mean of all next leaders, for the fastest one; each for the region with which it is longest"
     } else {
-        "commit: the mean of the clients; after-loss: the same while any one region is lost"
+        "commit: the mean over the clients, by their weights; p50, p99: percentiles over the writes of all clients; \
+         after-loss: commit while a region is lost, for the region with which it is longest"
     }
 }
 
 /// Nothing keeps to all limits: which of them to relax, and by how much.
 pub(super) fn no_solution(found: &Found, relaxed: &[Relaxed]) -> Failure {
     let best = |objective: Objective, cost: u64| {
-        let word = if objective.is_resilience() { "at most" } else { "at least" };
-        format!("{word} {}", objective.words(cost))
+        let word = if objective.is_resilience() { "the most" } else { "the least" };
+        format!("{word} {} is {}", objective.name(), objective.words(cost))
     };
     let line = |it: &Relaxed| {
         let objective = it.limit.objective;
         let with_others = match it.with_others {
-            Some(cost) => format!("beside the other limits it can be {}", best(objective, cost)),
-            None => "relaxing it alone does not help".to_owned(),
+            Some(cost) => format!("without this limit alone, {}", best(objective, cost)),
+            None => "without this limit alone, still no point keeps the others".to_owned(),
         };
         let alone = it.alone.map_or_else(
-            || "nothing has it".to_owned(),
-            |cost| format!("without any other limit it can be {}", best(objective, cost)),
+            || "no point has it at all".to_owned(),
+            |cost| format!("without any limit, {}", best(objective, cost)),
         );
-        format!("{} ({}): {with_others}; {alone}", limit(&it.limit), objective.name())
+        format!("{}: {with_others}; {alone}", limit(&it.limit))
     };
     let lines: Vec<String> = relaxed.iter().map(line).collect();
     Failure::request(
-        format!("none of the {} points keeps to all limits", grouped(found.points)),
+        format!("none of the {} points searched keeps all limits", grouped(found.points)),
         format!("relax a limit:\n{}", lines.join("\n")),
     )
 }
@@ -248,13 +255,14 @@ mod tests {
         let of =
             |objective: Objective, value: f64| Limit { objective, most: objective.cost(value) };
         let both = [of(Objective::Phase1Nodes, 2.0), of(Objective::Phase2Nodes, 2.0)];
-        assert_eq!(limits(&both), "each phase survives any 2 replicas");
+        assert_eq!(limits(&both), "each phase survives the loss of any 2 replicas");
         let each = [
             of(Objective::Phase1Regions, 1.0),
             of(Objective::Phase2Regions, 2.0),
             of(Objective::Takeover, 150.0),
         ];
-        let expected = "phase 1 survives any 1 region; phase 2 survives any 2 regions; takeover at most 150.00 ms";
+        let expected = "phase 1 survives the loss of any 1 region; phase 2 survives the loss of any 2 regions; \
+                        takeover at most 150.00 ms";
         assert_eq!(limits(&each), expected);
         assert_eq!(limits(&[]), "none");
     }
