@@ -87,6 +87,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "BREAK")]
     break_disk: Option<Break>,
 
+    /// Shows which host would take which member, with every mistake of the host file, and starts nothing.
+    #[arg(long)]
+    dry_run: bool,
+
     #[command(flatten)]
     venue: Venue,
 }
@@ -124,6 +128,10 @@ impl Run {
             && let Some(refused) = plan.needs_simulator()
         {
             return Err(source.refused(&refused).into());
+        }
+        if self.dry_run {
+            self.venue.rehearse(&plan, out)?;
+            return Ok(Exit::Done);
         }
         if self.backend != Choice::Sim && !self.venue.is_elsewhere() {
             let help = "nothing was started; `--backend sim` needs no network at all";

@@ -1,7 +1,9 @@
 //! Where trials run and where their results go: what `run` and `capacity` have in common.
 
+mod dry_run;
 mod engine;
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::{Clock, Left};
-use super::{Exit, Failure, calibrate};
+use super::{Exit, Failure, calibrate, output};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes};
 use crate::experiment::file::Source;
@@ -119,6 +121,11 @@ impl Venue {
     /// Whether live members run on other hosts.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.hosted.is_ssh()
+    }
+
+    /// Prints which host would take which member of this plan, and starts nothing.
+    pub(super) fn rehearse(&self, plan: &Plan, out: &mut dyn Write) -> Result<(), Failure> {
+        self.hosted.rehearse(plan, output::width(self.wide), out)
     }
 
     /// The same where none is.

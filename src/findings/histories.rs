@@ -19,6 +19,12 @@ use crate::trial::Backend;
 /// The folder of all histories within a results folder.
 const FOLDER: &str = "histories";
 
+/// Beside the histories of a trial on several clocks: how far these may be apart, in nanoseconds.
+///
+/// It is written before the histories, and these before the row of the trial: a run that is cut between leaves no
+/// row, but the bound.
+const CLOCKS_APART: &str = "clocks_apart_ns";
+
 /// The files of each member: the logs of a replica, one a start; the history of a client.
 pub type Files = BTreeMap<MemberName, Vec<PathBuf>>;
 
@@ -165,6 +171,24 @@ pub fn of_trial(results: &Path, trial: u32, backend: Backend) -> io::Result<Kept
     };
     let files = files.into_iter().map(|(member, starts)| (member, in_order(starts))).collect();
     Ok(Kept { trial, backend, files })
+}
+
+/// The name of the file in a results folder that says how far the clocks of a trial may be apart.
+pub fn clocks_apart_name(trial: u32, backend: Backend) -> String {
+    format!("{FOLDER}/{}/{CLOCKS_APART}", backend.prefix(trial))
+}
+
+/// How far the clocks of a trial may be apart, as its run wrote before the histories; `None` if it wrote nothing,
+/// because all members read one clock.
+pub fn clocks_apart(results: &Path, trial: u32, backend: Backend) -> io::Result<Option<Span>> {
+    match std::fs::read_to_string(results.join(clocks_apart_name(trial, backend))) {
+        Ok(text) => {
+            let nanoseconds = text.trim().parse().map_err(io::Error::other)?;
+            Ok(Some(Span(nanoseconds)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Every trial that has histories, in order.

@@ -549,6 +549,10 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let store = self.ledger().store().clone();
         let prefix = backend.prefix(trial.number());
+        if let Some(Span(apart)) = outcome.clocks_apart() {
+            let name = histories::clocks_apart_name(trial.number(), backend);
+            store.write_bytes(&name, apart.to_string().as_bytes())?;
+        }
         for (member, paths) in &outcome.files {
             for (start, path) in paths.iter().enumerate() {
                 store.adopt(path, &histories::name(trial.number(), backend, *member, start))?;

@@ -63,7 +63,8 @@ struct Row {
 /// The trials of a results folder that can be checked again.
 #[derive(Debug)]
 pub struct Review {
-    kept: Vec<Kept>,
+    /// Each with how far its clocks may be apart.
+    kept: Vec<(Kept, Span)>,
     rows: Vec<Row>,
     /// What the run left.
     table: Table,
@@ -109,13 +110,24 @@ impl Review {
             return Err(Error::NoTrial { folder: folder.to_owned(), trial, held });
         }
         let is_asked = |kept: &Kept| trial.is_none_or(|trial| trial == kept.trial);
-        let kept = all.into_iter().filter(is_asked).collect();
+        let with_bound = |kept: Kept| {
+            let row = rows.iter().find(|row| row.is_of(&kept));
+            let apart = match row {
+                Some(row) => row.clocks_apart_ns.map(Span),
+                // The run was cut before it wrote the row.
+                None => histories::clocks_apart(folder, kept.trial, kept.backend)
+                    .map_err(|source| Error::Folder { folder: folder.to_owned(), source })?,
+            };
+            Ok((kept, apart.unwrap_or(Span::ZERO)))
+        };
+        let kept: Vec<(Kept, Span)> =
+            all.into_iter().filter(is_asked).map(with_bound).collect::<Result<_, Error>>()?;
         Ok(Self { kept, rows, table: Table::open(folder)? })
     }
 
     /// Checks the trials, one after the other.
     pub fn trials(&self) -> impl Iterator<Item = Reviewed> {
-        self.kept.iter().map(|kept| {
+        self.kept.iter().map(|(kept, apart)| {
             let is_of = |row: &&Row| row.is_of(kept);
             let row = self.rows.iter().find(is_of);
             let count = |regions: &str| regions.split(';').filter(|name| !name.is_empty()).count();
@@ -125,8 +137,7 @@ impl Review {
             let members = kept.members(replicas, clients);
             let files = evidence::read(&kept.files);
             findings.gaps = self.table.gaps(kept, &files);
-            let apart = Span(row.and_then(|row| row.clocks_apart_ns).unwrap_or(0));
-            findings.add_histories(histories::check(&members, &kept.files, apart), files);
+            findings.add_histories(histories::check(&members, &kept.files, *apart), files);
             let variant = row.map(|row| row.variant.clone());
             Reviewed { trial: kept.trial, backend: kept.backend, variant, findings }
         })
@@ -156,5 +167,55 @@ impl Reviewed {
     pub fn is_partial(&self) -> bool {
         let is_cut = self.findings.seen.as_ref().is_some_and(|seen| seen.cut_count > 0);
         is_cut || !self.findings.gaps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ClientId;
+    use crate::deployment::MemberName;
+    use crate::history::{ClientWriter, Issued, Kind, Returned};
+    use crate::protocol::Slot;
+    use crate::time::Time;
+
+    /// The history of a client of one operation on key 1.
+    fn history(client: u32, kind: Kind, from: u64, until: u64, digest: Option<u64>) -> Vec<u8> {
+        let mut writer = ClientWriter::new(ClientId(client));
+        let written = if kind == Kind::Write { 7 } else { 0 };
+        let (sequence, key) = (0, 1);
+        writer.invoke(&Issued { sequence, intended_at: Time(from), kind, key, digest: written });
+        let slot = Slot(u64::from(client));
+        writer.returned(&Returned { sequence, at: Time(until), slot, digest });
+        writer.finish()
+    }
+
+    /// A read that began after a write had returned, and did not see it: by 50 ns, on clocks of two hosts.
+    #[test]
+    fn a_trial_without_a_row_is_judged_by_the_bound_of_its_clocks() {
+        let results = tempfile::tempdir().unwrap();
+        let backend = Backend::Live;
+        let write = |client: u32, bytes: Vec<u8>| {
+            let member = MemberName::Client(ClientId(client));
+            let path = results.path().join(histories::name(1, backend, member, 0));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        };
+        write(0, history(0, Kind::Write, 100, 200, None));
+        write(1, history(1, Kind::Read, 250, 300, None));
+        let violations = || {
+            let review = Review::open(results.path(), None).unwrap();
+            let reviewed: Vec<Reviewed> = review.trials().collect();
+            assert!(reviewed[0].variant.is_none());
+            reviewed[0].findings.seen.as_ref().unwrap().violation_count
+        };
+        assert_eq!(violations(), 1, "on one clock");
+        let bound = results.path().join(histories::clocks_apart_name(1, backend));
+        for (apart, expected) in [("40", 1), ("60", 0)] {
+            std::fs::write(&bound, apart).unwrap();
+            assert_eq!(violations(), expected, "{apart} ns apart");
+        }
+        std::fs::write(&bound, "far").unwrap();
+        assert!(matches!(Review::open(results.path(), None), Err(Error::Folder { .. })));
     }
 }

@@ -58,7 +58,7 @@ strip -o "$work/flexpaxos" "$program" 2>/dev/null || cp "$program" "$work/flexpa
 program=$work/flexpaxos
 
 trap finish EXIT
-"$here/hosts.sh" up "$hosts" 8 || { echo 'tests/cluster: the hosts did not start' >&2; exit 1; }
+"$here/hosts.sh" up "$hosts" 11 || { echo 'tests/cluster: the hosts did not start' >&2; exit 1; }
 ssh_command="ssh -F $hosts/ssh_config"
 
 # flexpaxos on the operator's machine.
@@ -169,6 +169,33 @@ PYTHON
     sed 's/^/     /' "$work/notice"
 }
 
+# shaped FILE COLUMN: in a profile of the shaped links, both rows of a pair together take no less than was shaped.
+shaped() {
+    python3 - "$1" "$2" > "$work/shaped.now" <<'PYTHON'
+import csv, sys
+rows = list(csv.DictReader(line for line in open(sys.argv[1]) if not line.startswith("#")))
+taken = {frozenset((row["from"], row["to"])): [] for row in rows if row["from"] != row["to"]}
+for row in rows:
+    if row["from"] != row["to"]:
+        taken[frozenset((row["from"], row["to"]))].append(float(row[sys.argv[2]]))
+asked = {frozenset("ab"): 10, frozenset("ac"): 20, frozenset("bc"): 40}
+for pair, shaped in asked.items():
+    mean = sum(taken[pair]) / 2
+    print("%s: %s %.3f ms, shaped %d ms: %+.3f ms" % ("-".join(sorted(pair)), sys.argv[2], mean, shaped, mean - shaped))
+sys.exit(any(len(taken[pair]) != 2 or sum(taken[pair]) < 2 * shaped for pair, shaped in asked.items()))
+PYTHON
+    local is_right=$?
+    cat "$work/shaped.now"
+    cat "$work/shaped.now" >> "$work/shaped"
+    return "$is_right"
+}
+
+# in_order FILE: the medians of the shaped links are in the order of their delays.
+in_order() {
+    awk -F, '/^(a|b|c),/ && $1 < $2 { rtt[$1 $2] = $3 }
+        END { for (pair in rtt) print pair, rtt[pair]; exit !(rtt["ab"] < rtt["ac"] && rtt["ac"] < rtt["bc"]) }' "$1"
+}
+
 # has_rows NAME COUNT: so many trials of a run are on disk.
 has_rows() { [ "$(column "$work/$1/trials.csv" trial | wc -l)" -ge "$2" ]; }
 
@@ -179,6 +206,7 @@ h3 region=ap-northeast-1,ap-southeast-2
 HOSTS
 printf 'h1\nh2\nh3\n' > "$hosts/bare.txt"
 printf 'h4\nh5\nh6\n' > "$hosts/others.txt"
+printf 'h9 region=a\nh10 region=b\nh11 region=c\n' > "$hosts/shaped.txt"
 printf 'h4 region=a,b\nh6 region=c expendable=true\n' > "$hosts/expendable.txt"
 # These three share the folder that the program is copied to, as homes on NFS do.
 mkdir "$hosts/shared"
@@ -214,6 +242,7 @@ small=$work/small.toml
 "$here/hosts.sh" on "$hosts" h7 ip route add blackhole "$FPX_TEST_NET.8/32"
 printf 'h7 region=a,b\nh8 region=c\n' > "$hosts/walled.txt"
 run walled "$hosts/walled.txt" "$small" --no-probe &
+walled=$!
 
 # A cable that is pulled; then that of a host whose loss the host file allows: the run goes on without it.
 cut_cable() {
@@ -236,6 +265,34 @@ cut_cable() {
 cut_cable &
 cables=$!
 
+# Real links with delays.
+subnet=10.214.${FPX_TEST_NET##*.}
+"$here/shaped_links.py" "$subnet" "${FPX_TEST_PREFIX}h9=9" "${FPX_TEST_PREFIX}h10=10" "${FPX_TEST_PREFIX}h11=11" \
+    -- 9:10:5 9:11:10 10:11:20 > "$work/shaper" 2>&1 &
+
+# measure NAME TIME: measures these links for so long, into $work/NAME.csv.
+measure() {
+    operator measure-links --hosts "$hosts/shaped.txt" --ssh-command "$ssh_command" --subnet "$subnet.0/24" \
+        --for "$2" --out "$work/$1.csv" > "$work/$1.log" 2>&1
+    echo $? > "$work/$1.exit"
+}
+
+# Whole, and ended by Ctrl-C long before its time.
+measure_links() {
+    within 10 grep -q ready "$work/shaper"
+    measure links 5s
+    measure cut-links 1h &
+    within 60 grep -q '^10 of 3600 s: ' "$work/cut-links.log"
+    for process in $("$here/hosts.sh" pids "$hosts" op); do
+        if tr '\0' ' ' < "/proc/$process/cmdline" 2>/dev/null | grep -q -- "measure-links .*--out $work/cut-links"; then
+            kill -INT "$process"
+        fi
+    done
+    wait $!
+}
+measure_links &
+links=$!
+
 # Mistakes of a host file: all at once, and nothing is started.
 printf 'h1 regoin=a\nh2 region=a role=acceptor\n\n=h3\n' > "$hosts/mistakes.txt"
 run mistakes "$hosts/mistakes.txt" "$small"
@@ -247,6 +304,16 @@ printf 'h1 region=a\nh2 region=b\n' > "$hosts/homeless.txt"
 run homeless "$hosts/homeless.txt" "$small"
 check 'a region without a host: exit 2' is $? 2
 check 'a region without a host: its name' says "$work/homeless.log" 'no host takes r2 in region c'
+
+run homeless-dry "$hosts/homeless.txt" "$small" --dry-run
+check 'a dry run without a host for all: exit 2' is $? 2
+check 'a dry run without a host for all: who has one, and who has not' says "$work/homeless-dry.log" \
+    'r1 b h2 2' 'r2 c - -' 'no host takes r2 in region c'
+run dry "$hosts/bare.txt" "$small" --dry-run
+check 'a dry run: exit 0' is $? 0
+check 'a dry run: each member with its host, and nothing is started' says "$work/dry.log" \
+    'r0 a h1 1 c0' 'r2 c h3 3' 'nothing was started'
+check 'a dry run: no results' is "$(ls -d "$work/dry" 2>/dev/null)" ''
 
 # Another host key than the known one: nothing is started, and nobody switches the check off.
 cp "$hosts/known_hosts" "$hosts/known_hosts.good"
@@ -300,6 +367,8 @@ check 'medians without a probe: none below its floor' awk '
 awk '$1 != "" { printf "     median %.3f ms, floor %.3f ms\n", $1 / 1e6, $2 / 1e6 }' "$work/floors"
 operator verify "$work/other" > "$work/verify.log" 2>&1
 check 'histories of three clocks are checked again' is $? 0
+check 'the bound of the clocks lies beside the histories' is \
+    "$(cat "$work/other/histories/trial-001.live/clocks_apart_ns")" "$(column "$work/other/trials.csv" clocks_apart_ns)"
 
 # A member that is killed.
 run killed "$hosts/bare.txt" "$small" --no-probe &
@@ -331,6 +400,7 @@ check 'a killed coordinator: what a client measured stays' is \
 # The quickstart as it stands, on this machine; that on three hosts comes when these have nothing else to do.
 quickstart=(experiments/quickstart.toml --smoke --set 'probe.tolerance="20ms"')
 operator run "${quickstart[@]}" --no-calibrate --no-report --out "$work/local" > "$work/local.log" 2>&1 &
+at_home=$!
 
 wait "$cables"
 check 'a lost host: exit 3' is "$(cat "$work/cut.exit")" 3
@@ -353,10 +423,41 @@ check 'an expendable host with a client: exit 2' is $? 2
 check 'an expendable host with a client: its line' says "$work/expendable-client.log" \
     'expendable-client.txt:1: h4 is expendable, and c0 runs there'
 
-wait
+wait "$walled"
 check 'two hosts that cannot reach each other: exit 4' is "$(cat "$work/walled.exit")" 4
 check 'two hosts that cannot reach each other: the pair, and what to open' says "$work/walled.log" \
     'on h7 at' 'on h8 at' 'cannot reach each other: let UDP pass between the two, ports'
+
+wait "$links"
+check 'measure-links: exit 0' is "$(cat "$work/links.exit")" 0
+check 'measure-links: no round trip below the delays' shaped "$work/links.csv" min_ms
+check 'measure-links: links in their order' in_order "$work/links.csv"
+check 'measure-links: each ping is answered or lost' awk '
+    / answered, / { all[$5 + $7]++; links++ } END { for (n in all) print n, all[n]; exit links != 6 || all[250] != 6 }' \
+    "$work/links.csv"
+check 'measure-links: the table and the file' says "$work/links.log" 'p99 (ms)' "profile in $work/links.csv"
+check 'measure-links: Ctrl-C: exit 3' is "$(cat "$work/cut-links.exit")" 3
+check 'measure-links: Ctrl-C: what was measured is there, and said to be cut' says "$work/cut-links.csv" \
+    ', then interrupted' 'a,b,1'
+check 'measure-links: nothing is left' within 10 no_member h9 h10 h11
+wait "$at_home"
+# As the profile of a run that injects nothing, and then of the simulator.
+run native "$hosts/shaped.txt" "$small" --subnet "$subnet.0/24" --set 'topology.profile="native"' \
+    --set 'topology.clients=["a", "c"]'
+operator run "$small" --backend sim --no-report --out "$work/simulated" \
+    --set "topology.profile=\"$work/native/native.csv\"" --set 'topology.clients=["a", "c"]' > "$work/simulated.log" 2>&1
+simulated=$?
+check 'native links: as it should' is_sound native
+# Each row is twice a one-way time of two clocks; in the two rows of a pair, what these are apart cancels.
+check 'native links: no pair below its delays' shaped "$work/native/native.csv" rtt_ms
+check 'native links: in their order' in_order "$work/native/native.csv"
+check 'native links: the simulator takes them' is "$simulated" 0
+sed 's/^/     /' "$work/shaped"
+paste <(column "$work/simulated/latency.csv" latency_ns_p50) \
+    <(column "$work/native/latency.csv" latency_ns_p50) > "$work/medians"
+awk '$1 != "" && $2 != "" {
+    printf "     median %.3f ms simulated, %.3f ms live: %+.1f %%\n", $1 / 1e6, $2 / 1e6, ($2 / $1 - 1) * 100 }' \
+    "$work/medians"
 
 # The quickstart as it stands, on three hosts.
 run quickstart "$hosts/three.txt" "${quickstart[@]}"

@@ -1,5 +1,6 @@
 //! Where live members run: on this machine, or on hosts that ssh reaches.
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use clap::{Args, ValueEnum};
 use miette::{MietteDiagnostic, Report};
 
 use super::super::{Exit, Failure, output};
+use super::dry_run;
 use crate::causes::chain;
 use crate::cluster::Interrupt;
 use crate::cluster::hosts::file::{Hosts, Mistake};
@@ -18,6 +20,7 @@ use crate::cluster::hosts::{Network, shell};
 use crate::command::ClientId;
 use crate::deployment::{Durability, MemberName};
 use crate::experiment::plan::{Plan, Point};
+use crate::report::table::Width;
 
 /// Where the coordinator listens for members on other hosts when nobody says where: everywhere, as each host
 /// sees this machine under the address from which ssh comes.
@@ -139,6 +142,29 @@ impl Hosted {
         Ok(connected)
     }
 
+    /// Prints which member would run on which host; then every mistake, with which the command ends.
+    pub(super) fn rehearse(
+        &self,
+        plan: &Plan,
+        width: Width,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        if !self.is_ssh() {
+            return Err(Failure::request(
+                "--dry-run shows which host takes which member, and here no other host does",
+                "add `--engine ssh --hosts FILE`; `flexpaxos plan` shows what would run",
+            ));
+        }
+        let hosts = self.read()?;
+        self.settings()?;
+        dry_run::print(&hosts, plan, width, out)?;
+        let placements = check_placements(&hosts, plan)?;
+        for text in warnings(&hosts, &placements) {
+            output::warn(&format!("warning: {text}"));
+        }
+        Ok(())
+    }
+
     fn settings(&self) -> Result<Settings, Failure> {
         let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
         let (scratch, keeps_scratch) = (self.scratch.clone(), self.keep_scratch);
@@ -241,7 +267,7 @@ fn check_placements(hosts: &Hosts, plan: &Plan) -> Result<Vec<Placement>, Failur
 }
 
 /// The members of a point, each with its region.
-fn members(point: &Point) -> Vec<(MemberName, &str)> {
+pub(super) fn members(point: &Point) -> Vec<(MemberName, &str)> {
     let replicas = point.links.replicas().map(|id| (MemberName::Replica(id), point.region(id)));
     let clients = (0..).zip(&point.links.client_regions);
     let clients = clients.map(|(id, region)| (MemberName::Client(ClientId(id)), region.as_str()));

@@ -19,6 +19,12 @@ pub type Placement = BTreeMap<MemberName, usize>;
 
 /// Places members, each with its region; all that have no host are named at once.
 pub fn place(hosts: &Hosts, members: &[(MemberName, &str)]) -> Result<Placement, Vec<Mistake>> {
+    let (placed, mistakes) = try_to_place(hosts, members);
+    if mistakes.is_empty() { Ok(placed) } else { Err(mistakes) }
+}
+
+/// Places the members that have a host; with the mistakes, in the order of the file.
+pub fn try_to_place(hosts: &Hosts, members: &[(MemberName, &str)]) -> (Placement, Vec<Mistake>) {
     let names = hosts.names();
     let index = |line: &Line| {
         names.iter().position(|name| *name == line.host).expect("each line is of a host")
@@ -53,12 +59,9 @@ pub fn place(hosts: &Hosts, members: &[(MemberName, &str)]) -> Result<Placement,
     let homeless = missing.iter().map(|((region, role), lost)| homeless(hosts, region, role, lost));
     let mut mistakes: Vec<(usize, Mistake)> =
         homeless.chain(expendable_clients(hosts, &placed)).collect();
-    if mistakes.is_empty() {
-        return Ok(placed);
-    }
-    // In the order of the file; those of no line come last.
+    // Those of no line come last.
     mistakes.sort_by_key(|(line, _)| *line);
-    Err(mistakes.into_iter().map(|(_, mistake)| mistake).collect())
+    (placed, mistakes.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
 /// Clients that an expendable host was given, each with the line that says so.
