@@ -88,8 +88,8 @@ pub(super) struct Run {
     break_disk: Option<Break>,
 
     /// Shows which host would take which member, with every mistake of the host file, and starts nothing.
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long = "dry-run")]
+    is_rehearsal: bool,
 
     #[command(flatten)]
     venue: Venue,
@@ -129,7 +129,7 @@ impl Run {
         {
             return Err(source.refused(&refused).into());
         }
-        if self.dry_run {
+        if self.is_rehearsal {
             self.venue.rehearse(&plan, out)?;
             return Ok(Exit::Done);
         }

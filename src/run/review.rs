@@ -180,7 +180,7 @@ mod tests {
     use crate::time::Time;
 
     /// The history of a client of one operation on key 1.
-    fn history(client: u32, kind: Kind, from: u64, until: u64, digest: Option<u64>) -> Vec<u8> {
+    fn history(client: u32, kind: Kind, from: u64, until: u64, digest: Option<u32>) -> Vec<u8> {
         let mut writer = ClientWriter::new(ClientId(client));
         let written = if kind == Kind::Write { 7 } else { 0 };
         let (sequence, key) = (0, 1);

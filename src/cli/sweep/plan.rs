@@ -97,11 +97,7 @@ impl Show {
         Ok(Exit::Done)
     }
 
-    fn print_trials(
-        swept: &Swept,
-        shards: usize,
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    fn print_trials(swept: &Swept, shards: usize, out: &mut dyn Write) -> Result<(), Failure> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["trial", "shard", "point", "variant", "repeat", "seed"])?;
         for trial in &swept.plan.trials {

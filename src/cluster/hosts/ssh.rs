@@ -338,6 +338,11 @@ mod tests {
     }
 
     /// Two hosts that share a home upload at once, and the second is done when the program of the first runs.
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "it waits for files of another process, and not for ever"
+    )]
     #[test]
     fn uploads_at_once_never_replace_the_program() {
         use std::io::Write as _;
