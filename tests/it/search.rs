@@ -176,7 +176,7 @@ fn a_row_is_written_once_and_never_over_a_file() {
     assert!(said.contains("row-1") && said.contains("majority"), "{said}");
     // The fault of its prediction is in the file.
     let prediction =
-        "When us-east-2 is lost and eu-central-1 leads next, its phase 1 takes 103.75 ms";
+        "When eu-west-1 is lost and eu-central-1 leads next, its phase 1 takes 103.75 ms";
     for phrase in [prediction, "the mean of the clients, by their weights, is 39.00 ms"] {
         let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.to_lowercase().contains(&phrase.to_lowercase()), "{phrase:?} in {said}");
