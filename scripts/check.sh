@@ -37,6 +37,7 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) *
 step cargo test --locked
 # Members on throw-away ssh hosts; without root or namespaces it fails in CI, and is skipped elsewhere.
 step tests/cluster/run.sh target/debug/flexpaxos
+step tests/cluster/slurm.sh target/debug/flexpaxos
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'
 # Other languages read the results as they were written.

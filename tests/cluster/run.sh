@@ -132,7 +132,9 @@ within() {
 # column FILE NAME: the values of a column.
 column() {
     [ -e "$1" ] || return 0
-    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { print $at }' "$1"
+    # A note may hold commas.
+    python3 -c 'import csv, sys
+for row in csv.DictReader(open(sys.argv[1])): print(row[sys.argv[2]])' "$1" "$2"
 }
 
 # The processes of flexpaxos on the machines.
