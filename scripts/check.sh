@@ -35,13 +35,17 @@ step cargo clippy --locked --all-targets -- -D warnings
 # Live tests mostly wait: with two of them for each core the others go on meanwhile.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) * 2))}"
 step cargo test --locked
-# Members on throw-away ssh hosts; without root or namespaces it fails in CI, and is skipped elsewhere.
+wait "$install" || { cat target/install.log >&2; exit 1; }
+# Members on throw-away ssh hosts, and sweeps on a throw-away Slurm cluster, at once; without root or namespaces
+# they are skipped, with the reason.
+tests/cluster/slurm.sh target/debug/flexpaxos > target/slurm.log 2>&1 &
+slurm=$!
 step tests/cluster/run.sh target/debug/flexpaxos
-step tests/cluster/slurm.sh target/debug/flexpaxos
+wait "$slurm" || { cat target/slurm.log >&2; exit 1; }
+tail -1 target/slurm.log >&2
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'
 # Other languages read the results as they were written.
-wait "$install" || { cat target/install.log >&2; exit 1; }
 step scripts/check_loaders.sh
 # A browser uses a page, and matplotlib draws the exported figures.
 step scripts/check_pages.sh
