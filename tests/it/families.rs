@@ -214,3 +214,48 @@ fn takeovers_of_every_family_take_the_phase_1_of_the_closed_form() {
     }
     assert!(tested > 50 && families_tested == families().len(), "{tested} {families_tested}");
 }
+
+/// Of 64 replicas, where the family allows that many.
+fn large_families() -> Vec<(&'static str, QuorumSystem)> {
+    let groups: Vec<NodeSet> =
+        (0..8).map(|group| NodeSet::from_mask(0xff << (8 * group))).collect();
+    let weights: Vec<u32> = (0..64).map(|node| 1 + node % 3).collect();
+    let total: u64 = weights.iter().copied().map(u64::from).sum();
+    [
+        ("majority", Ok(QuorumSystem::majority(64))),
+        ("counts", QuorumSystem::counts(64, 50, 15)),
+        ("grid", QuorumSystem::grid(64, [8, 8], [Line::OneOfEachRow, Line::Row])),
+        ("groups", QuorumSystem::groups(64, &groups, [Share::default(); 2])),
+        ("weighted", QuorumSystem::weighted(&weights, [total / 2 + 1, total / 2 + 1])),
+        ("hierarchical", QuorumSystem::hierarchical(&groups, &weights)),
+        ("wall", QuorumSystem::wall(64, &[8, 16, 40])),
+        ("tree", QuorumSystem::tree(63, 2)),
+        ("per-ballot", QuorumSystem::per_ballot(64, 20)),
+    ]
+    .map(|(name, system)| (name, system.expect("a system of so many replicas")))
+    .into()
+}
+
+/// A leader asks after every vote, and an acceptor never waits for the allocator.
+#[test]
+fn asking_whether_votes_are_a_quorum_allocates_nothing() {
+    for (name, system) in families().into_iter().chain(large_families()) {
+        let n = system.n();
+        let mut answers = [0; 3];
+        let counted = allocation_counter::measure(|| {
+            let mut votes = NodeSet::EMPTY;
+            for node in NodeSet::all(n).iter() {
+                votes.insert(node);
+                let announced = NodeSet::only(NodeId(0));
+                answers[0] += u32::from(system.is_phase1(votes));
+                answers[1] += u32::from(system.is_phase1_over(votes, [announced]));
+                answers[2] += u32::from(system.is_phase2_at(votes, None));
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{name} of {n}");
+        assert!(answers.iter().all(|count| *count > 0), "{name} of {n}: {answers:?}");
+        // What does allocate is counted.
+        let listed = allocation_counter::measure(|| drop(system.phase2().to_string()));
+        assert!(listed.count_total > 0, "{name} of {n}");
+    }
+}
