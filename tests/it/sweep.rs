@@ -138,7 +138,7 @@ fn failed_and_missing_trials_run_when_their_shard_runs_again() {
 #[test]
 fn a_shard_of_another_sweep_is_refused() {
     let site = Site::new();
-    site.check("sweep plan sweep.toml --shards 64 --out one", 0, "64 shards of 1 trials");
+    site.check("sweep plan sweep.toml --shards 64 --out one", 0, "64 shards of 1 trial");
     let refused = "the experiment file";
     site.check("sweep run sweep.toml --seed 9 --shard 1/64 -q --out one", 2, refused);
     site.check("sweep run sweep.toml --trials 2 --shard 1/64 -q --out one", 2, "`trials`");

@@ -88,8 +88,12 @@ impl Show {
             )?;
         }
         let (least, most) = (trial_count / shards, trial_count.div_ceil(shards));
-        let size = if least == most { format!("{most}") } else { format!("{least} or {most}") };
-        writeln!(out, "{} of {size} trials", counted(shards, "shard"))?;
+        let size = if least == most {
+            counted(most, "trial")
+        } else {
+            format!("{least} or {most} trials")
+        };
+        writeln!(out, "{} of {size}", counted(shards, "shard"))?;
         if let Some(folder) = &self.out {
             writeln!(out, "the sweep begins in {}; run each shard with", folder.display())?;
             writeln!(out, "  flexpaxos sweep run --shard K/{shards} --out {}", folder.display())?;
