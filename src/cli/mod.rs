@@ -42,7 +42,7 @@ use clap::{Parser, Subcommand};
 use crate::cluster::Interrupt;
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, Size};
-use crate::run::provenance;
+use crate::run::{provenance, worlds};
 use overrides::Overrides;
 
 /// A research benchmarking harness for Flexible Paxos.
@@ -157,6 +157,18 @@ fn open(
     overrides.apply(&mut source, size)?;
     let plan = Plan::from_source(&source, size)?;
     Ok((source, plan))
+}
+
+/// Refuses a simulation that would never end.
+fn check_ends(plan: &Plan) -> Result<(), Failure> {
+    let Some(variant) = worlds::endless(plan) else { return Ok(()) };
+    Err(Failure::request(
+        format!(
+            "an operation of variant {variant} takes no time in the simulator, and its closed loop would go on for \
+             ever at one instant"
+        ),
+        "say what work costs with `[service]` or --calibration, or take `poisson` arrivals",
+    ))
 }
 
 /// Writes a file that the user names, over what was there.

@@ -129,6 +129,9 @@ impl Run {
         {
             return Err(source.refused(&refused).into());
         }
+        if self.backend == Choice::Sim && asked.is_none() {
+            super::check_ends(&plan)?;
+        }
         if self.is_rehearsal {
             self.venue.rehearse(&plan, out)?;
             return Ok(Exit::Done);

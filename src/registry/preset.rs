@@ -207,7 +207,7 @@ impl Preset {
 
 impl Setup {
     /// The deployment of a variant: its leader, or its first replica, is asked for a write, and so is a rival,
-    /// which is the last replica that executes; where there is a leader, the rival may be told to lead instead.
+    /// which is the last replica that may lead; where there is a leader, the rival may be told to lead instead.
     ///
     /// Links, times, load and faults of its experiment have no part in it: every order of events is tried, and
     /// `budgets` says how often something goes wrong. Witnesses do not crash.
@@ -218,14 +218,15 @@ impl Setup {
         budgets: Budgets,
         is_restarted: bool,
     ) -> Self {
-        let learners = quorums.learners();
         let first = mode.asked().unwrap_or(NodeId(0));
-        let rival = learners.iter().filter(|id| *id != first).last().unwrap_or(first);
+        let candidates = quorums.candidates();
+        let rival = candidates.iter().filter(|id| *id != first).last().unwrap_or(first);
         let once = |home| Script { home, retries_at: NodeSet::EMPTY, write_count: 1 };
         let is_led = mode.leader().is_some();
         // Time stands still: a time-out has no length, and which one runs out is a choice.
         let at_once = Detector { heartbeat: Span::ZERO, misses: 1, spread: Span::ZERO };
         Self {
+            crashable: quorums.learners(),
             quorums,
             mode,
             election: match election {
@@ -236,7 +237,6 @@ impl Setup {
             clients: vec![once(first), once(rival)],
             is_one_key: mode.order() == Order::PerKey,
             budgets,
-            crashable: learners,
             is_restarted,
             campaigners: if is_led { NodeSet::only(rival) } else { NodeSet::EMPTY },
             retention: Retention::ALL,

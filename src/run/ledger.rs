@@ -256,7 +256,10 @@ impl Ledger {
 
     /// Keeps a finished trial.
     pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
-        self.store.write_bytes(&name(part.trial.number(), part.backend), &seal(&part))?;
+        let sealed = seal(&part);
+        self.store.write_bytes(&name(part.trial.number(), part.backend), &sealed)?;
+        // What is kept is rounded: whoever goes on with the run must come to the same tables.
+        let part = unseal(&sealed).expect("what was sealed is whole");
         self.parts.insert((part.trial.index, part.backend), part);
         Ok(())
     }
@@ -314,6 +317,11 @@ fn unseal(sealed: &[u8]) -> Option<Part> {
     let (hash, bytes) = sealed.split_at_checked(sha256(&[]).len())?;
     let is_whole = sha256(bytes).as_bytes() == hash;
     is_whole.then(|| postcard::from_bytes(bytes).ok()).flatten()
+}
+
+/// Whether the file of a finished trial is as it was kept.
+pub(super) fn is_whole(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|sealed| unseal(&sealed).is_some())
 }
 
 /// The file of one finished trial, of this number.

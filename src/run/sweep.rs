@@ -242,8 +242,12 @@ impl Sweep {
             .map_err(failed)?;
         let mut status = Status::default();
         for trial in 1..=self.trial_count {
-            if names.contains(&ledger::name(trial, BACKEND)) {
+            let part = ledger::name(trial, BACKEND);
+            if names.contains(&part) && ledger::is_whole(&folder.join(&part)) {
                 status.done_count += 1;
+            } else if names.contains(&part) {
+                let why = format!("{part} is damaged; delete it, and run its shard again");
+                status.failed.push((trial, why));
             } else if names.contains(&beside(trial, "error")) {
                 let text = fs::read_to_string(folder.join(beside(trial, "error")));
                 status.failed.push((trial, text.unwrap_or_default().trim().to_owned()));

@@ -10,13 +10,16 @@ use super::simulated::Unwritten;
 use super::{deploy, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Progress, Settings, Timeouts};
-use crate::experiment::plan::Plan;
+use crate::deployment::Durability;
+use crate::experiment::plan::{Plan, Variant};
 use crate::experiment::trial::Trial;
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
-use crate::sim;
+use crate::sim::{self, Service};
+use crate::time::Span;
 use crate::trial::{Backend, Outcome};
+use crate::workload::Arrival;
 
 /// In which worlds a run happens; in both, the simulation comes first.
 pub struct Worlds<'a> {
@@ -108,6 +111,27 @@ impl Live<'_> {
 /// Whether this host can carry what the plan's live trials ask of it; leaves nothing behind.
 pub fn check_host(plan: &Plan) -> Result<(), namespace::Error> {
     plan.points.iter().try_for_each(|point| carrier::check(&point.transport))
+}
+
+/// The variant, and its point, that a simulation never gets to the end of: a closed loop goes on at once where an
+/// operation takes no time.
+pub fn endless(plan: &Plan) -> Option<String> {
+    plan.points.iter().find_map(|point| {
+        let takes_time = |service: &Service| {
+            let sync =
+                if point.durability == Durability::Fsync { service.sync } else { Span::ZERO };
+            [service.receive, service.send, sync].iter().any(|span| *span != Span::ZERO)
+        };
+        let is_closed = matches!(point.workload.arrival, Arrival::Closed { .. });
+        if !is_closed || takes_time(&point.sim.service) {
+            return None;
+        }
+        let is_at_once = |it: &&Variant| it.floors.iter().any(|floor| floor.p50 == Span::ZERO);
+        let variant = point.variants.iter().find(is_at_once)?;
+        let at =
+            if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
+        Some(format!("{}{at}", variant.name))
+    })
 }
 
 /// Runs one trial in virtual time; its histories are written to `work`. Nothing came of it if the user

@@ -566,6 +566,35 @@ fn the_variants_of_an_experiment_are_checked() {
     check_command(&broken, 5, &["VIOLATED chosen-stays-chosen"]);
 }
 
+/// The last replica is an observer and never leads; another point is as unsafe as this one.
+#[test]
+fn an_unsafe_variant_is_found_whoever_may_lead_and_at_every_point() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checked.toml");
+    let observed =
+        VARIANTS.replace("unsafe_quorums", "observers = [\"us-west-2\"]\nunsafe_quorums");
+    let observed = observed.replace("phase1 = 2, phase2 = 1", "phase1 = 1, phase2 = 1");
+    std::fs::write(&path, observed).unwrap();
+    let path = path.to_str().unwrap();
+    check_command(&[path, "--variant", "disjoint", "--depth", "11"], 5, &["VIOLATED"]);
+    let (safe, _) = VARIANTS.split_once("[[variant]]").unwrap();
+    let swept = format!(
+        r#"{safe}
+[sweep]
+variant.quorums.counts.phase2 = [2, 1]
+
+[[variant]]
+name = "swept"
+protocol = {{ multi = {{ leader = "us-east-1" }} }}
+quorums = {{ counts = {{ phase1 = 2, phase2 = 2 }} }}
+unsafe_quorums = true
+"#
+    );
+    std::fs::write(path, swept).unwrap();
+    let phrases = ["swept at phase2=2", "holds so far", "swept at phase2=1", "VIOLATED"];
+    check_command(&[path, "--depth", "8"], 5, &phrases);
+}
+
 #[test]
 fn an_experiment_that_cannot_be_checked_is_refused() {
     let folder = tempfile::tempdir().unwrap();

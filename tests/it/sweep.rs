@@ -112,6 +112,43 @@ fn shards_make_the_tables_of_one_run() {
     }
 }
 
+/// Rates of a closed loop have more digits than are kept: who compares them must not see more in a run that was not
+/// cut.
+#[test]
+fn closed_loops_are_compared_alike_in_a_run_and_in_shards() {
+    let site = Site::new();
+    let closed = EXPERIMENT
+        .replace("{ poisson = { rate_per_s = 100 } }", "{ closed = { clients = 3 } }")
+        .replace("trials = 1", "trials = 4")
+        .replace("duration = \"100ms\"", "duration = \"700ms\"")
+        .replace("workload.value_bytes = [1, 2, 3, 4, 5, 6, 7, 8]\n", "")
+        .replace("[0.0, 0.1, 0.2, 0.3]", "[0.1, 0.2]")
+        .replace("[[variant]]\nname = \"multi\"", "[service]\nreceive = \"7us\"\n\n$0")
+        .replace("$0", "[[variant]]\nname = \"multi\"");
+    fs::write(site.path("sweep.toml"), closed).unwrap();
+    site.check("run sweep.toml --backend sim --no-report -q --out whole", 0, "results in");
+    for shard in 1..=2 {
+        let line = format!("sweep run sweep.toml --shard {shard}/2 -q --out cut");
+        site.check(&line, 0, "trials are finished");
+    }
+    site.check("sweep collect cut --no-report", 0, "results in");
+    assert!(site.csv("cut") == site.csv("whole"));
+    assert!(site.csv("cut").contains_key("comparison.csv"));
+}
+
+/// At one instant for ever.
+#[test]
+fn a_closed_loop_that_takes_no_time_is_not_simulated() {
+    let site = Site::new();
+    let endless =
+        EXPERIMENT.replace("{ poisson = { rate_per_s = 100 } }", "{ closed = { clients = 3 } }");
+    fs::write(site.path("sweep.toml"), endless).unwrap();
+    // A disk takes no time either, unless `[service]` says so.
+    for command in ["run sweep.toml --backend sim", "sweep plan sweep.toml --shards 2"] {
+        site.check(command, 2, "an operation of variant flex at value_bytes=1 reads=0");
+    }
+}
+
 #[test]
 fn failed_and_missing_trials_run_when_their_shard_runs_again() {
     let site = Site::new();
@@ -127,6 +164,11 @@ fn failed_and_missing_trials_run_when_their_shard_runs_again() {
     for shard in 1..=7 {
         site.check(&format!("sweep run --shard {shard}/7 -q --out cut"), 0, "are finished");
     }
+    // A damaged part is not a finished trial.
+    let part = site.path("cut/parts/trial-010.sim.part");
+    let whole = fs::read(&part).unwrap();
+    fs::write(&part, &whole[..whole.len() / 2]).unwrap();
+    site.check("sweep status cut", 1, "trial 10 failed: parts/trial-010.sim.part is damaged");
     // What a process that was killed left: a trial without its end.
     fs::remove_file(site.path("cut/parts/trial-010.sim.part")).unwrap();
     site.check("sweep status cut", 3, "shards to run, of 7: 3");

@@ -19,8 +19,10 @@ const STATES: usize = 10_000_000;
 
 /// A deployment to explore.
 pub(super) struct Target {
-    /// What it is called.
+    /// What it is called: of several points, with the point.
     pub(super) name: String,
+    /// The variant, or the preset.
+    variant: String,
     /// What it is about.
     pub(super) about: String,
     /// Its replicas and clients, and what may go wrong.
@@ -29,9 +31,21 @@ pub(super) struct Target {
     pub(super) state_count_max: Option<usize>,
 }
 
+impl Target {
+    /// Whether it is the same variant with the same quorums, leader and budgets.
+    fn is_same(&self, other: &Self) -> bool {
+        let of = |it: &Self| {
+            let Setup { quorums, mode, election, send, budgets, is_restarted, .. } = &it.setup;
+            (it.variant.clone(), quorums.clone(), *mode, *election, *send, *budgets, *is_restarted)
+        };
+        of(self) == of(other)
+    }
+}
+
 impl From<Preset> for Target {
     fn from(Preset { name, about, setup }: Preset) -> Self {
-        Self { name: name.to_owned(), about: about.to_owned(), setup, state_count_max: None }
+        let (name, about) = (name.to_owned(), about.to_owned());
+        Self { variant: name.clone(), name, about, setup, state_count_max: None }
     }
 }
 
@@ -114,12 +128,22 @@ impl Check {
             return Err(Failure::request(message, help));
         }
         let is_asked = |it: &&Variant| self.variant.as_ref().is_none_or(|asked| *asked == it.name);
-        let of =
-            if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
-        point.variants.iter().filter(is_asked).map(|it| self.of_variant(point, it, &of)).collect()
+        let mut targets: Vec<Target> = Vec::new();
+        for point in &plan.points {
+            for variant in point.variants.iter().filter(is_asked) {
+                let target = self.of_variant(point, variant)?;
+                // Most points differ in their load, which has no part in a check.
+                if !targets.iter().any(|known| known.is_same(&target)) {
+                    targets.push(target);
+                }
+            }
+        }
+        Ok(targets)
     }
 
-    fn of_variant(&self, point: &Point, variant: &Variant, of: &str) -> Result<Target, Failure> {
+    fn of_variant(&self, point: &Point, variant: &Variant) -> Result<Target, Failure> {
+        let of =
+            if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
         let Variant { name, mode, quorums, send, .. } = variant;
         let n = quorums.n();
         if n > REPLICAS_MAX {
@@ -155,10 +179,15 @@ impl Check {
             (_, false) => "; who crashed stays away: it has no disk",
         };
         let [q1, q2] = [quorums.phase1(), quorums.phase2()].map(Family::min_size);
-        let about = format!(
-            "phase-1 quorums from {q1} and phase-2 quorums from {q2} replicas{of}{crashed}"
-        );
-        Ok(Target { name: name.clone(), about, setup, state_count_max: Some(STATES) })
+        let about =
+            format!("phase-1 quorums from {q1} and phase-2 quorums from {q2} replicas{crashed}");
+        Ok(Target {
+            name: format!("{name}{of}"),
+            variant: name.clone(),
+            about,
+            setup,
+            state_count_max: Some(STATES),
+        })
     }
 
     /// Refuses options of experiments where there is none.
