@@ -255,8 +255,8 @@ impl Ledger {
     }
 
     /// Keeps a finished trial.
-    pub(super) fn keep(&mut self, part: Part) -> Result<(), store::Error> {
-        let sealed = seal(&part);
+    pub(super) fn keep(&mut self, part: &Part) -> Result<(), store::Error> {
+        let sealed = seal(part);
         self.store.write_bytes(&name(part.trial.number(), part.backend), &sealed)?;
         // What is kept is rounded: whoever goes on with the run must come to the same tables.
         let part = unseal(&sealed).expect("what was sealed is whole");

@@ -534,7 +534,7 @@ impl Work<'_> {
         let Findings { violations, unfit, .. } = findings;
         let part = Part { trial: *trial, backend, rows, violations, unfit };
         let finished = Finished::of(&part);
-        self.ledger().keep(part)?;
+        self.ledger().keep(&part)?;
         (self.tell)(&Event::Ended(&finished));
         Ok(())
     }
