@@ -180,6 +180,11 @@ impl ChosenWriter {
         self.sink.take_block()
     }
 
+    /// The bytes so far, however few: a process that is killed from now on leaves them, if they are written.
+    pub fn cut_block(&mut self) -> Vec<u8> {
+        self.sink.cut_block()
+    }
+
     /// The last bytes.
     pub fn finish(self) -> Vec<u8> {
         self.sink.finish()
@@ -436,6 +441,23 @@ mod tests {
         let mut reader = ChosenReader::new(cut.as_slice()).unwrap();
         assert!(reader.by_ref().all(|record| record.is_ok()) && reader.is_cut());
         assert_eq!(found, [records(0, &before[..count]), records(100, &after)].concat());
+    }
+
+    #[test]
+    fn a_block_may_be_cut_where_one_likes() {
+        let log = entries(0, 100);
+        let mut writer = ChosenWriter::new(NodeId(2), Slot(0));
+        let mut bytes = Vec::new();
+        for (count, entry) in (1..).zip(&log) {
+            writer.entry(entry);
+            bytes.extend(writer.cut_block());
+            // What a process that is killed here leaves.
+            assert_eq!(read(&bytes).0, records(0, &log[..count]));
+        }
+        bytes.extend(writer.finish());
+        let (found, error) = read(&bytes);
+        assert!(error.is_none());
+        assert_eq!(found, records(0, &log));
     }
 
     #[test]

@@ -64,6 +64,14 @@ impl Sink {
         Some(std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK_BYTES + 64)))
     }
 
+    /// The block, closed, however little is in it.
+    pub(super) fn cut_block(&mut self) -> Vec<u8> {
+        self.close(CHECK);
+        // The next one may be as short.
+        let next = Vec::with_capacity(self.block.len() + 64);
+        std::mem::replace(&mut self.block, next)
+    }
+
     /// The rest, closed for ever.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.close(END);

@@ -43,6 +43,8 @@ pub(super) struct Io {
     /// The length of the last group of records: the next is about as long.
     group_bytes: usize,
     chosen: ChosenWriter,
+    /// When the last of it was handed to the spool.
+    chosen_kept_at: Time,
     spool: Spool,
     pub(super) status: Arc<Status>,
     pub(super) phases: PhaseRecorder,
@@ -52,6 +54,10 @@ pub(super) struct Io {
     sync_spans: Vec<Span>,
     pub(super) failure: Option<Error>,
 }
+
+/// A replica that is killed loses so much of the log that the check reads, and what is in no other log was
+/// chosen for nobody to see: with many kills in a run some of it would be lost everywhere.
+const KEEP_CHOSEN_AFTER: Span = Span::from_millis(100);
 
 /// The same during one wake-up.
 pub(super) struct LiveHost<'a, 'cx> {
@@ -78,6 +84,7 @@ impl Io {
             scratch: BytesMut::new(),
             group_bytes: 0,
             chosen,
+            chosen_kept_at: Time::ZERO,
             spool: Spool::append(&settings.output)?,
             status,
             phases: PhaseRecorder::new(Window { from: Time::ZERO, to: Time::ZERO }),
@@ -255,9 +262,13 @@ impl<P: Protocol> Host<P> for LiveHost<'_, '_> {
     }
 
     fn advance(&mut self, advance: Advance) {
-        self.io.chosen.advance(&advance);
-        if let Some(block) = self.io.chosen.take_block() {
-            self.io.spool.write(block);
+        let io = &mut *self.io;
+        io.chosen.advance(&advance);
+        let full = io.chosen.take_block();
+        let is_old = self.now.since(io.chosen_kept_at) >= KEEP_CHOSEN_AFTER;
+        if let Some(block) = full.or_else(|| is_old.then(|| io.chosen.cut_block())) {
+            io.spool.write(block);
+            io.chosen_kept_at = self.now;
         }
     }
 
