@@ -14,7 +14,7 @@ use super::super::progress::{Clock, Left};
 use super::{Exit, Failure, output};
 use crate::planner::search::Error;
 use crate::planner::{Found, Row, Search, Space, draft, space};
-use crate::report::table::Width;
+use crate::report::table::{Width, counted};
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ fn row(found: &Found, number: Option<u32>) -> Result<Option<(usize, &Row)>, Fail
         Some(row) => Ok(Some((number, row))),
         None => Err(Failure::request(
             format!("there is no row {number}"),
-            format!("the front has {} rows", found.rows.len()),
+            format!("the front has {}", counted(found.rows.len(), "row")),
         )),
     }
 }

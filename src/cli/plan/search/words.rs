@@ -113,7 +113,7 @@ fn front(search: &Search<'_>, found: &Found) -> String {
     let rows = if points == found.rows.len() as u128 {
         rows
     } else {
-        format!("{rows}, which stand for {} points: equal ones share a row", grouped(points))
+        format!("{rows} for {} points: equal points share a row", grouped(points))
     };
     match names[..] {
         [name] => format!("the best {name}: {rows}"),
