@@ -43,7 +43,12 @@ impl<'a> Voters<'a> {
         {
             mistakes.refuse_at(typed.span(), Error::NobodyFull { role: "an observer" });
         }
-        (mistakes.count() == before).then_some(Self { places, nodes })
+        if mistakes.count() > before {
+            // Nobody asks for the witnesses any more, and their mistakes are told at once.
+            named(typed.witnesses.as_ref(), places, mistakes);
+            return None;
+        }
+        Some(Self { places, nodes })
     }
 
     /// How many there are.

@@ -147,6 +147,9 @@ fn roles_that_leave_nobody_to_lead_are_refused() {
         "witnesses = [\"eu-wets-1\"]",
         &["eu-wets-1 is no replica's region", "eu-west-1?"],
     );
+    let wrong = "witnesses = [\"eu-wets-1\"]\nobservers = [\"us-wets-2\"]";
+    let both_names = ["eu-wets-1 is no replica's region", "us-wets-2 is no replica's region"];
+    check(majority, wrong, &both_names);
     let both = "witnesses = [\"eu-west-1\"]\nobservers = [\"r2\"]";
     check(majority, both, &["eu-west-1 is both a witness and an observer"]);
     let all = "[\"r0\", \"r1\", \"r2\", \"r3\", \"r4\"]";
