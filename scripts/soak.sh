@@ -132,7 +132,8 @@ variant() { printf '\n[[variant]]\nname = "it"\nprotocol = { %s }\nquorums = { m
 # A fault every $1 seconds from second $2 on; its lines are the other arguments.
 every() {
     local at line period="$1"
-    for ((at = $2; at + 5 <= seconds; at += period)); do
+    # The longest fault lasts eight seconds.
+    for ((at = $2; at + 10 <= seconds; at += period)); do
         printf '\n[[fault]]\nat = "%ds"\n' "$at"
         for line in "${@:3}"; do printf '%s\n' "$line"; done
     done
