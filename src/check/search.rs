@@ -1,4 +1,4 @@
-//! A search through all states of a small deployment, and what it found.
+//! Searches all states of a small deployment, and says what it found.
 
 use std::net::SocketAddr;
 

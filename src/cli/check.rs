@@ -21,10 +21,10 @@ use target::{Budget, Target};
 
 /// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
 ///
-/// Replicas are the ones that run over QUIC; messages are lost, repeated and reordered, replicas
-/// crash with and without what they had not synced, as far as the deployment allows.
+/// Replicas are the ones that run over QUIC. As far as the deployment allows, the search loses, repeats and
+/// reorders messages, and crashes replicas with and without what they had not synced.
 /// Presets are such deployments, each with what may go wrong in it. Of an experiment the quorums, the protocol
-/// and the leader of a variant are checked, with up to five replicas and a write at each of two.
+/// and the leader of a variant are checked, with up to five replicas and a write at each of two of them.
 /// With --break the replicas break one rule, and the check must find it out: a preset that cannot is
 /// refused, and a check that finds nothing ends with 2.
 #[derive(Debug, Args)]
@@ -48,8 +48,11 @@ pub(super) struct Check {
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
 
-    /// How often something may go wrong while a variant is checked; else a replica is told to lead once, and a
-    /// timer runs out once if proposers ask a quorum only.
+    /// Lets something go wrong so often while a variant is checked: campaigns, checkpoints, crashes, drops,
+    /// duplicates or timers.
+    ///
+    /// Without it another replica is told to lead once (`campaigns=1`). Where proposers ask a quorum only, one timer
+    /// runs out, too (`timers=1`).
     #[arg(long = "budget", value_name = "KIND=COUNT", value_delimiter = ',')]
     budgets: Vec<Budget>,
 

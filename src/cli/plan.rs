@@ -24,7 +24,7 @@ use crate::topology::Floor;
 use crate::workload::Arrival;
 use search::Form;
 
-/// Shows what an experiment would run, and what the closed form predicts.
+/// Shows what an experiment would run and what the closed form predicts; --search finds placements.
 ///
 /// Nothing is started.
 /// The floor of a client is the least commit latency that any implementation could have on these

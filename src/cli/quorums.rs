@@ -39,9 +39,12 @@ use words::verdict;
   flexpaxos quorums --n 5 --majority
   flexpaxos quorums --n 5 --counts 4,2
   flexpaxos quorums --n 4 --explicit-phase1 0,1 2,3 --explicit-phase2 0,2 1,3
-  flexpaxos quorums --n 9 majority 'counts = { phase1 = 7, phase2 = 3 }' 'wall = { rows = [2, 3, 4] }'
-  flexpaxos quorums --n 9 'grid = { rows = 3, columns = 3, phase1 = \"row\", phase2 = \"column\" }' --svg grid.svg
-  flexpaxos quorums --replicas us-east-1,us-west-2,eu-west-1 'weighted = { weights = [2, 1, 1], phase1 = 3, phase2 = 2 }'
+  flexpaxos quorums --n 9 majority 'counts = { phase1 = 7, phase2 = 3 }' \\
+      'wall = { rows = [2, 3, 4] }'
+  flexpaxos quorums --n 9 --svg grid.svg \\
+      'grid = { rows = 3, columns = 3, phase1 = \"row\", phase2 = \"column\" }'
+  flexpaxos quorums --replicas us-east-1,us-west-2,eu-west-1 \\
+      'weighted = { weights = [2, 1, 1], phase1 = 3, phase2 = 2 }'
   flexpaxos quorums --experiment experiments/quickstart.toml
   flexpaxos quorums --experiment experiments/quickstart.toml --variant flex-4-2"
 )]

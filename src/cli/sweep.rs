@@ -20,16 +20,19 @@ use crate::run::sweep;
 
 /// Runs the simulated trials of an experiment in shards, and collects them.
 ///
-/// The trials of an experiment have numbers, and shard K of N runs those whose number is K modulo N.
+/// Trials are numbered from 1, and shard K of N runs every Nth trial from the Kth on.
 /// All shards write to one folder. Each runs what is missing there, so a shard that was cut short is run again with
 /// the same command. The tables are the same bytes as those of `flexpaxos run --backend sim`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos sweep plan experiments/wan-load.toml --minutes 10
-  seq 7 | xargs -P 7 -I{} flexpaxos sweep run experiments/wan-load.toml --shard {}/7 --threads 1 --out sweep
+  flexpaxos sweep run experiments/wan-load.toml --shard 1/7 --out sweep
+  seq 7 | xargs -P 7 -I{} flexpaxos sweep run experiments/wan-load.toml \\
+      --shard {}/7 --threads 1 --out sweep
   flexpaxos sweep status sweep
   flexpaxos sweep collect sweep
-  flexpaxos sweep submit experiments/wan-load.toml --shards 7 --out sweep -- --partition=short")]
+  flexpaxos sweep submit experiments/wan-load.toml --shards 7 --out sweep \\
+      -- --partition=short")]
 pub(super) struct Sweep {
     #[command(subcommand)]
     command: Command,
@@ -126,7 +129,7 @@ fn joined(
         return Ok((swept.begin(folder, shard_count)?, swept));
     }
     let Changes { trials, smoke, overrides } = changes;
-    if trials.is_some() || *smoke || !overrides.arguments().is_empty() {
+    if trials.is_some() || *smoke || !overrides.is_empty() {
         return Err(Failure::request(
             "these options change an experiment, and none is given",
             "give the experiment file, or leave `--trials`, `--smoke`, `--set` and `--seed` out",
@@ -145,9 +148,4 @@ fn read(folder: &Path) -> Result<sweep::Sweep, Failure> {
 /// A folder for a sweep that is to begin, where the user names none.
 fn new_folder(swept: &Swept) -> PathBuf {
     Path::new("results").join(swept.source.name()).join(swept.provenance.folder_name())
-}
-
-/// `1 trial`, `2 trials`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

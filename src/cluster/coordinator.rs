@@ -6,6 +6,7 @@
 
 mod clocks;
 mod faults;
+mod losses;
 mod probing;
 
 use std::collections::BTreeMap;
@@ -41,8 +42,6 @@ use crate::trial::{Outcome, Probe, ProbedNetwork};
 const START_DELAY: Span = Span::from_millis(100);
 /// How long a member may take to make room for an order; the stream holds many.
 const TELL_MAX: Duration = Duration::from_secs(5);
-/// Beyond the time in which a host is silent, it is declared lost by then.
-const VERDICT_MAX: Span = Span::from_millis(1_000);
 /// How often the coordinator looks at the clock while nothing happens.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -343,18 +342,6 @@ impl<'a> Coordinator<'a> {
         Ok(())
     }
 
-    /// Waits until it is known whether the expendable hosts of lost members are lost too: the connection of a
-    /// member may tell of it a little before that of its host does.
-    async fn await_hosts(&mut self) -> Result<(), Error> {
-        let is_open = |all: &Self, name: &MemberName| {
-            all.launcher.is_expendable(*name) && !all.outcome.expended.contains(name)
-        };
-        let are_known = |all: &Self| !all.outcome.lost.keys().any(|name| is_open(all, name));
-        let deadline = clock::now() + self.launcher.silence() + VERDICT_MAX;
-        self.until(deadline, are_known).await?;
-        Ok(())
-    }
-
     fn has_handed_over(&self, name: MemberName) -> bool {
         let files = self.outcome.files.get(&name).map_or(0, Vec::len);
         let member = &self.members[&name];
@@ -408,29 +395,6 @@ impl<'a> Coordinator<'a> {
             }
         }
         has_ended
-    }
-
-    /// Loses all members of a host that is lost, whatever they were to do.
-    fn note_lost_hosts(&mut self) {
-        for name in self.members.keys().copied().collect::<Vec<_>>() {
-            let Some(reason) = self.launcher.host_lost(name) else { continue };
-            if self.has_handed_over(name) {
-                continue;
-            }
-            if self.launcher.is_expendable(name) {
-                self.outcome.expended.insert(name);
-                // The end of its own connection may be the cause known so far.
-                self.outcome.lost.insert(name, reason.clone());
-            } else if self.members[&name].presence != Presence::Lost {
-                self.lost_host = Some(reason.clone());
-            }
-            self.lose(name, &reason);
-        }
-    }
-
-    /// The first member that was lost, but for those on expendable hosts.
-    fn unexpected_loss(&self) -> Option<(&MemberName, &String)> {
-        self.outcome.lost.iter().find(|(name, _)| !self.launcher.is_expendable(**name))
     }
 
     fn lose(&mut self, name: MemberName, message: &str) {

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_lost_with_an_expendable_host_leaves_the_trial_complete() {
+    fn a_trial_is_complete_without_an_expendable_host() {
         let mut quiet = Quiet::new();
         quiet.outcome.lost.insert(R0, "host n1 is lost".into());
         assert!(!quiet.outcome.is_complete());

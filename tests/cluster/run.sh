@@ -14,16 +14,8 @@ export FPX_TEST_PREFIX=fpx$$-
 export FPX_TEST_NET=10.213.$((64 + $$ % 128))
 here=tests/cluster
 work=$(mktemp -d /tmp/flexpaxos-cluster.XXXXXX)
+. tests/cluster/common.sh
 hosts=$work/hosts
-passed=0
-failed=0
-
-skip() {
-    echo "tests/cluster: $1" >&2
-    rm -rf "$work"
-    echo 'skipped'
-    exit 0
-}
 
 finish() {
     for pid in $(jobs -p); do kill "$pid" 2>/dev/null; done
@@ -36,11 +28,7 @@ missing=()
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 command -v ssh > /dev/null || missing+=(openssh-client)
 command -v ip > /dev/null || missing+=(iproute2)
-if [ ${#missing[@]} -gt 0 ]; then
-    export DEBIAN_FRONTEND=noninteractive
-    { flock 9 && apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } > "$work/apt.log" 2>&1 9> /tmp/flexpaxos-apt.lock \
-        || skip "cannot install ${missing[*]}: $(tail -1 "$work/apt.log")"
-fi
+[ ${#missing[@]} = 0 ] || install "${missing[@]}"
 ip netns add "${FPX_TEST_PREFIX}try" 2> "$work/try.log" || skip "no network namespaces: $(cat "$work/try.log")"
 ip netns del "${FPX_TEST_PREFIX}try"
 unshare --uts --time --monotonic 100 --fork true 2> "$work/try.log" \
@@ -75,20 +63,6 @@ run() {
     return "$ended"
 }
 
-# check NAME COMMAND...: counts it as passed if the command succeeds.
-check() {
-    local name=$1
-    shift
-    if "$@" > "$work/check.log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $name"
-        sed 's/^/     /' "$work/check.log"
-    fi
-}
-
 # says FILE TEXT...: all of these texts are in a file; lines that were folded are one.
 says() {
     local file=$1 text said
@@ -114,18 +88,6 @@ is_sound() {
     echo "exit $ended"
     cat "$work/$1.log"
     return 1
-}
-
-is() { [ "$1" = "$2" ] || { echo "it is $1 and not $2"; return 1; }; }
-
-# within SECONDS COMMAND...: it succeeds by then.
-within() {
-    local until=$((SECONDS + $1))
-    shift
-    until "$@" > /dev/null 2>&1; do
-        [ $SECONDS -lt $until ] || { echo "not within the time: $*"; return 1; }
-        sleep 0.1
-    done
 }
 
 # column FILE NAME: the values of a column.

@@ -11,16 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 prefix=fpq$$-
 net=10.215.$((64 + $$ % 128))
 work=$(mktemp -d /tmp/flexpaxos-slurm.XXXXXX)
+. tests/cluster/common.sh
 export SLURM_CONF=$work/slurm.conf
-passed=0
-failed=0
-
-skip() {
-    echo "tests/cluster/slurm: $1" >&2
-    rm -rf "$work"
-    echo 'skipped'
-    exit 0
-}
 
 stop() {
     local pids
@@ -41,10 +33,7 @@ finish() {
 [ "$(id -u)" = 0 ] || skip 'it must be root to make network namespaces'
 for tool in slurmctld slurmd sbatch munged ip; do
     command -v $tool > /dev/null && continue
-    export DEBIAN_FRONTEND=noninteractive
-    { flock 9 && apt-get update \
-        && apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge iproute2; } \
-        > "$work/apt.log" 2>&1 9> /tmp/flexpaxos-apt.lock || skip "cannot install Slurm: $(tail -1 "$work/apt.log")"
+    install slurmctld slurmd slurm-client munge iproute2
     break
 done
 ip netns add "${prefix}ctl" 2> "$work/try.log" || skip "no network namespaces: $(cat "$work/try.log")"
@@ -63,29 +52,6 @@ on() {
     shift
     ip netns exec "$prefix$host" unshare --uts -- sh -c '
         hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' "$host" "$work/hosts" "$@"
-}
-
-# within SECONDS COMMAND...: it succeeds by then.
-within() {
-    local until=$((SECONDS + $1))
-    shift
-    until "$@" > /dev/null 2>&1; do
-        [ $SECONDS -lt $until ] || { echo "not within the time: $*"; return 1; }
-        sleep 0.1
-    done
-}
-
-check() {
-    local name=$1
-    shift
-    if "$@" > "$work/check.log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok   $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $name"
-        sed 's/^/     /' "$work/check.log"
-    fi
 }
 
 mkdir -p "$work"/{state,n1,n2}

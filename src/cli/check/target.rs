@@ -19,11 +19,11 @@ const STATES: usize = 10_000_000;
 
 /// A deployment to explore.
 pub(super) struct Target {
-    /// What it is called: of several points, with the point.
+    /// The name of the preset or variant, with the point of the experiment if that has several.
     pub(super) name: String,
     /// The variant, or the preset.
     variant: String,
-    /// What it is about.
+    /// A line that says what the deployment is for.
     pub(super) about: String,
     /// Its replicas and clients, and what may go wrong.
     pub(super) setup: Setup,
@@ -87,7 +87,7 @@ impl FromStr for Budget {
 }
 
 impl Check {
-    /// What is explored; several deployments are told in a table.
+    /// The deployments to explore; `run` tells of several of them in a table.
     pub(super) fn targets(&self) -> Result<Vec<Target>, Failure> {
         let Some(name) = &self.target else {
             self.check_options("every preset")?;
@@ -160,15 +160,23 @@ impl Check {
                 "break another rule, or choose another variant",
             ));
         }
-        let mut budgets = Budgets { campaigns: 1, ..Budgets::default() };
-        if mode.leader().is_none() {
-            budgets.campaigns = 0;
-        }
+        let is_led = mode.leader().is_some();
+        let mut budgets = Budgets { campaigns: u8::from(is_led), ..Budgets::default() };
         if *send == SendPolicy::Quorum {
             budgets.timers = 1;
         }
         for budget in &self.budgets {
             *(budget.of)(&mut budgets) = budget.count;
+        }
+        if !is_led && budgets.campaigns > 0 {
+            if self.variant.is_some() {
+                return Err(Failure::request(
+                    format!("variant '{name}' runs {mode}: no replica leads, and none is told to"),
+                    "leave `campaigns` out of --budget",
+                ));
+            }
+            // It is meant for the other variants.
+            budgets.campaigns = 0;
         }
         let has_disk = point.durability == Durability::Fsync;
         let setup =
@@ -178,9 +186,15 @@ impl Check {
             (_, true) => "; who crashed starts again with what was durable",
             (_, false) => "; who crashed stays away: it has no disk",
         };
+        let spared = if budgets.crashes > 0 && !quorums.witnesses().is_empty() {
+            "; witnesses do not crash"
+        } else {
+            ""
+        };
         let [q1, q2] = [quorums.phase1(), quorums.phase2()].map(Family::min_size);
-        let about =
-            format!("phase-1 quorums from {q1} and phase-2 quorums from {q2} replicas{crashed}");
+        let about = format!(
+            "phase-1 quorums from {q1} and phase-2 quorums from {q2} replicas{crashed}{spared}"
+        );
         Ok(Target {
             name: format!("{name}{of}"),
             variant: name.clone(),

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Swept, counted, read};
+use super::{Swept, read};
 use crate::cli::run::{Printed, conclude};
 use crate::cli::venue::unusable;
 use crate::cli::{Exit, Failure, output};
 use crate::cluster::slurm;
 use crate::report::outline::Outline;
+use crate::report::table::counted;
 use crate::run::sweep;
 
 /// So many failures are shown; all are in the folder.

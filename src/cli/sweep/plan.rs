@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Changes, Swept, counted};
+use super::{Changes, Swept};
 use crate::cli::{Exit, Failure};
+use crate::report::table::counted;
 use crate::run::sweep::{self, Shard};
 
 /// How many trials are simulated to find out how long one takes.

@@ -17,9 +17,14 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             "weighted",
             "expression",
         ],
-        Rule::ForgetsPromise | Rule::ForgetsVote | Rule::SendsBeforePersist => {
-            &["acceptor-crash", "leader-change", "two-writes-crash"]
-        }
+        Rule::ForgetsPromise | Rule::ForgetsVote | Rule::SendsBeforePersist => &[
+            "acceptor-crash",
+            "leader-change",
+            "two-writes-crash",
+            "per-ballot-crash",
+            "election-crash",
+            "snapshot-crash",
+        ],
         Rule::ForgetsReservation => &["reservation"],
         Rule::CheckpointForgetsReservation => &["checkpoint"],
         Rule::SkipsAdoption => &[
@@ -32,14 +37,14 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             "snapshot",
             "partial-promise",
         ],
-        Rule::IgnoresAnnouncedQuorums => &["per-ballot"],
+        Rule::IgnoresAnnouncedQuorums => &["per-ballot", "per-ballot-crash"],
         Rule::ForgetsAnnouncedEarly => &["settling"],
         Rule::NeverRenews => &["refused", "hung-member"],
         Rule::CountsPartialPromise => &["partial-promise"],
         Rule::TrimmedSlotLostWrite => {
             &["duel", "flexible-four", "flex-3-of-4", "per-ballot", "snapshot"]
         }
-        Rule::ReusesTrimmedSlot | Rule::OverstatesSnapshot => &["snapshot"],
+        Rule::ReusesTrimmedSlot | Rule::OverstatesSnapshot => &["snapshot", "snapshot-crash"],
         Rule::WitnessForgetsEarly => &["witness"],
         Rule::FixedPrefixThriftyStall => &["thrifty"],
         Rule::ForgetsTimers => &["thrifty", "lossy"],
