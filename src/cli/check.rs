@@ -37,7 +37,8 @@ use target::{Budget, Target};
 
   flexpaxos check experiments/quickstart.toml
       every variant of an experiment, while another replica takes over
-  flexpaxos check experiments/quickstart.toml --variant flex-4-2 --budget crashes=1
+  flexpaxos check experiments/quickstart.toml --variant flex-4-2 \\
+      --budget crashes=1
       one of them, and a replica crashes, too")]
 pub(super) struct Check {
     /// A preset, or an experiment file; without it all presets, or with --break those that can find the rule.
