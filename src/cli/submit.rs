@@ -17,7 +17,8 @@ pub(super) enum Engine {
     Slurm,
 }
 
-/// Submits a run of an experiment to Slurm: all members on one node, which the job has to itself.
+/// Submits a run of an experiment to Slurm: all members on one node, or on several with --nodes, which the job has
+/// to itself.
 ///
 /// It writes `run.sbatch`, shows it and submits it. Edit the script and submit it by `sbatch run.sbatch` to run
 /// something else. The job is not run again by itself if its node fails: an experiment is measured once.
@@ -25,6 +26,7 @@ pub(super) enum Engine {
 #[command(after_help = "Examples:
   flexpaxos submit experiments/quickstart.toml
   flexpaxos submit experiments/quickstart.toml --dry-run
+  flexpaxos submit experiments/quickstart.toml --nodes 5
   flexpaxos submit experiments/quickstart.toml -- --partition=short --time=30")]
 pub(super) struct Submit {
     /// The experiment file.
@@ -33,6 +35,10 @@ pub(super) struct Submit {
     /// Where trials run.
     #[arg(long, value_enum, default_value_t = Choice::Live)]
     backend: Choice,
+
+    /// Runs the members on so many nodes, spread evenly.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    nodes: u16,
 
     /// Repeats every variant this often instead.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -70,17 +76,23 @@ impl Submit {
         if let Some(refusal) = plan.needs_simulator().filter(|_| self.backend != Choice::Sim) {
             return Err(source.refused(&refusal).into());
         }
-        if plan.is_native() {
+        if plan.is_native() && self.nodes == 1 {
             return Err(Failure::request(
                 "the profile native is that of links between hosts, and this job has one node",
-                "choose another profile",
+                "add --nodes, or choose another profile",
+            ));
+        }
+        if self.nodes > 1 && self.backend == Choice::Sim {
+            return Err(Failure::request(
+                "--nodes has no effect on a run that simulates",
+                "leave it out; `flexpaxos sweep submit` simulates on several nodes",
             ));
         }
         let name = source.name();
         let results = self.out.clone().unwrap_or_else(|| Path::new("results").join(&name));
         let results = absolute(&results)?;
         let (experiment, program) = (absolute(&self.experiment)?, current_program()?);
-        let job = Job { name: &name, program: &program, results: &results };
+        let job = Job { name: &name, program: &program, results: &results, node_count: self.nodes };
         let script = job.script(&self.arguments(&experiment));
         std::fs::create_dir_all(&results).map_err(|error| {
             Failure::world(&error, "name a folder that can be written with --out")
@@ -108,6 +120,9 @@ impl Submit {
         let mut arguments = vec![experiment.display().to_string()];
         if self.backend != Choice::Live {
             arguments.extend(["--backend".to_owned(), backend.to_owned()]);
+        }
+        if self.nodes > 1 {
+            arguments.extend(["--engine".to_owned(), "slurm".to_owned()]);
         }
         if let Some(trials) = self.trials {
             arguments.extend(["--trials".to_owned(), trials.to_string()]);
@@ -143,9 +158,7 @@ pub(super) fn refused(error: &slurm::Error) -> Failure {
         slurm::Error::Absent { .. } => {
             "run this on a machine of the cluster from which jobs are submitted, or add --dry-run"
         }
-        slurm::Error::Refused { .. } => {
-            "the script is written: change its options, or give others after `--`"
-        }
+        _ => "the script is written: change its options, or give others after `--`",
     };
     Failure::world(error, help)
 }

@@ -120,7 +120,7 @@ impl Venue {
 
     /// Whether live members run on other hosts.
     pub(super) fn is_elsewhere(&self) -> bool {
-        self.hosted.is_ssh()
+        self.hosted.is_elsewhere()
     }
 
     /// Prints which host would take which member of this plan, and starts nothing.
@@ -224,8 +224,8 @@ impl Venue {
         self.hosted.check()?;
         if self.is_elsewhere() {
             if self.launcher.is_some() {
-                let help = "leave out `--launcher`, or `--engine ssh`";
-                return Err(Failure::request("--launcher has no effect with `--engine ssh`", help));
+                let help = "leave out `--launcher`, or `--engine`";
+                return Err(Failure::request("--launcher has no effect on other hosts", help));
             }
             return Ok(Box::new(self.hosted.connect(plan, interrupt, self.quiet)?));
         }

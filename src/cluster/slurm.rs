@@ -1,8 +1,10 @@
-//! Slurm: the scripts of jobs, how they are submitted, and what is in the queue.
+//! Slurm: the scripts of jobs, how they are submitted, what is in the queue, and nodes for a run.
 //!
 //! A script is what a person would write: it can be read, edited, and submitted again by hand.
 //! Whether a job did its work is told by the files that it left. The exit code of a job proves nothing, and
 //! the accounting of a site (`sacct`) is often off, so neither is asked.
+
+mod allocation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,9 +13,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::hosts::shell::quoted;
+pub use allocation::{Allocation, Asked};
 
 /// So long before its time limit a job is told to end.
 const WARNING_S: u32 = 60;
+
+/// What a job of several nodes says of the loss of one.
+const NO_KILL: &str = "# What the others have when a node is lost is kept.
+#SBATCH --no-kill
+";
 
 /// Why Slurm took no job.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +35,27 @@ pub enum Error {
         source: io::Error,
     },
     /// It said no.
-    #[error("`sbatch` refused the job: {said}")]
+    #[error("`{program}` refused the job: {said}")]
     Refused {
+        /// The command.
+        program: &'static str,
         /// What it said.
         said: String,
     },
+    /// The nodes of a job are not known.
+    #[error("the nodes {list:?} of a job have no names: {said}")]
+    Nodes {
+        /// As Slurm writes them.
+        list: String,
+        /// What `scontrol` said.
+        said: String,
+    },
+    /// The user has had enough.
+    #[error("interrupted")]
+    Interrupted,
+    /// There is no runtime to wait in.
+    #[error("cannot start the event loop: raise the limit of open files (ulimit -n)")]
+    Runtime(#[source] io::Error),
 }
 
 /// An array of shards of a sweep.
@@ -73,7 +97,7 @@ exec {program} sweep run --shard \"$SLURM_ARRAY_TASK_ID/{count}\" --out {folder}
     }
 }
 
-/// A run of an experiment on one node.
+/// A run of an experiment.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
     /// The experiment.
@@ -82,12 +106,14 @@ pub struct Job<'a> {
     pub program: &'a Path,
     /// Where a folder with the results is made, named after the job.
     pub results: &'a Path,
+    /// How many nodes the members run on.
+    pub node_count: u16,
 }
 
 impl Job<'_> {
     /// The script that runs `flexpaxos run` with these arguments.
     pub fn script(&self, arguments: &[String]) -> String {
-        let Self { name, program, results } = self;
+        let Self { name, program, results, node_count } = self;
         let [program, results_word] =
             [program, results].map(|path| quoted(&path.display().to_string()));
         let arguments: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
@@ -95,10 +121,10 @@ impl Job<'_> {
             "#!/bin/bash
 #SBATCH --job-name={name}
 # Other jobs on the node would be measured too.
-#SBATCH --nodes=1
+#SBATCH --nodes={node_count}
 #SBATCH --exclusive
 #SBATCH --output={log}
-# What is measured again is another run.
+{no_kill}# What is measured again is another run.
 #SBATCH --no-requeue
 #SBATCH --signal=B:TERM@{WARNING_S}
 exec {program} run {arguments} \\
@@ -106,6 +132,7 @@ exec {program} run {arguments} \\
 ",
             name = option(name),
             log = pattern(results, "job-%j.log"),
+            no_kill = if *node_count > 1 { NO_KILL } else { "" },
             arguments = arguments.join(" "),
         )
     }
@@ -126,7 +153,7 @@ pub fn submit(script: &Path, options: &[String]) -> Result<String, Error> {
     let job = stdout.split(';').next().unwrap_or_default();
     if !output.status.success() || job.is_empty() || !job.bytes().all(|it| it.is_ascii_digit()) {
         let text = [said(&output.stderr), stdout].join(" ").trim().to_owned();
-        return Err(Error::Refused { said: text });
+        return Err(Error::Refused { program: "sbatch", said: text });
     }
     Ok(job.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Where live members run: on this machine, or on hosts that ssh reaches.
+//! Where live members run: on this machine, on hosts that ssh reaches, or on nodes of Slurm.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -11,29 +11,40 @@ use super::super::{Exit, Failure, output};
 use super::dry_run;
 use crate::causes::chain;
 use crate::cluster::Interrupt;
+use crate::cluster::hosts::connect::Settings;
 use crate::cluster::hosts::file::{Hosts, Mistake};
-use crate::cluster::hosts::launcher::{ConnectError, SshHosts};
+use crate::cluster::hosts::launcher::{ConnectError, RemoteHosts};
 use crate::cluster::hosts::placement::{self, Placement};
-use crate::cluster::hosts::ssh::Settings;
+use crate::cluster::hosts::reach::Reach;
 use crate::cluster::hosts::subnet::Subnet;
 use crate::cluster::hosts::{Network, shell};
+use crate::cluster::slurm::{self, Allocation, Asked};
 use crate::command::ClientId;
 use crate::deployment::{Durability, MemberName};
 use crate::experiment::plan::{Plan, Point};
 use crate::report::table::Width;
 
 /// Where the coordinator listens for members on other hosts when nobody says where: everywhere, as each host
-/// sees this machine under the address from which ssh comes.
+/// sees this machine under the address from which it is reached.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-/// File systems on which a sync is no sync of a disk.
+/// File systems on which a sync is no sync of a disk,
 const NO_DISK: [&str; 2] = ["tmpfs", "ramfs"];
+
+/// and those on which it is one of a server that many share.
+const SERVERS: [&str; 8] = ["nfs", "nfs4", "cifs", "lustre", "beegfs", "gpfs", "ceph", "9p"];
+
+/// What messages name in place of a host file.
+const JOB: &str = "the job";
 
 /// Where live members run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Members on other hosts (docs/hosts.md)")]
 pub(in super::super) struct Hosted {
-    /// Where live members run: on this machine, or on the hosts of --hosts.
+    /// Where live members run: on this machine, on the hosts of --hosts, or on nodes of Slurm.
+    ///
+    /// `slurm` uses the nodes of the job in which it is started. Outside of a job it asks `salloc` for a node for
+    /// each replica, waits in the queue, and gives them back at the end.
     #[arg(long, value_enum)]
     engine: Option<Engine>,
 
@@ -55,13 +66,17 @@ pub(in super::super) struct Hosted {
     #[arg(long)]
     keep_scratch: bool,
 
-    /// The address under which hosts reach this machine, if not the one from which ssh comes.
+    /// The address under which hosts reach this machine, if not the one from which ssh or srun comes.
     #[arg(long, value_name = "ADDR")]
     coordinator_address: Option<IpAddr>,
 
     /// The subnet in which hosts listen, as 10.0.0.0/16, if not on the address that reaches this machine.
     #[arg(long, value_name = "SUBNET")]
     subnet: Option<Subnet>,
+
+    /// Options of `salloc` for `--engine slurm`, such as `-- --nodes=6 --partition=short --time=30`.
+    #[arg(last = true, value_name = "SALLOC OPTIONS")]
+    salloc: Vec<String>,
 }
 
 /// Where live members run.
@@ -71,17 +86,27 @@ enum Engine {
     Local,
     /// On hosts that ssh reaches.
     Ssh,
+    /// On nodes of a Slurm cluster.
+    Slurm,
+}
+
+/// Hosts, and how they are reached.
+struct Found {
+    hosts: Hosts,
+    reach: Reach,
+    /// The job that has them, if one has.
+    allocation: Option<Allocation>,
 }
 
 impl Hosted {
     /// Whether members run on other hosts.
-    pub(super) fn is_ssh(&self) -> bool {
-        self.engine == Some(Engine::Ssh)
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self.engine, Some(Engine::Ssh | Engine::Slurm))
     }
 
     /// Where the coordinator listens if nobody says where; `None` if as ever.
     pub(super) fn listen(&self) -> Option<SocketAddr> {
-        self.is_ssh().then_some(LISTEN)
+        self.is_elsewhere().then_some(LISTEN)
     }
 
     /// The first of these options that is given.
@@ -93,24 +118,43 @@ impl Hosted {
     /// The first option that is given and is about hosts.
     fn of_hosts(&self) -> Option<&'static str> {
         let options = [
-            ("--hosts", self.hosts.is_some()),
-            ("--ssh-command", self.ssh_command.is_some()),
             ("--scratch", self.scratch.is_some()),
             ("--keep-scratch", self.keep_scratch),
             ("--coordinator-address", self.coordinator_address.is_some()),
             ("--subnet", self.subnet.is_some()),
         ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name);
+        given.or_else(|| self.of_ssh()).or_else(|| self.of_slurm())
+    }
+
+    /// The first option that is given and is about hosts that ssh reaches.
+    fn of_ssh(&self) -> Option<&'static str> {
+        let options =
+            [("--hosts", self.hosts.is_some()), ("--ssh-command", self.ssh_command.is_some())];
         options.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
     }
 
-    /// Refuses options about hosts where there are none.
+    /// The options of `salloc`, if there are some.
+    fn of_slurm(&self) -> Option<&'static str> {
+        (!self.salloc.is_empty()).then_some("what stands behind `--`")
+    }
+
+    /// Refuses options that have no effect.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        match self.of_hosts() {
-            Some(name) if !self.is_ssh() => Err(Failure::request(
-                format!("{name} has no effect without `--engine ssh`"),
-                "add `--engine ssh`, or leave it out",
+        let refused = match self.engine {
+            Some(Engine::Ssh) => self.of_slurm().map(|name| (name, "slurm")),
+            Some(Engine::Slurm) => self.of_ssh().map(|name| (name, "ssh")),
+            Some(Engine::Local) | None => {
+                let engine = if self.of_slurm().is_some() { "slurm" } else { "ssh" };
+                self.of_hosts().map(|name| (name, engine))
+            }
+        };
+        match refused {
+            Some((name, engine)) => Err(Failure::request(
+                format!("{name} has no effect without `--engine {engine}`"),
+                format!("add `--engine {engine}`, or leave it out"),
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -120,21 +164,34 @@ impl Hosted {
         plan: &Plan,
         interrupt: &Interrupt,
         is_quiet: bool,
-    ) -> Result<SshHosts, Failure> {
-        let hosts = self.read()?;
+    ) -> Result<RemoteHosts, Failure> {
+        let network = self.network();
+        let (scratch, keeps_scratch) = (self.scratch.clone(), self.keep_scratch);
+        let Found { hosts, reach, allocation } = self.find(plan, interrupt, is_quiet)?;
         let placements = check_placements(&hosts, plan)?;
-        let settings = self.settings()?;
+        let settings = Settings { reach, scratch, keeps_scratch, network };
         for text in warnings(&hosts, &placements) {
             output::warn(&format!("warning: {text}"));
         }
         let connected = connect(hosts, &settings, interrupt, is_quiet)?;
+        let connected = match allocation {
+            Some(allocation) => connected.within(allocation),
+            None => connected,
+        };
         for (host, report) in connected.reports() {
             let is_durable = plan.points.iter().any(|point| point.durability == Durability::Fsync);
             let filesystem = report.scratch_filesystem.as_deref().unwrap_or_default();
-            if is_durable && NO_DISK.contains(&filesystem) {
+            let what = if NO_DISK.contains(&filesystem) {
+                "no sync of a disk"
+            } else if SERVERS.contains(&filesystem) {
+                "one of a server that others use too"
+            } else {
+                continue;
+            };
+            if is_durable {
                 output::warn(&format!(
-                    "warning: {host} keeps its files in {}, which is {filesystem}: a sync there is no sync of a \
-                     disk; name a folder on a disk with --scratch",
+                    "warning: {host} keeps its files in {}, which is {filesystem}: a sync there is {what}; name a \
+                     folder on a disk of the host with --scratch",
                     report.scratch
                 ));
             }
@@ -149,14 +206,25 @@ impl Hosted {
         width: Width,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
-        if !self.is_ssh() {
-            return Err(Failure::request(
-                "--dry-run shows which host takes which member, and here no other host does",
-                "add `--engine ssh --hosts FILE`; `flexpaxos plan` shows what would run",
-            ));
-        }
-        let hosts = self.read()?;
-        self.settings()?;
+        let hosts = match self.engine {
+            Some(Engine::Ssh) => {
+                ssh_words(self.ssh_command.as_deref())?;
+                self.read()?
+            }
+            Some(Engine::Slurm) => {
+                let names = match self.current()? {
+                    Some(allocation) => allocation.nodes().to_vec(),
+                    None => (1..=nodes_asked(plan)).map(|number| format!("node{number}")).collect(),
+                };
+                Hosts::of_job(JOB, &names)
+            }
+            Some(Engine::Local) | None => {
+                return Err(Failure::request(
+                    "--dry-run shows which host takes which member, and here no other host does",
+                    "add `--engine ssh --hosts FILE` or `--engine slurm`; `flexpaxos plan` shows what would run",
+                ));
+            }
+        };
         dry_run::print(&hosts, plan, width, out)?;
         let placements = check_placements(&hosts, plan)?;
         for text in warnings(&hosts, &placements) {
@@ -165,11 +233,51 @@ impl Hosted {
         Ok(())
     }
 
-    fn settings(&self) -> Result<Settings, Failure> {
-        let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
-        let (scratch, keeps_scratch) = (self.scratch.clone(), self.keep_scratch);
-        let ssh_command = ssh_words(self.ssh_command.as_deref())?;
-        Ok(Settings { ssh_command, scratch, keeps_scratch, network })
+    fn network(&self) -> Network {
+        Network { coordinator: self.coordinator_address, subnet: self.subnet }
+    }
+
+    /// The hosts that the user names, or the nodes of a job: this may wait in a queue.
+    fn find(&self, plan: &Plan, interrupt: &Interrupt, is_quiet: bool) -> Result<Found, Failure> {
+        if self.engine != Some(Engine::Slurm) {
+            let reach = Reach::Ssh(ssh_words(self.ssh_command.as_deref())?);
+            return Ok(Found { hosts: self.read()?, reach, allocation: None });
+        }
+        let allocation = match self.current()? {
+            Some(allocation) => allocation,
+            None => {
+                let asked = Asked { node_count: nodes_asked(plan), options: &self.salloc };
+                let tell = |text: String| {
+                    if !is_quiet {
+                        eprintln!("{text}");
+                    }
+                };
+                tell(
+                    "asking Slurm for nodes: `squeue --me` tells why it waits, and Ctrl-C ends it"
+                        .into(),
+                );
+                Allocation::ask(&asked, interrupt, &tell).map_err(|error| no_nodes(&error))?
+            }
+        };
+        let hosts = Hosts::of_job(JOB, allocation.nodes());
+        let reach = Reach::Srun(allocation.job().to_owned());
+        Ok(Found { hosts, reach, allocation: Some(allocation) })
+    }
+
+    /// The job in which this runs, which has its nodes already.
+    fn current(&self) -> Result<Option<Allocation>, Failure> {
+        let current = Allocation::current().map_err(|error| no_nodes(&error))?;
+        match current {
+            Some(job) if !self.salloc.is_empty() => Err(Failure::request(
+                format!(
+                    "job {} has its nodes already, and {} asks for others",
+                    job.job(),
+                    self.salloc.join(" ")
+                ),
+                "leave out what stands behind `--`, or run this outside of the job",
+            )),
+            current => Ok(current),
+        }
     }
 
     fn read(&self) -> Result<Hosts, Failure> {
@@ -202,10 +310,10 @@ impl Reached<'_> {
         &self,
         hosts: Hosts,
         interrupt: &Interrupt,
-    ) -> Result<SshHosts, Failure> {
+    ) -> Result<RemoteHosts, Failure> {
         let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
-        let ssh_command = ssh_words(self.ssh_command)?;
-        let settings = Settings { ssh_command, scratch: None, keeps_scratch: false, network };
+        let reach = Reach::Ssh(ssh_words(self.ssh_command)?);
+        let settings = Settings { reach, scratch: None, keeps_scratch: false, network };
         connect(hosts, &settings, interrupt, self.is_quiet)
     }
 }
@@ -215,13 +323,36 @@ fn connect(
     settings: &Settings,
     interrupt: &Interrupt,
     is_quiet: bool,
-) -> Result<SshHosts, Failure> {
+) -> Result<RemoteHosts, Failure> {
     let tell = |text: String| {
         if !is_quiet {
             eprintln!("{text}");
         }
     };
-    SshHosts::connect(hosts, settings, interrupt, &tell).map_err(|error| unreachable(&error))
+    RemoteHosts::connect(hosts, settings, interrupt, &tell)
+        .map_err(|error| unreachable(&error, &settings.reach))
+}
+
+/// A node for each replica of the largest deployment.
+fn nodes_asked(plan: &Plan) -> usize {
+    plan.points.iter().map(|point| point.links.replicas().count()).max().unwrap_or(1)
+}
+
+/// Slurm gave no nodes.
+fn no_nodes(error: &slurm::Error) -> Failure {
+    use slurm::Error::{Absent, Interrupted, Nodes, Refused, Runtime};
+    let (exit, help) = match error {
+        Absent { .. } => {
+            (Exit::World, "run this on a machine of the cluster from which jobs are submitted")
+        }
+        Refused { .. } => (
+            Exit::World,
+            "`sinfo` shows partitions and limits; give other options behind `--`, such as `-- --partition=short`",
+        ),
+        Interrupted => (Exit::Partial, "no trial had begun"),
+        Nodes { .. } | Runtime(_) => (Exit::World, "no trial had begun"),
+    };
+    Failure { exit, ..Failure::world(error, help) }
 }
 
 /// The words of the command in place of `ssh`.
@@ -305,7 +436,7 @@ fn several(exit: Exit, mut reports: Vec<Report>) -> Failure {
 }
 
 /// Why hosts cannot be used.
-fn unreachable(error: &ConnectError) -> Failure {
+fn unreachable(error: &ConnectError, reach: &Reach) -> Failure {
     let refused = match error {
         ConnectError::Hosts { refused, .. } => refused,
         ConnectError::Interrupted => {
@@ -316,7 +447,7 @@ fn unreachable(error: &ConnectError) -> Failure {
     let mut reports: Vec<Report> = Vec::new();
     for (host, refused) in refused {
         let text = format!("{host} cannot be used: {}", chain(refused));
-        reports.push(MietteDiagnostic::new(text).with_help(refused.help()).into());
+        reports.push(MietteDiagnostic::new(text).with_help(refused.help(reach)).into());
     }
     several(Exit::NeverJoined, reports)
 }
@@ -340,6 +471,7 @@ mod tests {
             keep_scratch: false,
             coordinator_address: None,
             subnet: None,
+            salloc: Vec::new(),
         };
         let plan = Plan::from_source(&source(GOOD), Size::default()).unwrap();
         let Err(failure) = hosted.connect(&plan, &Interrupt::never(), true) else {
@@ -374,10 +506,17 @@ mod tests {
             keep_scratch: false,
             coordinator_address: None,
             subnet: None,
+            salloc: Vec::new(),
         };
         assert!(local.check().unwrap_err().report.to_string().contains("--hosts has no effect"));
-        let none = Hosted { engine: Some(Engine::Ssh), hosts: None, ..local };
+        let slurm = Hosted { engine: Some(Engine::Slurm), ..local };
+        assert!(slurm.check().unwrap_err().report.to_string().contains("without `--engine ssh`"));
+        let none = Hosted { engine: Some(Engine::Ssh), hosts: None, ..slurm };
         assert!(none.check().is_ok() && none.read().is_err());
         assert_eq!((none.listen(), none.given()), (Some(LISTEN), Some("--engine")));
+        let behind = Hosted { salloc: vec!["--nodes=6".into()], ..none };
+        assert!(
+            behind.check().unwrap_err().report.to_string().contains("without `--engine slurm`")
+        );
     }
 }

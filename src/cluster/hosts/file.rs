@@ -117,6 +117,18 @@ impl Hosts {
         reader.finish()
     }
 
+    /// The nodes of a job, each of which takes any member; `place` is what messages name in place of a file.
+    pub fn of_job(place: &str, nodes: &[String]) -> Self {
+        let line = |(number, node): (usize, &String)| Line {
+            number,
+            host: node.clone(),
+            regions: Vec::new(),
+            role: None,
+            is_expendable: false,
+        };
+        Self { file: place.to_owned(), lines: (1..).zip(nodes).map(line).collect() }
+    }
+
     /// Every host once, in the order of the file.
     pub fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::channel::Order;
 use super::file::Hosts;
-use super::launcher::SshHosts;
+use super::launcher::RemoteHosts;
 use super::pings::{LOST_AFTER, PingOrder, Pinged};
 use crate::measure::{Figure, Latencies};
 use crate::runtime::clock;
@@ -165,7 +165,7 @@ impl MeasuredLinks {
     }
 }
 
-impl SshHosts {
+impl RemoteHosts {
     /// Lets every host ping every other one for so long, or until the user has enough; `tell` hears how long it
     /// has been going on, how many pings were answered, and how many were lost.
     #[expect(clippy::disallowed_methods, reason = "what hosts have sent is looked at now and then")]

@@ -1,24 +1,20 @@
-//! Reaching a host over the system's `ssh`: is it fit, does it have the program, and a supervisor on it.
-//!
-//! The user's own configuration holds: jump hosts, keys, Kerberos.
-//! Host keys are checked as that says; nothing here switches that off.
-//! `ssh` asks nothing (`BatchMode`), because several of it run at once.
+//! Making a host ready: is it fit, does it have the program, and a supervisor on it.
 //!
 //! The program is uploaded once and is known by its hash.
 //! It lies in the user's cache on the host; nothing is installed, and nobody needs to be root.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 use tokio::time::timeout;
 
 use super::channel::{FromHost, Network, Receiver};
+use super::reach::Reach;
 use super::report::{self, HostReport};
-use super::shell::{quoted, script};
+use super::shell::quoted;
 
 /// A host may take so long to answer, with its login shell;
 const ANSWER_MAX: Duration = Duration::from_mins(1);
@@ -26,14 +22,14 @@ const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// and so long to take the program.
 const UPLOAD_MAX: Duration = Duration::from_mins(15);
 
-/// So much of what ssh prints is kept.
+/// So much of what the command that reaches a host prints is kept.
 const STDERR_BYTES: u64 = 64 * 1024;
 
 /// How hosts are reached, and what runs there.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The words of the command in place of `ssh`.
-    pub ssh_command: Vec<String>,
+    /// What runs a command on a host.
+    pub reach: Reach,
     /// Below which folder of a host members keep their files; in the user's cache there if absent.
     pub scratch: Option<PathBuf>,
     /// Whether their files stay.
@@ -52,15 +48,15 @@ pub(super) struct Program {
 /// Why a host cannot take part.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// ssh itself cannot be run.
+    /// What runs commands there cannot be run itself.
     #[error("{command} cannot be run")]
-    Ssh {
+    Absent {
         /// Which command.
         command: String,
         /// Why.
         source: std::io::Error,
     },
-    /// ssh ended without an answer.
+    /// It ended without an answer.
     #[error("{command} ended with {status}: {said}")]
     Refused {
         /// Which command.
@@ -100,28 +96,39 @@ pub enum Error {
         /// What was printed.
         said: String,
     },
-    /// The address from which it sees ssh come is none of this machine.
+    /// The address from which it is reached is none of this machine.
     #[error("it sees this machine as {0}, which is no address of this machine")]
     Elsewhere(std::net::IpAddr),
 }
 
 impl Error {
     /// What to do about it.
-    pub const fn help(&self) -> &'static str {
-        match self {
-            Self::Ssh { .. } => "install an ssh client, or name its command with --ssh-command",
-            Self::Refused { .. } => {
+    pub const fn help(&self, reach: &Reach) -> &'static str {
+        match (self, reach) {
+            (Self::Absent { .. }, Reach::Ssh(_)) => {
+                "install an ssh client, or name its command with --ssh-command"
+            }
+            (Self::Absent { .. }, Reach::Srun(_)) => {
+                "run this on a machine of the cluster that has the commands of Slurm"
+            }
+            (Self::Refused { .. }, Reach::Ssh(_)) => {
                 "try the same ssh by hand: it must log in without a question; a host that is new needs its \
                  key in ~/.ssh/known_hosts first"
             }
-            Self::Slow { .. } => "try the same ssh by hand, and its connection",
-            Self::Machine { .. } => "choose hosts of one kind, or build the program on such a host",
-            Self::Hash { .. } => "remove ~/.cache/flexpaxos on that host and run again",
-            Self::Answer { .. } => {
+            (Self::Slow { .. }, Reach::Ssh(_)) => "try the same ssh by hand, and its connection",
+            (Self::Refused { .. } | Self::Slow { .. }, Reach::Srun(_)) => {
+                "`sinfo --Node --long` tells whether that node is down, and `squeue --me` whether the job still \
+                 runs; leave a bad node out with `-- --exclude=NODE`"
+            }
+            (Self::Machine { .. }, _) => {
+                "choose hosts of one kind, or build the program on such a host"
+            }
+            (Self::Hash { .. }, _) => "remove ~/.cache/flexpaxos on that host and run again",
+            (Self::Answer { .. }, _) => {
                 "if its libraries are too old for this program, build a static one: \
                  RUSTFLAGS='-C target-feature=+crt-static' cargo build --release"
             }
-            Self::Elsewhere(_) => {
+            (Self::Elsewhere(_), _) => {
                 "a jump host or NAT lies between: name an address of this machine that the host reaches with \
                  --coordinator-address"
             }
@@ -145,7 +152,8 @@ impl Program {
 /// A supervisor on a host, which has said what the host is.
 pub(super) struct Connected {
     pub(super) report: HostReport,
-    pub(super) ssh: Child,
+    /// What keeps it reached: `ssh` or `srun`.
+    pub(super) process: Child,
     pub(super) from: Receiver<tokio::process::ChildStdout>,
 }
 
@@ -202,16 +210,17 @@ async fn supervise(host: &str, settings: &Settings, program: &Program) -> Result
     if *keeps_scratch {
         words.push("--keep-scratch".to_owned());
     }
-    if let Some(address) = network.coordinator {
-        words.extend(["--coordinator-address".to_owned(), address.to_string()]);
+    let coordinator = network.coordinator.map(|address| address.to_string());
+    if let Some(address) = coordinator.or_else(|| settings.reach.origin().map(str::to_owned)) {
+        words.extend(["--coordinator-address".to_owned(), address]);
     }
     if let Some(subnet) = network.subnet {
         words.extend(["--subnet".to_owned(), subnet.to_string()]);
     }
     let text = words.join(" ");
-    let mut ssh = command(host, settings, &text)?;
-    let mut stderr = ssh.stderr.take();
-    let mut from = Receiver::new(ssh.stdout.take().expect("its stdout is piped"));
+    let mut process = settings.reach.start(host, &text)?;
+    let mut stderr = process.stderr.take();
+    let mut from = Receiver::new(process.stdout.take().expect("its stdout is piped"));
     let greeting = async {
         from.skip_to_greeting().await.ok()?;
         match from.next::<FromHost>().await {
@@ -237,8 +246,8 @@ async fn supervise(host: &str, settings: &Settings, program: &Program) -> Result
     if !is_asked && !super::subnet::own_addresses().contains(&report.coordinator) {
         return Err(Error::Elsewhere(report.coordinator));
     }
-    ssh.stderr = stderr;
-    Ok(Connected { report, ssh, from })
+    process.stderr = stderr;
+    Ok(Connected { report, process, from })
 }
 
 /// Runs a script on a host to its end, with this on its stdin; what it printed.
@@ -249,8 +258,9 @@ async fn run(
     input: &[u8],
     most: Duration,
 ) -> Result<String, Error> {
-    let mut ssh = command(host, settings, text)?;
-    let (stdin, stdout, stderr) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take());
+    let mut process = settings.reach.start(host, text)?;
+    let (stdin, stdout, stderr) =
+        (process.stdin.take(), process.stdout.take(), process.stderr.take());
     let (mut stdin, mut stdout, mut stderr) = (
         stdin.expect("its stdin is piped"),
         stdout.expect("its stdout is piped"),
@@ -266,49 +276,19 @@ async fn run(
         let mut printed = String::new();
         let read = stdout.read_to_string(&mut printed);
         let ((), _, said) = tokio::join!(write, read, read_stderr(&mut stderr));
-        (printed, said, ssh.wait().await)
+        (printed, said, process.wait().await)
     };
-    let what = if input.is_empty() { "ssh" } else { "uploading the program" };
+    let what = if input.is_empty() { "its answer" } else { "uploading the program" };
     let (printed, said, status) =
         timeout(most, talk).await.map_err(|_| Error::Slow { what, after: most })?;
     match status {
         Ok(status) if status.success() => Ok(printed.trim_end().to_owned()),
         status => {
             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-            let command = shown(host, settings);
+            let command = settings.reach.shown(host);
             Err(Error::Refused { command, status, said: shortened(&said) })
         }
     }
-}
-
-/// ssh, about to run a script on a host.
-fn command(host: &str, settings: &Settings, text: &str) -> Result<Child, Error> {
-    let (program, arguments) = settings.ssh_command.split_first().expect("the command has a word");
-    let mut command = Command::new(program);
-    command.args(arguments);
-    if is_ssh(program) {
-        command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]);
-    }
-    command
-        .arg(host)
-        .arg(script(text))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // Ctrl-C is the coordinator's to handle.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| Error::Ssh { command: program.clone(), source })
-}
-
-/// Whether this is OpenSSH by its name, whose options are known.
-fn is_ssh(program: &str) -> bool {
-    std::path::Path::new(program).file_name().is_some_and(|name| name == "ssh")
-}
-
-fn shown(host: &str, settings: &Settings) -> String {
-    format!("`{} {host}`", settings.ssh_command.join(" "))
 }
 
 pub(super) async fn read_stderr(stderr: &mut ChildStderr) -> String {
@@ -328,6 +308,8 @@ pub(super) fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -390,11 +372,5 @@ mod tests {
         let text = lines.join("\n\n");
         assert_eq!(shortened(&text), "line 3; line 4; line 5; line 6; line 7; line 8");
         assert_eq!(shortened(" \n"), "it printed nothing");
-    }
-
-    #[test]
-    fn only_openssh_is_given_its_own_options() {
-        assert!(is_ssh("ssh") && is_ssh("/usr/bin/ssh"));
-        assert!(!is_ssh("oarsh") && !is_ssh("ssh-wrapper"));
     }
 }
