@@ -32,14 +32,43 @@ within() {
 
 # check NAME COMMAND...: counts it as passed if the command succeeds.
 check() {
-    local name=$1
+    local name=$1 log=$work/check.$BASHPID.log
     shift
-    if "$@" > "$work/check.log" 2>&1; then
+    if "$@" > "$log" 2>&1; then
         passed=$((passed + 1))
         echo "ok   $name"
     else
         failed=$((failed + 1))
         echo "FAIL $name"
-        sed 's/^/     /' "$work/check.log"
+        sed 's/^/     /' "$log"
     fi
 }
+
+# says FILE TEXT...: all of these texts are in a file; lines that were folded are one.
+says() {
+    local file=$1 text said
+    shift
+    # What draws a diagnostic folds it and draws a margin.
+    said=$(sed 's/^ *│//' "$file" | tr -s ' \n' ' ')
+    for text in "$@"; do
+        [[ $said == *"$text"* ]] || { echo "no \"$text\" in $file:"; cat "$file"; return 1; }
+    done
+}
+
+# column FILE NAME: the values of a column.
+column() {
+    [ -e "$1" ] || return 0
+    # A note may hold commas.
+    python3 -c 'import csv, sys
+for row in csv.DictReader(open(sys.argv[1])): print(row[sys.argv[2]])' "$1" "$2"
+}
+
+# medians NAME FILE NAME FILE: prints the medians of two runs beside one another.
+medians() {
+    paste <(column "$2" latency_ns_p50) <(column "$4" latency_ns_p50) | awk -v one="$1" -v other="$3" '
+        $1 != "" && $2 != "" { printf "     median %.3f ms %s, %.3f ms %s: %+.3f ms, %+.1f %%\n",
+            $1 / 1e6, one, $2 / 1e6, other, ($2 - $1) / 1e6, ($2 / $1 - 1) * 100 }'
+}
+
+# has_begun NAME: the first trial of a run has begun, as its members write.
+has_begun() { grep -rqs --include=agent.log 'c0 starts' "$work/$1"; }
