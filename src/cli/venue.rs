@@ -244,13 +244,14 @@ impl Venue {
 
 /// Why the results folder cannot be used.
 pub(super) fn unusable(error: &ledger::Error) -> Failure {
-    use ledger::Error::{Collected, File, NoSweep, Nothing, Other, Part, Store};
+    use ledger::Error::{Busy, Collected, File, NoSweep, Nothing, Other, Part, Store};
     let (exit, help) = match error {
         Nothing { .. } => (Exit::Request, "leave --resume out to begin a new run"),
         NoSweep { .. } => {
             (Exit::Request, "name the folder of a sweep that has begun, or an empty or new one")
         }
         Collected { .. } => (Exit::Request, "its tables are there; give a new sweep a new folder"),
+        Busy { .. } => (Exit::Request, "wait until it has ended, or end it"),
         Other { .. } => (Exit::Request, "resume with what it was begun with, or begin a new run"),
         Store(store::Error::NotEmpty { .. } | store::Error::Exists { .. }) => {
             (Exit::Request, "choose a folder that does not exist yet with --out")

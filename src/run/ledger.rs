@@ -6,7 +6,8 @@
 //! `parts/` goes when the last trial is in the tables: a folder that still has it can be resumed.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub(super) const PARTS: &str = "parts";
 
 /// What a run is, for whoever resumes it; the first file of a run.
 const RUN: &str = "parts/run.json";
+
+/// Locked by the process that writes the results.
+const LOCK: &str = "parts/run.lock";
 
 /// What the machine adds by itself, as measured when the run began.
 const CALIBRATION: &str = "parts/calibration.json";
@@ -60,6 +64,12 @@ pub enum Error {
         /// What is not the same, in words.
         what: String,
     },
+    /// Another process is at it.
+    #[error("another process writes the results in {}", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A finished trial cannot be read back: it is cut or changed.
     #[error("the finished trial {} is damaged: remove it, and it runs again", path.display())]
     Part {
@@ -72,7 +82,7 @@ pub enum Error {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The results cannot be written.
     #[error(transparent)]
@@ -100,6 +110,8 @@ pub struct Ledger {
     store: Store,
     swept: Swept,
     parts: BTreeMap<(usize, Backend), Part>,
+    /// Nobody else writes the results meanwhile; shards of a sweep write none.
+    _lock: Option<File>,
 }
 
 /// The keys that are swept: the last columns of every table.
@@ -154,7 +166,8 @@ impl Ledger {
         let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
         // Last: a run that has it can be resumed.
         store.write_bytes(RUN, &text)?;
-        Ok(Self { store, swept, parts: BTreeMap::new() })
+        let lock = claim(&store)?;
+        Ok(Self { store, swept, parts: BTreeMap::new(), _lock: Some(lock) })
     }
 
     /// The run that was cut short in `folder`, if it is the same one; nobody else runs its trials.
@@ -164,9 +177,14 @@ impl Ledger {
         provenance: &Provenance,
         worlds: &Worlds<'_>,
     ) -> Result<Self, Error> {
-        let ledger = Self::join(folder, plan, provenance, worlds, &|_| true)?;
-        Store::reopen(folder)?;
-        Ok(ledger)
+        Self::join(folder, plan, provenance, worlds, &|_| true)?.claimed()
+    }
+
+    /// The same run; nobody else writes its results from now on, and they have not ended.
+    pub fn claimed(self) -> Result<Self, Error> {
+        let lock = claim(&self.store)?;
+        Store::reopen(self.store.folder())?;
+        Ok(Self { _lock: Some(lock), ..self })
     }
 
     /// A part of the run in `folder`, if it is the same one: others may run the trials that are not `wanted`.
@@ -189,7 +207,7 @@ impl Ledger {
             return Err(Error::Other { folder: folder.to_owned(), what });
         }
         let (swept, parts) = (Swept::of(plan), BTreeMap::new());
-        let mut ledger = Self { store: Store::shared(folder), swept, parts };
+        let mut ledger = Self { store: Store::shared(folder), swept, parts, _lock: None };
         ledger.read_parts(plan, worlds, wanted)?;
         Ok(ledger)
     }
@@ -331,4 +349,32 @@ pub(super) fn name(trial: u32, backend: Backend) -> String {
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+/// Locks the results in this folder.
+fn claim(store: &Store) -> Result<File, Error> {
+    let path = store.folder().join(LOCK);
+    match lock(&path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(Error::Busy { folder: store.folder().to_owned() }),
+        Err(source) => Err(Error::File { path, source }),
+    }
+}
+
+/// Locks a file until it is dropped or the process ends; `None` if another process has it.
+pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Some shared file systems have no locks; then it is for the user not to start two.
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Some(file)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Lustre without `-o flock` says `ENOSYS`; NFS without a lock manager `ENOLCK`.
+fn has_no_locks(error: &io::Error) -> bool {
+    const ENOLCK: i32 = 37;
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
 }

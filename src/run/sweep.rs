@@ -12,6 +12,7 @@
 //! | `*.part` | a finished trial, whole or not there |
 //! | `*.error` | why a trial failed when it was last tried |
 //! | `*.lock` | locked by the process that runs the trial: nobody runs it twice at once |
+//! | `run.lock` | locked by the process that collects |
 //! | `jobs/*` | a file for each job of a batch scheduler that runs shards |
 
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod tests;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -193,7 +194,7 @@ impl Sweep {
         };
         serde_json::from_slice(&text).map_err(|_| ledger::Error::Other {
             folder: folder.to_owned(),
-            what: "another version of the program began it".into(),
+            what: format!("its {SWEEP} is damaged, or another version of the program wrote it"),
         })
     }
 
@@ -322,7 +323,7 @@ impl Work<'_> {
         let number = trial.number();
         let store = self.ledger().store().clone();
         let lock_path = store.folder().join(beside(number, "lock"));
-        let _lock = match lock(&lock_path) {
+        let _lock = match ledger::lock(&lock_path) {
             Ok(Some(lock)) => lock,
             Ok(None) => return Attempt::Busy,
             Err(source) => {
@@ -404,24 +405,6 @@ const fn simulated<'a>(threads: usize) -> Worlds<'a> {
 /// A file beside that of a finished trial.
 fn beside(trial: u32, ending: &str) -> String {
     format!("{PARTS}/{}.{ending}", BACKEND.prefix(trial))
-}
-
-/// Locks a trial until the file is dropped or the process ends; `None` if another process has it.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Some shared file systems have no locks; then two processes with the same shard are the user's.
-        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Some(file)),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Lustre without `-o flock` says `ENOSYS`; NFS without a lock manager `ENOLCK`.
-fn has_no_locks(error: &io::Error) -> bool {
-    const ENOLCK: i32 = 37;
-    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
 }
 
 /// What a panic says.

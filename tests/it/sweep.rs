@@ -155,6 +155,13 @@ fn failed_and_missing_trials_run_when_their_shard_runs_again() {
     site.check("run sweep.toml --backend sim --no-report -q --out whole", 0, "results in");
     site.check("sweep plan sweep.toml --shards 7 --out cut", 0, "7 shards of 9 or 10 trials");
     site.check("sweep status cut", 3, "shards to run, of 7: 1-7");
+    let (file, text) = (site.path("cut/parts/sweep.json"), "parts/sweep.json is damaged");
+    let intact = fs::read(&file).unwrap();
+    fs::write(&file, &intact[..9]).unwrap();
+    for command in ["status cut", "run --shard 1/7 --out cut", "submit --dry-run --out cut"] {
+        site.check(&format!("sweep {command}"), 2, text);
+    }
+    fs::write(&file, &intact).unwrap();
     // Where its histograms would go is a folder that cannot be removed as a file.
     fs::create_dir(site.path("cut/trial-003.sim.hlog")).unwrap();
     site.check("sweep run --shard 3/7 -q --out cut", 1, "trial 3 failed");
@@ -173,6 +180,17 @@ fn failed_and_missing_trials_run_when_their_shard_runs_again() {
     fs::remove_file(site.path("cut/parts/trial-010.sim.part")).unwrap();
     site.check("sweep status cut", 3, "shards to run, of 7: 3");
     site.check("sweep run --shard 3/7 -q --out cut", 0, "9 of 9");
+    let lock = fs::File::create(site.path("cut/parts/run.lock")).unwrap();
+    lock.lock().unwrap();
+    site.check("sweep collect cut", 2, "another process writes the results in cut");
+    site.check(
+        "run sweep.toml --backend sim --resume cut",
+        2,
+        "another process writes the results",
+    );
+    drop(lock);
+    // What one that was killed at its last step left.
+    fs::write(site.path("cut/manifest.json"), "{}").unwrap();
     site.check("sweep collect cut --no-report", 0, "results in");
     assert!(site.csv("cut") == site.csv("whole"));
 }

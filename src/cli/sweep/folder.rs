@@ -12,6 +12,7 @@ use crate::cli::{Exit, Failure, output};
 use crate::cluster::slurm;
 use crate::report::outline::Outline;
 use crate::report::table::counted;
+use crate::run::ledger::Ledger;
 use crate::run::sweep;
 
 /// So many failures are shown; all are in the folder.
@@ -99,7 +100,7 @@ impl Collect {
             return Err(unfinished(&status, folder));
         }
         let Swept { plan, provenance, .. } = Swept::begun(&begun)?;
-        let ledger = sweep::open(folder, &plan, &provenance, None);
+        let ledger = sweep::open(folder, &plan, &provenance, None).and_then(Ledger::claimed);
         let ledger = ledger.map_err(|error| unusable(&error))?;
         let outline = Outline::from(&plan);
         let printed = Printed { outline: &outline, is_of_both: false };

@@ -11,7 +11,7 @@ use crate::cli::venue::unusable;
 use crate::cli::{Exit, Failure};
 use crate::cluster::slurm::{self, Array};
 use crate::measure::Store;
-use crate::run::sweep;
+use crate::run::{ledger, sweep};
 
 /// The script, within the folder of the sweep.
 const SCRIPT: &str = "sweep.sbatch";
@@ -103,7 +103,11 @@ impl Submit {
 
     /// The folder of the sweep, the sweep, and the name of its experiment.
     fn begun(&self) -> Result<(PathBuf, sweep::Sweep, String), Failure> {
-        let has_begun = self.out.as_ref().is_some_and(|folder| sweep::Sweep::read(folder).is_ok());
+        let has_begun = match self.out.as_ref().map(|folder| sweep::Sweep::read(folder)) {
+            None | Some(Err(ledger::Error::NoSweep { .. })) => false,
+            Some(Ok(_)) => true,
+            Some(Err(error)) => return Err(unusable(&error)),
+        };
         let shards = match (self.shards, has_begun) {
             (Some(shards), _) => usize::from(shards),
             (None, true) => 1,

@@ -170,7 +170,7 @@ impl Hosted {
         let Found { hosts, reach, allocation } = self.find(plan, interrupt, is_quiet)?;
         let placements = check_placements(&hosts, plan)?;
         let settings = Settings { reach, scratch, keeps_scratch, network };
-        for text in warnings(&hosts, &placements) {
+        for text in warnings(&hosts, &placements, plan) {
             output::warn(&format!("warning: {text}"));
         }
         let connected = connect(hosts, &settings, interrupt, is_quiet)?;
@@ -227,7 +227,7 @@ impl Hosted {
         };
         dry_run::print(&hosts, plan, width, out)?;
         let placements = check_placements(&hosts, plan)?;
-        for text in warnings(&hosts, &placements) {
+        for text in warnings(&hosts, &placements, plan) {
             output::warn(&format!("warning: {text}"));
         }
         Ok(())
@@ -406,13 +406,16 @@ pub(super) fn members(point: &Point) -> Vec<(MemberName, &str)> {
 }
 
 /// What to know before hosts are used.
-fn warnings(hosts: &Hosts, placements: &[Placement]) -> Vec<String> {
+fn warnings(hosts: &Hosts, placements: &[Placement], plan: &Plan) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for text in placements.iter().flat_map(|placement| placement::shared(hosts, placement)) {
         if !texts.contains(&text) {
             texts.push(text);
         }
     }
+    let regions: Vec<&str> =
+        plan.points.iter().flat_map(members).map(|(_, region)| region).collect();
+    texts.extend(placement::empty_regions(hosts, &regions));
     let idle = placement::idle(hosts, placements);
     if !idle.is_empty() {
         texts.push(format!("no member of this experiment runs on {}", idle.join(", ")));

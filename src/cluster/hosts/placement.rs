@@ -149,6 +149,20 @@ pub fn idle(hosts: &Hosts, placed: &[Placement]) -> Vec<String> {
     (0..names.len()).filter(is_idle).map(|host| names[host].to_owned()).collect()
 }
 
+/// Regions that lines name and in which no member is, each with its line; `regions` are those of all members.
+pub fn empty_regions(hosts: &Hosts, regions: &[&str]) -> Vec<String> {
+    let named = hosts.lines.iter().flat_map(|line| line.regions.iter().map(move |it| (line, it)));
+    let empty = named.filter(|(_, region)| !regions.contains(&region.as_str()));
+    let said = empty.map(|(line, region)| {
+        let near = match &resembling(region, regions.iter().copied())[..] {
+            [] => String::new(),
+            near => format!(" (there are some in {})", near.join(", ")),
+        };
+        format!("{}:{}: no member is in region {region}{near}", hosts.file, line.number)
+    });
+    said.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,5 +238,17 @@ mod tests {
                 .unwrap();
         assert_eq!(shared(&hosts, &placement), ["n2 runs r1, c0: they share its cores"]);
         assert_eq!(idle(&hosts, &[placement]), ["n3"]);
+    }
+
+    #[test]
+    fn a_region_that_no_member_is_in_is_named_with_its_line() {
+        let hosts = Hosts::parse("hosts.txt", "n1 region=us-east-1\nn2 region=us-esat-2,mars\n");
+        let said = empty_regions(&hosts.unwrap(), &["us-east-1", "us-east-2"]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(
+            said[0]
+                .starts_with("hosts.txt:2: no member is in region us-esat-2 (there are some in ")
+        );
+        assert_eq!(said[1], "hosts.txt:2: no member is in region mars");
     }
 }

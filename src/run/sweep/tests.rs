@@ -42,7 +42,7 @@ fn a_trial_that_another_process_runs_is_left_to_it() {
         };
         run(&plan, ledger, shard, 1, Interrupt::never(), &tell).unwrap()
     };
-    let held = lock(&folder.path().join(beside(2, "lock"))).unwrap().unwrap();
+    let held = ledger::lock(&folder.path().join(beside(2, "lock"))).unwrap().unwrap();
     let ended = run();
     assert_eq!((ended.busy_count, ended.failed.len()), (1, 0));
     let sweep = Sweep::read(folder.path()).unwrap();
