@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Exit, Failure, output};
+use crate::cluster::hosts::shell::typed;
 use crate::experiment::file;
 use crate::experiment::template::{self, Choices};
 use dialogue::Dialogue;
@@ -105,7 +106,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 
 /// Tells what to do with the file.
 fn tell_next(path: &Path) {
-    let path = path.display();
+    let path = typed(path);
     // As with stdout: its reader may be gone.
     let _ = writeln!(
         stderr(),

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod engine;
+mod reached;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +21,7 @@ use crate::measure::{Store, store};
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
 use engine::Hosted;
-pub(super) use engine::Reached;
+pub(super) use reached::Reached;
 
 /// About how long the quick calibration takes.
 pub(super) const CALIBRATING: Duration = Duration::from_secs(2);

@@ -9,6 +9,7 @@ use super::{Swept, read};
 use crate::cli::run::{Printed, conclude};
 use crate::cli::venue::unusable;
 use crate::cli::{Exit, Failure, output};
+use crate::cluster::hosts::shell::typed;
 use crate::cluster::slurm;
 use crate::report::outline::Outline;
 use crate::report::table::counted;
@@ -57,7 +58,7 @@ impl Status {
             writeln!(out, "{state}")?;
         }
         if status.is_whole() {
-            writeln!(out, "collect it with `flexpaxos sweep collect {}`", folder.display())?;
+            writeln!(out, "collect it with `flexpaxos sweep collect {}`", typed(folder))?;
             return Ok(Exit::Done);
         }
         let count = sweep.shard_count;
@@ -119,6 +120,6 @@ fn unfinished(status: &sweep::Status, folder: &Path) -> Failure {
         status.failed.len(),
         status.missing.len()
     );
-    let help = format!("`flexpaxos sweep status {}` says which shards to run", folder.display());
+    let help = format!("`flexpaxos sweep status {}` says which shards to run", typed(folder));
     Failure { exit: Exit::Partial, ..Failure::request(said, help) }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Changes, Swept};
 use crate::cli::{Exit, Failure};
+use crate::cluster::hosts::shell::typed;
 use crate::report::table::counted;
 use crate::run::sweep::{self, Shard};
 
@@ -97,7 +98,7 @@ impl Show {
         writeln!(out, "{} of {size}", counted(shards, "shard"))?;
         if let Some(folder) = &self.out {
             writeln!(out, "the sweep begins in {}; run each shard with", folder.display())?;
-            writeln!(out, "  flexpaxos sweep run --shard K/{shards} --out {}", folder.display())?;
+            writeln!(out, "  flexpaxos sweep run --shard K/{shards} --out {}", typed(folder))?;
         }
         Ok(Exit::Done)
     }

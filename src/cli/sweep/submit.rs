@@ -9,6 +9,7 @@ use super::{Changes, Swept, joined, new_folder, read};
 use crate::cli::submit::{Engine, absolute, current_program, refused};
 use crate::cli::venue::unusable;
 use crate::cli::{Exit, Failure};
+use crate::cluster::hosts::shell::typed;
 use crate::cluster::slurm::{self, Array};
 use crate::measure::Store;
 use crate::run::{ledger, sweep};
@@ -74,7 +75,7 @@ impl Submit {
         let count = self.shards.map_or(begun.shard_count, usize::from);
         let status = begun.status(&folder).map_err(|error| unusable(&error))?;
         if status.is_whole() {
-            let folder = folder.display();
+            let folder = typed(&folder);
             writeln!(out, "every trial is finished: `flexpaxos sweep collect {folder}`")?;
             return Ok(Exit::Done);
         }
@@ -97,7 +98,7 @@ impl Submit {
         let job = slurm::submit(&path, &self.options).map_err(|error| refused(&error))?;
         sweep::keep_job(&folder, &job).map_err(|error| unusable(&error.into()))?;
         writeln!(out, "job {job} is submitted")?;
-        writeln!(out, "how far it is: flexpaxos sweep status {}", folder.display())?;
+        writeln!(out, "how far it is: flexpaxos sweep status {}", typed(&folder))?;
         Ok(Exit::Done)
     }
 

@@ -4,25 +4,23 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use miette::{MietteDiagnostic, Report};
-
-use super::super::{Exit, Failure, output};
+use super::super::{Failure, output};
 use super::dry_run;
-use crate::causes::chain;
+use super::reached::{connect, mistaken, no_nodes, read_hosts, ssh_words};
 use crate::cluster::Interrupt;
+use crate::cluster::hosts::Network;
 use crate::cluster::hosts::connect::Settings;
-use crate::cluster::hosts::file::{Hosts, Mistake};
-use crate::cluster::hosts::launcher::{ConnectError, RemoteHosts};
+use crate::cluster::hosts::file::Hosts;
+use crate::cluster::hosts::launcher::RemoteHosts;
 use crate::cluster::hosts::placement::{self, Placement};
 use crate::cluster::hosts::reach::Reach;
 use crate::cluster::hosts::subnet::Subnet;
-use crate::cluster::hosts::{Network, shell};
-use crate::cluster::slurm::{self, Allocation, Asked};
+use crate::cluster::slurm::{Allocation, Asked};
 use crate::command::ClientId;
 use crate::deployment::{Durability, MemberName};
 use crate::experiment::plan::{Plan, Point};
 use crate::report::table::Width;
+use clap::{Args, ValueEnum};
 
 /// Where the coordinator listens for members on other hosts when nobody says where: everywhere, as each host
 /// sees this machine under the address from which it is reached.
@@ -173,11 +171,7 @@ impl Hosted {
         for text in warnings(&hosts, &placements, plan) {
             output::warn(&format!("warning: {text}"));
         }
-        let connected = connect(hosts, &settings, interrupt, is_quiet)?;
-        let connected = match allocation {
-            Some(allocation) => connected.within(allocation),
-            None => connected,
-        };
+        let connected = connect(hosts, allocation, &settings, interrupt, is_quiet)?;
         for (host, report) in connected.reports() {
             let is_durable = plan.points.iter().any(|point| point.durability == Durability::Fsync);
             let filesystem = report.scratch_filesystem.as_deref().unwrap_or_default();
@@ -243,21 +237,20 @@ impl Hosted {
             let reach = Reach::Ssh(ssh_words(self.ssh_command.as_deref())?);
             return Ok(Found { hosts: self.read()?, reach, allocation: None });
         }
-        let allocation = match self.current()? {
-            Some(allocation) => allocation,
-            None => {
-                let asked = Asked { node_count: nodes_asked(plan), options: &self.salloc };
-                let tell = |text: String| {
-                    if !is_quiet {
-                        eprintln!("{text}");
-                    }
-                };
-                tell(
-                    "asking Slurm for nodes: `squeue --me` tells why it waits, and Ctrl-C ends it"
-                        .into(),
-                );
-                Allocation::ask(&asked, interrupt, &tell).map_err(|error| no_nodes(&error))?
-            }
+        let allocation = if let Some(allocation) = self.current()? {
+            allocation
+        } else {
+            let asked = Asked { node_count: nodes_asked(plan), options: &self.salloc };
+            let tell = |text: String| {
+                if !is_quiet {
+                    eprintln!("{text}");
+                }
+            };
+            tell(
+                "asking Slurm for nodes: `squeue --me` tells why it waits, and Ctrl-C ends it"
+                    .into(),
+            );
+            Allocation::ask(&asked, interrupt, &tell).map_err(|error| no_nodes(&error))?
         };
         let hosts = Hosts::of_job(JOB, allocation.nodes());
         let reach = Reach::Srun(allocation.job().to_owned());
@@ -291,94 +284,9 @@ impl Hosted {
     }
 }
 
-/// Hosts that a command reaches without running members there.
-pub(in super::super) struct Reached<'a> {
-    /// As `--hosts` takes it.
-    pub(in super::super) hosts: &'a str,
-    pub(in super::super) ssh_command: Option<&'a str>,
-    pub(in super::super) coordinator_address: Option<IpAddr>,
-    pub(in super::super) subnet: Option<Subnet>,
-    pub(in super::super) is_quiet: bool,
-}
-
-impl Reached<'_> {
-    pub(in super::super) fn read(&self) -> Result<Hosts, Failure> {
-        read_hosts(self.hosts)
-    }
-
-    pub(in super::super) fn connect(
-        &self,
-        hosts: Hosts,
-        interrupt: &Interrupt,
-    ) -> Result<RemoteHosts, Failure> {
-        let network = Network { coordinator: self.coordinator_address, subnet: self.subnet };
-        let reach = Reach::Ssh(ssh_words(self.ssh_command)?);
-        let settings = Settings { reach, scratch: None, keeps_scratch: false, network };
-        connect(hosts, &settings, interrupt, self.is_quiet)
-    }
-}
-
-fn connect(
-    hosts: Hosts,
-    settings: &Settings,
-    interrupt: &Interrupt,
-    is_quiet: bool,
-) -> Result<RemoteHosts, Failure> {
-    let tell = |text: String| {
-        if !is_quiet {
-            eprintln!("{text}");
-        }
-    };
-    RemoteHosts::connect(hosts, settings, interrupt, &tell)
-        .map_err(|error| unreachable(&error, &settings.reach))
-}
-
 /// A node for each replica of the largest deployment.
 fn nodes_asked(plan: &Plan) -> usize {
     plan.points.iter().map(|point| point.links.replicas().count()).max().unwrap_or(1)
-}
-
-/// Slurm gave no nodes.
-fn no_nodes(error: &slurm::Error) -> Failure {
-    use slurm::Error::{Absent, Interrupted, Nodes, Refused, Runtime};
-    let (exit, help) = match error {
-        Absent { .. } => {
-            (Exit::World, "run this on a machine of the cluster from which jobs are submitted")
-        }
-        Refused { .. } => (
-            Exit::World,
-            "`sinfo` shows partitions and limits; give other options behind `--`, such as `-- --partition=short`",
-        ),
-        Interrupted => (Exit::Partial, "no trial had begun"),
-        Nodes { .. } | Runtime(_) => (Exit::World, "no trial had begun"),
-    };
-    Failure { exit, ..Failure::world(error, help) }
-}
-
-/// The words of the command in place of `ssh`.
-fn ssh_words(command: Option<&str>) -> Result<Vec<String>, Failure> {
-    let command = command.unwrap_or("ssh");
-    shell::words(command).map_err(|problem| {
-        Failure::request(
-            format!("--ssh-command {command:?} is no command: {problem}"),
-            "write it as for a shell: --ssh-command 'ssh -F FILE'",
-        )
-    })
-}
-
-/// The hosts of a host file, or with an @ before it of a list of bare hosts.
-fn read_hosts(given: &str) -> Result<Hosts, Failure> {
-    let list = given.strip_prefix('@');
-    let path = list.unwrap_or(given);
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::request(
-            format!("the host file {path} cannot be read: {error}"),
-            "name a file with one line a host: `user@host region=NAME`",
-        )
-    })?;
-    let read =
-        if list.is_some() { Hosts::parse_list(path, &text) } else { Hosts::parse(path, &text) };
-    read.map_err(mistaken)
 }
 
 /// Where each point of the plan places its members; all that have no host are named at once.
@@ -423,40 +331,9 @@ fn warnings(hosts: &Hosts, placements: &[Placement], plan: &Plan) -> Vec<String>
     texts
 }
 
-/// All mistakes of a host file, each with what to change.
-fn mistaken(mistakes: Vec<Mistake>) -> Failure {
-    let report = |mistake: Mistake| -> Report {
-        let text = mistake.to_string();
-        MietteDiagnostic::new(text).with_help(mistake.help).into()
-    };
-    several(Exit::Request, mistakes.into_iter().map(report).collect())
-}
-
-/// One failure of several reports.
-fn several(exit: Exit, mut reports: Vec<Report>) -> Failure {
-    let report = reports.pop().expect("there is one mistake at least");
-    Failure { exit, before: reports, report }
-}
-
-/// Why hosts cannot be used.
-fn unreachable(error: &ConnectError, reach: &Reach) -> Failure {
-    let refused = match error {
-        ConnectError::Hosts { refused, .. } => refused,
-        ConnectError::Interrupted => {
-            return Failure { exit: Exit::Partial, ..Failure::world(error, "no trial had begun") };
-        }
-        _ => return Failure::world(error, "no trial had begun"),
-    };
-    let mut reports: Vec<Report> = Vec::new();
-    for (host, refused) in refused {
-        let text = format!("{host} cannot be used: {}", chain(refused));
-        reports.push(MietteDiagnostic::new(text).with_help(refused.help(reach)).into());
-    }
-    several(Exit::NeverJoined, reports)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::Exit;
     use super::*;
     use crate::experiment::plan::Size;
     use crate::experiment::testing::{GOOD, source};

@@ -64,8 +64,10 @@ pub struct RemoteHosts {
 
 impl RemoteHosts {
     /// Makes all hosts ready at once; all that cannot be are named. `tell` hears what takes its time.
+    /// The job that has them ends with them.
     pub fn connect(
         hosts: Hosts,
+        allocation: Option<Allocation>,
         settings: &Settings,
         interrupt: &Interrupt,
         tell: &(dyn Fn(String) + Sync),
@@ -99,18 +101,19 @@ impl RemoteHosts {
         }
         if refused.is_empty() {
             let (placement, settings, losses) = (Placement::new(), settings.clone(), Vec::new());
-            Ok(Self { hosts, connections, placement, settings, losses, runtime, _allocation: None })
+            Ok(Self {
+                hosts,
+                connections,
+                placement,
+                settings,
+                losses,
+                runtime,
+                _allocation: allocation,
+            })
         } else {
             // Supervisors of the others end with their connections.
             Err(ConnectError::Hosts { refused, count: names.len() })
         }
-    }
-
-    /// The same with the hosts of a job, which ends with them.
-    #[must_use]
-    pub fn within(mut self, allocation: Allocation) -> Self {
-        self._allocation = Some(allocation);
-        self
     }
 
     /// What each host is, in the order of the file.

@@ -3,6 +3,8 @@
 //! ssh hands one text to the user's login shell, which may be any.
 //! All that is said to it is `exec /bin/sh -c '…'`, which every shell reads alike.
 
+use std::path::Path;
+
 /// A text that runs this script with `/bin/sh`, whatever shell reads it.
 pub(super) fn script(text: &str) -> String {
     format!("exec /bin/sh -c {}", quoted(text))
@@ -11,6 +13,13 @@ pub(super) fn script(text: &str) -> String {
 /// One word for a shell, whatever it holds.
 pub(in crate::cluster) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A path as a person types it: quoted only if it has to be.
+pub fn typed(path: &Path) -> String {
+    let word = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./%+:,=@".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) { word } else { quoted(&word) }
 }
 
 /// The words of a command that a user gives as one text: separated by blanks, and quoted as in a shell.
@@ -55,6 +64,13 @@ mod tests {
             let output = Command::new("/bin/sh").arg("-c").arg(&text).output().unwrap();
             assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
         }
+    }
+
+    #[test]
+    fn a_path_is_quoted_only_if_it_has_to_be() {
+        let check = |path: &str, said: &str| assert_eq!(typed(Path::new(path)), said);
+        check("results/a-b_1", "results/a-b_1");
+        check("my results/it's", r"'my results/it'\''s'");
     }
 
     #[test]
