@@ -2,7 +2,6 @@
 
 use super::Coordinator;
 use crate::cluster::error::Error;
-use crate::cluster::member::Presence;
 use crate::deployment::MemberName;
 use crate::runtime::clock;
 use crate::time::Span;
@@ -32,11 +31,11 @@ impl Coordinator<'_> {
             }
             if self.launcher.is_expendable(name) {
                 self.outcome.expended.insert(name);
-                // The end of its own connection may be the cause known so far.
-                self.outcome.lost.insert(name, reason.clone());
-            } else if self.members[&name].presence != Presence::Lost {
-                self.lost_host = Some(reason.clone());
+            } else {
+                self.lost_host.get_or_insert_with(|| reason.clone());
             }
+            // The end of its own connection may be the cause known so far.
+            self.outcome.lost.insert(name, reason.clone());
             self.lose(name, &reason);
         }
     }

@@ -2,8 +2,12 @@
 //! sshd, clocks that are hours apart, and cables that are pulled.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use flexpaxos::cluster::{Home, Processes};
+use flexpaxos::cluster::{Home, Processes, Progress};
+use flexpaxos::quorum::NodeId;
+use flexpaxos::time::Time;
 use flexpaxos::topology::Profile;
 
 use super::*;
@@ -67,6 +71,83 @@ fn clocks_of_members_on_other_hosts_are_aligned() {
     let recoveries: Vec<RecoveryRow> = store::read_csv(&site.out().join("recovery.csv")).unwrap();
     assert!(recoveries.iter().all(|row| row.instants_apart_ns >= Some(apart)), "{recoveries:?}");
     assert_eq!(site.verify().code, Some(0));
+}
+
+/// A machine that is lost: its member says nothing from the measurement on, and the machine is known to be lost a
+/// while after that member's own connection has ended.
+struct Losing {
+    inner: Elsewhere,
+    is_measuring: Arc<AtomicBool>,
+    killed_at: Option<Time>,
+}
+
+const LOST: MemberName = MemberName::Replica(NodeId(2));
+
+impl Launcher for Losing {
+    fn name(&self) -> &'static str {
+        "losing"
+    }
+
+    fn home(&self, member: MemberName) -> Option<Home> {
+        self.inner.home(member)
+    }
+
+    fn silence(&self) -> Span {
+        Span::from_millis(300)
+    }
+
+    fn start(&mut self, start: Start) -> Result<(), cluster::StartError> {
+        self.inner.start(start)
+    }
+
+    fn kill(&mut self, member: MemberName) {
+        self.inner.kill(member);
+    }
+
+    fn pause(&mut self, member: MemberName) -> bool {
+        self.inner.pause(member)
+    }
+
+    fn resume(&mut self, member: MemberName) {
+        self.inner.resume(member);
+    }
+
+    fn ended(&mut self, member: MemberName) -> Option<String> {
+        self.inner.ended(member)
+    }
+
+    fn host_lost(&mut self, member: MemberName) -> Option<String> {
+        if member != LOST || !self.is_measuring.load(Ordering::Relaxed) {
+            return None;
+        }
+        let killed_at = *self.killed_at.get_or_insert_with(|| {
+            self.inner.kill(LOST);
+            clock::now()
+        });
+        let is_known = clock::now().since(killed_at) > Span::from_millis(900);
+        is_known.then(|| "host n3 is lost: it has said nothing".to_owned())
+    }
+
+    fn stop_all(&mut self) {
+        self.inner.stop_all();
+    }
+}
+
+#[test]
+fn a_member_is_lost_with_its_host_though_its_connection_ended_before() {
+    let text = small("memory", MULTI).replace("duration = \"800ms\"", "duration = \"3s\"");
+    let site = Site::new(&text);
+    let is_measuring = Arc::new(AtomicBool::new(false));
+    let inner = Elsewhere(Processes::new(FLEXPAXOS.into()));
+    let mut launcher = Losing { inner, is_measuring: Arc::clone(&is_measuring), killed_at: None };
+    let summary = site.run_with(&mut launcher, Timeouts::default(), &|event| {
+        if matches!(event, Event::Stage(_, Progress::Measuring)) {
+            is_measuring.store(true, Ordering::Relaxed);
+        }
+    });
+    assert!(summary.error.is_none(), "{:?}", summary.error);
+    let row = &summary.finished[0].row;
+    assert!(!row.complete && row.notes.contains("host n3 is lost"), "{}", row.notes);
 }
 
 /// In place of ssh: a shell of this machine, in a home of its own for each host.
