@@ -13,6 +13,7 @@ mod bound;
 pub mod delay_line;
 mod disk;
 mod error;
+mod message;
 mod processor;
 mod read;
 mod round_trip;
@@ -32,6 +33,7 @@ use crate::runtime::clock;
 use crate::runtime::interrupt::Interrupt;
 use crate::runtime::machine::awake::Awake;
 use crate::runtime::machine::cores;
+use crate::runtime::machine::cpu_s;
 use crate::time::Span;
 use bound::{Begin, STAGE_MAX, bounded};
 
@@ -57,6 +59,9 @@ pub struct Calibration {
     pub cipher: Quantiles,
     /// A multiplication and an addition that wait for one another, in nanoseconds.
     pub step_ns: f64,
+    /// Processor time that replicas and clients take for one message, without network and disk, in nanoseconds.
+    #[serde(default)]
+    pub message_cpu_ns: Option<u64>,
     /// How much of the machine others take just now.
     pub noise: Noise,
 }
@@ -101,6 +106,9 @@ pub struct RoundTrips {
     /// In one event loop too: 2^20 bytes there, and 128 bytes back once all of them have come.
     #[serde(default)]
     pub quic_mebibyte: Quantiles,
+    /// Processor time of a round trip over QUIC between the two threads, in nanoseconds: that of all threads.
+    #[serde(default)]
+    pub quic_cpu_ns: Option<u64>,
 }
 
 /// From giving records of 128 bytes to the acceptors' log until they are durable.
@@ -110,6 +118,9 @@ pub struct Syncs {
     pub one: Quantiles,
     /// A group of 64.
     pub group_of_64: Quantiles,
+    /// Processor time of making one record durable, in nanoseconds: that of the log's thread too.
+    #[serde(default)]
+    pub one_cpu_ns: Option<u64>,
 }
 
 /// How much of the machine others took while it was calibrated.
@@ -199,22 +210,27 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
         tokio: timers::tokio(length)?,
     };
     begin.stage("round trips")?;
+    let (quic, quic_cpu_ns) = cpu_of(|| round_trip::quic(length))?;
     let round_trips = RoundTrips {
         udp: round_trip::udp(length)?,
         tcp: round_trip::tcp(length)?,
-        quic: round_trip::quic(length)?,
+        quic,
+        quic_cpu_ns,
         quic_in_one_loop: round_trip::quic_in_one_loop(length, round_trip::MESSAGE_BYTES)?,
         quic_mebibyte: round_trip::quic_in_one_loop(length, 1 << 20)?,
     };
     begin.stage("syncs")?;
     let mut disk = disk::Disk::open(folder)?;
+    let (one, one_cpu_ns) = cpu_of(|| disk.groups_of(1, length))?;
     let syncs = Syncs {
-        one: disk.groups_of(1, length)?,
+        one,
+        one_cpu_ns,
         group_of_64: disk.groups_of(disk::GROUP, length)?,
     };
     drop(disk);
     begin.stage("processor")?;
     let (cipher, step_ns) = (processor::cipher(length), processor::arithmetic(length));
+    let message_cpu_ns = message::cpu_ns(length);
     begin.stage("noise")?;
     let gaps = processor::gaps(length);
     let shares = host.zip(cores::HostTimes::now()).and_then(|(before, now)| now.since(before));
@@ -237,8 +253,22 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
         syncs,
         cipher,
         step_ns,
+        message_cpu_ns,
         noise,
     })
+}
+
+/// What was measured, and the processor time of this process for each time that it was.
+///
+/// What is done once, as a handshake, is in it: some hundred microseconds among thousands of times.
+fn cpu_of(
+    measure: impl FnOnce() -> Result<Quantiles, Error>,
+) -> Result<(Quantiles, Option<u64>), Error> {
+    let before = cpu_s();
+    let times = measure()?;
+    let took = cpu_s().zip(before).map(|(after, before)| Span::from_millis_f64((after - before) * 1e3));
+    let cpu_ns = took.filter(|_| times.count > 0).map(|took| took.0 / times.count);
+    Ok((times, cpu_ns))
 }
 
 /// An event loop as members have one.

@@ -1,7 +1,7 @@
 //! What a calibration says to the simulator: how long a replica takes for its work.
 
 use super::{Calibration, Quantiles};
-use crate::sim::Service;
+use crate::sim::{Costs, Service, Work};
 use crate::time::Span;
 
 impl Calibration {
@@ -34,5 +34,39 @@ impl Calibration {
         let mebibyte = Span(longer / 2);
         let (receive, send) = (Span(hop - send), Span(send));
         Service { receive, send, sync, mebibyte, ..Service::default() }
+    }
+
+    /// What work costs on this machine, for members that have it to themselves and for members that share it.
+    ///
+    /// Members that share it have turns, and each turn's messages of one peer share a packet:
+    ///
+    /// `receive + send = processor time of a message`, `receive : send = 2 : 1`,
+    /// `packet = round trip in one event loop / 4`,
+    /// `wake_up = (processor time of a round trip between two threads - round trip in one event loop) / 2`,
+    /// `sync = processor time of making one record durable`.
+    ///
+    /// A round trip has two packets, each sent once and received once.
+    pub fn work(&self) -> Work {
+        let alone = self.service();
+        let in_one_loop = self.round_trips.quic_in_one_loop.ns_p50.unwrap_or(0);
+        let of_two = self.round_trips.quic_cpu_ns.unwrap_or(0).saturating_sub(in_one_loop);
+        let message = self.message_cpu_ns.unwrap_or(0);
+        let send = message / 3;
+        Work {
+            alone,
+            together: Service { receive: Span(message - send), send: Span(send), ..alone },
+            costs: Costs {
+                wake_up: Span(of_two / 2),
+                packet: Span(in_one_loop / 4),
+                sync: Span(self.syncs.one_cpu_ns.unwrap_or(0)),
+            },
+        }
+    }
+
+    /// Whether it has what members that share a machine take: one of before could not measure it.
+    pub const fn has_shared(&self) -> bool {
+        self.round_trips.quic_cpu_ns.is_some()
+            && self.syncs.one_cpu_ns.is_some()
+            && self.message_cpu_ns.is_some()
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::sim::Service;
+use crate::sim::{Costs, Service, Work};
 
 fn quick() -> Calibration {
     let folder = tempfile::tempdir().unwrap();
@@ -46,6 +46,10 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
     assert!(calibration.step_ns > 0.0 && !timers.scheduling.is_empty(), "{calibration:?}");
     assert!(noise.gaps.watched_ns > 0 && noise.gaps.longest_ns > 0, "{noise:?}");
     assert!(noise.run_queue_ns.is_some() && noise.host_busy_share.is_some(), "{noise:?}");
+    assert!(calibration.has_shared(), "{calibration:?}");
+    let Work { together, costs, .. } = calibration.work();
+    let taken = [together.receive, together.send, costs.packet, costs.sync];
+    assert!(taken.iter().all(|span| *span > Span::ZERO), "{together:?} {costs:?}");
     let Service { sync, mebibyte, .. } = calibration.service();
     assert!(calibration.is_quick && sync > Span::ZERO && mebibyte > Span::ZERO);
 
@@ -65,13 +69,33 @@ fn the_work_of_half_a_round_trip_is_shared_and_nothing_of_it_is_lost() {
     calibration.round_trips.quic_in_one_loop = times(60_001);
     // Wake-ups are no work.
     calibration.round_trips.quic = times(500_000);
-    calibration.syncs = Syncs { one: times(400_000), group_of_64: times(900_000) };
+    calibration.syncs =
+        Syncs { one: times(400_000), group_of_64: times(900_000), ..Syncs::default() };
     let [receive, send, sync] = [20_000, 10_000, 400_000].map(Span);
     let without_bytes = Service { receive, send, sync, ..Service::default() };
     assert_eq!(calibration.service(), without_bytes);
     calibration.round_trips.quic_mebibyte = times(2_060_001);
     let mebibyte = Span(1_000_000);
     assert_eq!(calibration.service(), Service { mebibyte, ..without_bytes });
+}
+
+#[test]
+fn a_round_trip_of_two_threads_is_two_wake_ups_and_four_ends_of_packets() {
+    let mut calibration = Calibration { message_cpu_ns: Some(300), ..Calibration::default() };
+    assert!(!calibration.has_shared());
+    calibration.round_trips.quic_in_one_loop = times(16_000);
+    calibration.round_trips.quic_cpu_ns = Some(22_000);
+    calibration.syncs = Syncs { one: times(80_000), one_cpu_ns: Some(70_000), ..Syncs::default() };
+    assert!(calibration.has_shared());
+    let [wake_up, packet, sync] = [3_000, 4_000, 70_000].map(Span);
+    let together = Service {
+        receive: Span(200),
+        send: Span(100),
+        sync: Span(80_000),
+        ..Service::default()
+    };
+    let costs = Costs { wake_up, packet, sync };
+    assert_eq!(calibration.work(), Work { alone: calibration.service(), together, costs });
 }
 
 #[test]

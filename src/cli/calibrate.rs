@@ -11,7 +11,7 @@ use super::{Exit, Failure};
 use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
 use crate::cluster::Interrupt;
 use crate::report::table::{Column, Table, Width, line};
-use crate::sim::Service;
+use crate::sim::{Costs, Service, Work};
 use crate::time::Span;
 
 /// Measures what this machine adds by itself: timers, round trips, syncs, the processor, the noise.
@@ -192,8 +192,21 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
         "\n[service]             # this machine, for the simulator: half of a QUIC round trip in one\n\
          receive = {receive:<12} # event loop, shared two to one\n\
          send    = {send:<12}\n\
-         sync    = {sync:<12} # the median of a sync of one record
+         sync    = {sync:<12} # the median of a sync of one record\n\
          mebibyte = {mebibyte:<11} # half of what a MiB takes longer than 128 bytes"
+    )?;
+    let Work { together, costs, .. } = calibration.work();
+    let Costs { wake_up, packet, sync: work } = costs;
+    let [receive, send, wake_up, packet, work] =
+        [together.receive, together.send, wake_up, packet, work].map(length);
+    writeln!(
+        out,
+        "\n[host]                # this machine, if all simulated members share it\n\
+         cores   = {:<12} # with service.receive = {receive} and service.send = {send}\n\
+         wake_up = {wake_up:<12} # what a turn costs by itself\n\
+         packet  = {packet:<12} # a quarter of a QUIC round trip in one event loop\n\
+         sync    = {work:<12} # processor time of a sync",
+        std::thread::available_parallelism().map_or(1, usize::from)
     )?;
     Ok(())
 }

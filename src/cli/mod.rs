@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cluster::Interrupt;
 use crate::experiment::file::Source;
-use crate::experiment::plan::{Plan, Size};
+use crate::experiment::plan::{Plan, Point, Size};
 use crate::run::{provenance, worlds};
 use overrides::Overrides;
 
@@ -159,8 +159,16 @@ fn open(
     Ok((source, plan))
 }
 
-/// Refuses a simulation that would never end.
-fn check_ends(plan: &Plan) -> Result<(), Failure> {
+/// Refuses a simulation that would never end, and a shared machine on which nobody said what work costs.
+fn check_costs(plan: &Plan) -> Result<(), Failure> {
+    let is_free = |point: &Point| point.sim.host.is_some() && !point.sim.takes_processor_time();
+    if plan.points.iter().any(is_free) {
+        return Err(Failure::request(
+            "the section [host] changes nothing: no work takes processor time",
+            "say what work costs with `[service]` and `host.wake_up`, or give `--calibration FILE` with what \
+             `flexpaxos calibrate --out FILE` measured",
+        ));
+    }
     let Some(variant) = worlds::endless(plan) else { return Ok(()) };
     Err(Failure::request(
         format!(

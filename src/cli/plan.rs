@@ -157,7 +157,7 @@ type Text = fn(&Point) -> String;
 
 /// What the trials run with.
 fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let texts: [(&str, Text); 9] = [
+    let texts: [(&str, Text); 10] = [
         ("latency", |point| point.profile.clone()),
         ("replicas", |point| point.links.replica_regions.join(", ")),
         ("clients", |point| clients(point).join(", ")),
@@ -168,6 +168,7 @@ fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         }),
         ("durability", |point| words::durability(point.durability)),
         ("service", |point| words::service(&point.sim.service)),
+        ("host", |point| words::host(point.sim.host.as_ref())),
         ("network", |point| words::network(&point.network, point.links.vary())),
     ];
     for (name, text) in texts {

@@ -130,7 +130,7 @@ impl Run {
             return Err(source.refused(&refused).into());
         }
         if self.backend == Choice::Sim && asked.is_none() {
-            super::check_ends(&plan)?;
+            super::check_costs(&plan)?;
         }
         if self.is_rehearsal {
             self.venue.rehearse(&plan, out)?;
@@ -235,7 +235,7 @@ impl Run {
     fn use_service(&self, plan: &mut Plan, asked: Option<&Calibration>, own: Option<&Calibration>) {
         self.venue.use_service(plan, asked);
         if let (None, Some(own), Choice::Both) = (asked, own, self.backend) {
-            plan.use_service(own.service(), ServiceSource::RunCalibration);
+            plan.use_service(&own.work(), ServiceSource::RunCalibration);
         }
     }
 }

@@ -90,7 +90,7 @@ impl Swept {
         if plan.is_native() {
             return Err(super::unmeasured());
         }
-        super::check_ends(&plan)?;
+        super::check_costs(&plan)?;
         let provenance = Provenance::gather(&source, plan.seed);
         let size = Size { trials: *trials, is_smoke: *smoke };
         Ok(Self { source, size, plan, provenance })

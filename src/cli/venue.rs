@@ -172,7 +172,12 @@ impl Venue {
             let said = "the experiment says itself what work costs, in its section [service]";
             return Err(Failure::request(said, help));
         }
-        calibrate::read(path).map(Some)
+        let calibration = calibrate::read(path)?;
+        if plan.wants_shared_service() && !calibration.has_shared() {
+            let said = "the calibration has no processor times of turns and packets, which the section [host] needs";
+            return Err(Failure::request(said, "make a new one with `flexpaxos calibrate --out FILE`"));
+        }
+        Ok(Some(calibration))
     }
 
     /// Lets simulated work cost what the calibration that the user names says, where the experiment says
@@ -180,7 +185,7 @@ impl Venue {
     pub(super) fn use_service(&self, plan: &mut Plan, asked: Option<&Calibration>) {
         if let (Some(asked), Some(path)) = (asked, &self.calibration) {
             let source = ServiceSource::CalibrationFile(path.display().to_string());
-            plan.use_service(asked.service(), source);
+            plan.use_service(&asked.work(), source);
         }
     }
 

@@ -19,6 +19,8 @@ mod fault;
 pub use fault::*;
 mod forms;
 pub use forms::{Client, Length, Member, Replicas};
+mod host;
+pub use host::Host;
 mod log;
 pub use log::Log;
 mod mend;

@@ -42,7 +42,7 @@ use super::refusal::{Error, Refused};
 use super::sweep::Sweep;
 use super::trial::{Trial, trials};
 use crate::quorum::NodeId;
-use crate::sim::Service;
+use crate::sim::Work;
 use crate::time::Span;
 use crate::topology::Profile;
 use parts::Parts;
@@ -234,11 +234,24 @@ impl Plan {
     }
 
     /// Simulated work costs this wherever the file does not say it; `source` is for the record.
-    pub fn use_service(&mut self, service: Service, source: ServiceSource) {
+    pub fn use_service(&mut self, work: &Work, source: ServiceSource) {
         for point in self.points.iter_mut().filter(|point| !point.has_service) {
-            point.sim.service = service;
+            point.sim.service = match &mut point.sim.host {
+                None => work.alone,
+                Some(host) => {
+                    if !point.has_host_costs {
+                        host.costs = work.costs;
+                    }
+                    work.together
+                }
+            };
         }
         self.service_source = source;
+    }
+
+    /// The same, at some point at which members share a machine.
+    pub fn wants_shared_service(&self) -> bool {
+        self.points.iter().any(|point| point.sim.host.is_some() && !point.has_service)
     }
 
     /// The settings of a trial.

@@ -28,7 +28,6 @@ use crate::experiment::plan::{Plan, Point};
 use crate::experiment::trial::Trial;
 use crate::measure::Phase;
 use crate::measure::rows::LatencyRow;
-use crate::sim;
 use crate::time::Span;
 use crate::topology::Site;
 use crate::trial::{Backend, Probe};
@@ -117,8 +116,7 @@ fn is_known(plan: &Plan, trial: &Trial) -> bool {
 fn control_rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rule> {
     let point = plan.point(trial);
     let links_only_delay = point.network.is_plain();
-    let sim::Service { receive, send, mebibyte, .. } = point.sim.service;
-    let are_messages_free = [receive, send, mebibyte] == [Span::ZERO; 3];
+    let are_messages_free = !point.sim.takes_processor_time();
     is_known(plan, trial).then_some(match backend {
         Backend::Sim if links_only_delay && are_messages_free => Rule::Exactly,
         // A closed loop may make a queue at the replica, and others wait in it too.
@@ -145,9 +143,7 @@ fn rule(plan: &Plan, trial: &Trial, backend: Backend, rows: &Rows) -> Option<Rul
     }
     let links_only_delay = point.network.is_plain();
     Some(match backend {
-        Backend::Sim if links_only_delay && point.sim.service == sim::Service::default() => {
-            Rule::Exactly
-        }
+        Backend::Sim if links_only_delay && !point.sim.takes_time() => Rule::Exactly,
         Backend::Live if links_only_delay && !is_queueing(point, rows) => {
             let phase_count = variant.mode.phases(&variant.quorums).len() as u64;
             let sync = match point.durability {

@@ -14,7 +14,6 @@ use crate::deployment::MemberName;
 use crate::experiment::plan::Point;
 use crate::measure::is_saturated;
 use crate::runtime::machine::Watched;
-use crate::sim::Service;
 use crate::trial::{Backend, Outcome};
 
 /// A member whose threads waited for a processor for more than this share of the window.
@@ -42,7 +41,7 @@ pub(super) fn cause(point: &Point, backend: Backend) -> String {
     let conditions = &point.network.conditions;
     let has_wires =
         conditions.bandwidth_bits_per_s.is_some() || point.network.uplink_bits_per_s.is_some();
-    let has_work = backend == Backend::Sim && point.sim.service != Service::default();
+    let has_work = backend == Backend::Sim && point.sim.takes_time();
     let asked: Vec<&str> = [
         (conditions.loss > 0.0 || conditions.is_cut, "links that lose messages"),
         (has_wires, "wires of limited bandwidth"),

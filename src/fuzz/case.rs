@@ -68,7 +68,7 @@ impl Case {
         let (mode, send_policy, mut protocol) = system::protocol(seed, limits, acceptors);
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
-        let settings = Settings { service, connection: system::connection(seed) };
+        let settings = Settings { service, connection: system::connection(seed), host: None };
         let Service { receive, send: sending, .. } = service;
         let mut patience = Span::ZERO;
         let is_thin = network.conditions.bandwidth_bits_per_s.is_some();
@@ -289,7 +289,7 @@ impl fmt::Display for Case {
             warmup,
             ..
         } = &self.deployment;
-        let Settings { service, connection } = self.settings;
+        let Settings { service, connection, .. } = self.settings;
         let Service { receive, send: sending, sync, checkpoint, .. } = service;
         let Conditions { bandwidth_bits_per_s, loss, duplication, reordering, .. } =
             self.deployment.network.conditions;

@@ -63,6 +63,11 @@ impl Identity {
         if worlds.backends().contains(&Backend::Sim) {
             let services: Vec<_> = plan.points.iter().map(|point| point.sim.service).collect();
             parts.insert("service".into(), hashed(&json!(services)));
+            let hosts: Vec<_> = plan.points.iter().map(|point| point.sim.host).collect();
+            // A run that does not say it is what it was before it could.
+            if hosts.iter().any(Option::is_some) {
+                parts.insert("host".into(), hashed(&json!(hosts)));
+            }
         }
         Self { parts }
     }
@@ -92,6 +97,7 @@ fn words(code: &str) -> String {
         ("experiment", _) => "the experiment file".to_owned(),
         ("program", _) => "the program".to_owned(),
         ("service", _) => "what simulated work costs".to_owned(),
+        ("host", _) => "the machine that simulated members share".to_owned(),
         (_, Some(("profile", name))) => format!("the latency profile {name}"),
         (_, Some(("setting", key))) => format!("the setting `{key}`"),
         _ => code.to_owned(),
@@ -177,6 +183,9 @@ fn of_point(point: &Point) -> Value {
         "drain": point.drain,
         "retry_after": point.retry_after,
     });
+    if let Some(host) = point.sim.host {
+        settings["host"] = json!(host);
+    }
     // A run that does not say it is what it was before it could.
     if point.interval != client::INTERVAL {
         settings["interval"] = json!(point.interval);

@@ -56,7 +56,7 @@ use crate::measure::{self, Recording, Store, store, write_log};
 use crate::runtime::clock;
 use crate::runtime::machine;
 use crate::runtime::wan::Scheduling;
-use crate::sim::Service;
+use crate::sim::{self, Service};
 use crate::time::Span;
 use crate::trial::{Backend, Outcome};
 use configuration::{Identity, ProfileFile};
@@ -254,6 +254,27 @@ struct ServiceUsed<'a> {
     checkpoint_ns: u64,
     source: &'static str,
     source_file: Option<&'a str>,
+    /// The machine that members shared, if they did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_host: Option<SharedHost>,
+}
+
+/// A machine that simulated members shared, and what it cost beside the service times.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct SharedHost {
+    cores: u16,
+    wake_up_ns: u64,
+    packet_ns: u64,
+    sync_ns: u64,
+    one_disk: bool,
+}
+
+impl From<sim::Host> for SharedHost {
+    fn from(host: sim::Host) -> Self {
+        let sim::Host { cores, costs, one_disk } = host;
+        let [wake_up_ns, packet_ns, sync_ns] = [costs.wake_up, costs.packet, costs.sync].map(|it| it.0);
+        Self { cores, wake_up_ns, packet_ns, sync_ns, one_disk }
+    }
 }
 
 type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
@@ -663,6 +684,7 @@ fn services<'a>(plan: &'a Plan, backends: &[Backend]) -> Vec<ServiceUsed<'a>> {
             checkpoint_ns: checkpoint.0,
             source: source.code(),
             source_file: source.file(),
+            shared_host: point.sim.host.map(SharedHost::from),
         }
     }))
 }

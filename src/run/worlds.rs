@@ -16,7 +16,7 @@ use crate::experiment::trial::Trial;
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
-use crate::sim::{self, Service};
+use crate::sim::{self, Costs, Service};
 use crate::time::Span;
 use crate::trial::{Backend, Outcome};
 use crate::workload::Arrival;
@@ -117,13 +117,14 @@ pub fn check_host(plan: &Plan) -> Result<(), namespace::Error> {
 /// operation takes no time.
 pub fn endless(plan: &Plan) -> Option<String> {
     plan.points.iter().find_map(|point| {
-        let takes_time = |service: &Service| {
-            let sync =
-                if point.durability == Durability::Fsync { service.sync } else { Span::ZERO };
-            [service.receive, service.send, sync].iter().any(|span| *span != Span::ZERO)
+        let takes_time = |settings: &sim::Settings| {
+            let Service { receive, send, sync, .. } = settings.service;
+            let sync = if point.durability == Durability::Fsync { sync } else { Span::ZERO };
+            let Costs { wake_up, packet, .. } = settings.host.map(|host| host.costs).unwrap_or_default();
+            [receive, send, sync, wake_up, packet].iter().any(|span| *span != Span::ZERO)
         };
         let is_closed = matches!(point.workload.arrival, Arrival::Closed { .. });
-        if !is_closed || takes_time(&point.sim.service) {
+        if !is_closed || takes_time(&point.sim) {
             return None;
         }
         let is_at_once = |it: &&Variant| it.floors.iter().any(|floor| floor.p50 == Span::ZERO);

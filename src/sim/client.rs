@@ -1,6 +1,9 @@
 //! One client region in virtual time: it carries what its [`Session`] hands out over the network.
 
+use std::ops::Add;
+
 use super::fabric::Fabric;
+use super::machine::Member;
 use super::queue::{Event, Kind, Source};
 use crate::client::{Report, Schedule, Session};
 use crate::command::ClientId;
@@ -20,6 +23,20 @@ pub(super) struct Client {
     armed: Option<Event>,
     recording: Recording,
     history: Vec<u8>,
+    /// What it does on a machine that it shares, and what has arrived there that it has not taken in.
+    work: Work,
+    inbox: Vec<(NodeId, Answer)>,
+}
+
+/// What a client is at on a machine that it shares with all other members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Idle,
+    /// Waiting for a processor.
+    Waiting,
+    /// Taking in so many answers.
+    Receiving(usize),
+    Sending,
 }
 
 impl Client {
@@ -27,7 +44,16 @@ impl Client {
         let mut session = Session::of(deployment, id, schedule);
         let recorder = session.recorder();
         let recording = Recording::new(recorder.window(), recorder.interval_length());
-        Self { id, session, is_dirty: false, armed: None, recording, history: Vec::new() }
+        Self {
+            id,
+            session,
+            is_dirty: false,
+            armed: None,
+            recording,
+            history: Vec::new(),
+            work: Work::Idle,
+            inbox: Vec::new(),
+        }
     }
 
     pub(super) fn is_drained(&self, now: Time) -> bool {
@@ -62,17 +88,30 @@ impl Client {
     /// It issues one operation that its plan does not have.
     pub(super) fn issue_another<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
         self.session.issue_another(fabric.now);
-        self.turn(fabric);
+        self.send(fabric);
     }
 
     /// Everything that can be done now is done.
     pub(super) fn turn<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
         self.is_dirty = false;
+        if fabric.machine.is_some() {
+            return self.ask_for_processor(fabric);
+        }
+        self.send(fabric);
+    }
+
+    /// It issues what is due, and sends; when the last of it has left.
+    fn send<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> Time {
         let now = fabric.now;
         while self.session.issue(now) {}
         self.session.retry(now);
+        let is_shared = fabric.machine.is_some();
+        let mut leaves_at = now;
         for (replica, ask) in self.session.take_asks() {
-            fabric.ask(self.id, replica, ask);
+            if is_shared {
+                leaves_at = leaves_at + fabric.time_to_send(&ask, Member::Replica(replica));
+            }
+            fabric.ask(self.id, replica, leaves_at, ask);
         }
         let recorder = self.session.recorder();
         recorder.advance(now);
@@ -85,14 +124,74 @@ impl Client {
             self.history.extend_from_slice(&block);
         }
         self.arm(fabric);
+        leaves_at
+    }
+
+    /// An answer arrives on a machine that it shares, and waits there for its turn.
+    pub(super) fn arrive(&mut self, from: NodeId, answer: Answer) {
+        self.inbox.push((from, answer));
+    }
+
+    /// It waits for a processor, if it has something to do and none yet.
+    fn ask_for_processor<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
+        if self.work != Work::Idle {
+            return;
+        }
+        let is_due = |at: Time| at <= fabric.now;
+        if self.inbox.is_empty() && !self.session.next_wake(fabric.now).is_some_and(is_due) {
+            return self.arm(fabric);
+        }
+        self.work = Work::Waiting;
+        if let Some(machine) = &mut fabric.machine {
+            machine.ask(Member::Client(self.id));
+        }
+    }
+
+    /// It has a processor, and begins to take in what has arrived.
+    pub(super) fn run<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> bool {
+        let Fabric { machine: Some(machine), service, .. } = fabric else { return false };
+        let senders = self.inbox.iter().map(|(from, _)| Some(Member::Replica(*from)));
+        let takes = machine.takes_in(service, senders, 0);
+        let bytes = self.inbox.iter().map(|(_, answer)| fabric.time_of(answer));
+        let until = fabric.now + bytes.fold(takes, Add::add);
+        self.work = Work::Receiving(self.inbox.len());
+        fabric.queue.push(until, self.source(Kind::Load));
+        true
+    }
+
+    /// It has finished what it was at, and is to have a turn.
+    pub(super) fn finish_work<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
+        let now = fabric.now;
+        if let Work::Receiving(count) = self.work {
+            for (from, answer) in self.inbox.drain(..count) {
+                self.session.handle_answer(now, from, answer);
+            }
+            if let Some(machine) = &mut fabric.machine {
+                machine.begin_packets();
+            }
+            let leaves_at = self.send(fabric);
+            if leaves_at > now {
+                self.work = Work::Sending;
+                fabric.queue.push(leaves_at, self.source(Kind::Load));
+                return;
+            }
+        }
+        self.work = Work::Idle;
+        if let Some(machine) = &mut fabric.machine {
+            machine.release();
+        }
+    }
+
+    fn source(&self, kind: Kind) -> Source {
+        let index = u16::try_from(self.id.0).expect("there are fewer clients than links");
+        Source { kind, index }
     }
 
     fn arm<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
         let Some(next) = self.session.next_wake(fabric.now) else { return };
         // One that comes too early arms the next.
         if self.armed.is_none_or(|armed| armed.at() > next) {
-            let index = u16::try_from(self.id.0).expect("there are fewer clients than links");
-            self.armed = Some(fabric.queue.push(next, Source { kind: Kind::Client, index }));
+            self.armed = Some(fabric.queue.push(next, self.source(Kind::Client)));
         }
     }
 

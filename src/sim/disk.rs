@@ -180,9 +180,14 @@ impl<R: Clone, C: Clone> Disk<R, C> {
         Ticket(self.durable)
     }
 
+    /// Whether there is something to sync, and no sync under way.
+    pub(super) const fn is_sync_due(&self) -> bool {
+        self.sync.is_none() && self.given != self.durable
+    }
+
     /// Begins a sync, unless one is under way or there is nothing to do; whether it did.
     pub(super) fn begin(&mut self, now: Time) -> bool {
-        if self.sync.is_some() || self.given == self.durable {
+        if !self.is_sync_due() {
             return false;
         }
         let record_count = self.pending.len();

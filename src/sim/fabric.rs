@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::link::wire_bytes;
+use super::machine::{Machine, Member};
 use super::network::SimNetwork;
 use super::observer::{Observer, Sent};
 use super::outcome::Counts;
@@ -22,6 +23,8 @@ pub(super) struct Fabric<P: Protocol> {
     pub(super) queue: Queue,
     pub(super) network: SimNetwork<P::Message>,
     pub(super) service: Service,
+    /// What members share, if they do.
+    pub(super) machine: Option<Machine>,
     pub(super) counts: Counts,
     pub(super) observer: Option<Box<dyn Observer<P>>>,
 }
@@ -35,6 +38,13 @@ impl<P: Protocol> Fabric<P> {
             return Span::ZERO;
         }
         self.service.of_bytes(wire_bytes(message))
+    }
+
+    /// Processor time for sending a message to that member.
+    #[inline]
+    pub(super) fn time_to_send<T: Serialize>(&mut self, message: &T, to: Member) -> Span {
+        let takes = self.service.send + self.time_of(message);
+        self.machine.as_mut().map_or(takes, |machine| takes + machine.packet(to))
     }
 
     /// A replica sends to another one.
@@ -60,13 +70,13 @@ impl<P: Protocol> Fabric<P> {
     }
 
     /// A client asks a replica.
-    pub(super) fn ask(&mut self, from: ClientId, to: NodeId, ask: Ask) {
+    pub(super) fn ask(&mut self, from: ClientId, to: NodeId, at: Time, ask: Ask) {
         let copy = self.observer.is_some().then(|| ask.clone());
         let ends = (from.0 as usize, to);
-        let fate = self.network.ask(ends, self.now, ask, &mut self.queue);
+        let fate = self.network.ask(ends, at, ask, &mut self.queue);
         self.count(fate);
         if let (Some(observer), Some(Ask::Command(copy))) = (&mut self.observer, copy) {
-            observer.asked(&sent(from, to, &copy, self.now, fate));
+            observer.asked(&sent(from, to, &copy, at, fate));
         }
     }
 

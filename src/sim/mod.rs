@@ -21,6 +21,8 @@ mod faults;
 mod link;
 pub use link::{LEAST_DELAY, OVERHEAD_BYTES};
 mod log;
+mod machine;
+pub use machine::{Costs, Host};
 mod network;
 mod node;
 mod observer;
@@ -29,7 +31,7 @@ mod outcome;
 pub use outcome::{Counts, Outcome, ReplicaReport};
 mod queue;
 mod settings;
-pub use settings::{Service, Settings};
+pub use settings::{Service, Settings, Work};
 #[cfg(test)]
 mod tests;
 mod world;

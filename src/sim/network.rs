@@ -36,7 +36,9 @@ impl<M: Clone + Serialize> SimNetwork<M> {
     /// As the live emulation does, a link delays by so much less as its ends take by themselves when they
     /// are idle, so that both worlds have the delays asked for and add only what queues.
     pub(super) fn new(deployment: &Deployment, settings: &Settings) -> Self {
-        let Settings { service, connection } = *settings;
+        let Settings { service, connection, host } = *settings;
+        // On a shared machine both ends of every link take their time, those of clients too.
+        let whole = host.map(|host| service.send + service.receive + host.costs.hop());
         let n = deployment.links.replica_regions.len();
         let client_count = deployment.links.client_regions.len();
         let replicas: Vec<MemberName> =
@@ -54,21 +56,21 @@ impl<M: Clone + Serialize> SimNetwork<M> {
                 deployment,
                 &replicas,
                 &replicas,
-                (Kind::Link, service.send + service.receive),
+                (Kind::Link, whole.unwrap_or(service.send + service.receive)),
                 connection,
             ),
             requests: table(
                 deployment,
                 &clients,
                 &replicas,
-                (Kind::Request, service.receive),
+                (Kind::Request, whole.unwrap_or(service.receive)),
                 connection,
             ),
             replies: table(
                 deployment,
                 &replicas,
                 &clients,
-                (Kind::Reply, service.send),
+                (Kind::Reply, whole.unwrap_or(service.send)),
                 connection,
             ),
         };

@@ -7,6 +7,7 @@
 
 mod host;
 mod life;
+mod shared;
 
 use std::collections::VecDeque;
 use std::ops::Add;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use super::disk::Disk;
 use super::fabric::Fabric;
 use super::log::Log;
+use super::machine::Member;
 use super::queue::{Event, Kind, Source};
 use crate::command::Ask;
 use crate::deployment::Durability;
@@ -53,6 +55,8 @@ pub(super) struct Node<P: Protocol> {
     /// It is to have a turn at the end of this instant.
     pub(super) is_dirty: bool,
     is_paused: bool,
+    /// It has something to do that is neither in its inbox nor a timer.
+    is_roused: bool,
     work: Work,
     /// What arrived while it was not open.
     inbox: VecDeque<Arrival<P::Message>>,
@@ -75,6 +79,15 @@ impl<M> Arrival<M> {
         match self {
             Self::Input(input) => driver.handle(now, input),
             Self::Ask(ask) => driver.ask(now, ask),
+        }
+    }
+
+    /// Whose message it is, if it is one.
+    const fn sender(&self) -> Option<Member> {
+        match self {
+            Self::Input(Input::Message { from, .. }) => Some(Member::Replica(*from)),
+            Self::Input(_) => None,
+            Self::Ask(ask) => Some(Member::asking(ask)),
         }
     }
 
@@ -103,6 +116,8 @@ struct Body<P: Protocol> {
     departures: Vec<(Time, u64)>,
     log: Log,
     phases: PhaseRecorder,
+    /// Syncs that have ended since its last turn.
+    ended_syncs: u64,
 }
 
 /// What the processor is at.
@@ -110,6 +125,8 @@ struct Body<P: Protocol> {
 enum Work {
     #[default]
     Idle,
+    /// Waiting for a processor of the machine that all share.
+    Waiting,
     /// Taking in so many of the inbox.
     Receiving(usize),
     Sending,
@@ -134,6 +151,7 @@ impl<P: Protocol> Node<P> {
             is_open: false,
             is_dirty: false,
             is_paused: false,
+            is_roused: false,
             work: Work::Idle,
             inbox: VecDeque::new(),
             starts: Vec::new(),
@@ -149,6 +167,7 @@ impl<P: Protocol> Node<P> {
                 armed: Armed::default(),
                 departures: Vec::new(),
                 log: Log::default(),
+                ended_syncs: 0,
                 phases: PhaseRecorder::new(settings.window),
                 settings,
             },
@@ -199,6 +218,9 @@ impl<P: Protocol> Node<P> {
         if self.driver.is_none() || self.is_paused || self.work != Work::Idle {
             return;
         }
+        if fabric.machine.is_some() {
+            return self.ask_for_processor(fabric);
+        }
         let count = self.inbox.len();
         if count > 0 && !fabric.service.receives_at_once() {
             self.work = Work::Receiving(count);
@@ -219,7 +241,8 @@ impl<P: Protocol> Node<P> {
             && !self.is_paused
             && self.work == Work::Idle
             && self.inbox.is_empty()
-            && fabric.service.receives_at_once();
+            && fabric.service.receives_at_once()
+            && fabric.machine.is_none();
     }
 
     fn take_in(&mut self, count: usize, now: Time) {
@@ -233,6 +256,7 @@ impl<P: Protocol> Node<P> {
     fn finish_turn(&mut self, fabric: &mut Fabric<P>) {
         let Some(driver) = &mut self.driver else { return };
         let now = fabric.now;
+        self.is_roused = false;
         fabric.counts.events += driver.fire_due(now);
         let mut host = SimHost::new(&mut self.body, fabric);
         driver.settle(now, &mut host);
@@ -260,6 +284,7 @@ impl<P: Protocol> Node<P> {
             return false;
         }
         *armed = None;
+        self.is_roused |= matches!(event.source().kind, Kind::Disk | Kind::Checkpoint);
         match event.source().kind {
             Kind::Timer => {}
             Kind::Processor => self.finish_work(fabric),
@@ -279,8 +304,9 @@ impl<P: Protocol> Node<P> {
         if self.is_paused
             && let Work::Receiving(count) = self.work
         {
-            // What it has taken in it handles when it goes on.
+            // What it has taken in it handles when it goes on; on a shared machine it takes it in once more.
             self.work = Work::Stalled(count);
+            self.release_processor(fabric);
             return;
         }
         let work = std::mem::take(&mut self.work);
@@ -289,6 +315,7 @@ impl<P: Protocol> Node<P> {
             self.take_in(count, fabric.now);
             self.finish_turn(fabric);
         }
+        self.release_processor(fabric);
         self.open(fabric);
     }
 }
@@ -302,9 +329,19 @@ impl<P: Protocol> Body<P> {
     }
 
     fn begin_sync(&mut self, fabric: &mut Fabric<P>) {
-        if !self.disk.begin(fabric.now) {
+        if !self.disk.is_sync_due() {
             return;
         }
+        if let Some(machine) = &mut fabric.machine
+            && !machine.ask_for_disk(self.settings.id)
+        {
+            return;
+        }
+        self.sync(fabric);
+    }
+
+    fn sync(&mut self, fabric: &mut Fabric<P>) {
+        self.disk.begin(fabric.now);
         match fabric.service.sync + self.slow_disk {
             Span::ZERO => self.finish_sync(fabric),
             takes => {
@@ -335,6 +372,10 @@ impl<P: Protocol> Body<P> {
 
     fn finish_sync(&mut self, fabric: &mut Fabric<P>) {
         let took = self.disk.finish(fabric.now);
+        if let Some(machine) = &mut fabric.machine {
+            self.ended_syncs += 1;
+            machine.release_disk();
+        }
         // The one before may have waited for these records.
         self.begin_checkpoint(fabric);
         self.phases.persisted(fabric.now, took);

@@ -36,11 +36,13 @@ pub(super) enum Kind {
     Checkpoint,
     /// A client wants to issue or to ask again.
     Client,
+    /// The processor that a client has on a shared machine has finished what it was at.
+    Load,
     /// Something planned for the world: faults, and their end.
     Agenda,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Link,
     Kind::Request,
     Kind::Reply,
@@ -49,6 +51,7 @@ const KINDS: [Kind; 9] = [
     Kind::Disk,
     Kind::Checkpoint,
     Kind::Client,
+    Kind::Load,
     Kind::Agenda,
 ];
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
+use super::machine::{Costs, Host};
 use crate::time::Span;
 
 /// The world around the replicas.
@@ -12,11 +13,16 @@ pub struct Settings {
     pub service: Service,
     /// What carries messages; without it what a link loses stays lost.
     pub connection: Option<Connection>,
+    /// The machine that all members share; without it each has a processor and a disk of its own, and clients
+    /// take no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
 }
 
 /// How long a replica takes for its work; nothing by default, so that what is left is the protocol.
 ///
-/// A replica has one processor: what arrives while it is busy waits, and is then handled as one batch.
+/// A replica has one processor, unless all share those of a [`Host`]: what arrives while it is busy waits, and is
+/// then handled as one batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Processor time for a message or a request that arrives.
@@ -34,6 +40,32 @@ pub struct Service {
     /// that, when what it stands for is.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub checkpoint: Span,
+}
+
+impl Settings {
+    /// Whether anything takes time of a processor.
+    pub fn takes_processor_time(&self) -> bool {
+        let Service { receive, send, mebibyte, .. } = self.service;
+        let costs = self.host.map(|host| host.costs).unwrap_or_default();
+        let spans = [receive, send, mebibyte, costs.wake_up, costs.packet, costs.sync];
+        spans.iter().any(|span| *span > Span::ZERO)
+    }
+
+    /// Whether any work takes time.
+    pub fn takes_time(&self) -> bool {
+        self.service != Service::default() || self.takes_processor_time()
+    }
+}
+
+/// What work costs on a machine that was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Where each replica has a processor of its own: for messages that come one by one.
+    pub alone: Service,
+    /// Where all members share the machine: what a message adds to its packet, and a packet to a turn.
+    pub together: Service,
+    /// What it costs there beside that.
+    pub costs: Costs,
 }
 
 /// A run that does not say it is what it was before it could.

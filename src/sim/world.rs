@@ -12,6 +12,7 @@ use super::client::Client;
 use super::fabric::Fabric;
 use super::faults::{Agenda, index};
 use super::link::Mended;
+use super::machine::{Machine, Member};
 use super::network::{SimNetwork, node};
 use super::node::{Arrival, Node, Settings as NodeSettings};
 use super::observer::Observer;
@@ -88,6 +89,7 @@ impl<P: Protocol> World<P> {
                 queue,
                 network: SimNetwork::new(deployment, settings),
                 service: settings.service,
+                machine: settings.host.map(Machine::new),
                 counts: Counts::default(),
                 observer: None,
             },
@@ -323,6 +325,29 @@ impl<P: Protocol> World<P> {
             self.clients[self.reached_clients[position]].turn(&mut self.fabric);
         }
         self.reached_clients.clear();
+        if self.fabric.machine.is_some() {
+            self.share();
+        }
+    }
+
+    /// Idle processors, and an idle disk, of the machine that all share go to those that wait for them.
+    fn share(&mut self) {
+        while let Some(machine) = &mut self.fabric.machine
+            && let Some(member) = machine.grant()
+        {
+            let has_use = match member {
+                Member::Replica(id) => self.nodes[index(id)].run(&mut self.fabric),
+                Member::Client(id) => self.clients[id.0 as usize].run(&mut self.fabric),
+            };
+            if !has_use && let Some(machine) = &mut self.fabric.machine {
+                machine.release();
+            }
+        }
+        while let Some(machine) = &mut self.fabric.machine
+            && let Some(id) = machine.grant_disk()
+        {
+            self.nodes[index(id)].run_disk(&mut self.fabric);
+        }
     }
 
     #[inline]
@@ -361,6 +386,11 @@ impl<P: Protocol> World<P> {
                 if self.clients[index].wake(event) {
                     self.mark_client(index);
                 }
+            }
+            Kind::Load => {
+                self.fabric.queue.pop();
+                self.clients[index].finish_work(&mut self.fabric);
+                self.mark_client(index);
             }
             Kind::Agenda => {
                 self.fabric.queue.pop();
@@ -432,7 +462,7 @@ impl<P: Protocol> World<P> {
 
     /// What arrives now on a link from a replica to a client.
     fn deliver_replies(&mut self, index: usize, event: Event) {
-        let Fabric { now, queue, network, counts, observer, .. } = &mut self.fabric;
+        let Fabric { now, queue, network, counts, observer, machine, .. } = &mut self.fabric;
         let (from, to) = network.reply_ends(index);
         let client = &mut self.clients[to];
         let link = &mut network.replies[index];
@@ -446,7 +476,11 @@ impl<P: Protocol> World<P> {
                 let to = reply.request().client;
                 observer.told(*now, node(from), to, reply);
             }
-            client.handle_answer(*now, node(from), answer);
+            if machine.is_some() {
+                client.arrive(node(from), answer);
+            } else {
+                client.handle_answer(*now, node(from), answer);
+            }
         }
         match link.rearm() {
             Some(next) => queue.replace(next),

@@ -8,7 +8,6 @@ use crate::experiment::plan::{Plan, Size};
 use crate::run::capacity::held::OPERATIONS_MIN;
 use crate::run::capacity::search::Bounds;
 use crate::run::worlds;
-use crate::sim::Service;
 use crate::time::Span;
 
 /// A step that nobody gives a length is measured for no longer than this.
@@ -131,8 +130,7 @@ impl Capacity {
         let is_endless = |point: &&crate::experiment::plan::Point| {
             let network = &point.network;
             // A sync covers whatever waits for it, and a checkpoint keeps nothing waiting.
-            let Service { receive, send, mebibyte, .. } = point.sim.service;
-            [receive, send, mebibyte] == [Span::ZERO; 3]
+            !point.sim.takes_processor_time()
                 && network.conditions.bandwidth_bits_per_s.is_none()
                 && network.uplink_bits_per_s.is_none()
         };

@@ -15,7 +15,7 @@ use crate::workload::{Arrival, Keys};
 type Value = fn(&Point) -> String;
 
 /// The keys that have one value for all variants and faults, each with its value.
-pub(super) const SETTINGS: [(&str, Value); 49] = [
+pub(super) const SETTINGS: [(&str, Value); 50] = [
     ("topology.profile", |point| point.profile.clone()),
     ("topology.replicas", |point| point.links.replica_regions.join(", ")),
     ("topology.clients", |point| super::clients(point).join(", ")),
@@ -84,6 +84,10 @@ pub(super) const SETTINGS: [(&str, Value); 49] = [
     ("service", |point| {
         let said = words::service(&point.sim.service);
         if said.is_empty() { "no time, unless a calibration says more".to_owned() } else { said }
+    }),
+    ("host", |point| {
+        let said = words::host(point.sim.host.as_ref());
+        if said.is_empty() { "each member has its own".to_owned() } else { said }
     }),
     ("network.bandwidth_mbit_per_s", |point| {
         mbit_per_s(point.network.conditions.bandwidth_bits_per_s)
@@ -189,7 +193,7 @@ mod tests {
     use crate::experiment::file;
 
     /// Keys that are said otherwise: of variants and faults, and what is part of another line.
-    const ELSEWHERE: [&str; 10] = [
+    const ELSEWHERE: [&str; 11] = [
         "expect",
         "question",
         "prediction",
@@ -202,6 +206,7 @@ mod tests {
         // On the line of what is lost.
         "network.loss_burst",
         "service",
+        "host",
     ];
 
     /// The keys of the sections of a file, from its schema.

@@ -6,7 +6,7 @@ use crate::deployment::{
 use crate::experiment::plan::Point;
 use crate::protocol::SendPolicy;
 use crate::registry::Mode;
-use crate::sim::Service;
+use crate::sim::{Host, Service};
 use crate::time::Span;
 use crate::workload::{Arrival, Control};
 
@@ -54,6 +54,22 @@ pub(super) fn service(service: &Service) -> String {
     let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
     let texts: Vec<String> =
         costs.map(|(span, what)| format!("{} for {what}", length(span))).collect();
+    texts.join(", ")
+}
+
+/// The machine that simulated members share; empty if each has its own.
+pub(super) fn host(host: Option<&Host>) -> String {
+    let Some(Host { cores, costs, one_disk }) = host else { return String::new() };
+    let costs = [
+        (costs.wake_up, "a turn"),
+        (costs.packet, "a packet at each end"),
+        (costs.sync, "a sync"),
+    ];
+    let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
+    let costs = costs.map(|(span, what)| format!("{} for {what}", length(span)));
+    let cores = format!("{cores} core{} for all members", if *cores == 1 { "" } else { "s" });
+    let disk = one_disk.then(|| "one disk".to_owned());
+    let texts: Vec<String> = std::iter::once(cores).chain(disk).chain(costs).collect();
     texts.join(", ")
 }
 

@@ -15,6 +15,7 @@ use super::emulation::Emulation;
 use super::expect::Expect;
 use super::fault::Fault;
 use super::forms::{Client, Length, Replicas, Sweep};
+use super::host::Host;
 use super::log::Log;
 use super::quorums::Quorums;
 use super::spanned::Spanned;
@@ -60,6 +61,8 @@ pub struct File {
     pub emulation: Emulation,
     /// How long a simulated replica takes for its work; a calibration may say it where absent.
     pub service: Option<Service>,
+    /// The machine that simulated members share.
+    pub host: Option<Host>,
     /// What links do besides delaying.
     #[serde(default)]
     pub network: Network,

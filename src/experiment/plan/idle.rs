@@ -2,17 +2,19 @@
 //!
 //! A key that is idle at some points is not: `election.misses` may stand beside a sweep of
 //! `election.mode`.
-//! Sections about one world alone (`[service]` for the simulator; `[probe]`, `[emulation]` and
+//! Sections about one world alone (`[service]` and `[host]` for the simulator; `[probe]`, `[emulation]` and
 //! `[transport]` for live links) are never idle: an experiment is for both worlds.
 
 use std::ops::Range;
 
 use super::Variant;
 use super::parts::Parts;
+use super::simulated;
 use crate::deployment::{Durability, FaultKind, Scheduled};
 use crate::experiment::file::{Fault, File, Spanned};
 use crate::experiment::refusal::{Error, Refused};
 use crate::protocol::Election;
+use crate::runtime::net::Transport;
 
 /// A key that changes nothing at a point, and whose it is if there are several of that name.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ pub(super) fn idle(file: &File, parts: &Parts) -> Vec<Idle> {
     found.topology(file, parts);
     found.election(file, parts);
     found.durability(file, parts);
+    found.host(file, parts);
     found.workload(file, parts);
     found.control(file);
     found.unsafe_quorums(file, &parts.variants);
@@ -129,6 +132,23 @@ impl Found {
         } else if parts.has_all_faults && !faults.any(is_restart) {
             let because = "no replica is started again";
             self.add(key, 0, at, [because, "leave it out, or give a crash its `restart_after`"]);
+        }
+    }
+
+    fn host(&mut self, file: &File, parts: &Parts) {
+        let Some(host) = &file.host else { return };
+        if parts.durability == Some(Durability::Memory) {
+            let why = ["with durability \"memory\" nothing is synced", "leave it out"];
+            self.add("host.sync", 0, host.sync.as_ref().map(Spanned::span), why);
+            let one_disk = host.one_disk.as_ref().filter(|typed| *typed.get_ref());
+            self.add("host.one_disk", 0, one_disk.map(Spanned::span), why);
+        }
+        let settings = simulated::settings(file, &Transport::default());
+        // Without a section [service] a calibration says it.
+        if file.service.is_some() && !settings.takes_processor_time() {
+            let remedy = "raise `service.receive` or `host.wake_up` above 0, or leave it out";
+            let why = ["no work takes processor time", remedy];
+            self.add("host", 0, Some(host.cores.span()), why);
         }
     }
 

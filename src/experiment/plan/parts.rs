@@ -18,7 +18,7 @@ use super::transport;
 use super::variants;
 use crate::client;
 use crate::deployment::{Durability, Network};
-use crate::experiment::file::{Doubts, File, Length, Spanned};
+use crate::experiment::file::{self, Doubts, File, Length, Spanned};
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::Error;
 use crate::protocol::Election;
@@ -94,7 +94,10 @@ impl Parts {
             retry_after: None,
             interval: None,
             transport: transport::transport(&file.transport, mistakes),
-            precision: emulation::precision(file, mistakes),
+            precision: {
+                simulated::check_host(file, mistakes);
+                emulation::precision(file, mistakes)
+            },
             probe: probe::probe(&file.probe, mistakes),
             durability: Some(file.durability.mode).filter(|_| !doubts.of("durability")),
             election: election.filter(|_| !doubts.of("election")),
@@ -180,6 +183,7 @@ impl Parts {
             election: self.election?,
             network: self.network?,
             has_service: file.service.is_some(),
+            has_host_costs: file.host.as_ref().is_some_and(file::Host::has_costs),
             warmup: length(&file.workload.warmup, WARMUP),
             duration: self.duration?,
             drain: length(&file.workload.drain, DRAIN),

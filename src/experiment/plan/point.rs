@@ -63,6 +63,8 @@ pub struct Point {
     pub sim: sim::Settings,
     /// Whether the file itself says what work costs.
     pub has_service: bool,
+    /// Whether the file itself says what work costs on a machine that members share, beside that.
+    pub has_host_costs: bool,
     /// The time before the measurement.
     pub warmup: Span,
     /// The time that is measured.

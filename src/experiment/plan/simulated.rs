@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use crate::experiment::file;
+use crate::experiment::mistakes::Mistakes;
+use crate::experiment::refusal::Error;
 use crate::runtime::net::{Layout, Transport};
-use crate::sim::{Connection, Service, Settings};
+use crate::sim::{Connection, Costs, Host, Service, Settings};
 use crate::time::Span;
 
 /// Something that a file asks for and the live backend cannot do.
@@ -30,5 +32,29 @@ pub(super) fn settings(file: &file::File, transport: &Transport) -> Settings {
         window_bytes: transport.send_window_bytes,
         idle_timeout: Span::from_millis(transport.idle_timeout_ms),
     };
-    Settings { service, connection: (transport.streams != Layout::Datagrams).then_some(connection) }
+    Settings {
+        service,
+        connection: (transport.streams != Layout::Datagrams).then_some(connection),
+        host: file.host.as_ref().map(host),
+    }
+}
+
+fn host(typed: &file::Host) -> Host {
+    let file::Host { cores, wake_up, packet, sync, one_disk } = typed;
+    let [wake_up, packet, sync] = [wake_up, packet, sync]
+        .map(|typed| typed.as_ref().map_or(Span::ZERO, |typed| typed.get_ref().0.into()));
+    Host {
+        cores: *cores.get_ref(),
+        costs: Costs { wake_up, packet, sync },
+        one_disk: one_disk.as_ref().is_some_and(|typed| *typed.get_ref()),
+    }
+}
+
+/// Refuses a machine on which nobody ever runs.
+pub(super) fn check_host(file: &file::File, mistakes: &mut Mistakes<'_>) {
+    if let Some(host) = &file.host
+        && *host.cores.get_ref() == 0
+    {
+        mistakes.refuse_at(host.cores.span(), Error::Zero { key: "host.cores" });
+    }
 }

@@ -11,7 +11,7 @@ use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
 use crate::registry::Mode;
 use crate::runtime::wan::Precision;
-use crate::sim::{Connection, Service};
+use crate::sim::{Connection, Costs, Host, Service, Work};
 use crate::topology::{Floor, Site};
 use crate::trial::Probe;
 use crate::workload::Arrival;
@@ -1299,13 +1299,51 @@ fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
     let service = Service { receive, send, sync, mebibyte, checkpoint };
     let mut silent = plan(&source(GOOD));
     assert!(silent.wants_service());
-    silent.use_service(service, ServiceSource::CalibrationFile("machine.json".into()));
+    let work = Work { alone: service, ..Work::default() };
+    silent.use_service(&work, ServiceSource::CalibrationFile("machine.json".into()));
     assert_eq!(silent.points[0].sim.service, service);
     assert_eq!(silent.service_source.file(), Some("machine.json"));
 
     let mut own = plan(&source(&(GOOD.to_owned() + "[service]\nsync = \"1ms\"\n")));
     assert!(!own.wants_service());
-    own.use_service(service, ServiceSource::CalibrationFile("machine.json".into()));
+    own.use_service(&work, ServiceSource::CalibrationFile("machine.json".into()));
     assert_eq!(own.points[0].sim.service.sync, Span::from_millis(1));
     assert_eq!(own.points[0].sim.service.receive, Span::ZERO);
+}
+
+const HOST: &str = "[host]\ncores = 2\none_disk = true\n";
+
+#[test]
+fn a_calibration_says_what_a_shared_machine_costs_only_where_the_file_does_not() {
+    let [alone, together] = [3, 1].map(|ns| Service { receive: Span(ns), ..Service::default() });
+    let costs = Costs { wake_up: Span(7), packet: Span(8), sync: Span(9) };
+    let work = Work { alone, together, costs };
+    let used = |text: String| {
+        let mut plan = plan(&source(&text));
+        plan.use_service(&work, ServiceSource::RunCalibration);
+        plan.points[0].sim
+    };
+    assert_eq!(used(GOOD.to_owned()).service, alone);
+    let shared = used(GOOD.to_owned() + HOST);
+    let host = Host { cores: 2, costs, one_disk: true };
+    assert_eq!((shared.service, shared.host), (together, Some(host)));
+    let typed = used(GOOD.to_owned() + HOST + "packet = \"5us\"\n");
+    let packet = Span::from_micros(5);
+    assert_eq!(typed.host.unwrap().costs, Costs { packet, ..Costs::default() });
+    let own = used(GOOD.to_owned() + HOST + "[service]\nsend = \"4us\"\n");
+    assert_eq!(own.host.unwrap().costs, Costs::default());
+}
+
+#[test]
+fn a_shared_machine_has_processors_and_costs_something() {
+    check_added("[host]\n", &["`cores`"]);
+    check_added("[host]\ncores = 0\n", &["`host.cores` is zero"]);
+    check_added("[host]\ncores = 1\nwakeup = \"2us\"\n", &["unknown key `wakeup`"]);
+    let free = "[host]\ncores = 2\n[service]\nreceive = \"0s\"\n";
+    check_added(free, &["`host` has no effect", "no work takes processor time"]);
+    for (key, value) in [("one_disk", "true"), ("sync", "\"70us\"")] {
+        let host = format!("[host]\ncores = 2\nwake_up = \"3us\"\n{key} = {value}\n");
+        let memory = source(&format!("{GOOD}\n{host}").replace("mode = \"fsync\"", "mode = \"memory\""));
+        check_text(&memory, &[&format!("`host.{key}` has no effect"), "nothing is synced"]);
+    }
 }

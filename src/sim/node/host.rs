@@ -10,6 +10,7 @@ use crate::driver::{Host, Ticket};
 use crate::protocol::{Advance, Answer, Envelope, Note, Protocol, Reply};
 use crate::quorum::NodeSet;
 use crate::sim::fabric::Fabric;
+use crate::sim::machine::Member;
 use crate::time::{Span, Time};
 
 /// One replica during one turn.
@@ -21,20 +22,23 @@ pub(super) struct SimHost<'a, P: Protocol> {
 }
 
 impl<'a, P: Protocol> SimHost<'a, P> {
-    pub(super) const fn new(body: &'a mut Body<P>, fabric: &'a mut Fabric<P>) -> Self {
+    pub(super) fn new(body: &'a mut Body<P>, fabric: &'a mut Fabric<P>) -> Self {
         let leaves_at = fabric.now;
+        if let Some(machine) = &mut fabric.machine {
+            machine.begin_packets();
+        }
         Self { body, fabric, leaves_at }
     }
 
     fn answer(&mut self, answer: Answer) {
-        self.depart(&answer);
+        self.depart(&answer, Member::Client(answer.request().client));
         self.fabric.answer(self.body.settings.id, self.leaves_at, answer);
     }
 
     /// The processor puts one more message on the wire.
     #[inline]
-    fn depart<T: Serialize>(&mut self, message: &T) {
-        let takes = self.fabric.service.send + self.fabric.time_of(message);
+    fn depart<T: Serialize>(&mut self, message: &T, to: Member) {
+        let takes = self.fabric.time_to_send(message, to);
         if takes > Span::ZERO {
             self.leaves_at = self.leaves_at + takes;
             self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
@@ -51,7 +55,7 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
         let mut next = receivers.next();
         while let Some(receiver) = next {
             next = receivers.next();
-            self.depart(&message);
+            self.depart(&message, Member::Replica(receiver));
             if next.is_some() {
                 self.fabric.send(id, receiver, self.leaves_at, message.clone());
             } else {

@@ -23,6 +23,7 @@ impl<P: Protocol> Node<P> {
         }
         self.starts.push(record_count);
         self.driver = Some(Driver::start(fabric.now, protocol, &body.driver_settings()));
+        self.is_roused = true;
         self.open(fabric);
     }
 
@@ -50,6 +51,8 @@ impl<P: Protocol> Node<P> {
             counts.missed += fabric.network.recall(id, *sequence, &mut fabric.queue);
         }
         fabric.network.disconnect(id);
+        self.leave_machine(fabric);
+        let body = &mut self.body;
         body.departures.clear();
         body.armed = Armed::default();
         body.log.end();
@@ -65,7 +68,7 @@ impl<P: Protocol> Node<P> {
 
     /// It goes on; it is to have a turn.
     pub(in crate::sim) fn resume(&mut self, fabric: &mut Fabric<P>) {
-        self.is_paused = false;
+        (self.is_paused, self.is_roused) = (false, true);
         if self.driver.is_none() {
             return;
         }

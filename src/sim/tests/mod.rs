@@ -5,6 +5,7 @@ mod controls;
 mod elections;
 mod faults;
 mod links;
+mod machine;
 mod trials;
 mod work;
 
@@ -204,7 +205,7 @@ fn trio(settings: &Settings) -> World<Counter> {
 }
 
 fn service(service: Service) -> Settings {
-    Settings { service, connection: None }
+    Settings { service, ..Settings::default() }
 }
 
 fn network(conditions: Conditions) -> Network {
