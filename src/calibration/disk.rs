@@ -1,6 +1,7 @@
 //! How long the disk takes to make records durable, through the log that replicas keep.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -16,6 +17,9 @@ use crate::time::Span;
 /// The size of a record: the value of a write in the experiments.
 const RECORD_BYTES: usize = 128;
 
+/// How many logs are written at the same time to see what they take of one disk.
+pub(super) const LOGS: usize = 4;
+
 /// The records of a large group.
 pub(super) const GROUP: usize = 64;
 
@@ -26,9 +30,9 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// A log below `parent`, whose disk is measured.
-    pub(super) fn open(parent: &Path) -> Result<Self, Error> {
-        let folder = parent.join(format!("calibration.{}", std::process::id()));
+    /// A log below `parent`, whose disk is measured; those of one process differ in their numbers.
+    pub(super) fn open(parent: &Path, number: usize) -> Result<Self, Error> {
+        let folder = parent.join(format!("calibration.{}.{number}", std::process::id()));
         let failed = |source| Error::Folder { path: folder.clone(), source };
         fs::create_dir_all(parent).and_then(|()| fs::create_dir(&folder)).map_err(failed)?;
         // From here on the folder goes, whatever happens.
@@ -43,9 +47,13 @@ impl Disk {
         record_count: usize,
         length: Span,
     ) -> Result<Quantiles, Error> {
-        let Some(store) = &mut self.store else { return Ok(Quantiles::default()) };
-        let group = vec![7; record_count * RECORD_BYTES];
+        Ok(Quantiles::of(&self.times_of(record_count, length)?))
+    }
+
+    fn times_of(&mut self, record_count: usize, length: Span) -> Result<Latencies, Error> {
         let mut took = Latencies::new();
+        let Some(store) = &mut self.store else { return Ok(took) };
+        let group = vec![7; record_count * RECORD_BYTES];
         let start = clock::now();
         let mut last = start;
         while last.since(start) < length || took.is_empty() {
@@ -55,8 +63,28 @@ impl Disk {
             took.record(now.since(last));
             last = now;
         }
-        Ok(Quantiles::of(&took))
+        Ok(took)
     }
+}
+
+/// How long one record takes to be durable while so many logs below `parent` are written at the same time.
+pub(super) fn side_by_side(
+    parent: &Path,
+    log_count: usize,
+    length: Span,
+) -> Result<Quantiles, Error> {
+    let opened = (1..=log_count).map(|number| Disk::open(parent, number));
+    let mut disks = opened.collect::<Result<Vec<Disk>, Error>>()?;
+    thread::scope(|scope| {
+        let begin = |disk: &'_ mut Disk| disk.times_of(1, length);
+        let threads: Vec<_> =
+            disks.iter_mut().map(|disk| scope.spawn(move || begin(disk))).collect();
+        let mut took = Latencies::new();
+        for thread in threads {
+            took.merge(&thread.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(Quantiles::of(&took))
+    })
 }
 
 impl Drop for Disk {

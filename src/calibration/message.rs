@@ -15,12 +15,12 @@ use crate::workload::{Arrival, Keys, Workload};
 /// Clients of the closed loop.
 const CLIENTS: u32 = 64;
 
-/// A trial that takes some ten milliseconds of real time.
+/// A trial of a protocol with a leader that takes some ten milliseconds of real time.
 fn deployment() -> Option<Deployment> {
     let profile = Profile::load("uniform:1ms").ok()?;
     let regions = ["a", "b", "c"].map(str::to_owned);
     Some(Deployment {
-        mode: Mode::multi(NodeId(0)),
+        mode: Mode::all(NodeId(0)).into_iter().find(|mode| mode.leader().is_some())?,
         quorums: QuorumSystem::majority(regions.len()),
         election: Election::Fixed,
         send: SendPolicy::All,

@@ -118,7 +118,10 @@ pub struct Syncs {
     pub one: Quantiles,
     /// A group of 64.
     pub group_of_64: Quantiles,
-    /// Processor time of making one record durable, in nanoseconds: that of the log's thread too.
+    /// One record, while three other logs on the disk do the same.
+    #[serde(default)]
+    pub one_in_each_of_4: Quantiles,
+    /// Processor time of that, in nanoseconds: that of the log's thread too.
     #[serde(default)]
     pub one_cpu_ns: Option<u64>,
 }
@@ -220,10 +223,12 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
         quic_mebibyte: round_trip::quic_in_one_loop(length, 1 << 20)?,
     };
     begin.stage("syncs")?;
-    let mut disk = disk::Disk::open(folder)?;
-    let (one, one_cpu_ns) = cpu_of(|| disk.groups_of(1, length))?;
+    let mut disk = disk::Disk::open(folder, 0)?;
+    let of_four = || disk::side_by_side(folder, disk::LOGS, length);
+    let (one_in_each_of_4, one_cpu_ns) = cpu_of(of_four)?;
     let syncs = Syncs {
-        one,
+        one: disk.groups_of(1, length)?,
+        one_in_each_of_4,
         one_cpu_ns,
         group_of_64: disk.groups_of(disk::GROUP, length)?,
     };
@@ -266,7 +271,8 @@ fn cpu_of(
 ) -> Result<(Quantiles, Option<u64>), Error> {
     let before = cpu_s();
     let times = measure()?;
-    let took = cpu_s().zip(before).map(|(after, before)| Span::from_millis_f64((after - before) * 1e3));
+    let took =
+        cpu_s().zip(before).map(|(after, before)| Span::from_millis_f64((after - before) * 1e3));
     let cpu_ns = took.filter(|_| times.count > 0).map(|took| took.0 / times.count);
     Ok((times, cpu_ns))
 }

@@ -1,6 +1,6 @@
 //! What a calibration says to the simulator: how long a replica takes for its work.
 
-use super::{Calibration, Quantiles};
+use super::{Calibration, Quantiles, disk};
 use crate::sim::{Costs, Service, Work};
 use crate::time::Span;
 
@@ -43,18 +43,22 @@ impl Calibration {
     /// `receive + send = processor time of a message`, `receive : send = 2 : 1`,
     /// `packet = round trip in one event loop / 4`,
     /// `wake_up = (processor time of a round trip between two threads - round trip in one event loop) / 2`,
-    /// `sync = processor time of making one record durable`.
+    /// `host.sync = processor time of a sync while four logs sync`,
+    /// `service.sync = time of such a sync / 4`, but not less than one log alone takes.
     ///
-    /// A round trip has two packets, each sent once and received once.
+    /// A round trip has two packets, each sent once and received once; of four logs on one disk each waits for the
+    /// syncs of the others.
     pub fn work(&self) -> Work {
         let alone = self.service();
         let in_one_loop = self.round_trips.quic_in_one_loop.ns_p50.unwrap_or(0);
         let of_two = self.round_trips.quic_cpu_ns.unwrap_or(0).saturating_sub(in_one_loop);
         let message = self.message_cpu_ns.unwrap_or(0);
         let send = message / 3;
+        let of_four = self.syncs.one_in_each_of_4.ns_p50.unwrap_or(0);
+        let sync = alone.sync.max(Span(of_four / disk::LOGS as u64));
         Work {
             alone,
-            together: Service { receive: Span(message - send), send: Span(send), ..alone },
+            together: Service { receive: Span(message - send), send: Span(send), sync, ..alone },
             costs: Costs {
                 wake_up: Span(of_two / 2),
                 packet: Span(in_one_loop / 4),

@@ -36,6 +36,7 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
         round_trips.quic_mebibyte,
         syncs.one,
         syncs.group_of_64,
+        syncs.one_in_each_of_4,
         *cipher,
     ];
     for (index, quantiles) in measured.iter().enumerate() {
@@ -85,15 +86,16 @@ fn a_round_trip_of_two_threads_is_two_wake_ups_and_four_ends_of_packets() {
     assert!(!calibration.has_shared());
     calibration.round_trips.quic_in_one_loop = times(16_000);
     calibration.round_trips.quic_cpu_ns = Some(22_000);
-    calibration.syncs = Syncs { one: times(80_000), one_cpu_ns: Some(70_000), ..Syncs::default() };
+    calibration.syncs = Syncs {
+        one: times(80_000),
+        one_in_each_of_4: times(400_000),
+        one_cpu_ns: Some(70_000),
+        ..Syncs::default()
+    };
     assert!(calibration.has_shared());
     let [wake_up, packet, sync] = [3_000, 4_000, 70_000].map(Span);
-    let together = Service {
-        receive: Span(200),
-        send: Span(100),
-        sync: Span(80_000),
-        ..Service::default()
-    };
+    let together =
+        Service { receive: Span(200), send: Span(100), sync: Span(100_000), ..Service::default() };
     let costs = Costs { wake_up, packet, sync };
     assert_eq!(calibration.work(), Work { alone: calibration.service(), together, costs });
 }

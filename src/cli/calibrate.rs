@@ -155,6 +155,11 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
             "the work of a large value, and an answer",
         ),
         ("sync of 1 record", &syncs.one, "durable writes one after the other"),
+        (
+            "sync of 1, of 4 logs",
+            &syncs.one_in_each_of_4,
+            "durable writes of four logs on one disk",
+        ),
         ("sync of 64 records", &syncs.group_of_64, "durable writes side by side, 64 a time"),
         ("AES-128-GCM, 1200 B", &calibration.cipher, "sealing and opening one full datagram"),
     ];

@@ -175,7 +175,10 @@ impl Venue {
         let calibration = calibrate::read(path)?;
         if plan.wants_shared_service() && !calibration.has_shared() {
             let said = "the calibration has no processor times of turns and packets, which the section [host] needs";
-            return Err(Failure::request(said, "make a new one with `flexpaxos calibrate --out FILE`"));
+            return Err(Failure::request(
+                said,
+                "make a new one with `flexpaxos calibrate --out FILE`",
+            ));
         }
         Ok(Some(calibration))
     }

@@ -17,7 +17,7 @@ use crate::measure::{Error, Omission, OperationKind, Phase};
 use crate::protocol::{Order, SendPolicy};
 use crate::quorum::QuorumSystem;
 use crate::registry::Mode;
-use crate::runtime::machine::Watched;
+use crate::runtime::machine::{Usage, Watched};
 use crate::runtime::wan::EmulationReport;
 use crate::seed::Seed;
 use crate::time::Span;
@@ -219,7 +219,7 @@ fn count_cost(point: &Point, outcome: &Outcome, row: &mut TrialRow) {
     let own = || std::thread::available_parallelism().map_or(1, usize::from);
     let cores = outcome.core_count.unwrap_or_else(own);
     row.cpu_share = Some(cpu_s / seconds(point.duration) / cores as f64);
-    row.memory_peak_bytes_max = usages().map(|usage| usage.memory_peak_bytes).max();
+    row.memory_peak_bytes_max = usages().filter_map(Usage::known_memory_peak_bytes).max();
 }
 
 fn emulations(outcome: &Outcome) -> impl Iterator<Item = &EmulationReport> {
@@ -437,7 +437,7 @@ fn member_rows(
                     (None, None) => "crashed".into(),
                 },
                 cpu_ns: usage.map(|usage| nanoseconds(usage.cpu_s)),
-                memory_peak_bytes: usage.map(|usage| usage.memory_peak_bytes),
+                memory_peak_bytes: usage.and_then(Usage::known_memory_peak_bytes),
                 disk_peak_bytes: report.and_then(|report| match &report.role {
                     RoleReport::Replica(replica) => replica.disk_peak_bytes,
                     RoleReport::Client(_) => None,

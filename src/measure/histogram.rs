@@ -285,6 +285,9 @@ impl Latencies {
         if found.sigfig() != 3 {
             return Err(Error::Precision { found: found.sigfig() });
         }
+        if (found.low(), found.high()) == (1, Self::MAX.0) {
+            return Ok(Self { answered: found, unanswered: None });
+        }
         let mut latencies = Self::new();
         latencies
             .answered

@@ -272,7 +272,8 @@ struct SharedHost {
 impl From<sim::Host> for SharedHost {
     fn from(host: sim::Host) -> Self {
         let sim::Host { cores, costs, one_disk } = host;
-        let [wake_up_ns, packet_ns, sync_ns] = [costs.wake_up, costs.packet, costs.sync].map(|it| it.0);
+        let [wake_up_ns, packet_ns, sync_ns] =
+            [costs.wake_up, costs.packet, costs.sync].map(|it| it.0);
         Self { cores, wake_up_ns, packet_ns, sync_ns, one_disk }
     }
 }

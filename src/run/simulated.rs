@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::deployment::MemberName;
 use crate::protocol::Progress;
+use crate::runtime::machine::Usage;
 use crate::runtime::replica::{Recovery, Report as ReplicaReport};
 use crate::runtime::storage::Tail;
 use crate::sim;
@@ -55,6 +56,15 @@ pub(super) fn outcome(simulated: sim::Outcome, work: &Path) -> Result<Outcome, U
     }
     for (id, client) in simulated.clients {
         outcome.reports.insert(MemberName::Client(id), report_of(RoleReport::Client(client)));
+    }
+    if let Some(sim::Processors { cores, used }) = simulated.processors {
+        outcome.core_count = Some(usize::from(cores));
+        for (member, used) in used {
+            if let Some(report) = outcome.reports.get_mut(&member) {
+                // It is known of no memory.
+                report.usage = Some(Usage { cpu_s: used.0 as f64 / 1e9, memory_peak_bytes: 0 });
+            }
+        }
     }
     outcome.injected = simulated.injected;
     outcome.violations.extend(simulated.violation);

@@ -120,7 +120,8 @@ pub fn endless(plan: &Plan) -> Option<String> {
         let takes_time = |settings: &sim::Settings| {
             let Service { receive, send, sync, .. } = settings.service;
             let sync = if point.durability == Durability::Fsync { sync } else { Span::ZERO };
-            let Costs { wake_up, packet, .. } = settings.host.map(|host| host.costs).unwrap_or_default();
+            let Costs { wake_up, packet, .. } =
+                settings.host.map(|host| host.costs).unwrap_or_default();
             [receive, send, sync, wake_up, packet].iter().any(|span| *span != Span::ZERO)
         };
         let is_closed = matches!(point.workload.arrival, Arrival::Closed { .. });

@@ -109,7 +109,8 @@ impl Client {
         let mut leaves_at = now;
         for (replica, ask) in self.session.take_asks() {
             if is_shared {
-                leaves_at = leaves_at + fabric.time_to_send(&ask, Member::Replica(replica));
+                let (from, to) = (Member::Client(self.id), Member::Replica(replica));
+                leaves_at = leaves_at + fabric.time_to_send(&ask, from, to);
             }
             fabric.ask(self.id, replica, leaves_at, ask);
         }
@@ -151,10 +152,11 @@ impl Client {
     pub(super) fn run<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> bool {
         let Fabric { machine: Some(machine), service, .. } = fabric else { return false };
         let senders = self.inbox.iter().map(|(from, _)| Some(Member::Replica(*from)));
-        let takes = machine.takes_in(service, senders, 0);
+        let takes = machine.takes_in(service, senders);
         let bytes = self.inbox.iter().map(|(_, answer)| fabric.time_of(answer));
         let until = fabric.now + bytes.fold(takes, Add::add);
         self.work = Work::Receiving(self.inbox.len());
+        fabric.note_use(Member::Client(self.id), until);
         fabric.queue.push(until, self.source(Kind::Load));
         true
     }
@@ -172,6 +174,7 @@ impl Client {
             let leaves_at = self.send(fabric);
             if leaves_at > now {
                 self.work = Work::Sending;
+                fabric.note_use(Member::Client(self.id), leaves_at);
                 fabric.queue.push(leaves_at, self.source(Kind::Load));
                 return;
             }

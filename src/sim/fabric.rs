@@ -40,11 +40,24 @@ impl<P: Protocol> Fabric<P> {
         self.service.of_bytes(wire_bytes(message))
     }
 
-    /// Processor time for sending a message to that member.
+    /// A member has a processor of a shared machine from now on until then.
+    pub(super) fn note_use(&mut self, member: Member, until: Time) {
+        if let Some(machine) = &mut self.machine {
+            machine.note_use(member, self.now, until);
+        }
+    }
+
+    /// Processor time for sending a message from one member to another.
     #[inline]
-    pub(super) fn time_to_send<T: Serialize>(&mut self, message: &T, to: Member) -> Span {
+    pub(super) fn time_to_send<T: Serialize>(
+        &mut self,
+        message: &T,
+        from: Member,
+        to: Member,
+    ) -> Span {
         let takes = self.service.send + self.time_of(message);
-        self.machine.as_mut().map_or(takes, |machine| takes + machine.packet(to))
+        let Some(machine) = &mut self.machine else { return takes };
+        takes + machine.packet(to, self.network.is_emulated(from, to))
     }
 
     /// A replica sends to another one.

@@ -44,6 +44,8 @@ pub(super) struct Link<T> {
     carrier: Option<Box<Carrier<T>>>,
     /// How often a message was lost and sent again, and how often one waited at its sender.
     pub(super) mended: Mended,
+    /// Whether a live link would be delayed by an emulation.
+    pub(super) is_emulated: bool,
 }
 
 /// What a connection mended of what its link did.
@@ -77,7 +79,16 @@ impl<T> Link<T> {
             Box::new(Carrier { connection, round_trip, severed_at, held, held_bytes })
         });
         let mended = Mended::default();
-        Self { under_way: VecDeque::new(), armed: None, source, model, carrier, mended }
+        let is_emulated = round_trip > Span::ZERO;
+        Self {
+            under_way: VecDeque::new(),
+            armed: None,
+            source,
+            model,
+            carrier,
+            mended,
+            is_emulated,
+        }
     }
 
     /// What it does from `now` on; if it is whole again, what its connection holds is sent again, each

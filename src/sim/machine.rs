@@ -12,10 +12,13 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Processors;
 use super::settings::Service;
 use crate::command::{Ask, ClientId};
+use crate::deployment::MemberName;
+use crate::measure::Window;
 use crate::quorum::NodeId;
-use crate::time::Span;
+use crate::time::{Span, Time};
 
 /// A machine on which every member of a deployment runs, clients too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +39,20 @@ pub struct Costs {
     /// For all that goes to one member in one turn, and again for all that is taken in from one in one turn:
     /// however many messages share a packet, it is sent and received once.
     pub packet: Span,
-    /// For each sync of the disk.
+    /// For each sync of the disk: a thread of the log makes it, which needs a processor for so long first.
     pub sync: Span,
 }
 
 impl Costs {
     /// What an otherwise idle path takes for one message, beside its [`Service`] times.
-    pub(super) const fn hop(&self) -> Span {
-        Span(self.wake_up.0 + 2 * self.packet.0)
+    pub(super) const fn hop(&self, is_emulated: bool) -> Span {
+        Span(self.wake_up.0 + 2 * self.packet.0 + self.release(is_emulated).0)
+    }
+
+    /// What a packet costs its sender beside that: where the delay of a link is emulated, a thread is woken up to
+    /// release it.
+    const fn release(&self, is_emulated: bool) -> Span {
+        if is_emulated { self.wake_up } else { Span::ZERO }
     }
 }
 
@@ -52,6 +61,8 @@ impl Costs {
 pub(super) enum Member {
     Replica(NodeId),
     Client(ClientId),
+    /// The thread of a replica that writes its log.
+    Log(NodeId),
 }
 
 impl Member {
@@ -75,11 +86,19 @@ pub(super) struct Machine {
     waiting_for_disk: VecDeque<NodeId>,
     /// With whom the member whose turn is looked at has shared a packet in it.
     packets: Vec<Member>,
+    /// Processor time within this window, of each replica with its log, and of each client.
+    window: Window,
+    used_by_replicas: Vec<Span>,
+    used_by_clients: Vec<Span>,
 }
 
 impl Machine {
-    pub(super) const fn new(host: Host) -> Self {
+    /// An idle one for so many replicas and clients.
+    pub(super) fn new(host: Host, window: Window, n: usize, client_count: usize) -> Self {
         Self {
+            window,
+            used_by_replicas: vec![Span::ZERO; n],
+            used_by_clients: vec![Span::ZERO; client_count],
             host,
             idle_count: host.cores,
             waiting: VecDeque::new(),
@@ -109,6 +128,28 @@ impl Machine {
         Some(member)
     }
 
+    /// A member has a processor from then to then.
+    pub(super) fn note_use(&mut self, member: Member, from: Time, until: Time) {
+        let used = match member {
+            Member::Replica(id) | Member::Log(id) => &mut self.used_by_replicas[usize::from(id.0)],
+            Member::Client(id) => &mut self.used_by_clients[id.0 as usize],
+        };
+        let Window { from: first, to: last } = self.window;
+        *used = *used + until.min(last).since(from.max(first));
+    }
+
+    /// Processor time that replicas and clients had in the window.
+    pub(super) fn finish(self) -> Processors {
+        let replicas = (0..).map(NodeId).map(MemberName::Replica).zip(self.used_by_replicas);
+        let clients = (0..).map(ClientId).map(MemberName::Client).zip(self.used_by_clients);
+        Processors { cores: self.host.cores, used: replicas.chain(clients).collect() }
+    }
+
+    /// What a turn costs beside its messages.
+    pub(super) const fn costs(&self) -> Costs {
+        self.host.costs
+    }
+
     /// A processor is given back.
     pub(super) fn release(&mut self) {
         self.idle_count += 1;
@@ -120,14 +161,12 @@ impl Machine {
         if !self.host.one_disk {
             return true;
         }
-        if !self.is_syncing && self.waiting_for_disk.is_empty() {
-            self.is_syncing = true;
-            return true;
-        }
-        if !self.waiting_for_disk.contains(&replica) {
+        if self.is_syncing || !self.waiting_for_disk.is_empty() {
             self.waiting_for_disk.push_back(replica);
+            return false;
         }
-        false
+        self.is_syncing = true;
+        true
     }
 
     /// Gives an idle disk to the replica that has waited for it the longest.
@@ -150,18 +189,15 @@ impl Machine {
         self.waiting_for_disk.retain(|waiting| *waiting != replica);
     }
 
-    /// Processor time of a turn until everything is taken in: messages of these senders, and the end of so many
-    /// syncs; their bytes are not in it.
+    /// Processor time of a turn until messages of these senders are taken in, without that of their bytes.
     pub(super) fn takes_in(
         &mut self,
         service: &Service,
         senders: impl Iterator<Item = Option<Member>>,
-        sync_count: u64,
     ) -> Span {
         self.begin_packets();
-        let Costs { wake_up, sync, .. } = self.host.costs;
-        senders.fold(wake_up + sync.times(sync_count), |sum, sender| match sender {
-            Some(sender) => sum + self.packet(sender) + service.receive,
+        senders.fold(self.host.costs.wake_up, |sum, sender| match sender {
+            Some(sender) => sum + self.packet(sender, false) + service.receive,
             None => sum + service.receive,
         })
     }
@@ -171,12 +207,13 @@ impl Machine {
         self.packets.clear();
     }
 
-    /// What the packet of one more message costs, that goes to or comes from there.
-    pub(super) fn packet(&mut self, other: Member) -> Span {
+    /// What the packet of one more message costs, that goes to or comes from there; whether it is to be released
+    /// by an emulation.
+    pub(super) fn packet(&mut self, other: Member, is_emulated: bool) -> Span {
         if self.packets.contains(&other) {
             return Span::ZERO;
         }
         self.packets.push(other);
-        self.host.costs.packet
+        self.host.costs.packet + self.host.costs.release(is_emulated)
     }
 }

@@ -28,7 +28,7 @@ mod node;
 mod observer;
 pub use observer::{Observer, Sent};
 mod outcome;
-pub use outcome::{Counts, Outcome, ReplicaReport};
+pub use outcome::{Counts, Outcome, Processors, ReplicaReport};
 mod queue;
 mod settings;
 pub use settings::{Service, Settings, Work};

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::connection::Connection;
 use super::link::{LEAST_DELAY, Link, Mended, wire_bytes};
+use super::machine::{Host, Member};
 use super::queue::{Kind, Queue, Source};
 use super::settings::Settings;
 use crate::command::{Ask, ClientId};
@@ -37,8 +38,8 @@ impl<M: Clone + Serialize> SimNetwork<M> {
     /// are idle, so that both worlds have the delays asked for and add only what queues.
     pub(super) fn new(deployment: &Deployment, settings: &Settings) -> Self {
         let Settings { service, connection, host } = *settings;
-        // On a shared machine both ends of every link take their time, those of clients too.
-        let whole = host.map(|host| service.send + service.receive + host.costs.hop());
+        // What the ends of a link take; on a shared machine clients take time too.
+        let ends = |alone| Ends { alone, together: service.send + service.receive, host };
         let n = deployment.links.replica_regions.len();
         let client_count = deployment.links.client_regions.len();
         let replicas: Vec<MemberName> =
@@ -56,26 +57,43 @@ impl<M: Clone + Serialize> SimNetwork<M> {
                 deployment,
                 &replicas,
                 &replicas,
-                (Kind::Link, whole.unwrap_or(service.send + service.receive)),
+                (Kind::Link, ends(service.send + service.receive)),
                 connection,
             ),
             requests: table(
                 deployment,
                 &clients,
                 &replicas,
-                (Kind::Request, whole.unwrap_or(service.receive)),
+                (Kind::Request, ends(service.receive)),
                 connection,
             ),
             replies: table(
                 deployment,
                 &replicas,
                 &clients,
-                (Kind::Reply, whole.unwrap_or(service.send)),
+                (Kind::Reply, ends(service.send)),
                 connection,
             ),
         };
         network.set_conditions(Time::ZERO, &[].iter(), &mut Queue::default());
         network
+    }
+
+    /// Whether a live link between these members would be delayed by an emulation.
+    pub(super) fn is_emulated(&self, from: Member, to: Member) -> bool {
+        let index = |replica: NodeId| usize::from(replica.0);
+        match (from, to) {
+            (Member::Replica(from), Member::Replica(to)) => {
+                self.links[index(from) * self.n + index(to)].is_emulated
+            }
+            (Member::Client(from), Member::Replica(to)) => {
+                self.requests[from.0 as usize * self.n + index(to)].is_emulated
+            }
+            (Member::Replica(from), Member::Client(to)) => {
+                self.replies[index(from) * self.client_count + to.0 as usize].is_emulated
+            }
+            _ => false,
+        }
     }
 
     /// The ends of a link between replicas.
@@ -212,6 +230,22 @@ impl<M: Clone + Serialize> SimNetwork<M> {
     }
 }
 
+/// What the ends of a link take for a message when they are idle.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// Where each replica has a processor of its own.
+    alone: Span,
+    /// The same where all members share a machine, without what turns and packets cost there.
+    together: Span,
+    host: Option<Host>,
+}
+
+impl Ends {
+    fn time(self, is_emulated: bool) -> Span {
+        self.host.map_or(self.alone, |host| self.together + host.costs.hop(is_emulated))
+    }
+}
+
 /// The replica of this index.
 pub(super) fn node(index: usize) -> NodeId {
     NodeId(u8::try_from(index).expect("a deployment has at most 64 replicas"))
@@ -221,7 +255,7 @@ fn table<T>(
     deployment: &Deployment,
     from: &[MemberName],
     to: &[MemberName],
-    (kind, baseline): (Kind, Span),
+    (kind, ends): (Kind, Ends),
     connection: Option<Connection>,
 ) -> Vec<Link<T>> {
     let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
@@ -230,10 +264,11 @@ fn table<T>(
         .map(|(index, (from, to))| {
             let index = u16::try_from(index).expect("a deployment has fewer than 65536 links");
             let (from, to) = (site(from), site(to));
+            let round_trip = deployment.links.round_trip(from, to);
+            let baseline = ends.time(round_trip > Span::ZERO);
             let (delay, _) = deployment.links.between(from, to).shorter_by(baseline);
             let (id, correlation) = (streams::id(from, to), deployment.network.correlation);
             let model = Model::new(deployment.seed, id, delay, correlation, LEAST_DELAY);
-            let round_trip = deployment.links.round_trip(from, to);
             Link::new(model, Source { kind, index }, connection, round_trip)
         })
         .collect()

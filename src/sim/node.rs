@@ -30,6 +30,7 @@ use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::topology::Site;
 use host::SimHost;
+use shared::Writer;
 
 /// What a replica is told about itself.
 pub(super) struct Settings {
@@ -116,8 +117,8 @@ struct Body<P: Protocol> {
     departures: Vec<(Time, u64)>,
     log: Log,
     phases: PhaseRecorder,
-    /// Syncs that have ended since its last turn.
-    ended_syncs: u64,
+    /// What its log is at on a shared machine.
+    writer: Writer,
 }
 
 /// What the processor is at.
@@ -167,7 +168,7 @@ impl<P: Protocol> Node<P> {
                 armed: Armed::default(),
                 departures: Vec::new(),
                 log: Log::default(),
-                ended_syncs: 0,
+                writer: Writer::Idle,
                 phases: PhaseRecorder::new(settings.window),
                 settings,
             },
@@ -264,6 +265,7 @@ impl<P: Protocol> Node<P> {
         self.body.arm_timer(driver.next_due(), fabric);
         if leaves_at > now {
             self.work = Work::Sending;
+            fabric.note_use(Member::Replica(self.body.settings.id), leaves_at);
             let source = self.body.source(Kind::Processor);
             self.body.armed.processor = Some(fabric.queue.push(leaves_at, source));
         }
@@ -284,12 +286,19 @@ impl<P: Protocol> Node<P> {
             return false;
         }
         *armed = None;
-        self.is_roused |= matches!(event.source().kind, Kind::Disk | Kind::Checkpoint);
         match event.source().kind {
             Kind::Timer => {}
             Kind::Processor => self.finish_work(fabric),
-            Kind::Checkpoint => self.body.finish_checkpoint(fabric),
+            Kind::Checkpoint => {
+                self.is_roused = true;
+                self.body.finish_checkpoint(fabric);
+            }
+            _ if self.body.writer == Writer::Working => {
+                self.body.finish_writing(fabric);
+                return false;
+            }
             _ => {
+                self.is_roused = true;
                 self.body.finish_sync(fabric);
                 if !self.is_paused {
                     self.body.begin_sync(fabric);
@@ -332,15 +341,9 @@ impl<P: Protocol> Body<P> {
         if !self.disk.is_sync_due() {
             return;
         }
-        if let Some(machine) = &mut fabric.machine
-            && !machine.ask_for_disk(self.settings.id)
-        {
-            return;
+        if fabric.machine.is_some() {
+            return self.ask_for_writer(fabric);
         }
-        self.sync(fabric);
-    }
-
-    fn sync(&mut self, fabric: &mut Fabric<P>) {
         self.disk.begin(fabric.now);
         match fabric.service.sync + self.slow_disk {
             Span::ZERO => self.finish_sync(fabric),
@@ -373,8 +376,8 @@ impl<P: Protocol> Body<P> {
     fn finish_sync(&mut self, fabric: &mut Fabric<P>) {
         let took = self.disk.finish(fabric.now);
         if let Some(machine) = &mut fabric.machine {
-            self.ended_syncs += 1;
             machine.release_disk();
+            self.writer = Writer::Idle;
         }
         // The one before may have waited for these records.
         self.begin_checkpoint(fabric);

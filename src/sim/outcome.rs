@@ -10,6 +10,7 @@ use crate::command::ClientId;
 use crate::deployment::{InjectedFault, MemberName};
 use crate::measure::PhaseRecording;
 use crate::quorum::NodeId;
+use crate::time::Span;
 
 /// What came of a simulated trial.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ pub struct Outcome {
     pub violation: Option<String>,
     /// What happened, for those who ask whether there were any faults.
     pub counts: Counts,
+    /// What members had of the processors that they share, if they do.
+    pub processors: Option<Processors>,
+}
+
+/// What members had of the processors that they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processors {
+    /// How many there are.
+    pub cores: u16,
+    /// Processor time of each member within the window.
+    pub used: BTreeMap<MemberName, Span>,
 }
 
 /// What a simulated replica has to say at the end.

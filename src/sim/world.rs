@@ -89,7 +89,10 @@ impl<P: Protocol> World<P> {
                 queue,
                 network: SimNetwork::new(deployment, settings),
                 service: settings.service,
-                machine: settings.host.map(Machine::new),
+                machine: settings.host.map(|host| {
+                    let n = deployment.links.replica_regions.len();
+                    Machine::new(host, schedule.window(), n, client_count)
+                }),
                 counts: Counts::default(),
                 observer: None,
             },
@@ -239,7 +242,11 @@ impl<P: Protocol> World<P> {
             injected: self.agenda.faults.into_records(),
             violation: self.violation,
             counts: self.fabric.counts,
+            processors: None,
         };
+        if let Some(machine) = self.fabric.machine {
+            outcome.processors = Some(machine.finish());
+        }
         for (id, replica) in (0..).map(node).zip(self.nodes) {
             let (report, segments) = replica.finish();
             outcome.replicas.insert(id, report);
@@ -338,6 +345,7 @@ impl<P: Protocol> World<P> {
             let has_use = match member {
                 Member::Replica(id) => self.nodes[index(id)].run(&mut self.fabric),
                 Member::Client(id) => self.clients[id.0 as usize].run(&mut self.fabric),
+                Member::Log(id) => self.nodes[index(id)].run_log(&mut self.fabric),
             };
             if !has_use && let Some(machine) = &mut self.fabric.machine {
                 machine.release();

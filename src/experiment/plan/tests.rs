@@ -1343,7 +1343,8 @@ fn a_shared_machine_has_processors_and_costs_something() {
     check_added(free, &["`host` has no effect", "no work takes processor time"]);
     for (key, value) in [("one_disk", "true"), ("sync", "\"70us\"")] {
         let host = format!("[host]\ncores = 2\nwake_up = \"3us\"\n{key} = {value}\n");
-        let memory = source(&format!("{GOOD}\n{host}").replace("mode = \"fsync\"", "mode = \"memory\""));
+        let memory =
+            source(&format!("{GOOD}\n{host}").replace("mode = \"fsync\"", "mode = \"memory\""));
         check_text(&memory, &[&format!("`host.{key}` has no effect"), "nothing is synced"]);
     }
 }

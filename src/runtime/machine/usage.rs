@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 pub struct Usage {
     /// Processor time during the measurement, user and system, in seconds.
     pub cpu_s: f64,
-    /// The most memory it ever had resident, in bytes.
+    /// The most memory it ever had resident, in bytes; zero where it is not known.
     pub memory_peak_bytes: u64,
+}
+
+impl Usage {
+    /// The most memory that was resident, if that is known.
+    pub fn known_memory_peak_bytes(self) -> Option<u64> {
+        (self.memory_peak_bytes > 0).then_some(self.memory_peak_bytes)
+    }
 }
 
 /// The most memory that this process ever had resident, in bytes.

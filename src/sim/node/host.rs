@@ -38,7 +38,8 @@ impl<'a, P: Protocol> SimHost<'a, P> {
     /// The processor puts one more message on the wire.
     #[inline]
     fn depart<T: Serialize>(&mut self, message: &T, to: Member) {
-        let takes = self.fabric.time_to_send(message, to);
+        let from = Member::Replica(self.body.settings.id);
+        let takes = self.fabric.time_to_send(message, from, to);
         if takes > Span::ZERO {
             self.leaves_at = self.leaves_at + takes;
             self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
