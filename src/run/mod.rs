@@ -486,7 +486,10 @@ impl Work<'_> {
         self.check_interrupt(trial)?;
         let folder = self.work_folder(trial, Backend::Sim);
         let outcome = worlds::simulate(self.plan, trial, &folder, &self.interrupt)?;
-        let outcome = outcome.ok_or_else(|| self.failed(trial, cluster::Error::Interrupted))?;
+        let outcome = outcome.ok_or_else(|| {
+            discard(&folder);
+            self.failed(trial, cluster::Error::Interrupted)
+        })?;
         let answered = outcome.clients().map(|(_, report)| report.acknowledged_count);
         self.command_count.fetch_add(answered.sum(), Ordering::Relaxed);
         self.conclude(trial, Backend::Sim, &outcome, &folder)

@@ -146,6 +146,11 @@ pub(super) fn simulate(
 ) -> Result<Option<Outcome>, Unwritten> {
     let deployment = deploy::deployment(plan, trial);
     let settings = &plan.point(trial).sim;
-    let ended = sim::run_trial_unless(&deployment, settings, &|| interrupt.is_asked());
-    ended.map(|outcome| simulated::outcome(outcome, work)).transpose()
+    let histories = simulated::Histories::begin(work)?;
+    let spool = Box::new(histories.clone());
+    // A disk that is full would not be less so at the end of the trial.
+    let is_enough = || interrupt.is_asked() || histories.borrow().has_failed();
+    let ended = sim::run_trial_unless(&deployment, settings, Some(spool), &is_enough);
+    histories.borrow_mut().check()?;
+    ended.map(|outcome| simulated::outcome(outcome, &histories)).transpose()
 }

@@ -7,7 +7,7 @@ use super::machine::Member;
 use super::queue::{Event, Kind, Source};
 use crate::client::{Report, Schedule, Session};
 use crate::command::ClientId;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, MemberName};
 use crate::measure::Recording;
 use crate::protocol::{Answer, Protocol};
 use crate::quorum::NodeId;
@@ -122,7 +122,10 @@ impl Client {
             recorder.recycle(interval);
         }
         while let Some(block) = self.session.take_history_block() {
-            self.history.extend_from_slice(&block);
+            match &mut fabric.spool {
+                Some(spool) => spool.take(MemberName::Client(self.id), 0, &block),
+                None => self.history.extend_from_slice(&block),
+            }
         }
         self.arm(fabric);
         leaves_at

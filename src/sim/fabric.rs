@@ -9,6 +9,7 @@ use super::observer::{Observer, Sent};
 use super::outcome::Counts;
 use super::queue::Queue;
 use super::settings::Service;
+use super::spool::Spool;
 use crate::command::{Ask, ClientId};
 use crate::link::Fate;
 use crate::protocol::{Answer, Protocol};
@@ -27,6 +28,8 @@ pub(super) struct Fabric<P: Protocol> {
     pub(super) machine: Option<Machine>,
     pub(super) counts: Counts,
     pub(super) observer: Option<Box<dyn Observer<P>>>,
+    /// Where histories go, unless they stay with their writers.
+    pub(super) spool: Option<Box<dyn Spool>>,
 }
 
 impl<P: Protocol> Fabric<P> {

@@ -2,6 +2,8 @@
 //!
 //! A crash ends a segment and cuts nothing off: whoever simulates a replica knows what it executed.
 
+use super::spool::Spool;
+use crate::deployment::MemberName;
 use crate::history::ChosenWriter;
 use crate::protocol::{Advance, Order, Progress};
 use crate::quorum::NodeId;
@@ -29,6 +31,15 @@ impl Log {
         writer.advance(advance);
         if let Some(block) = writer.take_block() {
             self.blocks.extend_from_slice(&block);
+        }
+    }
+
+    /// Gives the full blocks of the segment away.
+    #[inline]
+    pub(super) fn spill(&mut self, id: NodeId, spool: &mut dyn Spool) {
+        if !self.blocks.is_empty() {
+            spool.take(MemberName::Replica(id), self.segments.len(), &self.blocks);
+            self.blocks.clear();
         }
     }
 

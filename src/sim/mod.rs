@@ -31,7 +31,9 @@ mod outcome;
 pub use outcome::{Counts, Outcome, Processors, ReplicaReport};
 mod queue;
 mod settings;
+mod spool;
 pub use settings::{Service, Settings, Work};
+pub use spool::Spool;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -42,21 +44,24 @@ use crate::registry::{Registration, Visitor};
 
 /// Runs one trial.
 pub fn run_trial(deployment: &Deployment, settings: &Settings) -> Outcome {
-    run_trial_unless(deployment, settings, &|| false).expect("nobody ends it early")
+    run_trial_unless(deployment, settings, None, &|| false).expect("nobody ends it early")
 }
 
-/// Runs one trial, unless it is enough before its end; that is asked now and then.
+/// Runs one trial, whose histories the spool takes if there is one, unless it is enough before its end; that is
+/// asked now and then.
 pub fn run_trial_unless(
     deployment: &Deployment,
     settings: &Settings,
+    spool: Option<Box<dyn Spool>>,
     is_enough: &dyn Fn() -> bool,
 ) -> Option<Outcome> {
-    deployment.mode.visit(Run { deployment, settings, is_enough })
+    deployment.mode.visit(Run { deployment, settings, spool, is_enough })
 }
 
 struct Run<'a> {
     deployment: &'a Deployment,
     settings: &'a Settings,
+    spool: Option<Box<dyn Spool>>,
     is_enough: &'a dyn Fn() -> bool,
 }
 
@@ -64,10 +69,11 @@ impl Visitor for Run<'_> {
     type Output = Option<Outcome>;
 
     fn visit<P: Registration>(self, mode: P::Mode) -> Option<Outcome> {
-        let Self { deployment, settings, is_enough } = self;
+        let Self { deployment, settings, spool, is_enough } = self;
         let of = deployment.clone();
         let make = move |id| <P as Registration>::new(mode, of.config(id));
         let mut world = World::new(deployment, settings, make);
+        world.set_spool(spool);
         let stops = |fault: &Scheduled| fault.kind.stopped().is_some();
         if !deployment.faults.iter().any(stops) {
             world.forbid_restarts();

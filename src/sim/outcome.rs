@@ -19,7 +19,8 @@ pub struct Outcome {
     pub clients: BTreeMap<ClientId, client::Report>,
     /// What each replica has to say.
     pub replicas: BTreeMap<NodeId, ReplicaReport>,
-    /// The history of each client; the logs of each replica, one for each time it was started.
+    /// The history of each client; the logs of each replica, one for each time it was started. Of what a
+    /// [`Spool`](super::Spool) took, only the end.
     pub histories: BTreeMap<MemberName, Vec<Vec<u8>>>,
     /// The faults that were carried out, in the order in which they began.
     pub injected: Vec<InjectedFault>,

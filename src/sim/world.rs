@@ -19,6 +19,7 @@ use super::observer::Observer;
 use super::outcome::{Counts, Outcome};
 use super::queue::{Event, Kind, Queue};
 use super::settings::Settings;
+use super::spool::Spool;
 use crate::client::Schedule;
 use crate::command::{Ask, ClientId};
 use crate::deployment::{Deployment, FaultKind, MemberName};
@@ -95,6 +96,7 @@ impl<P: Protocol> World<P> {
                 }),
                 counts: Counts::default(),
                 observer: None,
+                spool: None,
             },
             nodes: deployment.links.replicas().map(|id| Node::new(node_settings(id))).collect(),
             clients: (0u32..)
@@ -173,6 +175,11 @@ impl<P: Protocol> World<P> {
     /// From now on the drivers of replicas that start are broken on purpose.
     pub fn set_broken_driver(&mut self, defect: Defect) {
         self.nodes.iter_mut().for_each(|node| node.set_broken_driver(defect));
+    }
+
+    /// From now on histories go there as they are written.
+    pub(super) fn set_spool(&mut self, spool: Option<Box<dyn Spool>>) {
+        self.fabric.spool = spool;
     }
 
     /// No replica is ever started again, so nothing that is given to a disk is kept; all else is as if it

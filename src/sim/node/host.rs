@@ -117,6 +117,9 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
             }
         }
         self.body.log.write(&advance);
+        if let Some(spool) = &mut self.fabric.spool {
+            self.body.log.spill(id, spool.as_mut());
+        }
     }
 
     fn note(&mut self, note: Note) {

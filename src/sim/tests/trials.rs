@@ -1,11 +1,13 @@
 //! What a trial of the real protocol may and may not notice of how its world is built.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::*;
 use crate::history::{ClientReader, ClientWriter, Event, Issued, Kind, Returned, oracle};
 use crate::paxos::Replica;
-use crate::sim::{Outcome, run_trial};
+use crate::sim::{Outcome, Spool, run_trial, run_trial_unless};
 
 fn loaded(mode: Mode, durability: Durability) -> Deployment {
     let mut deployment = deployment("aws-2025-07", Jitter::Profile, 3);
@@ -180,4 +182,37 @@ fn a_stale_read_in_a_simulated_closed_loop_is_caught() {
     assert_ne!(*digest, before);
     *digest = before;
     assert!(!is_linearizable(&events));
+}
+
+/// What a spool took, behind one another.
+#[derive(Clone, Default)]
+struct Taken(Rc<RefCell<BTreeMap<(MemberName, usize), Vec<u8>>>>);
+
+impl Spool for Taken {
+    fn take(&mut self, member: MemberName, start: usize, block: &[u8]) {
+        self.0.borrow_mut().entry((member, start)).or_default().extend_from_slice(block);
+    }
+}
+
+#[test]
+fn what_a_spool_took_and_what_is_left_are_the_whole_histories() {
+    let mut deployment = deployment("uniform:1ms", Jitter::None, 1);
+    deployment.workload.arrival = Arrival::Closed { clients: 64 };
+    deployment.durability = Durability::Memory;
+    deployment.duration = Span::from_millis(600);
+    deployment.drain = Span::from_millis(100);
+    // A client beside its replica would have its answer at once.
+    let settings = service(Service { receive: Span::from_micros(10), ..Service::default() });
+    let whole = run_trial(&deployment, &settings).histories;
+    let taken = Taken::default();
+    let spool = Box::new(taken.clone());
+    let left = run_trial_unless(&deployment, &settings, Some(spool), &|| false).unwrap().histories;
+    let taken = taken.0.borrow();
+    for (member, segments) in whole {
+        for (start, bytes) in segments.iter().enumerate() {
+            let begin = taken.get(&(member, start)).map_or(&[][..], Vec::as_slice);
+            assert!(!begin.is_empty(), "{member}: {} bytes are less than a block", bytes.len());
+            assert!([begin, &left[&member][start]].concat() == *bytes, "{member}");
+        }
+    }
 }
