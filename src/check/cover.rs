@@ -29,6 +29,11 @@ impl Covers {
         self.0 |= 1 << cover as u16;
     }
 
+    /// Those of another state, too.
+    pub(super) const fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
     pub(super) const fn has(self, cover: Cover) -> bool {
         self.0 >> cover as u16 & 1 == 1
     }

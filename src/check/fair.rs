@@ -9,10 +9,7 @@
 //! stuck.
 //! What follows from a situation is worked out once, however many states lead to it.
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
-
+use super::digest::{Digests, digest};
 use super::event::Happening;
 use super::model::World;
 use super::state::{Action, State};
@@ -34,7 +31,7 @@ const TOLD: usize = 12;
 /// Situations from which all requests were seen to be answered.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
-    good: Mutex<BTreeSet<u64>>,
+    good: Digests,
 }
 
 impl Fair {
@@ -53,11 +50,12 @@ impl Fair {
                 return world.rule().is_none().then_some((why, run.told));
             }
             let situation = run.situation();
-            let good = || self.good.lock().unwrap_or_else(PoisonError::into_inner);
             let is_answered = world.open_requests(&run.step.state).next().is_none();
             let is_over = is_answered && run.refusing().is_empty();
-            if is_over || (!is_read && good().contains(&situation)) {
-                good().extend(passed);
+            if is_over || (!is_read && self.good.contains(situation)) {
+                for situation in passed {
+                    self.good.insert(situation);
+                }
                 return None;
             }
             if run.quiet_count > PATIENCE || run.step_count > STEPS {
@@ -99,9 +97,7 @@ impl<'a, P: Registration> Run<'a, P> {
 
     /// All that the rest of the run depends on.
     fn situation(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.step.state.future(), self.quiet_count).hash(&mut hasher);
-        hasher.finish()
+        digest(&(self.step.state.future(), self.quiet_count))
     }
 
     fn is_broken(&self) -> Option<String> {

@@ -2,13 +2,16 @@
 //! So it is worked out once, however many states it happens in.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::cover::Covers;
+use super::digest::digest;
+use super::ledger::Ledger;
 use super::model::World;
-use super::state::{Packet, Shared};
+use super::state::{Client, Node, Packet, Shared};
 use crate::command::Command;
 use crate::driver::{Driver, Host, Ticket};
+use crate::monitor::Invariant;
 use crate::protocol::{
     Advance, Effects, Envelope, Input, Note, Position, Protocol, Reply, TimerId, Value,
 };
@@ -17,50 +20,6 @@ use crate::quorum::{NodeId, NodeSet};
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
 use crate::time::{Span, Time};
-
-/// The digests of what a result depends on; states of the whole deployment are told apart by one such digest.
-type Key = (u64, u64, u64);
-
-/// Threads seldom wait for one another.
-const SHARDS: usize = 64;
-
-/// More results than these are not kept in a shard: all of them are worked out anew then.
-const KEPT: usize = 1 << 13;
-
-/// Results by what they depend on.
-#[derive(Debug)]
-pub(super) struct Memo<V> {
-    shards: [Mutex<BTreeMap<Key, V>>; SHARDS],
-}
-
-impl<V> Default for Memo<V> {
-    fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()) }
-    }
-}
-
-impl<V: Clone> Memo<V> {
-    /// The result that depends on this, which `work` works out.
-    pub(super) fn get(&self, key: Key, work: impl FnOnce() -> V) -> V {
-        let shard = (key.0 ^ key.1) % SHARDS as u64;
-        let shard = &self.shards[usize::try_from(shard).expect("there are few shards")];
-        if let Some(known) = lock(shard).get(&key) {
-            return known.clone();
-        }
-        let value = work();
-        let mut shard = lock(shard);
-        if shard.len() >= KEPT {
-            shard.clear();
-        }
-        shard.insert(key, value.clone());
-        value
-    }
-}
-
-/// A thread that panicked while it held a shard left it whole.
-fn lock<V>(shard: &Mutex<BTreeMap<Key, V>>) -> MutexGuard<'_, BTreeMap<Key, V>> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Something that happens to a replica.
 #[derive(Debug)]
@@ -79,18 +38,16 @@ pub(super) enum Act<'a, P: Protocol> {
     Settle,
 }
 
-impl<P: Protocol> Act<'_, P> {
-    fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+impl<P: Registration> Act<'_, P> {
+    pub(super) fn digest(&self) -> u64 {
         match self {
-            Self::Hear(packet) => (0, packet).hash(&mut hasher),
-            Self::Ask(command) => (1, command).hash(&mut hasher),
-            Self::Campaign => 2.hash(&mut hasher),
-            Self::Fire(timer) => (3, timer).hash(&mut hasher),
-            Self::Checkpoint => 4.hash(&mut hasher),
-            Self::Settle => 5.hash(&mut hasher),
+            Self::Hear(packet) => packet.digest(),
+            Self::Ask(command) => digest(&(1, command)),
+            Self::Campaign => 2,
+            Self::Fire(timer) => digest(&(3, timer)),
+            Self::Checkpoint => 4,
+            Self::Settle => 5,
         }
-        hasher.finish()
     }
 }
 
@@ -124,6 +81,20 @@ pub(super) struct Turn<P: Registration> {
     pub(super) broken: Option<Broken>,
     /// What it knows to be chosen afterwards.
     pub(super) chosen: Vec<(Position, Value)>,
+}
+
+/// What an act does to the state in which it happens: all of it depends on the replica and its disk, on what clients
+/// wait for, and on the past.
+#[derive(Debug)]
+pub(super) struct Change<P: Registration> {
+    pub(super) node: Shared<Node<P>>,
+    pub(super) sent: Vec<Shared<Packet<P>>>,
+    pub(super) clients: Vec<Client>,
+    pub(super) ledger: Shared<Ledger>,
+    pub(super) broken: BTreeMap<Invariant, String>,
+    pub(super) seen: Covers,
+    pub(super) is_sent_on: bool,
+    pub(super) is_dead: bool,
 }
 
 /// What its disk looks like to a replica.
@@ -250,26 +221,18 @@ impl<P: Registration> Host<Saboteur<P>> for Recorder<P> {
 /// What a message does to a replica that it changes nothing in: the answers, if they are all that comes of it.
 pub(super) type Echo<P> = Option<Arc<[Shared<Packet<P>>]>>;
 
-/// The echo of a message at a replica.
-pub(super) fn echo<P: Registration>(
-    world: &World<P>,
-    driver: &Shared<Driver<Saboteur<P>>>,
-    packet: &Shared<Packet<P>>,
-) -> Echo<P> {
-    let key = (driver.digest(), packet.digest(), 0);
-    world.echoes.get(key, || {
-        let replica = driver.protocol();
-        let Packet { from, to: receiver, message } = &**packet;
-        let (mut after, mut effects) = (replica.clone(), Effects::default());
-        let input = Input::Message { from: *from, message: message.clone() };
-        quietly(|| after.handle(Time::ZERO, input, &mut effects)).ok()?;
-        let sends = std::mem::take(&mut effects.sends).into_iter();
-        let sends = sends.chain(std::mem::take(&mut effects.durable_sends));
-        let answers = sends.map(|Envelope { to, message }| {
-            let is_answer = P::statement(&message).is_answer() && to == NodeSet::only(*from);
-            is_answer.then(|| Shared::new(Packet { from: *receiver, to: *from, message }))
-        });
-        let answers = answers.collect::<Option<Vec<_>>>()?;
-        (effects == Effects::default() && after == *replica).then(|| answers.into())
-    })
+/// The echo of a message at a replica, worked out.
+pub(super) fn echo<P: Registration>(replica: &Saboteur<P>, packet: &Packet<P>) -> Echo<P> {
+    let Packet { from, to: receiver, message } = packet;
+    let (mut after, mut effects) = (replica.clone(), Effects::default());
+    let input = Input::Message { from: *from, message: message.clone() };
+    quietly(|| after.handle(Time::ZERO, input, &mut effects)).ok()?;
+    let sends = std::mem::take(&mut effects.sends).into_iter();
+    let sends = sends.chain(std::mem::take(&mut effects.durable_sends));
+    let answers = sends.map(|Envelope { to, message }| {
+        let is_answer = P::statement(&message).is_answer() && to == NodeSet::only(*from);
+        is_answer.then(|| Shared::new(Packet { from: *receiver, to: *from, message }))
+    });
+    let answers = answers.collect::<Option<Vec<_>>>()?;
+    (effects == Effects::default() && after == *replica).then(|| answers.into())
 }

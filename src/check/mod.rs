@@ -1,7 +1,7 @@
 //! Every interleaving of a small deployment: the third world of the replica.
 //!
-//! stateright explores all that can happen to a handful of [`Saboteur`]s, honest ones by default,
-//! breadth first, so that a counterexample is a short one.
+//! A search looks at all that can happen to a handful of [`Saboteur`]s, honest ones by default, breadth first, so that
+//! a counterexample is a shortest one. The same model can be walked by hand in stateright's explorer.
 //! Messages in flight are a set: they arrive in any order, or never, and what the budgets of a
 //! [`Preset`](crate::registry::Preset) allow goes wrong at every moment: losses, duplicates, crashes with and without what was
 //! on its way to the disk, timers, campaigns, retries.
@@ -20,13 +20,16 @@
 //!
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
+mod breadth;
 mod cover;
 mod diagram;
+mod digest;
 mod event;
 mod fair;
 mod ledger;
 mod memo;
 mod model;
+mod network;
 mod search;
 mod spent;
 mod state;

@@ -1,6 +1,6 @@
 //! The model that stateright explores: the states of a preset, and what can happen in each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,10 +8,12 @@ use bytes::Bytes;
 use stateright::{Model, Property};
 
 use super::cover::{Covers, INVARIANTS};
+use super::digest::Memo;
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
-use super::memo::{Echo, Memo, Turn};
+use super::memo::{Change, Echo, Turn};
+use super::network::Network;
 use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
 use crate::command::{ClientId, Command, Operation, RequestId};
@@ -34,7 +36,9 @@ pub(super) struct World<P: Registration> {
     only: Option<Invariant>,
     /// Which properties have their example: stateright would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
-    fair: Fair,
+    fair: Arc<Fair>,
+    /// What replicas do to a deployment.
+    pub(super) changes: Memo<Arc<Change<P>>>,
     /// What replicas do.
     pub(super) turns: Memo<Arc<Turn<P>>>,
     /// What messages do that change nothing.
@@ -45,6 +49,9 @@ pub(super) struct World<P: Registration> {
 
 /// Slots beyond these are not looked at one by one: no preset comes so far.
 const SLOTS: u64 = 12;
+
+/// A thread keeps about so many results of each kind, so that they do not fill the memory.
+const KEPT: usize = 1 << 17;
 
 const PROPERTY_COUNT: usize = INVARIANTS.len() + Cover::ALL.len();
 
@@ -60,13 +67,28 @@ impl<P: Registration> World<P> {
             setup.quorums = rule.quorums(&setup.quorums);
         }
         let is_found = std::array::from_fn(|_| AtomicBool::new(false));
-        let (fair, turns, echoes) = (Fair::default(), Memo::default(), Memo::default());
-        let positions = Vec::new();
-        let mut world = Self { mode, setup, rule, only, is_found, fair, turns, echoes, positions };
+        let mut world = Self {
+            mode,
+            setup,
+            rule,
+            only,
+            is_found,
+            fair: Arc::default(),
+            changes: Memo::new(KEPT),
+            turns: Memo::new(KEPT),
+            echoes: Memo::new(2 * KEPT),
+            positions: Vec::new(),
+        };
         let logs = world.logs().into_iter();
         let slots = |log| (0..SLOTS).map(move |slot| Position { log, slot: Slot(slot) });
         world.positions = logs.flat_map(slots).collect();
         world
+    }
+
+    /// The same for another thread.
+    pub(super) fn beside(&self) -> Self {
+        let other = Self::new(self.mode, self.setup.clone(), None, self.only);
+        Self { rule: self.rule, fair: Arc::clone(&self.fair), ..other }
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {
@@ -190,7 +212,7 @@ impl<P: Registration> World<P> {
     /// in flight.
     fn deliver_all(&self, step: &mut Step<'_, P>, cut_off: Option<NodeId>) {
         while !step.state.network.is_empty() {
-            for packet in std::mem::take(&mut step.state.network) {
+            for packet in std::mem::take(&mut step.state.network).into_packets() {
                 if Some(packet.to) != cut_off {
                     step.receive(&packet);
                 }
@@ -263,7 +285,7 @@ impl<P: Registration> World<P> {
         !is_found.load(Ordering::Relaxed) && is_example() && !is_found.swap(true, Ordering::Relaxed)
     }
 
-    fn holds(&self, invariant: Invariant, state: &State<P>) -> bool {
+    pub(super) fn holds(&self, invariant: Invariant, state: &State<P>) -> bool {
         if invariant != Invariant::Progress {
             return !state.broken.contains_key(&invariant);
         }
@@ -345,11 +367,11 @@ impl<P: Registration> Model for World<P> {
         let ids: Vec<NodeId> = self.ids().collect();
         let state = State {
             nodes: self.ids().map(|_| Shared::new(Node::default())).collect(),
-            network: BTreeSet::new(),
+            network: Network::default(),
             clients: vec![Client::default(); self.setup.clients.len()],
             left: self.setup.budgets,
             ledger: Shared::new(Ledger::default()),
-            broken: std::collections::BTreeMap::new(),
+            broken: BTreeMap::new(),
             seen: Covers::default(),
         };
         let mut step = Step::new(self, state, false);

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use stateright::{Checker, HasDiscoveries, Model, Path};
+use stateright::Model;
 
+use super::breadth::{self, Limits};
 use super::cover::INVARIANTS;
 use super::diagram;
 use super::event::Happening;
@@ -27,7 +28,7 @@ pub struct Search {
     pub depth: Option<usize>,
     /// Ends when about so many states are generated, if it does not end sooner.
     pub state_count_max: Option<usize>,
-    /// With more than one, a counterexample need not be the shortest.
+    /// With more than one, which of the shortest counterexamples is found is a matter of luck.
     pub thread_count: usize,
 }
 
@@ -96,30 +97,26 @@ impl Search {
     }
 
     fn run_as<P: Registration>(&self, mode: P::Mode) -> Outcome {
-        let checker = self.world::<P>(mode).checker().threads(self.thread_count);
+        let world = self.world::<P>(mode);
         let depth = [self.depth, self.setup.depth].into_iter().flatten().min();
-        let checker = checker.target_max_depth(depth.unwrap_or(0));
-        let checker = checker.target_state_count(self.state_count_max.unwrap_or(0));
-        let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-        let world = checker.model();
-        let mut found = checker.discoveries();
-        let invariants = INVARIANTS.into_iter().map(|invariant| {
-            let path = found.remove(invariant.name());
-            (invariant, path.map(|path| counterexample(world, invariant, path)))
+        let limits =
+            Limits { depth, generated: self.state_count_max, thread_count: self.thread_count };
+        let mut found = breadth::search(&world, limits);
+        let invariants = INVARIANTS.into_iter().filter(|invariant| world.watches(*invariant));
+        let invariants = invariants.map(|invariant| {
+            let way = found.ways.remove(&invariant);
+            (invariant, way.map(|way| counterexample(&world, invariant, way)))
         });
-        let invariants = invariants.filter(|(invariant, _)| world.watches(*invariant)).collect();
-        let covers = self.setup.covers.iter().map(|cover| {
-            let path = found.remove(cover.says());
-            (*cover, path.map(|path| path.into_vec().len() - 1))
-        });
+        let invariants = invariants.collect();
+        let covers = self.setup.covers.iter();
         Outcome {
             invariants,
-            covers: covers.collect(),
-            unique_count: checker.unique_state_count(),
-            generated_count: checker.state_count(),
-            depth: checker.max_depth(),
-            is_cut_short: self.state_count_max.is_some_and(|most| checker.state_count() >= most)
-                || depth.is_some_and(|most| checker.max_depth() >= most),
+            covers: covers.map(|cover| (*cover, found.covers.get(cover).copied())).collect(),
+            unique_count: found.unique_count,
+            generated_count: found.generated_count,
+            depth: found.depth,
+            is_cut_short: self.state_count_max.is_some_and(|most| found.generated_count >= most)
+                || depth.is_some_and(|most| found.depth >= most),
         }
     }
 }
@@ -153,17 +150,17 @@ impl Visitor for Explore<'_> {
 fn counterexample<P: Registration>(
     world: &World<P>,
     invariant: Invariant,
-    path: Path<State<P>, Action<P>>,
+    way: Vec<(State<P>, Option<Action<P>>)>,
 ) -> Counterexample {
     let mut steps = Vec::new();
     let mut last = None;
-    for (state, action) in path.into_vec() {
+    for (state, action) in way {
         match action {
             Some(action) => steps.push(world.replay(&state, &action).1),
             None => last = Some(state),
         }
     }
-    let last = last.expect("a path ends with a state");
+    let last = last.expect("a way ends with a state");
     let (how, future) = match last.broken.get(&invariant) {
         Some(how) => (how.clone(), Vec::new()),
         None => world.stall(&last).unwrap_or_default(),

@@ -18,20 +18,23 @@ pub(super) fn is_spent<P: Registration>(
     state: &State<P>,
     packet: &Shared<Packet<P>>,
 ) -> bool {
-    let Packet { to, message, .. } = &**packet;
-    let statement = P::statement(message);
-    let Some(driver) = &state.node(*to).driver else {
-        return statement.is_answer() || !world.is_restarted();
+    let Some(driver) = &state.node(packet.to).driver else {
+        return P::statement(&packet.message).is_answer() || !world.is_restarted();
     };
-    let is_lasting = match &statement {
-        answer if answer.is_answer() => true,
-        Statement::Enquires => false,
-        _ => !world.may_crash(state, *to),
-    };
-    if !is_lasting || is_news_to(driver.protocol(), &statement) {
-        return false;
-    }
-    let answers = echo(world, driver, packet);
+    let may_crash = world.may_crash(state, packet.to);
+    let key = (driver.digest(), packet.digest(), u64::from(may_crash));
+    let answers = world.echoes.get(key, || {
+        let statement = P::statement(&packet.message);
+        let is_lasting = match &statement {
+            answer if answer.is_answer() => true,
+            Statement::Enquires => false,
+            _ => !may_crash,
+        };
+        if !is_lasting || is_news_to(driver.protocol(), &statement) {
+            return None;
+        }
+        echo(driver.protocol(), packet)
+    });
     answers.is_some_and(|answers| answers.iter().all(|answer| is_spent(world, state, answer)))
 }
 

@@ -4,14 +4,16 @@
 //! the state before and not hashed again, and nothing is kept that can no longer matter.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::cover::Covers;
+use super::digest::digest;
 use super::ledger::Ledger;
+use super::network::Network;
 use crate::command::Command;
 use crate::driver::Driver;
 use crate::monitor::{Invariant, Told};
@@ -113,8 +115,7 @@ pub(super) struct Client {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct State<P: Registration> {
     pub(super) nodes: Vec<Shared<Node<P>>>,
-    /// A set: to send again what is in flight adds nothing.
-    pub(super) network: BTreeSet<Shared<Packet<P>>>,
+    pub(super) network: Network<P>,
     pub(super) clients: Vec<Client>,
     pub(super) left: Budgets,
     pub(super) ledger: Shared<Ledger>,
@@ -128,8 +129,12 @@ impl<P: Registration> State<P> {
         &self.nodes[usize::from(id.0)]
     }
 
-    pub(super) fn set(&mut self, id: NodeId, node: Node<P>) {
-        self.nodes[usize::from(id.0)] = Shared::new(node);
+    pub(super) fn shared_node(&self, id: NodeId) -> &Shared<Node<P>> {
+        &self.nodes[usize::from(id.0)]
+    }
+
+    pub(super) fn set(&mut self, id: NodeId, node: Shared<Node<P>>) {
+        self.nodes[usize::from(id.0)] = node;
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<P> {
@@ -138,9 +143,7 @@ impl<P: Registration> State<P> {
 
     /// What the rest of a run without faults depends on.
     pub(super) fn future(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (&self.nodes, &self.network, &self.clients).hash(&mut hasher);
-        hasher.finish()
+        digest(&(&self.nodes, &self.network, &self.clients))
     }
 }
 
@@ -190,9 +193,8 @@ pub(super) struct Shared<T> {
 
 impl<T: Hash> Shared<T> {
     pub(super) fn new(value: T) -> Self {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        Self { value: Arc::new(value), digest: hasher.finish() }
+        let digest = digest(&value);
+        Self { value: Arc::new(value), digest }
     }
 
     /// Its hash.

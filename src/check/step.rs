@@ -6,10 +6,12 @@
 mod hands;
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::digest::digest;
 use super::event::Event;
 use super::ledger::Ledger;
-use super::memo::{Act, DiskView, Turn};
+use super::memo::{Act, Change, DiskView, Turn};
 use super::model::World;
 use super::spent::is_spent;
 use super::state::{Action, Disk, Node, Packet, Shared, State, Writing};
@@ -22,7 +24,7 @@ use crate::protocol::{
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::registry::{Cover, Registration};
-use crate::sabotage::Rule;
+use crate::sabotage::{Rule, Saboteur};
 use crate::time::Time;
 use hands::Hands;
 
@@ -32,6 +34,8 @@ pub(super) struct Step<'a, P: Registration> {
     pub(super) state: State<P>,
     /// The ledger, once it is written to.
     ledger: Option<Ledger>,
+    /// What has left since the last turn ended.
+    sent: Vec<Shared<Packet<P>>>,
     /// What happened, if somebody reads along.
     pub(super) events: Option<Vec<Event<P>>>,
     /// The request was not taken: as if it had not been asked.
@@ -44,14 +48,13 @@ impl<'a, P: Registration> Step<'a, P> {
     /// Takes a state in hand.
     pub(super) fn new(world: &'a World<P>, state: State<P>, is_read: bool) -> Self {
         let events = is_read.then(Vec::new);
-        Self { world, state, ledger: None, events, is_sent_on: false, is_dead: false }
+        let sent = Vec::new();
+        Self { world, state, ledger: None, sent, events, is_sent_on: false, is_dead: false }
     }
 
     /// Gives the state back.
     pub(super) fn finish(mut self) -> (State<P>, Vec<Event<P>>) {
-        if let Some(ledger) = self.ledger {
-            self.state.ledger = Shared::new(ledger);
-        }
+        self.close_ledger();
         (self.state, self.events.unwrap_or_default())
     }
 
@@ -99,14 +102,16 @@ impl<'a, P: Registration> Step<'a, P> {
 
     /// A message arrives; one that is down misses it.
     pub(super) fn receive(&mut self, packet: &Shared<Packet<P>>) {
-        let Packet { from, to, message } = &**packet;
-        let receiver = self.state.node(*to).replica();
-        // Everybody here follows the protocol, or breaks it in another way than this.
-        if let Some(Err(why)) = receiver.map(|receiver| receiver.check_message(*from, message)) {
+        self.act(packet.to, &Act::Hear(packet));
+    }
+
+    /// Everybody here follows the protocol, or breaks it in another way than this.
+    fn check_message(&mut self, receiver: &Saboteur<P>, packet: &Packet<P>) {
+        let Packet { from, to, message } = packet;
+        if let Err(why) = receiver.check_message(*from, message) {
             let text = format!("{from} sent {to} `{message}`, which is called impossible: {why}");
             self.note(Some(Finding::new(Invariant::Assertions, text)));
         }
-        self.act(*to, &Act::Hear(packet));
     }
 
     pub(super) fn fire(&mut self, id: NodeId, timer: TimerId) {
@@ -137,7 +142,7 @@ impl<'a, P: Registration> Step<'a, P> {
             Ok(driver) => node.driver = Some(Shared::new(driver)),
             Err(text) => self.die(id, &text),
         }
-        self.turn(id, node, &Act::Settle);
+        self.turn(id, Shared::new(node), &Act::Settle);
     }
 
     fn crash(&mut self, id: NodeId, is_kept: bool) {
@@ -154,7 +159,7 @@ impl<'a, P: Registration> Step<'a, P> {
         }
         node.driver = None;
         node.told.crash();
-        self.state.set(id, node);
+        self.state.set(id, Shared::new(node));
         self.prune(id);
         if self.state.left.crashes == 0 {
             // Nobody crashes any more: to wait for the disk is only to be late.
@@ -166,11 +171,15 @@ impl<'a, P: Registration> Step<'a, P> {
 
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     pub(super) fn persist(&mut self, id: NodeId) {
+        if self.state.node(id).disk.pending.is_empty() {
+            self.turn(id, self.state.shared_node(id).clone(), &Act::Settle);
+            return;
+        }
         let mut node = self.state.node(id).clone();
         for record in std::mem::take(&mut node.disk.pending) {
             self.keep(id, &mut node.disk, record);
         }
-        self.turn(id, node, &Act::Settle);
+        self.turn(id, Shared::new(node), &Act::Settle);
     }
 
     /// The checkpoint that a replica is writing becomes durable, and takes the place of what it stands for; false
@@ -184,7 +193,7 @@ impl<'a, P: Registration> Step<'a, P> {
             node.disk.checkpoint = state.map(|state| *state);
             node.disk.records.drain(..record_count);
         }
-        self.turn(id, node, &Act::Settle);
+        self.turn(id, Shared::new(node), &Act::Settle);
         true
     }
 
@@ -202,8 +211,7 @@ impl<'a, P: Registration> Step<'a, P> {
     /// Something happens to a replica, unless it is down.
     fn act(&mut self, id: NodeId, act: &Act<'_, P>) {
         if self.state.node(id).driver.is_some() {
-            let node = self.state.node(id).clone();
-            self.turn(id, node, act);
+            self.turn(id, self.state.shared_node(id).clone(), act);
         }
     }
 
@@ -213,8 +221,80 @@ impl<'a, P: Registration> Step<'a, P> {
         self.note(Some(Finding::new(Invariant::Assertions, format!("{id}: {text}"))));
     }
 
-    /// Carries out what a replica does, and puts it into the state.
-    fn turn(&mut self, id: NodeId, mut node: Node<P>, act: &Act<'_, P>) {
+    /// A replica does something, and what comes of it is put into the state.
+    ///
+    /// It is worked out once for all states that do not differ in what it depends on, unless somebody reads along.
+    fn turn(&mut self, id: NodeId, node: Shared<Node<P>>, act: &Act<'_, P>) {
+        self.close_ledger();
+        let is_plain = node.driver.is_some() && self.state.broken.is_empty() && !self.is_dead;
+        if !is_plain || self.events.is_some() {
+            let change = self.work_out(id, &node, act);
+            self.leave(id, &change);
+            return;
+        }
+        let can_lose = self.world.may_crash(&self.state, id);
+        let rest = (id, can_lose, self.state.ledger.digest(), &self.state.clients);
+        let key = (node.digest(), act.digest(), digest(&rest));
+        if let Some(change) = self.world.changes.known(key) {
+            self.state.clients.clone_from(&change.clients);
+            self.state.ledger = change.ledger.clone();
+            self.state.broken.clone_from(&change.broken);
+            self.state.seen.join(change.seen);
+            self.is_sent_on |= change.is_sent_on;
+            self.is_dead |= change.is_dead;
+            self.leave(id, &change);
+        } else {
+            let change = Arc::new(self.work_out(id, &node, act));
+            self.leave(id, &change);
+            self.world.changes.keep(key, change);
+        }
+    }
+
+    /// What was sent goes into flight, and the replica is as it is afterwards.
+    fn leave(&mut self, id: NodeId, change: &Change<P>) {
+        for packet in &change.sent {
+            if !is_spent(self.world, &self.state, packet) {
+                self.state.network.insert(packet.clone());
+            }
+        }
+        self.state.set(id, change.node.clone());
+        self.prune(id);
+    }
+
+    /// Changes all that `act` does but for the replica and the network, and says how.
+    fn work_out(&mut self, id: NodeId, node: &Node<P>, act: &Act<'_, P>) -> Change<P> {
+        let seen = std::mem::take(&mut self.state.seen);
+        let was_sent_on = std::mem::take(&mut self.is_sent_on);
+        let node = Shared::new(self.carry_out(id, node, act));
+        self.close_ledger();
+        let state = &mut self.state;
+        let change = Change {
+            node,
+            sent: std::mem::take(&mut self.sent),
+            clients: state.clients.clone(),
+            ledger: state.ledger.clone(),
+            broken: state.broken.clone(),
+            seen: state.seen,
+            is_sent_on: self.is_sent_on,
+            is_dead: self.is_dead,
+        };
+        state.seen.join(seen);
+        self.is_sent_on |= was_sent_on;
+        change
+    }
+
+    fn close_ledger(&mut self) {
+        if let Some(ledger) = self.ledger.take() {
+            self.state.ledger = Shared::new(ledger);
+        }
+    }
+
+    /// Carries out what a replica does; gives back how it is afterwards.
+    fn carry_out(&mut self, id: NodeId, node: &Node<P>, act: &Act<'_, P>) -> Node<P> {
+        let mut node = node.clone();
+        if let (Act::Hear(packet), Some(receiver)) = (act, node.replica()) {
+            self.check_message(receiver, packet);
+        }
         if let Some(driver) = node.driver.as_ref().filter(|_| !self.is_dead) {
             let disk = DiskView {
                 pending_count: node.disk.pending.len(),
@@ -241,8 +321,7 @@ impl<'a, P: Registration> Step<'a, P> {
             node.told = std::mem::take(&mut node.told)
                 .without_promises(self.world.first_leader().is_some());
         }
-        self.state.set(id, node);
-        self.prune(id);
+        node
     }
 
     /// A record is durable.
@@ -368,14 +447,10 @@ impl<'a, P: Registration> Step<'a, P> {
 
     /// Forgets messages to and from a replica that can never matter again.
     fn prune(&mut self, id: NodeId) {
-        let is_spent = |packet: &&Shared<Packet<P>>| {
-            let Packet { from, to, .. } = &***packet;
-            (*to == id || *from == id) && is_spent(self.world, &self.state, packet)
-        };
-        let spent: Vec<Shared<Packet<P>>> =
-            self.state.network.iter().filter(is_spent).cloned().collect();
-        for packet in spent {
-            self.state.network.remove(&packet);
-        }
+        let mut network = std::mem::take(&mut self.state.network);
+        network.retain(|packet| {
+            (packet.to != id && packet.from != id) || !is_spent(self.world, &self.state, packet)
+        });
+        self.state.network = network;
     }
 }

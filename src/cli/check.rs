@@ -85,7 +85,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "FILE", requires = "target")]
     svg: Option<PathBuf>,
 
-    /// How many threads search; with more than one, a counterexample need not be the shortest.
+    /// How many threads search; on any number a counterexample is a shortest one, and on one always the same.
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     threads: u8,

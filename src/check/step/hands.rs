@@ -4,7 +4,6 @@
 use super::Step;
 use crate::check::event::Event;
 use crate::check::memo::Call;
-use crate::check::spent::is_spent;
 use crate::check::state::{Disk, Packet, Shared, Writing};
 use crate::monitor::{Proposed, Told};
 use crate::protocol::{Advance, Ballot, Scope, Statement, Value};
@@ -93,11 +92,7 @@ impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
         let from = self.id;
         self.note_told(message);
         self.step.tell(|| Event::Sent { from, to, message: message.clone() });
-        for packet in packets {
-            if !is_spent(self.step.world, &self.step.state, packet) {
-                self.step.state.network.insert(packet.clone());
-            }
-        }
+        self.step.sent.extend_from_slice(packets);
     }
 
     /// Where a replica cannot crash, records are durable at once.
