@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, Failure};
-use crate::fuzz::{Case, Found, Limits, Search, Tally, run_traced};
+use crate::fuzz::{Case, Found, Limits, Search, Shrunk, Tally, run, run_traced, shrink};
 use crate::monitor::Finding;
 use crate::quorum::NodeId;
 use crate::registry::Mode;
@@ -22,11 +22,13 @@ const SHOWN: usize = 20;
 /// Runs replicas in virtual time under random faults, and checks what must survive them.
 ///
 /// Each seed draws a quorum system, a protocol, links, load and faults, and runs to its end.
-/// A seed that fails is printed with the command that replays it.
+/// A seed that fails is printed with the command that replays it, and the first one also with the fewest faults and
+/// operations that fail in the same way.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos fuzz --seeds 0..100000
   flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
+  flexpaxos fuzz --seeds 17 --shrink                   the same, with the fewest faults and operations
   flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
 
 Exit code 5: a property did not hold.
@@ -56,6 +58,10 @@ pub(super) struct Fuzz {
     #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     trace: bool,
 
+    /// The same for the smallest case that fails like the seed: the fewest faults and operations.
+    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet", "trace"])]
+    shrink: bool,
+
     /// Goes on after a violation.
     #[arg(long)]
     keep_going: bool,
@@ -77,7 +83,7 @@ fn protocols() -> impl clap::builder::TypedValueParser<Value = &'static str> {
 impl Fuzz {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         self.check_breakable()?;
-        if self.trace {
+        if self.trace || self.shrink {
             return self.trace(out);
         }
         let interrupt = super::interrupt()?;
@@ -146,14 +152,20 @@ impl Fuzz {
 
     /// The one seed, line by line.
     fn trace(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let option = if self.shrink { "--shrink" } else { "--trace" };
         if self.seeds.end - self.seeds.start != 1 {
             let Range { start, end } = self.seeds;
             return Err(Failure::request(
-                format!("--trace is for one seed, and {start}..{end} are {}", end - start),
-                format!("name one: --seeds {start} --trace"),
+                format!("{option} is for one seed, and {start}..{end} are {}", end - start),
+                format!("name one: --seeds {start} {option}"),
             ));
         }
-        let case = Case::draw(self.seeds.start, &self.limits());
+        let drawn = Case::draw(self.seeds.start, &self.limits());
+        let shrunk = self.shrink.then(|| shrunk(&drawn)).flatten();
+        if let Some((shrunk, words)) = &shrunk {
+            writeln!(out, "{words}, after {} runs\n", shrunk.run_count)?;
+        }
+        let case = shrunk.map_or(drawn, |(shrunk, _)| shrunk.case);
         let ran = run_traced(&case);
         writeln!(out, "{case}")?;
         for line in &ran.trace {
@@ -186,9 +198,15 @@ impl Fuzz {
 
     fn conclude(&self, found: &Found, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{}\n", counts(&found.tally))?;
-        for (seed, violation) in found.violations.iter().take(SHOWN) {
+        for (index, (seed, violation)) in found.violations.iter().take(SHOWN).enumerate() {
             writeln!(out, "seed {seed} VIOLATION {violation}")?;
             writeln!(out, "  {}", self.replay(*seed))?;
+            let is_first = index == 0;
+            let smaller = is_first.then(|| shrunk(&Case::draw(*seed, &self.limits()))).flatten();
+            if let Some((_, words)) = smaller {
+                let arguments = self.limits().arguments();
+                writeln!(out, "  flexpaxos fuzz --seeds {seed}{arguments} --shrink   {words}")?;
+            }
         }
         let Range { start, end } = self.seeds;
         let (done_count, asked_count) = (found.tally.histories, end - start);
@@ -203,6 +221,20 @@ impl Fuzz {
     fn replay(&self, seed: u64) -> String {
         format!("flexpaxos fuzz --seeds {seed}{} --trace", self.limits().arguments())
     }
+}
+
+/// The smallest case that fails like this one, and how small it is; none, if this one does not fail.
+fn shrunk(case: &Case) -> Option<(Shrunk, String)> {
+    let ran = run(case);
+    let (invariant, issued) = (ran.violation.as_ref()?.invariant, ran.tally.issued);
+    let shrunk = shrink(case, ran, invariant);
+    let words = format!(
+        "{} of {} and {} of {issued} operations are enough",
+        shrunk.case.faults.len(),
+        counted(case.faults.len(), "fault"),
+        shrunk.ran.tally.issued,
+    );
+    Some((shrunk, words))
 }
 
 fn verdict(done_count: u64, violations: &[(u64, Finding)]) -> String {

@@ -33,6 +33,8 @@ mod places;
 mod recovery;
 mod search;
 pub use search::{Error, Found, Search};
+mod shrink;
+pub use shrink::{Shrunk, shrink};
 mod system;
 mod tally;
 pub use tally::Tally;

@@ -189,6 +189,19 @@ fn every_seed_that_once_failed_does_as_its_line_says() {
 }
 
 #[test]
+fn a_failing_seed_is_shrunk_to_what_fits_one_screen() {
+    let arguments = "--seeds 7 --break forgets-vote --shrink";
+    let shrunk = check(arguments, 5);
+    let first = shrunk.lines().next().unwrap();
+    assert!(first.starts_with("1 of ") && first.contains("operations are enough"), "{first}");
+    assert!(shrunk.trim_end().lines().last().unwrap().starts_with("VIOLATION promises-kept"));
+    assert_eq!(shrunk, check(arguments, 5));
+    // A search says so of the first seed that failed.
+    let found = check("--seeds 7 --break forgets-vote", 5);
+    assert!(found.contains(&format!("flexpaxos fuzz {arguments}   1 of ")), "{found}");
+}
+
+#[test]
 fn a_trace_tells_the_whole_run_and_is_the_same_bytes_again() {
     let arguments = "--seeds 198 --break trimmed-slot-lost-write --trace";
     let trace = check(arguments, 5);
@@ -236,6 +249,7 @@ fn what_makes_no_sense_is_refused() {
         assert!(stderr.contains(phrase), "{phrase:?} is missing in:\n{stderr}");
     };
     refused("--seeds 0..2 --trace", "--trace is for one seed");
+    refused("--seeds 0..2 --shrink", "--shrink is for one seed");
     refused("--seeds 5..5", "is empty");
     refused("--seeds 1 --break honesty", "disjoint-quorums");
     refused("--seeds 1 --replicas 0", "beyond 1 to 16");
