@@ -43,6 +43,8 @@ slurm=$!
 step tests/cluster/run.sh target/debug/flexpaxos
 wait "$slurm" || { cat target/slurm.log >&2; exit 1; }
 tail -1 target/slurm.log >&2
+# Every mutant of the list still has its place; no mutant is built or run.
+step scripts/mutants.py --list > target/mutants.log
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'
 # Other languages read the results as they were written.

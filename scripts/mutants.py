@@ -9,6 +9,7 @@ a `match` on a number that the program reads once from an environment variable. 
     scripts/mutants.py --sample 100        so many, the same ones each time
     scripts/mutants.py --only paxos/multi  whose name contains this; may be repeated
     scripts/mutants.py --fuzz 0..2000      fewer seeds
+    scripts/mutants.py --again --only X     some of the mutants built last, without a build
 
 `scripts/mutants.toml` holds the mutants written by hand; the others are generated from the text of the source:
 comparisons, conditions, sums, `max` and `min`, statements and early returns.
@@ -203,25 +204,39 @@ def chosen(mutants, options):
 
 
 def rewritten(source, mutants):
-    """The text of a file with a switch at every place, and the mutants by line of what came out."""
+    """The text of a file with a switch at every place, one in another where places lie so; and what found no place."""
     places = {}
-    for mutant in sorted(mutants, key=lambda it: (it.start, -it.end)):
+    for mutant in mutants:
         places.setdefault((mutant.start, mutant.end, mutant.is_statement), []).append(mutant)
-    out, done, by_line, left_over = "", 0, {}, []
-    for (start, end, is_statement), here in sorted(places.items(), key=lambda it: (it[0][0], -it[0][1])):
-        if start < done:
-            left_over += here
-            continue
-        out += source[done:start]
-        first_line = out.count("\n") + 1
-        old = source[start:end]
-        arms = "".join(f"{it.number}u32 => {{ {it.becomes} }} " for it in here)
-        switch = f"match crate::mutant() {{ {arms}_ => {{ {old} }} }}"
-        out += switch if is_statement else f"({switch})"
-        for line in range(first_line, out.count("\n") + 2):
-            by_line.setdefault(line, []).extend(here)
-        done = end
-    return out + source[done:], by_line, left_over
+    in_order = sorted(places.items(), key=lambda it: (it[0][0], -it[0][1], not it[0][2]))
+    left_over = []
+
+    def text_of(start, end, inside):
+        out, done = "", start
+        for index, (place, here) in enumerate(inside):
+            if place[0] < done:
+                # It lies in the one before, which took it in, or across its end.
+                left_over.extend(here if place[1] > done else [])
+                continue
+            within = [it for it in inside[index + 1 :] if it[0][1] <= place[1]]
+            old = text_of(place[0], place[1], within)
+            arms = "".join(f"{it.number}u32 => {{ {it.becomes} }} " for it in here)
+            switch = f"match crate::mutant() {{ {arms}_ => {{ {old} }} }}"
+            out += source[done : place[0]] + (switch if place[2] else f"({switch})")
+            done = place[1]
+        return out + source[done:end]
+
+    return text_of(0, len(source), in_order), left_over
+
+
+def at_lines(text, first, last):
+    """The numbers of the mutants at these lines of a rewritten file, or else just before them."""
+    lines = text.splitlines()
+    for begin in range(first, max(0, first - 12), -1):
+        found = {int(it) for line in lines[begin - 1 : last] for it in re.findall(r"\b(\d+)u32 => ", line)}
+        if found:
+            return found
+    return set()
 
 
 def copy_tree(tree):
@@ -257,15 +272,13 @@ def build(mutants, tree, options):
     library.write_text(library.read_text().replace("\npub mod", "\n#![allow(warnings)]\npub mod", 1) + SWITCH)
     refused = []
     while True:
-        by_place = {}
+        texts = {}
         for path in sorted({it.path for it in mutants}):
-            here = [it for it in mutants if it.path == path]
-            text, lines, left_over = rewritten(path.read_text(), here)
+            text, left_over = rewritten(path.read_text(), [it for it in mutants if it.path == path])
             refused += left_over
             mutants = [it for it in mutants if it not in left_over]
-            short = path.relative_to(ROOT)
-            (tree / short).write_text(text)
-            by_place.update({(str(short), line): them for line, them in lines.items()})
+            texts[str(path.relative_to(ROOT))] = text
+            (tree / path.relative_to(ROOT)).write_text(text)
         print(f"{len(mutants)} mutants to compile", file=sys.stderr, flush=True)
         ran = cargo(tree, options, "check", "--locked", "--lib", "--message-format", "json")
         if ran.returncode == 0:
@@ -273,20 +286,21 @@ def build(mutants, tree, options):
         blamed = set()
         for message in artifacts(ran):
             if message.get("reason") == "compiler-message" and message["message"]["level"] == "error":
-                spans = [span for span in message["message"]["spans"] if span["is_primary"]]
-                spans += [span for span in message["message"]["spans"] if not span["is_primary"]]
-                for span in spans:
-                    lines = range(span["line_start"], span["line_end"] + 1)
-                    it = next(filter(None, (by_place.get((span["file_name"], line)) for line in lines)), None)
-                    if it:
-                        blamed.update(id(mutant) for mutant in it)
+                for span in sorted(message["message"]["spans"], key=lambda span: not span["is_primary"]):
+                    text = texts.get(span["file_name"], "")
+                    numbers = at_lines(text, span["line_start"], span["line_end"])
+                    if numbers:
+                        blamed |= numbers
                         break
         if not blamed:
             sys.exit(f"the copy does not compile, for no mutant's sake:\n{ran.stderr[-3000:]}")
-        for mutant in (it for it in mutants if id(it) in blamed):
+        for mutant in (it for it in mutants if it.number in blamed):
             print(f"does not compile: {mutant.name}", file=sys.stderr)
-        refused += [it for it in mutants if id(it) in blamed]
-        mutants = [it for it in mutants if id(it) not in blamed]
+        refused += [it for it in mutants if it.number in blamed]
+        # A file whose mutants are all refused is as it was.
+        for path in {it.path for it in mutants if it.number in blamed}:
+            shutil.copy2(path, tree / path.relative_to(ROOT))
+        mutants = [it for it in mutants if it.number not in blamed]
     tests = cargo(tree, options, "test", "--locked", "--lib", "--no-run", "--message-format", "json")
     binary = cargo(tree, options, "build", "--locked", "--bin", "flexpaxos", "--message-format", "json", profile=True)
     programs = []
@@ -298,7 +312,19 @@ def build(mutants, tree, options):
         program = tree / f"program-{len(programs)}"
         shutil.copy2(built[-1], program)
         programs.append(program)
+    numbers = {it.name: it.number for it in mutants}
+    (tree / "built.json").write_text(json.dumps({"numbers": numbers, "refused": [it.name for it in refused]}))
     return mutants, refused, programs
+
+
+def built_before(mutants, tree):
+    """Those of the mutants that the programs built last hold."""
+    built = json.loads((tree / "built.json").read_text())
+    refused = [it for it in mutants if it.name in built["refused"]]
+    mutants = [it for it in mutants if it.name in built["numbers"]]
+    for mutant in mutants:
+        mutant.number = built["numbers"][mutant.name]
+    return mutants, refused, [tree / "program-0", tree / "program-1"]
 
 
 def run(command, number, tree, limit_s):
@@ -320,13 +346,15 @@ def judges(folder, tests, binary, options):
     """Cheap ones first; each with its name, command and time limit."""
     skip = ["--skip", "caspaxos"] if folder == "paxos" else []
     first, last = (int(end) for end in options.fuzz.split(".."))
-    few = min(last, first + 300)
+    few, more = min(last, first + 300), min(last, first + 3000)
     fuzz = [str(binary), "fuzz", "--quiet", "--threads", "1", "--seeds"]
     yield "unit tests", [str(tests), f"{folder}::", *skip, "--test-threads", "1"], 120
     yield "fuzz", [*fuzz, f"{first}..{few}"], 120
+    if few < more:
+        yield "fuzz", [*fuzz, f"{few}..{more}"], 600
     yield "check", [str(binary), "check", *options.check.split()], 600
-    if few < last:
-        yield "fuzz", [*fuzz, f"{few}..{last}"], 1800
+    if more < last:
+        yield "fuzz", [*fuzz, f"{more}..{last}"], 1800
 
 
 def judge(mutant, tests, binary, tree, options):
@@ -364,19 +392,26 @@ def main():
     parser.add_argument("--sample", type=int, help="so many: those written by hand, and others by their hash")
     parser.add_argument("--fuzz", default="0..20000", help="the seeds")
     parser.add_argument("--check", default="", help="arguments of check, as `--threads 1`")
+    parser.add_argument("--again", action="store_true", help="with the programs built last, whose numbers are kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--cargo", default="cargo", help="the command that stands for cargo")
     parser.add_argument("--target", type=pathlib.Path, default=ROOT / "target/mutants/target")
-    parser.add_argument("--minutes", type=float, default=1e9, help="begin no mutant after so long; those left are counted")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no mutant after so long")
     options = parser.parse_args()
-    mutants = chosen(all_mutants(), options)
+    mutants = all_mutants()
+    reasons = tomllib.loads((ROOT / "scripts/mutants.toml").read_text()).get("equivalent", {})
+    unknown = set(reasons) - {it.name for it in mutants}
+    if unknown:
+        sys.exit("mutants.toml: no mutant has this name any more:\n" + "\n".join(sorted(unknown)))
+    mutants = chosen(mutants, options)
     if options.list:
         for mutant in mutants:
             print(mutant.number, mutant.name)
         return
     begun = time.monotonic()
     tree = ROOT / "target/mutants/tree"
-    mutants, refused, (tests, binary) = build(mutants, tree, options)
+    make = built_before if options.again else lambda mutants, tree: build(mutants, tree, options)
+    mutants, refused, (tests, binary) = make(mutants, tree)
     for folder in FOLDERS:
         for name, command, limit_s in judges(folder, tests, binary, options):
             if name == "unit tests" and run(command, 0, tree, limit_s):
@@ -397,7 +432,6 @@ def main():
         results = list(pool.map(one, mutants))
     not_run = sum(by == "not run" for _, by, _ in results)
     results = [it for it in results if it[1] != "not run"]
-    reasons = tomllib.loads((ROOT / "scripts/mutants.toml").read_text()).get("equivalent", {})
     table(results, refused, reasons)
     if not_run:
         print(f"{not_run} were not run, for want of time.")

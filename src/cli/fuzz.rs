@@ -201,8 +201,9 @@ impl Fuzz {
         for (index, (seed, violation)) in found.violations.iter().take(SHOWN).enumerate() {
             writeln!(out, "seed {seed} VIOLATION {violation}")?;
             writeln!(out, "  {}", self.replay(*seed))?;
-            let is_first = index == 0;
-            let smaller = is_first.then(|| shrunk(&Case::draw(*seed, &self.limits()))).flatten();
+            // Who asks for one seed knows it already.
+            let is_news = index == 0 && self.seeds.end - self.seeds.start > 1;
+            let smaller = is_news.then(|| shrunk(&Case::draw(*seed, &self.limits()))).flatten();
             if let Some((_, words)) = smaller {
                 let arguments = self.limits().arguments();
                 writeln!(out, "  flexpaxos fuzz --seeds {seed}{arguments} --shrink   {words}")?;
