@@ -301,14 +301,15 @@ def build(mutants, tree, options):
         for path in {it.path for it in mutants if it.number in blamed}:
             shutil.copy2(path, tree / path.relative_to(ROOT))
         mutants = [it for it in mutants if it.number not in blamed]
-    tests = cargo(tree, options, "test", "--locked", "--lib", "--no-run", "--message-format", "json")
-    binary = cargo(tree, options, "build", "--locked", "--bin", "flexpaxos", "--message-format", "json", profile=True)
     programs = []
-    for ran in (tests, binary):
+    tests = ["test", "--locked", "--lib", "--no-run", "--message-format", "json"]
+    binary = ["build", "--locked", "--bin", "flexpaxos", "--message-format", "json"]
+    for arguments, is_quick in ((tests, False), (binary, True)):
+        ran = cargo(tree, options, *arguments, profile=is_quick)
         built = [it["executable"] for it in artifacts(ran) if it.get("executable")]
         if ran.returncode != 0 or not built:
             sys.exit(f"the copy does not build:\n{ran.stderr[-3000:]}")
-        # Kept apart: the next build of the project would write over them.
+        # Kept apart at once: where the target folder is shared, another build writes over them.
         program = tree / f"program-{len(programs)}"
         shutil.copy2(built[-1], program)
         programs.append(program)
@@ -416,6 +417,9 @@ def main():
         for name, command, limit_s in judges(folder, tests, binary, options):
             if name == "unit tests" and run(command, 0, tree, limit_s):
                 sys.exit(f"without a mutant the unit tests of {folder} fail")
+    for program in (tests, binary):
+        if b"MUTANT" not in program.read_bytes():
+            sys.exit(f"{program} holds no mutants")
     print(f"built and tried after {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     results, begun = [], time.monotonic()
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
 use crate::protocol::{
-    Ballot, Config, Election, Protocol, Reply, Retention, SendPolicy, Slot, Timing, Value,
+    Ballot, Config, Election, Protocol, Reply, Retention, SendPolicy, Slot, TimerId, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
@@ -242,4 +242,24 @@ fn every_waiting_request_that_is_chosen_is_answered() {
     let answered: BTreeSet<u64> =
         chosen.replies.iter().map(|reply| reply.request().sequence).collect();
     assert_eq!(answered, BTreeSet::from([0, 1]));
+}
+
+#[test]
+fn a_ballot_is_carried_only_when_its_round_is_durably_reserved() {
+    let mut proposer = started(0, OWNED);
+    give(&mut proposer, Input::Request(put(0, 0)));
+    // The last round of the block that was reserved when it started is 1024.
+    for from in [1, 2] {
+        let (ballot, promised) = (ballot(1, 0), ballot(1023, 2));
+        hear(&mut proposer, from, Message::Refused { key: KEY, ballot, promised });
+    }
+    give(&mut proposer, Input::Timer(TimerId(KEY)));
+    hear(&mut proposer, 1, Message::Phase1b { key: KEY, ballot: ballot(1024, 0), vote: None });
+    let effects =
+        hear(&mut proposer, 2, Message::Phase1b { key: KEY, ballot: ballot(1024, 0), vote: None });
+    let next = effects.sends.iter().find_map(|it| match it.message {
+        Message::Phase2a { next, .. } => Some(next),
+        _ => None,
+    });
+    assert_eq!(next, Some(None));
 }

@@ -2,6 +2,7 @@
 
 mod retries;
 mod roles;
+mod stability;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -113,6 +113,14 @@ fn only_what_is_durable_and_far_enough_behind_is_forgotten() {
 }
 
 #[test]
+fn a_checkpoint_leaves_out_what_may_be_forgotten_once_it_is_durable() {
+    let checkpoint = follower(20, Some(5)).checkpoint();
+    let first = (checkpoint.acceptor.first(), checkpoint.learner.first());
+    assert_eq!(first, (Slot(15), Slot(15)));
+    assert_eq!(follower(20, None).checkpoint().acceptor.first(), Slot(0));
+}
+
+#[test]
 fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_begins() {
     let mut acceptor = follower(4, Some(1));
     give(&mut acceptor, Input::Checkpointed(Progress(4)));
