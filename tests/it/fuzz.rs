@@ -189,7 +189,7 @@ fn every_seed_that_once_failed_does_as_its_line_says() {
 }
 
 #[test]
-fn a_failing_seed_is_shrunk_to_what_fits_one_screen() {
+fn a_failing_seed_is_shrunk_to_its_fewest_faults() {
     let arguments = "--seeds 7 --break forgets-vote --shrink";
     let shrunk = check(arguments, 5);
     let first = shrunk.lines().next().unwrap();

@@ -129,3 +129,21 @@ impl Multi {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sent_again_makes_room_for_more() {
+        let mut resending = Resending { next: Slot(3), end: Slot(4), credit: 10 };
+        resending.acknowledge(Slot(3), 5);
+        assert_eq!(resending.credit, 10);
+        resending.acknowledge(Slot(2), 5);
+        assert_eq!(resending.credit, 20);
+        resending.next = Slot(4);
+        assert!(!resending.is_under_way());
+        resending.acknowledge(Slot(2), 5);
+        assert_eq!(resending.credit, 20);
+    }
+}
