@@ -33,6 +33,7 @@ const SHOWN: usize = 20;
 
 Exit code 5: a property did not hold.
 Exit code 2: a rule was to be broken, and no seed showed it.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Fuzz {
     /// One seed, or A..B: from A to before B.
     #[arg(long, value_name = "N|A..B", value_parser = parse_range)]
