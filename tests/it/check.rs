@@ -164,6 +164,18 @@ fn two_threads_see_the_same_states() {
     assert_eq!((outcome.unique_count, outcome.generated_count), (2_335, 6_099));
 }
 
+/// Nearest first holds for all threads together.
+#[test]
+fn two_threads_find_a_shortest_counterexample() {
+    for (preset, rule, length) in
+        [("duel", Rule::DisjointQuorums, 5), ("acceptor-crash", Rule::ForgetsVote, 5)]
+    {
+        let outcome = Search { thread_count: 2, rule: Some(rule), ..search(preset) }.run();
+        let (_, found) = outcome.violation().unwrap();
+        assert_eq!(found.steps.len(), length, "{preset}: {}", transcript(&outcome));
+    }
+}
+
 /// Runs a preset with a broken rule, looking at one invariant or at all; gives back how it was found out.
 fn find(preset: &str, rule: Rule, only: Option<Invariant>) -> (Invariant, usize, Outcome) {
     let search = Search { rule: Some(rule), only, ..search(preset) };
