@@ -30,14 +30,17 @@ pub(super) struct Limits {
     pub(super) thread_count: usize,
 }
 
+/// A way to a state: each state, and what happens in it.
+pub(super) type Way<P> = Vec<(State<P>, Option<Action<P>>)>;
+
 /// What a search found.
 #[derive(Debug)]
 pub(super) struct Found<P: Registration> {
     pub(super) unique_count: usize,
     pub(super) generated_count: usize,
     pub(super) depth: usize,
-    /// The way to a state in which an invariant is false: each state, and what happens in it.
-    pub(super) ways: BTreeMap<Invariant, Vec<(State<P>, Option<Action<P>>)>>,
+    /// The way to a state in which an invariant is false.
+    pub(super) ways: BTreeMap<Invariant, Way<P>>,
     /// After how many actions each cover was seen.
     pub(super) covers: BTreeMap<Cover, usize>,
 }
@@ -209,11 +212,7 @@ impl<P: Registration> Level<P> {
 }
 
 /// The way to a state, walked again.
-fn way<P: Registration>(
-    world: &World<P>,
-    links: &[Link],
-    mut place: u32,
-) -> Vec<(State<P>, Option<Action<P>>)> {
+fn way<P: Registration>(world: &World<P>, links: &[Link], mut place: u32) -> Way<P> {
     let link = |place: u32| links[usize::try_from(place).expect("there are so many links")];
     let mut numbers = Vec::new();
     while place != link(place).parent {

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use stateright::Model;
 
-use super::breadth::{self, Limits};
+use super::breadth::{self, Limits, Way};
 use super::cover::INVARIANTS;
 use super::diagram;
 use super::event::Happening;
 use super::model::World;
-use super::state::{Action, State};
 use crate::monitor::Invariant;
 use crate::registry::{Cover, Registration, Setup, Visitor};
 use crate::sabotage::Rule;
@@ -150,7 +149,7 @@ impl Visitor for Explore<'_> {
 fn counterexample<P: Registration>(
     world: &World<P>,
     invariant: Invariant,
-    way: Vec<(State<P>, Option<Action<P>>)>,
+    way: Way<P>,
 ) -> Counterexample {
     let mut steps = Vec::new();
     let mut last = None;

@@ -142,7 +142,7 @@ impl<'a, P: Registration> Step<'a, P> {
             Ok(driver) => node.driver = Some(Shared::new(driver)),
             Err(text) => self.die(id, &text),
         }
-        self.turn(id, Shared::new(node), &Act::Settle);
+        self.turn(id, &Shared::new(node), &Act::Settle);
     }
 
     fn crash(&mut self, id: NodeId, is_kept: bool) {
@@ -172,14 +172,14 @@ impl<'a, P: Registration> Step<'a, P> {
     /// What a replica gave its disk becomes durable, and what waited for it leaves.
     pub(super) fn persist(&mut self, id: NodeId) {
         if self.state.node(id).disk.pending.is_empty() {
-            self.turn(id, self.state.shared_node(id).clone(), &Act::Settle);
+            self.turn(id, &self.state.shared_node(id).clone(), &Act::Settle);
             return;
         }
         let mut node = self.state.node(id).clone();
         for record in std::mem::take(&mut node.disk.pending) {
             self.keep(id, &mut node.disk, record);
         }
-        self.turn(id, Shared::new(node), &Act::Settle);
+        self.turn(id, &Shared::new(node), &Act::Settle);
     }
 
     /// The checkpoint that a replica is writing becomes durable, and takes the place of what it stands for; false
@@ -193,7 +193,7 @@ impl<'a, P: Registration> Step<'a, P> {
             node.disk.checkpoint = state.map(|state| *state);
             node.disk.records.drain(..record_count);
         }
-        self.turn(id, Shared::new(node), &Act::Settle);
+        self.turn(id, &Shared::new(node), &Act::Settle);
         true
     }
 
@@ -211,7 +211,7 @@ impl<'a, P: Registration> Step<'a, P> {
     /// Something happens to a replica, unless it is down.
     fn act(&mut self, id: NodeId, act: &Act<'_, P>) {
         if self.state.node(id).driver.is_some() {
-            self.turn(id, self.state.shared_node(id).clone(), act);
+            self.turn(id, &self.state.shared_node(id).clone(), act);
         }
     }
 
@@ -224,11 +224,11 @@ impl<'a, P: Registration> Step<'a, P> {
     /// A replica does something, and what comes of it is put into the state.
     ///
     /// It is worked out once for all states that do not differ in what it depends on, unless somebody reads along.
-    fn turn(&mut self, id: NodeId, node: Shared<Node<P>>, act: &Act<'_, P>) {
+    fn turn(&mut self, id: NodeId, node: &Shared<Node<P>>, act: &Act<'_, P>) {
         self.close_ledger();
         let is_plain = node.driver.is_some() && self.state.broken.is_empty() && !self.is_dead;
         if !is_plain || self.events.is_some() {
-            let change = self.work_out(id, &node, act);
+            let change = self.work_out(id, node, act);
             self.leave(id, &change);
             return;
         }
@@ -244,7 +244,7 @@ impl<'a, P: Registration> Step<'a, P> {
             self.is_dead |= change.is_dead;
             self.leave(id, &change);
         } else {
-            let change = Arc::new(self.work_out(id, &node, act));
+            let change = Arc::new(self.work_out(id, node, act));
             self.leave(id, &change);
             self.world.changes.keep(key, change);
         }
