@@ -135,7 +135,7 @@ impl Machine {
             Member::Client(id) => &mut self.used_by_clients[id.0 as usize],
         };
         let Window { from: first, to: last } = self.window;
-        *used = *used + until.min(last).since(from.max(first));
+        *used += until.min(last).since(from.max(first));
     }
 
     /// Processor time that replicas and clients had in the window.
