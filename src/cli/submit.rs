@@ -59,7 +59,7 @@ pub(super) struct Submit {
     #[arg(long, value_name = "FILE", default_value = "run.sbatch")]
     script: PathBuf,
 
-    /// Writes the script and shows it, and submits nothing.
+    /// Writes the script and shows it, makes the folder for what the job prints, and submits nothing.
     #[arg(long)]
     dry_run: bool,
 
@@ -80,6 +80,16 @@ impl Submit {
             return Err(Failure::request(
                 "the profile native is that of links between hosts, and this job has one node",
                 "add --nodes, or choose another profile",
+            ));
+        }
+        let member_count = plan
+            .points
+            .iter()
+            .map(|point| point.links.replicas().count() + point.links.client_regions.len());
+        if let Some(most) = member_count.max().filter(|most| usize::from(self.nodes) > *most) {
+            return Err(Failure::request(
+                format!("--nodes {}: the experiment has {most} members", self.nodes),
+                format!("ask for {most} nodes at most"),
             ));
         }
         if self.nodes > 1 && self.backend == Choice::Sim {

@@ -50,6 +50,12 @@ pub enum Error {
         /// What `scontrol` said.
         said: String,
     },
+    /// A part of the environment of a job is missing.
+    #[error("SLURM_JOB_ID says job {job}, and SLURM_JOB_NODELIST says nothing")]
+    HalfAJob {
+        /// Its number.
+        job: String,
+    },
     /// The user has had enough.
     #[error("interrupted")]
     Interrupted,

@@ -266,6 +266,23 @@ check 'options behind -- in a job: exit 2' is "$(on ctl env SLURM_JOB_ID=1 SLURM
     "${small[@]}" --out "$work/inside" -- --nodes=3 > "$work/inside.log" 2>&1; echo $?)" 2
 check 'options behind -- in a job: why' says "$work/inside.log" 'job 1 has its nodes already'
 
+check 'options behind --: --no-shell is refused' is "$(run shell "${small[@]}" --out "$work/shell" -- --no-shell; echo $?)" 1
+check 'a part of the environment of a job: exit 2' is "$(on ctl env SLURM_JOB_ID=1 "$program" run \
+    "${small[@]}" --out "$work/half" > "$work/half.log" 2>&1; echo $?)" 2
+check 'a part of the environment of a job: why' says "$work/half.log" 'SLURM_JOB_NODELIST says nothing'
+check 'a dry run: exit 0' is "$(run dry "${small[@]}" --dry-run -- --nodes=4; echo $?)" 0
+check 'a dry run: the nodes that are asked for' says "$work/dry.log" 'r0 a node1 1' 'c0 a node4 4'
+check 'more nodes than members: exit 2' is "$(operator submit tests/cluster/small.toml --nodes 5 --dry-run \
+    --out "$work/many" --script "$work/many.sbatch" > "$work/many.log" 2>&1; echo $?)" 2
+check 'more nodes than members: how many there are' says "$work/many.log" 'the experiment has 4 members'
+# A site that greets, and a salloc that begins nothing.
+mkdir "$work/greeting" "$work/empty"
+printf '#!/bin/sh\necho Welcome to the cluster\nexec %s "$@"\n' "$(command -v salloc)" > "$work/greeting/salloc"
+printf '#!/bin/sh\necho hello\n' > "$work/empty/salloc"
+chmod 755 "$work"/{greeting,empty}/salloc
+check 'a salloc that begins no job: exit 1' is "$(PATH=$work/empty:$PATH run empty "${small[@]}" --out "$work/none"; echo $?)" 1
+check 'a salloc that begins no job: what it said' says "$work/empty.log" 'refused the job: hello; it ended with exit status: 0'
+
 quickstart=(experiments/quickstart.toml --smoke --set 'probe.tolerance="20ms"')
 operator run "${quickstart[@]}" --no-calibrate --no-report --out "$work/local" > "$work/local.log" 2>&1
 run quickstart "${quickstart[@]}" "${on_nodes[@]}" --out "$work/quickstart" -- --partition=live --nodes=4
@@ -291,7 +308,7 @@ check 'a cancelled run: exit 3' is "$(cat "$work/cancelled.exit")" 3
 check 'a cancelled run: partial results' is "$(column "$work/cancelled/trials.csv" complete)" false
 gives_back 'a cancelled run'
 
-run orphans "${small[@]}" --out "$work/orphans" "${live[@]}" &
+PATH=$work/greeting:$PATH run orphans "${small[@]}" --out "$work/orphans" "${live[@]}" &
 pid=$!
 within 60 has_begun orphans
 kill -KILL "$(pid_of orphans)"

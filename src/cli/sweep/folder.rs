@@ -121,5 +121,7 @@ fn unfinished(status: &sweep::Status, folder: &Path) -> Failure {
         status.missing.len()
     );
     let help = format!("`flexpaxos sweep status {}` says which shards to run", typed(folder));
-    Failure { exit: Exit::Partial, ..Failure::request(said, help) }
+    // As `status` ends.
+    let exit = if status.failed.is_empty() { Exit::Partial } else { Exit::World };
+    Failure { exit, ..Failure::request(said, help) }
 }

@@ -200,15 +200,18 @@ impl Hosted {
         width: Width,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
+        self.check()?;
         let hosts = match self.engine {
             Some(Engine::Ssh) => {
                 ssh_words(self.ssh_command.as_deref())?;
                 self.read()?
             }
             Some(Engine::Slurm) => {
-                let names = match self.current()? {
-                    Some(allocation) => allocation.nodes().to_vec(),
-                    None => (1..=nodes_asked(plan)).map(|number| format!("node{number}")).collect(),
+                let names = if let Some(allocation) = self.current()? {
+                    allocation.nodes().to_vec()
+                } else {
+                    let count = node_count(&self.salloc).unwrap_or_else(|| nodes_asked(plan));
+                    (1..=count).map(|number| format!("node{number}")).collect()
                 };
                 Hosts::of_job(JOB, &names)
             }
@@ -282,6 +285,22 @@ impl Hosted {
         };
         read_hosts(given)
     }
+}
+
+/// How many nodes these options of `salloc` ask for, as far as they say it as a number.
+fn node_count(options: &[String]) -> Option<usize> {
+    let mut words = options.iter().map(String::as_str);
+    let mut count = None;
+    while let Some(word) = words.next() {
+        let value = match word {
+            "-N" | "--nodes" => words.next(),
+            _ => word.strip_prefix("--nodes=").or_else(|| word.strip_prefix("-N")),
+        };
+        if let Some(value) = value {
+            count = value.parse().ok().filter(|count| *count > 0);
+        }
+    }
+    count
 }
 
 /// A node for each replica of the largest deployment.
@@ -398,5 +417,18 @@ mod tests {
         assert!(
             behind.check().unwrap_err().report.to_string().contains("without `--engine slurm`")
         );
+    }
+
+    #[test]
+    fn options_of_salloc_say_how_many_nodes() {
+        let check = |text: &str, count: Option<usize>| {
+            let options: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            assert_eq!(node_count(&options), count, "{text}");
+        };
+        check("--partition=short", None);
+        check("--nodes=6 --time=30", Some(6));
+        check("-N 4", Some(4));
+        check("-N7", Some(7));
+        check("--nodes 3 -N 0", None);
     }
 }

@@ -118,7 +118,7 @@ fn unreachable(error: &ConnectError, reach: &Reach) -> Failure {
 
 /// Slurm gave no nodes.
 pub(super) fn no_nodes(error: &slurm::Error) -> Failure {
-    use slurm::Error::{Absent, Interrupted, Nodes, Refused, Runtime};
+    use slurm::Error::{Absent, HalfAJob, Interrupted, Nodes, Refused, Runtime};
     let (exit, help) = match error {
         Absent { .. } => {
             (Exit::World, "run this on a machine of the cluster from which jobs are submitted")
@@ -126,6 +126,10 @@ pub(super) fn no_nodes(error: &slurm::Error) -> Failure {
         Refused { .. } => (
             Exit::World,
             "`sinfo` shows partitions and limits; give other options behind `--`, such as `-- --partition=short`",
+        ),
+        HalfAJob { .. } => (
+            Exit::Request,
+            "start it as the job was started, or unset SLURM_JOB_ID to ask for other nodes",
         ),
         Interrupted => (Exit::Partial, "no trial had begun"),
         Nodes { .. } | Runtime(_) => (Exit::World, "no trial had begun"),

@@ -74,6 +74,12 @@ pub enum Error {
         /// How long it was waited for.
         after: Duration,
     },
+    /// What came back is not what its shell was asked for.
+    #[error("its shell was asked for the kind of machine, and what came back is: {said}")]
+    Shell {
+        /// What.
+        said: String,
+    },
     /// It is another kind of machine.
     #[error("it is {found}, and this program is built for {built}")]
     Machine {
@@ -119,6 +125,9 @@ impl Error {
             (Self::Refused { .. } | Self::Slow { .. }, Reach::Srun(_)) => {
                 "`sinfo --Node --long` tells whether that node is down, and `squeue --me` whether the job still \
                  runs; leave a bad node out with `-- --exclude=NODE`"
+            }
+            (Self::Shell { .. }, _) => {
+                "what reaches the host must run `/bin/sh -c 'uname -sm'` there, and hand over what it prints"
             }
             (Self::Machine { .. }, _) => {
                 "choose hosts of one kind, or build the program on such a host"
@@ -171,6 +180,9 @@ pub(super) async fn connect(
     // A login shell may print before.
     let mut lines = answer.lines().rev();
     let (presence, machine) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    if !["present", "absent"].contains(&presence) {
+        return Err(Error::Shell { said: shortened(&answer) });
+    }
     check_machine(machine)?;
     if presence != "present" {
         let megabytes = program.bytes.len() as f64 / 1e6;

@@ -1,6 +1,6 @@
 //! The nodes of a run: those of the job in which it runs, or of one that it asks for.
 
-use std::process::{Command as Blocking, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -13,7 +13,17 @@ use crate::runtime::interrupt::Interrupt;
 /// What runs inside the job: it says which job and which nodes that is, and stays until its stdin ends.
 ///
 /// So the job ends with this process, however that ends.
-const INSIDE: &str = "echo \"$SLURM_JOB_ID $SLURM_JOB_NODELIST\"; exec cat > /dev/null";
+const INSIDE: &str =
+    "echo \"flexpaxos-job $SLURM_JOB_ID $SLURM_JOB_NODELIST\"; exec cat > /dev/null";
+
+/// What the line begins with that it says: a site may print others before.
+const MARK: &str = "flexpaxos-job ";
+
+/// With this, `salloc` keeps the job and runs nothing in it: nobody would give it back.
+const NO_SHELL: &str = "--no-shell";
+
+/// `scontrol` answers within this time.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// A job that has ended is given back within this time, or by Slurm alone.
 const RETURN_MAX: Duration = Duration::from_secs(10);
@@ -55,8 +65,10 @@ impl Allocation {
     pub fn current() -> Result<Option<Self>, Error> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let list = variable("SLURM_JOB_NODELIST").or_else(|| variable("SLURM_NODELIST"));
-        let (Some(job), Some(list)) = (variable("SLURM_JOB_ID"), list) else { return Ok(None) };
-        Ok(Some(Self { job, nodes: names(&list)?, _salloc: None }))
+        let Some(job) = variable("SLURM_JOB_ID") else { return Ok(None) };
+        let Some(list) = list else { return Err(Error::HalfAJob { job }) };
+        let runtime = runtime()?;
+        Ok(Some(Self { job, nodes: runtime.block_on(names(&list))?, _salloc: None }))
     }
 
     /// Asks for nodes, and waits in the queue for as long as it takes. `tell` hears what `salloc` says.
@@ -65,14 +77,19 @@ impl Allocation {
         interrupt: &Interrupt,
         tell: &dyn Fn(String),
     ) -> Result<Self, Error> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+        if asked.options.iter().any(|option| option == NO_SHELL) {
+            return Err(Error::Refused {
+                program: "salloc",
+                said: format!("with {NO_SHELL} nobody would end it"),
+            });
+        }
+        let runtime = runtime()?;
         let (job, list, salloc) = runtime.block_on(Box::pin(wait(asked, interrupt, tell)))?;
         let (process, stdin, stderr) = salloc;
-        let stdin = Some(stdin);
-        let salloc = Some(Salloc { runtime, process, stdin, _stderr: stderr });
         // Should its nodes have no names, it is given back.
-        let allocation = Self { job, nodes: Vec::new(), _salloc: salloc };
-        Ok(Self { nodes: names(&list)?, ..allocation })
+        let salloc = Salloc { runtime, process, stdin: Some(stdin), _stderr: stderr };
+        let nodes = salloc.runtime.block_on(names(&list))?;
+        Ok(Self { job, nodes, _salloc: Some(salloc) })
     }
 
     /// The number of the job.
@@ -112,37 +129,71 @@ async fn wait(
     let mut stdout = BufReader::new(process.stdout.take().expect("its stdout is piped")).lines();
     let mut stderr = BufReader::new(process.stderr.take().expect("its stderr is piped")).lines();
     let mut said: Vec<String> = Vec::new();
-    let (mut printed, mut is_open) = (None, true);
-    while printed.is_none() {
-        tokio::select! {
+    let (mut found, mut is_open) = (None, true);
+    while found.is_none() {
+        let line = tokio::select! {
             line = stdout.next_line() => match line {
-                Ok(Some(line)) => printed = Some(line),
+                Ok(Some(line)) => line,
                 _ => break,
             },
-            line = stderr.next_line(), if is_open => match line {
-                Ok(Some(line)) => {
-                    said.push(line.clone());
-                    tell(line);
-                }
-                _ => is_open = false,
-            },
+            line = stderr.next_line(), if is_open => {
+                let Ok(Some(line)) = line else {
+                    is_open = false;
+                    continue;
+                };
+                line
+            }
             () = interrupt.wait() => {
-                // What waits in the queue ends with its stdin as soon as it begins, and with a signal at once.
-                end(&process);
-                drop(stdin);
-                let _ = tokio::time::timeout(RETURN_MAX, process.wait()).await;
+                give_back(process, stdin).await;
                 return Err(Error::Interrupted);
             }
+        };
+        found = job_in(&line);
+        if found.is_none() {
+            tell(line.clone());
+            said.push(line);
         }
     }
-    if let Some((job, list)) = printed.as_deref().and_then(|line| line.split_once(' ')) {
-        return Ok((job.to_owned(), list.to_owned(), (process, stdin, stderr)));
+    if let Some((job, list)) = found {
+        return Ok((job, list, (process, stdin, stderr)));
     }
-    while let Ok(Some(line)) = stderr.next_line().await {
-        said.push(line);
-    }
+    let rest = async {
+        while let Ok(Some(line)) = stderr.next_line().await {
+            said.push(line);
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    let status = give_back(process, stdin).await;
     let last = said.len().saturating_sub(LINES_MAX);
-    Err(Error::Refused { program: "salloc", said: said[last..].join("; ") })
+    said.drain(..last);
+    said.push(format!("it ended with {status}, and began no job"));
+    Err(Error::Refused { program: "salloc", said: said.join("; ") })
+}
+
+/// The number and the nodes of the job, if the line is the one that says so.
+fn job_in(line: &str) -> Option<(String, String)> {
+    let (job, list) = line.strip_prefix(MARK)?.split_once(' ')?;
+    let is_number = !job.is_empty() && job.bytes().all(|digit| digit.is_ascii_digit());
+    (is_number && !list.is_empty()).then(|| (job.to_owned(), list.to_owned()))
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)
+}
+
+/// Ends `salloc`: what waits in the queue ends with its stdin as soon as it begins, and with a signal at once.
+async fn give_back(mut process: Child, stdin: ChildStdin) -> String {
+    drop(stdin);
+    end(&process);
+    match tokio::time::timeout(RETURN_MAX, process.wait()).await {
+        Ok(Ok(status)) => status.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => {
+            // One that heeds no signal would outlive the run.
+            let _ = process.kill().await;
+            "SIGKILL".to_owned()
+        }
+    }
 }
 
 /// Tells `salloc` to give back what it has or waits for.
@@ -159,22 +210,42 @@ impl Drop for Salloc {
         self.stdin = None;
         let ended = async { tokio::time::timeout(RETURN_MAX, self.process.wait()).await };
         if self.runtime.block_on(ended).is_err() {
+            // It heeds no end of what it runs: the job ends with it.
             end(&self.process);
         }
     }
 }
 
 /// The names in a list of nodes, such as `n[1-3,7]`.
-fn names(list: &str) -> Result<Vec<String>, Error> {
-    let output = Blocking::new("scontrol")
+async fn names(list: &str) -> Result<Vec<String>, Error> {
+    let output = Command::new("scontrol")
         .args(["show", "hostnames", list])
         .stdin(Stdio::null())
-        .output()
+        .kill_on_drop(true)
+        .output();
+    let refused = |said: String| Error::Nodes { list: list.to_owned(), said };
+    let output = tokio::time::timeout(ANSWER_MAX, output).await;
+    let output = output
+        .map_err(|_| refused(format!("`scontrol` took longer than {} s", ANSWER_MAX.as_secs())))?
         .map_err(|source| Error::Absent { program: "scontrol", source })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     let names: Vec<String> = text(&output.stdout).lines().map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(Error::Nodes { list: list.to_owned(), said: text(&output.stderr) });
+    if !output.status.success() || names.is_empty() {
+        return Err(refused(format!("{} {}", output.status, text(&output.stderr))));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_site_prints_is_no_job() {
+        let found = |line: &str| job_in(line).map(|(job, list)| format!("{job} {list}"));
+        assert_eq!(found("flexpaxos-job 17 n[1-3]").as_deref(), Some("17 n[1-3]"));
+        for line in ["Welcome to X", "17 n[1-3]", "flexpaxos-job x n1", "flexpaxos-job 17 "] {
+            assert_eq!(found(line), None, "{line}");
+        }
+    }
 }
