@@ -60,8 +60,6 @@ pub(super) struct Node<P: Protocol> {
     /// It is to have a turn at the end of this instant.
     pub(super) is_dirty: bool,
     is_paused: bool,
-    /// It has something to do that is neither in its inbox nor a timer.
-    is_roused: bool,
     work: Work,
     /// What arrived while it was not open.
     inbox: VecDeque<Arrival<P::Message>>,
@@ -123,6 +121,8 @@ struct Body<P: Protocol> {
     phases: PhaseRecorder,
     /// What its log is at on a shared machine.
     writer: Writer,
+    /// There is something to do that is neither in the inbox nor a timer.
+    is_roused: bool,
 }
 
 /// What the processor is at.
@@ -156,7 +156,6 @@ impl<P: Protocol> Node<P> {
             is_open: false,
             is_dirty: false,
             is_paused: false,
-            is_roused: false,
             work: Work::Idle,
             inbox: VecDeque::new(),
             starts: Vec::new(),
@@ -173,6 +172,7 @@ impl<P: Protocol> Node<P> {
                 departures: Vec::new(),
                 log: Log::default(),
                 writer: Writer::Idle,
+                is_roused: false,
                 phases: PhaseRecorder::new(settings.window),
                 settings,
             },
@@ -261,7 +261,7 @@ impl<P: Protocol> Node<P> {
     fn finish_turn(&mut self, fabric: &mut Fabric<P>) {
         let Some(driver) = &mut self.driver else { return };
         let now = fabric.now;
-        self.is_roused = false;
+        self.body.is_roused = false;
         fabric.counts.events += driver.fire_due(now);
         let mut host = SimHost::new(&mut self.body, fabric);
         driver.settle(now, &mut host);
@@ -294,7 +294,7 @@ impl<P: Protocol> Node<P> {
             Kind::Timer => {}
             Kind::Processor => self.finish_work(fabric),
             Kind::Checkpoint => {
-                self.is_roused = true;
+                self.body.is_roused = true;
                 self.body.finish_checkpoint(fabric);
             }
             _ if self.body.writer == Writer::Working => {
@@ -302,7 +302,7 @@ impl<P: Protocol> Node<P> {
                 return false;
             }
             _ => {
-                self.is_roused = true;
+                self.body.is_roused = true;
                 self.body.finish_sync(fabric);
                 if !self.is_paused {
                     self.body.begin_sync(fabric);

@@ -23,7 +23,7 @@ impl<P: Protocol> Node<P> {
         }
         self.starts.push(record_count);
         self.driver = Some(Driver::start(fabric.now, protocol, &body.driver_settings()));
-        self.is_roused = true;
+        body.is_roused = true;
         self.open(fabric);
     }
 
@@ -68,7 +68,7 @@ impl<P: Protocol> Node<P> {
 
     /// It goes on; it is to have a turn.
     pub(in crate::sim) fn resume(&mut self, fabric: &mut Fabric<P>) {
-        (self.is_paused, self.is_roused) = (false, true);
+        (self.is_paused, self.body.is_roused) = (false, true);
         if self.driver.is_none() {
             return;
         }

@@ -27,7 +27,7 @@ impl<P: Protocol> Node<P> {
     pub(super) fn ask_for_processor(&mut self, fabric: &mut Fabric<P>) {
         let Some(driver) = &self.driver else { return };
         let is_timer_due = || driver.next_due().is_some_and(|due| due <= fabric.now);
-        if self.inbox.is_empty() && !self.is_roused && !is_timer_due() {
+        if self.inbox.is_empty() && !self.body.is_roused && !is_timer_due() {
             return;
         }
         self.work = Work::Waiting;

@@ -184,12 +184,12 @@ fn a_stale_read_in_a_simulated_closed_loop_is_caught() {
     assert!(!is_linearizable(&events));
 }
 
-/// What each start of a member wrote.
-type Written = BTreeMap<(MemberName, usize), Vec<u8>>;
+/// The bytes that a member wrote between one start and the next.
+type Segments = BTreeMap<(MemberName, usize), Vec<u8>>;
 
 /// What a spool took, behind one another.
 #[derive(Clone, Default)]
-struct Taken(Rc<RefCell<Written>>);
+struct Taken(Rc<RefCell<Segments>>);
 
 impl Spool for Taken {
     fn take(&mut self, member: MemberName, start: usize, block: &[u8]) {
