@@ -48,10 +48,6 @@ pub(super) struct Settings {
 }
 
 /// One replica, with its processor, its disk, its timers, and what it leaves in writing.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each answers a question of its own, in any combination"
-)]
 pub(super) struct Node<P: Protocol> {
     /// None while it is down.
     driver: Option<Driver<P>>,
