@@ -44,7 +44,8 @@ use repeats::Repeats;
   flexpaxos run experiments/quickstart.toml
   flexpaxos run experiments/quickstart.toml --backend sim
   flexpaxos run experiments/quickstart.toml --trials 1 --launcher in-process
-  flexpaxos run experiments/quickstart.toml --engine ssh --hosts hosts.txt")]
+  flexpaxos run experiments/quickstart.toml --engine ssh --hosts hosts.txt
+  flexpaxos run experiments/quickstart.toml --engine slurm -- --nodes=6 --time=30")]
 pub(super) struct Run {
     /// The experiment file.
     experiment: PathBuf,

@@ -3,8 +3,8 @@
 //! A member goes to a host whose line names its region and takes its role; where no line names the region, to
 //! one that names no region.
 //! Of several, the host with the fewest members takes it, then one that has a member of its region, then the
-//! first.
-//! So five bare hosts take one replica each, and a sixth the clients.
+//! first; a client goes where the fewest replicas are before that.
+//! So five bare hosts take one replica each, and a sixth all clients.
 //!
 //! An expendable host takes no client: what a client measured would be lost with it.
 
@@ -46,7 +46,12 @@ pub fn try_to_place(hosts: &Hosts, members: &[(MemberName, &str)]) -> (Placement
             let is_near = |(other, _): (&MemberName, &usize)| {
                 members.iter().any(|(name, at)| name == other && at == region)
             };
-            (there().count(), !there().any(is_near), host)
+            let is_replica = |other: &MemberName| matches!(other, MemberName::Replica(_));
+            let disturbed = match member {
+                MemberName::Client(_) => there().filter(|(other, _)| is_replica(other)).count(),
+                MemberName::Replica(_) => 0,
+            };
+            (disturbed, there().count(), !there().any(is_near), host)
         };
         match candidates.min_by_key(rank) {
             Some(line) => {
@@ -200,7 +205,7 @@ mod tests {
         assert_eq!(placed("n1\nn2\nn3\n", members).unwrap(), "r0=n1 r1=n2 r2=n3 c0=n3 c1=n1");
         assert_eq!(placed("n1\n", members).unwrap(), "r0=n1 r1=n1 r2=n1 c0=n1 c1=n1");
         let spare = placed("n1\nn2\nn3\nn4\n", members).unwrap();
-        assert_eq!(spare, "r0=n1 r1=n2 r2=n3 c0=n4 c1=n1");
+        assert_eq!(spare, "r0=n1 r1=n2 r2=n3 c0=n4 c1=n4");
     }
 
     #[test]
