@@ -541,7 +541,7 @@ mod tests {
 
     #[test]
     fn every_preset_begins_with_a_state_from_which_all_is_answered() {
-        for preset in Preset::all() {
+        for preset in Preset::all().into_iter().chain(Preset::deep()) {
             let mode = preset.setup.mode;
             assert!(mode.visit(Begin { setup: preset.setup }), "{}", preset.name);
         }

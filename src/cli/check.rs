@@ -16,6 +16,7 @@ use crate::check::{Counterexample, INVARIANTS, Outcome, Search};
 use crate::monitor::Invariant;
 use crate::registry::Preset;
 use crate::report::table::{Column, Table, Width, counted, legend, line};
+use crate::runtime::machine::usage::memory_peak_bytes;
 use crate::sabotage::Rule;
 use target::{Budget, Target};
 
@@ -34,6 +35,7 @@ use target::{Budget, Target};
   flexpaxos check duel --break skips-adoption --svg counterexample.svg
   flexpaxos check duel --explore 127.0.0.1:3000
   flexpaxos check --list
+  flexpaxos check --deep --threads 2    larger ones, for minutes
 
   flexpaxos check experiments/quickstart.toml
       every variant of an experiment, while another replica takes over
@@ -63,6 +65,10 @@ pub(super) struct Check {
     /// Breaks this rule on purpose.
     #[arg(long = "break", value_name = "RULE", value_parser = rules())]
     rule: Option<Rule>,
+
+    /// Explores larger deployments instead, for some minutes and with some gigabytes: none of them to its end.
+    #[arg(long, conflicts_with_all = ["target", "rule"])]
+    deep: bool,
 
     /// Looks at this property only.
     #[arg(long, value_name = "PROPERTY", value_parser = invariants())]
@@ -176,9 +182,15 @@ impl Check {
     fn run_all(&self, targets: Vec<Target>, out: &mut dyn Write) -> Result<Exit, Failure> {
         let mut rows = Vec::new();
         let mut worst = Exit::Done;
-        for target in targets {
+        let (mut states, mut seconds) = (0, Duration::ZERO);
+        for (number, target) in (1..).zip(targets) {
             let search = self.search(&target);
+            if self.deep {
+                eprintln!("{number}: {}, {}", target.name, search.setup.describe());
+            }
             let (outcome, took) = timed(|| search.run());
+            states += outcome.unique_count;
+            seconds += took;
             if exit(&outcome) == Exit::Unsafe {
                 worst = Exit::Unsafe;
             }
@@ -192,7 +204,19 @@ impl Check {
             Column::number("seconds").rank(2),
             Column::text("verdict"),
         ];
-        writeln!(out, "{}", Table::new(columns, rows).fit(output::width(self.wide)))?;
+        let width = output::width(self.wide);
+        writeln!(out, "{}", Table::new(columns, rows).fit(width))?;
+        if self.deep {
+            let memory = match memory_peak_bytes() {
+                Some(bytes) => format!("{:.1} GB of memory at the most", bytes as f64 / 1e9),
+                None => "memory not known".to_owned(),
+            };
+            let seconds = seconds.as_secs_f64();
+            writeln!(out, "\n{states} states in {seconds:.0} s, {memory}")?;
+            let text = "so far: the search of a deployment ends when so many states are generated, nearest first \
+                        (--states says how many)";
+            writeln!(out, "\n{}", legend(text, width))?;
+        }
         self.check_found(worst)
     }
 }
@@ -294,7 +318,7 @@ fn exit(outcome: &Outcome) -> Exit {
 }
 
 fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
-    for preset in Preset::all() {
+    for preset in Preset::all().into_iter().chain(Preset::deep()) {
         writeln!(out, "{:<18}{}\n{:18}{}", preset.name, preset.about, "", preset.setup.describe())?;
     }
     writeln!(out, "\nrules to break:")?;

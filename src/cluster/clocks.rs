@@ -8,8 +8,8 @@
 //!
 //! A member's clock is [aligned](crate::runtime::clock::align) by the middle of that interval, once, and is from
 //! then on wrong by at most half of that round trip, and by what the two clocks drift apart.
-//! The coordinator asks again before each measurement of the links and at the end of a trial: the rates of two
-//! clocks hardly change within minutes, so the error in between is no greater than the greater one of both ends.
+//! The coordinator asks again before and after each measurement of the links and at the end of a trial: the rates
+//! of two clocks hardly change within minutes, so the error in between is no greater than the greater one of both ends.
 //! A member that is not there any more may have drifted by [`DRIFT_PER_MILLION`] since it was asked last.
 
 use crate::time::{Span, Time};

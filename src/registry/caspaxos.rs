@@ -25,6 +25,10 @@ impl Registration for Replica {
         vec![duel(), flexible(), owner(), retry(), outside()]
     }
 
+    fn deep_presets() -> Vec<Preset> {
+        vec![crowd()]
+    }
+
     fn controls(rule: Rule) -> &'static [&'static str] {
         match rule {
             Rule::SkipsAdoption => &["register-duel", "register-flexible"],
@@ -140,6 +144,22 @@ fn outside() -> Preset {
             budgets: Budgets { timers: 1, ..Budgets::default() },
             covers: &[Cover::Chosen, Cover::Answered, Cover::Retransmitted],
             ..register(4, None)
+        },
+    }
+}
+
+/// Three values for one key, and a crash: what is adopted may be adopted again.
+fn crowd() -> Preset {
+    Preset {
+        name: "deep-register",
+        about: "CASPaxos: three proposers race for one key, and one of them crashes",
+        setup: Setup {
+            clients: vec![writes(R0, 1), writes(R1, 1), writes(R2, 1)],
+            budgets: Budgets { crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            progress: ProgressFrom::QuietStates,
+            covers: &[Cover::Chosen, Cover::Answered, Cover::Adopted, Cover::Refused],
+            ..register(3, None)
         },
     }
 }

@@ -36,6 +36,9 @@ pub trait Registration: Breakable {
     /// Small deployments whose every interleaving is worth seeing.
     fn presets() -> Vec<Preset>;
 
+    /// Larger ones, for a search of minutes that does not come to their end.
+    fn deep_presets() -> Vec<Preset>;
+
     /// The names of the presets that are negative controls of a rule.
     fn controls(rule: Rule) -> &'static [&'static str];
 }
@@ -168,6 +171,11 @@ macro_rules! protocols {
 
         fn presets() -> Vec<Preset> {
             let all = [$(<$replica as Registration>::presets(),)*];
+            all.into_iter().flatten().collect()
+        }
+
+        fn deep_presets() -> Vec<Preset> {
+            let all = [$(<$replica as Registration>::deep_presets(),)*];
             all.into_iter().flatten().collect()
         }
     };

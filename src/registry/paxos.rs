@@ -2,6 +2,7 @@
 
 mod ballots;
 mod controls;
+mod deep;
 mod families;
 mod roles;
 
@@ -58,6 +59,10 @@ impl Registration for Replica {
             families::expression(),
             roles::witness(),
         ]
+    }
+
+    fn deep_presets() -> Vec<Preset> {
+        deep::presets()
     }
 
     fn controls(rule: Rule) -> &'static [&'static str] {

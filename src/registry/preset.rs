@@ -190,9 +190,14 @@ impl Preset {
         super::presets()
     }
 
-    /// The preset of this name.
+    /// The larger ones: a search of them takes minutes, and does not come to their end.
+    pub fn deep() -> Vec<Self> {
+        super::deep_presets()
+    }
+
+    /// The preset of this name, or the larger one.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|preset| preset.name == name)
+        Self::all().into_iter().chain(Self::deep()).find(|preset| preset.name == name)
     }
 
     /// Whether this preset is a control of the rule: broken, it is found out.

@@ -63,7 +63,7 @@ fn line(flag: Flag, remarks: &[(Place, &str)], finished: &[Finished]) -> String 
     if let Some(more) = merged.len().checked_sub(SENTENCES_MAX).filter(|more| *more > 0) {
         said.push(format!("and {}, see trials.csv", counted(more, "other reason")));
     }
-    let consequence = if flag == Flag::Saturated { ": a queue set the pace" } else { "" };
+    let consequence = if flag == Flag::Saturated { ": a queue may have set the pace" } else { "" };
     format!("{name}: {} of {trials} ({}){consequence}", places.len(), said.join("; "))
 }
 

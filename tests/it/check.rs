@@ -634,12 +634,44 @@ fn an_experiment_that_cannot_be_checked_is_refused() {
 #[test]
 fn the_command_lists_what_there_is() {
     let (_, text) = flexpaxos(&["check", "--list"]);
-    let names = Preset::all().iter().map(|preset| preset.name).collect::<Vec<_>>();
+    let presets = Preset::all().into_iter().chain(Preset::deep());
+    let names = presets.map(|preset| preset.name).collect::<Vec<_>>();
     let names =
         names.into_iter().chain(Rule::ALL.map(Rule::name)).chain(INVARIANTS.map(Invariant::name));
     for name in names {
         assert!(text.contains(name), "{name} is missing in:\n{text}");
     }
+}
+
+/// The first levels of each, on two threads; `check --deep` goes on.
+#[test]
+fn deep_presets_hold_as_far_as_they_are_explored_here() {
+    let found = Preset::deep().into_iter().map(|preset| {
+        let search = Search { depth: Some(6), thread_count: 2, ..Search::whole(preset.setup) };
+        let outcome = search.run();
+        assert!(outcome.violation().is_none() && outcome.is_cut_short, "{}", preset.name);
+        (preset.name, outcome.unique_count)
+    });
+    let pinned = [
+        ("deep-five", 0),
+        ("deep-successors", 0),
+        ("deep-grid", 0),
+        ("deep-explicit", 0),
+        ("deep-snapshot", 0),
+        ("deep-election", 0),
+        ("deep-register", 0),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), pinned);
+}
+
+#[test]
+fn a_deep_preset_finds_a_replica_out_that_forgets() {
+    check_command(&["--deep", "duel"], 2, &["--deep"]);
+    let setup = Preset::named("deep-grid").unwrap().setup;
+    let broken = Search { rule: Some(Rule::SkipsAdoption), ..Search::whole(setup) };
+    let found = broken.run();
+    let (invariant, _) = found.violation().expect("a violation");
+    assert_eq!(invariant, Invariant::Agreement);
 }
 
 #[test]

@@ -17,6 +17,9 @@ const REPLICAS_MAX: usize = 5;
 /// Of a variant so many states are generated at most, unless more are asked for.
 const STATES: usize = 10_000_000;
 
+/// The same of a deep preset: a minute on two cores, and three gigabytes at the most.
+const DEEP_STATES: usize = 18_000_000;
+
 /// A deployment to explore.
 pub(super) struct Target {
     /// The name of the preset or variant, with the point of the experiment if that has several.
@@ -46,6 +49,13 @@ impl From<Preset> for Target {
     fn from(Preset { name, about, setup }: Preset) -> Self {
         let (name, about) = (name.to_owned(), about.to_owned());
         Self { variant: name.clone(), name, about, setup, state_count_max: None }
+    }
+}
+
+impl Target {
+    /// A deep preset, whose end is out of reach.
+    fn deep(preset: Preset) -> Self {
+        Self { state_count_max: Some(DEEP_STATES), ..preset.into() }
     }
 }
 
@@ -91,17 +101,22 @@ impl Check {
     pub(super) fn targets(&self) -> Result<Vec<Target>, Failure> {
         let Some(name) = &self.target else {
             self.check_options("every preset")?;
+            if self.deep {
+                return Ok(Preset::deep().into_iter().map(Target::deep).collect());
+            }
             let is_asked = |preset: &Preset| self.rule.is_none_or(|rule| preset.finds(rule));
             return Ok(Preset::all().into_iter().filter(is_asked).map(Target::from).collect());
         };
         if let Some(preset) = Preset::named(name) {
             self.check_options("a preset")?;
             self.check_findable(&preset)?;
-            return Ok(vec![preset.into()]);
+            let is_deep = Preset::deep().iter().any(|deep| deep.name == preset.name);
+            return Ok(vec![if is_deep { Target::deep(preset) } else { preset.into() }]);
         }
         let path = Path::new(name);
         if path.extension().is_none() && !path.exists() {
-            let names: Vec<&str> = Preset::all().iter().map(|preset| preset.name).collect();
+            let presets = Preset::all().into_iter().chain(Preset::deep());
+            let names: Vec<&str> = presets.map(|preset| preset.name).collect();
             let help = match nearest(name, &names) {
                 Some(near) => format!("'{near}' is the nearest; `flexpaxos check --list` has all"),
                 None => {

@@ -151,6 +151,8 @@ impl Coordinator<'_> {
         })
         .await?;
         self.fail_early()?;
+        // What has been measured is better than what drift might have done meanwhile.
+        self.check_clocks().await?;
         let mut measured = Measured::new();
         for (to, heard) in std::mem::take(&mut self.heard) {
             measured.extend(heard.into_iter().map(|heard| ((heard.from, to), heard)));

@@ -36,7 +36,7 @@ pub struct HostReport {
     /// What keeps its time of day: `chrony`; absent if it is not known.
     pub clock_synchronised_by: Option<String>,
     /// How far off its time of day may be, as that says.
-    pub clock_error_ns: Option<u64>,
+    pub time_of_day_error_ns: Option<u64>,
     /// The SHA-256 of the program that runs there.
     pub binary_sha256: String,
     /// The load average of a minute, before anything was started.
@@ -102,7 +102,7 @@ impl HostReport {
             kernel: line("/proc/sys/kernel/osrelease"),
             clock_source: line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             clock_synchronised_by: chrony.is_some().then(|| "chrony".to_owned()),
-            clock_error_ns: chrony,
+            time_of_day_error_ns: chrony,
             binary_sha256: own_binary().map_err(Error::Program)?,
             load_before: line("/proc/loadavg")
                 .and_then(|text| text.split_whitespace().next()?.parse().ok()),

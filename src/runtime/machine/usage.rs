@@ -23,7 +23,7 @@ impl Usage {
 ///
 /// `getrusage` is asked only where there is no `/proc`: on Linux its maximum begins with what the parent had
 /// resident when it started this process, which is that of a coordinator and its histories.
-pub(super) fn memory_peak_bytes() -> Option<u64> {
+pub fn memory_peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status");
     status.ok().as_deref().and_then(peak_bytes).or_else(|| {
         let kib = u64::try_from(getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss()).ok()?;
