@@ -17,7 +17,7 @@ const REPLICAS_MAX: usize = 5;
 /// Of a variant so many states are generated at most, unless more are asked for.
 const STATES: usize = 10_000_000;
 
-/// The same of a deep preset: a minute on two cores, and three gigabytes at the most.
+/// The same of a deep preset: some ten seconds on two cores, and five gigabytes.
 const DEEP_STATES: usize = 18_000_000;
 
 /// A deployment to explore.
