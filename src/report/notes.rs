@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(
             notes(&trials),
             [
-                "saturated: 2 of 4 trials (r0 waited 9-18 % of the window for a processor): a queue set the \
+                "saturated: 2 of 4 trials (r0 waited 9-18 % of the window for a processor): a queue may have set the \
                  pace",
                 "noisy links: 3 of 4 trials (1-8 of 40 links were later than their tolerance at p99)",
             ]
