@@ -1,7 +1,7 @@
 //! What a calibration says to the simulator: how long a replica takes for its work.
 
 use super::{Calibration, Quantiles, disk};
-use crate::sim::{Costs, Service, Work};
+use crate::sim::{Costs, Service, Shared, Work};
 use crate::time::Span;
 
 impl Calibration {
@@ -37,8 +37,13 @@ impl Calibration {
     }
 
     /// What work costs on this machine, for members that have it to themselves and for members that share it.
+    pub fn work(&self) -> Work {
+        Work { alone: self.service(), shared: self.shared() }
+    }
+
+    /// What work costs members that share this machine; `None` if one of its figures was not measured.
     ///
-    /// Members that share it have turns, and each turn's messages of one peer share a packet:
+    /// They have turns, and the messages of one peer in one turn share a packet:
     ///
     /// `receive + send = processor time of a message`, `receive : send = 2 : 1`,
     /// `packet = round trip in one event loop / 4`,
@@ -48,29 +53,22 @@ impl Calibration {
     ///
     /// A round trip has two packets, each sent once and received once; of four logs on one disk each waits for the
     /// syncs of the others.
-    pub fn work(&self) -> Work {
+    fn shared(&self) -> Option<Shared> {
         let alone = self.service();
-        let in_one_loop = self.round_trips.quic_in_one_loop.ns_p50.unwrap_or(0);
-        let of_two = self.round_trips.quic_cpu_ns.unwrap_or(0).saturating_sub(in_one_loop);
-        let message = self.message_cpu_ns.unwrap_or(0);
+        let in_one_loop = self.round_trips.quic_in_one_loop.ns_p50?;
+        // Two threads may take less than one by chance.
+        let wake_ups = self.round_trips.quic_cpu_ns?.saturating_sub(in_one_loop);
+        let message = self.message_cpu_ns?;
         let send = message / 3;
-        let of_four = self.syncs.one_in_each_of_4.ns_p50.unwrap_or(0);
+        let of_four = self.syncs.one_in_each_of_4.ns_p50?;
         let sync = alone.sync.max(Span(of_four / disk::LOGS as u64));
-        Work {
-            alone,
-            together: Service { receive: Span(message - send), send: Span(send), sync, ..alone },
+        Some(Shared {
+            service: Service { receive: Span(message - send), send: Span(send), sync, ..alone },
             costs: Costs {
-                wake_up: Span(of_two / 2),
+                wake_up: Span(wake_ups / 2),
                 packet: Span(in_one_loop / 4),
-                sync: Span(self.syncs.one_cpu_ns.unwrap_or(0)),
+                sync: Span(self.syncs.one_cpu_ns?),
             },
-        }
-    }
-
-    /// Whether it has what members that share a machine take: one of before could not measure it.
-    pub const fn has_shared(&self) -> bool {
-        self.round_trips.quic_cpu_ns.is_some()
-            && self.syncs.one_cpu_ns.is_some()
-            && self.message_cpu_ns.is_some()
+        })
     }
 }

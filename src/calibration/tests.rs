@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::sim::{Costs, Service, Work};
+use crate::sim::{Costs, Service, Shared};
 
 fn quick() -> Calibration {
     let folder = tempfile::tempdir().unwrap();
@@ -47,10 +47,9 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
     assert!(calibration.step_ns > 0.0 && !timers.scheduling.is_empty(), "{calibration:?}");
     assert!(noise.gaps.watched_ns > 0 && noise.gaps.longest_ns > 0, "{noise:?}");
     assert!(noise.run_queue_ns.is_some() && noise.host_busy_share.is_some(), "{noise:?}");
-    assert!(calibration.has_shared(), "{calibration:?}");
-    let Work { together, costs, .. } = calibration.work();
-    let taken = [together.receive, together.send, costs.packet, costs.sync];
-    assert!(taken.iter().all(|span| *span > Span::ZERO), "{together:?} {costs:?}");
+    let Shared { service, costs } = calibration.work().shared.unwrap();
+    let taken = [service.receive, service.send, costs.packet, costs.sync];
+    assert!(taken.iter().all(|span| *span > Span::ZERO), "{service:?} {costs:?}");
     let Service { sync, mebibyte, .. } = calibration.service();
     assert!(calibration.is_quick && sync > Span::ZERO && mebibyte > Span::ZERO);
 
@@ -81,9 +80,9 @@ fn the_work_of_half_a_round_trip_is_shared_and_nothing_of_it_is_lost() {
 }
 
 #[test]
-fn a_round_trip_of_two_threads_is_two_wake_ups_and_four_ends_of_packets() {
+fn the_costs_of_a_shared_machine_are_all_measured_or_none_is() {
     let mut calibration = Calibration { message_cpu_ns: Some(300), ..Calibration::default() };
-    assert!(!calibration.has_shared());
+    assert_eq!(calibration.work().shared, None);
     calibration.round_trips.quic_in_one_loop = times(16_000);
     calibration.round_trips.quic_cpu_ns = Some(22_000);
     calibration.syncs = Syncs {
@@ -92,12 +91,14 @@ fn a_round_trip_of_two_threads_is_two_wake_ups_and_four_ends_of_packets() {
         one_cpu_ns: Some(70_000),
         ..Syncs::default()
     };
-    assert!(calibration.has_shared());
     let [wake_up, packet, sync] = [3_000, 4_000, 70_000].map(Span);
-    let together =
+    let service =
         Service { receive: Span(200), send: Span(100), sync: Span(100_000), ..Service::default() };
     let costs = Costs { wake_up, packet, sync };
-    assert_eq!(calibration.work(), Work { alone: calibration.service(), together, costs });
+    assert_eq!(calibration.work().shared, Some(Shared { service, costs }));
+    // A round trip has two wake-ups and four ends of packets; without its processor time nothing is known of them.
+    calibration.round_trips.quic_cpu_ns = None;
+    assert_eq!(calibration.work().shared, None);
 }
 
 #[test]

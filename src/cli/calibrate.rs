@@ -11,7 +11,7 @@ use super::{Exit, Failure};
 use crate::calibration::{self, Calibration, Gaps, Noise, Quantiles, Thoroughness};
 use crate::cluster::Interrupt;
 use crate::report::table::{Column, Table, Width, line};
-use crate::sim::{Costs, Service, Work};
+use crate::sim::{Costs, Service, Shared};
 use crate::time::Span;
 
 /// Measures what this machine adds by itself: timers, round trips, syncs, the processor, the noise.
@@ -200,10 +200,13 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
          sync    = {sync:<12} # the median of a sync of one record\n\
          mebibyte = {mebibyte:<11} # half of what a MiB takes longer than 128 bytes"
     )?;
-    let Work { together, costs, .. } = calibration.work();
+    let Some(Shared { service, costs }) = calibration.work().shared else {
+        writeln!(out, "\nwhat members cost that share this machine was not measured")?;
+        return Ok(());
+    };
     let Costs { wake_up, packet, sync: work } = costs;
     let [receive, send, wake_up, packet, work] =
-        [together.receive, together.send, wake_up, packet, work].map(length);
+        [service.receive, service.send, wake_up, packet, work].map(length);
     writeln!(
         out,
         "\n[host]                # this machine, if all simulated members share it\n\

@@ -123,7 +123,7 @@ impl Capacity {
         }
         let instead = (self.backend == Choice::Live).then_some("`--backend sim`");
         let asked = self.venue.asked_calibration(&plan, instead)?;
-        self.venue.use_service(&mut plan, asked.as_ref());
+        self.venue.use_service(&mut plan, asked.as_ref())?;
         self.check_backend(&source, &plan)?;
         for warning in plan.warnings() {
             output::warn(&format!("warning: {warning}"));

@@ -67,7 +67,7 @@ pub(super) struct Check {
     rule: Option<Rule>,
 
     /// Explores larger deployments instead, for some minutes and with some gigabytes: none of them to its end.
-    #[arg(long, conflicts_with_all = ["target", "rule"])]
+    #[arg(long, conflicts_with = "target")]
     deep: bool,
 
     /// Looks at this property only.

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use super::output;
 use super::overrides::Overrides;
 use super::progress::{Clock, Forecast, RunProgress};
-use super::venue::{Place, Venue, unusable};
+use super::venue::{Place, Venue, not_measured, unusable};
 use super::{Exit, Failure};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Timeouts};
@@ -152,7 +152,7 @@ impl Run {
             self.measure_native(&source, &mut plan, launcher.as_mut(), &place, &interrupt)?;
         let clock = Clock::start(self.venue.quiet);
         let measured = self.measured_calibration(&plan, &place, &clock, &interrupt)?;
-        self.use_service(&mut plan, asked.as_ref(), measured.as_ref());
+        self.use_service(&mut plan, asked.as_ref(), measured.as_ref())?;
         let (listen, timeouts) = (self.venue.listen(), Timeouts::default());
         let worlds = Worlds {
             sim: (self.backend != Choice::Live).then(|| self.venue.threads()),
@@ -233,11 +233,18 @@ impl Run {
     }
 
     /// Lets simulated work cost what a calibration says, where the experiment says nothing.
-    fn use_service(&self, plan: &mut Plan, asked: Option<&Calibration>, own: Option<&Calibration>) {
-        self.venue.use_service(plan, asked);
+    fn use_service(
+        &self,
+        plan: &mut Plan,
+        asked: Option<&Calibration>,
+        own: Option<&Calibration>,
+    ) -> Result<(), Failure> {
+        self.venue.use_service(plan, asked)?;
         if let (None, Some(own), Choice::Both) = (asked, own, self.backend) {
-            plan.use_service(&own.work(), ServiceSource::RunCalibration);
+            let used = plan.use_service(&own.work(), ServiceSource::RunCalibration);
+            used.map_err(not_measured)?;
         }
+        Ok(())
     }
 }
 

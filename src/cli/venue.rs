@@ -16,7 +16,7 @@ use super::{Exit, Failure, calibrate, output};
 use crate::calibration::{Calibration, Thoroughness};
 use crate::cluster::{self, InProcess, Interrupt, Processes};
 use crate::experiment::file::Source;
-use crate::experiment::plan::{Plan, ServiceSource};
+use crate::experiment::plan::{NotMeasured, Plan, ServiceSource};
 use crate::measure::{Store, store};
 use crate::run::ledger::{self, Ledger};
 use crate::run::provenance::Provenance;
@@ -173,23 +173,22 @@ impl Venue {
             return Err(Failure::request(said, help));
         }
         let calibration = calibrate::read(path)?;
-        if plan.wants_shared_service() && !calibration.has_shared() {
-            let said = "the calibration has no processor times of turns and packets, which the section [host] needs";
-            return Err(Failure::request(
-                said,
-                "make a new one with `flexpaxos calibrate --out FILE`",
-            ));
+        if plan.wants_shared_service() && calibration.work().shared.is_none() {
+            return Err(not_measured(NotMeasured));
         }
         Ok(Some(calibration))
     }
 
     /// Lets simulated work cost what the calibration that the user names says, where the experiment says
     /// nothing.
-    pub(super) fn use_service(&self, plan: &mut Plan, asked: Option<&Calibration>) {
-        if let (Some(asked), Some(path)) = (asked, &self.calibration) {
-            let source = ServiceSource::CalibrationFile(path.display().to_string());
-            plan.use_service(&asked.work(), source);
-        }
+    pub(super) fn use_service(
+        &self,
+        plan: &mut Plan,
+        asked: Option<&Calibration>,
+    ) -> Result<(), Failure> {
+        let (Some(asked), Some(path)) = (asked, &self.calibration) else { return Ok(()) };
+        let source = ServiceSource::CalibrationFile(path.display().to_string());
+        plan.use_service(&asked.work(), source).map_err(not_measured)
     }
 
     /// What the machine adds by itself before live trials, measured now or when the run began; the trials take
@@ -249,6 +248,12 @@ impl Venue {
             }
         })
     }
+}
+
+/// A calibration does not say what a shared machine costs.
+pub(super) fn not_measured(error: NotMeasured) -> Failure {
+    let help = "make a new one with `flexpaxos calibrate --out FILE`, or write [service] into the experiment";
+    Failure::request(error.to_string(), help)
 }
 
 /// Why the results folder cannot be used.

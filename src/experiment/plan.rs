@@ -74,6 +74,13 @@ pub struct Plan {
     pub search: Vec<(&'static str, String)>,
 }
 
+/// Members share a machine, and what that costs is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the calibration has no processor times of turns and packets, which the section [host] needs"
+)]
+pub struct NotMeasured;
+
 /// Who says what simulated work costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceSource {
@@ -234,19 +241,26 @@ impl Plan {
     }
 
     /// Simulated work costs this wherever the file does not say it; `source` is for the record.
-    pub fn use_service(&mut self, work: &Work, source: ServiceSource) {
+    ///
+    /// Nothing changes if members share a machine somewhere, and nobody knows what that costs.
+    pub fn use_service(&mut self, work: &Work, source: ServiceSource) -> Result<(), NotMeasured> {
+        if self.wants_shared_service() && work.shared.is_none() {
+            return Err(NotMeasured);
+        }
         for point in self.points.iter_mut().filter(|point| !point.has_service) {
-            point.sim.service = match &mut point.sim.host {
-                None => work.alone,
-                Some(host) => {
+            point.sim.service = match (&mut point.sim.host, &work.shared) {
+                (None, _) => work.alone,
+                (Some(host), Some(shared)) => {
                     if !point.has_host_costs {
-                        host.costs = work.costs;
+                        host.costs = shared.costs;
                     }
-                    work.together
+                    shared.service
                 }
+                (Some(_), None) => return Err(NotMeasured),
             };
         }
         self.service_source = source;
+        Ok(())
     }
 
     /// The same, at some point at which members share a machine.

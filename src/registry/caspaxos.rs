@@ -34,10 +34,10 @@ impl Registration for Replica {
             Rule::SkipsAdoption => &["register-duel", "register-flexible"],
             Rule::DisjointQuorums | Rule::TakesAnyBase => &["register-duel"],
             Rule::ForgetsRequest => &["register-retry"],
-            Rule::ForgetsPromise
-            | Rule::ForgetsVote
-            | Rule::ForgetsCarriedPromise
-            | Rule::SendsBeforePersist => &["register-owner"],
+            Rule::ForgetsPromise | Rule::ForgetsVote | Rule::SendsBeforePersist => {
+                &["register-owner", "deep-register"]
+            }
+            Rule::ForgetsCarriedPromise => &["register-owner"],
             _ => &[],
         }
     }

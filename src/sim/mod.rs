@@ -32,7 +32,7 @@ pub use outcome::{Counts, Outcome, Processors, ReplicaReport};
 mod queue;
 mod settings;
 mod spool;
-pub use settings::{Service, Settings, Work};
+pub use settings::{Service, Settings, Shared, Work};
 pub use spool::Spool;
 #[cfg(test)]
 mod tests;

@@ -62,9 +62,16 @@ impl Settings {
 pub struct Work {
     /// Where each replica has a processor of its own: for messages that come one by one.
     pub alone: Service,
-    /// Where all members share the machine: what a message adds to its packet, and a packet to a turn.
-    pub together: Service,
-    /// What it costs there beside that.
+    /// Where all members share the machine; `None` if that was not measured.
+    pub shared: Option<Shared>,
+}
+
+/// What work costs on a machine that all members share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// What a message adds to its packet, and a packet to a turn.
+    pub service: Service,
+    /// What it costs beside that.
     pub costs: Costs,
 }
 

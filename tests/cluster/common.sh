@@ -72,3 +72,12 @@ medians() {
 
 # has_begun NAME: the first trial of a run has begun, as its members write.
 has_begun() { grep -rqs --include=agent.log 'c0 starts' "$work/$1"; }
+
+# are_valid TRIALS.CSV [COUNT]: so many trials, or one at least, and each is valid, or this machine was too busy for its
+# network.
+are_valid() {
+    awk -F, -v count="${2:-}" '
+        NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+        $at["valid"] != "true" && !/refused|datagrams left .* late|kernel dropped/ { print; bad = 1 }
+        END { exit bad || NR < 2 || count && NR != count + 1 }' "$1"
+}

@@ -63,18 +63,12 @@ run() {
     return "$ended"
 }
 
-# is_sound NAME: a run ended as it should, and each trial is valid, or this machine was too busy for its network.
+# is_sound NAME: a run ended as it should, with 1 if a trial is not valid, because this machine was too busy.
 is_sound() {
-    local ended
+    local ended expected=0
     ended=$(cat "$work/$1.exit")
-    awk -F, -v ended="$ended" '
-        NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-        $at["valid"] != "true" {
-            busy = $0 ~ /refused|datagrams left .* late|kernel dropped/
-            print; invalid++; excused += busy
-        }
-        END { exit invalid != excused || ended != (invalid ? 1 : 0) || NR < 2 }' "$work/$1/trials.csv" && return
-    echo "exit $ended"
+    ! column "$work/$1/trials.csv" valid | grep -q false || expected=1
+    are_valid "$work/$1/trials.csv" && is "$ended" "$expected" && return
     cat "$work/$1.log"
     return 1
 }

@@ -212,14 +212,6 @@ submitted() {
     check 'jobs: no process is left' within 10 no_process n7 n8
 }
 
-# are_valid TRIALS.CSV [COUNT]: so many trials, or one at least, each valid, or this machine was too busy for its network.
-are_valid() {
-    awk -F, -v count="${2:-}" '
-        NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-        $at["valid"] != "true" && !/refused|datagrams left .* late|kernel dropped/ { print; bad = 1 }
-        END { exit bad || NR < 2 || count && NR != count + 1 }' "$1"
-}
-
 # are_kept TRIALS.CSV: each trial is valid, and there are as many as the job said.
 are_kept() {
     local count=$(($(wc -l < "$1") - 1))

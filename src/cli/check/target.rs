@@ -101,10 +101,18 @@ impl Check {
     pub(super) fn targets(&self) -> Result<Vec<Target>, Failure> {
         let Some(name) = &self.target else {
             self.check_options("every preset")?;
-            if self.deep {
-                return Ok(Preset::deep().into_iter().map(Target::deep).collect());
-            }
             let is_asked = |preset: &Preset| self.rule.is_none_or(|rule| preset.finds(rule));
+            if self.deep {
+                let asked: Vec<Target> =
+                    Preset::deep().into_iter().filter(is_asked).map(Target::deep).collect();
+                return match self.rule.filter(|_| asked.is_empty()) {
+                    Some(rule) => Err(Failure::request(
+                        format!("no deep preset is a control of {rule}"),
+                        "leave out --deep",
+                    )),
+                    None => Ok(asked),
+                };
+            }
             return Ok(Preset::all().into_iter().filter(is_asked).map(Target::from).collect());
         };
         if let Some(preset) = Preset::named(name) {

@@ -11,7 +11,7 @@ use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
 use crate::registry::Mode;
 use crate::runtime::wan::Precision;
-use crate::sim::{Connection, Costs, Host, Service, Work};
+use crate::sim::{Connection, Costs, Host, Service, Shared, Work};
 use crate::topology::{Floor, Site};
 use crate::trial::Probe;
 use crate::workload::Arrival;
@@ -1299,14 +1299,14 @@ fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
     let service = Service { receive, send, sync, mebibyte, checkpoint };
     let mut silent = plan(&source(GOOD));
     assert!(silent.wants_service());
-    let work = Work { alone: service, ..Work::default() };
-    silent.use_service(&work, ServiceSource::CalibrationFile("machine.json".into()));
+    let work = Work { alone: service, shared: None };
+    silent.use_service(&work, ServiceSource::CalibrationFile("machine.json".into())).unwrap();
     assert_eq!(silent.points[0].sim.service, service);
     assert_eq!(silent.service_source.file(), Some("machine.json"));
 
     let mut own = plan(&source(&(GOOD.to_owned() + "[service]\nsync = \"1ms\"\n")));
     assert!(!own.wants_service());
-    own.use_service(&work, ServiceSource::CalibrationFile("machine.json".into()));
+    own.use_service(&work, ServiceSource::CalibrationFile("machine.json".into())).unwrap();
     assert_eq!(own.points[0].sim.service.sync, Span::from_millis(1));
     assert_eq!(own.points[0].sim.service.receive, Span::ZERO);
 }
@@ -1314,13 +1314,13 @@ fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
 const HOST: &str = "[host]\ncores = 2\none_disk = true\n";
 
 #[test]
-fn a_calibration_says_what_a_shared_machine_costs_only_where_the_file_does_not() {
+fn a_calibration_says_what_a_shared_machine_costs_or_the_file_does() {
     let [alone, together] = [3, 1].map(|ns| Service { receive: Span(ns), ..Service::default() });
     let costs = Costs { wake_up: Span(7), packet: Span(8), sync: Span(9) };
-    let work = Work { alone, together, costs };
+    let work = Work { alone, shared: Some(Shared { service: together, costs }) };
     let used = |text: String| {
         let mut plan = plan(&source(&text));
-        plan.use_service(&work, ServiceSource::RunCalibration);
+        plan.use_service(&work, ServiceSource::RunCalibration).unwrap();
         plan.points[0].sim
     };
     assert_eq!(used(GOOD.to_owned()).service, alone);
@@ -1332,6 +1332,10 @@ fn a_calibration_says_what_a_shared_machine_costs_only_where_the_file_does_not()
     assert_eq!(typed.host.unwrap().costs, Costs { packet, ..Costs::default() });
     let own = used(GOOD.to_owned() + HOST + "[service]\nsend = \"4us\"\n");
     assert_eq!(own.host.unwrap().costs, Costs::default());
+    let mut unmeasured = plan(&source(&(GOOD.to_owned() + HOST)));
+    let nothing = Work { alone, shared: None };
+    assert_eq!(unmeasured.use_service(&nothing, ServiceSource::RunCalibration), Err(NotMeasured));
+    assert_eq!(unmeasured.points[0].sim.service, Service::default());
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn only_what_is_durable_and_far_enough_behind_is_forgotten() {
 }
 
 #[test]
-fn a_checkpoint_leaves_out_what_may_be_forgotten_once_it_is_durable() {
+fn a_checkpoint_leaves_out_what_may_be_forgotten() {
     let checkpoint = follower(20, Some(5)).checkpoint();
     let first = (checkpoint.acceptor.first(), checkpoint.learner.first());
     assert_eq!(first, (Slot(15), Slot(15)));

@@ -105,7 +105,7 @@ fn who_promised_a_candidate_gives_it_as_much_time_as_a_leader() {
 }
 
 #[test]
-fn who_lags_by_thousands_of_slots_is_taught_before_it_is_granted() {
+fn who_lags_by_thousands_of_slots_is_taught_and_not_granted() {
     let mut ahead = elected(1);
     give(&mut ahead, Input::Start);
     let values = (0..4098).map(value).collect();

@@ -1,14 +1,11 @@
 //! Larger deployments, for a search of minutes: none of them is explored to its end.
 
-use super::{R0, R1, R2, R3, election, flexible_four, multi, once, snapshot};
+use super::{R0, R1, R2, R3, election, families, flexible_four, snapshot};
 use crate::protocol::SendPolicy;
 use crate::quorum::{Line, NodeId, NodeSet, QuorumSystem};
-use crate::registry::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Setup};
+use crate::registry::preset::{Budgets, Cover, Preset, ProgressFrom, Setup};
 
 const R4: NodeId = NodeId(4);
-
-/// Another leader, and what it adopts, while somebody crashes.
-const SEEN: &[Cover] = &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted];
 
 pub(super) fn presets() -> Vec<Preset> {
     vec![five(), two_successors(), grid_crash(), explicit_crash(), announced_snapshot(), doubts()]
@@ -16,20 +13,16 @@ pub(super) fn presets() -> Vec<Preset> {
 
 /// A rival leads while the leader crashes; progress is asked for where nothing is in flight.
 fn race(name: &'static str, about: &'static str, quorums: QuorumSystem, rival: NodeId) -> Preset {
-    let n = quorums.n();
+    let Preset { setup, .. } = families::race(name, about, quorums, rival);
     Preset {
         name,
         about,
         setup: Setup {
-            quorums,
-            clients: vec![once(R0), once(rival)],
+            send: SendPolicy::All,
             budgets: Budgets { campaigns: 1, crashes: 1, ..Budgets::default() },
             crashable: NodeSet::only(R0),
-            campaigners: NodeSet::only(rival),
-            prelude: Prelude::Led,
             progress: ProgressFrom::QuietStates,
-            covers: SEEN,
-            ..multi(n)
+            ..setup
         },
     }
 }
@@ -65,8 +58,7 @@ fn grid_crash() -> Preset {
 fn explicit_crash() -> Preset {
     let Preset { setup, .. } = flexible_four();
     let about = "the quorums of flexible-four asked of everybody, and the leader crashes";
-    let Preset { name, about, setup } = race("deep-explicit", about, setup.quorums, R3);
-    Preset { name, about, setup: Setup { send: SendPolicy::All, ..setup } }
+    race("deep-explicit", about, setup.quorums, R3)
 }
 
 fn announced_snapshot() -> Preset {
@@ -93,7 +85,7 @@ fn doubts() -> Preset {
         setup: Setup {
             budgets: Budgets { timers: 2, crashes: 1, ..Budgets::default() },
             crashable: NodeSet::only(R0),
-            covers: SEEN,
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..setup
         },
     }

@@ -8,7 +8,12 @@ use crate::registry::preset::{Budgets, Cover, Prelude, Preset, Setup};
 /// r0 leads, and another one campaigns: what r0 may have had chosen must survive.
 ///
 /// Both ask a quorum, and everybody after a time-out: then any quorum may be the one that is heard first.
-fn race(name: &'static str, about: &'static str, quorums: QuorumSystem, rival: NodeId) -> Preset {
+pub(super) fn race(
+    name: &'static str,
+    about: &'static str,
+    quorums: QuorumSystem,
+    rival: NodeId,
+) -> Preset {
     let n = quorums.n();
     Preset {
         name,

@@ -50,7 +50,7 @@ fn members_that_share_one_processor_have_it_in_turn() {
 /// The bottleneck law: a closed loop on a machine whose work is in proportion to its messages holds one operation
 /// in the work of one, on each processor that can be used.
 #[test]
-fn a_full_machine_holds_its_processors_divided_by_the_work_of_an_operation() {
+fn a_full_machine_obeys_the_bottleneck_law() {
     let mut deployment = deployment("loopback", Jitter::None, 1);
     deployment.workload.arrival = Arrival::Closed { clients: 64 };
     deployment.durability = Durability::Memory;
@@ -100,7 +100,7 @@ fn logs_on_one_disk_are_synced_one_after_the_other() {
 }
 
 #[test]
-fn a_replica_that_crashes_or_pauses_gives_its_processor_to_others() {
+fn who_crashes_or_pauses_gives_its_processor_to_others() {
     let received_after = |fault| {
         let mut world = world(3, Durability::Memory, &host(1, COSTS));
         // r0 takes this in from 11 to 14.
