@@ -17,7 +17,7 @@ use crate::time::Span;
 /// The size of a record: the value of a write in the experiments.
 const RECORD_BYTES: usize = 128;
 
-/// How many logs are written at the same time to see what they take of one disk.
+/// So many logs write to one disk at the same time while their syncs are timed.
 pub(super) const LOGS: usize = 4;
 
 /// The records of a large group.

@@ -263,7 +263,7 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
     })
 }
 
-/// What was measured, and the processor time of this process for each time that it was.
+/// Runs a measurement; its times, and the processor time that this process took for each of them on average.
 ///
 /// What is done once, as a handshake, is in it: some hundred microseconds among thousands of times.
 fn cpu_of(

@@ -1,4 +1,6 @@
-//! The model that stateright explores: the states of a preset, and what can happen in each.
+//! The model that is explored: the states of a deployment, and what can happen in each.
+//!
+//! `breadth` searches it; with `--explore` a person walks it in the explorer of stateright.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +36,7 @@ pub(super) struct World<P: Registration> {
     rule: Option<Rule>,
     /// The only invariant that is looked at; all, if `None`.
     only: Option<Invariant>,
-    /// Which properties have their example: stateright would replace it by a later, longer one.
+    /// Which properties have their example in the explorer, which would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
     fair: Arc<Fair>,
     /// What replicas do to a deployment.
