@@ -201,7 +201,7 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
          mebibyte = {mebibyte:<11} # half of what a MiB takes longer than 128 bytes"
     )?;
     let Some(Shared { service, costs }) = calibration.work().shared else {
-        writeln!(out, "\nwhat members cost that share this machine was not measured")?;
+        writeln!(out, "\n# [host]: what members cost that share this machine was not measured")?;
         return Ok(());
     };
     let Costs { wake_up, packet, sync: work } = costs;
@@ -278,5 +278,18 @@ mod tests {
         assert_eq!(section["service"]["receive"].as_str(), Some("20us"));
         assert_eq!(section["service"]["send"].as_str(), Some("10us"));
         assert_eq!(section["service"]["sync"].as_str(), Some("0us"));
+        assert!(!section.contains_key("host"), "{text}");
+
+        calibration.round_trips.quic_cpu_ns = Some(66_000);
+        calibration.message_cpu_ns = Some(300);
+        calibration.syncs.one_in_each_of_4 = times;
+        calibration.syncs.one_cpu_ns = Some(70_000);
+        let mut text = Vec::new();
+        tell(&calibration, Width::Whole, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let section: toml::Table =
+            toml::from_str(&text[text.find("[service]").unwrap()..]).unwrap();
+        let host = ["wake_up", "packet", "sync"].map(|key| section["host"][key].as_str().unwrap());
+        assert_eq!(host, ["3us", "15us", "70us"]);
     }
 }
