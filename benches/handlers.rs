@@ -30,7 +30,7 @@ fn replica(id: NodeId) -> Replica {
         timing: Timing::for_round_trip(Span::from_millis(1)),
         retention: Retention::ALL,
     };
-    let mut replica = Replica::new(Mode::Multi { leader: LEADER }, config);
+    let mut replica = Replica::new(Mode::multi(LEADER), config);
     give(&mut replica, Input::Start);
     replica
 }

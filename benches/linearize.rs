@@ -40,7 +40,7 @@ fn history(run: Run) -> Vec<u8> {
         writer.invoke(&Issued { sequence, intended_at, kind, key, digest });
         let at = Time(moment + rng.random_range(0..takes * 500));
         let digest = if kind == Kind::Read { *value } else { None };
-        returns.push(Returned { sequence, at, slot: Slot(sequence), digest });
+        returns.push(Returned { sequence, at, slot: Slot(sequence), is_beside: false, digest });
     }
     for returned in &returns {
         writer.returned(returned);

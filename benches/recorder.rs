@@ -34,7 +34,7 @@ fn issued(sequence: u64) -> Issued {
 
 fn returned(sequence: u64) -> Returned {
     let at = Time(sequence * APART + TAKES);
-    Returned { sequence, at, slot: Slot(sequence), digest: None }
+    Returned { sequence, at, slot: Slot(sequence), is_beside: false, digest: None }
 }
 
 fn entry(slot: u64) -> Entry {

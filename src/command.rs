@@ -66,6 +66,11 @@ impl Operation {
         let (Self::Put { key, .. } | Self::Get { key }) = self;
         *key
     }
+
+    /// Whether it changes nothing.
+    pub const fn is_read(&self) -> bool {
+        matches!(self, Self::Get { .. })
+    }
 }
 
 /// A request and what it asks.
@@ -258,6 +263,11 @@ impl KeyValue {
         }
         session.outcomes[offset] = Some(outcome.clone());
         Execution::Applied(outcome)
+    }
+
+    /// The value under a key; `None` if it was never written.
+    pub fn value(&self, key: u64) -> Option<&Bytes> {
+        self.values.get(key)
     }
 
     /// What a request was answered when it was executed, if its client may still ask for it.

@@ -22,6 +22,7 @@ pub use statement::{Ballot, Scope, Statement, Value};
 use std::fmt::{self, Debug, Display};
 use std::hash::Hash;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +195,15 @@ pub enum Reply {
         /// What it answered.
         outcome: Outcome,
     },
+    /// The value under the key of a read that has no slot of its own.
+    Read {
+        /// Whose command.
+        request: RequestId,
+        /// It read from the state in which every slot below this is executed, and no other.
+        below: Slot,
+        /// What it read; `None` if the key was never written.
+        value: Option<Bytes>,
+    },
     /// This replica does not propose; ask another one.
     NotLeader {
         /// Whose command.
@@ -204,10 +214,17 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// Whether it is the answer that the client waits for.
+    pub const fn is_answer(&self) -> bool {
+        !matches!(self, Self::NotLeader { .. })
+    }
+
     /// The request that is answered.
     pub const fn request(&self) -> RequestId {
         match self {
-            Self::Executed { request, .. } | Self::NotLeader { request, .. } => *request,
+            Self::Executed { request, .. }
+            | Self::Read { request, .. }
+            | Self::NotLeader { request, .. } => *request,
         }
     }
 }
@@ -222,6 +239,10 @@ impl Display for Reply {
             }
             Self::Executed { slot, outcome: Outcome::Read(Some(value)), .. } => {
                 write!(f, "read {} at {slot}", legible(value))
+            }
+            Self::Read { below, value: None, .. } => write!(f, "read nothing below {below}"),
+            Self::Read { below, value: Some(value), .. } => {
+                write!(f, "read {} below {below}", legible(value))
             }
             Self::NotLeader { leader: Some(leader), .. } => write!(f, "ask {leader}"),
             Self::NotLeader { leader: None, .. } => f.write_str("ask somebody else"),

@@ -33,6 +33,21 @@ impl Mode {
         self.proposer
     }
 
+    /// Reads take the same way as writes.
+    pub const fn reads_nearby(self) -> bool {
+        false
+    }
+
+    /// The same in every other way of answering reads: there is none.
+    pub fn with_all_reads(self) -> Vec<Self> {
+        vec![self]
+    }
+
+    /// The quorums that answer each read, phase by phase.
+    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+        self.phases(quorums)
+    }
+
     /// The quorums that answer each write, phase by phase: where one replica proposes, the votes for the
     /// command before were the promises for this one.
     pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::event::{Event, Happening};
 use super::search::Counterexample;
 use super::state::{Action, Packet};
-use crate::protocol::{Note, Protocol, Reply, Statement};
+use crate::protocol::{Note, Protocol, Statement};
 use crate::quorum::NodeId;
 use crate::time::Time;
 use crate::trace::{Fate, MarkKind, Scale, Trace};
@@ -108,7 +108,7 @@ impl<P: Protocol> Drawing<P> {
                 let client = position(clients, reply.request().client.0);
                 let ends = (self.line(*replica), client);
                 self.trace.message(ends, at, Fate::Received(at), format!("reply {reply}"));
-                if let Reply::Executed { .. } = reply {
+                if reply.is_answer() {
                     self.trace.mark(client, at, MarkKind::Reply, "");
                 }
             }

@@ -411,7 +411,7 @@ impl<'a, P: Registration> Step<'a, P> {
         if client.sequence == request.sequence {
             client.is_waiting = false;
             match reply {
-                Reply::Executed { .. } => {
+                Reply::Executed { .. } | Reply::Read { .. } => {
                     client.sequence += 1;
                     client.is_asked = false;
                     self.state.seen.note(Cover::Answered);

@@ -25,6 +25,7 @@
 //! session, and carry what it hands out.
 
 mod controls;
+mod reads;
 mod turns;
 pub use turns::{Turn, TurnKind, Turns};
 
@@ -41,6 +42,7 @@ use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::workload::{ControlStarts, Generator};
 use controls::Controls;
+use reads::Readers;
 
 /// The length of an interval of the timeline, where nobody asks for another.
 pub const INTERVAL: Span = Span::from_millis(1000);
@@ -75,10 +77,14 @@ pub struct Settings {
     pub id: ClientId,
     /// The replicas in the order in which they are asked; the first is the leader or the nearest.
     pub targets: Vec<NodeId>,
+    /// The same for its reads, where these take another way than its writes; else none.
+    pub read_targets: Vec<NodeId>,
     /// A request without an answer for so long is sent again.
     pub retry_after: Span,
-    /// The least latency the links allow: acknowledgements are counted that much later.
+    /// The least latency the links allow a write: acknowledgements are counted that much later.
     pub floor: Span,
+    /// The same of a read.
+    pub read_floor: Span,
     /// When it does what.
     pub schedule: Schedule,
     /// The length of an interval of the timeline.
@@ -150,6 +156,8 @@ pub struct Session {
     /// The replica that was left for its silence, until it is heard of again, another one is said to
     /// lead, or it is passed over in the order.
     silent: Option<NodeId>,
+    /// Whom it asks for its reads, where these go their own way.
+    readers: Option<Readers>,
     /// Its control operations, if it has any.
     controls: Option<Controls>,
     /// What is to be sent, and to whom.
@@ -165,8 +173,10 @@ impl Session {
         let settings = Settings {
             id,
             targets: deployment.targets(id),
+            read_targets: deployment.read_targets(id),
             retry_after: deployment.retry_after(),
             floor: deployment.floor(id),
+            read_floor: deployment.read_floor(id),
             schedule,
             interval: deployment.interval,
         };
@@ -209,6 +219,7 @@ impl Session {
             heard_of: None,
             untried_since: None,
             silent: None,
+            readers: Readers::new(settings.read_targets.clone()),
             controls: None,
             asks: Vec::new(),
             recorder: Recorder::new(window, settings.interval),
@@ -311,6 +322,7 @@ impl Session {
     /// There is a new connection to `replica`: what was sent on the one before may never have arrived.
     pub fn reconnect(&mut self, now: Time, replica: NodeId) {
         self.reconnect_controls(now, replica);
+        self.reconnect_reads(now, replica);
         if self.silent == Some(replica) {
             // It is the one that the client would ask, had it not been down.
             self.silent = None;
@@ -320,7 +332,7 @@ impl Session {
         }
         if replica == self.target() {
             self.report.turns.turn(now, replica, TurnKind::Reconnected);
-            let open = self.open(|_| true, usize::MAX);
+            let open = self.open_where_writes_go(|_| true);
             self.ask_again(now, &open);
         }
     }
@@ -341,25 +353,53 @@ impl Session {
     fn handle_reply(&mut self, now: Time, from: NodeId, reply: Reply) {
         match reply {
             Reply::Executed { request, slot, outcome } => {
-                let Some(done) = self.settle(request) else { return };
                 let digest = match &outcome {
                     Outcome::Stored => None,
                     Outcome::Read(value) => value.as_deref().map(digest),
                 };
-                let returned = Returned { sequence: request.sequence, at: now, slot, digest };
-                self.history.returned(&returned);
-                self.report.acknowledged_count += 1;
-                self.recorder.record(measured(done.kind), done.intended_at, now);
-                let schedule = &self.settings.schedule;
-                let is_measured = done.kind == Kind::Write && now >= schedule.measure_from;
-                self.measured_writes += u64::from(is_measured);
-                let floor = self.settings.floor;
-                let counted = schedule.measure_from + floor..schedule.measure_until + floor;
-                self.report.achieved_count += u64::from(counted.contains(&now));
-                self.hear(now, from, done.sent_at);
+                let returned = Returned {
+                    sequence: request.sequence,
+                    at: now,
+                    slot,
+                    is_beside: false,
+                    digest,
+                };
+                if let Some(sent_at) = self.finish_operation(request, &returned) {
+                    self.hear(now, from, sent_at);
+                }
+            }
+            Reply::Read { request, below, value } => {
+                let digest = value.as_deref().map(digest);
+                let sequence = request.sequence;
+                let returned = Returned { sequence, at: now, slot: below, is_beside: true, digest };
+                if let Some(sent_at) = self.finish_operation(request, &returned)
+                    && let Some(readers) = &mut self.readers
+                {
+                    readers.hear(from, sent_at);
+                }
             }
             Reply::NotLeader { request, leader } => self.redirect(now, request, leader),
         }
+    }
+
+    /// An operation is answered: when it was last sent; `None` for a second answer.
+    #[inline]
+    fn finish_operation(&mut self, request: RequestId, returned: &Returned) -> Option<Time> {
+        let done = self.settle(request)?;
+        let now = returned.at;
+        self.history.returned(returned);
+        self.report.acknowledged_count += 1;
+        self.recorder.record(measured(done.kind), done.intended_at, now);
+        let schedule = &self.settings.schedule;
+        let is_measured = done.kind == Kind::Write && now >= schedule.measure_from;
+        self.measured_writes += u64::from(is_measured);
+        let floor = match done.kind {
+            Kind::Write => self.settings.floor,
+            Kind::Read => self.settings.read_floor,
+        };
+        let counted = schedule.measure_from + floor..schedule.measure_until + floor;
+        self.report.achieved_count += u64::from(counted.contains(&now));
+        Some(done.sent_at)
     }
 
     /// A replica answered an operation that was last sent then.
@@ -375,7 +415,7 @@ impl Session {
         self.heard_of = self.heard_of.max(Some(sent_at));
         // It answers, so it leads: what was sent to the one before is its business now.
         if let Some(since) = self.untried_since.take() {
-            let elsewhere = self.open(|open| open.sent_at < since, usize::MAX);
+            let elsewhere = self.open_where_writes_go(|open| open.sent_at < since);
             self.ask_again(now, &elsewhere);
         }
     }
@@ -398,10 +438,14 @@ impl Session {
     /// A leader that was left for its silence gets everything open again, but is not turned to.
     fn redirect(&mut self, now: Time, request: RequestId, leader: Option<NodeId>) {
         self.report.redirected_count += 1;
+        let kind = self.unanswered(request.sequence).map(|open| open.kind);
+        if kind.is_some_and(|kind| !self.follows_writes(kind)) {
+            return;
+        }
         let Some(leader) = leader else { return };
         let Some(place) = self.settings.targets.iter().position(|it| *it == leader) else { return };
         let open = if self.silent == Some(leader) {
-            self.open(|open| !open.is_redirected, usize::MAX)
+            self.open_where_writes_go(|open| !open.is_redirected)
         } else if place == self.target {
             let is_open = self.unanswered(request.sequence).is_some_and(|open| !open.is_redirected);
             is_open.then_some(request.sequence).into_iter().collect()
@@ -410,7 +454,7 @@ impl Session {
             let has_left = self.silent.take().is_some();
             self.turn_to(place);
             self.report.turns.turn(now, self.target(), TurnKind::Redirected);
-            self.open(|open| has_left || !open.is_redirected, usize::MAX)
+            self.open_where_writes_go(|open| has_left || !open.is_redirected)
         };
         for sequence in open {
             if let Some(open) = self.unanswered(sequence) {
@@ -448,13 +492,18 @@ impl Session {
             .collect()
     }
 
+    /// The operations that have no answer, go where writes go, and of which this is true.
+    fn open_where_writes_go(&self, is: impl Fn(&Outstanding) -> bool) -> Vec<u64> {
+        self.open(|open| self.follows_writes(open.kind) && is(open), usize::MAX)
+    }
+
     fn ask_again(&mut self, now: Time, sequences: &[u64]) {
         for sequence in sequences {
             self.report.retried_count += 1;
-            if let Some(open) = self.unanswered(*sequence) {
-                open.is_redirected = false;
-            }
-            self.send_again(now, *sequence, self.target());
+            let Some(open) = self.unanswered(*sequence) else { continue };
+            open.is_redirected = false;
+            let kind = open.kind;
+            self.send_again(now, *sequence, self.target_of(kind));
         }
     }
 
@@ -493,7 +542,7 @@ impl Session {
         self.report.issued_count += 1;
         self.report.offered_count +=
             u64::from(self.settings.schedule.window().contains(intended_at));
-        self.send(sequence, operation.clone(), self.target());
+        self.send(sequence, operation.clone(), self.target_of(kind));
         let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;
@@ -520,13 +569,14 @@ impl Session {
         }
         let patience = self.settings.retry_after;
         let long_ago = Time(now.0.saturating_sub(patience.0));
-        let overdue = self.open(|open| open.sent_at <= long_ago, BURST);
+        let mut overdue = self.open(|open| open.sent_at <= long_ago, BURST);
         let is_rest = std::mem::replace(&mut self.is_amid_retry, overdue.len() == BURST);
         self.next_retry = match overdue.len() {
             0 if !is_rest => self.first_sent_at().unwrap_or(now).max(long_ago) + patience,
             BURST => now,
             _ => now + patience,
         };
+        self.retry_reads(now, &mut overdue);
         let newest = overdue.iter().filter_map(|it| Some(self.unanswered(*it)?.sent_at)).max();
         let Some(newest) = newest else { return };
         // One that answers what was sent later is not silent: what it does not answer was lost.

@@ -1,5 +1,7 @@
 //! What a session does with answers, hints and silence.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::protocol::Slot;
 use crate::workload::{Arrival, Control, Keys, Workload};
@@ -10,19 +12,26 @@ fn session() -> Session {
 
 /// One with so many operations outstanding.
 fn busy(clients: u32) -> Session {
+    with_reads(clients, 0.0, Vec::new())
+}
+
+/// The same with this share of reads, which these replicas are asked for.
+fn with_reads(clients: u32, reads: f64, read_targets: Vec<NodeId>) -> Session {
     let workload = Workload {
         arrival: Arrival::Closed { clients },
         keys: Keys::Uniform { count: 4 },
         value_bytes: 8,
-        reads: 0.0,
+        reads,
         weights: Vec::new(),
     };
     let [warmup_from, measure_from, measure_until, drain_until] = [0, 0, 1_000, 2_000].map(Time);
     let settings = Settings {
         id: ClientId(0),
         targets: vec![NodeId(0), NodeId(1), NodeId(2)],
+        read_targets,
         retry_after: Span(100),
         floor: Span::ZERO,
+        read_floor: Span::ZERO,
         schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },
         interval: INTERVAL,
     };
@@ -306,4 +315,35 @@ fn a_control_that_nobody_answers_follows_the_commands() {
     assert!(next <= Time(200), "the next control operation is due before the next retry: {next:?}");
     answer_control(&mut client, 250, 0);
     assert_eq!(client.target, 1);
+}
+
+/// Reads are asked of their own replicas, and neither hints nor silence there move the writes.
+#[test]
+fn reads_beside_the_log_go_their_own_way() {
+    let mut client = with_reads(4, 0.5, vec![NodeId(2), NodeId(1)]);
+    client.issue(Time(1));
+    let kinds: Vec<Kind> = client.outstanding.iter().flatten().map(|open| open.kind).collect();
+    let asked = handed_out(&mut client);
+    let expected = kinds.iter().map(|kind| if *kind == Kind::Read { 2 } else { 0 });
+    assert!(asked.iter().map(|(to, _)| *to).eq(expected));
+    let all = |kind| (0..).zip(&kinds).filter(move |(_, it)| **it == kind).map(|(at, _)| at);
+    let reads: Vec<u64> = all(Kind::Read).collect();
+    let writes: Vec<u64> = all(Kind::Write).collect();
+    assert!(!reads.is_empty() && !writes.is_empty(), "{kinds:?}");
+    // One who does not lead says so of a read: nothing follows from it.
+    send_on(&mut client, 10, reads[0], 1);
+    assert_eq!((handed_out(&mut client), client.target), (Vec::new(), 0));
+    // Both are silent: each kind goes on to the next in its own order.
+    client.retry(Time(200));
+    let again: BTreeSet<(u8, u64)> = handed_out(&mut client).into_iter().collect();
+    let to = |place: u8, of: &[u64]| of.iter().map(|at| (place, *at)).collect::<Vec<_>>();
+    assert_eq!(again, to(1, &writes).into_iter().chain(to(1, &reads)).collect());
+    // An answer to a read keeps its replica, and is no sign of life of the one that writes ask.
+    let request = RequestId { client: ClientId(0), sequence: reads[0] };
+    let read = Reply::Read { request, below: Slot(4), value: None };
+    client.handle_reply(Time(250), NodeId(1), read);
+    assert_eq!(client.report.acknowledged_count, 1);
+    assert_eq!(client.heard_of, None);
+    client.reconnect(Time(260), NodeId(2));
+    assert_eq!(handed_out(&mut client), []);
 }

@@ -179,6 +179,29 @@ impl Deployment {
         targets
     }
 
+    /// The replicas in the order in which a client asks them for its reads, where these take another way than its
+    /// writes: those with a state machine, the nearest first; else none.
+    pub fn read_targets(&self, client: ClientId) -> Vec<NodeId> {
+        if !self.mode.reads_nearby() {
+            return Vec::new();
+        }
+        let site = Site::Client(client.0 as usize);
+        let mut targets: Vec<NodeId> = self.quorums.learners().iter().collect();
+        targets.sort_by_key(|id| (self.links.round_trip(site, Site::Replica(*id)), *id));
+        targets
+    }
+
+    /// As [`Self::floor`], of a read.
+    pub fn read_floor(&self, client: ClientId) -> Span {
+        if !self.mode.reads_nearby() {
+            return self.floor(client);
+        }
+        let phases = self.mode.read_phases(&self.quorums);
+        let client = client.0 as usize;
+        let asked = topology::nearest_among(&self.links, self.quorums.learners(), client);
+        topology::median_floor(&self.links, Some(asked), &phases, client)
+    }
+
     /// The least commit latency that the links allow a client, with every delay at its median.
     ///
     /// It shifts what a session counts as achieved; what latencies are compared with is

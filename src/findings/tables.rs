@@ -325,7 +325,11 @@ fn client_rows(
 
 /// The floors of a kind of operation, by client region.
 fn floors(variant: &Variant, operation: OperationKind) -> &[Floor] {
-    if operation.is_load() { &variant.floors } else { &variant.control_floors }
+    match operation {
+        OperationKind::Write => &variant.floors,
+        OperationKind::Read => &variant.read_floors,
+        OperationKind::Control => &variant.control_floors,
+    }
 }
 
 /// Whether the row is of control operations.

@@ -404,7 +404,13 @@ mod tests {
         let mut client = ClientWriter::new(crate::command::ClientId(0));
         let (kind, digest) = (Kind::Write, 0xab);
         client.invoke(&Issued { sequence: 0, intended_at: Time(1), kind, key: 1, digest });
-        client.returned(&Returned { sequence: 0, at: Time(2), slot: Slot(0), digest: None });
+        client.returned(&Returned {
+            sequence: 0,
+            at: Time(2),
+            slot: Slot(0),
+            is_beside: false,
+            digest: None,
+        });
         quiet.write(C0, &client.finish());
         // What r0 executed was in the memory of its process.
         quiet.write(R0, b"");
@@ -462,7 +468,13 @@ mod tests {
         let kind = Kind::Read;
         client.invoke(&Issued { sequence: 0, intended_at: Time(1), kind, key: 1, digest: 0 });
         let digest = Some(0xab);
-        client.returned(&Returned { sequence: 0, at: Time(2), slot: Slot(0), digest });
+        client.returned(&Returned {
+            sequence: 0,
+            at: Time(2),
+            slot: Slot(0),
+            is_beside: false,
+            digest,
+        });
         quiet.write(C0, &client.finish());
         quiet.outcome.files.remove(&R0);
         // Its log is lost, so nothing contradicts what was read; but nobody wrote it.

@@ -66,6 +66,8 @@ impl Case {
         let (workload, duration) = load_of(&mut load, round_trip);
         let acceptors = quorums.acceptors();
         let (mode, send_policy, mut protocol) = system::protocol(seed, limits, acceptors);
+        let (mode, reads) = system::reads(seed, mode, workload.reads, limits);
+        let workload = Workload { reads, ..workload };
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
         let settings = Settings { service, connection: system::connection(seed), host: None };

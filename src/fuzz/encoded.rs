@@ -202,7 +202,7 @@ mod tests {
         let case = Case::draw(1, &Limits::default());
         let alone = || {
             let config = case.config(NodeId(0));
-            let replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config.clone());
+            let replica = Replica::new(Mode::multi(NodeId(0)), config.clone());
             Saboteur::new(replica, &config, None)
         };
         let (mut alone, mut encoded) = (alone(), Encoded::new(alone()));

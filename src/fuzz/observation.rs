@@ -141,7 +141,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| trace.told(now, from, reply));
         // A request that was asked again may be answered again.
-        let is_answer = matches!(reply, Reply::Executed { .. });
+        let is_answer = reply.is_answer();
         if is_answer && observation.watch.outstanding().contains(&reply.request()) {
             observation.answered_at = now;
         }

@@ -47,6 +47,8 @@ pub(super) enum Purpose {
     Witnesses = 21,
     /// Whether there are observers.
     Observers = 22,
+    /// How reads are answered.
+    Reads = 30,
 }
 
 /// One random stream.

@@ -143,6 +143,7 @@ pub(super) fn protocol(
     let is_allowed = |mode: &Mode| {
         limits.protocol.is_none_or(|only| mode.name() == only)
             && limits.rule.is_none_or(|rule| mode.can_break(rule))
+            && (!is_of_reads(limits) || mode.with_all_reads().len() > 1)
     };
     let modes = Mode::all(asked);
     let allowed: Vec<Mode> = modes.into_iter().filter(is_allowed).collect();
@@ -157,6 +158,25 @@ pub(super) fn protocol(
     };
     let mode = drawn(is_later).or_else(|| drawn(!is_later));
     (mode.expect("some protocol has the name and the rule"), policy, stream)
+}
+
+/// Whether the rule broken is about reads that do not go through the log.
+fn is_of_reads(limits: &Limits) -> bool {
+    limits.rule.is_some_and(|rule| Rule::QUORUM_READS.contains(&rule))
+}
+
+/// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log, and
+/// the share of reads in the load, of which there are some then.
+pub(super) fn reads(seed: u64, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64) {
+    let mut stream = RandomStream::new(seed, Purpose::Reads);
+    let (is_drawn, index) = (stream.one_in(4), stream.word());
+    let more = stream.pick(&[0.2, 0.5, 0.8]);
+    let others = &mode.with_all_reads()[1..];
+    if others.is_empty() || !(is_drawn || is_of_reads(limits)) {
+        return (mode, share);
+    }
+    let index = usize::try_from(index % others.len() as u64).expect("a small number");
+    (others[index], if share > 0.0 { share } else { more })
 }
 
 /// The patience of a live replica, or one so short that every time-out runs out many times.

@@ -288,7 +288,9 @@ const fn broken_by(violation: &history::Violation) -> Invariant {
         | Of::StateUnfounded { .. }
         | Of::Missing { .. } => Invariant::Agreement,
         Of::NotIssued { .. } | Of::Changed { .. } => Invariant::Validity,
-        Of::StaleRead { .. } | Of::RealTime { .. } => Invariant::Linearizability,
+        Of::StaleRead { .. } | Of::RealTime { .. } | Of::ReadUnfounded { .. } => {
+            Invariant::Linearizability
+        }
         Of::AppliedTwice { .. }
         | Of::AppliedLate { .. }
         | Of::NotApplied { .. }

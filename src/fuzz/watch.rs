@@ -87,8 +87,8 @@ impl Watch {
 
     /// A client is told.
     pub(super) fn answered(&mut self, reply: &Reply) {
-        if let Reply::Executed { request, .. } = reply {
-            self.outstanding.remove(request);
+        if reply.is_answer() {
+            self.outstanding.remove(&reply.request());
         }
     }
 

@@ -22,6 +22,9 @@ const INVOKE_WRITE: u8 = 1;
 const INVOKE_READ: u8 = 2;
 const RETURN: u8 = 3;
 const RETURN_DIGEST: u8 = 4;
+/// The same two for a read beside the log.
+const RETURN_BESIDE: u8 = 5;
+const RETURN_BESIDE_DIGEST: u8 = 6;
 /// The sequence number is one more than the one before it in the same kind of event.
 const NEXT: u8 = 0x10;
 
@@ -47,8 +50,11 @@ pub struct Returned {
     pub sequence: u64,
     /// When the reply arrived.
     pub at: Time,
-    /// Where in the log it was executed.
+    /// Where in the log it was executed; of a read beside the log, the first slot that it did not see.
     pub slot: Slot,
+    /// It is a read that has no slot of its own: it saw every slot below `slot`, and no other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_beside: bool,
     /// Of the value read; `None` for a key that was never written, and for a write.
     pub digest: Option<u32>,
 }
@@ -131,7 +137,12 @@ impl ClientWriter {
 
     /// An operation returned.
     pub fn returned(&mut self, returned: &Returned) {
-        let tag = if returned.digest.is_some() { RETURN_DIGEST } else { RETURN };
+        let tag = match (returned.is_beside, returned.digest) {
+            (false, None) => RETURN,
+            (false, Some(_)) => RETURN_DIGEST,
+            (true, None) => RETURN_BESIDE,
+            (true, Some(_)) => RETURN_BESIDE_DIGEST,
+        };
         let last = std::mem::replace(&mut self.previous.returned, returned.sequence);
         self.open(tag, last, returned.sequence, returned.at);
         self.sink.varint(difference(returned.slot.0, self.previous.slot));
@@ -219,7 +230,7 @@ impl<R: Read> ClientReader<R> {
         let kind = tag & !NEXT;
         let last = match kind {
             INVOKE_WRITE | INVOKE_READ => self.previous.issued,
-            RETURN | RETURN_DIGEST => self.previous.returned,
+            RETURN..=RETURN_BESIDE_DIGEST => self.previous.returned,
             _ => return Err(self.source.corrupt("an unknown event")),
         };
         let sequence = if tag & NEXT == 0 {
@@ -242,8 +253,10 @@ impl<R: Read> ClientReader<R> {
         self.previous.returned = sequence;
         self.previous.slot = add_difference(self.previous.slot, self.source.varint()?);
         let slot = Slot(self.previous.slot);
-        let digest = if kind == RETURN_DIGEST { Some(self.source.word()?) } else { None };
-        Ok(Event::Return(Returned { sequence, at, slot, digest }))
+        let has_digest = matches!(kind, RETURN_DIGEST | RETURN_BESIDE_DIGEST);
+        let digest = if has_digest { Some(self.source.word()?) } else { None };
+        let is_beside = matches!(kind, RETURN_BESIDE | RETURN_BESIDE_DIGEST);
+        Ok(Event::Return(Returned { sequence, at, slot, is_beside, digest }))
     }
 }
 
@@ -313,6 +326,7 @@ mod tests {
                     sequence,
                     at: Time(intended_at.0 + 654_321),
                     slot: Slot(sequence * 3 + 7),
+                    is_beside: sequence % 30 == 0,
                     digest: (sequence % 10 == 0).then(|| digest_of(sequence)),
                 }));
             }

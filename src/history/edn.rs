@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn returned(sequence: u64, at: u64, digest: Option<u32>) -> Returned {
-        Returned { sequence, at: Time(at), slot: Slot(sequence), digest }
+        Returned { sequence, at: Time(at), slot: Slot(sequence), is_beside: false, digest }
     }
 
     /// Client 0 has two operations at a time, one of which is never answered; client 1 reads, and

@@ -96,7 +96,13 @@ mod tests {
         let mut writer = ClientWriter::new(ClientId(4));
         let kind = Kind::Write;
         writer.invoke(&Issued { sequence: 0, intended_at: Time(5), kind, key: 9, digest: 7 });
-        writer.returned(&Returned { sequence: 0, at: Time(8), slot: Slot(2), digest: None });
+        writer.returned(&Returned {
+            sequence: 0,
+            at: Time(8),
+            slot: Slot(2),
+            is_beside: false,
+            digest: None,
+        });
         let bytes = writer.finish();
         let mut text = Vec::new();
         assert_eq!(

@@ -90,8 +90,13 @@ mod tests {
             key: 7 + sequence % 2,
             digest,
         };
-        let returned =
-            |sequence, digest| Returned { sequence, at: Time(60), slot: Slot(sequence), digest };
+        let returned = |sequence, digest| Returned {
+            sequence,
+            at: Time(60),
+            slot: Slot(sequence),
+            is_beside: false,
+            digest,
+        };
         writer.invoke(&invoke(0, Kind::Write, 170));
         writer.invoke(&invoke(1, Kind::Write, 187));
         writer.invoke(&invoke(2, Kind::Read, 0));

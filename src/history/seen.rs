@@ -182,7 +182,9 @@ impl Row {
         }
         // A reply before the operation can have begun would be of a broken clock, and orders nothing.
         self.returned_at = returned.at.0.max(self.invoked_at);
-        self.slot = u32::try_from(returned.slot.0).unwrap_or(u32::MAX);
+        // A read beside the log stands behind the last slot that it saw.
+        let slot = returned.slot.0.saturating_sub(u64::from(returned.is_beside));
+        self.slot = u32::try_from(slot).unwrap_or(u32::MAX);
         if self.deed == Deed::Read {
             self.digest = returned.digest.unwrap_or(0);
             self.deed = if returned.digest.is_some() { Deed::Read } else { Deed::Missed };
@@ -237,8 +239,13 @@ mod tests {
     #[test]
     fn a_return_that_belongs_to_nothing_and_a_second_one_are_passed_over() {
         let mut writer = ClientWriter::new(ClientId(5));
-        let returned =
-            |sequence, at| Returned { sequence, at: Time(at), slot: Slot(3), digest: None };
+        let returned = |sequence, at| Returned {
+            sequence,
+            at: Time(at),
+            slot: Slot(3),
+            is_beside: false,
+            digest: None,
+        };
         writer.returned(&returned(0, 50));
         writer.invoke(&write(3));
         writer.invoke(&write(5));

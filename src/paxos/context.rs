@@ -8,6 +8,7 @@ use super::acceptor::{Acceptor, Promise};
 use super::catch_up::CatchUp;
 use super::learner::Learner;
 use super::message::{Message, Record};
+use super::reads::Reads;
 use super::requests::{Awaiting, Requests};
 use super::trimming::Trimming;
 use super::wire::Wire;
@@ -26,6 +27,7 @@ pub(super) struct Context<'a> {
     pub(super) learner: &'a mut Learner,
     pub(super) rounds: &'a mut Rounds,
     pub(super) requests: &'a mut Requests,
+    pub(super) reads: &'a mut Reads,
     pub(super) catch_up: &'a mut CatchUp,
     pub(super) trimming: &'a mut Trimming,
     pub(super) wire: &'a mut Wire,

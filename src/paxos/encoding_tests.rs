@@ -34,13 +34,13 @@ macro_rules! kinds {
 kinds!(
     MESSAGES, kind_of_message, Message:
     Phase1a, Phase1b, Phase2a, Phase2b, Refused, Chosen, Learn, Values, Trimmed, Fetch, Snapshot,
-    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Settle, Settled, Reserved
+    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Settle, Settled, AskEnd, End, Reserved
 );
 kinds!(
     RECORDS, kind_of_record, Record:
     Rounds, Promise, Vote, Learned, Settled, Forgotten
 );
-kinds!(REPLIES, kind_of_reply, Reply: Executed, NotLeader);
+kinds!(REPLIES, kind_of_reply, Reply: Executed, Read, NotLeader);
 
 /// Small numbers, and those at which an encoding changes its length.
 fn number() -> impl Strategy<Value = u64> {
@@ -212,6 +212,10 @@ fn leading(kind: &str) -> BoxedStrategy<Message> {
             (ballot(), slot()).prop_map(|(ballot, below)| Message::Settle { ballot, below }).boxed()
         }
         "Settled" => ballot().prop_map(|ballot| Message::Settled { ballot }).boxed(),
+        "AskEnd" => request().prop_map(|request| Message::AskEnd { request }).boxed(),
+        "End" => (request(), slot(), announced())
+            .prop_map(|(request, below, announced)| Message::End { request, below, announced })
+            .boxed(),
         "Reserved" => number().prop_map(|below| Message::Reserved { below }).boxed(),
         _ => panic!("{kind} has no strategy: write one"),
     }
@@ -241,6 +245,9 @@ fn reply(kind: &str) -> BoxedStrategy<Reply> {
     match kind {
         "Executed" => (request(), slot(), outcome)
             .prop_map(|(request, slot, outcome)| Reply::Executed { request, slot, outcome })
+            .boxed(),
+        "Read" => (request(), slot(), prop::option::of(bytes()))
+            .prop_map(|(request, below, value)| Reply::Read { request, below, value })
             .boxed(),
         "NotLeader" => (request(), prop::option::of(any::<u8>().prop_map(NodeId)))
             .prop_map(|(request, leader)| Reply::NotLeader { request, leader })
@@ -276,7 +283,7 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention::ALL,
     };
-    let mut replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config);
+    let mut replica = Replica::new(Mode::multi(NodeId(0)), config);
     let mut effects = Effects::default();
     replica.handle(Time::ZERO, Input::Start, &mut effects);
     // A slot has one value.

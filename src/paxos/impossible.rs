@@ -15,6 +15,7 @@
 //! | `Phase1b`, `Phase2b`, `Refused`, `HeartbeatAck`, `PreVoteGranted` | they go to the proposer that asked, so the ballot is the receiver's own, of this life or an earlier one |
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
+//! | `End` | what it reports as announced are ballots that can be |
 //! | `Snapshot` | a part ends behind where it begins |
 //! | of a witness | it neither proposes nor executes, so it asks for nothing and teaches nothing |
 //! | of an observer | it neither proposes nor votes |
@@ -39,6 +40,8 @@ use crate::quorum::{NodeId, NodeSet};
 
 /// No honest ballot has a higher round.
 const ROUND_MAX: u64 = 1 << 62;
+/// Above every honest ballot.
+const HIGHEST: Ballot = Ballot { round: ROUND_MAX + 1, proposer: NodeId(0) };
 /// No honest message names a later slot, except for [`Message::Learn`], which may ask for everything.
 const SLOT_MAX: u64 = 1 << 62;
 /// Votes of one batch are fewer.
@@ -253,6 +256,11 @@ impl Message {
                 check_slot(*below)
             }
             Self::Settled { ballot } => check_ballot(*ballot, n),
+            Self::AskEnd { .. } => Ok(()),
+            Self::End { below, announced, .. } => {
+                check_slot(*below)?;
+                check_announced(HIGHEST, announced, n)
+            }
             Self::Reserved { .. } => Err(Impossible::Inward),
         }
     }
@@ -266,12 +274,14 @@ impl Message {
             | Self::Phase2b { .. }
             | Self::Refused { .. }
             | Self::HeartbeatAck { .. }
-            | Self::PreVoteGranted { .. } => is_observer,
+            | Self::PreVoteGranted { .. }
+            | Self::End { .. } => is_observer,
             Self::Learn { .. }
             | Self::Values { .. }
             | Self::Fetch { .. }
             | Self::Snapshot { .. }
-            | Self::Executed { .. } => is_witness,
+            | Self::Executed { .. }
+            | Self::AskEnd { .. } => is_witness,
             Self::Phase1a { .. }
             | Self::Phase2a { .. }
             | Self::Chosen { .. }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
-use crate::command::{Command, Cut, Operation, Part};
+use crate::command::{Command, Cut, Operation, Part, RequestId};
 use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
 
@@ -176,6 +176,20 @@ pub enum Message {
     Settled {
         /// The ballot.
         ballot: Ballot,
+    },
+    /// How far does the log go, as far as you know? Asked for a read.
+    AskEnd {
+        /// Which read.
+        request: RequestId,
+    },
+    /// The sender voted for nothing, and knows of nothing chosen, from this slot on.
+    End {
+        /// Which read asked.
+        request: RequestId,
+        /// The slot after the last.
+        below: Slot,
+        /// As in [`Message::Phase1b`], of every ballot.
+        announced: Announced,
     },
     /// To itself: the reservation of the rounds below this is durable.
     Reserved {

@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::Command;
 use crate::quorum::{Family, NodeId, QuorumSystem};
 
-/// Which proposer runs.
+/// Which proposer runs, and how reads are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Mode {
     /// Classic Paxos: every write runs both phases for one slot; any replica may propose.
@@ -15,10 +16,52 @@ pub enum Mode {
     Multi {
         /// The replica that campaigns when it starts.
         leader: NodeId,
+        /// How it reads.
+        reads: Reads,
     },
 }
 
+/// How Multi-Paxos answers reads.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// Through the log: a read takes a slot as a write does.
+    #[default]
+    Log,
+    /// By any replica with a state machine, which asks a phase-1 quorum how far the log goes and executes so far
+    /// (`reads.rs`).
+    Quorum,
+}
+
+impl Reads {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Log, Self::Quorum];
+
+    /// Whether a command is answered without a slot of its own.
+    pub(super) const fn is_beside_the_log(self, command: &Command) -> bool {
+        matches!(self, Self::Quorum) && command.operation.is_read()
+    }
+}
+
 impl Mode {
+    /// Multi-Paxos, led by this replica, with reads through the log.
+    pub const fn multi(leader: NodeId) -> Self {
+        Self::Multi { leader, reads: Reads::Log }
+    }
+
     /// The name in experiment files and tables.
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,13 +74,45 @@ impl Mode {
     pub const fn leader(self) -> Option<NodeId> {
         match self {
             Self::Classic => None,
-            Self::Multi { leader } => Some(leader),
+            Self::Multi { leader, .. } => Some(leader),
         }
     }
 
     /// The replica that every client asks first; `None` where each asks the nearest one.
     pub const fn asked(self) -> Option<NodeId> {
         self.leader()
+    }
+
+    /// How reads are answered, where there is a choice.
+    pub const fn reads(self) -> Reads {
+        match self {
+            Self::Classic => Reads::Log,
+            Self::Multi { reads, .. } => reads,
+        }
+    }
+
+    /// The same with every way of answering reads.
+    pub fn with_all_reads(self) -> Vec<Self> {
+        match self {
+            Self::Classic => vec![self],
+            Self::Multi { leader, .. } => {
+                Reads::ALL.into_iter().map(|reads| Self::Multi { leader, reads }).collect()
+            }
+        }
+    }
+
+    /// Whether a client asks the nearest replica with a state machine for its reads, whomever it asks for its
+    /// writes.
+    pub fn reads_nearby(self) -> bool {
+        self.reads() == Reads::Quorum
+    }
+
+    /// The quorums that answer each read, phase by phase.
+    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+        match self.reads() {
+            Reads::Log => self.phases(quorums),
+            Reads::Quorum => vec![quorums.phase1()],
+        }
     }
 
     /// The quorums that answer each write, phase by phase: a leader ran phase 1 before.
@@ -49,12 +124,15 @@ impl Mode {
     }
 }
 
-/// `classic Paxos`, `Multi-Paxos led by r0`.
+/// `classic Paxos`, `Multi-Paxos led by r0`, `Multi-Paxos led by r0 with quorum reads`.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Classic => f.write_str("classic Paxos"),
-            Self::Multi { leader } => write!(f, "Multi-Paxos led by {leader}"),
+            Self::Multi { leader, reads: Reads::Log } => write!(f, "Multi-Paxos led by {leader}"),
+            Self::Multi { leader, reads: Reads::Quorum } => {
+                write!(f, "Multi-Paxos led by {leader} with quorum reads")
+            }
         }
     }
 }

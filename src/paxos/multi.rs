@@ -219,7 +219,7 @@ impl Multi {
             TimerKind::Election => self.doubt(context),
             TimerKind::Heartbeat => self.beat(context),
             TimerKind::Renew => self.renew(context),
-            TimerKind::CatchUp | TimerKind::Fill | TimerKind::Attempt(_) => {}
+            TimerKind::CatchUp | TimerKind::Read | TimerKind::Fill | TimerKind::Attempt(_) => {}
         }
     }
 

@@ -27,7 +27,7 @@ impl Proposer {
     pub(super) fn new(mode: Mode, config: &Config) -> Self {
         match mode {
             Mode::Classic => Self::Classic(Classic::default()),
-            Mode::Multi { leader } => Self::Multi(Multi::new(leader, config.election)),
+            Mode::Multi { leader, .. } => Self::Multi(Multi::new(leader, config.election)),
         }
     }
 

@@ -10,9 +10,10 @@ use super::checkpoint::Checkpoint;
 use super::context::Context;
 use super::learner::Learner;
 use super::message::{Message, Record};
-use super::mode::Mode;
+use super::mode::{self, Mode};
 use super::multi::{Multi, Promised};
 use super::proposer::Proposer;
+use super::reads::Reads;
 use super::requests::Requests;
 use super::timer::TimerKind;
 use super::trimming::Trimming;
@@ -22,7 +23,7 @@ use crate::command::{ClientId, Command};
 use crate::protocol::{
     Ballot, Config, Order, Position, Progress, Protocol, Rounds, Scope, Slot, Statement, Value,
 };
-use crate::quorum::{NodeId, NodeSet};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::Time;
 
 /// One replica: all three roles and the state machine, or the part of them that its configuration gives it.
@@ -38,6 +39,10 @@ pub struct Replica {
     rounds: Rounds,
     /// The requests that it proposed, and where.
     requests: Requests,
+    /// How reads are answered.
+    read_mode: mode::Reads,
+    /// Those that it has not answered yet, beside the log.
+    reads: Reads,
     /// What it asks of those ahead, and lends to those behind.
     pub(super) catch_up: CatchUp,
     /// What it may forget.
@@ -62,11 +67,18 @@ impl Replica {
             proposer: Proposer::new(mode, &config),
             rounds: Rounds::after(0),
             requests: Requests::default(),
+            read_mode: mode.reads(),
+            reads: Reads::default(),
             catch_up: CatchUp::default(),
             trimming: Trimming::default(),
             wire: Wire::default(),
             config,
         }
+    }
+
+    /// The quorum table.
+    pub const fn quorums(&self) -> &QuorumSystem {
+        &self.config.quorums
     }
 
     /// Its acceptor.
@@ -103,6 +115,7 @@ impl Replica {
             learner: &mut self.learner,
             rounds: &mut self.rounds,
             requests: &mut self.requests,
+            reads: &mut self.reads,
             catch_up: &mut self.catch_up,
             trimming: &mut self.trimming,
             wire: &mut self.wire,
@@ -202,6 +215,10 @@ impl Proposer {
             Message::Executed { below } => {
                 context.trimming.handle_executed(from, below, context.config);
             }
+            Message::AskEnd { request } => context.handle_ask_end(from, request),
+            Message::End { request, below, announced } => {
+                context.handle_end(from, request, below, announced);
+            }
             Message::Reserved { below } => context.rounds.confirm(below),
             Message::HeartbeatAck { .. }
             | Message::PreVote { .. }
@@ -240,6 +257,7 @@ impl Proposer {
             }
             Input::Timer(timer) => match TimerKind::of(timer) {
                 TimerKind::CatchUp => context.catch_up_again(),
+                TimerKind::Read => context.read_again(),
                 timer => self.handle_timer(context, timer),
             },
             Input::Checkpointed(progress) => {
@@ -258,8 +276,15 @@ impl Protocol for Replica {
 
     fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
         let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
+        let read_mode = self.read_mode;
         let (proposer, mut context) = self.parts(now, effects);
-        proposer.handle_input(&mut context, input);
+        match input {
+            Input::Request(command) if read_mode.is_beside_the_log(&command) => {
+                context.begin_read(&command);
+            }
+            input => proposer.handle_input(&mut context, input),
+        }
+        context.answer_reads();
         self.trimming.forget_some(&self.config, &mut self.acceptor, &mut self.learner);
         self.wire.count_sent(now, before, effects, &self.config);
     }

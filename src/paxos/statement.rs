@@ -36,7 +36,7 @@ impl Message {
             }
             Self::Values { values, .. } => Statement::Teaches { count: values.len() },
             Self::Executed { below } => Statement::Executed { below: *below },
-            Self::Learn { .. } | Self::Reserved { .. } => Statement::Enquires,
+            Self::Learn { .. } | Self::Reserved { .. } | Self::AskEnd { .. } => Statement::Enquires,
             Self::Trimmed { .. }
             | Self::Fetch { .. }
             | Self::Snapshot { .. }
@@ -45,7 +45,8 @@ impl Message {
             | Self::PreVote { .. }
             | Self::PreVoteGranted { .. }
             | Self::Settle { .. }
-            | Self::Settled { .. } => Statement::Other,
+            | Self::Settled { .. }
+            | Self::End { .. } => Statement::Other,
         }
     }
 }

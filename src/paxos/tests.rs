@@ -1,5 +1,6 @@
 //! What the doc of this module promises, where a few lines say it better than a scripted run.
 
+mod reads;
 mod retries;
 mod roles;
 mod stability;
@@ -17,7 +18,7 @@ use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Span, Time};
 
 const LEADER: NodeId = NodeId(0);
-const MULTI: Mode = Mode::Multi { leader: LEADER };
+const MULTI: Mode = Mode::multi(LEADER);
 
 fn config(id: u8, quorums: QuorumSystem, send: SendPolicy) -> Config {
     let n = u8::try_from(quorums.n()).unwrap();

@@ -19,6 +19,8 @@ pub(super) enum TimerKind {
     Heartbeat,
     /// Multi-Paxos: a leader looks whether another ballot of its own would serve it better.
     Renew,
+    /// Look for reads that nobody answered.
+    Read,
     /// Classic: an attempt's time-out or back-off is over.
     Attempt(Slot),
 }
@@ -33,7 +35,8 @@ impl TimerKind {
             Self::Election => 4,
             Self::Heartbeat => 5,
             Self::Renew => 6,
-            Self::Attempt(slot) => 7 + slot.0,
+            Self::Read => 7,
+            Self::Attempt(slot) => 8 + slot.0,
         })
     }
 
@@ -46,7 +49,8 @@ impl TimerKind {
             4 => Self::Election,
             5 => Self::Heartbeat,
             6 => Self::Renew,
-            other => Self::Attempt(Slot(other - 7)),
+            7 => Self::Read,
+            other => Self::Attempt(Slot(other - 8)),
         }
     }
 }

@@ -44,7 +44,8 @@ impl Wire {
         let messages = sent.map(|it| capacity.takes(it.message.payload(), others(it.to)));
         let answers = effects.replies[replies..].iter().map(|reply| match reply {
             Reply::Executed { outcome: Outcome::Read(Some(value)), .. } => value.len(),
-            Reply::Executed { .. } | Reply::NotLeader { .. } => 0,
+            Reply::Read { value: Some(value), .. } => value.len(),
+            Reply::Executed { .. } | Reply::Read { .. } | Reply::NotLeader { .. } => 0,
         });
         let answers = answers.map(|bytes| capacity.takes(bytes, 1));
         let takes = messages.chain(answers).fold(Span::ZERO, |sum, takes| sum + takes);

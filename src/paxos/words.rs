@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use super::announced::Announced;
 use super::message::{Message, Record, Vote};
+use crate::command::RequestId;
 use crate::protocol::Slot;
 
 impl Message {
@@ -28,6 +29,8 @@ impl Message {
             Self::PreVoteGranted { .. } => "pre-vote-granted",
             Self::Settle { .. } => "settle",
             Self::Settled { .. } => "settled",
+            Self::AskEnd { .. } => "ask-end",
+            Self::End { .. } => "end",
             Self::Reserved { .. } => "reserved",
         }
     }
@@ -103,9 +106,20 @@ impl Display for Message {
                 write!(f, "{ballot}, executed below {}", executed_below.0)
             }
             Self::Settle { ballot, below } => write!(f, "{ballot}, executed below {}", below.0),
+            Self::AskEnd { request } => write_request(f, *request),
+            Self::End { request, below, announced } => {
+                write_request(f, *request)?;
+                write!(f, ", nothing from {} on", below.0)?;
+                meet(f, announced)
+            }
             Self::Reserved { below } => write!(f, "below {below}"),
         }
     }
+}
+
+/// `c1's 4`.
+fn write_request(f: &mut fmt::Formatter<'_>, request: RequestId) -> fmt::Result {
+    write!(f, "c{}'s {}", request.client.0, request.sequence)
 }
 
 impl Display for Record {

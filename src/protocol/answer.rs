@@ -1,5 +1,6 @@
 //! What a replica sends to a client.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Reply, Slot};
@@ -26,13 +27,14 @@ impl Answer {
     }
 }
 
-/// The encoding: that of a reply, which has a third kind.
+/// The encoding: that of a reply, which has one kind more.
 ///
 /// So a reply takes as many bytes as if there were no control operations, and without them a trial is the
 /// same to the byte.
 #[derive(Serialize, Deserialize)]
 enum Encoded {
     Executed { request: RequestId, slot: Slot, outcome: Outcome },
+    Read { request: RequestId, below: Slot, value: Option<Bytes> },
     NotLeader { request: RequestId, leader: Option<NodeId> },
     Control { request: RequestId },
 }
@@ -42,6 +44,9 @@ impl From<Answer> for Encoded {
         match answer {
             Answer::Reply(Reply::Executed { request, slot, outcome }) => {
                 Self::Executed { request, slot, outcome }
+            }
+            Answer::Reply(Reply::Read { request, below, value }) => {
+                Self::Read { request, below, value }
             }
             Answer::Reply(Reply::NotLeader { request, leader }) => {
                 Self::NotLeader { request, leader }
@@ -56,6 +61,9 @@ impl From<Encoded> for Answer {
         match encoded {
             Encoded::Executed { request, slot, outcome } => {
                 Self::Reply(Reply::Executed { request, slot, outcome })
+            }
+            Encoded::Read { request, below, value } => {
+                Self::Reply(Reply::Read { request, below, value })
             }
             Encoded::NotLeader { request, leader } => {
                 Self::Reply(Reply::NotLeader { request, leader })
@@ -77,7 +85,9 @@ mod tests {
         let outcome = Outcome::Read(Some(bytes::Bytes::from_static(b"value")));
         let executed = Reply::Executed { request: REQUEST, slot: Slot(900), outcome };
         let refused = Reply::NotLeader { request: REQUEST, leader: Some(NodeId(4)) };
-        for reply in [executed, refused] {
+        let value = Some(bytes::Bytes::from_static(b"value"));
+        let read = Reply::Read { request: REQUEST, below: Slot(9), value };
+        for reply in [executed, read, refused] {
             let bytes = postcard::to_stdvec(&Answer::Reply(reply.clone())).unwrap();
             assert_eq!(bytes, postcard::to_stdvec(&reply).unwrap());
             assert_eq!(postcard::from_bytes::<Answer>(&bytes).unwrap(), Answer::Reply(reply));

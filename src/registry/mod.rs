@@ -115,6 +115,30 @@ macro_rules! protocols {
                 }
             }
 
+            /// Whether a client asks the nearest replica with a state machine for its reads, whomever it asks for
+            /// its writes.
+            pub fn reads_nearby(self) -> bool {
+                match self {
+                    $(Self::$name(mode) => mode.reads_nearby(),)*
+                }
+            }
+
+            /// The same with every way of answering reads.
+            pub fn with_all_reads(self) -> Vec<Self> {
+                match self {
+                    $(Self::$name(mode) => {
+                        mode.with_all_reads().into_iter().map(Self::from).collect()
+                    })*
+                }
+            }
+
+            /// The quorums that answer each read, phase by phase.
+            pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+                match self {
+                    $(Self::$name(mode) => mode.read_phases(quorums),)*
+                }
+            }
+
             /// Whether it is of a protocol that is not the first one registered.
             pub fn is_later(self) -> bool {
                 let modules = [$(stringify!($name),)*];

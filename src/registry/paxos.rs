@@ -24,7 +24,7 @@ impl Registration for Replica {
     }
 
     fn mode(asked: Option<NodeId>) -> Mode {
-        asked.map_or(Mode::Classic, |leader| Mode::Multi { leader })
+        asked.map_or(Mode::Classic, Mode::multi)
     }
 
     fn presets() -> Vec<Preset> {
@@ -81,7 +81,7 @@ impl Registered {
 
     /// Multi-Paxos, led by this replica.
     pub const fn multi(leader: NodeId) -> Self {
-        Self::Paxos(Mode::Multi { leader })
+        Self::Paxos(Mode::multi(leader))
     }
 }
 

@@ -238,6 +238,7 @@ fn outline(folder: &Path) -> Result<Outline, Error> {
         let variant = |variant: ConfiguredVariant| Variant {
             name: variant.name,
             floors: vec![None; client_regions.len()],
+            read_floors: vec![None; client_regions.len()],
             control_floors: vec![None; client_regions.len()],
             ..Variant::default()
         };
@@ -268,10 +269,9 @@ fn note(point: &mut Point, variant: usize, trial: &TrialRow, latency: &[LatencyR
     (variant.q1, variant.q2) = (trial.q1.into(), trial.q2.into());
     for row in latency {
         let client = point.client_regions.iter().position(|region| *region == row.client_region);
-        let is_control = row.operation == OperationKind::Control.name();
-        let floors = if is_control { &mut variant.control_floors } else { &mut variant.floors };
-        if let (Some(client), Some(floor)) = (client, floor(row)) {
-            floors[client].get_or_insert(floor);
+        let operation = OperationKind::ALL.into_iter().find(|it| it.name() == row.operation);
+        if let (Some(client), Some(floor), Some(operation)) = (client, floor(row), operation) {
+            variant.floors_mut(operation)[client].get_or_insert(floor);
         }
     }
 }

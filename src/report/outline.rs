@@ -40,6 +40,8 @@ pub struct Variant {
     pub q2: usize,
     /// The floor of each client region; `None` where it is not known.
     pub floors: Vec<Option<Floor>>,
+    /// The same of its reads.
+    pub read_floors: Vec<Option<Floor>>,
     /// The same of its control operations.
     pub control_floors: Vec<Option<Floor>>,
 }
@@ -47,8 +49,20 @@ pub struct Variant {
 impl Variant {
     /// The floor of a kind of operation of a client region, if it is known.
     pub fn floor(&self, client: usize, operation: OperationKind) -> Option<Floor> {
-        let of_kind = if operation.is_load() { &self.floors } else { &self.control_floors };
-        of_kind[client]
+        match operation {
+            OperationKind::Write => self.floors[client],
+            OperationKind::Read => self.read_floors[client],
+            OperationKind::Control => self.control_floors[client],
+        }
+    }
+
+    /// The floors of a kind of operation, to be noted.
+    pub(super) fn floors_mut(&mut self, operation: OperationKind) -> &mut [Option<Floor>] {
+        match operation {
+            OperationKind::Write => &mut self.floors,
+            OperationKind::Read => &mut self.read_floors,
+            OperationKind::Control => &mut self.control_floors,
+        }
     }
 }
 
@@ -122,6 +136,7 @@ impl From<&Plan> for Outline {
                     q1: variant.quorums.phase1().min_size(),
                     q2: variant.quorums.phase2().min_size(),
                     floors: variant.floors.iter().copied().map(Some).collect(),
+                    read_floors: variant.read_floors.iter().copied().map(Some).collect(),
                     control_floors: variant.control_floors.iter().copied().map(Some).collect(),
                 })
                 .collect(),

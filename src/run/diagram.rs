@@ -333,8 +333,7 @@ impl<P: Registration> Observer<P> for Shared<P> {
     }
 
     fn told(&mut self, now: Time, _: NodeId, _: ClientId, reply: &Reply) {
-        let is_executed = matches!(reply, Reply::Executed { .. });
-        if is_executed && self.0.borrow().request == Some(reply.request()) {
+        if reply.is_answer() && self.0.borrow().request == Some(reply.request()) {
             self.see(|| Seen::Told { at: now });
             self.0.borrow_mut().answered_at.get_or_insert(now);
         }

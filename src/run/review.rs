@@ -186,7 +186,7 @@ mod tests {
         let (sequence, key) = (0, 1);
         writer.invoke(&Issued { sequence, intended_at: Time(from), kind, key, digest: written });
         let slot = Slot(u64::from(client));
-        writer.returned(&Returned { sequence, at: Time(until), slot, digest });
+        writer.returned(&Returned { sequence, at: Time(until), slot, is_beside: false, digest });
         writer.finish()
     }
 

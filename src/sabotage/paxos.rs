@@ -1,11 +1,12 @@
 //! What a dishonest hand does to the inputs and effects of a replica of Paxos.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Breakable, Rule};
-use crate::paxos::{Checkpoint, Effects, Input, Message, Replica};
+use crate::command::RequestId;
+use crate::paxos::{Announced, Checkpoint, Effects, Input, Message, Replica};
 use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot, Value};
-use crate::quorum::NodeSet;
+use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
 /// What the hand remembers.
@@ -13,12 +14,16 @@ use crate::time::Time;
 pub struct Hand {
     /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
     prefix: NodeSet,
+    /// The replica itself.
+    own: NodeId,
     /// Of `forgets-announced-early`: everybody.
     everybody: NodeSet,
     /// Of `witness-forgets-early`: whoever keeps a state machine.
     learners: NodeSet,
     /// Of `hole-in-log`: the proposals that left already.
     proposed: BTreeSet<(Ballot, Slot)>,
+    /// Of `reads-by-phase2-quorum`: who told the end of the log for a read.
+    told_ends: BTreeMap<RequestId, NodeSet>,
 }
 
 impl Breakable for Replica {
@@ -37,6 +42,10 @@ impl Breakable for Replica {
         Rule::HoleInLog,
         Rule::NeverRenews,
         Rule::WitnessForgetsEarly,
+        Rule::ReadsWithoutAsking,
+        Rule::ReadsByPhase2Quorum,
+        Rule::ReadsBeforeExecuting,
+        Rule::EndsAtExecuted,
     ];
 
     fn hand(config: &Config) -> Hand {
@@ -44,7 +53,14 @@ impl Breakable for Replica {
         let prefix = config.quorums.phase2().first_in(&config.nearest_first);
         let learners = config.quorums.learners();
         let prefix = prefix.unwrap_or(everybody);
-        Hand { prefix, everybody, learners, proposed: BTreeSet::new() }
+        Hand {
+            prefix,
+            own: config.id,
+            everybody,
+            learners,
+            proposed: BTreeSet::new(),
+            told_ends: BTreeMap::new(),
+        }
     }
 
     fn handle_broken(
@@ -61,6 +77,7 @@ impl Breakable for Replica {
             Rule::CountsPartialPromise => complete_promise(&mut input),
             Rule::ReusesTrimmedSlot => clear_trimmed(&mut input),
             Rule::OverstatesSnapshot => understate(&mut input),
+            Rule::ReadsBeforeExecuting => clear_end(&mut input),
             _ => {}
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
@@ -73,10 +90,32 @@ impl Breakable for Replica {
             Input::Message { message: Message::Executed { below }, .. } => Some(*below),
             _ => None,
         };
+        let hasty = match &input {
+            Input::Request(command) if rule == Rule::ReadsWithoutAsking => {
+                command.operation.is_read().then_some(command.request)
+            }
+            Input::Message { from, message: Message::End { request, .. } }
+                if rule == Rule::ReadsByPhase2Quorum =>
+            {
+                let told = hand.told_ends.entry(*request).or_default();
+                // It knows its own end without a message.
+                *told = told.with(*from).with(hand.own);
+                self.quorums().is_phase2(*told).then_some(*request)
+            }
+            _ => None,
+        };
         self.handle(now, input, effects);
+        if let Some(request) = hasty {
+            for from in hand.everybody.iter() {
+                let (below, announced) = (Slot::ZERO, Announced::default());
+                let message = Message::End { request, below, announced };
+                self.handle(now, Input::Message { from, message }, effects);
+            }
+        }
         match rule {
             Rule::TrimmedSlotLostWrite => trim_reports(effects, Slot(self.progress().0)),
             Rule::OverstatesSnapshot => overstate(effects, first_send),
+            Rule::EndsAtExecuted => end_early(effects, Slot(self.progress().0)),
             Rule::FixedPrefixThriftyStall => narrow_proposals(effects, hand.prefix),
             Rule::HoleInLog => propose_once(effects, first_send, &mut hand.proposed),
             Rule::NeverRenews if self.is_leader() => drop_pre_votes(effects, first_send),
@@ -136,6 +175,22 @@ fn complete_promise(input: &mut Input) {
 fn clear_trimmed(input: &mut Input) {
     if let Input::Message { message: Message::Phase1b { trimmed_below, .. }, .. } = input {
         *trimmed_below = Slot::ZERO;
+    }
+}
+
+/// Somebody tells the end of the log as if nothing were in it.
+fn clear_end(input: &mut Input) {
+    if let Input::Message { message: Message::End { below, .. }, .. } = input {
+        *below = Slot::ZERO;
+    }
+}
+
+/// What is told of the end of the log goes no further than what is executed.
+fn end_early(effects: &mut Effects, executed_below: Slot) {
+    for envelope in &mut effects.sends {
+        if let Message::End { below, .. } = &mut envelope.message {
+            *below = (*below).min(executed_below);
+        }
     }
 }
 

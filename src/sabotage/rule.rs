@@ -51,6 +51,14 @@ pub enum Rule {
     TakesAnyBase,
     /// A witness forgets a vote only when enough others have executed the slot.
     WitnessForgetsEarly,
+    /// A quorum read asks before it answers.
+    ReadsWithoutAsking,
+    /// A quorum read asks a phase-1 quorum.
+    ReadsByPhase2Quorum,
+    /// A quorum read waits until it has executed what it was told of.
+    ReadsBeforeExecuting,
+    /// An acceptor that is asked for the end of the log tells that of its votes.
+    EndsAtExecuted,
 }
 
 /// What a broken rule breaks.
@@ -72,7 +80,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -94,6 +102,18 @@ impl Rule {
         Self::ForgetsCarriedPromise,
         Self::TakesAnyBase,
         Self::WitnessForgetsEarly,
+        Self::ReadsWithoutAsking,
+        Self::ReadsByPhase2Quorum,
+        Self::ReadsBeforeExecuting,
+        Self::EndsAtExecuted,
+    ];
+
+    /// The rules of quorum reads.
+    pub const QUORUM_READS: [Self; 4] = [
+        Self::ReadsWithoutAsking,
+        Self::ReadsByPhase2Quorum,
+        Self::ReadsBeforeExecuting,
+        Self::EndsAtExecuted,
     ];
 
     /// The rules that replicas of every protocol can break.
@@ -130,6 +150,10 @@ impl Rule {
             Self::ForgetsCarriedPromise => "forgets-carried-promise",
             Self::TakesAnyBase => "takes-any-base",
             Self::WitnessForgetsEarly => "witness-forgets-early",
+            Self::ReadsWithoutAsking => "reads-without-asking",
+            Self::ReadsByPhase2Quorum => "reads-by-phase2-quorum",
+            Self::ReadsBeforeExecuting => "reads-before-executing",
+            Self::EndsAtExecuted => "ends-at-executed",
         }
     }
 
@@ -219,6 +243,21 @@ impl Rule {
             Self::WitnessForgetsEarly => {
                 "A witness forgets its vote as soon as one replica has executed the slot: when that replica is \
                  down, nobody who is up knows what was chosen there."
+            }
+            Self::ReadsWithoutAsking => {
+                "A replica answers a read from its own state at once, and does not know of a write that was \
+                 acknowledged before."
+            }
+            Self::ReadsByPhase2Quorum => {
+                "A replica is content with a phase-2 quorum where a read needs a phase-1 quorum: two phase-2 \
+                 quorums need not meet, so none of those asked need know of the last write."
+            }
+            Self::ReadsBeforeExecuting => {
+                "A replica asks how far the log goes and answers before it has executed so far."
+            }
+            Self::EndsAtExecuted => {
+                "An acceptor that is asked how far the log goes tells what it has executed, and leaves out what it \
+                 voted for: that may be chosen, and acknowledged."
             }
         }
     }

@@ -19,7 +19,7 @@ fn replica(id: u8, rule: Option<Rule>) -> Saboteur<Replica> {
         timing: Timing::for_round_trip(Span::ZERO),
         retention: Retention::ALL,
     };
-    let replica = Replica::new(Mode::Multi { leader: NodeId(0) }, config.clone());
+    let replica = Replica::new(Mode::multi(NodeId(0)), config.clone());
     Saboteur::new(replica, &config, rule)
 }
 

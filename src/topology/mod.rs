@@ -29,7 +29,7 @@ pub use floor::medians::{
     best_leader, median_floor, multi_floor, nearest_among, nearest_first, nearest_replica,
     phase1_span_among, quorum_span, quorum_span_among, recovery_phase1_span,
 };
-pub use floor::{Floor, control_floors, floors, load_floor};
+pub use floor::{Floor, control_floors, floors, load_floor, read_floors};
 mod links;
 pub use links::{Links, Site, name_in};
 mod import;

@@ -748,7 +748,13 @@ fn check_verify(out: &str) {
     let (kind, intended_at) = (Kind::Read, Time(5));
     writer.invoke(&Issued { sequence: 0, intended_at, kind, key: 1 << 40, digest: 0 });
     let digest = Some(0xabcd);
-    writer.returned(&Returned { sequence: 0, at: Time(9), slot: Slot(1 << 20), digest });
+    writer.returned(&Returned {
+        sequence: 0,
+        at: Time(9),
+        slot: Slot(1 << 20),
+        is_beside: false,
+        digest,
+    });
     std::fs::write(history(1), writer.finish()).unwrap();
     let line =
         "  client 0 request 0: read of 0000abcd, invoked at 5 ns, returned at 9 ns, slot 1048576";

@@ -13,7 +13,7 @@ use crate::run::configuration;
 /// A point, a variant and a client region, with the floor of that region.
 fn row(point: &Point, variant: &Variant, client: usize) -> Vec<(String, Value)> {
     let regions = &point.links.client_regions;
-    let floor = variant.floors[client];
+    let (floor, read_floor) = (variant.floors[client], variant.read_floors[client]);
     let asked = variant.mode.asked().map(|asked| point.region(asked));
     let mut row = vec![("point".to_owned(), json!(point.label))];
     row.extend(point.settings.iter().map(|(path, value)| (path.clone(), json!(value))));
@@ -29,6 +29,8 @@ fn row(point: &Point, variant: &Variant, client: usize) -> Vec<(String, Value)> 
         ("load_share", json!(point.workload.part(client, regions.len()))),
         ("floor_ns_p50", json!(floor.p50.0)),
         ("floor_ns_p99", json!(floor.p99.0)),
+        ("read_floor_ns_p50", json!(read_floor.p50.0)),
+        ("read_floor_ns_p99", json!(read_floor.p99.0)),
     ];
     row.extend(others.into_iter().map(|(name, value)| (name.to_owned(), value)));
     row

@@ -21,6 +21,7 @@ use super::quorums::Quorums;
 use super::spanned::Spanned;
 use super::transport::Transport;
 use crate::deployment::Durability;
+use crate::paxos::Reads;
 
 /// An experiment, as typed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -291,6 +292,8 @@ pub enum Protocol {
         /// Its region, its number as `r2`, or `best`: where the closed form promises the least mean
         /// latency.
         leader: Spanned<String>,
+        /// How reads are answered; through the log if absent.
+        reads: Option<Spanned<Reads>>,
     },
     /// Each key by itself, without a log; any replica proposes.
     #[serde(rename = "caspaxos")]

@@ -12,7 +12,7 @@ fn a_good_file_is_read_with_the_places_of_its_values() {
     assert_eq!(file.seed, 7);
     assert_eq!(file.variants.len(), 2);
     assert_eq!(&GOOD[file.topology.profile.span()], "\"aws-2025-07\"");
-    let Protocol::Multi { leader } = &file.variants[1].protocol else { panic!("{file:?}") };
+    let Protocol::Multi { leader, .. } = &file.variants[1].protocol else { panic!("{file:?}") };
     assert_eq!(&GOOD[leader.span()], "\"us-west-2\"");
 }
 

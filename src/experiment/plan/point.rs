@@ -94,6 +94,8 @@ pub struct Variant {
     pub unsafe_quorums: bool,
     /// The least commit latency of each client, in the order of the client regions.
     pub floors: Vec<Floor>,
+    /// The same of its reads.
+    pub read_floors: Vec<Floor>,
     /// The same of its control operations.
     pub control_floors: Vec<Floor>,
     /// What goes wrong: the faults of the file, by their time, and then those by progress.

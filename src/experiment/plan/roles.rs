@@ -126,7 +126,7 @@ pub(super) fn refuse_unfit(
         return;
     };
     let at = match &typed.protocol {
-        file::Protocol::Multi { leader } => leader.span(),
+        file::Protocol::Multi { leader, .. } => leader.span(),
         _ => typed.quorums.span(),
     };
     let (name, role) = (places.name(leader), system.role(leader));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::experiment::file::{self, Doubts, ElectionMode, Spanned};
 use crate::quorum::QuorumSystem;
 use crate::time::Span;
-use crate::topology::{best_leader, control_floors, floors};
+use crate::topology::{best_leader, control_floors, floors, read_floors};
 
 use super::Variant;
 use super::places::{BEST, Places};
@@ -15,6 +15,7 @@ use super::roles::refuse_unfit;
 use crate::caspaxos;
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
+use crate::paxos;
 use crate::protocol::SendPolicy;
 use crate::registry::Mode;
 
@@ -85,10 +86,21 @@ impl Judge<'_> {
             file::Send::Quorum => SendPolicy::Quorum,
         };
         let floors = floors(&places.links, mode, &quorums, send, self.memory);
+        let read_floors = read_floors(&places.links, mode, &quorums, send, self.memory);
         let unsafe_quorums = is_set(typed.unsafe_quorums.as_ref());
         let control_floors = control_floors(&places.links, mode, &quorums);
         let faults = Vec::new();
-        Some(Variant { name, mode, quorums, send, unsafe_quorums, floors, control_floors, faults })
+        Some(Variant {
+            name,
+            mode,
+            quorums,
+            send,
+            unsafe_quorums,
+            floors,
+            read_floors,
+            control_floors,
+            faults,
+        })
     }
 }
 
@@ -105,7 +117,10 @@ fn mode(
     };
     Some(match typed {
         file::Protocol::Classic {} => Mode::CLASSIC,
-        file::Protocol::Multi { leader } => Mode::multi(replica(leader)?),
+        file::Protocol::Multi { leader, reads } => {
+            let (leader, reads) = (replica(leader)?, reads.as_ref().map(|reads| *reads.get_ref()));
+            paxos::Mode::Multi { leader, reads: reads.unwrap_or_default() }.into()
+        }
         file::Protocol::CasPaxos { proposer: None } => caspaxos::Mode { proposer: None }.into(),
         file::Protocol::CasPaxos { proposer: Some(proposer) } => {
             caspaxos::Mode { proposer: Some(replica(proposer)?) }.into()

@@ -310,7 +310,13 @@ mod tests {
         }
         for sequence in [2, 1] {
             let at = ms(100 - sequence);
-            writer.returned(&Returned { sequence, at, slot: Slot(sequence), digest: None });
+            writer.returned(&Returned {
+                sequence,
+                at,
+                slot: Slot(sequence),
+                is_beside: false,
+                digest: None,
+            });
         }
         let bytes = writer.finish();
         let story = Story::read(bytes.as_slice()).unwrap();

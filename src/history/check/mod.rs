@@ -7,7 +7,8 @@
 //! - A replica that took the state of another one stores what the log before that slot wrote.
 //! - Every executed command is one that its client issued, unchanged, and is applied once.
 //! - Every acknowledged operation is in the slot that its client was told.
-//! - Every read returned what the log before it wrote.
+//! - Every read returned what the log before it wrote; one that has no slot of its own stands between two slots, where
+//!   its client was told.
 //! - An operation that returned before another began stands before it in the log, and a client's
 //!   operation begins after everything that the client was told before.
 //!
@@ -193,6 +194,8 @@ impl<R: Read> Check<R> {
         let mut slot_count = 0;
         let mut end = Slot::ZERO;
         let mut missing: Vec<(Slot, Slot)> = Vec::new();
+        let beside = self.operations.beside();
+        let mut beside = &beside[..];
         while let Some(agreed) = self.logs.next(&mut self.violations)? {
             if let Some(first) = agreed.missing_from {
                 missing.push((first, Slot(agreed.entry.slot.0 - 1)));
@@ -201,10 +204,16 @@ impl<R: Read> Check<R> {
             slot_count += 1;
             let installed = self.logs.take_installed(agreed.entry.slot);
             replay.compare(end, agreed.entry.slot, &installed, &mut self.violations);
+            let seen = beside.partition_point(|read| read.below <= agreed.entry.slot);
+            let (looks, later) = beside.split_at(seen);
+            replay.look(looks, &mut self.operations, &mut self.violations);
+            beside = later;
             end = agreed.entry.slot.next();
             let Self { operations, violations, .. } = &mut *self;
             replay.execute(agreed.node, &agreed.entry, operations, violations);
         }
+        let seen = beside.partition_point(|read| read.below <= end);
+        replay.look(&beside[..seen], &mut self.operations, &mut self.violations);
         let installed = self.logs.take_installed(end);
         replay.compare(end, end, &installed, &mut self.violations);
         // Only now is it known whether a log was cut off, which explains slots that nobody shows.

@@ -23,6 +23,7 @@ const FOUND: u8 = 1 << 3;
 const OCCURRED: u8 = 1 << 4;
 const APPLIED: u8 = 1 << 5;
 const TOLD: u8 = 1 << 6;
+const BESIDE: u8 = 1 << 7;
 
 /// The operations of all clients.
 #[derive(Debug, Default)]
@@ -61,6 +62,15 @@ pub(super) struct Row<'a> {
     slot: u32,
     digest: u32,
     state: &'a mut u8,
+}
+
+/// A read that has no slot of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Beside {
+    /// It saw every slot below this, and no other.
+    pub(super) below: Slot,
+    begins_at: u64,
+    pub(super) request: RequestId,
 }
 
 /// What is known of a request in a log.
@@ -135,6 +145,22 @@ impl Operations {
         if columns.is_cut && index >= columns.state.len() { Known::Maybe } else { Known::Never }
     }
 
+    /// The reads that have no slot of their own: by the first slot that each did not see, and by their beginnings.
+    pub(super) fn beside(&self) -> Vec<Beside> {
+        let mut found = Vec::new();
+        for (client, columns) in &self.clients {
+            let all = (0..).zip(&columns.state).zip(&columns.slot).zip(&columns.begins_at);
+            let beside = all.filter(|(((_, state), _), _)| **state & BESIDE != 0);
+            found.extend(beside.map(|(((sequence, _), slot), begins_at)| Beside {
+                below: Slot(u64::from(*slot)),
+                begins_at: *begins_at,
+                request: RequestId { client: *client, sequence },
+            }));
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// Every operation whose client was told its outcome.
     pub(super) fn for_each_returned(&mut self, mut visit: impl FnMut(Row<'_>)) {
         for (client, columns) in &mut self.clients {
@@ -199,6 +225,7 @@ impl Columns {
         // A reply before the operation can have begun would be of a broken clock, and orders nothing.
         self.returned_at[index] = returned.at.0.max(self.begins_at[index]);
         if state & READ != 0 {
+            self.state[index] |= if returned.is_beside { BESIDE } else { 0 };
             self.digest[index] = returned.digest.unwrap_or(0);
             self.state[index] |= if returned.digest.is_some() { FOUND } else { 0 };
         }
@@ -247,7 +274,12 @@ impl Row<'_> {
         *self.state & RETURNED != 0
     }
 
-    /// Where its client was told that it is.
+    /// It is a read that has no slot of its own.
+    pub(super) const fn is_beside(&self) -> bool {
+        *self.state & BESIDE != 0
+    }
+
+    /// Where its client was told that it is; of a read beside the log, the first slot that it did not see.
     pub(super) fn told(&self) -> Slot {
         Slot(u64::from(self.slot))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Options;
-use super::operations::{Known, Operations, Row};
+use super::operations::{Beside, Known, Operations, Row};
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId, entry_digest};
 use crate::history::{Entry, EntryCommand, Kind};
@@ -88,6 +88,25 @@ impl Replay {
         }
     }
 
+    /// Reads that have no slot of their own, which saw what is executed so far and nothing else.
+    ///
+    /// Those of one place come in the order in which they began, so that none stands before one that it began after.
+    pub(super) fn look(
+        &mut self,
+        reads: &[Beside],
+        operations: &mut Operations,
+        violations: &mut Violations,
+    ) {
+        for read in reads {
+            if let Known::Issued(mut row) = operations.find(read.request) {
+                row.set_told();
+                self.judge_read(read.below, row.key(), &row, violations);
+                // It stands behind the last slot that it saw.
+                self.judge_order(Slot(read.below.0.saturating_sub(1)), &row, violations);
+            }
+        }
+    }
+
     /// States that replicas took from others, up to `slot`; the agreed log so far ends before `end`.
     ///
     /// One of a slot that has passed, taken by a replica that started again, cannot be judged any more.
@@ -127,6 +146,8 @@ impl Replay {
             if is_excused(row.key(), told) {
                 self.unverified_count += 1;
                 self.unlogged_count += 1;
+            } else if row.is_beside() {
+                violations.push(Violation::ReadUnfounded { request, below: told });
             } else if let Some(executed) = elsewhere.get(&request) {
                 violations.push(Violation::WrongSlot { request, told, executed: *executed });
             } else {
@@ -147,7 +168,7 @@ impl Replay {
         if row.command() != command {
             violations.push(Violation::Changed { node, entry: *entry, issued: row.command() });
         }
-        if row.has_returned() && !row.is_told() {
+        if row.has_returned() && !row.is_told() && !row.is_beside() {
             if row.told() == slot {
                 row.set_told();
                 self.elsewhere.remove(&request);

@@ -69,7 +69,13 @@ fn clean() -> Run {
         if slot != 7 {
             let digest = reads.iter().find(|(at, _)| *at == slot).and_then(|(_, digest)| *digest);
             let at = Time(intended_at.0 + 500_000);
-            history.push(Event::Return(Returned { sequence, at, slot: Slot(slot), digest }));
+            history.push(Event::Return(Returned {
+                sequence,
+                at,
+                slot: Slot(slot),
+                is_beside: false,
+                digest,
+            }));
         }
     }
     // Replicas may have executed prefixes of different lengths.
@@ -318,7 +324,7 @@ fn an_acknowledged_write_that_nobody_executed_is_lost() {
     let issued = Issued { sequence: 2, intended_at, kind, key: 1, digest: 0xdd };
     run.clients[0].push(Event::Invoke(issued));
     let at = Time(9_500_000);
-    let returned = Returned { sequence: 2, at, slot: Slot(8), digest: None };
+    let returned = Returned { sequence: 2, at, slot: Slot(8), is_beside: false, digest: None };
     run.clients[0].push(Event::Return(returned));
     run.says(&["request 2 of client 0, a write acknowledged at slot 8, is in no replica's log"]);
 }
@@ -425,7 +431,13 @@ fn a_stale_read_of_its_own_write_is_named_in_the_same_instant() {
             Event::Invoke(Issued { sequence, intended_at: Time(intended_at), kind, key, digest })
         };
         let told = |sequence, at, slot| {
-            Event::Return(Returned { sequence, at: Time(at), slot: Slot(slot), digest: None })
+            Event::Return(Returned {
+                sequence,
+                at: Time(at),
+                slot: Slot(slot),
+                is_beside: false,
+                digest: None,
+            })
         };
         let mut run = Run {
             clients: vec![vec![
@@ -463,7 +475,8 @@ fn a_client_history_that_contradicts_itself_is_named() {
     let mut run = clean();
     let again = run.clients[0][..2].to_vec();
     run.clients[0].extend(again);
-    let stray = Returned { sequence: 9, at: Time(1), slot: Slot(1), digest: None };
+    let stray =
+        Returned { sequence: 9, at: Time(1), slot: Slot(1), is_beside: false, digest: None };
     run.clients[0].push(Event::Return(stray));
     run.says(&[
         "request 0 of client 0 was issued twice",
@@ -562,7 +575,8 @@ fn what_a_killed_client_may_have_issued_is_not_called_unissued() {
 fn only_the_first_violations_are_kept_but_all_are_counted() {
     let mut run = clean();
     for sequence in 100..150 {
-        let stray = Returned { sequence, at: Time(1), slot: Slot(1), digest: None };
+        let stray =
+            Returned { sequence, at: Time(1), slot: Slot(1), is_beside: false, digest: None };
         run.clients[0].push(Event::Return(stray));
     }
     let verdict = run.verdict();
@@ -658,4 +672,58 @@ fn a_state_ahead_of_every_log_came_from_nowhere_unless_one_is_cut_off() {
     let verdict = verdict(Options::default(), &ahead.client_bytes(), &logs);
     assert!(verdict.is_valid(), "{:?}", verdict.violations);
     assert_eq!((verdict.cut_count, verdict.unverified_count), (1, 1));
+}
+
+/// A client more, which reads key 7 beside the log.
+///
+/// The writes of this key are in slot 1 from 1 to 1.5 ms, and in slot 3 from 3 to 3.5 ms.
+fn with_read(mut run: Run, below: u64, from_us: u64, digest: u32) -> Run {
+    let intended_at = Time(from_us * 1_000);
+    let at = Time(intended_at.0 + 100_000);
+    let (sequence, key, kind) = (0, 7, Kind::Read);
+    let (slot, is_beside, read) = (Slot(below), true, Some(digest));
+    run.clients.push(vec![
+        Event::Invoke(Issued { sequence, intended_at, kind, key, digest: 0 }),
+        Event::Return(Returned { sequence, at, slot, is_beside, digest: read }),
+    ]);
+    run
+}
+
+#[test]
+fn a_read_beside_the_log_stands_between_two_slots() {
+    with_read(clean(), 4, 3_600, 0xbb).says(&[]);
+    // While the write is under way it may be seen or not.
+    with_read(clean(), 3, 3_200, 0xaa).says(&[]);
+    with_read(clean(), 4, 3_200, 0xbb).says(&[]);
+    // Behind all slots, and before the first that wrote.
+    with_read(clean(), 8, 9_000, 0xbb).says(&[]);
+    // Of two at one place, the one that comes later in the histories began first.
+    with_read(with_read(clean(), 8, 9_500, 0xbb), 8, 9_000, 0xbb).says(&[]);
+}
+
+#[test]
+fn a_read_beside_the_log_that_saw_too_little_or_something_else_is_named() {
+    with_read(clean(), 3, 3_600, 0xaa)
+        .says(&["client 0 request 2 returned before client 2 request 0 was issued, \
+        but it is at slot 3 and the other at slot 2"]);
+    with_read(clean(), 4, 3_600, 0xaa).says(&[
+        "slot 4: client 2 request 0 read 000000aa under key 7, but the log holds 000000bb there",
+    ]);
+    // The one that began later saw less.
+    let two = with_read(with_read(clean(), 4, 3_100, 0xbb), 3, 3_250, 0xaa);
+    two.says(&["client 2 request 0 returned before client 3 request 0 was issued, \
+        but it is at slot 3 and the other at slot 2"]);
+}
+
+#[test]
+fn a_read_of_a_state_that_nobody_had_is_named_unless_a_log_is_cut_off() {
+    let run = with_read(clean(), 9, 9_000, 0xbb);
+    run.says(&["client 2 request 0 read a state with everything below slot 9 executed, \
+        and no replica executed so much"]);
+    let mut logs = run.log_bytes();
+    let whole = logs[0].len();
+    logs[0].truncate(whole - 5);
+    let verdict = verdict(Options::default(), &run.client_bytes(), &logs);
+    assert!(verdict.is_valid(), "{:?}", verdict.violations);
+    assert_eq!(verdict.unlogged_count, 1);
 }

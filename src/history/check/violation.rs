@@ -129,6 +129,14 @@ pub enum Violation {
         /// Where its client was told that it is.
         slot: Slot,
     },
+    /// A read of a state that nobody had.
+    #[error("{} read a state with everything below {below} executed, and no replica executed so much", Named(*.request))]
+    ReadUnfounded {
+        /// Which.
+        request: RequestId,
+        /// The first slot that it is said not to have seen.
+        below: Slot,
+    },
     /// A client was told a slot that holds something else.
     #[error("{} was acknowledged at {told}, but was executed at {executed}", Named(*.request))]
     WrongSlot {

@@ -39,7 +39,13 @@ fn history(client: u32, steps: &[Step]) -> Vec<u8> {
     }
     for (sequence, step) in (0..).zip(steps) {
         if let Some((at, slot, digest)) = step.answer {
-            writer.returned(&Returned { sequence, at: Time(at), slot: Slot(slot), digest });
+            writer.returned(&Returned {
+                sequence,
+                at: Time(at),
+                slot: Slot(slot),
+                is_beside: false,
+                digest,
+            });
         }
     }
     writer.finish()
@@ -113,8 +119,13 @@ fn stale_read(intended_at: u64, after: bool) -> Vec<u8> {
         key: 1,
         digest,
     };
-    let told =
-        |sequence, at, slot| Returned { sequence, at: Time(at), slot: Slot(slot), digest: None };
+    let told = |sequence, at, slot| Returned {
+        sequence,
+        at: Time(at),
+        slot: Slot(slot),
+        is_beside: false,
+        digest: None,
+    };
     writer.invoke(&issued(0, 0, Kind::Write, 10));
     if after {
         writer.returned(&told(0, 100, 2));

@@ -24,7 +24,7 @@ fn replica(id: u8, slots: Option<u64>) -> Replica {
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention { slots, part_bytes: 40 },
     };
-    Replica::new(Mode::Multi { leader: LEADER }, config)
+    Replica::new(Mode::multi(LEADER), config)
 }
 
 fn command(sequence: u64) -> Command {

@@ -65,7 +65,7 @@ impl Rig {
         };
         let status = Arc::new(Status::default());
         let (replica, _) = ReplicaLoop::open(
-            Replica::new(Mode::Multi { leader: NodeId(1) }, config),
+            Replica::new(Mode::multi(NodeId(1)), config),
             settings,
             Arc::clone(&status),
         )

@@ -135,7 +135,7 @@ impl Protocol for Counter {
 /// The mode of a deployment of Paxos.
 fn paxos_mode(deployment: &Deployment) -> paxos::Mode {
     match deployment.mode.leader() {
-        Some(leader) => paxos::Mode::Multi { leader },
+        Some(leader) => paxos::Mode::multi(leader),
         None => paxos::Mode::Classic,
     }
 }

@@ -17,7 +17,8 @@
 //! independent, and `twice.rs` says how they go together.
 //! Where each ballot announces a phase-2 quorum of its own, phase 2 waits for that one, whomever the leader
 //! asks: the set nearest to it by medians.
-//! Reads go through the log like writes, so theirs is the same.
+//! Reads go through the log like writes, so theirs is the same; a quorum read takes the way there and back between c
+//! and its nearest replica with a state machine, and a phase 1 from there ([`read_floors`]).
 //! A control operation is answered by the replica that the client asks, so its floor is the way there and back
 //! alone ([`control_floors`]): whatever the quorums are, it is the same.
 //!
@@ -86,18 +87,22 @@ pub fn floors(
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
+    Commits::new(links, mode, quorums, send, memory).floors()
+}
+
+/// The floor of every client's reads, in their order: as [`floors`], where reads take the way of writes.
+///
+/// # Panics
+/// As [`floors`].
+pub fn read_floors(
+    links: &Links,
+    mode: Mode,
+    quorums: &QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+) -> Vec<Floor> {
     let commits = Commits::new(links, mode, quorums, send, memory);
-    let clients: Vec<usize> = (0..links.client_regions.len()).collect();
-    let latencies = commits.latencies(&clients, UNCUT);
-    clients
-        .into_iter()
-        .zip(latencies)
-        .map(|(client, latency)| {
-            let within = |cap| commits.latencies(&[client], cap).swap_remove(0);
-            let of = |share| percentile(share, latency.clone(), within);
-            Floor { p50: of(0.5), p99: of(0.99) }
-        })
-        .collect()
+    Commits { is_read: true, ..commits }.floors()
 }
 
 /// The percentiles of the commit latency over the writes of all clients, where each client has a part of
@@ -179,6 +184,8 @@ struct Commits<'a> {
     quorums: &'a QuorumSystem,
     send: SendPolicy,
     memory: Span,
+    /// Whether it is about reads.
+    is_read: bool,
 }
 
 impl<'a> Commits<'a> {
@@ -191,14 +198,36 @@ impl<'a> Commits<'a> {
     ) -> Self {
         // The quorum that a ballot announces is one set, as that of a thrifty proposer is.
         let send = if quorums.announces() { SendPolicy::Quorum } else { send };
-        Self { links, mode, quorums, send, memory }
+        Self { links, mode, quorums, send, memory, is_read: false }
+    }
+
+    /// The floor of every client.
+    fn floors(&self) -> Vec<Floor> {
+        let clients: Vec<usize> = (0..self.links.client_regions.len()).collect();
+        let latencies = self.latencies(&clients, UNCUT);
+        clients
+            .into_iter()
+            .zip(latencies)
+            .map(|(client, latency)| {
+                let within = |cap| self.latencies(&[client], cap).swap_remove(0);
+                let of = |share| percentile(share, latency.clone(), within);
+                Floor { p50: of(0.5), p99: of(0.99) }
+            })
+            .collect()
     }
 
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
-        let Self { links, mode, quorums, send, memory } = *self;
-        let proposer = |client| asked(links, mode, quorums, client);
-        let families = mode.phases(quorums);
+        let Self { links, mode, quorums, send, memory, is_read } = *self;
+        let is_nearby = is_read && mode.reads_nearby();
+        let proposer = |client| {
+            if is_nearby {
+                nearest_among(links, quorums.learners(), client)
+            } else {
+                asked(links, mode, quorums, client)
+            }
+        };
+        let families = if is_read { mode.read_phases(quorums) } else { mode.phases(quorums) };
         let mut waits: BTreeMap<NodeId, Vec<Wait<'_>>> = BTreeMap::new();
         for client in clients {
             let from = proposer(*client);

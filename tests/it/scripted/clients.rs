@@ -56,7 +56,17 @@ impl Clients {
                     Outcome::Read(None) | Outcome::Stored => None,
                 };
                 let sequence = request.sequence;
-                let returned = Returned { sequence, at: now, slot: *slot, digest };
+                let returned =
+                    Returned { sequence, at: now, slot: *slot, is_beside: false, digest };
+                self.histories.entry(request.client).or_default().push(Event::Return(returned));
+            }
+            Reply::Read { request, below, value } => {
+                if self.acknowledged.insert(*request, *below).is_some() {
+                    return;
+                }
+                let (sequence, digest) = (request.sequence, value.as_deref().map(history::digest));
+                let (at, slot, is_beside) = (now, *below, true);
+                let returned = Returned { sequence, at, slot, is_beside, digest };
                 self.histories.entry(request.client).or_default().push(Event::Return(returned));
             }
         }

@@ -57,7 +57,13 @@ impl Run {
             let (intended_at, at) = (Time(100 * sequence + 1), Time(100 * sequence + 50));
             writer.invoke(&Issued { sequence, intended_at, kind, key: *key, digest: written });
             let digest = is_read.then_some(*digest);
-            writer.returned(&Returned { sequence, at, slot: Slot(*slot), digest });
+            writer.returned(&Returned {
+                sequence,
+                at,
+                slot: Slot(*slot),
+                is_beside: false,
+                digest,
+            });
         }
         writer.finish()
     }
