@@ -6,7 +6,9 @@ use crate::monitor::Invariant;
 use crate::registry::Cover;
 
 /// The invariants of a small deployment, in the order in which they are reported.
-pub const INVARIANTS: [Invariant; 9] = [
+///
+/// Linearizability is said of reads that have no slot of their own; of what has one, the others say it together.
+pub const INVARIANTS: [Invariant; 10] = [
     Invariant::Agreement,
     Invariant::Validity,
     Invariant::ChosenStaysChosen,
@@ -14,6 +16,7 @@ pub const INVARIANTS: [Invariant; 9] = [
     Invariant::PromisesKept,
     Invariant::BallotsUnique,
     Invariant::SamePrefix,
+    Invariant::Linearizability,
     Invariant::Assertions,
     Invariant::Progress,
 ];

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use crate::command::{Command, KeyValue, RequestId};
 use crate::monitor::{Finding, Invariant, Memory, Votes};
 use crate::protocol::{Executed, Installed, Order, Position, Slot, Value};
@@ -19,6 +21,8 @@ pub(super) struct Ledger {
     applied: BTreeMap<RequestId, Position>,
     /// What was executed first at each position.
     executed: BTreeMap<Position, Value>,
+    /// A read that was answered saw every slot below this.
+    read_below: Slot,
 }
 
 impl Default for Ledger {
@@ -28,6 +32,7 @@ impl Default for Ledger {
             acknowledged: BTreeMap::new(),
             applied: BTreeMap::new(),
             executed: BTreeMap::new(),
+            read_below: Slot::ZERO,
         }
     }
 }
@@ -105,6 +110,43 @@ impl Ledger {
             client.0
         );
         Some(Finding::new(Invariant::ExactlyOnce, how))
+    }
+
+    /// What clients were told so far is about slots below this.
+    pub(super) fn ended_below(&self) -> Slot {
+        let last = self.acknowledged.values().map(|told| told.slot.next()).max();
+        last.unwrap_or_default().max(self.read_below)
+    }
+
+    /// A client was told what it read beside the log: it had to see every slot below the first bound, and is said to
+    /// have seen every one below the second.
+    pub(super) fn read(
+        &mut self,
+        request: RequestId,
+        key: u64,
+        (must_see, below): (Slot, Slot),
+        value: Option<&Bytes>,
+    ) -> Option<Finding> {
+        let reader = format!("read {} of c{}", request.sequence, request.client.0);
+        let finding = |how| Some(Finding::new(Invariant::Linearizability, how));
+        if below < must_see {
+            return finding(format!(
+                "{reader} saw nothing from {below} on, and what ended before it is below {must_see}"
+            ));
+        }
+        self.read_below = self.read_below.max(below);
+        let mut machine = KeyValue::default();
+        for slot in (0..below.0).map(Slot) {
+            match self.executed.get(&Position::of(slot)) {
+                Some(Value::Command(command)) => drop(machine.execute(command)),
+                Some(Value::Noop) => {}
+                None => return finding(format!("{reader} saw {slot}, which nobody executed")),
+            }
+        }
+        if machine.value(key) == value {
+            return None;
+        }
+        finding(format!("{reader} did not read what the slots below {below} wrote"))
     }
 
     /// A client was told that its write is at `position`.

@@ -102,7 +102,13 @@ impl<P: Registration> World<P> {
     }
 
     pub(super) fn watches(&self, invariant: Invariant) -> bool {
-        self.only.is_none_or(|only| only == invariant)
+        let is_said = invariant != Invariant::Linearizability || self.reads_beside();
+        is_said && self.only.is_none_or(|only| only == invariant)
+    }
+
+    /// Whether reads have no slot of their own.
+    pub(super) fn reads_beside(&self) -> bool {
+        self.setup.mode.reads_nearby()
     }
 
     pub(super) const fn first_leader(&self) -> Option<NodeId> {
@@ -173,11 +179,11 @@ impl<P: Registration> World<P> {
         let (key, value) =
             if self.setup.is_one_key { (key, 10 * number + first) } else { (key + number, first) };
         let value = Bytes::from(value.to_string());
-        Command {
-            request: RequestId { client, sequence },
-            settled_below: sequence,
-            operation: Operation::Put { key, value },
-        }
+        let is_reader = self.setup.clients.get(client.0 as usize).is_some_and(|it| it.is_reader);
+        let operation =
+            if is_reader { Operation::Get { key } } else { Operation::Put { key, value } };
+        let request = RequestId { client, sequence };
+        Command { request, settled_below: sequence, operation }
     }
 
     /// Whether to ask this replica costs a retry.
@@ -193,7 +199,7 @@ impl<P: Registration> World<P> {
     ) -> impl Iterator<Item = (Client, Command)> {
         let clients = (0..).map(ClientId).zip(&state.clients).zip(&self.setup.clients);
         clients
-            .filter(|((_, client), script)| client.sequence < script.write_count)
+            .filter(|((_, client), script)| client.sequence < script.operation_count)
             .map(|((id, client), _)| (*client, self.command(id, client.sequence)))
     }
 
@@ -337,6 +343,7 @@ const fn always_conditions<P: Registration>() -> [Condition<P>; INVARIANTS.len()
         always::<6, P>,
         always::<7, P>,
         always::<8, P>,
+        always::<9, P>,
     ]
 }
 

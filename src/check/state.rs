@@ -17,7 +17,7 @@ use super::network::Network;
 use crate::command::Command;
 use crate::driver::Driver;
 use crate::monitor::{Invariant, Told};
-use crate::protocol::{Protocol, TimerId};
+use crate::protocol::{Protocol, Slot, TimerId};
 use crate::quorum::NodeId;
 use crate::registry::{Budgets, Registration};
 use crate::sabotage::Saboteur;
@@ -109,6 +109,8 @@ pub(super) struct Client {
     pub(super) is_asked: bool,
     /// It waits for the answer: nobody has sent it on.
     pub(super) is_waiting: bool,
+    /// If it reads beside the log: what ended before it asked lies below this slot.
+    pub(super) must_see: Slot,
 }
 
 /// One state of the model.

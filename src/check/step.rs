@@ -19,7 +19,7 @@ use crate::command::{Command, RequestId};
 use crate::driver::{self, Driver};
 use crate::monitor::{Finding, Invariant, Proposed};
 use crate::protocol::{
-    Ballot, Executed, Installed, Note, Position, Protocol, Reply, Statement, TimerId, Value,
+    Ballot, Executed, Installed, Note, Position, Protocol, Reply, Slot, Statement, TimerId, Value,
 };
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
@@ -119,7 +119,12 @@ impl<'a, P: Registration> Step<'a, P> {
     }
 
     pub(super) fn ask(&mut self, id: NodeId, command: &Command) {
+        let is_beside = self.world.reads_beside() && command.operation.is_read();
+        let ended_below = if is_beside { self.state.ledger.ended_below() } else { Slot::ZERO };
         let client = &mut self.state.clients[command.request.client.0 as usize];
+        if !client.is_asked {
+            client.must_see = ended_below;
+        }
         client.is_asked = true;
         client.is_waiting = true;
         self.act(id, &Act::Ask(command));
@@ -401,8 +406,16 @@ impl<'a, P: Registration> Step<'a, P> {
 
     fn reply(&mut self, id: NodeId, reply: &Reply) {
         let request = reply.request();
+        let key = self.world.command(request.client, request.sequence).operation.key();
+        if let Reply::Read { below, value, .. } = reply {
+            let client = self.state.clients[request.client.0 as usize];
+            // A second answer to what is answered is passed over.
+            let must_see =
+                if client.sequence == request.sequence { client.must_see } else { Slot::ZERO };
+            let finding = self.ledger().read(request, key, (must_see, *below), value.as_ref());
+            self.note(finding);
+        }
         if let Reply::Executed { slot, .. } = reply {
-            let key = self.world.command(request.client, request.sequence).operation.key();
             let position = Position { log: P::ORDER.log(key), slot: *slot };
             let finding = self.ledger().acknowledged(request, position);
             self.note(finding);
@@ -414,6 +427,7 @@ impl<'a, P: Registration> Step<'a, P> {
                 Reply::Executed { .. } | Reply::Read { .. } => {
                     client.sequence += 1;
                     client.is_asked = false;
+                    client.must_see = Slot::ZERO;
                     self.state.seen.note(Cover::Answered);
                 }
                 Reply::NotLeader { .. } => self.is_sent_on = true,

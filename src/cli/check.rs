@@ -122,6 +122,13 @@ impl Check {
             return list(out);
         }
         let mut targets = self.targets()?;
+        let reads = |target: &Target| target.setup.mode.reads_nearby();
+        if self.only == Some(Invariant::Linearizability) && !targets.iter().any(reads) {
+            return Err(Failure::request(
+                "--only linearizability is about reads that do not go through the log, and nothing here has any",
+                "choose the preset `quorum-read`, or a variant with `reads = \"quorum\"`",
+            ));
+        }
         if targets.len() > 1 || self.target.is_none() {
             if self.explore.is_some() || self.svg.is_some() {
                 return Err(Failure::request(

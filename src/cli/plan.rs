@@ -243,7 +243,7 @@ fn variants(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     let cells = |point: &Point| -> Vec<Vec<String>> {
-        point.variants.iter().map(|variant| row(point, variant, &regions)).collect()
+        point.variants.iter().flat_map(|variant| rows(point, variant, &regions)).collect()
     };
     let common = cells(first);
     let is_common = plan.points.iter().all(|point| cells(point) == common);
@@ -290,22 +290,31 @@ fn unsafe_quorums(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The cells of a variant; its floors for the clients in these regions.
-fn row(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<String> {
-    let asked = variant.mode.asked().map_or("the nearest", |asked| point.region(asked));
-    let mut row = vec![
-        variant.name.clone(),
-        variant.mode.name().to_owned(),
-        size(variant.quorums.phase1()),
-        size(variant.quorums.phase2()),
-        words::send(variant.send).to_owned(),
-        asked.to_owned(),
-    ];
-    row.extend(regions.iter().map(|region| {
-        let client = point.links.client_regions.iter().position(|other| other == region);
-        client.map_or_else(|| "-".to_owned(), |client| percentiles(variant.floors[client]))
-    }));
-    row
+/// The cells of a variant, with its floors for the clients in these regions; and of its reads, where these take
+/// another way than its writes.
+fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> {
+    let Variant { name, mode, quorums, .. } = variant;
+    let floors = |floors: &[Floor]| -> Vec<String> {
+        let cell = |region: &&str| {
+            let client = point.links.client_regions.iter().position(|other| other == region);
+            client.map_or_else(|| "-".to_owned(), |client| percentiles(floors[client]))
+        };
+        regions.iter().map(cell).collect()
+    };
+    let row = |name: String, protocol: &str, phase2: String, asked: &str, floors: Vec<String>| {
+        let (protocol, phase1) = (protocol.to_owned(), size(quorums.phase1()));
+        let (send, asked) = (words::send(variant.send).to_owned(), asked.to_owned());
+        [vec![name, protocol, phase1, phase2, send, asked], floors].concat()
+    };
+    const NEAREST: &str = "the nearest";
+    let asked = mode.asked().map_or(NEAREST, |asked| point.region(asked));
+    let phase2 = size(quorums.phase2());
+    let mut rows = vec![row(name.clone(), mode.name(), phase2, asked, floors(&variant.floors))];
+    if mode.reads_nearby() {
+        let floors = floors(&variant.read_floors);
+        rows.push(row(format!("{name}, reads"), "quorum reads", "-".to_owned(), NEAREST, floors));
+    }
+    rows
 }
 
 /// A floor in milliseconds; its p50 and p99 where they differ.

@@ -530,11 +530,11 @@ impl Session {
     }
 
     /// Issues one operation now that its plan does not have.
-    pub fn issue_another(&mut self, now: Time) {
-        self.begin(now, now);
+    pub fn issue_another(&mut self, now: Time) -> Kind {
+        self.begin(now, now)
     }
 
-    fn begin(&mut self, now: Time, intended_at: Time) {
+    fn begin(&mut self, now: Time, intended_at: Time) -> Kind {
         let operation = self.generator.next_operation();
         let sequence = self.settled_below + self.outstanding.len() as u64;
         let (kind, key, digest) = facts(&operation);
@@ -546,6 +546,7 @@ impl Session {
         let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;
+        kind
     }
 
     fn send(&mut self, sequence: u64, operation: Operation, to: NodeId) {

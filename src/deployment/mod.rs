@@ -89,6 +89,9 @@ pub enum Durability {
     Fsync,
 }
 
+/// The floors of every client's operations of one kind.
+type Floors = fn(&Links, Mode, &QuorumSystem, SendPolicy, Span) -> Vec<Floor>;
+
 /// How often the longest floor fits into the time after which a client asks again.
 ///
 /// A write that meets a queue, a slow disk or one slow follower takes some floors: it must not be asked
@@ -218,7 +221,9 @@ impl Deployment {
     pub fn retry_after(&self) -> Span {
         self.retry_after.unwrap_or_else(|| {
             let memory = self.network.correlation;
-            let floors = topology::floors(&self.links, self.mode, &self.quorums, self.send, memory);
+            let of =
+                |floors: Floors| floors(&self.links, self.mode, &self.quorums, self.send, memory);
+            let floors = [of(topology::floors), of(topology::read_floors)].concat();
             patience(self.election, &floors, self.transmission())
         })
     }

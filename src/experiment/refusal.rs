@@ -79,6 +79,12 @@ pub enum Error {
          `election.mode = \"timeout\"`, so that a new ballot announces another when a member is lost"
     ))]
     NeverAnnouncedAgain,
+    /// A way of reading, where nobody reads.
+    #[error("the variant says how reads are answered, and no operation reads")]
+    #[diagnostic(help(
+        "set `workload.reads` to the share of operations that read, above 0, or leave `reads` out of the protocol"
+    ))]
+    NobodyReads,
     /// A retry that comes before the answer can.
     #[error(
         "clients ask again after {:.1} ms, but an answer takes {:.1} ms",

@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_reply_is_encoded_as_itself() {
-        let outcome = Outcome::Read(Some(bytes::Bytes::from_static(b"value")));
+        let outcome = Outcome::Read(Some(Bytes::from_static(b"value")));
         let executed = Reply::Executed { request: REQUEST, slot: Slot(900), outcome };
         let refused = Reply::NotLeader { request: REQUEST, leader: Some(NodeId(4)) };
-        let value = Some(bytes::Bytes::from_static(b"value"));
+        let value = Some(Bytes::from_static(b"value"));
         let read = Reply::Read { request: REQUEST, below: Slot(9), value };
         for reply in [executed, read, refused] {
             let bytes = postcard::to_stdvec(&Answer::Reply(reply.clone())).unwrap();

@@ -48,8 +48,8 @@ const R1: NodeId = NodeId(1);
 const R2: NodeId = NodeId(2);
 const R3: NodeId = NodeId(3);
 
-const fn writes(home: NodeId, write_count: u64) -> Script {
-    Script { home, retries_at: NodeSet::EMPTY, write_count }
+const fn writes(home: NodeId, operation_count: u64) -> Script {
+    Script { home, retries_at: NodeSet::EMPTY, operation_count, is_reader: false }
 }
 
 fn register(n: usize, proposer: Option<NodeId>) -> Setup {
@@ -169,7 +169,7 @@ fn retry() -> Preset {
         name: "register-retry",
         about: "CASPaxos: a client asks two proposers for the same write",
         setup: Setup {
-            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
+            clients: vec![Script { retries_at: NodeSet::only(R1), ..writes(R0, 1) }],
             budgets: Budgets { retries: 1, timers: 1, ..Budgets::default() },
             covers: &[Cover::Chosen, Cover::Answered, Cover::Refused],
             ..register(3, None)

@@ -4,6 +4,7 @@ mod ballots;
 mod controls;
 mod deep;
 mod families;
+mod reads;
 mod roles;
 
 use super::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
@@ -58,6 +59,7 @@ impl Registration for Replica {
             families::weighted(),
             families::expression(),
             roles::witness(),
+            reads::quorum_read(),
         ]
     }
 
@@ -87,7 +89,7 @@ impl Registered {
 
 /// A client that writes once and asks one replica only.
 const fn once(home: NodeId) -> Script {
-    Script { home, retries_at: NodeSet::EMPTY, write_count: 1 }
+    Script { home, retries_at: NodeSet::EMPTY, operation_count: 1, is_reader: false }
 }
 
 fn multi(n: usize) -> Setup {
@@ -305,7 +307,7 @@ fn retry() -> Preset {
         name: "retry",
         about: "a client asks two proposers for the same write",
         setup: Setup {
-            clients: vec![Script { home: R0, retries_at: NodeSet::only(R1), write_count: 1 }],
+            clients: vec![Script { retries_at: NodeSet::only(R1), ..once(R0) }],
             budgets: Budgets { campaigns: 1, retries: 1, timers: 1, ..Budgets::default() },
             campaigners: NodeSet::only(R1),
             prelude: Prelude::Led,

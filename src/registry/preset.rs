@@ -59,8 +59,10 @@ pub struct Script {
     pub home: NodeId,
     /// Whom it may ask again.
     pub retries_at: NodeSet,
-    /// How many writes, one after the other.
-    pub write_count: u64,
+    /// How many operations, one after the other.
+    pub operation_count: u64,
+    /// They read the key; else they write it.
+    pub is_reader: bool,
 }
 
 /// What has happened already when the exploration begins.
@@ -213,6 +215,7 @@ impl Preset {
 impl Setup {
     /// The deployment of a variant: its leader, or its first replica, is asked for a write, and so is a rival,
     /// which is the last replica that may lead; where there is a leader, the rival may be told to lead instead.
+    /// Where reads do not go through the log, the rival is asked for one instead of a write.
     ///
     /// Links, times, load and faults of its experiment have no part in it: every order of events is tried, and
     /// `budgets` says how often something goes wrong. Witnesses do not crash.
@@ -226,8 +229,14 @@ impl Setup {
         let first = mode.asked().unwrap_or(NodeId(0));
         let candidates = quorums.candidates();
         let rival = candidates.iter().filter(|id| *id != first).last().unwrap_or(first);
-        let once = |home| Script { home, retries_at: NodeSet::EMPTY, write_count: 1 };
+        let once = |home| Script {
+            home,
+            retries_at: NodeSet::EMPTY,
+            operation_count: 1,
+            is_reader: false,
+        };
         let is_led = mode.leader().is_some();
+        let is_reader = mode.reads_nearby();
         // Time stands still: a time-out has no length, and which one runs out is a choice.
         let at_once = Detector { heartbeat: Span::ZERO, misses: 1, spread: Span::ZERO };
         Self {
@@ -239,8 +248,8 @@ impl Setup {
                 Election::Timeout(_) => Election::Timeout(at_once),
             },
             send,
-            clients: vec![once(first), once(rival)],
-            is_one_key: mode.order() == Order::PerKey,
+            clients: vec![once(first), Script { is_reader, ..once(rival) }],
+            is_one_key: mode.order() == Order::PerKey || is_reader,
             budgets,
             is_restarted,
             campaigners: if is_led { NodeSet::only(rival) } else { NodeSet::EMPTY },
@@ -263,7 +272,10 @@ impl Setup {
             SendPolicy::All => "",
             SendPolicy::Quorum => ", thrifty",
         };
-        let writes: u64 = clients.iter().map(|client| client.write_count).sum();
+        let count = |is_reader| -> u64 {
+            let of_kind = clients.iter().filter(|client| client.is_reader == is_reader);
+            of_kind.map(|client| client.operation_count).sum()
+        };
         let budgets = [
             (budgets.drops, ["lost message", "lost messages"]),
             (budgets.duplicates, ["message twice", "messages twice"]),
@@ -279,7 +291,12 @@ impl Setup {
             .map(|(count, what)| counted(*count, *what))
             .collect();
         let n = quorums.n();
-        let asked = if writes == 1 { "a write".to_owned() } else { format!("{writes} writes") };
+        let asked = [(count(false), "write"), (count(true), "read")].into_iter();
+        let asked = asked.filter(|(count, _)| *count > 0).map(|(count, what)| match count {
+            1 => format!("a {what}"),
+            _ => format!("{count} {what}s"),
+        });
+        let asked = asked.collect::<Vec<_>>().join(", ");
         let budgets = if budgets.is_empty() {
             "nothing goes wrong but the order".to_owned()
         } else {

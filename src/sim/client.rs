@@ -8,6 +8,7 @@ use super::queue::{Event, Kind, Source};
 use crate::client::{Report, Schedule, Session};
 use crate::command::ClientId;
 use crate::deployment::{Deployment, MemberName};
+use crate::history;
 use crate::measure::Recording;
 use crate::protocol::{Answer, Protocol};
 use crate::quorum::NodeId;
@@ -86,9 +87,10 @@ impl Client {
     }
 
     /// It issues one operation that its plan does not have.
-    pub(super) fn issue_another<P: Protocol>(&mut self, fabric: &mut Fabric<P>) {
-        self.session.issue_another(fabric.now);
+    pub(super) fn issue_another<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> history::Kind {
+        let kind = self.session.issue_another(fabric.now);
         self.send(fabric);
+        kind
     }
 
     /// Everything that can be done now is done.

@@ -25,6 +25,7 @@ use crate::client::Schedule;
 use crate::command::ClientId;
 use crate::deployment::{Deployment, FaultKind, MemberName};
 use crate::driver::Defect;
+use crate::history;
 use crate::protocol::{Order, Protocol};
 use crate::quiet::quietly;
 use crate::quorum::NodeId;
@@ -152,12 +153,14 @@ impl<P: Protocol> World<P> {
         });
     }
 
-    /// A client issues one operation now that its plan does not have.
-    pub fn issue_another(&mut self, client: ClientId) {
+    /// A client issues one operation now that its plan does not have, of a kind that it draws.
+    pub fn issue_another(&mut self, client: ClientId) -> history::Kind {
+        let mut kind = history::Kind::Write;
         self.guarded(|world| {
-            world.clients[client.0 as usize].issue_another(&mut world.fabric);
+            kind = world.clients[client.0 as usize].issue_another(&mut world.fabric);
             world.settle();
         });
+        kind
     }
 
     /// Every fault ends now, replicas that are down start again, and no planned fault comes any more.

@@ -78,6 +78,7 @@ impl Parts {
             places: places.as_ref(),
             memory: network.map_or(Span::ZERO, |network| network.correlation),
             election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
+            reads: workload.as_ref().map(|workload| workload.reads),
         };
         let variants = variants::variants(file, doubts, &judge, mistakes);
         let duration = duration(file, mistakes).filter(|_| !doubts.of("workload"));
@@ -120,7 +121,8 @@ impl Parts {
         let patient = (|| {
             let variants: Option<Vec<&Variant>> =
                 self.variants.iter().map(Option::as_ref).collect();
-            let floors = variants?.iter().flat_map(|variant| variant.floors.clone()).collect();
+            let of = |variant: &&Variant| [&variant.floors[..], &variant.read_floors[..]].concat();
+            let floors = variants?.iter().flat_map(of).collect();
             let (links, election) = (&self.places.as_ref()?.links, self.election?);
             Some(Patient { links, election, floors, transmission: transmission? })
         })();

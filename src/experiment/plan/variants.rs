@@ -25,6 +25,8 @@ pub(super) struct Judge<'a> {
     /// How long links remember their delay.
     pub(super) memory: Span,
     pub(super) election: Option<ElectionMode>,
+    /// The share of operations that read.
+    pub(super) reads: Option<f64>,
 }
 
 /// The variants of an experiment, in the order of the file; none in the place of one that is wrong.
@@ -70,6 +72,11 @@ impl Judge<'_> {
         {
             let error = disjoint_error(quorums, disjoint, typed.quorums.get_ref(), places);
             mistakes.refuse_at(typed.quorums.span(), error);
+        }
+        if let file::Protocol::Multi { reads: Some(reads), .. } = &typed.protocol
+            && self.reads == Some(0.0)
+        {
+            mistakes.refuse_at(reads.span(), Error::NobodyReads);
         }
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
         let (quorums, mode) = (quorums?, mode?);

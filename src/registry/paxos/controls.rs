@@ -53,6 +53,10 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
         }
         Rule::ReusesTrimmedSlot | Rule::OverstatesSnapshot => &["snapshot", "snapshot-crash"],
         Rule::WitnessForgetsEarly => &["witness"],
+        Rule::ReadsWithoutAsking
+        | Rule::ReadsByPhase2Quorum
+        | Rule::ReadsBeforeExecuting
+        | Rule::EndsAtExecuted => &["quorum-read"],
         Rule::FixedPrefixThriftyStall => &["thrifty"],
         Rule::ForgetsTimers => &["thrifty", "lossy"],
         Rule::HoleInLog => &["thrifty", "lossy", "partial-promise"],
