@@ -23,20 +23,8 @@ pub enum Mode {
 
 /// How Multi-Paxos answers reads.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(rename_all = "kebab-case")]
 pub enum Reads {
     /// Through the log: a read takes a slot as a write does.
     #[default]

@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 34] = [
+const PINNED: [Pinned; 35] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -62,6 +62,7 @@ const PINNED: [Pinned; 34] = [
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
     pinned("expression", [73_004, 318_071, 27], (11, 5_542)),
     pinned("witness", [561_324, 3_514_413, 27], (9, 1_960)),
+    pinned("quorum-read", [1_445, 5_809, 12], (12, 1_445)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
@@ -391,6 +392,20 @@ fn the_documented_table_of_rules_is_whole() {
         let presets: Vec<&str> = row[2].split('`').skip(1).step_by(2).collect();
         let finds = |name: &&str| Preset::named(name).is_some_and(|preset| preset.finds(rule));
         assert!(!presets.is_empty() && presets.iter().all(finds), "{rule}: {presets:?}");
+    }
+}
+
+/// Two phase-2 quorums need not meet, and votes are not yet executed: each shortcut of a quorum read misses a write.
+#[test]
+fn a_quorum_read_that_takes_a_shortcut_is_found_out() {
+    let rules = [
+        (Rule::ReadsWithoutAsking, 4),
+        (Rule::ReadsByPhase2Quorum, 6),
+        (Rule::ReadsBeforeExecuting, 8),
+        (Rule::EndsAtExecuted, 8),
+    ];
+    for (rule, length) in rules {
+        check_found("quorum-read", rule, Invariant::Linearizability, length);
     }
 }
 

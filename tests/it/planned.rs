@@ -117,6 +117,8 @@ fn the_floors_are_printed_as_comma_separated_values() {
         "load_share",
         "floor_ns_p50",
         "floor_ns_p99",
+        "read_floor_ns_p50",
+        "read_floor_ns_p99",
     ];
     assert_eq!(header, expected);
     let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
@@ -131,6 +133,17 @@ fn the_floors_are_printed_as_comma_separated_values() {
         row.unwrap_or_else(|| panic!("{rows:?}"))[10].parse::<u64>().unwrap() / 10_000
     };
     assert_eq!((of("flex-4-2", "us-east-1"), of("multi", "us-east-1")), (6_422, 6_967));
+    let rows = said(&["plan", "experiments/reads.toml", "--csv"]);
+    let of = |variant: &str| {
+        let line = rows.lines().find(|line| line.contains(variant) && line.contains(",eu-west-1,"));
+        let cells: Vec<u64> =
+            line.unwrap().split(',').rev().map_while(|it| it.parse().ok()).collect();
+        // From the end: the floors of reads at p99 and p50, and those of writes.
+        (cells[3] / 10_000, cells[1] / 10_000)
+    };
+    assert_eq!((of("log-3-3"), of("quorum-3-3")), ((13_936, 13_936), (13_936, 11_842)));
+    let table = said(&["plan", "experiments/reads.toml"]);
+    assert!(table.contains("quorum-3-3, reads") && !table.contains("log-3-3, reads"), "{table}");
 }
 
 #[test]

@@ -10,12 +10,13 @@ use flexpaxos::deployment::{
 use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
+use flexpaxos::paxos;
 use flexpaxos::protocol::{Election, Retention, SendPolicy};
 use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 use flexpaxos::registry::Mode;
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
-use flexpaxos::topology::{Jitter, Links, Profile};
+use flexpaxos::topology::{Jitter, Links, Profile, read_floors};
 use flexpaxos::workload::{Arrival, Keys, Workload};
 
 const REGIONS: [&str; 5] =
@@ -152,6 +153,32 @@ fn medians_of_every_family_are_the_closed_form() {
                     assert_eq!(beyond, allowed, "{mode:?} {send:?} {id:?} {quorums:?}");
                 }
             }
+        }
+    }
+}
+
+/// With one in flight at a time there is nothing to wait for: the way to the nearest replica and a phase 1 from there.
+#[test]
+fn medians_of_quorum_reads_are_the_closed_form() {
+    let reads = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads: paxos::Reads::Quorum });
+    for quorums in families() {
+        for send in [SendPolicy::All, SendPolicy::Quorum] {
+            let mut deployment = Deployment { send, ..deployment(reads, quorums.clone()) };
+            deployment.workload.reads = 1.0;
+            let outcome = run_trial(&deployment, &Settings::default());
+            assert_eq!(outcome.violation, None);
+            let Deployment { links, quorums, network, .. } = &deployment;
+            let floors = read_floors(links, reads, quorums, send, network.correlation);
+            for (id, report) in &outcome.clients {
+                assert_eq!((report.unknown_count, report.retried_count), (0, 0));
+                let latencies = latencies_ns(&outcome, *id);
+                let floor = deployment.read_floor(*id);
+                assert_eq!(floors[id.0 as usize].p50, floor);
+                let beyond = latencies[latencies.len() / 2] - floor.0;
+                let allowed = if id.0 == 0 { LEAST_DELAY.times(2).0 } else { 0 };
+                assert_eq!(beyond, allowed, "{send:?} {id:?} {quorums:?}");
+            }
+            assert!(check(&outcome).is_valid());
         }
     }
 }

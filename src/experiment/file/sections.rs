@@ -21,7 +21,6 @@ use super::quorums::Quorums;
 use super::spanned::Spanned;
 use super::transport::Transport;
 use crate::deployment::Durability;
-use crate::paxos::Reads;
 
 /// An experiment, as typed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -302,6 +301,16 @@ pub enum Protocol {
         /// one round trip. If absent each client asks the nearest replica, and a command takes two.
         proposer: Option<Spanned<String>>,
     },
+}
+
+/// How reads are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// Through the log, as writes are.
+    Log,
+    /// By the nearest replica with a state machine, which asks a phase-1 quorum.
+    Quorum,
 }
 
 /// Whom a proposer contacts in a phase.

@@ -1352,3 +1352,18 @@ fn a_shared_machine_has_processors_and_costs_something() {
         check_text(&memory, &[&format!("`host.{key}` has no effect"), "nothing is synced"]);
     }
 }
+
+#[test]
+fn a_way_of_reading_where_nobody_reads_is_refused() {
+    let leader = "leader = \"us-west-2\"";
+    let quorum = format!("{leader}, reads = \"quorum\"");
+    let reading = spoil(leader, &quorum).text;
+    let idle = source(&reading.replace("reads = 0.5", "reads = 0.0"));
+    check_text(&idle, &["no operation reads", "`workload.reads`", "above 0"]);
+    check(leader, &format!("{leader}, reads = \"lease\""), &["`log`", "`quorum`"]);
+    let point = point(&source(&reading));
+    let variant = point.variants.iter().find(|variant| variant.mode.reads_nearby()).unwrap();
+    assert_ne!(variant.read_floors, variant.floors);
+    let others = point.variants.iter().filter(|variant| !variant.mode.reads_nearby());
+    assert!(others.into_iter().all(|variant| variant.read_floors == variant.floors));
+}

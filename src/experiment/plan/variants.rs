@@ -125,8 +125,12 @@ fn mode(
     Some(match typed {
         file::Protocol::Classic {} => Mode::CLASSIC,
         file::Protocol::Multi { leader, reads } => {
-            let (leader, reads) = (replica(leader)?, reads.as_ref().map(|reads| *reads.get_ref()));
-            paxos::Mode::Multi { leader, reads: reads.unwrap_or_default() }.into()
+            let leader = replica(leader)?;
+            let reads = match reads.as_ref().map(Spanned::get_ref) {
+                None | Some(file::Reads::Log) => paxos::Reads::Log,
+                Some(file::Reads::Quorum) => paxos::Reads::Quorum,
+            };
+            paxos::Mode::Multi { leader, reads }.into()
         }
         file::Protocol::CasPaxos { proposer: None } => caspaxos::Mode { proposer: None }.into(),
         file::Protocol::CasPaxos { proposer: Some(proposer) } => {

@@ -704,21 +704,21 @@ fn a_read_beside_the_log_stands_between_two_slots() {
 #[test]
 fn a_read_beside_the_log_that_saw_too_little_or_something_else_is_named() {
     with_read(clean(), 3, 3_600, 0xaa)
-        .says(&["client 0 request 2 returned before client 2 request 0 was issued, \
+        .says(&["request 1 of client 0 returned before request 0 of client 2 was issued, \
         but it is at slot 3 and the other at slot 2"]);
     with_read(clean(), 4, 3_600, 0xaa).says(&[
-        "slot 4: client 2 request 0 read 000000aa under key 7, but the log holds 000000bb there",
+        "slot 4: request 0 of client 2 read 000000aa under key 7, but the log holds 000000bb there",
     ]);
     // The one that began later saw less.
     let two = with_read(with_read(clean(), 4, 3_100, 0xbb), 3, 3_250, 0xaa);
-    two.says(&["client 2 request 0 returned before client 3 request 0 was issued, \
+    two.says(&["request 0 of client 2 returned before request 0 of client 3 was issued, \
         but it is at slot 3 and the other at slot 2"]);
 }
 
 #[test]
 fn a_read_of_a_state_that_nobody_had_is_named_unless_a_log_is_cut_off() {
     let run = with_read(clean(), 9, 9_000, 0xbb);
-    run.says(&["client 2 request 0 read a state with everything below slot 9 executed, \
+    run.says(&["request 0 of client 2 read a state with everything below slot 9 executed, \
         and no replica executed so much"]);
     let mut logs = run.log_bytes();
     let whole = logs[0].len();
