@@ -39,6 +39,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability,
         retention: Retention::ALL,
         seed: 1,

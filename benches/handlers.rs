@@ -40,7 +40,7 @@ fn give(replica: &mut Replica, input: Input) {
 }
 
 fn give_to(replica: &mut Replica, input: Input, effects: &mut Effects) {
-    replica.handle(Time::ZERO, input, effects);
+    replica.handle(Now::default(), input, effects);
 }
 
 fn hear(replica: &mut Replica, from: NodeId, message: Message, effects: &mut Effects) {

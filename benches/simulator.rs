@@ -59,6 +59,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Fsync,
         retention: Retention::ALL,
         seed: 1,

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{ClientId, Command, Outcome, RequestId, legible, legible_key};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::{Span, Time};
+use crate::time::{Now, Span};
 
 /// A position in the replicated log, from 0.
 #[derive(
@@ -444,7 +444,7 @@ pub trait Protocol: Sized {
     /// Takes one input, changes the state and says what is to be done.
     fn handle(
         &mut self,
-        now: Time,
+        now: Now,
         input: Input<Self::Message>,
         effects: &mut Effects<Self::Message, Self::Record>,
     );

@@ -17,6 +17,53 @@ pub struct Time(pub u64);
 )]
 pub struct Span(pub u64);
 
+/// What a replica is told about time with every input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Now {
+    /// On a clock that never jumps: by it timers run, and lengths of time are measured.
+    pub at: Time,
+    /// What the clock shows that replicas compare with one another's. It is off by an error of which a bound is
+    /// declared, where anybody relies on it.
+    pub shown: Time,
+}
+
+/// A clock without an error.
+impl From<Time> for Now {
+    fn from(at: Time) -> Self {
+        Self { at, shown: at }
+    }
+}
+
+/// The clock of one replica: what it shows, by the true time.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Clock {
+    /// It shows so many nanoseconds more than the true time, at the origin.
+    pub offset_ns: i64,
+    /// It gains so many nanoseconds in each second.
+    pub drift_ns_per_s: i64,
+    /// It is set once: when, and by how many nanoseconds.
+    pub jump: Option<(Time, i64)>,
+    /// It is never off by more than this: whoever sets it sees to that.
+    pub error_max: Span,
+}
+
+impl Clock {
+    /// What it shows, and the true time.
+    pub fn now(&self, at: Time) -> Now {
+        if self.error_max == Span::ZERO {
+            return at.into();
+        }
+        let drift = i128::from(self.drift_ns_per_s) * i128::from(at.0) / 1_000_000_000;
+        let jump = self.jump.filter(|(when, _)| *when <= at).map_or(0, |(_, by)| i128::from(by));
+        let most = i128::from(self.error_max.0);
+        let error = (i128::from(self.offset_ns) + drift + jump).clamp(-most, most);
+        let shown = (i128::from(at.0) + error).clamp(0, i128::from(u64::MAX));
+        Now { at, shown: Time(u64::try_from(shown).expect("it is within 64 bits")) }
+    }
+}
+
 impl Time {
     /// The origin.
     pub const ZERO: Self = Self(0);

@@ -34,6 +34,7 @@ fn deployment() -> Option<Deployment> {
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Memory,
         retention: Retention::ALL,
         seed: 1,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::time::Span;
 
 /// Who proposes.
 #[derive(
@@ -31,6 +32,17 @@ impl Mode {
     /// The replica that every client asks first; `None` where each asks the nearest one.
     pub const fn asked(self) -> Option<NodeId> {
         self.proposer
+    }
+
+    /// No replica holds a lease.
+    #[must_use]
+    pub const fn with_lease(self, _: Span, _: Span) -> Self {
+        self
+    }
+
+    /// Every read has a place among the versions of its key.
+    pub const fn reads_beside(self) -> bool {
+        false
     }
 
     /// Reads take the same way as writes.

@@ -14,7 +14,7 @@ use crate::protocol::{
     Statement,
 };
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 /// One replica of every register.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,7 +198,8 @@ impl Protocol for Replica {
 
     const ORDER: Order = Order::PerKey;
 
-    fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
+    fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
+        let now = now.at;
         match input {
             Input::Start => {
                 let below = self.rounds.reserve_first_block();

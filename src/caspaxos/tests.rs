@@ -31,7 +31,7 @@ fn config(id: u8) -> Config {
 
 fn give(replica: &mut Replica, input: Input) -> Effects {
     let mut effects = Effects::default();
-    replica.handle(Time::ZERO, input, &mut effects);
+    replica.handle(Now::default(), input, &mut effects);
     effects
 }
 

@@ -77,8 +77,7 @@ impl Ledger {
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
             match self.votes.chosen(Position::of(slot)) {
-                Some(Value::Command(command)) => drop(machine.execute(command)),
-                Some(Value::Noop) => {}
+                Some(value) => drop(value.command().map(|command| machine.execute(command))),
                 None => {
                     let how =
                         format!("{replica} took a state with {slot}, where nothing is chosen");
@@ -138,8 +137,7 @@ impl Ledger {
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
             match self.executed.get(&Position::of(slot)) {
-                Some(Value::Command(command)) => drop(machine.execute(command)),
-                Some(Value::Noop) => {}
+                Some(value) => drop(value.command().map(|command| machine.execute(command))),
                 None => return finding(format!("{reader} saw {slot}, which nobody executed")),
             }
         }
@@ -155,10 +153,8 @@ impl Ledger {
         request: RequestId,
         position: Position,
     ) -> Option<Finding> {
-        let is_there = match self.votes.chosen(position) {
-            Some(Value::Command(command)) => command.request == request,
-            Some(Value::Noop) | None => false,
-        };
+        let chosen = self.votes.chosen(position).and_then(Value::command);
+        let is_there = chosen.is_some_and(|command| command.request == request);
         self.acknowledged.entry(request).or_insert(position);
         (!is_there).then(|| {
             let RequestId { client, sequence } = request;

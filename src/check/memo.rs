@@ -19,7 +19,7 @@ use crate::quiet::{Broken, quietly};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
-use crate::time::{Span, Time};
+use crate::time::{Now, Span, Time};
 
 /// Something that happens to a replica.
 #[derive(Debug)]
@@ -226,7 +226,7 @@ pub(super) fn echo<P: Registration>(replica: &Saboteur<P>, packet: &Packet<P>) -
     let Packet { from, to: receiver, message } = packet;
     let (mut after, mut effects) = (replica.clone(), Effects::default());
     let input = Input::Message { from: *from, message: message.clone() };
-    quietly(|| after.handle(Time::ZERO, input, &mut effects)).ok()?;
+    quietly(|| after.handle(Now::default(), input, &mut effects)).ok()?;
     let sends = std::mem::take(&mut effects.sends).into_iter();
     let sends = sends.chain(std::mem::take(&mut effects.durable_sends));
     let answers = sends.map(|Envelope { to, message }| {

@@ -25,7 +25,7 @@ use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::registry::{Cover, Registration};
 use crate::sabotage::{Rule, Saboteur};
-use crate::time::Time;
+use crate::time::{Clock, Time};
 use hands::Hands;
 
 /// A state in the hands of its driver.
@@ -142,7 +142,13 @@ impl<'a, P: Registration> Step<'a, P> {
         let executed_below = P::ORDER.executed_below(replica.progress());
         self.note(node.told.check_kept(id, &replica, executed_below).err());
         let defect = self.world.rule().and_then(Rule::driver_defect);
-        let settings = driver::Settings { id, has_disk: true, retained_slots: None, defect };
+        let settings = driver::Settings {
+            id,
+            has_disk: true,
+            retained_slots: None,
+            clock: Clock::default(),
+            defect,
+        };
         match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
             Ok(driver) => node.driver = Some(Shared::new(driver)),
             Err(text) => self.die(id, &text),

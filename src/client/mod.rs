@@ -372,10 +372,10 @@ impl Session {
                 let digest = value.as_deref().map(digest);
                 let sequence = request.sequence;
                 let returned = Returned { sequence, at: now, slot: below, is_beside: true, digest };
-                if let Some(sent_at) = self.finish_operation(request, &returned)
-                    && let Some(readers) = &mut self.readers
-                {
-                    readers.hear(from, sent_at);
+                let Some(sent_at) = self.finish_operation(request, &returned) else { return };
+                match &mut self.readers {
+                    Some(readers) => readers.hear(from, sent_at),
+                    None => self.hear(now, from, sent_at),
                 }
             }
             Reply::NotLeader { request, leader } => self.redirect(now, request, leader),

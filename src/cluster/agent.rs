@@ -324,6 +324,7 @@ impl Agent {
             output: new_file(&self.folder)
                 .map_err(|source| Error::Folder { path: self.folder.clone(), source })?,
             retained_slots: deployment.retention.slots,
+            clock: deployment.clock(id),
             seed: deployment.seed.wrapping_add(u64::from(id.0)),
         };
         let status = Arc::new(replica::Status::default());

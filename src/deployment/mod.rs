@@ -17,14 +17,16 @@ pub use network::Network;
 mod target;
 pub use target::{Aim, Leader, Role, Target};
 
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::command::ClientId;
+use crate::link::streams::{self, Purpose};
 use crate::protocol::{Config, Election, Retention, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
-use crate::time::Span;
+use crate::time::{Clock, Span, Time};
 use crate::topology::{self, Floor, Links, Site};
 use crate::workload::{Control, Workload};
 
@@ -47,6 +49,8 @@ pub struct Deployment {
     pub workload: Workload,
     /// What they ask beside it that takes no quorum, if anything.
     pub control: Option<Control>,
+    /// The clock of each replica is off by this at most: by how much is drawn.
+    pub clock_error: Span,
     /// Whether a replica survives a crash.
     pub durability: Durability,
     /// What a replica keeps of what it has executed.
@@ -169,6 +173,21 @@ impl Deployment {
         }
     }
 
+    /// What the clock of a replica shows: an error that stays, one that grows, and one that comes at a moment, which
+    /// together stay below the bound.
+    pub fn clock(&self, id: NodeId) -> Clock {
+        let most = i64::try_from(self.clock_error.0).unwrap_or(i64::MAX);
+        if most == 0 {
+            return Clock::default();
+        }
+        let mut stream = streams::of_member(self.seed, Purpose::Clock, Site::Replica(id));
+        let mut draw = |most: i64| stream.random_range(-most..=most);
+        let (offset_ns, drift_ns_per_s, by) = (draw(most), draw((most / 10).max(1)), draw(most));
+        let length = self.warmup + self.duration;
+        let at = Time(stream.random_range(0..=length.0));
+        Clock { offset_ns, drift_ns_per_s, jump: Some((at, by)), error_max: self.clock_error }
+    }
+
     /// The replicas in the order in which a client asks them; neither witnesses nor observers are among them.
     pub fn targets(&self, client: ClientId) -> Vec<NodeId> {
         let site = Site::Client(client.0 as usize);
@@ -196,12 +215,14 @@ impl Deployment {
 
     /// As [`Self::floor`], of a read.
     pub fn read_floor(&self, client: ClientId) -> Span {
-        if !self.mode.reads_nearby() {
-            return self.floor(client);
-        }
         let phases = self.mode.read_phases(&self.quorums);
         let client = client.0 as usize;
-        let asked = topology::nearest_among(&self.links, self.quorums.learners(), client);
+        let nearest = |among| topology::nearest_among(&self.links, among, client);
+        let asked = if self.mode.reads_nearby() {
+            nearest(self.quorums.learners())
+        } else {
+            self.mode.asked().unwrap_or_else(|| nearest(self.quorums.candidates()))
+        };
         topology::median_floor(&self.links, Some(asked), &phases, client)
     }
 
@@ -326,6 +347,7 @@ mod tests {
                 weights: Vec::new(),
             },
             control: None,
+            clock_error: Span::ZERO,
             durability: Durability::Memory,
             retention: Retention::ALL,
             seed: 1,

@@ -26,7 +26,7 @@ use crate::protocol::{
     Advance, Effects, Envelope, Input, Note, Progress, Protocol, Reply, TimerId,
 };
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::{Span, Time};
+use crate::time::{Clock, Span, Time};
 use timers::Timers;
 
 /// A replica without a disk tells the others this often how far it has executed.
@@ -118,6 +118,8 @@ pub struct Settings {
     pub has_disk: bool,
     /// How many executed slots the replica keeps for others, if it forgets any.
     pub retained_slots: Option<u64>,
+    /// What its clock shows.
+    pub clock: Clock,
     /// How the driver is broken on purpose.
     pub defect: Option<Defect>,
 }
@@ -146,6 +148,7 @@ pub struct Driver<P: Protocol> {
     /// Without a disk: when the protocol is told of its progress next.
     next_progress: Option<Time>,
     has_disk: bool,
+    clock: Clock,
     /// It has given the disk a record: from then on a checkpoint is made with one.
     has_persisted: bool,
     defect: Option<Defect>,
@@ -165,7 +168,7 @@ pub struct Wreck<P: Protocol> {
 impl<P: Protocol> Driver<P> {
     /// A replica that has recovered what its disk held; its first input is [`Input::Start`], given here.
     pub fn start(now: Time, protocol: P, settings: &Settings) -> Self {
-        let Settings { id, has_disk, retained_slots, defect } = *settings;
+        let Settings { id, has_disk, retained_slots, clock, defect } = *settings;
         let interval = |slots: u64| slots.saturating_add(1).saturating_mul(CHECKPOINT_RETENTIONS);
         let mut driver = Self {
             id,
@@ -180,6 +183,7 @@ impl<P: Protocol> Driver<P> {
             timers: Timers::default(),
             next_progress: (!has_disk).then_some(now + PROGRESS_INTERVAL),
             has_disk,
+            clock,
             has_persisted: false,
             defect,
             protocol,
@@ -197,7 +201,7 @@ impl<P: Protocol> Driver<P> {
     /// Gives the replica one input; its effects wait for [`Self::settle`].
     #[inline]
     pub fn handle(&mut self, now: Time, input: Input<P::Message>) {
-        self.protocol.handle(now, input, &mut self.effects);
+        self.protocol.handle(self.clock.now(now), input, &mut self.effects);
     }
 
     /// Takes what a client asks: a command for the replica, or a control operation, which [`Self::settle`]

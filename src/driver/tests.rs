@@ -154,7 +154,13 @@ fn started(settings: Settings) -> (Driver<Echo>, Notebook) {
     (driver, notebook)
 }
 
-const SETTINGS: Settings = Settings { id: R0, has_disk: true, retained_slots: None, defect: None };
+const SETTINGS: Settings = Settings {
+    id: R0,
+    has_disk: true,
+    retained_slots: None,
+    clock: Clock::default(),
+    defect: None,
+};
 
 fn receive(driver: &mut Driver<Echo>, notebook: &mut Notebook, number: u64) -> Vec<String> {
     driver.handle(Time(1), Input::Message { from: R1, message: Number(number) });

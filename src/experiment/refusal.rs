@@ -85,6 +85,45 @@ pub enum Error {
         "set `workload.reads` to the share of operations that read, above 0, or leave `reads` out of the protocol"
     ))]
     NobodyReads,
+    /// A lease by clocks of which nothing is said.
+    #[error("a lease needs a bound of the error of clocks")]
+    #[diagnostic(help(
+        "add `[clock]` with `bound`, such as `bound = \"1ms\"`: no clock is off by more than this"
+    ))]
+    NoClockBound,
+    /// Clocks that nobody looks at.
+    #[error("no leader holds a lease, so nobody looks at a clock")]
+    #[diagnostic(help(
+        "leave `[clock]` out, or give a variant `reads = {{ leader-lease = {{ length = \"1s\" }} }}`"
+    ))]
+    NobodyLooksAtClocks,
+    /// Clocks that are worse than replicas are told.
+    #[error("clocks are off by up to {:.3} ms, and replicas are told {:.3} ms", error.as_millis_f64(), bound.as_millis_f64())]
+    #[diagnostic(help(
+        "raise `bound` or lower `error`: with clocks like these a lease protects nobody"
+    ))]
+    ClockBound {
+        /// How far off they are.
+        error: Span,
+        /// What replicas are told.
+        bound: Span,
+    },
+    /// A lease that is over before it is won.
+    #[error(
+        "a lease of {:.1} ms is over before it is renewed: a phase 2 takes {:.1} ms, and two clocks may be {:.1} ms apart",
+        length.as_millis_f64(), phase2.as_millis_f64(), apart.as_millis_f64()
+    )]
+    #[diagnostic(help("make it longer than {:.1} ms, twice the sum of both", least.as_millis_f64()))]
+    ShortLease {
+        /// How long it is.
+        length: Span,
+        /// From the leader of the variant.
+        phase2: Span,
+        /// Twice the bound of clocks.
+        apart: Span,
+        /// What it must be longer than.
+        least: Span,
+    },
     /// A retry that comes before the answer can.
     #[error(
         "clients ask again after {:.1} ms, but an answer takes {:.1} ms",

@@ -66,7 +66,7 @@ impl Case {
         let (workload, duration) = load_of(&mut load, round_trip);
         let acceptors = quorums.acceptors();
         let (mode, send_policy, mut protocol) = system::protocol(seed, limits, acceptors);
-        let (mode, reads) = system::reads(seed, mode, workload.reads, limits);
+        let (mode, reads, clock_error) = system::reads(seed, mode, workload.reads, limits);
         let workload = Workload { reads, ..workload };
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(seed);
@@ -124,6 +124,7 @@ impl Case {
             network,
             workload,
             control: None,
+            clock_error,
             durability,
             retention,
             seed: RandomStream::new(seed, Purpose::World).word(),
@@ -319,7 +320,11 @@ impl fmt::Display for Case {
             ),
             _ => String::new(),
         };
-        writeln!(f, "{mode}{election}, send {send:?}, {durability:?}")?;
+        let clocks = match self.deployment.clock_error {
+            Span::ZERO => String::new(),
+            error => format!(", clocks off by up to {}", ms(error)),
+        };
+        writeln!(f, "{mode}{election}, send {send:?}, {durability:?}{clocks}")?;
         writeln!(
             f,
             "{} client regions, {workload:?} for {}; longest round trip {}",

@@ -17,7 +17,7 @@ use crate::protocol::{
 };
 use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::net::frame::{self, Decoder};
-use crate::time::Time;
+use crate::time::Now;
 
 /// A replica behind its encodings.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl<P: Protocol> Protocol for Encoded<P> {
 
     fn handle(
         &mut self,
-        now: Time,
+        now: Now,
         mut input: Input<Self::Message>,
         effects: &mut Effects<Self::Message, Self::Record>,
     ) {
@@ -208,8 +208,8 @@ mod tests {
         let (mut alone, mut encoded) = (alone(), Encoded::new(alone()));
         let mut effects = [Effects::<Message, Record>::default(), Effects::default()];
         for input in [Input::Start, Input::Campaign] {
-            alone.handle(Time::ZERO, input.clone(), &mut effects[0]);
-            encoded.handle(Time::ZERO, input, &mut effects[1]);
+            alone.handle(Now::default(), input.clone(), &mut effects[0]);
+            encoded.handle(Now::default(), input, &mut effects[1]);
         }
         assert_eq!(effects[0], effects[1]);
         assert!(!effects[0].durable_sends.is_empty() && !effects[0].records.is_empty());

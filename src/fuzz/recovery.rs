@@ -36,7 +36,7 @@ impl<P: Registration> Trial<'_, P> {
         let mut count = 0;
         while count < OPERATIONS {
             let Some((kind, took)) = self.ask_another()? else { return Ok(()) };
-            if kind == Kind::Read && self.case.deployment.mode.reads_nearby() {
+            if kind == Kind::Read && self.case.deployment.mode.reads_beside() {
                 // It has another way, and is over when the write before it is known everywhere.
                 continue;
             }

@@ -162,21 +162,36 @@ pub(super) fn protocol(
 
 /// Whether the rule broken is about reads that do not go through the log.
 fn is_of_reads(limits: &Limits) -> bool {
-    limits.rule.is_some_and(|rule| Rule::QUORUM_READS.contains(&rule))
+    limits.rule.is_some_and(|rule| [Rule::QUORUM_READS, Rule::LEASES].concat().contains(&rule))
 }
 
-/// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log, and
-/// the share of reads in the load, of which there are some then.
-pub(super) fn reads(seed: u64, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64) {
+/// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log.
+///
+/// With the share of reads in the load, of which there are some then, and how far the clocks of replicas are off.
+pub(super) fn reads(seed: u64, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64, Span) {
     let mut stream = RandomStream::new(seed, Purpose::Reads);
     let (is_drawn, index) = (stream.one_in(4), stream.word());
     let more = stream.pick(&[0.2, 0.5, 0.8]);
-    let others = &mode.with_all_reads()[1..];
+    let length = Span::from_millis(stream.pick(&[100, 300, 1_000, 3_000]));
+    let bound = Span::from_micros(stream.pick(&[0, 1, 1_000, 10_000]));
+    let is_about = |rules: &[Rule]| limits.rule.is_some_and(|rule| rules.contains(&rule));
+    let (of_quorums, of_leases) = (is_about(&Rule::QUORUM_READS), is_about(&Rule::LEASES));
+    let others: Vec<Mode> = mode.with_all_reads().split_off(1);
+    let others: Vec<Mode> = others
+        .into_iter()
+        .filter(|mode| !(of_quorums && !mode.reads_nearby() || of_leases && mode.reads_nearby()))
+        .collect();
     if others.is_empty() || !(is_drawn || is_of_reads(limits)) {
-        return (mode, share);
+        return (mode, share, Span::ZERO);
     }
     let index = usize::try_from(index % others.len() as u64).expect("a small number");
-    (others[index], if share > 0.0 { share } else { more })
+    let share = if share > 0.0 { share } else { more };
+    let mode = others[index].with_lease(length, bound);
+    let error = match limits.rule {
+        Some(Rule::ClockBeyondBound) => length.times(2),
+        _ => bound,
+    };
+    (mode, share, if mode.reads_nearby() { Span::ZERO } else { error })
 }
 
 /// The patience of a live replica, or one so short that every time-out runs out many times.

@@ -243,11 +243,10 @@ impl Watch {
 pub(super) fn named(value: Option<&Value>) -> String {
     match value {
         None => "something".to_owned(),
-        Some(Value::Noop) => "no-op".to_owned(),
-        Some(Value::Command(command)) => {
+        Some(value) => value.command().map_or("no-op".to_owned(), |command| {
             let RequestId { client, sequence } = command.request;
             format!("{command} (c{}, request {sequence})", client.0)
-        }
+        }),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Purpose {
     Reordering = 4,
     /// The spread of the timers of a replica.
     Timers = 5,
+    /// By how much the clock of a replica is off.
+    Clock = 6,
 }
 
 /// The number of the link from one site to another; no two links of a deployment have one.

@@ -13,6 +13,7 @@ use super::message::{Record, Vote};
 use super::window::SharedWindow;
 use crate::protocol::{Ballot, Scope, Slot, Value};
 use crate::quorum::NodeSet;
+use crate::time::Time;
 
 /// What an acceptor must not forget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Acceptor {
     /// The last ballot that it settled, and the slot below which it says nothing of slots since: they are
     /// chosen, and it has durably executed them.
     settled: (Ballot, Slot),
+    /// The newest stamp of anything that it voted for, what is forgotten too.
+    newest: Option<Time>,
 }
 
 /// What an acceptor must not forget of one slot.
@@ -190,6 +193,11 @@ impl Acceptor {
         self.promised_from(Slot::ZERO)
     }
 
+    /// The newest stamp of anything that it voted for.
+    pub(super) const fn newest(&self) -> Option<Time> {
+        self.newest
+    }
+
     /// The slot after the last one of which something is known.
     pub(super) fn end(&self) -> Slot {
         self.slots.end()
@@ -213,8 +221,10 @@ impl Acceptor {
             Record::Promise { ballot, scope, quorum } => {
                 self.promise(ballot, scope, quorum);
             }
-            // One that is older than the checkpoint changes nothing.
-            Record::Vote { slot, vote } if vote.ballot < self.promised(slot) => {}
+            // One that is older than the checkpoint changes nothing but that.
+            Record::Vote { slot, vote } if vote.ballot < self.promised(slot) => {
+                self.newest = self.newest.max(vote.value.stamp());
+            }
             Record::Vote { slot, vote } => self.record_vote(slot, vote),
             Record::Settled { ballot, below } => {
                 self.promised = self.promised.max(ballot);
@@ -255,6 +265,7 @@ impl Acceptor {
     }
 
     fn record_vote(&mut self, slot: Slot, vote: Vote) {
+        self.newest = self.newest.max(vote.value.stamp());
         // Voting promises too: an acceptor that missed phase 1 must still refuse what is older.
         self.slots.insert(slot, SlotState { promised: vote.ballot, vote: Some(vote) });
     }

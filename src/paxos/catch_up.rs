@@ -163,6 +163,9 @@ impl Proposer {
             match context.acceptor.vote(slot) {
                 Some(vote) if vote.ballot == ballot => {
                     let value = vote.value.clone();
+                    if let Self::Multi(multi) = self {
+                        multi.vouch(ballot, &value);
+                    }
                     self.learn(context, slot, value);
                 }
                 _ => missing = missing.or(Some(slot)),

@@ -12,6 +12,7 @@ use super::learner::Learner;
 use super::window::SharedWindow;
 use crate::command::KeyValue;
 use crate::protocol::{Slot, Value};
+use crate::time::Time;
 
 /// Everything a replica must find again after a crash, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,7 @@ struct Written<A, M> {
     rounds_below: u64,
     executed_below: Slot,
     machine: M,
+    newest: Option<Time>,
     chosen: SharedWindow<Choice>,
 }
 
@@ -59,20 +61,21 @@ impl Checkpoint {
 impl Serialize for Checkpoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { acceptor, rounds_below, learner } = self;
-        let Learner { chosen, executed_below, machine } = learner;
+        let Learner { chosen, executed_below, machine, newest } = learner;
         let chosen = chosen.map(|slot, value| {
             let is_as_voted = acceptor.vote(slot).is_some_and(|vote| vote.value == *value);
             Some(if is_as_voted { Choice::AsVoted } else { Choice::Value(value.clone()) })
         });
-        let (rounds_below, executed_below) = (*rounds_below, *executed_below);
-        Written { acceptor, rounds_below, executed_below, machine, chosen }.serialize(serializer)
+        let (rounds_below, executed_below, newest) = (*rounds_below, *executed_below, *newest);
+        Written { acceptor, rounds_below, executed_below, machine, newest, chosen }
+            .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Checkpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let written = Written::<Acceptor, KeyValue>::deserialize(deserializer)?;
-        let Written { acceptor, rounds_below, executed_below, machine, chosen } = written;
+        let Written { acceptor, rounds_below, executed_below, machine, newest, chosen } = written;
         let mut missing = None;
         let chosen = chosen.map(|slot, choice| match choice {
             Choice::Value(value) => Some(value.clone()),
@@ -85,7 +88,7 @@ impl<'de> Deserialize<'de> for Checkpoint {
         if let Some(slot) = missing {
             return Err(D::Error::custom(format_args!("{slot} is as voted, and has no vote")));
         }
-        let learner = Learner { chosen, executed_below, machine };
+        let learner = Learner { chosen, executed_below, machine, newest };
         Ok(Self { acceptor, rounds_below, learner })
     }
 }

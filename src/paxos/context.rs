@@ -20,6 +20,8 @@ use crate::time::Time;
 /// What every part may use, borrowed for one input.
 pub(super) struct Context<'a> {
     pub(super) now: Time,
+    /// What the clock shows that replicas compare.
+    pub(super) shown: Time,
     pub(super) config: &'a Config,
     /// Whether every phase-1 quorum meets every phase-2 quorum; if not, the check must find out.
     pub(super) is_safe: bool,
@@ -130,6 +132,7 @@ impl Context<'_> {
                     announced,
                     trimmed_below,
                     reported_below,
+                    newest: self.acceptor.newest().max(self.learner.newest),
                 };
                 self.effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }

@@ -285,7 +285,7 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
     };
     let mut replica = Replica::new(Mode::multi(NodeId(0)), config);
     let mut effects = Effects::default();
-    replica.handle(Time::ZERO, Input::Start, &mut effects);
+    replica.handle(Now::default(), Input::Start, &mut effects);
     // A slot has one value.
     let mut slots = BTreeSet::new();
     let new = inputs.into_iter().filter(|(slot, ..)| slots.insert(*slot));
@@ -305,7 +305,7 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
         let proposal = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };
         for message in [Message::Phase1a { ballot, scope, quorum }, proposal, chosen] {
             let input = Input::Message { from: proposer, message };
-            replica.handle(Time::ZERO, input, &mut effects);
+            replica.handle(Now::default(), input, &mut effects);
         }
     }
     replica

@@ -184,7 +184,15 @@ impl Message {
                 let (Scope::Only(slot) | Scope::From(slot)) = scope;
                 check_slot(*slot)
             }
-            Self::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
+            Self::Phase1b {
+                ballot,
+                scope,
+                votes,
+                announced,
+                trimmed_below,
+                reported_below,
+                ..
+            } => {
                 receivers(*ballot)?;
                 reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
                 check_slot(*trimmed_below)?;

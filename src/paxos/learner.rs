@@ -7,6 +7,7 @@
 use super::window::SharedWindow;
 use crate::command::{Execution, KeyValue};
 use crate::protocol::{Slot, Value};
+use crate::time::Time;
 
 /// What a replica knows to be chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,8 @@ pub(super) struct Learner {
     pub(super) chosen: SharedWindow<Value>,
     pub(super) executed_below: Slot,
     pub(super) machine: KeyValue,
+    /// The newest stamp of what is executed.
+    pub(super) newest: Option<Time>,
 }
 
 impl Learner {
@@ -37,6 +40,7 @@ impl Learner {
         let value = self.chosen.get(slot)?.clone();
         let execution = value.command().map(|command| self.machine.execute(command));
         self.executed_below = slot.next();
+        self.newest = self.newest.max(value.stamp());
         Some((slot, value, execution))
     }
 
@@ -76,9 +80,12 @@ impl Learner {
     }
 
     /// Takes the state machine of another replica, in which every slot below `below` is executed.
-    pub(super) fn install(&mut self, below: Slot, machine: KeyValue) {
+    ///
+    /// `newest` is the newest stamp of what led to it.
+    pub(super) fn install(&mut self, below: Slot, machine: KeyValue, newest: Option<Time>) {
         assert!(below > self.executed_below, "a state below {below} takes back what is executed");
         self.machine = machine;
+        self.newest = self.newest.max(newest);
         self.executed_below = below;
         self.chosen.forget_below(below);
     }

@@ -6,6 +6,7 @@ use super::announced::Announced;
 use crate::command::{Command, Cut, Operation, Part, RequestId};
 use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
+use crate::time::Time;
 
 pub(super) use crate::protocol::{Scope, Value};
 
@@ -56,6 +57,8 @@ pub enum Message {
         trimmed_below: Slot,
         /// Votes from this slot on did not find room: the promise is whole when they are asked for too.
         reported_below: Option<Slot>,
+        /// The newest stamp of anything that was voted for or is executed here, trimmed slots included.
+        newest: Option<Time>,
     },
     /// Accept: vote for this value.
     Phase2a {
@@ -133,6 +136,8 @@ pub enum Message {
         next: Option<Cut>,
         /// What is in it.
         content: Part,
+        /// The newest stamp of what led to the state.
+        newest: Option<Time>,
     },
     /// The sender has every slot below this durably executed: whoever holds older votes may forget them when all say so.
     Executed {

@@ -53,7 +53,7 @@ pub use announced::Announced;
 pub use checkpoint::Checkpoint;
 pub use impossible::Impossible;
 pub use message::{Message, Record, Vote};
-pub use mode::{Mode, Reads};
+pub use mode::{LeaseTerms, Mode, Reads};
 pub use replica::Replica;
 
 /// What a replica of this protocol wants done.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::Command;
 use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::time::Span;
 
 /// Which proposer runs, and how reads are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,15 +32,33 @@ pub enum Reads {
     /// By any replica with a state machine, which asks a phase-1 quorum how far the log goes and executes so far
     /// (`reads.rs`).
     Quorum,
+    /// By the leader alone, as long as a new leader would not have told anybody of anything (`multi/lease.rs`).
+    LeaderLease(LeaseTerms),
+}
+
+/// What all replicas agree on about leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LeaseTerms {
+    /// For so long after the stamp of an entry no later leader tells anybody anything.
+    pub length: Span,
+    /// No clock is off by more than this.
+    pub bound: Span,
 }
 
 impl Reads {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Log, Self::Quorum];
+    /// Every one; leases of a second, with clocks that are off by no more than a millisecond.
+    pub const ALL: [Self; 3] = [
+        Self::Log,
+        Self::Quorum,
+        Self::LeaderLease(LeaseTerms {
+            length: Span::from_millis(1_000),
+            bound: Span::from_millis(1),
+        }),
+    ];
 
-    /// Whether a command is answered without a slot of its own.
-    pub(super) const fn is_beside_the_log(self, command: &Command) -> bool {
-        matches!(self, Self::Quorum) && command.operation.is_read()
+    /// Whether a read is answered without a slot of its own.
+    pub const fn are_beside_the_log(self) -> bool {
+        !matches!(self, Self::Log)
     }
 }
 
@@ -89,6 +107,22 @@ impl Mode {
         }
     }
 
+    /// The same with leases of these terms, where leaders hold one.
+    #[must_use]
+    pub const fn with_lease(self, length: Span, bound: Span) -> Self {
+        match self {
+            Self::Multi { leader, reads: Reads::LeaderLease(_) } => {
+                Self::Multi { leader, reads: Reads::LeaderLease(LeaseTerms { length, bound }) }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a read is answered without a slot of its own.
+    pub const fn reads_beside(self) -> bool {
+        self.reads().are_beside_the_log()
+    }
+
     /// Whether a client asks the nearest replica with a state machine for its reads, whomever it asks for its
     /// writes.
     pub fn reads_nearby(self) -> bool {
@@ -100,6 +134,7 @@ impl Mode {
         match self.reads() {
             Reads::Log => self.phases(quorums),
             Reads::Quorum => vec![quorums.phase1()],
+            Reads::LeaderLease(_) => Vec::new(),
         }
     }
 
@@ -120,6 +155,13 @@ impl fmt::Display for Mode {
             Self::Multi { leader, reads: Reads::Log } => write!(f, "Multi-Paxos led by {leader}"),
             Self::Multi { leader, reads: Reads::Quorum } => {
                 write!(f, "Multi-Paxos led by {leader} with quorum reads")
+            }
+            Self::Multi { leader, reads: Reads::LeaderLease(LeaseTerms { length, .. }) } => {
+                write!(
+                    f,
+                    "Multi-Paxos led by {leader} with a lease of {} ms",
+                    length.as_millis_f64()
+                )
             }
         }
     }

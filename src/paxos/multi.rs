@@ -8,6 +8,7 @@
 
 mod election;
 mod health;
+mod lease;
 mod phase1;
 mod phase2;
 mod renewal;
@@ -18,6 +19,7 @@ use std::collections::VecDeque;
 
 use super::context::Context;
 use super::message::Message;
+use super::mode::Reads;
 use super::requests::Place;
 use super::timer::TimerKind;
 use super::window::Window;
@@ -28,6 +30,7 @@ use crate::time::{Span, Time};
 
 use election::{Canvass, Watch};
 use health::Health;
+use lease::Lease;
 use phase1::Preparing;
 pub(super) use phase1::Promised;
 use phase2::Proposal;
@@ -66,6 +69,8 @@ pub(super) struct Multi {
     settling: Settling,
     /// It leads as soon as it has learned what it missed.
     is_to_campaign: bool,
+    /// What it knows of its lease, where leaders hold one.
+    lease: Option<Lease>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +98,7 @@ struct Leading {
 
 impl Multi {
     /// A proposer that takes `leader` for the leader until it hears of another.
-    pub(super) fn new(leader: NodeId, election: Election) -> Self {
+    pub(super) fn new(leader: NodeId, election: Election, reads: Reads) -> Self {
         Self {
             hint: leader,
             rival: Ballot::NONE,
@@ -111,6 +116,7 @@ impl Multi {
             watch: Watch::new(election),
             settling: Settling::default(),
             is_to_campaign: false,
+            lease: Lease::new(reads),
         }
     }
 
@@ -219,6 +225,7 @@ impl Multi {
             TimerKind::Election => self.doubt(context),
             TimerKind::Heartbeat => self.beat(context),
             TimerKind::Renew => self.renew(context),
+            TimerKind::Silence => self.end_silence(context),
             TimerKind::CatchUp | TimerKind::Read | TimerKind::Fill | TimerKind::Attempt(_) => {}
         }
     }
@@ -344,6 +351,7 @@ impl Multi {
         self.state = State::Idle;
         self.resending = Resending::default();
         self.recovering = None;
+        self.end_lease(context);
         if self.rival > self.last {
             self.hint = self.rival.proposer;
         }

@@ -4,7 +4,7 @@
 
 use super::classic::Classic;
 use super::context::Context;
-use super::mode::Mode;
+use super::mode::{Mode, Reads};
 use super::multi::{Multi, Promised};
 use super::timer::TimerKind;
 use crate::command::Command;
@@ -27,7 +27,9 @@ impl Proposer {
     pub(super) fn new(mode: Mode, config: &Config) -> Self {
         match mode {
             Mode::Classic => Self::Classic(Classic::default()),
-            Mode::Multi { leader, .. } => Self::Multi(Multi::new(leader, config.election)),
+            Mode::Multi { leader, reads } => {
+                Self::Multi(Multi::new(leader, config.election, reads))
+            }
         }
     }
 
@@ -61,6 +63,14 @@ impl Proposer {
             }
             Self::Classic(classic) => classic.submit(context, command),
             Self::Multi(multi) => multi.submit(context, command),
+        }
+    }
+
+    /// A client reads, and its read is to have no slot of its own.
+    pub(super) fn read(&mut self, context: &mut Context<'_>, reads: Reads, command: &Command) {
+        match (self, reads) {
+            (Self::Multi(multi), Reads::LeaderLease(_)) => multi.read(context, command),
+            _ => context.begin_read(command),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::protocol::{
     Ballot, Config, Order, Position, Progress, Protocol, Rounds, Scope, Slot, Statement, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::Time;
+use crate::time::Now;
 
 /// One replica: all three roles and the state machine, or the part of them that its configuration gives it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,13 @@ impl Replica {
         &self.config.quorums
     }
 
+    /// As if its leader had adopted nothing: for a negative control.
+    pub(crate) fn forget_adopted(&mut self) {
+        if let Proposer::Multi(multi) = &mut self.proposer {
+            multi.forget_adopted();
+        }
+    }
+
     /// Its acceptor.
     pub const fn acceptor(&self) -> &Acceptor {
         &self.acceptor
@@ -104,11 +111,12 @@ impl Replica {
     /// The proposer, and what it shares with the other parts.
     fn parts<'a>(
         &'a mut self,
-        now: Time,
+        now: Now,
         effects: &'a mut Effects,
     ) -> (&'a mut Proposer, Context<'a>) {
         let context = Context {
-            now,
+            now: now.at,
+            shown: now.shown,
             config: &self.config,
             is_safe: self.is_safe,
             acceptor: &mut self.acceptor,
@@ -169,8 +177,16 @@ impl Proposer {
                 let to = if is_witness { context.config.teachers() } else { NodeSet::only(from) };
                 context.effects.send(to, context.everything_after_execution());
             }
-            Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
-                let promised = Promised { votes, announced, trimmed_below, reported_below };
+            Message::Phase1b {
+                ballot,
+                scope,
+                votes,
+                announced,
+                trimmed_below,
+                reported_below,
+                newest,
+            } => {
+                let promised = Promised { votes, announced, trimmed_below, reported_below, newest };
                 self.handle_phase1b(context, from, ballot, scope, promised);
             }
             Message::Phase2a { ballot, slot, value, chosen_below } => {
@@ -197,8 +213,9 @@ impl Proposer {
             Message::Values { first, values, executed_below } => {
                 self.handle_values(context, from, first, values, executed_below);
             }
-            Message::Snapshot { executed_below, begin, next, content } => {
-                self.handle_snapshot(context, from, executed_below, (begin, next), content);
+            Message::Snapshot { executed_below, begin, next, content, newest } => {
+                let received = (content, newest);
+                self.handle_snapshot(context, from, executed_below, (begin, next), received);
             }
             Message::Heartbeat { ballot, chosen_below } => {
                 if let Self::Multi(multi) = self {
@@ -274,19 +291,24 @@ impl Protocol for Replica {
 
     const ORDER: Order = Order::Total;
 
-    fn handle(&mut self, now: Time, input: Input, effects: &mut Effects) {
+    fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
         let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
         let read_mode = self.read_mode;
         let (proposer, mut context) = self.parts(now, effects);
         match input {
-            Input::Request(command) if read_mode.is_beside_the_log(&command) => {
-                context.begin_read(&command);
+            Input::Request(command)
+                if read_mode.are_beside_the_log() && command.operation.is_read() =>
+            {
+                proposer.read(&mut context, read_mode, &command);
             }
             input => proposer.handle_input(&mut context, input),
         }
         context.answer_reads();
+        if let Proposer::Multi(multi) = proposer {
+            multi.answer_reads(&mut context);
+        }
         self.trimming.forget_some(&self.config, &mut self.acceptor, &mut self.learner);
-        self.wire.count_sent(now, before, effects, &self.config);
+        self.wire.count_sent(now.at, before, effects, &self.config);
     }
 
     fn check_message(&self, from: NodeId, message: &Message) -> Result<(), String> {

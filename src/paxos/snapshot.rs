@@ -54,6 +54,7 @@ use super::proposer::Proposer;
 use crate::command::{Cut, KeyValue, Part};
 use crate::protocol::{Advance, Ballot, Installed, Note, Retention, Slot};
 use crate::quorum::{NodeId, NodeSet};
+use crate::time::Time;
 
 /// What is sent of a state before more is asked for.
 const PARTS_AT_ONCE: usize = Retention::PARTS_AT_ONCE as usize;
@@ -79,6 +80,7 @@ pub(super) struct Lent {
     /// In it every slot below this is executed.
     executed_below: Slot,
     machine: KeyValue,
+    newest: Option<Time>,
 }
 
 impl Fetching {
@@ -206,7 +208,7 @@ impl Context<'_> {
         if self.learner.executed_below() < least {
             return;
         }
-        let Lent { executed_below, machine } = match self.catch_up.lent.take() {
+        let Lent { executed_below, machine, newest } = match self.catch_up.lent.take() {
             Some(lent) if lent.executed_below >= least => lent,
             _ => self.lend(),
         };
@@ -215,12 +217,12 @@ impl Context<'_> {
         for _ in 0..PARTS_AT_ONCE {
             let Some(at) = place else { break };
             let (content, next) = machine.part(at, self.config.retention.part_bytes);
-            let part = Message::Snapshot { executed_below, begin: at, next, content };
+            let part = Message::Snapshot { executed_below, begin: at, next, content, newest };
             self.effects.send(NodeSet::only(from), part);
             place = next;
         }
         if place.is_some() {
-            self.catch_up.lent = Some(Lent { executed_below, machine });
+            self.catch_up.lent = Some(Lent { executed_below, machine, newest });
         } else {
             self.effects.notes.push(Note::SnapshotSent);
         }
@@ -229,7 +231,8 @@ impl Context<'_> {
     /// Its state as it is.
     fn lend(&self) -> Lent {
         let machine = self.learner.machine().clone();
-        Lent { executed_below: self.learner.executed_below(), machine }
+        let newest = self.learner.newest;
+        Lent { executed_below: self.learner.executed_below(), machine, newest }
     }
 }
 
@@ -241,7 +244,7 @@ impl Proposer {
         from: NodeId,
         executed_below: Slot,
         place: (Cut, Option<Cut>),
-        received: Part,
+        (received, newest): (Part, Option<Time>),
     ) {
         let catch_up = &mut *context.catch_up;
         // A leader has proposed what it has not executed; without need it passes over none of it.
@@ -254,7 +257,7 @@ impl Proposer {
             catch_up.fetching = Fetching::default();
             let bytes = parts.iter().map(Part::bytes).sum::<usize>() as u64;
             let machine = KeyValue::from_parts(parts);
-            self.install(context, executed_below, machine, bytes);
+            self.install(context, executed_below, (machine, newest), bytes);
             let (first, below) =
                 (context.learner.executed_below(), context.catch_up.learning_below);
             if first < below {
@@ -269,10 +272,16 @@ impl Proposer {
     /// Goes on from the state of another replica, as if it had executed what led to it.
     ///
     /// Clients that wait for a slot in between ask again: the state remembers their outcomes.
-    fn install(&mut self, context: &mut Context<'_>, below: Slot, machine: KeyValue, bytes: u64) {
+    fn install(
+        &mut self,
+        context: &mut Context<'_>,
+        below: Slot,
+        (machine, newest): (KeyValue, Option<Time>),
+        bytes: u64,
+    ) {
         let slots = below.0 - context.learner.executed_below().0;
         let digest = machine.digest();
-        context.learner.install(below, machine);
+        context.learner.install(below, machine, newest);
         context.effects.executed.push(Advance::Installed(Installed { below, digest }));
         context.effects.notes.push(Note::SnapshotInstalled { slots, bytes });
         context.catch_up.is_rejoining = false;

@@ -57,7 +57,7 @@ fn give(replica: &mut Replica, input: Input) -> Effects {
 
 fn give_at(now: Time, replica: &mut Replica, input: Input) -> Effects {
     let mut effects = Effects::default();
-    replica.handle(now, input, &mut effects);
+    replica.handle(now.into(), input, &mut effects);
     effects
 }
 
@@ -248,7 +248,7 @@ fn votes_for_consecutive_slots_leave_as_one_message() {
     for slot in [0, 1, 2, 4] {
         let (ballot, slot, chosen_below) = (ballot(1, 0), Slot(slot), Slot(0));
         let message = Message::Phase2a { ballot, slot, value: Value::Noop, chosen_below };
-        acceptor.handle(Time::ZERO, Input::Message { from: LEADER, message }, &mut effects);
+        acceptor.handle(Now::default(), Input::Message { from: LEADER, message }, &mut effects);
     }
     let votes: Vec<Message> =
         effects.durable_sends.into_iter().map(|envelope| envelope.message).collect();

@@ -21,6 +21,8 @@ pub(super) enum TimerKind {
     Renew,
     /// Look for reads that nobody answered.
     Read,
+    /// Multi-Paxos: a new leader looks whether the leases of those before it are over.
+    Silence,
     /// Classic: an attempt's time-out or back-off is over.
     Attempt(Slot),
 }
@@ -36,7 +38,8 @@ impl TimerKind {
             Self::Heartbeat => 5,
             Self::Renew => 6,
             Self::Read => 7,
-            Self::Attempt(slot) => 8 + slot.0,
+            Self::Silence => 8,
+            Self::Attempt(slot) => 9 + slot.0,
         })
     }
 
@@ -50,7 +53,8 @@ impl TimerKind {
             5 => Self::Heartbeat,
             6 => Self::Renew,
             7 => Self::Read,
-            other => Self::Attempt(Slot(other - 8)),
+            8 => Self::Silence,
+            other => Self::Attempt(Slot(other - 9)),
         }
     }
 }

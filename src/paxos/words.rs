@@ -45,7 +45,15 @@ impl Display for Message {
                 write!(f, "{ballot} {scope}")?;
                 quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
             }
-            Self::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below } => {
+            Self::Phase1b {
+                ballot,
+                scope,
+                votes,
+                announced,
+                trimmed_below,
+                reported_below,
+                ..
+            } => {
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
                 list(f, "nothing", votes.iter().map(vote))?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Log, Position, Slot};
 use crate::command::Command;
 use crate::quorum::{NodeId, NodeSet};
+use crate::time::Time;
 
 /// A ballot, ordered by round and then by proposer (also: proposal number, term, epoch, view).
 ///
@@ -44,6 +45,14 @@ pub enum Value {
     Noop,
     /// A client's command.
     Command(Command),
+    /// Either of them, from a leader that holds a lease.
+    Stamped {
+        /// What the clock of the leader that proposed it first showed then. Whoever proposes the value again keeps
+        /// it.
+        stamp: Time,
+        /// The command; `None` fills a hole, or renews the lease.
+        command: Option<Command>,
+    },
 }
 
 impl Value {
@@ -52,6 +61,15 @@ impl Value {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
+            Self::Stamped { command, .. } => command.as_ref(),
+        }
+    }
+
+    /// When its first proposer made it, by its clock, if it says so.
+    pub const fn stamp(&self) -> Option<Time> {
+        match self {
+            Self::Noop | Self::Command(_) => None,
+            Self::Stamped { stamp, .. } => Some(*stamp),
         }
     }
 
@@ -60,6 +78,7 @@ impl Value {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
+            Self::Stamped { command, .. } => command,
         }
     }
 }
@@ -68,7 +87,8 @@ impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Noop => f.write_str("no-op"),
-            Self::Command(command) => command.fmt(f),
+            Self::Command(command) | Self::Stamped { command: Some(command), .. } => command.fmt(f),
+            Self::Stamped { command: None, .. } => f.write_str("no-op"),
         }
     }
 }

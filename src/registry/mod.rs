@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::{Config, Order, Protocol};
 use crate::quorum::{Family, NodeId, QuorumSystem};
 use crate::sabotage::{Breakable, Rule};
+use crate::time::Span;
 
 pub use preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
 
@@ -112,6 +113,22 @@ macro_rules! protocols {
             pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
                 match self {
                     $(Self::$name(mode) => mode.phases(quorums),)*
+                }
+            }
+
+            /// The same with leases of these terms, where leaders hold one: how long an entry is a lease, and by how
+            /// much clocks are off at most.
+            #[must_use]
+            pub const fn with_lease(self, length: Span, bound: Span) -> Self {
+                match self {
+                    $(Self::$name(mode) => Self::$name(mode.with_lease(length, bound)),)*
+                }
+            }
+
+            /// Whether a read is answered without a slot of its own.
+            pub const fn reads_beside(self) -> bool {
+                match self {
+                    $(Self::$name(mode) => mode.reads_beside(),)*
                 }
             }
 

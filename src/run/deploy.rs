@@ -16,6 +16,7 @@ pub(super) fn deployment(plan: &Plan, trial: &Trial) -> Deployment {
         network: point.network,
         workload: point.workload.clone(),
         control: point.control,
+        clock_error: point.clock_error,
         durability: point.durability,
         retention: point.retention,
         seed: trial.seed,

@@ -15,9 +15,7 @@ use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::experiment::plan::Plan;
 use crate::experiment::trial::Trial;
 use crate::monitor::{Memory, Votes};
-use crate::protocol::{
-    Envelope, Executed, Log, Note, Position, Protocol, Reply, Scope, Statement, Value,
-};
+use crate::protocol::{Envelope, Executed, Log, Note, Position, Protocol, Reply, Scope, Statement};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::registry::{Registration, Visitor};
 use crate::sim::{Observer, Sent, World};
@@ -200,7 +198,7 @@ impl<P: Protocol> Watch<P> {
     fn may_concern(&self, statement: &Statement<'_>) -> bool {
         let comes_before = match statement {
             Statement::Asks { .. } | Statement::Promises { .. } | Statement::Refuses { .. } => true,
-            Statement::Vote { value: Value::Command(command), .. } => self.is_own(command),
+            Statement::Vote { value, .. } => value.command().is_some_and(|it| self.is_own(it)),
             _ => false,
         };
         comes_before || self.concerns(statement)
@@ -341,7 +339,9 @@ impl<P: Registration> Observer<P> for Shared<P> {
 
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
         let statement = P::statement(sent.message);
-        if let Statement::Proposes { position, value: Value::Command(command), .. } = statement {
+        if let Statement::Proposes { position, value, .. } = statement
+            && let Some(command) = value.command()
+        {
             let mut watch = self.0.borrow_mut();
             if watch.is_own(command) && !watch.positions.contains(&position) {
                 watch.positions.push(position);

@@ -33,6 +33,7 @@ use crate::measure::{Milestone, PhaseRecorder, Window};
 use crate::protocol::{Config, Input, Protocol};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::{Mode, Registration, Visitor};
+use crate::time::Clock;
 use crate::workload;
 use io::Io;
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub output: PathBuf,
     /// So many executed slots it keeps for others, if it forgets any.
     pub retained_slots: Option<u64>,
+    /// What its clock shows.
+    pub clock: Clock,
     /// Of its random stream, from which the spread of timers is drawn.
     pub seed: u64,
 }
@@ -219,6 +222,7 @@ impl<P: Protocol> ReplicaLoop<P> {
             id: io.settings.id,
             has_disk: io.settings.durability == Durability::Fsync,
             retained_slots: io.settings.retained_slots,
+            clock: io.settings.clock,
             defect: io.settings.broken_driver,
         };
         let driver = Driver::start(clock::now(), protocol, &settings);
@@ -318,7 +322,9 @@ impl<P: Protocol> Turning<P> {
                 if let Err(reason) = possible {
                     return Err(Offence::new(member, &ask, reason));
                 }
-                driver.ask(now, ask);
+                // A lease is judged by a time that is not before the arrival of the read, however long this process
+                // was stopped.
+                driver.ask(clock::now(), ask);
                 Ok(())
             });
             match handled {

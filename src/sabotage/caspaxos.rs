@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Breakable, Rule};
 use crate::caspaxos::{Effects, Input, Message, Record, Replica};
 use crate::protocol::{Ballot, Config, Protocol};
-use crate::time::Time;
+use crate::time::Now;
 
 /// What the hand remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +32,7 @@ impl Breakable for Replica {
         &mut self,
         rule: Rule,
         hand: &mut Hand,
-        now: Time,
+        now: Now,
         mut input: Input,
         effects: &mut Effects,
     ) {

@@ -25,7 +25,7 @@ use crate::protocol::{
     Ballot, Config, Effects, Input, Order, Position, Progress, Protocol, Statement, Value,
 };
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Time;
+use crate::time::Now;
 
 /// A protocol with rules that can be broken.
 pub trait Breakable: Protocol + Clone + Debug + Ord + Hash + Send + Sync + 'static {
@@ -43,7 +43,7 @@ pub trait Breakable: Protocol + Clone + Debug + Ord + Hash + Send + Sync + 'stat
         &mut self,
         rule: Rule,
         hand: &mut Self::Hand,
-        now: Time,
+        now: Now,
         input: Input<Self::Message>,
         effects: &mut Effects<Self::Message, Self::Record>,
     );
@@ -89,7 +89,7 @@ impl<P: Breakable> Protocol for Saboteur<P> {
 
     fn handle(
         &mut self,
-        now: Time,
+        now: Now,
         input: Input<P::Message>,
         effects: &mut Effects<P::Message, P::Record>,
     ) {

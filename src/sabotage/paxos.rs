@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Breakable, Rule};
 use crate::command::RequestId;
 use crate::paxos::{Announced, Checkpoint, Effects, Input, Message, Replica};
-use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot, Value};
+use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Time;
+use crate::time::Now;
 
 /// What the hand remembers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +46,10 @@ impl Breakable for Replica {
         Rule::ReadsByPhase2Quorum,
         Rule::ReadsBeforeExecuting,
         Rule::EndsAtExecuted,
+        Rule::ClockBeyondBound,
+        Rule::TellsTooSoon,
+        Rule::ReadsUnsettledKey,
+        Rule::ForgetsStamps,
     ];
 
     fn hand(config: &Config) -> Hand {
@@ -67,7 +71,7 @@ impl Breakable for Replica {
         &mut self,
         rule: Rule,
         hand: &mut Hand,
-        now: Time,
+        now: Now,
         mut input: Input,
         effects: &mut Effects,
     ) {
@@ -78,6 +82,7 @@ impl Breakable for Replica {
             Rule::ReusesTrimmedSlot => clear_trimmed(&mut input),
             Rule::OverstatesSnapshot => understate(&mut input),
             Rule::ReadsBeforeExecuting => clear_end(&mut input),
+            Rule::TellsTooSoon => clear_newest(&mut input),
             _ => {}
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
@@ -115,6 +120,8 @@ impl Breakable for Replica {
         match rule {
             Rule::TrimmedSlotLostWrite => trim_reports(effects, Slot(self.progress().0)),
             Rule::OverstatesSnapshot => overstate(effects, first_send),
+            Rule::ReadsUnsettledKey => self.forget_adopted(),
+            Rule::ForgetsStamps => report_newest_only(effects),
             Rule::EndsAtExecuted => end_early(effects, Slot(self.progress().0)),
             Rule::FixedPrefixThriftyStall => narrow_proposals(effects, hand.prefix),
             Rule::HoleInLog => propose_once(effects, first_send, &mut hand.proposed),
@@ -185,6 +192,22 @@ fn clear_end(input: &mut Input) {
     }
 }
 
+/// A promise arrives as if nothing had a stamp.
+fn clear_newest(input: &mut Input) {
+    if let Input::Message { message: Message::Phase1b { newest, .. }, .. } = input {
+        *newest = None;
+    }
+}
+
+/// Promises tell the stamps of the votes that they report, and no others.
+fn report_newest_only(effects: &mut Effects) {
+    for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {
+        if let Message::Phase1b { votes, newest, .. } = &mut envelope.message {
+            *newest = votes.iter().filter_map(|(_, vote)| vote.value.stamp()).max();
+        }
+    }
+}
+
 /// What is told of the end of the log goes no further than what is executed.
 fn end_early(effects: &mut Effects, executed_below: Slot) {
     for envelope in &mut effects.sends {
@@ -234,7 +257,7 @@ fn narrow_proposals(effects: &mut Effects, prefix: NodeSet) {
 fn propose_once(effects: &mut Effects, first: usize, proposed: &mut BTreeSet<(Ballot, Slot)>) {
     let is_kept_back = |envelope: &mut Envelope<Message>| match &envelope.message {
         Message::Phase2a { ballot, slot, value, .. } => {
-            !proposed.insert((*ballot, *slot)) || *value == Value::Noop
+            !proposed.insert((*ballot, *slot)) || value.command().is_none()
         }
         _ => false,
     };

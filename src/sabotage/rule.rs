@@ -59,6 +59,14 @@ pub enum Rule {
     ReadsBeforeExecuting,
     /// An acceptor that is asked for the end of the log tells that of its votes.
     EndsAtExecuted,
+    /// No clock is off by more than replicas are told.
+    ClockBeyondBound,
+    /// A new leader tells nobody of anything while an earlier lease may last.
+    TellsTooSoon,
+    /// A new leader reads no key that is written in a slot which it adopted and has not executed.
+    ReadsUnsettledKey,
+    /// A promise tells the stamps of trimmed slots too.
+    ForgetsStamps,
 }
 
 /// What a broken rule breaks.
@@ -80,7 +88,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -106,7 +114,15 @@ impl Rule {
         Self::ReadsByPhase2Quorum,
         Self::ReadsBeforeExecuting,
         Self::EndsAtExecuted,
+        Self::ClockBeyondBound,
+        Self::TellsTooSoon,
+        Self::ReadsUnsettledKey,
+        Self::ForgetsStamps,
     ];
+
+    /// The rules of leases.
+    pub const LEASES: [Self; 4] =
+        [Self::ClockBeyondBound, Self::TellsTooSoon, Self::ReadsUnsettledKey, Self::ForgetsStamps];
 
     /// The rules of quorum reads.
     pub const QUORUM_READS: [Self; 4] = [
@@ -154,6 +170,10 @@ impl Rule {
             Self::ReadsByPhase2Quorum => "reads-by-phase2-quorum",
             Self::ReadsBeforeExecuting => "reads-before-executing",
             Self::EndsAtExecuted => "ends-at-executed",
+            Self::ClockBeyondBound => "clock-beyond-bound",
+            Self::TellsTooSoon => "tells-too-soon",
+            Self::ReadsUnsettledKey => "reads-unsettled-key",
+            Self::ForgetsStamps => "forgets-stamps",
         }
     }
 
@@ -258,6 +278,22 @@ impl Rule {
             Self::EndsAtExecuted => {
                 "An acceptor that is asked how far the log goes tells what it has executed, and leaves out what it \
                  voted for: that may be chosen, and acknowledged."
+            }
+            Self::ClockBeyondBound => {
+                "Clocks are off by more than replicas are told: a leader that was replaced takes its lease for valid \
+                 when its successor takes it for expired."
+            }
+            Self::TellsTooSoon => {
+                "A new leader answers its clients at once, while the one before it still holds a lease and answers \
+                 reads of what was written before."
+            }
+            Self::ReadsUnsettledKey => {
+                "A new leader reads a key while it does not know whether a write that it adopted was told to \
+                 somebody, who may have read it from the leader before."
+            }
+            Self::ForgetsStamps => {
+                "A promise tells the stamps of the votes that it reports and not those of slots that are executed or \
+                 trimmed, so a new leader does not wait for a lease that rests on them."
             }
         }
     }

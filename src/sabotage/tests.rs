@@ -36,7 +36,7 @@ fn phase2a(slot: u64) -> Message {
 fn give(replica: &mut Saboteur<Replica>, from: u8, message: Message) -> Effects {
     let mut effects = Effects::default();
     let input = Input::Message { from: NodeId(from), message };
-    replica.handle(Time::ZERO, input, &mut effects);
+    replica.handle(Now::default(), input, &mut effects);
     effects
 }
 
@@ -47,7 +47,7 @@ fn kinds(envelopes: &[Envelope<Message>]) -> Vec<(&'static str, NodeSet)> {
 /// r0, started, and told by all others what they promise.
 fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur<Replica>, Effects) {
     let mut leader = replica(0, rule);
-    leader.handle(Time::ZERO, Input::Start, &mut Effects::default());
+    leader.handle(Now::default(), Input::Start, &mut Effects::default());
     let mut last = Effects::default();
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
@@ -68,7 +68,7 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur<Replica>, Eff
 
 fn request(leader: &mut Saboteur<Replica>, sequence: u64) -> Effects {
     let mut effects = Effects::default();
-    leader.handle(Time::ZERO, Input::Request(command(sequence)), &mut effects);
+    leader.handle(Now::default(), Input::Request(command(sequence)), &mut effects);
     effects
 }
 
@@ -79,7 +79,7 @@ fn an_honest_one_passes_everything_through() {
     for slot in [0, 1, 0] {
         let mut expected = Effects::default();
         let input = Input::Message { from: NodeId(0), message: phase2a(slot) };
-        plain.handle(Time::ZERO, input, &mut expected);
+        plain.handle(Now::default(), input, &mut expected);
         assert_eq!(give(&mut honest, 0, phase2a(slot)), expected);
     }
     assert_eq!(*honest.replica(), plain);
@@ -148,7 +148,7 @@ fn proposals_go_to_the_nearest_quorum_only_for_ever() {
     assert_eq!(kinds(&request(&mut leader, 0).sends), [("phase2a", nearest)]);
     let mut effects = Effects::default();
     let later = Time(Span::from_millis(60_000).0);
-    leader.handle(later, Input::Timer(crate::protocol::TimerId(0)), &mut effects);
+    leader.handle(later.into(), Input::Timer(crate::protocol::TimerId(0)), &mut effects);
     assert_eq!(kinds(&effects.sends), [("phase2a", nearest)]);
 }
 
@@ -160,9 +160,9 @@ fn a_proposal_leaves_once() {
     assert_eq!(first.len(), 1);
     // The effects of several inputs may be gathered: what left before stays among them.
     let later = Time(Span::from_millis(60_000).0);
-    leader.handle(later, Input::Timer(crate::protocol::TimerId(0)), &mut effects);
+    leader.handle(later.into(), Input::Timer(crate::protocol::TimerId(0)), &mut effects);
     assert_eq!(kinds(&effects.sends), first);
     assert!(effects.notes.contains(&crate::protocol::Note::Retransmitted));
-    leader.handle(later, Input::Request(command(1)), &mut effects);
+    leader.handle(later.into(), Input::Request(command(1)), &mut effects);
     assert_eq!(kinds(&effects.sends).len(), 2);
 }

@@ -27,7 +27,7 @@ use crate::link::streams::{self, Purpose};
 use crate::measure::{PhaseRecorder, Window};
 use crate::protocol::{Input, Progress, Protocol};
 use crate::quorum::NodeId;
-use crate::time::{Span, Time};
+use crate::time::{Clock, Span, Time};
 use crate::topology::Site;
 use host::SimHost;
 use shared::Writer;
@@ -43,6 +43,8 @@ pub(super) struct Settings {
     pub(super) checkpoint_records: u64,
     /// How many executed slots it keeps for others, if it forgets any.
     pub(super) retained_slots: Option<u64>,
+    /// What its clock shows.
+    pub(super) clock: Clock,
     /// How its driver is broken on purpose.
     pub(super) broken_driver: Option<driver::Defect>,
 }

@@ -81,6 +81,7 @@ impl<P: Protocol> World<P> {
             window: schedule.window(),
             checkpoint_records: CHECKPOINT_RECORDS,
             retained_slots: deployment.retention.slots,
+            clock: deployment.clock(id),
             broken_driver: None,
         };
         let mut queue = Queue::default();

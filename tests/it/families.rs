@@ -88,6 +88,7 @@ fn deployment(system: &QuorumSystem, jitter: Jitter) -> Deployment {
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Fsync,
         retention: Retention::ALL,
         seed: 1,

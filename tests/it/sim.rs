@@ -41,6 +41,7 @@ fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Fsync,
         retention: Retention::ALL,
         seed: 1,

@@ -6,7 +6,7 @@ use crate::check::event::Event;
 use crate::check::memo::Call;
 use crate::check::state::{Disk, Packet, Shared, Writing};
 use crate::monitor::{Proposed, Told};
-use crate::protocol::{Advance, Ballot, Scope, Statement, Value};
+use crate::protocol::{Advance, Ballot, Scope, Statement};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::{Cover, Registration};
 
@@ -44,7 +44,9 @@ impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
             voted @ Statement::Voted { ballot, .. } => self.count_pending_votes(ballot, &voted),
             Statement::Refuses { .. } => seen.note(Cover::Refused),
             Statement::Teaches { count: 1.. } => seen.note(Cover::Taught),
-            Statement::Proposes { value: Value::Noop, .. } => seen.note(Cover::HoleFilled),
+            Statement::Proposes { value, .. } if value.command().is_none() => {
+                seen.note(Cover::HoleFilled);
+            }
             Statement::Proposes { value, carried, .. }
                 if self.step.world.first_leader().is_none()
                     && carried.iter().map(|(_, value)| value).chain([value]).any(|value| {

@@ -63,6 +63,8 @@ pub struct File {
     pub service: Option<Service>,
     /// The machine that simulated members share.
     pub host: Option<Host>,
+    /// The clocks of replicas, where leaders hold leases.
+    pub clock: Option<Spanned<Clock>>,
     /// What links do besides delaying.
     #[serde(default)]
     pub network: Network,
@@ -236,6 +238,17 @@ pub struct Service {
     pub checkpoint: Length,
 }
 
+/// `[clock]`: how far off the clocks of replicas may be, and how far off they are.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// What replicas are told: no clock is off by more.
+    pub bound: Length,
+    /// What is true: the error of each clock is drawn from this range on either side; none if absent.
+    #[serde(default)]
+    pub error: Length,
+}
+
 /// `[network]`: what links do besides delaying: simulated ones to messages, live ones to datagrams.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -304,13 +317,18 @@ pub enum Protocol {
 }
 
 /// How reads are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Reads {
     /// Through the log, as writes are.
     Log,
     /// By the nearest replica with a state machine, which asks a phase-1 quorum.
     Quorum,
+    /// By the leader alone, which holds a lease.
+    LeaderLease {
+        /// How long an entry is a lease, from the moment at which it was proposed.
+        length: Spanned<Length>,
+    },
 }
 
 /// Whom a proposer contacts in a phase.

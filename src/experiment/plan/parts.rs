@@ -44,6 +44,8 @@ pub(super) struct Parts {
     duration: Option<Span>,
     /// The control operations; `None` in the first place if they are wrong.
     control: Result<Option<Control>, Wrong>,
+    /// How far off the clocks of replicas are.
+    clock_error: Span,
     retry_after: Option<Span>,
     interval: Option<Span>,
     transport: Transport,
@@ -79,8 +81,10 @@ impl Parts {
             memory: network.map_or(Span::ZERO, |network| network.correlation),
             election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
             reads: workload.as_ref().map(|workload| workload.reads),
+            clock_bound: file.clock.as_ref().map(|clock| Span::from(clock.get_ref().bound.0)),
         };
         let variants = variants::variants(file, doubts, &judge, mistakes);
+        let clock_error = clock_error(file, mistakes);
         let duration = duration(file, mistakes).filter(|_| !doubts.of("workload"));
         let control = match (duration, doubts.of("control")) {
             (Some(duration), false) => {
@@ -92,6 +96,7 @@ impl Parts {
         let parts = Self {
             duration,
             control,
+            clock_error,
             retry_after: None,
             interval: None,
             transport: transport::transport(&file.transport, mistakes),
@@ -180,6 +185,7 @@ impl Parts {
             retention: file.log.retention(workload.value_bytes),
             workload,
             control: self.control.ok()?,
+            clock_error: self.clock_error,
             durability: self.durability?,
             simulated: faults::simulated(file),
             election: self.election?,
@@ -219,4 +225,22 @@ fn duration(file: &File, mistakes: &mut Mistakes<'_>) -> Option<Span> {
         return None;
     }
     Some(duration)
+}
+
+/// How far off the clocks of replicas are, where anybody looks at them.
+fn clock_error(file: &File, mistakes: &mut Mistakes<'_>) -> Span {
+    let Some(typed) = &file.clock else { return Span::ZERO };
+    let holds_lease = |variant: &file::Variant| {
+        let file::Protocol::Multi { reads: Some(reads), .. } = &variant.protocol else {
+            return false;
+        };
+        matches!(reads.get_ref(), file::Reads::LeaderLease { .. })
+    };
+    let [bound, error] = [typed.get_ref().bound, typed.get_ref().error].map(|it| Span::from(it.0));
+    if !file.variants.iter().any(holds_lease) {
+        mistakes.refuse_at(typed.span(), Error::NobodyLooksAtClocks);
+    } else if error > bound {
+        mistakes.refuse_at(typed.span(), Error::ClockBound { error, bound });
+    }
+    error
 }

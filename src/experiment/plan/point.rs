@@ -51,6 +51,8 @@ pub struct Point {
     pub workload: Workload,
     /// What they ask beside it that takes no quorum, if anything.
     pub control: Option<Control>,
+    /// The clock of each replica is off by this at most.
+    pub clock_error: Span,
     /// What a replica keeps through a crash.
     pub durability: Durability,
     /// Who campaigns.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::experiment::file::{self, Doubts, ElectionMode, Spanned};
 use crate::quorum::QuorumSystem;
 use crate::time::Span;
-use crate::topology::{best_leader, control_floors, floors, read_floors};
+use crate::topology::{best_leader, control_floors, floors, quorum_span, read_floors};
 
 use super::Variant;
 use super::places::{BEST, Places};
@@ -27,6 +27,8 @@ pub(super) struct Judge<'a> {
     pub(super) election: Option<ElectionMode>,
     /// The share of operations that read.
     pub(super) reads: Option<f64>,
+    /// No clock is off by more, if the file says so.
+    pub(super) clock_bound: Option<Span>,
 }
 
 /// The variants of an experiment, in the order of the file; none in the place of one that is wrong.
@@ -79,6 +81,7 @@ impl Judge<'_> {
             mistakes.refuse_at(reads.span(), Error::NobodyReads);
         }
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
+        let mode = mode.and_then(|mode| self.lease(typed, mode, quorums.as_ref(), mistakes));
         let (quorums, mode) = (quorums?, mode?);
         refuse_unfit(typed, mode, &quorums, places, mistakes);
         let is_elected = self.election != Some(ElectionMode::Fixed) && mode.leader().is_some();
@@ -109,6 +112,35 @@ impl Judge<'_> {
             faults,
         })
     }
+
+    /// The same mode; with its lease, if it has one.
+    fn lease(
+        &self,
+        typed: &file::Variant,
+        mode: Mode,
+        quorums: Option<&QuorumSystem>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<Mode> {
+        let file::Protocol::Multi { reads: Some(reads), .. } = &typed.protocol else {
+            return Some(mode);
+        };
+        let file::Reads::LeaderLease { length } = reads.get_ref() else { return Some(mode) };
+        let (leader, places) = (mode.leader()?, self.places?);
+        let Some(bound) = self.clock_bound else {
+            mistakes.refuse_at(reads.span(), Error::NoClockBound);
+            return None;
+        };
+        let (at, length) = (length.span(), Span::from(length.get_ref().0));
+        let phase2 = quorum_span(&places.links, leader, quorums?.phase2());
+        let apart = bound.times(2);
+        let least = (phase2 + apart).times(2);
+        if length <= least {
+            mistakes.refuse_at(at, Error::ShortLease { length, phase2, apart, least });
+            return None;
+        }
+        let terms = paxos::LeaseTerms { length, bound };
+        Some(paxos::Mode::Multi { leader, reads: paxos::Reads::LeaderLease(terms) }.into())
+    }
 }
 
 /// Who may propose; the best leader is known where the quorums are.
@@ -129,6 +161,8 @@ fn mode(
             let reads = match reads.as_ref().map(Spanned::get_ref) {
                 None | Some(file::Reads::Log) => paxos::Reads::Log,
                 Some(file::Reads::Quorum) => paxos::Reads::Quorum,
+                // What it is by is not known here.
+                Some(file::Reads::LeaderLease { .. }) => paxos::Reads::Log,
             };
             paxos::Mode::Multi { leader, reads }.into()
         }

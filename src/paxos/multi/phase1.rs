@@ -6,7 +6,7 @@ use super::{Leading, Multi, Resending, State};
 use crate::paxos::announced::Announced;
 use crate::paxos::context::Context;
 use crate::paxos::message::Vote;
-use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot, Value};
+use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -30,6 +30,8 @@ pub(super) struct Preparing {
     trimmed: BTreeMap<NodeId, Slot>,
     /// The vote of the highest ballot in each slot that any promise reported.
     reported: BTreeMap<Slot, Vote>,
+    /// The newest stamp of which any promise knows.
+    newest: Option<Time>,
     since: Time,
     /// When it began, or a part of a promise came last.
     heard_at: Time,
@@ -41,6 +43,7 @@ pub(in crate::paxos) struct Promised {
     pub(in crate::paxos) announced: Announced,
     pub(in crate::paxos) trimmed_below: Slot,
     pub(in crate::paxos) reported_below: Option<Slot>,
+    pub(in crate::paxos) newest: Option<Time>,
 }
 
 impl Preparing {
@@ -56,6 +59,7 @@ impl Preparing {
             granted_at: None,
             trimmed: BTreeMap::new(),
             reported: BTreeMap::new(),
+            newest: None,
             since: now,
             heard_at: now,
         }
@@ -157,7 +161,7 @@ impl Multi {
         first: Slot,
         promised: Promised,
     ) {
-        let Promised { votes, announced, trimmed_below, reported_below } = promised;
+        let Promised { votes, announced, trimmed_below, reported_below, newest } = promised;
         let State::Preparing(preparing) = &mut self.state else { return };
         // A late promise of an older ballot says nothing about this one.
         if ballot != preparing.ballot || preparing.promises.contains(from) {
@@ -175,6 +179,7 @@ impl Multi {
             }
         }
         preparing.announced.merge(announced);
+        preparing.newest = preparing.newest.max(newest);
         if trimmed_below > Slot::ZERO {
             let known = preparing.trimmed.entry(from).or_default();
             *known = trimmed_below.max(*known);
@@ -251,8 +256,17 @@ impl Multi {
         let executed_below = context.learner.executed_below();
         // Of the requests that were asked for here before, those proposed now are known again.
         context.requests.clear();
-        let Preparing { ballot, from, quorum, announced, mut reported, since, granted_at, .. } =
-            preparing;
+        let Preparing {
+            ballot,
+            from,
+            quorum,
+            announced,
+            mut reported,
+            newest,
+            since,
+            granted_at,
+            ..
+        } = preparing;
         let granted_at = granted_at.unwrap_or(context.now);
         let mut own = std::mem::take(&mut self.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
@@ -266,6 +280,7 @@ impl Multi {
             settle_below: (!announced.is_empty()).then_some(end),
             is_settle_asked: false,
         });
+        self.begin_lease(context, newest, end);
         self.resending = Resending::default();
         self.next = end;
         self.in_flight.forget_below(executed_below);
@@ -285,7 +300,7 @@ impl Multi {
                 (None, Some(proposal)) => proposal.value,
                 (None, None) => {
                     filled_count += 1;
-                    Value::Noop
+                    self.fresh(context, None)
                 }
             };
             self.propose(context, ballot, slot, value, submitted);

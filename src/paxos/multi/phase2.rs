@@ -35,7 +35,8 @@ impl Multi {
     ) {
         let slot = self.next;
         self.next = slot.next();
-        self.propose(context, ballot, slot, Value::Command(command), submitted);
+        let value = self.fresh(context, Some(command));
+        self.propose(context, ballot, slot, value, submitted);
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
@@ -61,7 +62,7 @@ impl Multi {
         let contacts = self.phase2_contacts(config).union(probed);
         let is_thrifty = !config.others().is_subset(contacts);
         let sent = context.wire.put(now, &value, contacts, config);
-        if let Value::Command(command) = &value {
+        if let Some(command) = value.command() {
             context.requests.put(command, Place::Slot(slot));
         }
         let proposal = Proposal {
@@ -109,7 +110,9 @@ impl Multi {
             proposal.votes.insert(from);
             if context.config.quorums.is_phase2_at(proposal.votes, quorum) {
                 let value = proposal.value.clone();
-                self.learn(context, slot, value);
+                if !self.withholds(context, slot) {
+                    self.learn_own(context, slot, value);
+                }
             }
         }
         self.execute(context);
@@ -169,7 +172,7 @@ impl Multi {
         let is_rival_known = self.rival >= self.last;
         let passed: Vec<Proposal> = self.in_flight.take_below(below).collect();
         for Proposal { value, submitted, .. } in passed {
-            let Value::Command(command) = value else { continue };
+            let Some(command) = value.into_command() else { continue };
             if is_preparing {
                 self.queue(context, command, submitted);
             } else {

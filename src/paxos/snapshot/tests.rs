@@ -35,7 +35,7 @@ fn command(sequence: u64) -> Command {
 
 fn give(replica: &mut Replica, input: Input) -> Effects {
     let mut effects = Effects::default();
-    replica.handle(Time::ZERO, input, &mut effects);
+    replica.handle(Now::default(), input, &mut effects);
     effects
 }
 

@@ -157,6 +157,7 @@ impl<P: Protocol> Body<P> {
             id: self.settings.id,
             has_disk: self.settings.durability == Durability::Fsync,
             retained_slots: self.settings.retained_slots,
+            clock: self.settings.clock,
             defect: self.settings.broken_driver,
         }
     }

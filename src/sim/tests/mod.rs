@@ -160,6 +160,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Fsync,
         retention: Retention::ALL,
         seed: 1,

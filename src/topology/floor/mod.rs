@@ -247,6 +247,8 @@ impl<'a> Commits<'a> {
                 let length = match &waits[..] {
                     [first, second] => twice::both(first, second, memory, step),
                     [only] => only.distribution(step),
+                    // A read that its leader answers alone.
+                    [] => Distribution::constant(Span::ZERO),
                     _ => unreachable!("a command takes one phase or two"),
                 };
                 (*from, length)

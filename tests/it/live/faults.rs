@@ -54,6 +54,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
             weights: Vec::new(),
         },
         control: None,
+        clock_error: Span::ZERO,
         durability: Durability::Memory,
         seed: 3,
         warmup: Span::from_millis(50),

@@ -14,7 +14,7 @@ use flexpaxos::protocol::{
 };
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::registry::Registration;
-use flexpaxos::time::{Span, Time};
+use flexpaxos::time::{Clock, Span, Time};
 
 use super::clients::Clients;
 use super::words;
@@ -157,7 +157,8 @@ impl<P: Registration> World<P> {
         let progress = replica.progress();
         node.segments.push(Segment { progress, advances: Vec::new() });
         self.check_told(id, &replica);
-        let settings = Settings { id, has_disk: true, retained_slots: None, defect };
+        let settings =
+            Settings { id, has_disk: true, retained_slots: None, clock: Clock::default(), defect };
         self.node_mut(id).driver = Some(Driver::start(now, replica, &settings));
         self.settle(id);
     }
