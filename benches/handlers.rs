@@ -11,7 +11,7 @@ use flexpaxos::protocol::{
     Ballot, Config, Election, Progress, Protocol, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
 use flexpaxos::quorum::{NodeId, QuorumSystem};
-use flexpaxos::time::{Span, Time};
+use flexpaxos::time::{Now, Span};
 
 const LEADER: NodeId = NodeId(0);
 const FOLLOWER: NodeId = NodeId(1);
@@ -59,6 +59,7 @@ fn leader() -> (Replica, Ballot) {
             announced: Announced::default(),
             trimmed_below: Slot(0),
             reported_below: None,
+            newest: None,
         };
         give(&mut leader, Input::Message { from, message });
     }

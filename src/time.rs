@@ -50,6 +50,10 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// One without an error.
+    pub const EXACT: Self =
+        Self { offset_ns: 0, drift_ns_per_s: 0, jump: None, error_max: Span::ZERO };
+
     /// What it shows, and the true time.
     pub fn now(&self, at: Time) -> Now {
         if self.error_max == Span::ZERO {

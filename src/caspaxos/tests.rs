@@ -10,7 +10,7 @@ use crate::protocol::{
     Ballot, Config, Election, Protocol, Reply, Retention, SendPolicy, Slot, TimerId, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::{Span, Time};
+use crate::time::{Now, Span};
 
 const KEY: u64 = b'x' as u64;
 const R0: NodeId = NodeId(0);

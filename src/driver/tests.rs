@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::command::ClientId;
 use crate::protocol::{Ballot, Installed, Order, Position, Slot, Statement};
+use crate::time::Now;
 
 const R0: NodeId = NodeId(0);
 const R1: NodeId = NodeId(1);
@@ -35,7 +36,7 @@ impl Protocol for Echo {
 
     type Checkpoint = u64;
 
-    fn handle(&mut self, _: Time, input: Input<Number>, effects: &mut Effects<Number, Number>) {
+    fn handle(&mut self, _: Now, input: Input<Number>, effects: &mut Effects<Number, Number>) {
         let never_merge = |_: &mut Number, _: &Number| false;
         match input {
             Input::Start => effects.set_timer(TimerId(7), Span(50), Span(3)),
@@ -154,13 +155,8 @@ fn started(settings: Settings) -> (Driver<Echo>, Notebook) {
     (driver, notebook)
 }
 
-const SETTINGS: Settings = Settings {
-    id: R0,
-    has_disk: true,
-    retained_slots: None,
-    clock: Clock::default(),
-    defect: None,
-};
+const SETTINGS: Settings =
+    Settings { id: R0, has_disk: true, retained_slots: None, clock: Clock::EXACT, defect: None };
 
 fn receive(driver: &mut Driver<Echo>, notebook: &mut Notebook, number: u64) -> Vec<String> {
     driver.handle(Time(1), Input::Message { from: R1, message: Number(number) });

@@ -8,7 +8,7 @@ use crate::protocol::{
     Ballot, Effects, Input, Log, Order, Position, Progress, Protocol, Scope, Slot, Statement, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::Time;
+use crate::time::Now;
 
 const FIRST_SLOT: Position = Position::of(Slot::ZERO);
 const FIRST: Ballot = Ballot { round: 1, proposer: NodeId(0) };
@@ -129,7 +129,7 @@ impl Protocol for Memo {
 
     const ORDER: Order = Order::Total;
 
-    fn handle(&mut self, _: Time, _: Input<String>, _: &mut Effects<String, String>) {}
+    fn handle(&mut self, _: Now, _: Input<String>, _: &mut Effects<String, String>) {}
 
     fn statement(_: &String) -> Statement<'_> {
         Statement::Other

@@ -142,6 +142,7 @@ mod tests {
             rounds_below: 5,
             executed_below: Slot(0),
             machine: KeyValue::default(),
+            newest: None,
             chosen: whole.learner.chosen.map(|_, _| Some(Choice::AsVoted)),
         };
         let bytes = postcard::to_allocvec(&written).unwrap();

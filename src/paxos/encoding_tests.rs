@@ -16,7 +16,7 @@ use crate::protocol::{
     Ballot, Config, Election, Protocol, Reply, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::{Span, Time};
+use crate::time::{Now, Span, Time};
 
 /// The names of all variants of an enum, and which of them a value is.
 macro_rules! kinds {
@@ -86,7 +86,13 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(Value::Noop), command().prop_map(Value::Command)]
+    let stamped = (number(), prop::option::of(command()))
+        .prop_map(|(stamp, command)| Value::Stamped { stamp: Time(stamp), command });
+    prop_oneof![Just(Value::Noop), command().prop_map(Value::Command), stamped]
+}
+
+fn stamp() -> impl Strategy<Value = Option<Time>> {
+    prop::option::of(number().prop_map(Time))
 }
 
 fn vote() -> impl Strategy<Value = Vote> {
@@ -131,8 +137,10 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
             .boxed(),
         "Phase1b" => {
             let votes = prop::collection::vec((slot(), vote()), 0..4);
-            (ballot(), scope(), votes, announced(), slot(), prop::option::of(slot()))
-                .prop_map(|(ballot, scope, votes, announced, trimmed_below, reported_below)| {
+            let ends = (slot(), prop::option::of(slot()), stamp());
+            (ballot(), scope(), votes, announced(), ends)
+                .prop_map(|(ballot, scope, votes, announced, ends)| {
+                    let (trimmed_below, reported_below, newest) = ends;
                     Message::Phase1b {
                         ballot,
                         scope,
@@ -140,6 +148,7 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
                         announced,
                         trimmed_below,
                         reported_below,
+                        newest,
                     }
                 })
                 .boxed()
@@ -182,12 +191,13 @@ fn teaching(kind: &str) -> Option<BoxedStrategy<Message>> {
         "Fetch" => (slot(), prop::option::of((slot(), cut())))
             .prop_map(|(executed_below, begun)| Message::Fetch { executed_below, begun })
             .boxed(),
-        "Snapshot" => (slot(), cut(), prop::option::of(cut()), part())
-            .prop_map(|(executed_below, begin, next, content)| Message::Snapshot {
+        "Snapshot" => (slot(), cut(), prop::option::of(cut()), part(), stamp())
+            .prop_map(|(executed_below, begin, next, content, newest)| Message::Snapshot {
                 executed_below,
                 begin,
                 next,
                 content,
+                newest,
             })
             .boxed(),
         "Executed" => slot().prop_map(|below| Message::Executed { below }).boxed(),
@@ -299,7 +309,11 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
             Value::Command(command) => {
                 Value::Command(Command { request, settled_below: 0, ..command })
             }
-            Value::Noop => Value::Noop,
+            Value::Stamped { stamp, command: Some(command) } => {
+                let command = Command { request, settled_below: 0, ..command };
+                Value::Stamped { stamp, command: Some(command) }
+            }
+            other => other,
         };
         let chosen = Message::Chosen { ballot, first: slot, below: slot.next() };
         let proposal = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };

@@ -444,6 +444,7 @@ mod tests {
             announced: Announced::default(),
             trimmed_below: Slot(0),
             reported_below: None,
+            newest: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the doc of this module promises, where a few lines say it better than a scripted run.
 
+mod leases;
 mod reads;
 mod retries;
 mod roles;
@@ -15,7 +16,7 @@ use crate::protocol::{
     SendPolicy, Slot, TimerId, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::{Span, Time};
+use crate::time::{Now, Span, Time};
 
 const LEADER: NodeId = NodeId(0);
 const MULTI: Mode = Mode::multi(LEADER);
@@ -74,6 +75,7 @@ fn promise(ballot: Ballot, votes: Vec<(Slot, Vote)>) -> Message {
         announced: Announced::default(),
         trimmed_below: Slot(0),
         reported_below: None,
+        newest: None,
     }
 }
 
@@ -333,6 +335,7 @@ fn a_promise_in_part_counts_when_the_rest_has_come() {
         announced: Announced::default(),
         trimmed_below: Slot(0),
         reported_below: below.map(Slot),
+        newest: None,
     };
     let asked =
         |from: u64| Message::Phase1a { ballot, scope: Scope::From(Slot(from)), quorum: None };

@@ -5,7 +5,7 @@ use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Announced, Effects, Input, Message, Mode, Replica, Vote};
 use crate::protocol::{Election, Envelope, Retention, Scope, SendPolicy, Slot, Timing, Value};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::time::Span;
+use crate::time::{Now, Span, Time};
 
 const BALLOT: Ballot = Ballot { round: 1, proposer: NodeId(0) };
 
@@ -59,6 +59,7 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur<Replica>, Eff
             announced,
             trimmed_below,
             reported_below: None,
+            newest: None,
         };
         last = give(&mut leader, from, promise);
     }

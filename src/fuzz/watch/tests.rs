@@ -30,6 +30,7 @@ fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdic
         votes: Vec::new(),
         announced: Announced::default(),
         trimmed_below: Slot::ZERO,
+        newest: None,
         reported_below: None,
     };
     watch.released(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new())

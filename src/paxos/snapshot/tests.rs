@@ -8,7 +8,7 @@ use crate::protocol::{
     TimerId, Timing, Value,
 };
 use crate::quorum::QuorumSystem;
-use crate::time::{Span, Time};
+use crate::time::{Now, Span};
 use bytes::Bytes;
 
 const LEADER: NodeId = NodeId(0);
@@ -147,7 +147,8 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
             votes,
             trimmed_below,
             announced: Announced::default(),
-            reported_below: None
+            reported_below: None,
+            newest: None,
         }]
     );
 
@@ -174,6 +175,7 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
         trimmed_below,
         announced: Announced::default(),
         reported_below: None,
+        newest: None,
     };
     // Its own vote in slot 5 is adopted; slot 4 is a hole.
     let own = vec![(Slot(5), Vote { ballot: BALLOT, value: Value::Command(command(5)) })];
@@ -214,6 +216,7 @@ fn a_candidate_waits_for_no_state_that_it_does_not_need() {
         trimmed_below: Slot(trimmed_below),
         announced: Announced::default(),
         reported_below: None,
+        newest: None,
     };
     hear(&mut leader, 2, promise(0));
     // r1 alone has executed four slots, and dies after its promise: its state never comes.
@@ -395,6 +398,7 @@ fn a_leader_that_passes_over_own_proposals_runs_phase_one_again() {
                 trimmed_below,
                 announced: Announced::default(),
                 reported_below: None,
+                newest: None,
             },
         );
     }

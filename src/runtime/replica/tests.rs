@@ -60,6 +60,7 @@ impl Rig {
             broken_disk,
             broken_driver,
             retained_slots: None,
+            clock: Clock::EXACT,
             output: folder.path().join("written"),
             seed: 1,
         };

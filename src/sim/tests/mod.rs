@@ -24,7 +24,7 @@ use crate::protocol::{
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::registry::Mode;
-use crate::time::{Span, Time};
+use crate::time::{Now, Span, Time};
 use crate::topology::{Jitter, Links, Profile};
 use crate::workload::{Arrival, Keys, Workload};
 
@@ -80,7 +80,7 @@ impl Protocol for Counter {
 
     const ORDER: Order = Order::Total;
 
-    fn handle(&mut self, now: Time, input: Input<Number>, effects: &mut Effects<Number, Number>) {
+    fn handle(&mut self, now: Now, input: Input<Number>, effects: &mut Effects<Number, Number>) {
         match input {
             Input::Campaign => {
                 self.count += 1;
@@ -94,9 +94,9 @@ impl Protocol for Counter {
             }
             Input::Message { from, message } => {
                 assert!(Some(message.0) != self.poison, "{} is poison", message.0);
-                self.received.push((now.0, from, message.0));
+                self.received.push((now.at.0, from, message.0));
             }
-            Input::Timer(_) => self.fired.push(now.0),
+            Input::Timer(_) => self.fired.push(now.at.0),
             Input::Start | Input::Request(_) | Input::Checkpointed(_) => {}
         }
     }

@@ -7,7 +7,6 @@ use flexpaxos::paxos::{Record, Vote};
 use flexpaxos::runtime::storage::{Store as AcceptorStore, Tail};
 
 use super::*;
-use flexpaxos::protocol::Value;
 
 /// The experiment with one crash, long enough that what happened before it is written down.
 fn crash(durability: &str, fault: &str) -> Site {
@@ -237,10 +236,7 @@ crash = "b"
             let Logged::Entry(entry) = record.unwrap() else { continue };
             let vote =
                 votes.get(&entry.slot.0).unwrap_or_else(|| panic!("{} is forgotten", entry.slot));
-            let command = match &vote.value {
-                Value::Noop => None,
-                Value::Command(command) => Some(command),
-            };
+            let command = vote.value.command();
             assert_eq!(command.map(|command| command.request), entry.command.map(|it| it.request));
             if let (Some(command), Some(entry)) = (command, entry.command) {
                 let written = match &command.operation {
