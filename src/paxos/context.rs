@@ -7,7 +7,7 @@ use super::Effects;
 use super::acceptor::{Acceptor, Promise};
 use super::catch_up::CatchUp;
 use super::learner::Learner;
-use super::message::{Message, Record};
+use super::message::{Message, Record, Report};
 use super::requests::{Awaiting, Requests};
 use super::trimming::Trimming;
 use super::wire::Wire;
@@ -74,6 +74,7 @@ impl Context<'_> {
 
     /// Phase 2a, for the first time or again: the others need not wait for the proposer's own disk;
     /// its own vote does.
+    #[inline]
     pub(super) fn send_phase2a(
         &mut self,
         to: NodeSet,
@@ -121,14 +122,8 @@ impl Context<'_> {
                 self.effects.records.extend(promise.record);
                 let Promise { votes, announced, reported_below, .. } = promise;
                 let trimmed_below = self.trimmed_below();
-                let message = Message::Phase1b {
-                    ballot,
-                    scope,
-                    votes,
-                    announced,
-                    trimmed_below,
-                    reported_below,
-                };
+                let report = Box::new(Report { votes, announced, trimmed_below, reported_below });
+                let message = Message::Phase1b { ballot, scope, report };
                 self.effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {
@@ -142,6 +137,7 @@ impl Context<'_> {
     ///
     /// An observer keeps the value, for it will be told whether it is chosen; that is no vote, so nobody is told and
     /// nothing made durable.
+    #[inline]
     pub(super) fn handle_phase2a(
         &mut self,
         from: NodeId,
@@ -192,6 +188,7 @@ impl Context<'_> {
 }
 
 /// Votes for consecutive slots at one ballot travel as one message.
+#[inline]
 fn extend_votes(last: &mut Message, next: &Message) -> bool {
     let Message::Phase2b { ballot, last: end, .. } = last else { return false };
     let Message::Phase2b { ballot: next_ballot, first, last: next_end } = next else {

@@ -86,7 +86,7 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(Value::Noop), command().prop_map(Value::Command)]
+    prop_oneof![Just(Value::Noop), command().prop_map(Value::from)]
 }
 
 fn vote() -> impl Strategy<Value = Vote> {
@@ -133,14 +133,8 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
             let votes = prop::collection::vec((slot(), vote()), 0..4);
             (ballot(), scope(), votes, announced(), slot(), prop::option::of(slot()))
                 .prop_map(|(ballot, scope, votes, announced, trimmed_below, reported_below)| {
-                    Message::Phase1b {
-                        ballot,
-                        scope,
-                        votes,
-                        announced,
-                        trimmed_below,
-                        reported_below,
-                    }
+                    let report = Report { votes, announced, trimmed_below, reported_below };
+                    Message::Phase1b { ballot, scope, report: Box::new(report) }
                 })
                 .boxed()
         }
@@ -187,7 +181,7 @@ fn teaching(kind: &str) -> Option<BoxedStrategy<Message>> {
                 executed_below,
                 begin,
                 next,
-                content,
+                content: Box::new(content),
             })
             .boxed(),
         "Executed" => slot().prop_map(|below| Message::Executed { below }).boxed(),
@@ -205,7 +199,7 @@ fn leading(kind: &str) -> BoxedStrategy<Message> {
         "PreVote" => (ballot(), slot())
             .prop_map(|(ballot, executed_below)| Message::PreVote { ballot, executed_below })
             .boxed(),
-        "PreVoteGranted" => (ballot(), announced())
+        "PreVoteGranted" => (ballot(), announced().prop_map(Box::new))
             .prop_map(|(ballot, announced)| Message::PreVoteGranted { ballot, announced })
             .boxed(),
         "Settle" => {
@@ -290,7 +284,7 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
         let request = RequestId { client: ClientId(0), sequence: round };
         let value = match value {
             Value::Command(command) => {
-                Value::Command(Command { request, settled_below: 0, ..command })
+                Value::from(Command { request, settled_below: 0, ..(*command).clone() })
             }
             Value::Noop => Value::Noop,
         };

@@ -51,7 +51,7 @@ pub use acceptor::Acceptor;
 pub use announced::Announced;
 pub use checkpoint::Checkpoint;
 pub use impossible::Impossible;
-pub use message::{Message, Record, Vote};
+pub use message::{Message, Record, Report, Vote};
 pub use mode::Mode;
 pub use replica::Replica;
 

@@ -29,7 +29,6 @@ use crate::time::{Span, Time};
 use election::{Canvass, Watch};
 use health::Health;
 use phase1::Preparing;
-pub(super) use phase1::Promised;
 use phase2::Proposal;
 use resend::Resending;
 use settle::Settling;
@@ -202,7 +201,7 @@ impl Multi {
                 self.handle_pre_vote(context, from, ballot, executed_below);
             }
             Message::PreVoteGranted { ballot, announced } => {
-                self.handle_pre_vote_granted(context, from, ballot, announced);
+                self.handle_pre_vote_granted(context, from, ballot, *announced);
             }
             Message::Settle { ballot, below } => {
                 self.settling.handle_settle(context, ballot, below);

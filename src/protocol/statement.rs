@@ -4,6 +4,7 @@
 //! messages: a protocol says what each of its messages states, in one place.
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +43,19 @@ impl Display for Ballot {
 pub enum Value {
     /// Nothing to execute: it fills a hole.
     Noop,
-    /// A client's command.
-    Command(Command),
+    /// A client's command. Every replica has a vote, a proposal and a log that name it: it is shared, not copied.
+    Command(Arc<Command>),
+}
+
+impl From<Command> for Value {
+    fn from(command: Command) -> Self {
+        Self::Command(Arc::new(command))
+    }
 }
 
 impl Value {
     /// The command, if it is one.
-    pub const fn command(&self) -> Option<&Command> {
+    pub fn command(&self) -> Option<&Command> {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
@@ -56,7 +63,7 @@ impl Value {
     }
 
     /// The command, if it is one, taken out.
-    pub fn into_command(self) -> Option<Command> {
+    pub fn into_command(self) -> Option<Arc<Command>> {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),

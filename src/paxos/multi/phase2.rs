@@ -1,5 +1,7 @@
 //! Phase 2: a command proposed, its votes counted, its client answered, and the others told.
 
+use std::sync::Arc;
+
 use super::{Multi, State};
 use crate::command::Command;
 use crate::paxos::context::Context;
@@ -35,7 +37,7 @@ impl Multi {
     ) {
         let slot = self.next;
         self.next = slot.next();
-        self.propose(context, ballot, slot, Value::Command(command), submitted);
+        self.propose(context, ballot, slot, Value::from(command), submitted);
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
@@ -171,7 +173,7 @@ impl Multi {
         for Proposal { value, submitted, .. } in passed {
             let Value::Command(command) = value else { continue };
             if is_preparing {
-                self.queue(context, command, submitted);
+                self.queue(context, Arc::unwrap_or_clone(command), submitted);
             } else {
                 context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }
