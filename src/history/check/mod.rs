@@ -19,7 +19,8 @@
 //! What cannot be known because of it is counted as unverified and is no violation, but a cut
 //! excuses nothing that the other histories show.
 //!
-//! Memory is 33 bytes an operation, 4 a slot, the room that growing tables keep free, and the keys.
+//! Memory is 1 byte an operation, 4 a slot, and the keys: histories of clients are read beside the logs, as far as
+//! these go. Where each key has an order of its own all operations are held, 40 bytes each.
 
 mod logs;
 mod operations;
@@ -94,11 +95,14 @@ impl Verdict {
     }
 }
 
+/// So many operations of each client are held when nothing more is to be known of them: a request that was chosen
+/// twice is mostly chosen again before its client has issued so many.
+const HELD: usize = 1 << 14;
+
 /// A check under way: give it all histories, then ask for its verdict.
-#[derive(Debug)]
-pub struct Check<R> {
+pub struct Check<'a, R> {
     options: Options,
-    operations: Operations,
+    operations: Operations<'a, R>,
     logs: Logs<R>,
     /// Instead of logs, where each key has an order of its own.
     registers: Option<Registers>,
@@ -107,12 +111,12 @@ pub struct Check<R> {
     violations: Violations,
 }
 
-impl<R: Read> Check<R> {
+impl<'a, R: Read> Check<'a, R> {
     /// A check of nothing yet.
     pub const fn new(options: Options) -> Self {
         Self {
             options,
-            operations: Operations::new(),
+            operations: Operations::new(HELD),
             logs: Logs::new(),
             registers: None,
             headless_count: 0,
@@ -120,9 +124,9 @@ impl<R: Read> Check<R> {
         }
     }
 
-    /// Adds the history of a client, and reads it through.
-    pub fn add_client(&mut self, read: impl Read) -> Result<(), Error> {
-        self.operations.read(read, &mut self.violations)
+    /// Adds the history of a client, and reads it through; it is opened again when the logs are compared.
+    pub fn add_client(&mut self, open: impl Fn() -> Result<R, Error> + 'a) -> Result<(), Error> {
+        self.operations.read(Box::new(open), &mut self.violations)
     }
 
     /// Adds the log of a replica; one replica may have several, one for each time it was started.
@@ -159,7 +163,7 @@ impl<R: Read> Check<R> {
         let mut replay = Replay::new(&self.options);
         let found = match self.registers.take() {
             None => self.replay_logs(&mut replay)?,
-            Some(registers) => self.replay_registers(&mut replay, registers),
+            Some(registers) => self.replay_registers(&mut replay, registers)?,
         };
         let Operations { issued_count, acknowledged_count, .. } = self.operations;
         Ok(Verdict {
@@ -177,15 +181,20 @@ impl<R: Read> Check<R> {
     }
 
     /// Each key by itself.
-    fn replay_registers(&mut self, replay: &mut Replay, mut registers: Registers) -> Replayed {
+    fn replay_registers(
+        &mut self,
+        replay: &mut Replay,
+        mut registers: Registers,
+    ) -> Result<Replayed, Error> {
         let Self { operations, violations, .. } = self;
-        let slot_count = registers.replay(replay, operations, violations);
+        operations.hold_all();
+        let slot_count = registers.replay(replay, operations, violations)?;
         let cut_count = self.headless_count + registers.cut_count;
         let is_cut = cut_count > 0;
         let uncovered_count = registers.count_missing(is_cut, &mut self.violations);
         let is_excused = |key, slot| is_cut && registers.is_uncovered(key, slot);
-        replay.finish(&mut self.operations, is_excused, &mut self.violations);
-        Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count }
+        replay.finish(&mut self.operations, is_excused, &mut self.violations)?;
+        Ok(Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count })
     }
 
     /// All slots in their order.
@@ -203,7 +212,7 @@ impl<R: Read> Check<R> {
             replay.compare(end, agreed.entry.slot, &installed, &mut self.violations);
             end = agreed.entry.slot.next();
             let Self { operations, violations, .. } = &mut *self;
-            replay.execute(agreed.node, &agreed.entry, operations, violations);
+            replay.execute(agreed.node, &agreed.entry, operations, violations)?;
         }
         let installed = self.logs.take_installed(end);
         replay.compare(end, end, &installed, &mut self.violations);
@@ -235,7 +244,7 @@ impl<R: Read> Check<R> {
                 || missing.iter().any(|(first, last)| (*first..=*last).contains(&slot));
             is_cut && (slot >= end || is_missing())
         };
-        replay.finish(&mut self.operations, is_excused, &mut self.violations);
+        replay.finish(&mut self.operations, is_excused, &mut self.violations)?;
         Ok(Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count })
     }
 }

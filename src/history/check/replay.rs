@@ -1,12 +1,13 @@
 //! The agreed log, executed again and held against what clients issued and were told.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use super::Options;
 use super::operations::{Known, Operations, Row};
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId, entry_digest};
-use crate::history::{Entry, EntryCommand, Kind};
+use crate::history::{Entry, EntryCommand, Error, Kind};
 use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
 
@@ -67,16 +68,23 @@ impl Replay {
         self.latest.clear();
     }
 
-    pub(super) fn execute(
+    pub(super) fn execute<R: Read>(
         &mut self,
         node: NodeId,
         entry: &Entry,
-        operations: &mut Operations,
+        operations: &mut Operations<'_, R>,
         violations: &mut Violations,
-    ) {
-        let Some(command) = entry.command else { return };
-        match operations.find(command.request) {
+    ) -> Result<(), Error> {
+        let Some(command) = entry.command else { return Ok(()) };
+        match operations.find(command.request)? {
             Known::Issued(row) => self.judge(node, entry, command, row, violations),
+            Known::Settled => {
+                let request = command.request;
+                if entry.applied {
+                    violations.push(Violation::AppliedTwice { slot: entry.slot, request });
+                }
+                operations.note_late(node, *entry, request);
+            }
             Known::Maybe => self.unverified_count += 1,
             Known::Never => violations.push(Violation::NotIssued { node, entry: *entry }),
         }
@@ -86,6 +94,7 @@ impl Replay {
             let written = entry_digest(command.key, command.digest);
             self.state = self.state.wrapping_sub(before).wrapping_add(written);
         }
+        Ok(())
     }
 
     /// States that replicas took from others, up to `slot`; the agreed log so far ends before `end`.
@@ -112,18 +121,16 @@ impl Replay {
     ///
     /// `is_excused` says of a slot, and of the key of the operation that was told it, that it may be in the lost
     /// part of a log that was cut off.
-    pub(super) fn finish(
+    pub(super) fn finish<R: Read>(
         &mut self,
-        operations: &mut Operations,
+        operations: &mut Operations<'_, R>,
         is_excused: impl Fn(u64, Slot) -> bool,
         violations: &mut Violations,
-    ) {
+    ) -> Result<(), Error> {
+        operations.compare_late(violations)?;
         let elsewhere = std::mem::take(&mut self.elsewhere);
-        operations.for_each_returned(|row| {
+        operations.for_each_untold(|row| {
             let (request, told) = (row.request, row.told());
-            if row.is_told() {
-                return;
-            }
             if is_excused(row.key(), told) {
                 self.unverified_count += 1;
                 self.unlogged_count += 1;
@@ -132,7 +139,7 @@ impl Replay {
             } else {
                 violations.push(Violation::Lost { request, kind: row.kind(), slot: told });
             }
-        });
+        })
     }
 
     fn judge(
@@ -194,12 +201,12 @@ impl Replay {
         let all = self.is_real_time.then_some((None, self.clocks_apart));
         let mut earlier = None;
         for (clock, apart) in session.into_iter().chain(all) {
-            let own = Latest { begins_at: row.begins_at, request, slot };
+            let own = Latest { begins_at: row.begins_at(), request, slot };
             let latest = self.latest.entry(clock).or_insert(own);
-            if row.returned_at.saturating_add(apart) < latest.begins_at {
+            if row.returned_at().saturating_add(apart) < latest.begins_at {
                 earlier = earlier.or(Some(*latest));
             }
-            if latest.begins_at < row.begins_at {
+            if latest.begins_at < row.begins_at() {
                 *latest = own;
             }
         }
