@@ -347,9 +347,10 @@ impl<R: Read> Client<'_, R> {
             }
         };
         match event {
-            Event::Invoke(issued) => self.reach(&issued),
+            Event::Invoke(issued) => return self.reach(&issued),
             Event::Return(returned) => self.answer(&returned),
         }
+        Ok(())
     }
 
     /// An operation, with the time at which it can have begun.
@@ -376,12 +377,12 @@ impl<R: Read> Client<'_, R> {
         Ok(())
     }
 
-    fn answer(&mut self, returned: &Returned) -> Result<(), Error> {
+    fn answer(&mut self, returned: &Returned) {
         let index = usize::try_from(returned.sequence).unwrap_or(usize::MAX);
         let state = self.state.get(index).copied().unwrap_or(0);
         let Some(facts) = self.facts_mut(index).filter(|facts| !facts.has_return) else {
             // It belongs to nothing, or is the second one.
-            return Ok(());
+            return;
         };
         facts.has_return = true;
         facts.slot = u32::try_from(returned.slot.0).unwrap_or(u32::MAX);
@@ -390,7 +391,6 @@ impl<R: Read> Client<'_, R> {
         if state & READ != 0 {
             facts.digest = returned.digest.unwrap_or(0);
         }
-        Ok(())
     }
 
     fn compare_late(&mut self, violations: &mut Violations) -> Result<(), Error> {

@@ -51,7 +51,9 @@ fn verdict(clients: &[&[Step]], options: Options) -> Verdict {
     let whole = check(histories.iter().map(Vec::as_slice), options).unwrap();
     // A few keys at a time it says the same.
     let mut counts = KeyCounts::default();
-    histories.iter().for_each(|it| counts.add_client(it.as_slice()).unwrap());
+    for history in &histories {
+        counts.add_client(history.as_slice()).unwrap();
+    }
     for operations_max in [1, 3, 100] {
         let parts = counts.parts(operations_max).into_iter().map(|part| {
             let mut seen = Seen::of(part);
