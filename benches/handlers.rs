@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
-use flexpaxos::paxos::{Announced, Effects, Input, Message, Mode, Replica};
+use flexpaxos::paxos::{Effects, Input, Message, Mode, Replica};
 use flexpaxos::protocol::{
     Ballot, Config, Election, Progress, Protocol, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
@@ -52,15 +52,8 @@ fn leader() -> (Replica, Ballot) {
     let mut leader = replica(LEADER);
     let ballot = leader.acceptor().promised_highest();
     for from in [LEADER, FOLLOWER] {
-        let message = Message::Phase1b {
-            ballot,
-            scope: Scope::From(Slot(0)),
-            votes: Vec::new(),
-            announced: Announced::default(),
-            trimmed_below: Slot(0),
-            reported_below: None,
-            newest: None,
-        };
+        let scope = Scope::From(Slot(0));
+        let message = Message::Phase1b { ballot, scope, report: Box::default() };
         give(&mut leader, Input::Message { from, message });
     }
     assert!(leader.is_leader());
@@ -138,7 +131,7 @@ fn at_an_acceptor(criterion: &mut Criterion) {
         bencher.iter(|| {
             let chosen_below = Slot(next);
             for sequence in next..next + PIPELINED {
-                let (slot, value) = (Slot(sequence), Value::Command(command(sequence, &bytes)));
+                let (slot, value) = (Slot(sequence), Value::from(command(sequence, &bytes)));
                 let phase2a = Message::Phase2a { ballot, slot, value, chosen_below };
                 hear(&mut follower, LEADER, phase2a, &mut effects);
             }

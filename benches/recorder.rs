@@ -135,7 +135,7 @@ fn history(criterion: &mut Criterion) {
     group.bench_function("check of three replicas", |bencher| {
         bencher.iter(|| {
             let mut check = Check::new(Options::default());
-            check.add_client(client.as_slice()).expect("it is whole");
+            check.add_client(|| Ok(client.as_slice())).expect("it is whole");
             for _ in 0..3 {
                 check.add_replica(log.as_slice()).expect("it is whole");
             }

@@ -242,6 +242,7 @@ struct Session {
 
 impl KeyValue {
     /// Executes `command`, once however often it is given.
+    #[inline]
     pub fn execute(&mut self, command: &Command) -> Execution {
         let RequestId { client, sequence } = command.request;
         let session = Arc::make_mut(self.sessions.entry(client).or_default());

@@ -21,6 +21,7 @@ pub use statement::{Ballot, Scope, Statement, Value};
 
 use std::fmt::{self, Debug, Display};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -259,7 +260,7 @@ pub struct Executed {
     /// The position.
     pub slot: Slot,
     /// The command chosen there; `None` is a no-op.
-    pub command: Option<Command>,
+    pub command: Option<Arc<Command>>,
     /// Whether it changed the state machine; false for the second of two equal requests.
     pub applied: bool,
 }
@@ -385,6 +386,7 @@ impl<M, R> Effects<M, R> {
     }
 
     /// Sends at once; to nobody is nothing.
+    #[inline]
     pub fn send(&mut self, to: NodeSet, message: M) {
         if !to.is_empty() {
             self.sends.push(Envelope { to, message });
@@ -395,6 +397,7 @@ impl<M, R> Effects<M, R> {
     ///
     /// `merge` may extend the envelope given last instead, when it has the same receivers: votes for
     /// consecutive slots travel as one message.
+    #[inline]
     pub fn send_durable(
         &mut self,
         to: NodeSet,

@@ -71,7 +71,7 @@ impl State {
         let slot = self.below;
         let mut state = Self { below: slot.next(), ..self.clone() };
         state.carried.retain(|(slot, _)| *slot >= logged_below);
-        state.carried.push((slot, Value::Command(command.clone())));
+        state.carried.push((slot, Value::from(command.clone())));
         let outcome = match &command.operation {
             Operation::Put { value, .. } => {
                 state.value = Some(value.clone());

@@ -95,7 +95,7 @@ impl Learned {
         let below = self.below.entry(key).or_default();
         let first = *below;
         for (slot, value) in state.carried.iter().filter(|(slot, _)| *slot >= first) {
-            let (slot, command) = (*slot, value.command().cloned());
+            let (slot, command) = (*slot, value.clone().into_command());
             self.count += 1;
             effects.executed.push(Advance::Executed(Executed { slot, command, applied: true }));
         }

@@ -96,7 +96,7 @@ fn commands_are_carried_until_the_proposer_has_them_in_its_log() {
     let after = state.after(&put(3, 0), Slot(2));
     let slots: Vec<u64> = after.carried.iter().map(|(slot, _)| slot.0).collect();
     assert_eq!(slots, [2, 3]);
-    assert_eq!(after.last().1, &Value::Command(put(3, 0)));
+    assert_eq!(after.last().1, &Value::from(put(3, 0)));
 }
 
 #[test]

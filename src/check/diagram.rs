@@ -96,7 +96,7 @@ impl<P: Protocol> Drawing<P> {
                 self.mark(*replica, at, kind, &format!("{record} is durable"));
             }
             Event::Executed { replica, entry } => {
-                let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+                let position = P::ORDER.position(entry.slot, entry.command.as_deref());
                 let text = format!("executes {position}");
                 self.mark(*replica, at, MarkKind::Executed, &text);
             }

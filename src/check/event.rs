@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::state::Action;
-use crate::command::Command;
 use crate::monitor::Invariant;
 use crate::protocol::{Executed, Installed, Note, Protocol, Reply};
 use crate::quorum::{NodeId, NodeSet};
@@ -127,10 +126,10 @@ impl<P: Protocol> fmt::Display for Event<P> {
             }
             Self::Durable { replica, record } => write!(f, "{replica} keeps {record}"),
             Self::Executed { replica, entry } => {
-                let command = entry.command.as_ref().map(Command::to_string);
+                let command = entry.command.as_ref().map(ToString::to_string);
                 let command = command.as_deref().unwrap_or("no-op");
                 let again = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
-                let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+                let position = P::ORDER.position(entry.slot, entry.command.as_deref());
                 write!(f, "{replica} executes {position}: {command}{again}")
             }
             Self::Installed { replica, state } => {

@@ -48,7 +48,7 @@ impl Ledger {
     ) -> Vec<Finding> {
         let Executed { slot, command, applied } = entry;
         let value = command.clone().map_or(Value::Noop, Value::Command);
-        let position = order.position(*slot, command.as_ref());
+        let position = order.position(*slot, command.as_deref());
         let learned = self.votes.learned(replica, position, &value);
         let mut findings: Vec<Finding> = learned.err().into_iter().collect();
         if command.is_some() && !is_asked {
@@ -60,7 +60,7 @@ impl Ledger {
             let how = format!("{replica} executed {value} in {position}, another one {first}");
             findings.push(Finding::new(Invariant::SamePrefix, how));
         }
-        findings.extend(self.is_lost(replica, position, command.as_ref()));
+        findings.extend(self.is_lost(replica, position, command.as_deref()));
         if let (Some(command), true) = (command, applied) {
             let first = *self.applied.entry(command.request).or_insert(position);
             if first != position {
@@ -180,7 +180,8 @@ mod tests {
     }
 
     fn execute(ledger: &mut Ledger, slot: u64, client: u32, is_asked: bool) -> Vec<Invariant> {
-        let entry = Executed { slot: Slot(slot), command: Some(command(client)), applied: true };
+        let entry =
+            Executed { slot: Slot(slot), command: Some(command(client).into()), applied: true };
         let findings = ledger.executed(Order::Total, NodeId(2), &entry, is_asked);
         findings.into_iter().map(|finding| finding.invariant).collect()
     }
@@ -189,7 +190,7 @@ mod tests {
     fn chosen() -> Ledger {
         let mut ledger = Ledger::default();
         let ballot = Ballot { round: 1, proposer: NodeId(0) };
-        let (majority, value) = (QuorumSystem::majority(3), Value::Command(command(0)));
+        let (majority, value) = (QuorumSystem::majority(3), Value::from(command(0)));
         for voter in [0, 1] {
             let at = (Position::default(), ballot);
             ledger.votes.vote(&majority, NodeId(voter), at, Some((&value).into())).unwrap();

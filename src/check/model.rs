@@ -497,7 +497,7 @@ mod tests {
         let world = world("duel");
         let mut state = world.init_states().remove(0);
         for client in 0..2 {
-            let value = Value::Command(world.command(ClientId(client), 0));
+            let value = Value::from(world.command(ClientId(client), 0));
             let ballot = Ballot { round: 9, proposer: NodeId(0) };
             let slot = Slot::ZERO;
             let message = Message::Phase2a { ballot, slot, value, chosen_below: slot };

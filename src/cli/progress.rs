@@ -192,7 +192,7 @@ impl<'a> RunProgress<'a> {
         if ended.backend == Backend::Sim {
             state.sim_ended_count += 1;
             let (ended_count, all) = (state.sim_ended_count, self.sim_count);
-            self.clock.bar.set_message(format!("{ended_count} of {all} trials simulated"));
+            self.clock.bar.set_message(simulated(ended_count, all));
             // There may be thousands, and nothing is to be told of a good one.
             if ended.row.valid && ended.row.flag_codes.is_empty() {
                 return;
@@ -204,6 +204,12 @@ impl<'a> RunProgress<'a> {
     pub(super) fn finish(&self) {
         self.clock.finish();
     }
+}
+
+/// `49 of 1000 trials simulated`; after thousands the tables and the page take a while.
+fn simulated(ended_count: usize, all: usize) -> String {
+    let then = if ended_count == all { ", tables follow" } else { "" };
+    format!("{ended_count} of {all} trials simulated{then}")
 }
 
 /// `trial 3 of 9 (live) multi clients=16: valid, noisy-links`.
@@ -272,6 +278,19 @@ mod tests {
         row.invalidate();
         ended.row = row;
         assert!(line(&ended, 9).ends_with(": INVALID, noisy-links, omits, saturated"));
+    }
+
+    /// With the clock, the bar and the time left in a line of 80 columns.
+    #[test]
+    fn what_is_simulated_is_counted_and_finds_room() {
+        assert_eq!(simulated(49, 1000), "49 of 1000 trials simulated");
+        let last = simulated(10_000, 10_000);
+        assert!(last.ends_with("simulated, tables follow"));
+        let long = words(Duration::from_secs(3599)) + &simulated(9_999, 10_000);
+        for message in [last, long] {
+            let line = format!("00:00:00 [==========] {message}");
+            assert!(line.len() <= 80, "{line}");
+        }
     }
 
     #[test]

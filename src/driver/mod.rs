@@ -256,6 +256,7 @@ impl<P: Protocol> Driver<P> {
     /// Answers control operations, carries out all effects, releases what the disk has made durable, and gives
     /// the replica what it sent to itself, until nothing is left to do. True if the replica sent anything to
     /// itself.
+    #[inline]
     pub fn settle(&mut self, now: Time, host: &mut impl Host<P>) -> bool {
         self.answer_controls(host);
         let mut has_looped = false;

@@ -11,13 +11,17 @@ use std::path::{Path, PathBuf};
 
 use crate::command::ClientId;
 use crate::deployment::MemberName;
-use crate::history::{Check, Options, Seen, Verdict, oracle};
+use crate::history::{Check, KeyCounts, Options, Seen, Verdict, oracle};
 use crate::quorum::NodeId;
 use crate::time::Span;
 use crate::trial::Backend;
 
 /// The folder of all histories within a results folder.
 const FOLDER: &str = "histories";
+
+/// What clients saw is judged some keys at a time where they began more operations than this: 40 bytes each are
+/// held in memory.
+const OPERATIONS_AT_ONCE: u64 = 1 << 20;
 
 /// Beside the histories of a trial on several clocks: how far these may be apart, in nanoseconds.
 ///
@@ -71,10 +75,10 @@ pub struct Kept {
 /// Checks the histories of these members, whose clocks may be so far apart; one without a file was lost with all
 /// it had.
 pub fn check(members: &[MemberName], files: &Files, clocks_apart: Span) -> Checked {
-    Checked {
-        logs: check_logs(members, files, clocks_apart),
-        seen: check_seen(members, files, clocks_apart),
-    }
+    let logs = check_logs(members, files, clocks_apart);
+    let is_small = logs.as_ref().is_ok_and(|logs| logs.operation_count <= OPERATIONS_AT_ONCE);
+    let at_once = (!is_small).then_some(OPERATIONS_AT_ONCE);
+    Checked { seen: check_seen(members, files, clocks_apart, at_once), logs }
 }
 
 fn check_logs(
@@ -84,36 +88,76 @@ fn check_logs(
 ) -> Result<Verdict, Unreadable> {
     let mut check = Check::new(Options { clocks_apart, ..Options::default() });
     for member in members {
-        for file in open(files, *member)? {
-            match member {
-                MemberName::Client(_) => check.add_client(file)?,
-                MemberName::Replica(_) => check.add_replica(file)?,
+        // One that cannot be opened is named here.
+        let opened = open(files, *member)?;
+        match member {
+            MemberName::Client(_) => {
+                for place in 0..opened.len() {
+                    check.add_client(move || open_again(files, *member, place))?;
+                }
+            }
+            MemberName::Replica(_) => {
+                opened.into_iter().try_for_each(|file| check.add_replica(file))?;
             }
         }
     }
     Ok(check.finish()?)
 }
 
+fn open_again(
+    files: &Files,
+    member: MemberName,
+    place: usize,
+) -> Result<Box<dyn Read>, crate::history::Error> {
+    let Some(path) = files.get(&member).and_then(|paths| paths.get(place)) else {
+        return Ok(Box::new(io::empty()));
+    };
+    let file = File::open(path);
+    let file = file.map_err(|source| crate::history::Error::Read { offset: 0, source })?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+}
+
 fn check_seen(
     members: &[MemberName],
     files: &Files,
     clocks_apart: Span,
+    at_once: Option<u64>,
 ) -> Result<oracle::Verdict, Unreadable> {
-    let seen = seen(members, files)?;
-    Ok(oracle::judge_all(seen, oracle::Options { clocks_apart, ..oracle::Options::default() }))
+    let options = oracle::Options { clocks_apart, ..oracle::Options::default() };
+    let Some(at_once) = at_once else {
+        return Ok(oracle::judge_all(seen(members, files)?, options));
+    };
+    let mut counts = KeyCounts::default();
+    for_each_client(members, files, |file| counts.add_client(file))?;
+    let mut parts = counts.parts(at_once);
+    if parts.is_empty() {
+        // Nothing was begun; whether a history was cut off is still to be known.
+        return Ok(oracle::judge_all(seen(members, files)?, options));
+    }
+    oracle::judge_parts(parts.drain(..).map(|part| read(members, files, Seen::of(part))), options)
 }
 
 /// What the clients among these members saw.
 pub fn seen(members: &[MemberName], files: &Files) -> Result<Seen, Unreadable> {
-    let mut seen = Seen::new();
-    for member in members {
-        if matches!(member, MemberName::Client(_)) {
-            for file in open(files, *member)? {
-                seen.add_client(file)?;
-            }
+    read(members, files, Seen::new())
+}
+
+fn read(members: &[MemberName], files: &Files, mut seen: Seen) -> Result<Seen, Unreadable> {
+    for_each_client(members, files, |file| seen.add_client(file))?;
+    Ok(seen)
+}
+
+fn for_each_client(
+    members: &[MemberName],
+    files: &Files,
+    mut add: impl FnMut(Box<dyn Read>) -> Result<(), crate::history::Error>,
+) -> Result<(), Unreadable> {
+    for member in members.iter().filter(|member| matches!(member, MemberName::Client(_))) {
+        for file in open(files, *member)? {
+            add(file)?;
         }
     }
-    Ok(seen)
+    Ok(())
 }
 
 /// The files of a member; an empty one if it has none, so that it is known that something is missing.

@@ -65,6 +65,13 @@ impl Measured {
         Some(of_kind.corrected(&self.load(), omission.interval))
     }
 
+    /// The same in as little memory as it needs: a sweep has thousands of trials.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.latencies.iter_mut().for_each(|(_, latencies)| latencies.pack());
+        self
+    }
+
     /// What all operations of the load took beyond their floors.
     pub fn load_beyond_floors(&self) -> Latencies {
         let of_load = self.latencies.iter().filter(|(kind, _)| kind.is_load());

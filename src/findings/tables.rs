@@ -318,7 +318,7 @@ fn client_rows(
         }
         let floor = |operation| floors(plan.variant(trial), operation).get(index).copied();
         let known = OperationKind::ALL.into_iter().filter_map(|it| Some((it, floor(it)?)));
-        rows.measured[index] = Measured { floors: known.collect(), ..measured };
+        rows.measured[index] = Measured { floors: known.collect(), ..measured }.packed();
     }
     Ok(())
 }

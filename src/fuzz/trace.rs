@@ -120,7 +120,7 @@ impl Trace {
         let value = executed.command.clone().map_or(Value::Noop, Value::Command);
         let what = named(Some(&value));
         let again = if executed.command.is_some() && !executed.applied { ", again" } else { "" };
-        let position = order.position(executed.slot, executed.command.as_ref());
+        let position = order.position(executed.slot, executed.command.as_deref());
         self.by(at, by, &format!("executes {position}: {what}{again}"));
     }
 

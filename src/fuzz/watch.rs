@@ -195,7 +195,7 @@ impl Watch {
     /// A replica executes a slot: a phase-2 quorum must have told its votes for what it executes.
     pub(super) fn executed(&self, by: NodeId, executed: &Executed) -> Verdict {
         let value = executed.command.clone().map_or(Value::Noop, Value::Command);
-        let position = self.order.position(executed.slot, executed.command.as_ref());
+        let position = self.order.position(executed.slot, executed.command.as_deref());
         self.votes.learned(by, position, &value)
     }
 

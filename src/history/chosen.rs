@@ -13,12 +13,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
 use super::{Error, Kind, facts};
-use crate::command::{ClientId, RequestId};
+use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::protocol::{Advance, Executed, Installed, Order, Progress, Slot};
 use crate::quorum::NodeId;
 
@@ -54,9 +55,18 @@ pub struct Entry {
 impl Entry {
     /// What a log keeps of a slot that was executed.
     pub fn of(executed: &Executed) -> Self {
+        Self::with(executed, |command| facts(&command.operation).2)
+    }
+
+    /// The same, where the digest of what a command writes is known.
+    #[inline]
+    pub fn with(executed: &Executed, digest: impl FnOnce(&Arc<Command>) -> u32) -> Self {
         let command = executed.command.as_ref().map(|command| {
-            let (kind, key, digest) = facts(&command.operation);
-            EntryCommand { request: command.request, kind, key, digest }
+            let (kind, key) = match &command.operation {
+                Operation::Put { key, .. } => (Kind::Write, *key),
+                Operation::Get { key } => (Kind::Read, *key),
+            };
+            EntryCommand { request: command.request, kind, key, digest: digest(command) }
         });
         Self { slot: executed.slot, command, applied: executed.applied }
     }
@@ -92,8 +102,33 @@ pub enum Record {
 struct Previous {
     slot: u64,
     client: u32,
-    /// The last sequence number of each client.
-    sequences: BTreeMap<u32, u64>,
+    sequences: Sequences,
+}
+
+/// The last sequence number of each client.
+#[derive(Clone, Debug, Default)]
+struct Sequences {
+    /// Of the first clients, by their numbers.
+    first: Vec<u64>,
+    /// Of the others; a corrupt log may name any.
+    others: BTreeMap<u32, u64>,
+}
+
+impl Sequences {
+    /// So many clients are among the first.
+    const FIRST: u32 = 256;
+
+    #[inline]
+    fn of(&mut self, client: u32) -> &mut u64 {
+        if client >= Self::FIRST {
+            return self.others.entry(client).or_default();
+        }
+        let place = client as usize;
+        if place >= self.first.len() {
+            self.first.resize(place + 1, 0);
+        }
+        &mut self.first[place]
+    }
 }
 
 /// Writes one segment of the log of one replica.
@@ -142,7 +177,7 @@ impl ChosenWriter {
         };
         let RequestId { client: ClientId(client), sequence } = command.request;
         let same = if client == self.previous.client { SAME } else { 0 };
-        let last = self.previous.sequences.entry(client).or_default();
+        let last = self.previous.sequences.of(client);
         let next = if sequence == last.wrapping_add(1) { NEXT } else { 0 };
         self.sink.byte(kind | applied | same | next);
         if same == 0 {
@@ -315,7 +350,7 @@ impl<R: Read> ChosenReader<R> {
                 .map_err(|_| self.source.corrupt("the number of a client is beyond 32 bits"))?;
         }
         let client = self.previous.client;
-        let last = self.previous.sequences.entry(client).or_default();
+        let last = self.previous.sequences.of(client);
         let sequence = if tag & NEXT == 0 {
             add_difference(*last, self.source.varint()?)
         } else {

@@ -13,6 +13,9 @@ pub(super) const CHECK: u8 = 0x0f;
 /// The tag after the last event of all.
 pub(super) const END: u8 = 0x0e;
 
+/// The bytes of the longest varint.
+const VARINT_BYTES_MAX: usize = 10;
+
 /// The difference of two counters as an unsigned number that is small when they are near.
 pub(super) const fn difference(new: u64, old: u64) -> u64 {
     let signed = new.wrapping_sub(old).cast_signed();
@@ -144,6 +147,24 @@ impl<R: Read> Source<R> {
 
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Error> {
+        let Some(bytes) = self.buffer[self.at..self.filled].first_chunk::<VARINT_BYTES_MAX>()
+        else {
+            return self.varint_at_end();
+        };
+        let mut value = 0;
+        for (index, byte) in bytes.iter().enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if *byte < 0x80 {
+                self.at += index + 1;
+                return Ok(value);
+            }
+        }
+        self.at += VARINT_BYTES_MAX;
+        Err(self.corrupt("a number of more than 64 bits"))
+    }
+
+    /// One that the buffer may not hold to its end.
+    fn varint_at_end(&mut self) -> Result<u64, Error> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;

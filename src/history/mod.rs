@@ -32,7 +32,7 @@ pub use check::{Check, Options, Verdict, Violation};
 pub use chosen::{ChosenReader, ChosenWriter, Entry, EntryCommand, Record};
 use client::SessionOrder;
 pub use client::{ClientReader, ClientWriter, Event, Issued, Returned};
-pub use seen::Seen;
+pub use seen::{KeyCounts, Part, Seen};
 
 /// The version of both formats; a reader refuses any other.
 pub const VERSION: u8 = 1;

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::RangeInclusive;
 
 use super::{ClientReader, Error, Event, Issued, Kind, Returned, SessionOrder};
 use crate::command::{ClientId, RequestId};
@@ -24,6 +25,23 @@ pub struct Seen {
     rows: Vec<Row>,
     clients: Vec<ClientId>,
     cut_count: u64,
+    /// Of which keys, if not of all.
+    keys: Option<RangeInclusive<u64>>,
+}
+
+/// How many operations clients began on each key: by that they are looked at in parts.
+#[derive(Debug, Default)]
+pub struct KeyCounts {
+    /// Of the first keys, by their numbers.
+    first: Vec<u64>,
+    others: BTreeMap<u64, u64>,
+}
+
+/// Some keys, and how many operations clients began on them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    keys: RangeInclusive<u64>,
+    operation_count: u64,
 }
 
 /// What an operation did, with what it read.
@@ -54,7 +72,13 @@ pub(super) struct Row {
 impl Seen {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self { rows: Vec::new(), clients: Vec::new(), cut_count: 0 }
+        Self { rows: Vec::new(), clients: Vec::new(), cut_count: 0, keys: None }
+    }
+
+    /// Nothing yet, and of all operations only those on these keys, of which there are so many.
+    pub fn of(Part { keys, operation_count }: Part) -> Self {
+        let room = usize::try_from(operation_count).unwrap_or_default();
+        Self { rows: Vec::with_capacity(room), keys: Some(keys), ..Self::new() }
     }
 
     /// Adds the history of a client, and reads it through.
@@ -81,8 +105,10 @@ impl Seen {
                 Ok(Event::Invoke(issued)) => {
                     let sequence = u32::try_from(issued.sequence)
                         .map_err(|_| beyond("a sequence number beyond 32 bits"))?;
-                    let invoked_at = session.begins_at(&issued);
-                    self.rows.push(Row::invoked(client, sequence, invoked_at, &issued));
+                    if self.keys.as_ref().is_none_or(|keys| keys.contains(&issued.key)) {
+                        let invoked_at = session.begins_at(&issued);
+                        self.rows.push(Row::invoked(client, sequence, invoked_at, &issued));
+                    }
                 }
                 Ok(Event::Return(returned)) => {
                     session.told(&returned);
@@ -144,17 +170,70 @@ impl Seen {
     }
 }
 
+impl KeyCounts {
+    /// Keys below this are counted side by side.
+    const FIRST: u64 = 1 << 16;
+
+    /// Counts the operations of a client, as far as its history goes.
+    pub fn add_client(&mut self, read: impl Read) -> Result<(), Error> {
+        let reader = match ClientReader::new(read) {
+            Ok(reader) => reader,
+            Err(Error::Truncated { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for event in reader {
+            match event {
+                Ok(Event::Invoke(issued)) => *self.of(issued.key) += 1,
+                Ok(Event::Return(_)) | Err(Error::Truncated { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, key: u64) -> &mut u64 {
+        let Some(place) = usize::try_from(key).ok().filter(|_| key < Self::FIRST) else {
+            return self.others.entry(key).or_default();
+        };
+        if place >= self.first.len() {
+            self.first.resize(place + 1, 0);
+        }
+        &mut self.first[place]
+    }
+
+    /// All keys in parts, ascending, each of so many operations at most; a key is in one part, whatever it has.
+    pub fn parts(&self, operations_max: u64) -> Vec<Part> {
+        let first = (0..).zip(&self.first).filter(|(_, count)| **count > 0);
+        let mut parts: Vec<Part> = Vec::new();
+        for (key, count) in first.chain(self.others.iter().map(|(key, count)| (*key, count))) {
+            match parts.last_mut() {
+                Some(part) if part.operation_count + count <= operations_max => {
+                    part.keys = *part.keys.start()..=key;
+                    part.operation_count += count;
+                }
+                _ => parts.push(Part { keys: key..=key, operation_count: *count }),
+            }
+        }
+        parts
+    }
+}
+
 /// The row of a sequence number among those of one client, which count up.
+///
+/// Where some rows are left out it is nearer to the end than to the front: few operations are open at a time.
 fn find(rows: &mut [Row], sequence: u64) -> Option<&mut Row> {
     let sequence = u32::try_from(sequence).ok()?;
     let offset = sequence.checked_sub(rows.first()?.sequence)? as usize;
-    let is_there = rows.get(offset).is_some_and(|row| row.sequence == sequence);
-    let index = if is_there {
-        offset
-    } else {
-        rows.binary_search_by_key(&sequence, |row| row.sequence).ok()?
-    };
-    rows.get_mut(index)
+    if rows.get(offset).is_some_and(|row| row.sequence == sequence) {
+        return rows.get_mut(offset);
+    }
+    let mut reach = 1;
+    while reach < rows.len() && rows[rows.len() - reach].sequence > sequence {
+        reach *= 2;
+    }
+    let from = rows.len().saturating_sub(reach);
+    let place = rows[from..].binary_search_by_key(&sequence, |row| row.sequence).ok()?;
+    rows.get_mut(from + place)
 }
 
 impl Row {
@@ -260,6 +339,50 @@ mod tests {
         assert_eq!(times, [None, Some(Time(100))]);
         assert_eq!(seen.request(&seen.rows()[1]).sequence, 5);
         assert_eq!((seen.operation_count(), seen.cut_count()), (2, 0));
+    }
+
+    /// Keys of one part have all their rows, and no others.
+    #[test]
+    fn rows_of_some_keys_are_those_of_all_keys_without_the_others() {
+        let mut histories = Vec::new();
+        for client in 0..2_u32 {
+            let mut writer = ClientWriter::new(ClientId(client));
+            for sequence in 0..400 {
+                let key = if sequence % 7 == 0 { u64::MAX - sequence % 3 } else { sequence % 11 };
+                writer.invoke(&Issued { sequence, key, ..write(0) });
+                // The answers of the last eight come in another order, some never.
+                for late in (sequence % 8 == 7).then_some([3, 0, 7, 1, 2, 5]).into_iter().flatten()
+                {
+                    let (sequence, slot) = (sequence - late, Slot(1000 + sequence - late));
+                    writer.returned(&Returned { sequence, at: Time(500), slot, digest: None });
+                }
+            }
+            histories.push(writer.finish());
+        }
+        let rows = |mut seen: Seen| -> Vec<_> {
+            for history in &histories {
+                seen.add_client(history.as_slice()).unwrap();
+            }
+            let row = |row: &Row| (row.key, row.sequence, row.client, row.returned_at(), row.slot);
+            let mut rows: Vec<_> = seen.rows().iter().map(row).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let all = rows(Seen::new());
+        let mut counts = KeyCounts::default();
+        for history in &histories {
+            counts.add_client(history.as_slice()).unwrap();
+        }
+        for operations_max in [0, 1, 100, 799, 800] {
+            let parts = counts.parts(operations_max);
+            assert_eq!(parts.len() == 1, operations_max == 800);
+            assert!(operations_max > 70 || parts.len() == 14, "each key has its own part");
+            let sizes: Vec<_> = parts.iter().map(|it| it.operation_count).collect();
+            assert!(operations_max < 100 || sizes.iter().all(|size| *size <= operations_max));
+            let found: Vec<Vec<_>> = parts.into_iter().map(|it| rows(Seen::of(it))).collect();
+            assert!(found.iter().map(|rows| rows.len() as u64).eq(sizes));
+            assert_eq!(found.concat(), all, "{operations_max}");
+        }
     }
 
     #[test]

@@ -55,9 +55,66 @@ impl Figure {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "Encoded", try_from = "Encoded")]
 pub struct Latencies {
-    answered: Histogram<u64>,
+    answered: Counts,
     /// How long those were waited for that were never answered; never empty.
     unanswered: Option<Box<Histogram<u64>>>,
+}
+
+/// Latencies that were answered, counted.
+#[derive(Clone, Debug)]
+enum Counts {
+    Whole(Histogram<u64>),
+    /// The values that there are, each with its count, and how many that are.
+    Packed(Box<[(u64, u64)]>, u64),
+}
+
+impl Counts {
+    fn whole(&self) -> Cow<'_, Histogram<u64>> {
+        match self {
+            Self::Whole(whole) => Cow::Borrowed(whole),
+            Self::Packed(values, _) => Cow::Owned(unpacked(values)),
+        }
+    }
+
+    #[inline]
+    fn whole_mut(&mut self) -> &mut Histogram<u64> {
+        if let Self::Packed(values, _) = self {
+            *self = Self::Whole(unpacked(values));
+        }
+        match self {
+            Self::Whole(whole) => whole,
+            Self::Packed(..) => unreachable!("it was just unpacked"),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Whole(whole) => whole.len(),
+            Self::Packed(_, count) => *count,
+        }
+    }
+
+    fn pack(&mut self) {
+        if let Self::Whole(whole) = self {
+            let steps = whole.iter_recorded();
+            let values = steps.map(|step| (step.value_iterated_to(), step.count_at_value()));
+            *self = Self::Packed(values.collect(), whole.len());
+        }
+    }
+}
+
+impl PartialEq for Counts {
+    fn eq(&self, other: &Self) -> bool {
+        self.whole() == other.whole()
+    }
+}
+
+fn unpacked(values: &[(u64, u64)]) -> Histogram<u64> {
+    let mut whole = histogram();
+    for (value, count) in values {
+        whole.record_n(*value, *count).expect("it was recorded before");
+    }
+    whole
 }
 
 impl Latencies {
@@ -66,13 +123,13 @@ impl Latencies {
 
     /// No latency.
     pub fn new() -> Self {
-        Self { answered: histogram(), unanswered: None }
+        Self { answered: Counts::Whole(histogram()), unanswered: None }
     }
 
     /// Counts one latency.
     #[inline]
     pub fn record(&mut self, latency: Span) {
-        self.answered.saturating_record(latency.0);
+        self.answered.whole_mut().saturating_record(latency.0);
     }
 
     /// Counts one operation that was waited for so long and never answered.
@@ -83,7 +140,7 @@ impl Latencies {
     /// Adds all latencies and all unanswered operations of `other`.
     pub fn merge(&mut self, other: &Self) {
         const SAME: &str = "all histograms have the same bounds";
-        self.answered.add(&other.answered).expect(SAME);
+        self.answered.whole_mut().add(other.answered.whole().as_ref()).expect(SAME);
         if let Some(unanswered) = &other.unanswered {
             let mine = self.unanswered.get_or_insert_with(|| Box::new(histogram()));
             mine.add(unanswered.as_ref()).expect(SAME);
@@ -104,25 +161,27 @@ impl Latencies {
             shifted
         };
         let unanswered = self.unanswered.as_deref().map(|waited| Box::new(beyond(waited)));
-        Self { answered: beyond(&self.answered), unanswered }
+        Self { answered: Counts::Whole(beyond(&self.answered.whole())), unanswered }
     }
 
     /// For how long the operations without an answer were waited for, as if those were latencies.
     #[must_use]
     pub fn waits(&self) -> Self {
         let answered = self.unanswered.as_deref().cloned().unwrap_or_else(histogram);
-        Self { answered, unanswered: None }
+        Self { answered: Counts::Whole(answered), unanswered: None }
     }
 
     /// Adds the latencies of `waits` as the times for which operations were waited that have no answer.
     pub fn add_unanswered(&mut self, waits: &Self) {
         let unanswered = self.unanswered.get_or_insert_with(|| Box::new(histogram()));
-        unanswered.add(&waits.answered).expect("all histograms have the same bounds");
+        unanswered
+            .add(waits.answered.whole().as_ref())
+            .expect("all histograms have the same bounds");
     }
 
     /// Forgets everything and keeps the memory for latencies.
     pub fn clear(&mut self) {
-        self.answered.reset();
+        self.answered.whole_mut().reset();
         self.unanswered = None;
     }
 
@@ -148,8 +207,9 @@ impl Latencies {
 
     /// Every latency that was answered, in nanoseconds as its bucket stands for it, in rising order.
     pub fn values(&self) -> Vec<u64> {
-        let buckets = self.answered.iter_recorded().flat_map(|bucket| {
-            let value = self.answered.highest_equivalent(bucket.value_iterated_to());
+        let answered = self.answered.whole();
+        let buckets = answered.iter_recorded().flat_map(|bucket| {
+            let value = answered.highest_equivalent(bucket.value_iterated_to());
             (0..bucket.count_at_value()).map(move |_| value)
         });
         buckets.collect()
@@ -160,12 +220,12 @@ impl Latencies {
         if self.unanswered.is_some() {
             return self.quantile(0.0);
         }
-        (!self.is_empty()).then(|| Span(self.answered.min()))
+        (!self.is_empty()).then(|| Span(self.answered.whole().min()))
     }
 
     /// The greatest latency; `None` without any, or where an operation was never answered.
     pub fn max(&self) -> Option<Span> {
-        (self.unanswered.is_none() && !self.is_empty()).then(|| Span(self.answered.max()))
+        (self.unanswered.is_none() && !self.is_empty()).then(|| Span(self.answered.whole().max()))
     }
 
     /// The mean, to the nanosecond; `None` without any latency, or where an operation was never answered.
@@ -176,7 +236,7 @@ impl Latencies {
     )]
     pub fn mean(&self) -> Option<Span> {
         (self.unanswered.is_none() && !self.is_empty())
-            .then(|| Span(self.answered.mean().round() as u64))
+            .then(|| Span(self.answered.whole().mean().round() as u64))
     }
 
     /// The latency that this share of all does not exceed; `None` without any, or where only a lower
@@ -233,7 +293,7 @@ impl Latencies {
     pub fn corrected(&self, all: &Self, interval: Span) -> Self {
         let share = self.ranked_count() as f64 / all.ranked_count().max(1) as f64;
         let mut corrected = self.clone();
-        add_omitted(&mut corrected.answered, &all.answered, share, interval);
+        add_omitted(corrected.answered.whole_mut(), &all.answered.whole(), share, interval);
         if let Some(waiting) = &all.unanswered {
             let own = corrected.unanswered.get_or_insert_with(|| Box::new(histogram()));
             add_omitted(own, waiting, share, interval);
@@ -247,9 +307,10 @@ impl Latencies {
     /// The quantile of the operations that were answered in less than `limit`; `None` without one.
     pub fn quantile_below(&self, limit: Span, share: f64) -> Option<Span> {
         let mut below = histogram();
-        for step in self.answered.iter_recorded() {
+        let answered = self.answered.whole();
+        for step in answered.iter_recorded() {
             let value = step.value_iterated_to();
-            if self.answered.highest_equivalent(value) < limit.0 {
+            if answered.highest_equivalent(value) < limit.0 {
                 below.record_n(value, step.count_at_value()).expect("it was recorded before");
             }
         }
@@ -258,8 +319,9 @@ impl Latencies {
 
     /// All operations, those without an answer with the time that they were waited for.
     fn whole(&self) -> Cow<'_, Histogram<u64>> {
-        let Some(unanswered) = &self.unanswered else { return Cow::Borrowed(&self.answered) };
-        let mut whole = self.answered.clone();
+        let answered = self.answered.whole();
+        let Some(unanswered) = &self.unanswered else { return answered };
+        let mut whole = answered.into_owned();
         whole.add(unanswered.as_ref()).expect("all histograms have the same bounds");
         Cow::Owned(whole)
     }
@@ -267,14 +329,14 @@ impl Latencies {
     /// Whether so many operations were answered within `value`: then it is the latency of that rank even
     /// if the others take for ever.
     fn reaches(&self, rank: u64, value: u64) -> bool {
-        self.unanswered.is_none() || self.answered.count_between(0, value) >= rank
+        self.unanswered.is_none() || self.answered.whole().count_between(0, value) >= rank
     }
 
     /// The latencies as they travel and are kept: `HdrHistogram` V2 with DEFLATE.
     ///
     /// That format cannot hold operations without an answer.
     pub fn encode(&self) -> Vec<u8> {
-        encode(&self.answered)
+        encode(&self.answered.whole())
     }
 
     /// Takes what [`Self::encode`], or another program, wrote.
@@ -286,18 +348,36 @@ impl Latencies {
             return Err(Error::Precision { found: found.sigfig() });
         }
         if (found.low(), found.high()) == (1, Self::MAX.0) {
-            return Ok(Self { answered: found, unanswered: None });
+            return Ok(Self { answered: Counts::Whole(found), unanswered: None });
         }
         let mut latencies = Self::new();
         latencies
             .answered
+            .whole_mut()
             .add(&found)
             .map_err(|_| Error::Range { max: found.max(), limit: Self::MAX.0 })?;
         Ok(latencies)
     }
 
-    pub(super) const fn inner(&self) -> &Histogram<u64> {
-        &self.answered
+    pub(super) fn inner(&self) -> Cow<'_, Histogram<u64>> {
+        self.answered.whole()
+    }
+
+    /// From now on it takes no more memory than what is counted needs, until more is: a histogram is a quarter of
+    /// a megabyte, whatever it holds.
+    pub fn pack(&mut self) {
+        self.answered.pack();
+    }
+
+    /// The same, where several things are asked of it: one that is packed is unpacked once.
+    pub(super) fn unpacked(&self) -> Cow<'_, Self> {
+        match &self.answered {
+            Counts::Whole(_) => Cow::Borrowed(self),
+            Counts::Packed(values, _) => Cow::Owned(Self {
+                answered: Counts::Whole(unpacked(values)),
+                unanswered: self.unanswered.clone(),
+            }),
+        }
     }
 }
 
@@ -363,7 +443,8 @@ impl TryFrom<Encoded> for Latencies {
     fn try_from(encoded: Encoded) -> Result<Self, Error> {
         let mut latencies = Self::decode(&encoded.answered)?;
         if let Some(unanswered) = encoded.unanswered {
-            latencies.unanswered = Some(Box::new(Self::decode(&unanswered)?.answered));
+            let waits = Self::decode(&unanswered)?.answered.whole().into_owned();
+            latencies.unanswered = Some(Box::new(waits));
         }
         Ok(latencies)
     }

@@ -86,14 +86,14 @@ pub fn write(
         let tag = Tag::new(&text).filter(|_| !text.is_empty());
         let Some(tag) = tag else { return Err(Error::Tag { tag: line.tag }) };
         let (start, length) = (line.start.into(), line.length.into());
-        log.write_histogram(line.latencies.inner(), start, length, Some(tag)).map_err(|error| {
-            match error {
+        log.write_histogram(&line.latencies.inner(), start, length, Some(tag)).map_err(
+            |error| match error {
                 IntervalLogWriterError::IoError(source) => Error::Write(source),
                 IntervalLogWriterError::SerializeError(source) => {
                     Error::Write(std::io::Error::other(source))
                 }
-            }
-        })?;
+            },
+        )?;
     }
     out.flush().map_err(Error::Write)
 }

@@ -44,6 +44,7 @@ pub struct Summary {
 impl Summary {
     /// The summary of all that was recorded.
     pub fn of(latencies: &Latencies) -> Self {
+        let latencies = &*latencies.unpacked();
         let ns = |span: Option<Span>| span.map(|span| span.0);
         let percentile = |share| ns(latencies.percentile(share).and_then(Figure::known));
         let (p50_low, p50_high) = confidence(latencies, 0.5);
@@ -74,6 +75,7 @@ pub fn ccdf(latencies: &Latencies) -> Vec<(f64, Option<Span>)> {
     if latencies.is_empty() {
         return Vec::new();
     }
+    let latencies = &*latencies.unpacked();
     let body = (0..=98).map(|percent| f64::from(percent) / 100.0);
     // 0.99, 0.991 … 0.998, 0.999, 0.9991 …: nine steps a decade.
     let tail = (2..=8).flat_map(|decade| {

@@ -18,7 +18,7 @@ const MEMORIES: [Memory; 2] = [Memory::Whole, Memory::Least];
 fn value(client: u32) -> Value {
     let request = RequestId { client: ClientId(client), sequence: 0 };
     let operation = Operation::Get { key: client.into() };
-    Value::Command(Command { request, settled_below: 0, operation })
+    Value::from(Command { request, settled_below: 0, operation })
 }
 
 /// A vote in slot 0; what came of it.

@@ -101,6 +101,7 @@ impl Acceptor {
     ///
     /// The rule is `>=`: the promised ballot itself is voted for, also again.
     /// What is returned must be durable before the vote is told; nothing is, when it was recorded before.
+    #[inline]
     pub(super) fn handle_phase2a(
         &mut self,
         ballot: Ballot,
@@ -128,11 +129,13 @@ impl Acceptor {
     }
 
     /// The highest ballot promised in `slot`.
+    #[inline]
     pub fn promised(&self, slot: Slot) -> Ballot {
         self.slots.get(slot).map_or(self.promised, |state| state.promised.max(self.promised))
     }
 
     /// The last vote in `slot`.
+    #[inline]
     pub fn vote(&self, slot: Slot) -> Option<&Vote> {
         self.slots.get(slot)?.vote.as_ref()
     }
@@ -264,6 +267,7 @@ impl Acceptor {
         record
     }
 
+    #[inline]
     fn record_vote(&mut self, slot: Slot, vote: Vote) {
         self.newest = self.newest.max(vote.value.stamp());
         // Voting promises too: an acceptor that missed phase 1 must still refuse what is older.
@@ -285,7 +289,7 @@ mod tests {
 
     fn value(key: u64) -> Value {
         let request = RequestId { client: ClientId(0), sequence: key };
-        Value::Command(Command { request, settled_below: 0, operation: Operation::Get { key } })
+        Value::from(Command { request, settled_below: 0, operation: Operation::Get { key } })
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is given to Result::map")]

@@ -105,7 +105,7 @@ mod tests {
     fn value(slot: u64, byte: u8) -> Value {
         let request = RequestId { client: ClientId(0), sequence: slot };
         let operation = Operation::Put { key: slot, value: vec![byte; 1000].into() };
-        Value::Command(Command { request, settled_below: 0, operation })
+        Value::from(Command { request, settled_below: 0, operation })
     }
 
     fn checkpoint(chosen: impl Fn(u64) -> Value) -> Checkpoint {

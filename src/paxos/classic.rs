@@ -132,7 +132,7 @@ impl Classic {
         // The vote of the highest ballot is what may have been chosen (Paxos made simple, P2c).
         let value = match (highest.take(), &attempt.command) {
             (Some(vote), _) => vote.value,
-            (None, Some(command)) => Value::Command(command.clone()),
+            (None, Some(command)) => Value::from(command.clone()),
             (None, None) => Value::Noop,
         };
         attempt.refused_by = NodeSet::EMPTY;

@@ -7,7 +7,7 @@ use super::Effects;
 use super::acceptor::{Acceptor, Promise};
 use super::catch_up::CatchUp;
 use super::learner::Learner;
-use super::message::{Message, Record};
+use super::message::{Message, Record, Report};
 use super::reads::Reads;
 use super::requests::{Awaiting, Requests};
 use super::trimming::Trimming;
@@ -78,6 +78,7 @@ impl Context<'_> {
 
     /// Phase 2a, for the first time or again: the others need not wait for the proposer's own disk;
     /// its own vote does.
+    #[inline]
     pub(super) fn send_phase2a(
         &mut self,
         to: NodeSet,
@@ -125,15 +126,10 @@ impl Context<'_> {
                 self.effects.records.extend(promise.record);
                 let Promise { votes, announced, reported_below, .. } = promise;
                 let trimmed_below = self.trimmed_below();
-                let message = Message::Phase1b {
-                    ballot,
-                    scope,
-                    votes,
-                    announced,
-                    trimmed_below,
-                    reported_below,
-                    newest: self.acceptor.newest().max(self.learner.newest),
-                };
+                let newest = self.acceptor.newest().max(self.learner.newest);
+                let report = Report { votes, announced, trimmed_below, reported_below, newest };
+                let report = Box::new(report);
+                let message = Message::Phase1b { ballot, scope, report };
                 self.effects.send_durable(NodeSet::only(from), message, |_, _| false);
             }
             Err(refusal) => {
@@ -147,6 +143,7 @@ impl Context<'_> {
     ///
     /// An observer keeps the value, for it will be told whether it is chosen; that is no vote, so nobody is told and
     /// nothing made durable.
+    #[inline]
     pub(super) fn handle_phase2a(
         &mut self,
         from: NodeId,
@@ -197,6 +194,7 @@ impl Context<'_> {
 }
 
 /// Votes for consecutive slots at one ballot travel as one message.
+#[inline]
 fn extend_votes(last: &mut Message, next: &Message) -> bool {
     let Message::Phase2b { ballot, last: end, .. } = last else { return false };
     let Message::Phase2b { ballot: next_ballot, first, last: next_end } = next else {

@@ -87,8 +87,8 @@ fn command() -> impl Strategy<Value = Command> {
 
 fn value() -> impl Strategy<Value = Value> {
     let stamped = (number(), prop::option::of(command()))
-        .prop_map(|(stamp, command)| Value::Stamped { stamp: Time(stamp), command });
-    prop_oneof![Just(Value::Noop), command().prop_map(Value::Command), stamped]
+        .prop_map(|(stamp, command)| Value::stamped(Time(stamp), command));
+    prop_oneof![Just(Value::Noop), command().prop_map(Value::from), stamped]
 }
 
 fn stamp() -> impl Strategy<Value = Option<Time>> {
@@ -141,15 +141,8 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
             (ballot(), scope(), votes, announced(), ends)
                 .prop_map(|(ballot, scope, votes, announced, ends)| {
                     let (trimmed_below, reported_below, newest) = ends;
-                    Message::Phase1b {
-                        ballot,
-                        scope,
-                        votes,
-                        announced,
-                        trimmed_below,
-                        reported_below,
-                        newest,
-                    }
+                    let report = Report { votes, announced, trimmed_below, reported_below, newest };
+                    Message::Phase1b { ballot, scope, report: Box::new(report) }
                 })
                 .boxed()
         }
@@ -196,7 +189,7 @@ fn teaching(kind: &str) -> Option<BoxedStrategy<Message>> {
                 executed_below,
                 begin,
                 next,
-                content,
+                content: Box::new(content),
                 newest,
             })
             .boxed(),
@@ -215,7 +208,7 @@ fn leading(kind: &str) -> BoxedStrategy<Message> {
         "PreVote" => (ballot(), slot())
             .prop_map(|(ballot, executed_below)| Message::PreVote { ballot, executed_below })
             .boxed(),
-        "PreVoteGranted" => (ballot(), announced())
+        "PreVoteGranted" => (ballot(), announced().prop_map(Box::new))
             .prop_map(|(ballot, announced)| Message::PreVoteGranted { ballot, announced })
             .boxed(),
         "Settle" => {
@@ -307,11 +300,12 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
         let request = RequestId { client: ClientId(0), sequence: round };
         let value = match value {
             Value::Command(command) => {
-                Value::Command(Command { request, settled_below: 0, ..command })
+                Value::from(Command { request, settled_below: 0, ..(*command).clone() })
             }
-            Value::Stamped { stamp, command: Some(command) } => {
-                let command = Command { request, settled_below: 0, ..command };
-                Value::Stamped { stamp, command: Some(command) }
+            Value::Stamped(stamped) if stamped.command.is_some() => {
+                let command = stamped.command.clone();
+                let command = command.map(|it| Command { request, settled_below: 0, ..it });
+                Value::stamped(stamped.stamp, command)
             }
             other => other,
         };

@@ -33,7 +33,7 @@
 //! One that uses the last round makes honest proposers go beyond it; the first accused is the liar.
 
 use super::announced::Announced;
-use super::message::{Message, Vote};
+use super::message::{Message, Report, Vote};
 use crate::command::{self, Cut};
 use crate::protocol::{Ballot, Config, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
@@ -184,15 +184,8 @@ impl Message {
                 let (Scope::Only(slot) | Scope::From(slot)) = scope;
                 check_slot(*slot)
             }
-            Self::Phase1b {
-                ballot,
-                scope,
-                votes,
-                announced,
-                trimmed_below,
-                reported_below,
-                ..
-            } => {
+            Self::Phase1b { ballot, scope, report } => {
+                let Report { votes, announced, trimmed_below, reported_below, .. } = &**report;
                 receivers(*ballot)?;
                 reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
                 check_slot(*trimmed_below)?;
@@ -430,22 +423,16 @@ mod tests {
     }
 
     fn value() -> Value {
-        Value::Command(command(3, 1, 8))
+        Value::from(command(3, 1, 8))
     }
 
     fn promise(promised: Ballot, scope: Scope, votes: &[(u64, Ballot)]) -> Message {
         let vote = |(slot, ballot): &(u64, Ballot)| {
             (Slot(*slot), Vote { ballot: *ballot, value: value() })
         };
-        Message::Phase1b {
-            ballot: promised,
-            scope,
-            votes: votes.iter().map(vote).collect(),
-            announced: Announced::default(),
-            trimmed_below: Slot(0),
-            reported_below: None,
-            newest: None,
-        }
+        let votes = votes.iter().map(vote).collect();
+        let report = Box::new(Report { votes, ..Report::default() });
+        Message::Phase1b { ballot: promised, scope, report }
     }
 
     #[track_caller]
@@ -571,7 +558,7 @@ mod tests {
         ] {
             let why = bad.check_request(ClientId(0)).unwrap_err().to_string();
             assert!(why.contains(said), "{why}");
-            let values = vec![Value::Noop, Value::Command(bad)];
+            let values = vec![Value::Noop, Value::from(bad)];
             refused(&Message::Values { first: Slot(0), values, executed_below: Slot(0) }, said);
         }
         let why = command(0, 0, 0).check_request(ClientId(2)).unwrap_err().to_string();

@@ -26,6 +26,7 @@ impl Learner {
     /// # Panics
     /// If another value was chosen there, unless the quorums are known not to intersect
     /// (`is_safe` is false): then the first one stays, and the check of the run finds the other.
+    #[inline]
     pub(super) fn learn(&mut self, slot: Slot, value: Value, is_safe: bool) {
         if let Some(known) = self.chosen.get(slot) {
             assert!(!is_safe || *known == value, "{slot} chosen twice: {known:?} and {value:?}");
@@ -35,6 +36,7 @@ impl Learner {
     }
 
     /// Executes the next slot in order, if it is known to be chosen.
+    #[inline]
     pub(super) fn execute_next(&mut self) -> Option<(Slot, Value, Option<Execution>)> {
         let slot = self.executed_below;
         let value = self.chosen.get(slot)?.clone();
@@ -50,6 +52,7 @@ impl Learner {
     }
 
     /// Whether `slot` is known to be chosen, executed and forgotten slots included.
+    #[inline]
     pub(super) fn is_chosen(&self, slot: Slot) -> bool {
         slot < self.executed_below || self.chosen.get(slot).is_some()
     }

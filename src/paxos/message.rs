@@ -30,7 +30,26 @@ pub struct Vote {
     pub value: Value,
 }
 
+/// What a promise says of the slots that it is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Report {
+    /// The last vote in each slot, ascending.
+    pub votes: Vec<(Slot, Vote)>,
+    /// Phase-2 quorums announced at lower ballots that a phase 1 must meet.
+    pub announced: Announced,
+    /// Every slot below this is chosen, executed and forgotten here: nothing is reported of it, and
+    /// nothing else may be proposed there.
+    pub trimmed_below: Slot,
+    /// Votes from this slot on did not find room: the promise is whole when they are asked for too.
+    pub reported_below: Option<Slot>,
+    /// The newest stamp of anything that was voted for or is executed here, trimmed slots included.
+    pub newest: Option<Time>,
+}
+
 /// A message between replicas.
+///
+/// What is long and rare is in a box: a proposal and a vote are moved from place to place, and a message is as
+/// large as the largest of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Prepare: promise this ballot, and say what you voted for.
@@ -48,17 +67,8 @@ pub enum Message {
         ballot: Ballot,
         /// In which slots.
         scope: Scope,
-        /// The last vote in each slot, ascending.
-        votes: Vec<(Slot, Vote)>,
-        /// Phase-2 quorums announced at lower ballots that a phase 1 must meet.
-        announced: Announced,
-        /// Every slot below this is chosen, executed and forgotten here: nothing is reported of it, and
-        /// nothing else may be proposed there.
-        trimmed_below: Slot,
-        /// Votes from this slot on did not find room: the promise is whole when they are asked for too.
-        reported_below: Option<Slot>,
-        /// The newest stamp of anything that was voted for or is executed here, trimmed slots included.
-        newest: Option<Time>,
+        /// What it says of them.
+        report: Box<Report>,
     },
     /// Accept: vote for this value.
     Phase2a {
@@ -135,7 +145,7 @@ pub enum Message {
         /// Where the next one does, if it is not the last.
         next: Option<Cut>,
         /// What is in it.
-        content: Part,
+        content: Box<Part>,
         /// The newest stamp of what led to the state.
         newest: Option<Time>,
     },
@@ -167,8 +177,8 @@ pub enum Message {
     PreVoteGranted {
         /// The ballot asked for.
         ballot: Ballot,
-        /// As in [`Message::Phase1b`].
-        announced: Announced,
+        /// As in a [`Report`].
+        announced: Box<Announced>,
     },
     /// The sender leads with this ballot and has executed all that it adopted: settle it.
     Settle {
@@ -207,7 +217,9 @@ impl Message {
     /// About how many bytes of values, votes or state are in it.
     pub(super) fn payload(&self) -> usize {
         match self {
-            Self::Phase1b { votes, .. } => votes.iter().map(|(_, vote)| vote.value.size()).sum(),
+            Self::Phase1b { report, .. } => {
+                report.votes.iter().map(|(_, vote)| vote.value.size()).sum()
+            }
             Self::Phase2a { value, .. } => value.size(),
             Self::Values { values, .. } => values.iter().map(Value::size).sum(),
             Self::Snapshot { content, .. } => content.bytes(),

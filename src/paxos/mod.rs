@@ -52,7 +52,7 @@ pub use acceptor::Acceptor;
 pub use announced::Announced;
 pub use checkpoint::Checkpoint;
 pub use impossible::Impossible;
-pub use message::{Message, Record, Vote};
+pub use message::{Message, Record, Report, Vote};
 pub use mode::{LeaseTerms, Mode, Reads};
 pub use replica::Replica;
 

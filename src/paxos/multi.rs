@@ -32,7 +32,6 @@ use election::{Canvass, Watch};
 use health::Health;
 use lease::Lease;
 use phase1::Preparing;
-pub(super) use phase1::Promised;
 use phase2::Proposal;
 use resend::Resending;
 use settle::Settling;
@@ -208,7 +207,7 @@ impl Multi {
                 self.handle_pre_vote(context, from, ballot, executed_below);
             }
             Message::PreVoteGranted { ballot, announced } => {
-                self.handle_pre_vote_granted(context, from, ballot, announced);
+                self.handle_pre_vote_granted(context, from, ballot, *announced);
             }
             Message::Settle { ballot, below } => {
                 self.settling.handle_settle(context, ballot, below);

@@ -4,8 +4,9 @@
 
 use super::classic::Classic;
 use super::context::Context;
+use super::message::Report;
 use super::mode::{Mode, Reads};
-use super::multi::{Multi, Promised};
+use super::multi::Multi;
 use super::timer::TimerKind;
 use crate::command::Command;
 use crate::protocol::{Ballot, Config, Reply, Scope, Slot, Value};
@@ -92,14 +93,14 @@ impl Proposer {
         from: NodeId,
         ballot: Ballot,
         scope: Scope,
-        promised: Promised,
+        report: Report,
     ) {
         match (self, scope) {
             (Self::Classic(classic), Scope::Only(slot)) => {
-                classic.handle_phase1b(context, from, ballot, slot, promised.votes);
+                classic.handle_phase1b(context, from, ballot, slot, report.votes);
             }
             (Self::Multi(multi), Scope::From(first)) => {
-                multi.handle_phase1b(context, from, ballot, first, promised);
+                multi.handle_phase1b(context, from, ballot, first, report);
             }
             (Self::Classic(_), Scope::From(_)) | (Self::Multi(_), Scope::Only(_)) => {}
         }

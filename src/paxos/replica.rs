@@ -11,7 +11,7 @@ use super::context::Context;
 use super::learner::Learner;
 use super::message::{Message, Record};
 use super::mode::{self, Mode};
-use super::multi::{Multi, Promised};
+use super::multi::Multi;
 use super::proposer::Proposer;
 use super::reads::Reads;
 use super::requests::Requests;
@@ -154,6 +154,7 @@ impl Proposer {
     }
 
     /// A message that may have taken any time; nothing is remembered of slots beyond the horizon yet.
+    #[inline]
     fn handle_message(&mut self, context: &mut Context<'_>, from: NodeId, message: Message) {
         if let Self::Multi(multi) = self {
             multi.listen_to(context, from, &message);
@@ -168,8 +169,8 @@ impl Proposer {
                 self.note_proposal(context, ballot, scope);
                 context.handle_phase1a(from, ballot, scope, quorum);
             }
-            Message::Phase1b { votes, .. }
-                if votes.last().is_some_and(|(slot, _)| *slot >= horizon) =>
+            Message::Phase1b { report, .. }
+                if report.votes.last().is_some_and(|(slot, _)| *slot >= horizon) =>
             {
                 // To lead from so far behind is to fill every slot between: the sender knows what
                 // is chosen in them, and will be asked for its promise again. A witness does not.
@@ -177,17 +178,8 @@ impl Proposer {
                 let to = if is_witness { context.config.teachers() } else { NodeSet::only(from) };
                 context.effects.send(to, context.everything_after_execution());
             }
-            Message::Phase1b {
-                ballot,
-                scope,
-                votes,
-                announced,
-                trimmed_below,
-                reported_below,
-                newest,
-            } => {
-                let promised = Promised { votes, announced, trimmed_below, reported_below, newest };
-                self.handle_phase1b(context, from, ballot, scope, promised);
+            Message::Phase1b { ballot, scope, report } => {
+                self.handle_phase1b(context, from, ballot, scope, *report);
             }
             Message::Phase2a { ballot, slot, value, chosen_below } => {
                 if slot < horizon {
@@ -214,7 +206,7 @@ impl Proposer {
                 self.handle_values(context, from, first, values, executed_below);
             }
             Message::Snapshot { executed_below, begin, next, content, newest } => {
-                let received = (content, newest);
+                let received = (*content, newest);
                 self.handle_snapshot(context, from, executed_below, (begin, next), received);
             }
             Message::Heartbeat { ballot, chosen_below } => {
@@ -262,6 +254,7 @@ impl Proposer {
         context.effects.send(context.config.others(), Message::Executed { below });
     }
 
+    #[inline]
     fn handle_input(&mut self, context: &mut Context<'_>, input: Input) {
         match input {
             Input::Start => self.handle_start(context),
@@ -291,6 +284,7 @@ impl Protocol for Replica {
 
     const ORDER: Order = Order::Total;
 
+    #[inline]
     fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
         let before = [effects.sends.len(), effects.durable_sends.len(), effects.replies.len()];
         let read_mode = self.read_mode;

@@ -217,6 +217,7 @@ impl Context<'_> {
         for _ in 0..PARTS_AT_ONCE {
             let Some(at) = place else { break };
             let (content, next) = machine.part(at, self.config.retention.part_bytes);
+            let content = Box::new(content);
             let part = Message::Snapshot { executed_below, begin: at, next, content, newest };
             self.effects.send(NodeSet::only(from), part);
             place = next;

@@ -10,11 +10,11 @@ impl Message {
             Self::Phase1a { ballot, scope, quorum } => {
                 Statement::Asks { ballot: *ballot, log: Log::Whole, scope: *scope, quorum: *quorum }
             }
-            Self::Phase1b { ballot, scope, reported_below, .. } => Statement::Promises {
+            Self::Phase1b { ballot, scope, report } => Statement::Promises {
                 ballot: *ballot,
                 log: Log::Whole,
                 scope: *scope,
-                is_partial: reported_below.is_some(),
+                is_partial: report.reported_below.is_some(),
             },
             Self::Phase2a { ballot, slot, value, .. } => Statement::Proposes {
                 ballot: *ballot,

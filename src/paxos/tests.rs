@@ -44,7 +44,7 @@ fn command(sequence: u64) -> Command {
 }
 
 fn value(sequence: u64) -> Value {
-    Value::Command(command(sequence))
+    Value::from(command(sequence))
 }
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
@@ -68,15 +68,8 @@ fn hear(replica: &mut Replica, from: u8, message: Message) -> Effects {
 
 /// A promise for all slots, with every vote.
 fn promise(ballot: Ballot, votes: Vec<(Slot, Vote)>) -> Message {
-    Message::Phase1b {
-        ballot,
-        scope: Scope::From(Slot(0)),
-        votes,
-        announced: Announced::default(),
-        trimmed_below: Slot(0),
-        reported_below: None,
-        newest: None,
-    }
+    let report = Box::new(Report { votes, ..Report::default() });
+    Message::Phase1b { ballot, scope: Scope::From(Slot(0)), report }
 }
 
 /// A leader of three, with the promises of itself and of r1.
@@ -331,11 +324,11 @@ fn a_promise_in_part_counts_when_the_rest_has_come() {
     let part = |first: u64, slot: u64, below: Option<u64>| Message::Phase1b {
         ballot,
         scope: Scope::From(Slot(first)),
-        votes: vec![(Slot(slot), Vote { ballot: old, value: value(slot) })],
-        announced: Announced::default(),
-        trimmed_below: Slot(0),
-        reported_below: below.map(Slot),
-        newest: None,
+        report: Box::new(Report {
+            votes: vec![(Slot(slot), Vote { ballot: old, value: value(slot) })],
+            reported_below: below.map(Slot),
+            ..Report::default()
+        }),
     };
     let asked =
         |from: u64| Message::Phase1a { ballot, scope: Scope::From(Slot(from)), quorum: None };
@@ -376,16 +369,16 @@ fn a_promise_reports_about_as_much_as_is_sent_at_once() {
     loop {
         let (ballot, scope) = (ballot(2, 2), Scope::From(from));
         let effects = hear(&mut acceptor, 2, Message::Phase1a { ballot, scope, quorum: None });
-        let [Envelope { message: Message::Phase1b { votes, reported_below, .. }, .. }] =
+        let [Envelope { message: Message::Phase1b { report, .. }, .. }] =
             &effects.durable_sends[..]
         else {
             panic!("it promises: {effects:?}");
         };
         // The promise is recorded once, and each part of it waits for that.
         assert_eq!(effects.records.len(), usize::from(from == Slot(0)));
-        reported.push(votes.len());
-        match reported_below {
-            Some(below) => from = *below,
+        reported.push(report.votes.len());
+        match report.reported_below {
+            Some(below) => from = below,
             None => break,
         }
     }
@@ -529,7 +522,7 @@ fn a_refused_leader_asks_first_and_leads_on_meanwhile() {
     let pre_vote = Message::PreVote { ballot: above, executed_below: Slot(0) };
     assert!(asked.sends.iter().any(|envelope| envelope.message == pre_vote), "{asked:?}");
     assert!(leader.is_leader());
-    let granted = Message::PreVoteGranted { ballot: above, announced: Announced::default() };
+    let granted = Message::PreVoteGranted { ballot: above, announced: Box::default() };
     hear(&mut leader, 2, granted.clone());
     hear(&mut leader, 3, granted.clone());
     assert!(leader.is_leader(), "three of five are no phase-1 quorum");

@@ -75,6 +75,7 @@ impl Trimming {
 
     /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
     /// tens of milliseconds.
+    #[inline]
     pub(super) fn forget_some(
         &self,
         config: &Config,

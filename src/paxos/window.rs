@@ -154,6 +154,7 @@ impl<T, A: Array<T>> Window<T, A> {
     }
 
     /// Sets `slot`; a forgotten slot stays forgotten.
+    #[inline]
     pub(super) fn insert(&mut self, slot: Slot, value: T) {
         let Some(index) = self.index(slot) else { return };
         if !self.far.is_empty() {
@@ -249,6 +250,7 @@ impl<T, A: Array<T>> Window<T, A> {
     }
 
     /// Sets an entry that the array reaches.
+    #[inline]
     fn set(&mut self, index: usize, value: T) {
         if let Some(entry) = self.near.entry(index) {
             *entry = Some(value);

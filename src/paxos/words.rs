@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::announced::Announced;
-use super::message::{Message, Record, Vote};
+use super::message::{Message, Record, Report, Vote};
 use crate::command::RequestId;
 use crate::protocol::Slot;
 
@@ -45,15 +45,8 @@ impl Display for Message {
                 write!(f, "{ballot} {scope}")?;
                 quorum.map_or(Ok(()), |quorum| write!(f, ", phase 2 by {quorum}"))
             }
-            Self::Phase1b {
-                ballot,
-                scope,
-                votes,
-                announced,
-                trimmed_below,
-                reported_below,
-                ..
-            } => {
+            Self::Phase1b { ballot, scope, report } => {
+                let Report { votes, announced, trimmed_below, reported_below, .. } = &**report;
                 write!(f, "{ballot} {scope}, voted ")?;
                 let vote = |(slot, vote): &(Slot, Vote)| format!("{slot} {vote}");
                 list(f, "nothing", votes.iter().map(vote))?;

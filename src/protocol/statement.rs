@@ -4,6 +4,7 @@
 //! messages: a protocol says what each of its messages states, in one place.
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,42 +44,58 @@ impl Display for Ballot {
 pub enum Value {
     /// Nothing to execute: it fills a hole.
     Noop,
-    /// A client's command.
-    Command(Command),
+    /// A client's command. Every replica has a vote, a proposal and a log that name it: it is shared, not copied.
+    Command(Arc<Command>),
     /// Either of them, from a leader that holds a lease.
-    Stamped {
-        /// What the clock of the leader that proposed it first showed then. Whoever proposes the value again keeps
-        /// it.
-        stamp: Time,
-        /// The command; `None` fills a hole, or renews the lease.
-        command: Option<Command>,
-    },
+    Stamped(Arc<Stamped>),
+}
+
+/// What a leader that holds a lease proposes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamped {
+    /// What the clock of the leader that proposed it first showed then. Whoever proposes it again keeps it.
+    pub stamp: Time,
+    /// A client's command; `None` fills a hole, or renews the lease.
+    pub command: Option<Command>,
+}
+
+impl From<Command> for Value {
+    fn from(command: Command) -> Self {
+        Self::Command(Arc::new(command))
+    }
 }
 
 impl Value {
+    /// One with a stamp.
+    pub fn stamped(stamp: Time, command: Option<Command>) -> Self {
+        Self::Stamped(Arc::new(Stamped { stamp, command }))
+    }
+
     /// The command, if it is one.
-    pub const fn command(&self) -> Option<&Command> {
+    pub fn command(&self) -> Option<&Command> {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
-            Self::Stamped { command, .. } => command.as_ref(),
+            Self::Stamped(stamped) => stamped.command.as_ref(),
         }
     }
 
     /// When its first proposer made it, by its clock, if it says so.
-    pub const fn stamp(&self) -> Option<Time> {
+    pub fn stamp(&self) -> Option<Time> {
         match self {
             Self::Noop | Self::Command(_) => None,
-            Self::Stamped { stamp, .. } => Some(*stamp),
+            Self::Stamped(stamped) => Some(stamped.stamp),
         }
     }
 
     /// The command, if it is one, taken out.
-    pub fn into_command(self) -> Option<Command> {
+    pub fn into_command(self) -> Option<Arc<Command>> {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
-            Self::Stamped { command, .. } => command,
+            Self::Stamped(stamped) => match Arc::unwrap_or_clone(stamped) {
+                Stamped { command, .. } => command.map(Arc::new),
+            },
         }
     }
 }
@@ -87,8 +104,11 @@ impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Noop => f.write_str("no-op"),
-            Self::Command(command) | Self::Stamped { command: Some(command), .. } => command.fmt(f),
-            Self::Stamped { command: None, .. } => f.write_str("no-op"),
+            Self::Command(command) => command.fmt(f),
+            Self::Stamped(stamped) => match &stamped.command {
+                Some(command) => command.fmt(f),
+                None => f.write_str("no-op"),
+            },
         }
     }
 }

@@ -321,7 +321,7 @@ fn measured(path: &Path, point: &Point, rows: &[LatencyRow]) -> Result<Vec<Measu
         if let Some(blocked) = rows.find_map(|row| row.blocked_ns) {
             measured.omission = Omission::of(Span(blocked), &measured.load());
         }
-        measured
+        measured.packed()
     };
     Ok(point.client_regions.iter().map(of_region).collect())
 }

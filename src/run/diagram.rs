@@ -380,7 +380,7 @@ impl<P: Registration> Observer<P> for Shared<P> {
     }
 
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
-        let position = P::ORDER.position(executed.slot, executed.command.as_ref());
+        let position = P::ORDER.position(executed.slot, executed.command.as_deref());
         let mut watch = self.0.borrow_mut();
         if executed.command.as_ref().is_some_and(|command| watch.is_own(command)) {
             watch.executed.insert(by);

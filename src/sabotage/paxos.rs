@@ -155,33 +155,33 @@ impl Breakable for Replica {
 
 /// A promise arrives as if nothing had been voted for.
 fn clear_reported(input: &mut Input) {
-    if let Input::Message { message: Message::Phase1b { votes, .. }, .. } = input {
-        votes.clear();
+    if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
+        report.votes.clear();
     }
 }
 
 /// A promise arrives as if no phase-2 quorum had been announced.
 fn clear_announced(input: &mut Input) {
-    if let Input::Message {
-        message: Message::Phase1b { announced, .. } | Message::PreVoteGranted { announced, .. },
-        ..
-    } = input
-    {
-        announced.clear();
+    match input {
+        Input::Message { message: Message::Phase1b { report, .. }, .. } => report.announced.clear(),
+        Input::Message { message: Message::PreVoteGranted { announced, .. }, .. } => {
+            announced.clear();
+        }
+        _ => {}
     }
 }
 
 /// A promise arrives as if it reported every vote.
 fn complete_promise(input: &mut Input) {
-    if let Input::Message { message: Message::Phase1b { reported_below, .. }, .. } = input {
-        *reported_below = None;
+    if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
+        report.reported_below = None;
     }
 }
 
 /// A promise arrives as if nothing had been trimmed.
 fn clear_trimmed(input: &mut Input) {
-    if let Input::Message { message: Message::Phase1b { trimmed_below, .. }, .. } = input {
-        *trimmed_below = Slot::ZERO;
+    if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
+        report.trimmed_below = Slot::ZERO;
     }
 }
 
@@ -194,16 +194,17 @@ fn clear_end(input: &mut Input) {
 
 /// A promise arrives as if nothing had a stamp.
 fn clear_newest(input: &mut Input) {
-    if let Input::Message { message: Message::Phase1b { newest, .. }, .. } = input {
-        *newest = None;
+    if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
+        report.newest = None;
     }
 }
 
 /// Promises tell the stamps of the votes that they report, and no others.
 fn report_newest_only(effects: &mut Effects) {
     for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {
-        if let Message::Phase1b { votes, newest, .. } = &mut envelope.message {
-            *newest = votes.iter().filter_map(|(_, vote)| vote.value.stamp()).max();
+        if let Message::Phase1b { report, .. } = &mut envelope.message {
+            let stamps = report.votes.iter().filter_map(|(_, vote)| vote.value.stamp());
+            report.newest = stamps.max();
         }
     }
 }
@@ -236,9 +237,9 @@ fn overstate(effects: &mut Effects, first: usize) {
 /// Promises say nothing of slots that are executed, nor that they do not.
 fn trim_reports(effects: &mut Effects, executed_below: Slot) {
     for envelope in effects.sends.iter_mut().chain(&mut effects.durable_sends) {
-        if let Message::Phase1b { votes, trimmed_below, .. } = &mut envelope.message {
-            *trimmed_below = Slot::ZERO;
-            votes.retain(|(slot, _)| *slot >= executed_below);
+        if let Message::Phase1b { report, .. } = &mut envelope.message {
+            report.trimmed_below = Slot::ZERO;
+            report.votes.retain(|(slot, _)| *slot >= executed_below);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
-use crate::paxos::{Announced, Effects, Input, Message, Mode, Replica, Vote};
+use crate::paxos::{Effects, Input, Message, Mode, Replica, Report, Vote};
 use crate::protocol::{Election, Envelope, Retention, Scope, SendPolicy, Slot, Timing, Value};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::{Now, Span, Time};
@@ -29,7 +29,7 @@ fn command(sequence: u64) -> Command {
 }
 
 fn phase2a(slot: u64) -> Message {
-    let value = Value::Command(command(slot));
+    let value = Value::from(command(slot));
     Message::Phase2a { ballot: BALLOT, slot: Slot(slot), value, chosen_below: Slot::ZERO }
 }
 
@@ -51,16 +51,8 @@ fn leader(rule: Option<Rule>, votes: &[(Slot, Vote)]) -> (Saboteur<Replica>, Eff
     let mut last = Effects::default();
     for from in 1..5 {
         let scope = Scope::From(Slot::ZERO);
-        let (votes, announced, trimmed_below) = (votes.to_vec(), Announced::default(), Slot::ZERO);
-        let promise = Message::Phase1b {
-            ballot: BALLOT,
-            scope,
-            votes,
-            announced,
-            trimmed_below,
-            reported_below: None,
-            newest: None,
-        };
+        let report = Box::new(Report { votes: votes.to_vec(), ..Report::default() });
+        let promise = Message::Phase1b { ballot: BALLOT, scope, report };
         last = give(&mut leader, from, promise);
     }
     assert!(leader.replica().is_leader());
@@ -112,7 +104,7 @@ fn a_promise_or_a_vote_is_forgotten_at_the_restart() {
 
 #[test]
 fn a_leader_ignores_what_is_reported() {
-    let vote = Vote { ballot: Ballot::NONE, value: Value::Command(command(7)) };
+    let vote = Vote { ballot: Ballot::NONE, value: Value::from(command(7)) };
     let votes = [(Slot::ZERO, vote)];
     assert_eq!(kinds(&leader(None, &votes).1.sends).len(), 1);
     assert_eq!(kinds(&leader(Some(Rule::SkipsAdoption), &votes).1.sends), []);
@@ -133,10 +125,10 @@ fn an_executed_slot_is_not_reported() {
         let ballot = Ballot { round: 2, proposer: NodeId(2) };
         let phase1a = Message::Phase1a { ballot, scope: Scope::From(Slot::ZERO), quorum: None };
         let effects = give(&mut acceptor, 2, phase1a);
-        let Message::Phase1b { votes, .. } = &effects.durable_sends[0].message else {
+        let Message::Phase1b { report, .. } = &effects.durable_sends[0].message else {
             panic!("a promise is expected: {effects:?}");
         };
-        votes.iter().map(|(slot, _)| slot.0).collect::<Vec<_>>()
+        report.votes.iter().map(|(slot, _)| slot.0).collect::<Vec<_>>()
     };
     assert_eq!(reported(None), [0, 1]);
     assert_eq!(reported(Some(Rule::TrimmedSlotLostWrite)), [1]);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::digests::Digests;
 use super::link::wire_bytes;
 use super::machine::{Machine, Member};
 use super::network::SimNetwork;
@@ -28,6 +29,8 @@ pub(super) struct Fabric<P: Protocol> {
     pub(super) machine: Option<Machine>,
     pub(super) counts: Counts,
     pub(super) observer: Option<Box<dyn Observer<P>>>,
+    /// Of the commands in the logs of replicas.
+    pub(super) digests: Digests,
     /// Where histories go, unless they stay with their writers.
     pub(super) spool: Option<Box<dyn Spool>>,
 }

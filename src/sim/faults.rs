@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::client::Client;
 use super::fabric::Fabric;
 use super::network::node;
-use super::node::{Arrival, Node};
+use super::node::Node;
 use super::queue::{Kind, Queue, Source};
 use super::world::World;
 use crate::client::Schedule;
@@ -216,8 +216,7 @@ impl<P: Protocol> World<P> {
 
     /// Tells a replica to lead.
     fn campaign(&mut self, replica: NodeId) {
-        let campaign = Arrival::Input(Input::Campaign);
-        self.nodes[index(replica)].arrive(self.fabric.now, campaign);
+        self.nodes[index(replica)].arrive(self.fabric.now, Input::Campaign);
         self.fabric.counts.campaigns += 1;
         if let Some(observer) = &mut self.fabric.observer {
             observer.campaigned(self.fabric.now, replica);

@@ -2,9 +2,10 @@
 //!
 //! A crash ends a segment and cuts nothing off: whoever simulates a replica knows what it executed.
 
+use super::digests::Digests;
 use super::spool::Spool;
 use crate::deployment::MemberName;
-use crate::history::ChosenWriter;
+use crate::history::{ChosenWriter, Entry};
 use crate::protocol::{Advance, Order, Progress};
 use crate::quorum::NodeId;
 
@@ -24,11 +25,17 @@ impl Log {
         self.writer = Some(ChosenWriter::begin(order, id, progress));
     }
 
-    /// The state machine went on.
+    /// The state machine went on; in a total order digests are shared with the other replicas.
     #[inline]
-    pub(super) fn write(&mut self, advance: &Advance) {
+    pub(super) fn write(&mut self, advance: &Advance, digests: Option<&mut Digests>) {
         let Some(writer) = &mut self.writer else { return };
-        writer.advance(advance);
+        match (advance, digests) {
+            (Advance::Executed(executed), Some(digests)) => {
+                let digest = |command: &_| digests.of(executed.slot, command);
+                writer.entry(&Entry::with(executed, digest));
+            }
+            _ => writer.advance(advance),
+        }
         if let Some(block) = writer.take_block() {
             self.blocks.extend_from_slice(&block);
         }

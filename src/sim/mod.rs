@@ -15,6 +15,7 @@
 mod client;
 mod connection;
 pub use connection::Connection;
+mod digests;
 mod disk;
 mod fabric;
 mod faults;

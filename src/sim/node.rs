@@ -205,12 +205,24 @@ impl<P: Protocol> Node<P> {
 
     /// Something arrives, and is handled now or waits; false if nobody is there to take it.
     #[inline]
-    pub(super) fn arrive(&mut self, now: Time, arrival: Arrival<P::Message>) -> bool {
+    pub(super) fn arrive(&mut self, now: Time, input: Input<P::Message>) -> bool {
         let Some(driver) = &mut self.driver else { return false };
         if self.is_open {
-            arrival.give(now, driver);
+            driver.handle(now, input);
         } else {
-            self.inbox.push_back(arrival);
+            self.inbox.push_back(Arrival::Input(input));
+        }
+        true
+    }
+
+    /// The same of what a client asks.
+    #[inline]
+    pub(super) fn ask(&mut self, now: Time, ask: Ask) -> bool {
+        let Some(driver) = &mut self.driver else { return false };
+        if self.is_open {
+            driver.ask(now, ask);
+        } else {
+            self.inbox.push_back(Arrival::Ask(ask));
         }
         true
     }

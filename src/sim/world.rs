@@ -10,6 +10,7 @@ mod deliver;
 use std::collections::BTreeMap;
 
 use super::client::Client;
+use super::digests::Digests;
 use super::fabric::Fabric;
 use super::faults::{Agenda, index};
 use super::link::Mended;
@@ -99,6 +100,7 @@ impl<P: Protocol> World<P> {
                 }),
                 counts: Counts::default(),
                 observer: None,
+                digests: Digests::new(deployment.links.replica_regions.len()),
                 spool: None,
             },
             nodes: deployment.links.replicas().map(|id| Node::new(node_settings(id))).collect(),

@@ -4,13 +4,16 @@
 //! Random bytes would cost more than the write itself; instead the words of a value count up from a
 //! scrambled serial number.
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 
 use crate::command::payload::Block;
 use crate::seed::scramble;
 
 /// The odd number nearest to 2^64 divided by the golden ratio (Knuth, volume 3, section 6.4).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// So many bytes of a value are made at once.
+const STRETCH: usize = 128;
 
 /// A client region's serial numbers start this many bits up: 2^40 values, 2^24 regions.
 const SERIAL_BITS: u32 = 40;
@@ -35,11 +38,17 @@ impl Values {
         self.serial += 1;
         let bytes = self.value_bytes;
         self.block.value(bytes, |end| {
-            for _ in 0..bytes / 8 {
-                end.put_u64_le(word);
-                word = word.wrapping_add(GOLDEN);
+            let mut left = bytes;
+            while left > 0 {
+                let mut words = [0; STRETCH];
+                for place in words.chunks_exact_mut(8) {
+                    place.copy_from_slice(&word.to_le_bytes());
+                    word = word.wrapping_add(GOLDEN);
+                }
+                let count = left.min(STRETCH);
+                end.extend_from_slice(&words[..count]);
+                left -= count;
             }
-            end.put_slice(&word.to_le_bytes()[..bytes % 8]);
         })
     }
 }

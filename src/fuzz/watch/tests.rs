@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::command::{ClientId, Operation};
-use crate::paxos::{Announced, Message, Mode, Record, Replica, Vote};
+use crate::paxos::{Message, Mode, Record, Replica, Vote};
 use crate::protocol::{Config, Election, Retention, Scope, SendPolicy, Timing};
 use crate::time::Span;
 
@@ -16,7 +16,7 @@ fn command(key: u64) -> Command {
 }
 
 fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Verdict {
-    let value = Value::Command(command(key));
+    let value = Value::from(command(key));
     let record = Record::Vote { slot: Slot(slot), vote: Vote { ballot, value } };
     watch.recorded(&Replica::recorded(&record))?;
     let message = Message::Phase2b { ballot, first: Slot(slot), last: Slot(slot) };
@@ -24,15 +24,7 @@ fn vote_of(by: u8, ballot: Ballot, slot: u64, key: u64, watch: &mut Watch) -> Ve
 }
 
 fn promise_of(by: u8, ballot: Ballot, scope: Scope, watch: &mut Watch) -> Verdict {
-    let message = Message::Phase1b {
-        ballot,
-        scope,
-        votes: Vec::new(),
-        announced: Announced::default(),
-        trimmed_below: Slot::ZERO,
-        newest: None,
-        reported_below: None,
-    };
+    let message = Message::Phase1b { ballot, scope, report: Box::default() };
     watch.released(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new())
 }
 
@@ -80,7 +72,8 @@ fn a_ballot_of_an_earlier_life_is_found() {
 #[test]
 fn what_nobody_voted_for_must_not_be_executed() {
     let mut watch = watch();
-    let executed = |key| Executed { slot: Slot(0), command: Some(command(key)), applied: true };
+    let executed =
+        |key| Executed { slot: Slot(0), command: Some(command(key).into()), applied: true };
     vote_of(0, ballot(1, 0), 0, 7, &mut watch).unwrap();
     assert!(watch.executed(NodeId(0), &executed(7)).is_err());
     vote_of(2, ballot(1, 0), 0, 7, &mut watch).unwrap();
@@ -169,7 +162,7 @@ fn a_slot_is_chosen_when_its_quorum_is_full() {
 #[test]
 fn a_request_that_a_leader_proposes_twice_is_found() {
     let propose = |watch: &mut Watch, by: u8, ballot: Ballot, slot: u64, key: u64| {
-        let (slot, value) = (Slot(slot), Value::Command(command(key)));
+        let (slot, value) = (Slot(slot), Value::from(command(key)));
         let message = Message::Phase2a { ballot, slot, value, chosen_below: Slot::ZERO };
         watch.told(Time::ZERO, NodeId(by), &Replica::statement(&message), &mut Vec::new())
     };

@@ -31,6 +31,9 @@ struct Cursor<R> {
     is_over: bool,
 }
 
+/// A run has so many slots at most: a table that grows is copied, and is twice as large meanwhile.
+const RUN_MAX: usize = 1 << 16;
+
 /// The fingerprints of slots that follow one another.
 #[derive(Debug)]
 struct Run {
@@ -112,7 +115,10 @@ impl<R: Read> Logs<R> {
     fn remember(&mut self, entry: &Entry) {
         let print = fingerprint(entry);
         match self.fingerprints.last_mut() {
-            Some(run) if run.first + run.prints.len() as u64 == entry.slot.0 => {
+            Some(run)
+                if run.prints.len() < RUN_MAX
+                    && run.first + run.prints.len() as u64 == entry.slot.0 =>
+            {
                 run.prints.push(print);
             }
             _ => self.fingerprints.push(Run { first: entry.slot.0, prints: vec![print] }),

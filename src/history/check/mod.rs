@@ -8,7 +8,7 @@
 //! - Every executed command is one that its client issued, unchanged, and is applied once.
 //! - Every acknowledged operation is in the slot that its client was told.
 //! - Every read returned what the log before it wrote; one that has no slot of its own stands between two slots, where
-//!   its client was told.
+//!   its client was told, among the operations on its key.
 //! - An operation that returned before another began stands before it in the log, and a client's
 //!   operation begins after everything that the client was told before.
 //!
@@ -20,7 +20,8 @@
 //! What cannot be known because of it is counted as unverified and is no violation, but a cut
 //! excuses nothing that the other histories show.
 //!
-//! Memory is 33 bytes an operation, 4 a slot, the room that growing tables keep free, and the keys.
+//! Memory is 1 byte an operation, 4 a slot, and the keys: histories of clients are read beside the logs, as far as
+//! these go. Where each key has an order of its own all operations are held, 40 bytes each.
 
 mod logs;
 mod operations;
@@ -95,11 +96,14 @@ impl Verdict {
     }
 }
 
+/// So many operations of each client are held when nothing more is to be known of them: a request that was chosen
+/// twice is mostly chosen again before its client has issued so many.
+const HELD: usize = 1 << 14;
+
 /// A check under way: give it all histories, then ask for its verdict.
-#[derive(Debug)]
-pub struct Check<R> {
+pub struct Check<'a, R> {
     options: Options,
-    operations: Operations,
+    operations: Operations<'a, R>,
     logs: Logs<R>,
     /// Instead of logs, where each key has an order of its own.
     registers: Option<Registers>,
@@ -108,12 +112,12 @@ pub struct Check<R> {
     violations: Violations,
 }
 
-impl<R: Read> Check<R> {
+impl<'a, R: Read> Check<'a, R> {
     /// A check of nothing yet.
     pub const fn new(options: Options) -> Self {
         Self {
             options,
-            operations: Operations::new(),
+            operations: Operations::new(HELD),
             logs: Logs::new(),
             registers: None,
             headless_count: 0,
@@ -121,9 +125,9 @@ impl<R: Read> Check<R> {
         }
     }
 
-    /// Adds the history of a client, and reads it through.
-    pub fn add_client(&mut self, read: impl Read) -> Result<(), Error> {
-        self.operations.read(read, &mut self.violations)
+    /// Adds the history of a client, and reads it through; it is opened again when the logs are compared.
+    pub fn add_client(&mut self, open: impl Fn() -> Result<R, Error> + 'a) -> Result<(), Error> {
+        self.operations.read(Box::new(open), &mut self.violations)
     }
 
     /// Adds the log of a replica; one replica may have several, one for each time it was started.
@@ -160,7 +164,7 @@ impl<R: Read> Check<R> {
         let mut replay = Replay::new(&self.options);
         let found = match self.registers.take() {
             None => self.replay_logs(&mut replay)?,
-            Some(registers) => self.replay_registers(&mut replay, registers),
+            Some(registers) => self.replay_registers(&mut replay, registers)?,
         };
         let Operations { issued_count, acknowledged_count, .. } = self.operations;
         Ok(Verdict {
@@ -178,15 +182,20 @@ impl<R: Read> Check<R> {
     }
 
     /// Each key by itself.
-    fn replay_registers(&mut self, replay: &mut Replay, mut registers: Registers) -> Replayed {
+    fn replay_registers(
+        &mut self,
+        replay: &mut Replay,
+        mut registers: Registers,
+    ) -> Result<Replayed, Error> {
         let Self { operations, violations, .. } = self;
-        let slot_count = registers.replay(replay, operations, violations);
+        operations.hold_all();
+        let slot_count = registers.replay(replay, operations, violations)?;
         let cut_count = self.headless_count + registers.cut_count;
         let is_cut = cut_count > 0;
         let uncovered_count = registers.count_missing(is_cut, &mut self.violations);
         let is_excused = |key, slot| is_cut && registers.is_uncovered(key, slot);
-        replay.finish(&mut self.operations, is_excused, &mut self.violations);
-        Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count }
+        replay.finish(&mut self.operations, is_excused, &mut self.violations)?;
+        Ok(Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count })
     }
 
     /// All slots in their order.
@@ -194,8 +203,11 @@ impl<R: Read> Check<R> {
         let mut slot_count = 0;
         let mut end = Slot::ZERO;
         let mut missing: Vec<(Slot, Slot)> = Vec::new();
-        let beside = self.operations.beside();
+        let beside = self.operations.take_beside();
         let mut beside = &beside[..];
+        if !beside.is_empty() {
+            replay.look_at_keys();
+        }
         while let Some(agreed) = self.logs.next(&mut self.violations)? {
             if let Some(first) = agreed.missing_from {
                 missing.push((first, Slot(agreed.entry.slot.0 - 1)));
@@ -206,14 +218,15 @@ impl<R: Read> Check<R> {
             replay.compare(end, agreed.entry.slot, &installed, &mut self.violations);
             let seen = beside.partition_point(|read| read.below <= agreed.entry.slot);
             let (looks, later) = beside.split_at(seen);
-            replay.look(looks, &mut self.operations, &mut self.violations);
+            replay.look(looks, &mut self.violations);
             beside = later;
             end = agreed.entry.slot.next();
             let Self { operations, violations, .. } = &mut *self;
-            replay.execute(agreed.node, &agreed.entry, operations, violations);
+            replay.execute(agreed.node, &agreed.entry, operations, violations)?;
         }
         let seen = beside.partition_point(|read| read.below <= end);
-        replay.look(&beside[..seen], &mut self.operations, &mut self.violations);
+        let (looks, beyond) = beside.split_at(seen);
+        replay.look(looks, &mut self.violations);
         let installed = self.logs.take_installed(end);
         replay.compare(end, end, &installed, &mut self.violations);
         // Only now is it known whether a log was cut off, which explains slots that nobody shows.
@@ -227,6 +240,7 @@ impl<R: Read> Check<R> {
                 self.violations.push(Violation::StateUnfounded { node, below, end });
             }
         }
+        replay.look_beyond(beyond, is_cut, &mut self.violations);
         let mut uncovered_count = 0;
         for (first, last) in &missing {
             if is_cut {
@@ -244,7 +258,7 @@ impl<R: Read> Check<R> {
                 || missing.iter().any(|(first, last)| (*first..=*last).contains(&slot));
             is_cut && (slot >= end || is_missing())
         };
-        replay.finish(&mut self.operations, is_excused, &mut self.violations);
+        replay.finish(&mut self.operations, is_excused, &mut self.violations)?;
         Ok(Replayed { slots: slot_count, uncovered: uncovered_count, cut: cut_count })
     }
 }

@@ -78,12 +78,12 @@ impl Registers {
     }
 
     /// Executes every key by itself; how many slots there were.
-    pub(super) fn replay(
+    pub(super) fn replay<R: Read>(
         &mut self,
         replay: &mut Replay,
-        operations: &mut Operations,
+        operations: &mut Operations<'_, R>,
         violations: &mut Violations,
-    ) -> u64 {
+    ) -> Result<u64, Error> {
         let mut slot_count = 0;
         for (key, slots) in std::mem::take(&mut self.keys) {
             replay.begin_register();
@@ -95,11 +95,11 @@ impl Registers {
                 }
                 slot_count += 1;
                 end = slot.next();
-                replay.execute(node, &entry, operations, violations);
+                replay.execute(node, &entry, operations, violations)?;
             }
             self.ends.insert(key, end);
         }
-        slot_count
+        Ok(slot_count)
     }
 
     /// Slots that nobody shows: how many, where a log was cut off, which explains them.

@@ -1,12 +1,13 @@
 //! The agreed log, executed again and held against what clients issued and were told.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use super::Options;
 use super::operations::{Beside, Known, Operations, Row};
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId, entry_digest};
-use crate::history::{Entry, EntryCommand, Kind};
+use crate::history::{Entry, EntryCommand, Error, Kind};
 use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
 
@@ -24,7 +25,9 @@ pub(super) struct Replay {
     is_complete: bool,
     /// Of those executed, the operation that began last: of all clients together, and of each client where
     /// their clocks are not the same one.
-    latest: BTreeMap<Option<ClientId>, Latest>,
+    /// Among all of them, and where there are reads beside the log also among those on each key.
+    latest: BTreeMap<(Option<u64>, Option<ClientId>), Latest>,
+    has_beside: bool,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
     /// Operations, executed commands and installed states that cannot be judged, because a history was
@@ -50,6 +53,7 @@ impl Replay {
             state: 0,
             is_complete: true,
             latest: BTreeMap::new(),
+            has_beside: false,
             elsewhere: BTreeMap::new(),
             unverified_count: 0,
             unlogged_count: 0,
@@ -67,16 +71,23 @@ impl Replay {
         self.latest.clear();
     }
 
-    pub(super) fn execute(
+    pub(super) fn execute<R: Read>(
         &mut self,
         node: NodeId,
         entry: &Entry,
-        operations: &mut Operations,
+        operations: &mut Operations<'_, R>,
         violations: &mut Violations,
-    ) {
-        let Some(command) = entry.command else { return };
-        match operations.find(command.request) {
+    ) -> Result<(), Error> {
+        let Some(command) = entry.command else { return Ok(()) };
+        match operations.find(command.request)? {
             Known::Issued(row) => self.judge(node, entry, command, row, violations),
+            Known::Settled => {
+                let request = command.request;
+                if entry.applied {
+                    violations.push(Violation::AppliedTwice { slot: entry.slot, request });
+                }
+                operations.note_late(node, *entry, request);
+            }
             Known::Maybe => self.unverified_count += 1,
             Known::Never => violations.push(Violation::NotIssued { node, entry: *entry }),
         }
@@ -86,23 +97,47 @@ impl Replay {
             let written = entry_digest(command.key, command.digest);
             self.state = self.state.wrapping_sub(before).wrapping_add(written);
         }
+        Ok(())
+    }
+
+    /// There are reads that have no slot of their own: order in real time is looked at for each key, too.
+    pub(super) const fn look_at_keys(&mut self) {
+        self.has_beside = true;
     }
 
     /// Reads that have no slot of their own, which saw what is executed so far and nothing else.
     ///
     /// Those of one place come in the order in which they began, so that none stands before one that it began after.
-    pub(super) fn look(
+    /// Each has its place among the operations on its key. Beyond that its place says nothing: a leader may know that
+    /// nobody writes a key, and not yet what is in the last slots.
+    pub(super) fn look(&mut self, reads: &[Beside], violations: &mut Violations) {
+        for read in reads {
+            let Beside { below: slot, request, key, digest: returned, .. } = *read;
+            let expected = self.values.get(&key).copied();
+            if self.is_complete && returned != expected {
+                violations.push(Violation::StaleRead { slot, request, key, returned, expected });
+            }
+            // It stands behind the last slot that it saw.
+            let slot = Slot(slot.0.saturating_sub(1));
+            let own = Latest { begins_at: read.begins_at, request, slot };
+            self.judge_order(own, read.returned_at, Some(key), violations);
+        }
+    }
+
+    /// Reads of a state that no replica had.
+    pub(super) fn look_beyond(
         &mut self,
         reads: &[Beside],
-        operations: &mut Operations,
+        is_cut: bool,
         violations: &mut Violations,
     ) {
-        for read in reads {
-            if let Known::Issued(mut row) = operations.find(read.request) {
-                row.set_told();
-                self.judge_read(read.below, row.key(), &row, violations);
-                // It stands behind the last slot that it saw.
-                self.judge_order(Slot(read.below.0.saturating_sub(1)), &row, violations);
+        for Beside { request, below, .. } in reads {
+            if is_cut {
+                self.unverified_count += 1;
+                self.unlogged_count += 1;
+            } else {
+                let (request, below) = (*request, *below);
+                violations.push(Violation::ReadUnfounded { request, below });
             }
         }
     }
@@ -131,29 +166,25 @@ impl Replay {
     ///
     /// `is_excused` says of a slot, and of the key of the operation that was told it, that it may be in the lost
     /// part of a log that was cut off.
-    pub(super) fn finish(
+    pub(super) fn finish<R: Read>(
         &mut self,
-        operations: &mut Operations,
+        operations: &mut Operations<'_, R>,
         is_excused: impl Fn(u64, Slot) -> bool,
         violations: &mut Violations,
-    ) {
+    ) -> Result<(), Error> {
+        operations.compare_late(violations)?;
         let elsewhere = std::mem::take(&mut self.elsewhere);
-        operations.for_each_returned(|row| {
+        operations.for_each_untold(|row| {
             let (request, told) = (row.request, row.told());
-            if row.is_told() {
-                return;
-            }
             if is_excused(row.key(), told) {
                 self.unverified_count += 1;
                 self.unlogged_count += 1;
-            } else if row.is_beside() {
-                violations.push(Violation::ReadUnfounded { request, below: told });
             } else if let Some(executed) = elsewhere.get(&request) {
                 violations.push(Violation::WrongSlot { request, told, executed: *executed });
             } else {
                 violations.push(Violation::Lost { request, kind: row.kind(), slot: told });
             }
-        });
+        })
     }
 
     fn judge(
@@ -168,7 +199,7 @@ impl Replay {
         if row.command() != command {
             violations.push(Violation::Changed { node, entry: *entry, issued: row.command() });
         }
-        if row.has_returned() && !row.is_told() && !row.is_beside() {
+        if row.has_returned() && !row.is_told() {
             if row.told() == slot {
                 row.set_told();
                 self.elsewhere.remove(&request);
@@ -192,7 +223,11 @@ impl Replay {
         }
         if entry.applied && !row.is_applied() {
             row.set_applied();
-            self.judge_order(slot, &row, violations);
+            let own = Latest { begins_at: row.begins_at(), request, slot };
+            self.judge_order(own, row.returned_at(), None, violations);
+            if self.has_beside {
+                self.judge_order(own, row.returned_at(), Some(row.key()), violations);
+            }
         }
         row.set_occurred();
     }
@@ -208,19 +243,26 @@ impl Replay {
 
     /// Slots ascend, so an operation that returned before the latest beginning so far stands too late: before
     /// that of its own client, or of any other one beyond what their clocks may be apart.
-    fn judge_order(&mut self, slot: Slot, row: &Row<'_>, violations: &mut Violations) {
-        let request = row.request;
+    ///
+    /// Among all operations, or among those on a key.
+    fn judge_order(
+        &mut self,
+        own: Latest,
+        returned_at: u64,
+        key: Option<u64>,
+        violations: &mut Violations,
+    ) {
+        let Latest { request, slot, .. } = own;
         let has_one_clock = self.is_real_time && self.clocks_apart == 0;
         let session = (!has_one_clock).then_some((Some(request.client), 0));
         let all = self.is_real_time.then_some((None, self.clocks_apart));
         let mut earlier = None;
         for (clock, apart) in session.into_iter().chain(all) {
-            let own = Latest { begins_at: row.begins_at, request, slot };
-            let latest = self.latest.entry(clock).or_insert(own);
-            if row.returned_at.saturating_add(apart) < latest.begins_at {
+            let latest = self.latest.entry((key, clock)).or_insert(own);
+            if returned_at.saturating_add(apart) < latest.begins_at {
                 earlier = earlier.or(Some(*latest));
             }
-            if latest.begins_at < row.begins_at {
+            if latest.begins_at < own.begins_at {
                 *latest = own;
             }
         }

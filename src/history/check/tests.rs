@@ -1,5 +1,6 @@
 //! A small correct run, and what the oracle says of it after each kind of damage.
 
+use super::operations::Known;
 use super::*;
 use crate::command::{ClientId, RequestId, entry_digest};
 use crate::history::{
@@ -177,14 +178,71 @@ impl Run {
 }
 
 fn verdict(options: Options, clients: &[Vec<u8>], logs: &[Vec<u8>]) -> Verdict {
-    let mut check = Check::new(options);
-    for client in clients {
-        check.add_client(client.as_slice()).unwrap();
+    let holding = |held| {
+        let mut check = Check::new(options);
+        check.operations = Operations::new(held);
+        for client in clients {
+            check.add_client(|| Ok(client.as_slice())).unwrap();
+        }
+        for log in logs {
+            check.add_replica(log.as_slice()).unwrap();
+        }
+        check.finish().unwrap()
+    };
+    // What is let go of at once is found again, in the end.
+    let (verdict, mut other) = (holding(HELD), holding(0));
+    for violation in &verdict.violations {
+        let same = other.violations.iter().position(|it| it == violation);
+        other.violations.remove(same.unwrap_or_else(|| panic!("{violation}")));
     }
-    for log in logs {
-        check.add_replica(log.as_slice()).unwrap();
+    assert_eq!(Verdict { violations: Vec::new(), ..verdict.clone() }, other);
+    verdict
+}
+
+/// Of a long run little is held at a time, and what a log shows once more is held against what was issued.
+#[test]
+fn operations_are_let_go_of_when_nothing_more_is_to_be_known() {
+    const COUNT: u64 = 5_000;
+    let request = |sequence| RequestId { client: ClientId(3), sequence };
+    let mut writer = ClientWriter::new(ClientId(3));
+    for sequence in 0..COUNT {
+        let (intended_at, at) = (Time(10 * sequence), Time(10 * sequence + 5));
+        let (kind, key, digest) = (Kind::Write, sequence % 7, 1000);
+        writer.invoke(&Issued { sequence, intended_at, kind, key, digest });
+        // The first is never answered, and the others five operations later.
+        if let Some(sequence) = sequence.checked_sub(5).filter(|sequence| *sequence > 0) {
+            writer.returned(&Returned { sequence, at, slot: Slot(sequence), digest: None });
+        }
     }
-    check.finish().unwrap()
+    let bytes = writer.finish();
+    let (mut operations, mut violations) = (Operations::new(10), Violations::new(9));
+    operations.read(Box::new(|| Ok(bytes.as_slice())), &mut violations).unwrap();
+    let mut most = 0;
+    for sequence in 1..COUNT {
+        let Known::Issued(mut row) = operations.find(request(sequence)).unwrap() else { panic!() };
+        assert_eq!((row.begins_at(), row.key()), (10 * sequence, sequence % 7), "{sequence}");
+        assert_eq!(row.has_returned(), sequence < COUNT - 5);
+        row.set_occurred();
+        row.set_applied();
+        if row.has_returned() {
+            assert_eq!(row.told(), Slot(sequence));
+            row.set_told();
+        }
+        most = most.max(operations.held_count());
+    }
+    assert!((10..30).contains(&most), "{most}");
+    assert!(matches!(operations.find(request(9)).unwrap(), Known::Settled));
+    for key in [9 % 7, 8] {
+        let command = Some(command(3, 9, Kind::Write, key, 1000));
+        let entry = Entry { slot: Slot(9000), command, applied: false };
+        operations.note_late(NodeId(1), entry, request(9));
+    }
+    operations.compare_late(&mut violations).unwrap();
+    assert_eq!(violations.count, 1);
+    assert!(matches!(violations.kept[0], Violation::Changed { .. }), "{:?}", violations.kept);
+    let mut untold = 0;
+    operations.for_each_untold(|_| untold += 1).unwrap();
+    assert_eq!(untold, 0);
 }
 
 #[test]

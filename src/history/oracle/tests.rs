@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::*;
-use crate::history::{ClientWriter, Issued, Returned};
+use crate::history::{ClientWriter, Issued, KeyCounts, Returned};
 use crate::protocol::Slot;
 
 /// One operation: key, kind, digest, invocation, and what was answered: when, where, and what was read.
@@ -54,7 +54,21 @@ fn history(client: u32, steps: &[Step]) -> Vec<u8> {
 fn verdict(clients: &[&[Step]], options: Options) -> Verdict {
     let histories = (0..).zip(clients).map(|(client, steps)| history(client, steps));
     let histories: Vec<Vec<u8>> = histories.collect();
-    check(histories.iter().map(Vec::as_slice), options).unwrap()
+    let whole = check(histories.iter().map(Vec::as_slice), options).unwrap();
+    // A few keys at a time it says the same.
+    let mut counts = KeyCounts::default();
+    for history in &histories {
+        counts.add_client(history.as_slice()).unwrap();
+    }
+    for operations_max in [1, 3, 100] {
+        let parts = counts.parts(operations_max).into_iter().map(|part| {
+            let mut seen = Seen::of(part);
+            let mut added = histories.iter().map(|it| seen.add_client(it.as_slice()));
+            added.try_for_each(|it| it).map(|()| seen)
+        });
+        assert_eq!(judge_parts(parts, options).unwrap(), whole, "by {operations_max}");
+    }
+    whole
 }
 
 /// How many keys were witnessed, searched, and violated.

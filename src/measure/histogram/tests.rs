@@ -1,6 +1,7 @@
 //! Tests of [`histogram`](super).
 
 use super::*;
+use crate::measure::Summary;
 
 fn of(values: impl IntoIterator<Item = u64>) -> Latencies {
     let mut latencies = Latencies::new();
@@ -148,6 +149,32 @@ fn merged_histograms_keep_the_unanswered_and_travel_with_them() {
     let mut cleared = merged;
     cleared.clear();
     assert_eq!(cleared, Latencies::new());
+}
+
+#[test]
+fn what_is_packed_says_the_same_and_counts_on() {
+    let values = (0..3_000_u64).map(|number| number * number * 7_919 % 40_000_000 + 1);
+    for whole in [Latencies::new(), of([7]), of(values.clone()), with(&[3, 3, 4000], &[5, 900])] {
+        let mut packed = whole.clone();
+        packed.pack();
+        packed.pack();
+        assert!(matches!(packed.answered, Counts::Packed(..)));
+        assert_eq!((&packed, packed.count()), (&whole, whole.count()));
+        assert_eq!(Summary::of(&packed), Summary::of(&whole));
+        assert_eq!((packed.values(), packed.encode()), (whole.values(), whole.encode()));
+        let limit = Span::from_millis(20);
+        assert_eq!(packed.quantile_below(limit, 0.9), whole.quantile_below(limit, 0.9));
+        let twice = [&whole, &packed].into_iter().collect::<Latencies>();
+        assert_eq!(twice, [&whole, &whole].into_iter().collect());
+        let mut more = whole.clone();
+        more.record(Span(77));
+        packed.record(Span(77));
+        assert_eq!(packed, more);
+    }
+    let mut many = of(values);
+    many.pack();
+    let Counts::Packed(kept, _) = &many.answered else { panic!("it is packed") };
+    assert!(size_of_val(&**kept) < 50_000, "{}", kept.len());
 }
 
 #[test]

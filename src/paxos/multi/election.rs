@@ -277,7 +277,7 @@ impl Multi {
         } else if own_executed_below.0 > executed_below.0.saturating_add(LAG_MAX) {
             context.handle_learn(from, executed_below, own_executed_below);
         } else {
-            let announced = context.acceptor.announced().below(ballot);
+            let announced = Box::new(context.acceptor.announced().below(ballot));
             let granted = Message::PreVoteGranted { ballot, announced };
             context.effects.send_durable(NodeSet::only(from), granted, |_, _| false);
         }

@@ -129,11 +129,11 @@ impl Multi {
     /// A value that nobody proposed before; with a stamp, where leaders hold a lease.
     pub(super) fn fresh(&mut self, context: &Context<'_>, command: Option<Command>) -> Value {
         match &mut self.lease {
-            None => command.map_or(Value::Noop, Value::Command),
+            None => command.map_or(Value::Noop, Value::from),
             Some(lease) => {
                 let stamp = context.shown;
                 lease.made = lease.made.max(Some(stamp));
-                Value::Stamped { stamp, command }
+                Value::stamped(stamp, command)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Leading, Multi, Resending, State};
 use crate::paxos::announced::Announced;
 use crate::paxos::context::Context;
-use crate::paxos::message::Vote;
+use crate::paxos::message::{Report, Vote};
 use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
@@ -35,15 +35,6 @@ pub(super) struct Preparing {
     since: Time,
     /// When it began, or a part of a promise came last.
     heard_at: Time,
-}
-
-/// What a promise reports.
-pub(in crate::paxos) struct Promised {
-    pub(in crate::paxos) votes: Vec<(Slot, Vote)>,
-    pub(in crate::paxos) announced: Announced,
-    pub(in crate::paxos) trimmed_below: Slot,
-    pub(in crate::paxos) reported_below: Option<Slot>,
-    pub(in crate::paxos) newest: Option<Time>,
 }
 
 impl Preparing {
@@ -159,9 +150,9 @@ impl Multi {
         from: NodeId,
         ballot: Ballot,
         first: Slot,
-        promised: Promised,
+        report: Report,
     ) {
-        let Promised { votes, announced, trimmed_below, reported_below, newest } = promised;
+        let Report { votes, announced, trimmed_below, reported_below, newest } = report;
         let State::Preparing(preparing) = &mut self.state else { return };
         // A late promise of an older ballot says nothing about this one.
         if ballot != preparing.ballot || preparing.promises.contains(from) {

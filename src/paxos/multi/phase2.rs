@@ -1,5 +1,7 @@
 //! Phase 2: a command proposed, its votes counted, its client answered, and the others told.
 
+use std::sync::Arc;
+
 use super::{Multi, State};
 use crate::command::Command;
 use crate::paxos::context::Context;
@@ -174,7 +176,7 @@ impl Multi {
         for Proposal { value, submitted, .. } in passed {
             let Some(command) = value.into_command() else { continue };
             if is_preparing {
-                self.queue(context, command, submitted);
+                self.queue(context, Arc::unwrap_or_clone(command), submitted);
             } else {
                 context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
             }

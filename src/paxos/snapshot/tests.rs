@@ -1,6 +1,6 @@
 //! What is forgotten, who is told, and when a state is taken, where a few lines say it better than a run.
 
-use super::super::{Announced, Effects, Input, Mode, Replica, Vote};
+use super::super::{Effects, Input, Mode, Replica, Report, Vote};
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::protocol::{
@@ -44,7 +44,7 @@ fn hear(replica: &mut Replica, from: u8, message: Message) -> Effects {
 }
 
 fn phase2a(slot: u64) -> Message {
-    let value = Value::Command(command(slot));
+    let value = Value::from(command(slot));
     Message::Phase2a { ballot: BALLOT, slot: Slot(slot), value, chosen_below: Slot(slot) }
 }
 
@@ -136,7 +136,7 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
 
     let from = Message::Phase1a { ballot: higher, scope: Scope::From(Slot::ZERO), quorum: None };
     let promise = messages(hear(&mut acceptor, 2, from).durable_sends);
-    let votes = vec![(Slot(3), Vote { ballot: BALLOT, value: Value::Command(command(3)) })];
+    let votes = vec![(Slot(3), Vote { ballot: BALLOT, value: Value::from(command(3)) })];
     let scope = Scope::From(Slot::ZERO);
     let trimmed_below = Slot(3);
     assert_eq!(
@@ -144,11 +144,7 @@ fn a_trimmed_slot_is_neither_promised_nor_voted_for_and_a_promise_says_where_it_
         [Message::Phase1b {
             ballot: higher,
             scope,
-            votes,
-            trimmed_below,
-            announced: Announced::default(),
-            reported_below: None,
-            newest: None,
+            report: Box::new(Report { votes, trimmed_below, ..Report::default() }),
         }]
     );
 
@@ -171,14 +167,10 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
     let promise = |votes, trimmed_below| Message::Phase1b {
         ballot,
         scope,
-        votes,
-        trimmed_below,
-        announced: Announced::default(),
-        reported_below: None,
-        newest: None,
+        report: Box::new(Report { votes, trimmed_below, ..Report::default() }),
     };
     // Its own vote in slot 5 is adopted; slot 4 is a hole.
-    let own = vec![(Slot(5), Vote { ballot: BALLOT, value: Value::Command(command(5)) })];
+    let own = vec![(Slot(5), Vote { ballot: BALLOT, value: Value::from(command(5)) })];
     hear(&mut leader, 2, promise(own, Slot::ZERO));
     let effects = hear(&mut leader, 1, promise(Vec::new(), Slot(4)));
     assert!(!leader.is_leader());
@@ -198,8 +190,7 @@ fn a_new_leader_proposes_in_no_trimmed_slot_and_waits_for_the_state() {
         Message::Phase2a { slot, value, .. } => Some((slot.0, value)),
         _ => None,
     });
-    let expected =
-        [(4, Value::Noop), (5, Value::Command(command(5))), (6, Value::Command(command(9)))];
+    let expected = [(4, Value::Noop), (5, Value::from(command(5))), (6, Value::from(command(9)))];
     assert_eq!(slots.collect::<Vec<_>>(), expected);
 }
 
@@ -212,11 +203,7 @@ fn a_candidate_waits_for_no_state_that_it_does_not_need() {
     let promise = |trimmed_below| Message::Phase1b {
         ballot,
         scope: Scope::From(Slot::ZERO),
-        votes: Vec::new(),
-        trimmed_below: Slot(trimmed_below),
-        announced: Announced::default(),
-        reported_below: None,
-        newest: None,
+        report: Box::new(Report { trimmed_below: Slot(trimmed_below), ..Report::default() }),
     };
     hear(&mut leader, 2, promise(0));
     // r1 alone has executed four slots, and dies after its promise: its state never comes.
@@ -387,20 +374,8 @@ fn a_leader_that_passes_over_own_proposals_runs_phase_one_again() {
     give(&mut leader, Input::Start);
     let ballot = leader.acceptor().promised_highest();
     for from in 0..2 {
-        let (scope, trimmed_below) = (Scope::From(Slot::ZERO), Slot::ZERO);
-        hear(
-            &mut leader,
-            from,
-            Message::Phase1b {
-                ballot,
-                scope,
-                votes: Vec::new(),
-                trimmed_below,
-                announced: Announced::default(),
-                reported_below: None,
-                newest: None,
-            },
-        );
+        let scope = Scope::From(Slot::ZERO);
+        hear(&mut leader, from, Message::Phase1b { ballot, scope, report: Box::default() });
     }
     give(&mut leader, Input::Request(command(0)));
     assert!(leader.is_leader());

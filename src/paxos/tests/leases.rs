@@ -28,7 +28,7 @@ fn get(sequence: u64, key: u64) -> Command {
 }
 
 fn stamped(at: u64, command: Option<Command>) -> Value {
-    Value::Stamped { stamp: ms(at), command }
+    Value::stamped(ms(at), command)
 }
 
 fn hear_at(at: u64, replica: &mut Replica, from: u8, message: Message) -> Effects {
@@ -40,13 +40,8 @@ fn ask_at(at: u64, replica: &mut Replica, command: Command) -> Effects {
 }
 
 fn promises(ballot: Ballot, votes: Vec<(Slot, Vote)>, newest: Option<u64>) -> Message {
-    let Message::Phase1b { scope, announced, trimmed_below, reported_below, .. } =
-        promise(ballot, Vec::new())
-    else {
-        unreachable!()
-    };
-    let newest = newest.map(ms);
-    Message::Phase1b { ballot, scope, votes, announced, trimmed_below, reported_below, newest }
+    let report = Report { votes, newest: newest.map(ms), ..Report::default() };
+    Message::Phase1b { ballot, scope: Scope::From(Slot(0)), report: Box::new(report) }
 }
 
 /// A leader of three from the beginning on, at 0 ms, or one whose phase 1 heard of this at 0 ms.
@@ -156,21 +151,9 @@ fn a_new_leader_reads_what_the_one_before_it_vouched_for() {
     let unsettled = Vote { ballot: first, value: stamped(45, Some(put(1, 2))) };
     for from in 0..2 {
         let votes = vec![(Slot(1), unsettled.clone())];
-        let Message::Phase1b { announced, trimmed_below, reported_below, newest, .. } =
-            promises(ballot, Vec::new(), Some(45))
-        else {
-            unreachable!()
-        };
+        let report = Box::new(Report { votes, newest: Some(ms(45)), ..Report::default() });
         let scope = Scope::From(Slot(1));
-        let told = Message::Phase1b {
-            ballot,
-            scope,
-            votes,
-            announced,
-            trimmed_below,
-            reported_below,
-            newest,
-        };
+        let told = Message::Phase1b { ballot, scope, report };
         hear_at(51, &mut successor, from, told);
     }
     assert!(successor.is_leader());
@@ -218,8 +201,8 @@ fn a_promise_tells_the_newest_stamp_of_all() {
     let (first, slot) = (ballot(1, 0), Slot(0));
     hear(&mut acceptor, 0, Message::Phase2a { ballot: first, slot, value, chosen_below: slot });
     let newest = |effects: &Effects| {
-        let told = effects.durable_sends.iter().find_map(|it| match it.message {
-            Message::Phase1b { newest, .. } => Some(newest),
+        let told = effects.durable_sends.iter().find_map(|it| match &it.message {
+            Message::Phase1b { report, .. } => Some(report.newest),
             _ => None,
         });
         told.expect("a promise")

@@ -22,7 +22,7 @@ fn read(sequence: u64) -> Command {
 fn written(text: &'static str) -> Value {
     let request = RequestId { client: ClientId(8), sequence: 0 };
     let operation = Operation::Put { key: 1, value: Bytes::from_static(text.as_bytes()) };
-    Value::Command(Command { request, settled_below: 0, operation })
+    Value::from(Command { request, settled_below: 0, operation })
 }
 
 fn end(sequence: u64, below: u64) -> Message {
@@ -153,7 +153,7 @@ fn writes_and_the_reads_of_other_modes_go_through_the_log() {
     let proposed = give(&mut leader, Input::Request(read(0)));
     let is_proposal = |it: &Envelope<Message>| matches!(it.message, Message::Phase2a { .. });
     assert!(proposed.sends.iter().any(is_proposal));
-    let Value::Command(write) = written("new") else { unreachable!() };
+    let write = written("new").command().cloned().expect("a command");
     let refused = give(&mut reader(SendPolicy::All), Input::Request(write.clone()));
     let (request, leader) = (write.request, Some(LEADER));
     assert_eq!(refused.replies, [Reply::NotLeader { request, leader }]);

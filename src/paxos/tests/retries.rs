@@ -134,7 +134,7 @@ fn a_phase_one_is_asked_for_again_ever_more_rarely() {
 #[test]
 fn a_backlog_is_sent_again_as_votes_make_room_for_it() {
     let (mut leader, ballot) = leader();
-    let bytes = Value::Command(put(0, 4_000)).size();
+    let bytes = Value::from(put(0, 4_000)).size();
     let count = 100;
     for sequence in 0..count {
         give(&mut leader, Input::Request(put(sequence, 4_000)));
@@ -224,7 +224,7 @@ fn a_narrow_wire_makes_answers_short() {
     assert_eq!(Retention::ALL.on(&Timing::for_round_trip(Span::ZERO)), Retention::ALL);
     let config = Config { timing, ..config(1, QuorumSystem::majority(3), SendPolicy::All) };
     let mut teacher = Replica::new(MULTI, config);
-    let values: Vec<Value> = (0..10).map(|slot| Value::Command(put(slot, 10_000))).collect();
+    let values: Vec<Value> = (0..10).map(|slot| Value::from(put(slot, 10_000))).collect();
     let taught = Message::Values { first: Slot(0), values, executed_below: Slot(10) };
     hear(&mut teacher, 0, taught);
     let effects = hear(&mut teacher, 2, Message::Learn { first: Slot(0), below: Slot(10) });

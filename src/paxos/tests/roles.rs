@@ -46,11 +46,11 @@ fn a_witness_votes_and_executes_nothing() {
     let fetched = Message::Fetch { executed_below: Slot(0), begun: None };
     assert_eq!(hear(&mut witness, 2, fetched), Effects::default(), "it has no state to send");
     let promised = hear(&mut witness, 2, prepare(2, 2));
-    let [Envelope { message: Message::Phase1b { votes, .. }, .. }] = &promised.durable_sends[..]
+    let [Envelope { message: Message::Phase1b { report, .. }, .. }] = &promised.durable_sends[..]
     else {
         panic!("it promises: {promised:?}")
     };
-    assert_eq!(votes.len(), 2, "and reports its votes");
+    assert_eq!(report.votes.len(), 2, "and reports its votes");
 }
 
 #[test]

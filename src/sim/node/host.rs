@@ -7,7 +7,7 @@ use super::Body;
 use crate::command::RequestId;
 use crate::deployment::Durability;
 use crate::driver::{Host, Ticket};
-use crate::protocol::{Advance, Answer, Envelope, Note, Protocol, Reply};
+use crate::protocol::{Advance, Answer, Envelope, Note, Order, Protocol, Reply};
 use crate::quorum::NodeSet;
 use crate::sim::fabric::Fabric;
 use crate::sim::machine::Member;
@@ -116,7 +116,8 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
                 Advance::Installed(installed) => observer.installed(now, id, installed),
             }
         }
-        self.body.log.write(&advance);
+        let digests = (P::ORDER == Order::Total).then_some(&mut self.fabric.digests);
+        self.body.log.write(&advance, digests);
         if let Some(spool) = &mut self.fabric.spool {
             self.body.log.spill(id, spool.as_mut());
         }

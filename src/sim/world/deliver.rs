@@ -7,7 +7,6 @@ use crate::command::{Ask, ClientId};
 use crate::protocol::{Answer, Input, Protocol};
 use crate::sim::fabric::Fabric;
 use crate::sim::network::node;
-use crate::sim::node::Arrival;
 use crate::sim::queue::Event;
 
 impl<P: Protocol> World<P> {
@@ -30,7 +29,7 @@ impl<P: Protocol> World<P> {
                     observer.received(*now, from, node(to), &message);
                 }
             }
-            if !receiver.arrive(*now, Arrival::Input(Input::Message { from, message })) {
+            if !receiver.arrive(*now, Input::Message { from, message }) {
                 counts.missed += 1;
             }
         }
@@ -61,7 +60,7 @@ impl<P: Protocol> World<P> {
                     observer.requested(*now, node(to), command);
                 }
             }
-            if !receiver.arrive(*now, Arrival::Ask(ask)) {
+            if !receiver.ask(*now, ask) {
                 counts.missed += 1;
             }
         }

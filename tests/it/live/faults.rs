@@ -105,7 +105,7 @@ fn run_over(deployment: &Deployment, transport: Transport, launcher: &mut dyn La
         for path in paths {
             let history = std::io::Cursor::new(fs::read(path).unwrap());
             match member {
-                MemberName::Client(_) => check.add_client(history).unwrap(),
+                MemberName::Client(_) => check.add_client(move || Ok(history.clone())).unwrap(),
                 MemberName::Replica(_) => check.add_replica(history).unwrap(),
             }
         }

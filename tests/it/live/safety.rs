@@ -103,8 +103,9 @@ fn log(path: &Path, is_changed: bool) -> Vec<u8> {
 }
 
 fn verdict(site: &Site, is_changed: bool) -> Verdict {
-    let mut check: Check<Box<dyn Read>> = Check::new(Options::default());
-    check.add_client(fs::File::open(site.history(1, "history.c0")).unwrap()).unwrap();
+    let mut check: Check<'_, Box<dyn Read>> = Check::new(Options::default());
+    let path = site.history(1, "history.c0");
+    check.add_client(move || Ok(Box::new(fs::File::open(&path).unwrap()))).unwrap();
     for replica in 0..3 {
         let path = site.history(1, &format!("chosen.r{replica}.0"));
         let log = log(&path, is_changed && replica == 1);

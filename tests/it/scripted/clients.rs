@@ -77,8 +77,7 @@ impl<P: Registration> World<P> {
     /// What the oracle of the project says of this world's whole past.
     pub(crate) fn verdict(&self) -> Verdict {
         let logs: Vec<Vec<u8>> = self.everybody().iter().flat_map(|id| self.logs(id)).collect();
-        let mut check = Check::new(Options::default());
-        for (client, events) in &self.clients.histories {
+        let written = |(client, events): (&ClientId, &Vec<Event>)| {
             let mut writer = ClientWriter::new(*client);
             for event in events {
                 match event {
@@ -86,7 +85,12 @@ impl<P: Registration> World<P> {
                     Event::Return(returned) => writer.returned(returned),
                 }
             }
-            check.add_client(writer.finish().as_slice()).expect("a history that was just written");
+            writer.finish()
+        };
+        let histories: Vec<Vec<u8>> = self.clients.histories.iter().map(written).collect();
+        let mut check = Check::new(Options::default());
+        for history in &histories {
+            check.add_client(|| Ok(history.as_slice())).expect("a history that was just written");
         }
         for log in &logs {
             check.add_replica(log.as_slice()).expect("a log that was just written");

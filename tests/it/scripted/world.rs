@@ -250,13 +250,13 @@ impl<P: Registration> World<P> {
     }
 
     fn observe(&mut self, id: NodeId, entry: &Executed) {
-        let command = words::command(entry.command.as_ref());
+        let command = words::command(entry.command.as_deref());
         let repeated = if entry.command.is_some() && !entry.applied { " (again)" } else { "" };
-        let position = P::ORDER.position(entry.slot, entry.command.as_ref());
+        let position = P::ORDER.position(entry.slot, entry.command.as_deref());
         self.write(|| format!("{id} executes {position}: {command}{repeated}"));
         if let Some(agreed) = self.agreed.get(&position) {
             if agreed != entry {
-                let other = words::command(agreed.command.as_ref());
+                let other = words::command(agreed.command.as_deref());
                 self.violate(format!("{position}: {id} executed {command}, another {other}"));
             }
         } else {

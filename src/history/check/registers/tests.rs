@@ -69,8 +69,9 @@ impl Run {
     }
 
     fn check(&self, logs: &[Vec<u8>]) -> Result<Verdict, Error> {
+        let client = self.client();
         let mut check = Check::new(Options::default());
-        check.add_client(self.client().as_slice())?;
+        check.add_client(|| Ok(client.as_slice()))?;
         for log in logs {
             check.add_replica(log.as_slice())?;
         }
