@@ -232,6 +232,23 @@ impl<P: Registration> World<P> {
         deliver_phase1(step);
     }
 
+    /// The leader crashes, starts again and leads; what it asks the second replica before that stays in flight.
+    fn rejoin(&self, step: &mut Step<'_, P>) {
+        let Some(leader) = self.first_leader() else { return };
+        step.take(&Action::CrashKeeping(leader));
+        step.take(&Action::Restart(leader));
+        step.persist(leader);
+        let second = self.ids().nth(1);
+        let is_late = |packet: &Shared<Packet<P>>| Some(packet.to) == second;
+        let late = step.state.network.iter().filter(|packet| is_late(packet)).cloned();
+        let late: Vec<Shared<Packet<P>>> = late.collect();
+        step.state.network.retain(|packet| !is_late(packet));
+        self.deliver_all(step, None);
+        for packet in late {
+            step.state.network.insert(packet);
+        }
+    }
+
     fn add_requests(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
         for (client, command) in self.open_requests(state) {
             let script = &self.setup.clients[command.request.client.0 as usize];
@@ -376,13 +393,15 @@ impl<P: Registration> Model for World<P> {
             broken: BTreeMap::new(),
             seen: Covers::default(),
         };
+        let prelude = self.setup.prelude;
         let mut step = Step::new(self, state, false);
         // The first leader is started last: what is sent to one that is down may be lost for good.
         for id in ids.into_iter().rev() {
             step.start(id);
-            step.persist(id);
+            if prelude > Prelude::Starting {
+                step.persist(id);
+            }
         }
-        let prelude = self.setup.prelude;
         if prelude >= Prelude::Led {
             self.deliver_all(&mut step, None);
         }
@@ -402,6 +421,9 @@ impl<P: Registration> Model for World<P> {
         }
         if prelude == Prelude::Succeeded {
             self.hand_over(&mut step);
+        }
+        if prelude == Prelude::Rejoined {
+            self.rejoin(&mut step);
         }
         if let Prelude::Renewed | Prelude::Checkpointed = prelude
             && let Some(leader) = self.first_leader()

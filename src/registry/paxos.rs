@@ -53,6 +53,8 @@ impl Registration for Replica {
             ballots::reservation(),
             ballots::checkpoint(),
             ballots::per_ballot_crash(),
+            ballots::first_ballot(),
+            ballots::lost_slot(),
             families::grid(),
             families::groups(),
             families::weighted(),

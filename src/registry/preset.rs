@@ -66,12 +66,17 @@ pub struct Script {
 /// What has happened already when the exploration begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Prelude {
+    /// Every replica is started; what those gave their disks that may crash is not durable yet.
+    Starting,
     /// Every replica is started, and its first records are durable.
     Started,
     /// The leader leads, too.
     Led,
     /// It leads with its second ballot: the others have promised it, and its own promise waits for its disk.
     Renewed,
+    /// The leader has crashed, was started again and leads: of those that it asked what it missed, the second
+    /// replica has not heard of it yet. One of the crashes is used up.
+    Rejoined,
     /// Every replica has executed the first write of the first client, too.
     Written,
     /// The same, but the last replica has heard nothing of that write.

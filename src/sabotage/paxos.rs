@@ -37,6 +37,7 @@ impl Breakable for Replica {
         Rule::HoleInLog,
         Rule::NeverRenews,
         Rule::WitnessForgetsEarly,
+        Rule::LeadsOnAfterLoss,
     ];
 
     fn hand(config: &Config) -> Hand {
@@ -73,7 +74,12 @@ impl Breakable for Replica {
             Input::Message { message: Message::Executed { below }, .. } => Some(*below),
             _ => None,
         };
+        let may_lose = rule == Rule::LeadsOnAfterLoss && self.is_leader();
+        let before = (may_lose && is_news_of_others(&input)).then(|| self.clone());
         self.handle(now, input, effects);
+        if let Some(before) = before {
+            self.lead_on(&before);
+        }
         match rule {
             Rule::TrimmedSlotLostWrite => trim_reports(effects, Slot(self.progress().0)),
             Rule::OverstatesSnapshot => overstate(effects, first_send),
@@ -105,6 +111,12 @@ impl Breakable for Replica {
             checkpoint.forget_reservation();
         }
     }
+}
+
+/// Whether others tell what they know to be chosen.
+const fn is_news_of_others(input: &Input) -> bool {
+    let Input::Message { message, .. } = input else { return false };
+    matches!(message, Message::Values { .. } | Message::Snapshot { .. })
 }
 
 /// A promise arrives as if nothing had been voted for.

@@ -17,6 +17,8 @@ pub enum Rule {
     ForgetsVote,
     /// A round that a proposer may have used is not used again after a crash.
     ForgetsReservation,
+    /// A proposer asks for promises only when the round of its ballot is durably reserved.
+    AsksBeforeReserving,
     /// A checkpoint holds the rounds that may have been used, too.
     CheckpointForgetsReservation,
     /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
@@ -51,6 +53,8 @@ pub enum Rule {
     TakesAnyBase,
     /// A witness forgets a vote only when enough others have executed the slot.
     WitnessForgetsEarly,
+    /// A leader that learns of a slot that it lost gives up its ballot.
+    LeadsOnAfterLoss,
 }
 
 /// What a broken rule breaks.
@@ -72,11 +76,12 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::ForgetsReservation,
+        Self::AsksBeforeReserving,
         Self::CheckpointForgetsReservation,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
@@ -94,14 +99,16 @@ impl Rule {
         Self::ForgetsCarriedPromise,
         Self::TakesAnyBase,
         Self::WitnessForgetsEarly,
+        Self::LeadsOnAfterLoss,
     ];
 
     /// The rules that replicas of every protocol can break.
-    pub const COMMON: [Self; 6] = [
+    pub const COMMON: [Self; 7] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::ForgetsReservation,
+        Self::AsksBeforeReserving,
         Self::SendsBeforePersist,
         Self::ForgetsTimers,
     ];
@@ -113,6 +120,7 @@ impl Rule {
             Self::ForgetsPromise => "forgets-promise",
             Self::ForgetsVote => "forgets-vote",
             Self::ForgetsReservation => "forgets-reservation",
+            Self::AsksBeforeReserving => "asks-before-reserving",
             Self::CheckpointForgetsReservation => "checkpoint-forgets-reservation",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
@@ -130,6 +138,7 @@ impl Rule {
             Self::ForgetsCarriedPromise => "forgets-carried-promise",
             Self::TakesAnyBase => "takes-any-base",
             Self::WitnessForgetsEarly => "witness-forgets-early",
+            Self::LeadsOnAfterLoss => "leads-on-after-loss",
         }
     }
 
@@ -151,6 +160,10 @@ impl Rule {
             Self::ForgetsReservation => {
                 "A proposer that restarts has forgotten which rounds it may have used, and proposes a \
                  second value at a ballot that it has used before."
+            }
+            Self::AsksBeforeReserving => {
+                "A proposer asks for promises before it is durable which rounds it may use: a crash in between, \
+                 and it uses the ballot again."
             }
             Self::CheckpointForgetsReservation => {
                 "A checkpoint leaves out which rounds may have been used: a proposer that starts from it uses \
@@ -219,6 +232,10 @@ impl Rule {
             Self::WitnessForgetsEarly => {
                 "A witness forgets its vote as soon as one replica has executed the slot: when that replica is \
                  down, nobody who is up knows what was chosen there."
+            }
+            Self::LeadsOnAfterLoss => {
+                "A leader that learns what a higher ballot chose leads on, and its announcements vouch for votes at \
+                 its own ballot in a slot that it lost."
             }
         }
     }

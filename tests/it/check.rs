@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 34] = [
+const PINNED: [Pinned; 36] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -57,6 +57,8 @@ const PINNED: [Pinned; 34] = [
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
     pinned("checkpoint", [2_186, 7_585, 12], (12, 2_186)),
     pinned("per-ballot-crash", [59_071, 164_076, 11], (8, 2_484)),
+    pinned("first-ballot", [1_237, 4_253, 18], (18, 1_237)),
+    pinned("lost-slot", [16_330, 68_745, 22], (9, 1_669)),
     pinned("grid", [40_572, 167_480, 26], (11, 5_332)),
     pinned("groups", [14_365, 48_318, 27], (11, 4_787)),
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
@@ -145,6 +147,8 @@ presets! {
     reservation
     checkpoint
     per_ballot_crash
+    first_ballot
+    lost_slot
     grid
     groups
     weighted
@@ -273,6 +277,17 @@ fn an_announcement_forgotten_early_is_found_out() {
 #[test]
 fn a_ballot_that_is_used_twice_is_found_out() {
     check_found("reservation", Rule::ForgetsReservation, Invariant::BallotsUnique, 4);
+}
+
+#[test]
+fn a_question_before_its_reservation_is_found_out() {
+    check_found("first-ballot", Rule::AsksBeforeReserving, Invariant::BallotsUnique, 2);
+}
+
+/// r2 takes the value that it votes for as chosen, because a leader vouches for votes at its ballot.
+#[test]
+fn a_leader_that_leads_on_after_a_loss_is_found_out() {
+    check_found("lost-slot", Rule::LeadsOnAfterLoss, Invariant::Agreement, 8);
 }
 
 #[test]
@@ -407,7 +422,7 @@ fn every_rule_is_found_out_here() {
 }
 
 /// Presets in which every rule is tried also without optimisation.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 12] = [
     "thrifty",
     "per-ballot",
     "partial-promise",
@@ -415,6 +430,8 @@ const SMALL: [&str; 10] = [
     "leader-change",
     "two-writes-crash",
     "checkpoint",
+    "first-ballot",
+    "lost-slot",
     "per-ballot-crash",
     "election-crash",
     "snapshot-crash",
