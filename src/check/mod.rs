@@ -34,6 +34,7 @@ mod search;
 mod spent;
 mod state;
 mod step;
+mod symmetry;
 
 pub use cover::INVARIANTS;
-pub use search::{Counterexample, Outcome, Search};
+pub use search::{Counterexample, Glimpse, Outcome, Search};

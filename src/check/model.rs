@@ -10,7 +10,7 @@ use bytes::Bytes;
 use stateright::{Model, Property};
 
 use super::cover::{Covers, INVARIANTS};
-use super::digest::Memo;
+use super::digest::{Memo, digest};
 use super::event::{Event, Happening};
 use super::fair::Fair;
 use super::ledger::Ledger;
@@ -18,6 +18,7 @@ use super::memo::{Change, Echo, Turn};
 use super::network::Network;
 use super::state::{Action, Client, Node, Packet, Shared, State};
 use super::step::Step;
+use super::symmetry::{Orbit, Symmetry};
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
 use crate::protocol::{
@@ -38,6 +39,8 @@ pub(super) struct World<P: Registration> {
     only: Option<Invariant>,
     /// Which properties have their example in the explorer, which would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
+    /// The replicas that may change places, if states that differ only in that are to be one.
+    symmetry: Option<Symmetry>,
     fair: Arc<Fair>,
     /// What replicas do to a deployment.
     pub(super) changes: Memo<Arc<Change<P>>>,
@@ -75,6 +78,7 @@ impl<P: Registration> World<P> {
             rule,
             only,
             is_found,
+            symmetry: None,
             fair: Arc::default(),
             changes: Memo::new(KEPT),
             turns: Memo::new(KEPT),
@@ -90,7 +94,31 @@ impl<P: Registration> World<P> {
     /// The same for another thread.
     pub(super) fn beside(&self) -> Self {
         let other = Self::new(self.mode, self.setup.clone(), None, self.only);
-        Self { rule: self.rule, fair: Arc::clone(&self.fair), ..other }
+        let symmetry = self.symmetry.as_ref().map(Symmetry::beside);
+        Self { rule: self.rule, symmetry, fair: Arc::clone(&self.fair), ..other }
+    }
+
+    /// Takes states that differ only in which replica did what for one; or says why none are.
+    pub(super) fn find_symmetry(&mut self) -> Result<(), String> {
+        self.symmetry = Some(Symmetry::of(self, &self.setup)?);
+        Ok(())
+    }
+
+    /// What a state stands for: for itself, unless replicas may change places.
+    pub(super) fn orbit(&self, state: &State<P>) -> Orbit {
+        match &self.symmetry {
+            None => Orbit { digest: digest(state), size: 1 },
+            Some(symmetry) => symmetry.orbit(state),
+        }
+    }
+
+    pub(super) const fn symmetry(&self) -> Option<&Symmetry> {
+        self.symmetry.as_ref()
+    }
+
+    /// The state in which the exploration begins.
+    pub(super) fn first_state(&self) -> State<P> {
+        self.init_states().remove(0)
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {

@@ -1,6 +1,7 @@
 //! What a dishonest hand does to the inputs and effects of a replica of Paxos.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 
 use super::{Breakable, Rule};
 use crate::paxos::{Checkpoint, Effects, Input, Message, Replica};
@@ -9,7 +10,7 @@ use crate::quorum::NodeSet;
 use crate::time::Time;
 
 /// What the hand remembers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hand {
     /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
     prefix: NodeSet,
@@ -19,6 +20,13 @@ pub struct Hand {
     learners: NodeSet,
     /// Of `hole-in-log`: the proposals that left already.
     proposed: BTreeSet<(Ballot, Slot)>,
+}
+
+/// The rest of it never changes.
+impl Hash for Hand {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.proposed.hash(state);
+    }
 }
 
 impl Breakable for Replica {

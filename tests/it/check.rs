@@ -161,6 +161,68 @@ presets! {
     register_outside
 }
 
+/// A preset with more replicas, each of which may be in any quorum.
+fn with_majorities(preset: &str, n: usize) -> Search {
+    let mut search = search(preset);
+    search.setup.quorums = QuorumSystem::majority(n);
+    search
+}
+
+/// Those that are looked at stand for all others: as many states, as deep, and the same shortest counterexample.
+#[test]
+fn interchangeable_replicas_are_looked_at_once() {
+    let mut registers = with_majorities("register-duel", 4);
+    registers.setup.budgets.timers = 0;
+    let deployments = [
+        (with_majorities("duel", 4), 2, 9),
+        (with_majorities("classic-crowd", 5), 6, 6),
+        (with_majorities("acceptor-crash", 5), 2, 6),
+        (registers, 2, 8),
+        (search("deep-five"), 6, 6),
+    ];
+    for (mut search, orders, depth) in deployments {
+        search.depth = Some(depth);
+        let about = search.setup.describe();
+        assert_eq!(search.symmetry(), Ok(orders), "{about}");
+        let all = search.run();
+        assert_eq!(all.symmetric_count, all.unique_count);
+        let some = Search { is_symmetric: true, thread_count: 2, ..search }.run();
+        assert_eq!((some.symmetric_count, some.depth), (all.unique_count, all.depth), "{about}");
+        let looked_at = all.unique_count / orders..all.unique_count;
+        assert!(looked_at.contains(&some.unique_count), "{about}: {}", some.unique_count);
+        assert!(all.violation().is_none() && some.violation().is_none());
+        let seen = |outcome: &Outcome| outcome.covers.clone();
+        assert_eq!(seen(&all), seen(&some), "{about}");
+    }
+}
+
+#[test]
+fn interchangeable_replicas_find_a_shortest_counterexample() {
+    for (preset, rule) in [("duel", Rule::SkipsAdoption), ("acceptor-crash", Rule::ForgetsVote)] {
+        let search = Search { rule: Some(rule), ..with_majorities(preset, 4) };
+        let lengths = [false, true].map(|is_symmetric| {
+            let outcome = Search { is_symmetric, ..search.clone() }.run();
+            let (invariant, found) = outcome.violation().unwrap();
+            (invariant, found.steps.len(), outcome.unique_count)
+        });
+        let [(invariant, length, all), (same, same_length, some)] = lengths;
+        assert_eq!((invariant, length), (same, same_length), "{preset}");
+        assert!(some < all, "{preset}: {some} of {all}");
+    }
+}
+
+#[test]
+fn what_no_two_replicas_can_do_in_turn_is_refused() {
+    let own = "each of its replicas plays a part of its own";
+    check_command(&["duel", "--symmetry"], 2, &["--symmetry has no effect on duel", own]);
+    check_command(&["grid", "--symmetry"], 2, &["prefer the nearest"]);
+    check_command(&["per-ballot", "--symmetry"], 2, &["announces the nearest"]);
+    check_command(&["lossy", "--symmetry"], 2, &["after a time-out"]);
+    check_command(&["snapshot", "--symmetry"], 2, &["what is forgotten"]);
+    let deep = ["deep-five", "--symmetry", "--depth", "5"];
+    check_command(&deep, 0, &["states that stand for", "holds so far"]);
+}
+
 #[test]
 fn two_threads_see_the_same_states() {
     let outcome = Search { thread_count: 2, ..search("partial-promise") }.run();
