@@ -6,13 +6,14 @@ use crate::monitor::Invariant;
 use crate::registry::Cover;
 
 /// The invariants of a small deployment, in the order in which they are reported.
-pub const INVARIANTS: [Invariant; 9] = [
+pub const INVARIANTS: [Invariant; 10] = [
     Invariant::Agreement,
     Invariant::Validity,
     Invariant::ChosenStaysChosen,
     Invariant::ExactlyOnce,
     Invariant::PromisesKept,
     Invariant::BallotsUnique,
+    Invariant::LeaderHeard,
     Invariant::SamePrefix,
     Invariant::Assertions,
     Invariant::Progress,

@@ -142,13 +142,18 @@ impl<P: Registration> World<P> {
         self.setup.is_restarted
     }
 
+    /// Whether a replica may hear nothing for a time-out: then what it has heard of a leader matters.
+    pub(super) const fn has_silences(&self) -> bool {
+        self.setup.budgets.silences > 0
+    }
+
     /// Whether a replica may still crash, so that it matters what it gave its disk.
     pub(super) fn may_crash(&self, state: &State<P>, id: NodeId) -> bool {
         state.left.crashes > 0 && self.setup.crashable.contains(id)
     }
 
     /// Time stands still, so that states do not differ by it: no time-out has a length, and which
-    /// timer runs out when is a choice.
+    /// timer runs out when is a choice. That a time-out passes in which a replica hears nothing is one, too.
     fn config(&self, id: NodeId) -> Config {
         let n = self.setup.quorums.n();
         let first = usize::from(id.0);
@@ -317,6 +322,9 @@ impl<P: Registration> World<P> {
         if left.checkpoints > 0 && progress > Progress::default() {
             actions.push(Action::Checkpoint(id));
         }
+        if left.silences > 0 {
+            actions.push(Action::Silence(id));
+        }
         if left.timers > 0 {
             actions.extend(node.timers().map(|timer| Action::Timer(id, timer)));
         }
@@ -382,6 +390,7 @@ const fn always_conditions<P: Registration>() -> [Condition<P>; INVARIANTS.len()
         always::<6, P>,
         always::<7, P>,
         always::<8, P>,
+        always::<9, P>,
     ]
 }
 

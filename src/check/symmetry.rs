@@ -101,8 +101,8 @@ impl Symmetry {
         };
         let node = |node: &Shared<Node<P>>| {
             parts(node.digest(), 0, &|numbers| {
-                let Node { driver, disk, told } = &**node;
-                renumbered(numbers, &(driver.as_deref(), disk, told))
+                let Node { driver, disk, told, now, hears } = &**node;
+                renumbered(numbers, &(driver.as_deref(), disk, told, now, hears))
             })
         };
         let nodes: Vec<_> = state.nodes.iter().map(node).collect();

@@ -187,6 +187,8 @@ pub struct Budgets {
     pub retries: u8,
     /// Checkpoints made durable.
     pub checkpoints: u8,
+    /// Time-outs in which a replica hears nothing; with none, nobody ever hears of a leader long enough.
+    pub silences: u8,
 }
 
 impl Preset {
@@ -277,6 +279,7 @@ impl Setup {
             (budgets.campaigns, ["campaign", "campaigns"]),
             (budgets.retries, ["retry", "retries"]),
             (budgets.checkpoints, ["checkpoint", "checkpoints"]),
+            (budgets.silences, ["silence", "silences"]),
         ];
         let budgets: Vec<String> = budgets
             .iter()

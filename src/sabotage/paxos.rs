@@ -7,7 +7,7 @@ use super::{Breakable, Rule};
 use crate::paxos::{Checkpoint, Effects, Input, Message, Replica};
 use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot, Value};
 use crate::quorum::NodeSet;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// What the hand remembers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +45,7 @@ impl Breakable for Replica {
         Rule::HoleInLog,
         Rule::NeverRenews,
         Rule::WitnessForgetsEarly,
+        Rule::GrantsWhileLed,
         Rule::LeadsOnAfterLoss,
     ];
 
@@ -60,10 +61,13 @@ impl Breakable for Replica {
         &mut self,
         rule: Rule,
         hand: &mut Hand,
-        now: Time,
+        mut now: Time,
         mut input: Input,
         effects: &mut Effects,
     ) {
+        if rule == Rule::GrantsWhileLed && is_pre_vote(&input) {
+            now = now + LONG;
+        }
         match rule {
             Rule::SkipsAdoption => clear_reported(&mut input),
             Rule::IgnoresAnnouncedQuorums => clear_announced(&mut input),
@@ -119,6 +123,14 @@ impl Breakable for Replica {
             checkpoint.forget_reservation();
         }
     }
+}
+
+/// So long nobody is silent who is alive.
+const LONG: Span = Span::from_millis(3_600_000);
+
+/// Whether a candidate asks who would promise.
+const fn is_pre_vote(input: &Input) -> bool {
+    matches!(input, Input::Message { message: Message::PreVote { .. }, .. })
 }
 
 /// Whether others tell what they know to be chosen.

@@ -53,6 +53,8 @@ pub enum Rule {
     TakesAnyBase,
     /// A witness forgets a vote only when enough others have executed the slot.
     WitnessForgetsEarly,
+    /// Who hears a leader grants nobody else a pre-vote.
+    GrantsWhileLed,
     /// A leader that learns of a slot that it lost gives up its ballot.
     LeadsOnAfterLoss,
 }
@@ -62,7 +64,7 @@ pub enum Rule {
 pub enum Breaks {
     /// Two replicas, or one before and after a crash, may say different things.
     Safety,
-    /// Nothing false is said, but requests wait for ever.
+    /// Nothing false is said, but requests wait for ever, or a good leader is deposed.
     Progress,
 }
 
@@ -76,7 +78,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -99,6 +101,7 @@ impl Rule {
         Self::ForgetsCarriedPromise,
         Self::TakesAnyBase,
         Self::WitnessForgetsEarly,
+        Self::GrantsWhileLed,
         Self::LeadsOnAfterLoss,
     ];
 
@@ -138,6 +141,7 @@ impl Rule {
             Self::ForgetsCarriedPromise => "forgets-carried-promise",
             Self::TakesAnyBase => "takes-any-base",
             Self::WitnessForgetsEarly => "witness-forgets-early",
+            Self::GrantsWhileLed => "grants-while-led",
             Self::LeadsOnAfterLoss => "leads-on-after-loss",
         }
     }
@@ -233,6 +237,10 @@ impl Rule {
                 "A witness forgets its vote as soon as one replica has executed the slot: when that replica is \
                  down, nobody who is up knows what was chosen there."
             }
+            Self::GrantsWhileLed => {
+                "A replica that hears a leader grants a pre-vote to one that does not, so a replica that was cut off \
+                 deposes a leader that all others hear."
+            }
             Self::LeadsOnAfterLoss => {
                 "A leader that learns what a higher ballot chose leads on, and its announcements vouch for votes at \
                  its own ballot in a slot that it lost."
@@ -246,7 +254,8 @@ impl Rule {
             Self::ForgetsTimers
             | Self::FixedPrefixThriftyStall
             | Self::HoleInLog
-            | Self::NeverRenews => Breaks::Progress,
+            | Self::NeverRenews
+            | Self::GrantsWhileLed => Breaks::Progress,
             _ => Breaks::Safety,
         }
     }

@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 36] = [
+const PINNED: [Pinned; 37] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -47,6 +47,7 @@ const PINNED: [Pinned; 36] = [
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
     pinned("election", [5_606, 20_810, 19], (10, 1_084)),
     pinned("election-crash", [20_928, 62_958, 12], (9, 4_376)),
+    pinned("silence", [30_234, 116_066, 22], (8, 4_008)),
     pinned("per-ballot", [87_967, 555_372, 29], (10, 4_994)),
     pinned("snapshot", [251_808, 1_544_410, 24], (8, 1_326)),
     pinned("snapshot-crash", [123_508, 420_632, 12], (8, 5_076)),
@@ -137,6 +138,7 @@ presets! {
     trim
     election
     election_crash
+    silence
     per_ballot
     snapshot
     snapshot_crash
@@ -344,6 +346,12 @@ fn a_ballot_that_is_used_twice_is_found_out() {
 #[test]
 fn a_question_before_its_reservation_is_found_out() {
     check_found("first-ballot", Rule::AsksBeforeReserving, Invariant::BallotsUnique, 2);
+}
+
+/// One that heard nothing asks, and one that hears the leader would let it come before that.
+#[test]
+fn a_pre_vote_while_a_leader_is_heard_is_found_out() {
+    check_found("silence", Rule::GrantsWhileLed, Invariant::LeaderHeard, 3);
 }
 
 /// r2 takes the value that it votes for as chosen, because a leader vouches for votes at its ballot.

@@ -33,6 +33,7 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
         ],
         Rule::ForgetsReservation => &["reservation"],
         Rule::AsksBeforeReserving => &["first-ballot"],
+        Rule::GrantsWhileLed => &["silence"],
         Rule::LeadsOnAfterLoss => &["lost-slot"],
         Rule::CheckpointForgetsReservation => &["checkpoint"],
         Rule::SkipsAdoption => &[
