@@ -30,6 +30,7 @@ mod ledger;
 mod memo;
 mod model;
 mod network;
+mod prelude;
 mod search;
 mod spent;
 mod state;

@@ -2,30 +2,26 @@
 //!
 //! `breadth` searches it; with `--explore` a person walks it in the explorer of stateright.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use stateright::{Model, Property};
 
-use super::cover::{Covers, INVARIANTS};
+use super::cover::INVARIANTS;
 use super::digest::{Memo, digest};
 use super::event::{Event, Happening};
 use super::fair::Fair;
-use super::ledger::Ledger;
 use super::memo::{Change, Echo, Turn};
-use super::network::Network;
-use super::state::{Action, Client, Node, Packet, Shared, State};
+use super::state::{Action, Client, State};
 use super::step::Step;
 use super::symmetry::{Orbit, Symmetry};
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::protocol::{
-    Capacity, Config, Log, Position, Progress, Protocol, Slot, Statement, TimerId, Timing,
-};
+use crate::protocol::{Capacity, Config, Log, Position, Progress, Protocol, Slot, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::registry::{Cover, Prelude, ProgressFrom, Registration, Setup};
+use crate::registry::{Cover, ProgressFrom, Registration, Setup};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
 
@@ -33,7 +29,7 @@ use crate::time::Span;
 #[derive(Debug)]
 pub(super) struct World<P: Registration> {
     mode: P::Mode,
-    setup: Setup,
+    pub(super) setup: Setup,
     rule: Option<Rule>,
     /// The only invariant that is looked at; all, if `None`.
     only: Option<Invariant>,
@@ -100,7 +96,7 @@ impl<P: Registration> World<P> {
 
     /// Takes states that differ only in which replica did what for one; or says why none are.
     pub(super) fn find_symmetry(&mut self) -> Result<(), String> {
-        self.symmetry = Some(Symmetry::of(self, &self.setup)?);
+        self.symmetry = Some(Symmetry::of(self)?);
         Ok(())
     }
 
@@ -114,11 +110,6 @@ impl<P: Registration> World<P> {
 
     pub(super) const fn symmetry(&self) -> Option<&Symmetry> {
         self.symmetry.as_ref()
-    }
-
-    /// The state in which the exploration begins.
-    pub(super) fn first_state(&self) -> State<P> {
-        self.init_states().remove(0)
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {
@@ -189,7 +180,7 @@ impl<P: Registration> World<P> {
         clients.map(|client| P::ORDER.log(self.command(client, 0).operation.key())).collect()
     }
 
-    fn ids(&self) -> impl Iterator<Item = NodeId> + Clone + use<P> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + Clone + use<P> {
         (0u8..).take(self.setup.quorums.n()).map(NodeId)
     }
 
@@ -241,45 +232,6 @@ impl<P: Registration> World<P> {
     /// What comes of a state in which nothing goes wrong any more, if that leaves a request open.
     pub(super) fn stall(&self, state: &State<P>) -> Option<(String, Vec<Happening<P>>)> {
         self.fair.stall(self, state, true)
-    }
-
-    /// Everything arrives, but for what is sent to one that is cut off, and is durable, until nothing is
-    /// in flight.
-    fn deliver_all(&self, step: &mut Step<'_, P>, cut_off: Option<NodeId>) {
-        while !step.state.network.is_empty() {
-            for packet in std::mem::take(&mut step.state.network).into_packets() {
-                if Some(packet.to) != cut_off {
-                    step.receive(&packet);
-                }
-            }
-            self.ids().for_each(|id| step.persist(id));
-        }
-    }
-
-    /// The second replica runs phase 1 and leads; nothing else is delivered.
-    fn hand_over(&self, step: &mut Step<'_, P>) {
-        for successor in self.ids().skip(1).take(1) {
-            step.campaign(successor);
-            step.persist(successor);
-        }
-        deliver_phase1(step);
-    }
-
-    /// The leader crashes, starts again and leads; what it asks the second replica before that stays in flight.
-    fn rejoin(&self, step: &mut Step<'_, P>) {
-        let Some(leader) = self.first_leader() else { return };
-        step.take(&Action::CrashKeeping(leader));
-        step.take(&Action::Restart(leader));
-        step.persist(leader);
-        let second = self.ids().nth(1);
-        let is_late = |packet: &Shared<Packet<P>>| Some(packet.to) == second;
-        let late = step.state.network.iter().filter(|packet| is_late(packet)).cloned();
-        let late: Vec<Shared<Packet<P>>> = late.collect();
-        step.state.network.retain(|packet| !is_late(packet));
-        self.deliver_all(step, None);
-        for packet in late {
-            step.state.network.insert(packet);
-        }
     }
 
     fn add_requests(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
@@ -355,18 +307,6 @@ impl<P: Registration> World<P> {
     }
 }
 
-/// The messages of phase 1 arrive, and those they cause.
-fn deliver_phase1<P: Registration>(step: &mut Step<'_, P>) {
-    let is_phase1 = |packet: &Shared<Packet<P>>| {
-        let statement = P::statement(&packet.message);
-        matches!(statement, Statement::Asks { .. } | Statement::Promises { .. })
-    };
-    while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
-        step.state.network.remove(&packet);
-        step.receive(&packet);
-    }
-}
-
 /// An invariant is broken for the first time: only then is it false.
 fn always<const INDEX: usize, P: Registration>(world: &World<P>, state: &State<P>) -> bool {
     !world.is_first(INDEX, || !world.holds(INVARIANTS[INDEX], state))
@@ -417,63 +357,8 @@ impl<P: Registration> Model for World<P> {
     type State = State<P>;
     type Action = Action<P>;
 
-    /// Every replica is started and its first records are durable; what it sent is in flight, or has
-    /// led to a leader already.
     fn init_states(&self) -> Vec<State<P>> {
-        let ids: Vec<NodeId> = self.ids().collect();
-        let state = State {
-            nodes: self.ids().map(|_| Shared::new(Node::default())).collect(),
-            network: Network::default(),
-            clients: vec![Client::default(); self.setup.clients.len()],
-            left: self.setup.budgets,
-            ledger: Shared::new(Ledger::default()),
-            broken: BTreeMap::new(),
-            seen: Covers::default(),
-        };
-        let prelude = self.setup.prelude;
-        let mut step = Step::new(self, state, false);
-        // The first leader is started last: what is sent to one that is down may be lost for good.
-        for id in ids.into_iter().rev() {
-            step.start(id);
-            if prelude > Prelude::Starting {
-                step.persist(id);
-            }
-        }
-        if prelude >= Prelude::Led {
-            self.deliver_all(&mut step, None);
-        }
-        if prelude >= Prelude::Written {
-            let first = ClientId(0);
-            let is_missed = matches!(prelude, Prelude::Missed | Prelude::Succeeded);
-            let cut_off = self.ids().last().filter(|_| is_missed);
-            step.ask(self.home(first), &self.command(first, 0));
-            self.deliver_all(&mut step, cut_off);
-            for id in self.ids() {
-                let timers: Vec<TimerId> = step.state.node(id).timers().collect();
-                for timer in timers {
-                    step.fire(id, timer);
-                }
-            }
-            self.deliver_all(&mut step, cut_off);
-        }
-        if prelude == Prelude::Succeeded {
-            self.hand_over(&mut step);
-        }
-        if prelude == Prelude::Rejoined {
-            self.rejoin(&mut step);
-        }
-        if let Prelude::Renewed | Prelude::Checkpointed = prelude
-            && let Some(leader) = self.first_leader()
-        {
-            if prelude == Prelude::Checkpointed {
-                step.checkpoint(leader);
-            }
-            step.campaign(leader);
-            deliver_phase1(&mut step);
-        }
-        let (mut state, _) = step.finish();
-        state.seen = Covers::default();
-        vec![state]
+        vec![self.first_state()]
     }
 
     fn actions(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
@@ -534,6 +419,7 @@ impl<P: Registration> Model for World<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::state::{Packet, Shared};
     use crate::paxos::{Message, Replica};
     use crate::protocol::{Ballot, Value};
     use crate::registry::{Preset, Visitor};

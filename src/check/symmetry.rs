@@ -53,7 +53,8 @@ pub(super) struct Orbit {
 
 impl Symmetry {
     /// The renumberings of a deployment, or why there is none.
-    pub(super) fn of<P: Registration>(world: &World<P>, setup: &Setup) -> Result<Self, String> {
+    pub(super) fn of<P: Registration>(world: &World<P>) -> Result<Self, String> {
+        let setup = &world.setup;
         if let Some(why) = ordered(setup, world.rule()) {
             return Err(format!("{why}, so it matters which replica has which number"));
         }
@@ -63,22 +64,24 @@ impl Symmetry {
         }
         let mut all = renumberings(setup.quorums.n(), movable);
         all.retain(|numbers| is_kept(numbers, setup));
-        let mut symmetry = Self { all: all.into(), parts: Memo::new(KEPT) };
-        let first = world.first_state();
-        let digests = symmetry.digests(&first);
-        let is_same = |place: &usize| digests[*place] == digests[0];
-        let kept = (0..digests.len()).filter(is_same).map(|place| symmetry.all[place].clone());
-        let kept: Arc<[Numbers]> = kept.collect();
+        let candidates = Self::with(all.into());
+        // What has happened already must be the same, too.
+        let digests = candidates.digests(&world.first_state());
+        let kept = candidates.all.iter().zip(&digests).filter(|(_, it)| **it == digests[0]);
+        let kept: Arc<[Numbers]> = kept.map(|(numbers, _)| numbers.clone()).collect();
         if kept.len() < 2 {
             return Err("each of its replicas plays a part of its own".to_owned());
         }
-        symmetry = Self { all: kept, parts: Memo::new(KEPT) };
-        Ok(symmetry)
+        Ok(Self::with(kept))
+    }
+
+    fn with(all: Arc<[Numbers]>) -> Self {
+        Self { all, parts: Memo::new(KEPT) }
     }
 
     /// The same for another thread.
     pub(super) fn beside(&self) -> Self {
-        Self { all: Arc::clone(&self.all), parts: Memo::new(KEPT) }
+        Self::with(Arc::clone(&self.all))
     }
 
     /// How many renumberings there are.

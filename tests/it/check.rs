@@ -200,8 +200,9 @@ fn interchangeable_replicas_are_looked_at_once() {
 
 #[test]
 fn interchangeable_replicas_find_a_shortest_counterexample() {
-    for (preset, rule) in [("duel", Rule::SkipsAdoption), ("acceptor-crash", Rule::ForgetsVote)] {
-        let search = Search { rule: Some(rule), ..with_majorities(preset, 4) };
+    let controls = [("duel", 4, Rule::SkipsAdoption), ("acceptor-crash", 5, Rule::ForgetsPromise)];
+    for (preset, n, rule) in controls {
+        let search = Search { rule: Some(rule), ..with_majorities(preset, n) };
         let lengths = [false, true].map(|is_symmetric| {
             let outcome = Search { is_symmetric, ..search.clone() }.run();
             let (invariant, found) = outcome.violation().unwrap();
@@ -214,11 +215,11 @@ fn interchangeable_replicas_find_a_shortest_counterexample() {
 }
 
 #[test]
-fn what_no_two_replicas_can_do_in_turn_is_refused() {
-    let own = "each of its replicas plays a part of its own";
-    check_command(&["duel", "--symmetry"], 2, &["--symmetry has no effect on duel", own]);
+fn symmetry_is_refused_where_no_two_replicas_are_interchangeable() {
+    let own = ["--symmetry has no effect on duel", "each of its replicas plays a part"];
+    check_command(&["duel", "--symmetry"], 2, &own);
     check_command(&["grid", "--symmetry"], 2, &["prefer the nearest"]);
-    check_command(&["per-ballot", "--symmetry"], 2, &["announces the nearest"]);
+    check_command(&["per-ballot", "--symmetry"], 2, &["each ballot announces"]);
     check_command(&["lossy", "--symmetry"], 2, &["after a time-out"]);
     check_command(&["snapshot", "--symmetry"], 2, &["what is forgotten"]);
     let deep = ["deep-five", "--symmetry", "--depth", "5"];

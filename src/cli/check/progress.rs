@@ -59,7 +59,7 @@ fn words(name: &str, glimpse: Glimpse, elapsed: Duration) -> String {
     let rate = unique_count as f64 / elapsed.as_secs_f64().max(1e-3) / 1e3;
     let (unique, generated) = (unique_count as f64 / 1e6, generated_count as f64 / 1e6);
     format!(
-        "{name}: {unique:.2} million states ({generated:.2} generated), depth {depth}, {rate:.0} thousand a second"
+        "{name}: {unique:.2} M states, {generated:.2} M generated, depth {depth}, {rate:.0} k/s"
     )
 }
 
@@ -71,8 +71,7 @@ mod tests {
     fn a_glimpse_is_one_line() {
         let glimpse = Glimpse { unique_count: 1_230_000, generated_count: 5_670_000, depth: 14 };
         let said = words("duel", glimpse, Duration::from_secs(5));
-        let expected =
-            "duel: 1.23 million states (5.67 generated), depth 14, 246 thousand a second";
+        let expected = "duel: 1.23 M states, 5.67 M generated, depth 14, 246 k/s";
         assert_eq!(said, expected);
         let line = Line::start("duel");
         line.tell(glimpse);
