@@ -179,7 +179,7 @@ fn renumberings(n: usize, movable: NodeSet) -> Vec<Numbers> {
 }
 
 /// Whether a renumbering leaves the quorums alone, and who may crash.
-fn is_kept(numbers: &Numbers, setup: &Setup) -> bool {
+fn is_kept(numbers: &[u8], setup: &Setup) -> bool {
     let Setup { quorums, crashable, .. } = setup;
     let of = |set: NodeSet| set.iter().map(|id| NodeId(numbers[usize::from(id.0)])).collect();
     let same = |set: NodeSet| set == of(set);

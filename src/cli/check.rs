@@ -44,6 +44,7 @@ use target::{Budget, Target};
   flexpaxos check experiments/quickstart.toml --variant flex-4-2 \\
       --budget crashes=1
       one of them, and a replica crashes, too")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Check {
     /// A preset, or an experiment file; without it all presets, or with --break those that can find the rule.
     #[arg(value_name = "PRESET|EXPERIMENT")]
