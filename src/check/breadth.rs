@@ -13,9 +13,10 @@ use std::thread;
 use stateright::Model;
 
 use super::cover::{Covers, INVARIANTS};
-use super::digest::{Digests, digest, lock};
+use super::digest::{Digests, lock};
 use super::model::World;
 use super::state::{Action, State};
+use super::symmetry::Orbit;
 use crate::monitor::Invariant;
 use crate::registry::{Cover, Registration};
 
@@ -30,6 +31,20 @@ pub(super) struct Limits {
     pub(super) thread_count: usize,
 }
 
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse {
+    /// Different states so far.
+    pub unique_count: usize,
+    /// States so far, each as often as something led to it.
+    pub generated_count: usize,
+    /// The level that is looked at.
+    pub depth: usize,
+}
+
+/// Hears from all threads how far a search is, a few hundred times a second.
+pub(super) type Tell<'a> = &'a (dyn Fn(Glimpse) + Sync);
+
 /// A way to a state: each state, and what happens in it.
 pub(super) type Way<P> = Vec<(State<P>, Option<Action<P>>)>;
 
@@ -37,6 +52,8 @@ pub(super) type Way<P> = Vec<(State<P>, Option<Action<P>>)>;
 #[derive(Debug)]
 pub(super) struct Found<P: Registration> {
     pub(super) unique_count: usize,
+    /// Those that they stand for, with themselves.
+    pub(super) symmetric_count: usize,
     pub(super) generated_count: usize,
     pub(super) depth: usize,
     /// The way to a state in which an invariant is false.
@@ -69,10 +86,24 @@ const CHUNK: usize = 256;
 #[derive(Debug, Default)]
 struct Known {
     states: Digests,
+    unique_count: AtomicUsize,
+    symmetric_count: AtomicUsize,
     generated_count: AtomicUsize,
+    depth: AtomicUsize,
     /// Something is false in a state of this level: the rest of the level is looked at, and nothing follows.
     is_false: AtomicBool,
     is_full: AtomicBool,
+}
+
+impl Known {
+    fn glimpse(&self) -> Glimpse {
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Glimpse {
+            unique_count: of(&self.unique_count),
+            generated_count: of(&self.generated_count),
+            depth: of(&self.depth),
+        }
+    }
 }
 
 /// What a thread found at one level.
@@ -86,15 +117,21 @@ struct Level<P: Registration> {
 }
 
 /// Searches the states of a world.
-pub(super) fn search<P: Registration>(world: &World<P>, limits: Limits) -> Found<P> {
+pub(super) fn search<P: Registration>(
+    world: &World<P>,
+    limits: Limits,
+    tell: Tell<'_>,
+) -> Found<P> {
     let others: Vec<World<P>> = (1..limits.thread_count).map(|_| world.beside()).collect();
     let worlds: Vec<&World<P>> = [world].into_iter().chain(&others).collect();
     let known = Known::default();
     let first = world.init_states();
     let mut links = vec![Link { parent: 0, action: 0 }; first.len()];
     for state in &first {
-        known.states.insert(digest(state));
+        known.states.insert(world.orbit(state).digest);
     }
+    known.unique_count.store(first.len(), Ordering::Relaxed);
+    known.symmetric_count.store(first.len(), Ordering::Relaxed);
     known.generated_count.store(first.len(), Ordering::Relaxed);
     let mut queues = vec![chunks(0, first)];
     let (mut covers, mut wrong, mut depth) = (BTreeMap::new(), BTreeMap::new(), 0);
@@ -103,8 +140,9 @@ pub(super) fn search<P: Registration>(world: &World<P>, limits: Limits) -> Found
         if limits.depth.is_some_and(|most| depth >= most) {
             break;
         }
+        known.depth.store(depth, Ordering::Relaxed);
         queues.resize_with(worlds.len(), VecDeque::new);
-        let level = one_level(&worlds, queues, &known, limits);
+        let level = one_level(&worlds, queues, &known, limits, tell);
         queues = Vec::new();
         for Level { states, links: new, wrong: false_at, seen } in level {
             let place = u32::try_from(links.len()).expect("fewer than 2^32 states");
@@ -125,7 +163,8 @@ pub(super) fn search<P: Registration>(world: &World<P>, limits: Limits) -> Found
     let ways = wrong.into_iter().map(|(invariant, place)| (invariant, way(world, &links, place)));
     Found {
         ways: ways.collect(),
-        unique_count: known.states.len(),
+        unique_count: known.unique_count.into_inner(),
+        symmetric_count: known.symmetric_count.into_inner(),
         generated_count: known.generated_count.into_inner(),
         depth,
         covers,
@@ -148,6 +187,7 @@ fn one_level<P: Registration>(
     queues: Vec<VecDeque<Chunk<P>>>,
     known: &Known,
     limits: Limits,
+    tell: Tell<'_>,
 ) -> Vec<Level<P>> {
     let queues: Vec<Mutex<VecDeque<Chunk<P>>>> = queues.into_iter().map(Mutex::new).collect();
     let work = |own: usize| {
@@ -161,6 +201,7 @@ fn one_level<P: Registration>(
             let chunk = lock(&queues[own]).pop_front();
             let steal = || queues.iter().find_map(|queue| lock(queue).pop_back());
             let Some(Chunk { first, states }) = chunk.or_else(steal) else { return level };
+            tell(known.glimpse());
             for (place, state) in (first..).zip(states) {
                 if known.is_full.load(Ordering::Relaxed) {
                     return level;
@@ -197,17 +238,22 @@ impl<P: Registration> Level<P> {
         }
         let mut actions = Vec::new();
         world.actions(state, &mut actions);
-        let mut generated_count = 0;
+        let (mut generated_count, mut unique_count, mut symmetric_count) = (0, 0, 0);
         for (action, number) in actions.into_iter().zip(0..) {
             let Some(next) = world.next_state(state, action) else { continue };
             generated_count += 1;
             self.seen.join(next.seen);
-            if known.states.insert(digest(&next)) {
+            let Orbit { digest, size } = world.orbit(&next);
+            if known.states.insert(digest) {
+                unique_count += 1;
+                symmetric_count += size;
                 self.states.push(next);
                 self.links.push(Link { parent: place, action: number });
             }
         }
         known.generated_count.fetch_add(generated_count, Ordering::Relaxed);
+        known.unique_count.fetch_add(unique_count, Ordering::Relaxed);
+        known.symmetric_count.fetch_add(symmetric_count, Ordering::Relaxed);
     }
 }
 

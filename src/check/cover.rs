@@ -8,13 +8,14 @@ use crate::registry::Cover;
 /// The invariants of a small deployment, in the order in which they are reported.
 ///
 /// Linearizability is said of reads that have no slot of their own; of what has one, the others say it together.
-pub const INVARIANTS: [Invariant; 10] = [
+pub const INVARIANTS: [Invariant; 11] = [
     Invariant::Agreement,
     Invariant::Validity,
     Invariant::ChosenStaysChosen,
     Invariant::ExactlyOnce,
     Invariant::PromisesKept,
     Invariant::BallotsUnique,
+    Invariant::LeaderHeard,
     Invariant::SamePrefix,
     Invariant::Linearizability,
     Invariant::Assertions,

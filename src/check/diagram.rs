@@ -78,6 +78,7 @@ impl<P: Protocol> Drawing<P> {
             Action::Restart(id) => self.mark(*id, at, MarkKind::Restart, ""),
             Action::Timer(id, _) => self.mark(*id, at, MarkKind::Timer, ""),
             Action::Campaign(id) => self.mark(*id, at, MarkKind::Campaign, "is told to lead"),
+            Action::Silence(id) => self.mark(*id, at, MarkKind::Timer, "hears nothing"),
             Action::Persist(_) | Action::Checkpoint(_) | Action::FinishCheckpoint(_) => {}
         }
     }
@@ -170,6 +171,7 @@ fn replicas<P: Protocol>(happening: &Happening<P>) -> Vec<NodeId> {
         | Action::CrashKeeping(id)
         | Action::Restart(id)
         | Action::Timer(id, _)
+        | Action::Silence(id)
         | Action::Campaign(id)
         | Action::Ask(id, _) => vec![*id],
     };

@@ -101,6 +101,7 @@ impl<P: Protocol> fmt::Display for Action<P> {
             }
             Self::Restart(id) => write!(f, "{id} restarts"),
             Self::Timer(id, timer) => write!(f, "{id} timer {} runs out", timer.0),
+            Self::Silence(id) => write!(f, "{id} hears nothing for a time-out"),
             Self::Campaign(id) => write!(f, "{id} is told to lead"),
             Self::Ask(id, command) => {
                 write!(f, "c{} => {id}  {command}", command.request.client.0)

@@ -159,6 +159,9 @@ impl<'a, P: Registration> Run<'a, P> {
     }
 
     fn fire_timers(&mut self) {
+        if self.world.has_silences() {
+            self.live().into_iter().for_each(|id| self.step.pass_time(id));
+        }
         let timers: Vec<(NodeId, TimerId)> = self
             .live()
             .into_iter()

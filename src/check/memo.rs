@@ -19,7 +19,7 @@ use crate::quiet::{Broken, quietly};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
-use crate::time::{Now, Span, Time};
+use crate::time::{Span, Time};
 
 /// Something that happens to a replica.
 #[derive(Debug)]
@@ -114,20 +114,20 @@ impl<P: Registration> Turn<P> {
         world: &World<P>,
         id: NodeId,
         driver: &Shared<Driver<Saboteur<P>>>,
-        disk: DiskView,
+        (disk, now): (DiskView, Time),
         act: &Act<'_, P>,
     ) -> Arc<Self> {
         let DiskView { pending_count, is_writing, can_lose } = disk;
         let view = (pending_count as u64) << 2 | u64::from(is_writing) << 1 | u64::from(can_lose);
-        let key = (driver.digest(), act.digest(), view);
-        world.turns.get(key, || Arc::new(Self::work_out(world, id, driver, disk, act)))
+        let key = (driver.digest(), act.digest(), now.0 << 32 | view);
+        world.turns.get(key, || Arc::new(Self::work_out(world, id, driver, (disk, now), act)))
     }
 
     fn work_out(
         world: &World<P>,
         id: NodeId,
         driver: &Shared<Driver<Saboteur<P>>>,
-        disk: DiskView,
+        (disk, now): (DiskView, Time),
         act: &Act<'_, P>,
     ) -> Self {
         let mut driver = (**driver).clone();
@@ -137,15 +137,15 @@ impl<P: Registration> Turn<P> {
                 Act::Hear(packet) => {
                     let Packet { from, message, .. } = &***packet;
                     let (from, message) = (*from, message.clone());
-                    driver.handle(Time::ZERO, Input::Message { from, message });
+                    driver.handle(now, Input::Message { from, message });
                 }
-                Act::Ask(command) => driver.handle(Time::ZERO, Input::Request((*command).clone())),
-                Act::Campaign => driver.handle(Time::ZERO, Input::Campaign),
-                Act::Fire(timer) => drop(driver.fire(Time::ZERO, *timer)),
+                Act::Ask(command) => driver.handle(now, Input::Request((*command).clone())),
+                Act::Campaign => driver.handle(now, Input::Campaign),
+                Act::Fire(timer) => drop(driver.fire(now, *timer)),
                 Act::Checkpoint => driver.checkpoint(&mut host),
                 Act::Settle => {}
             }
-            driver.settle(Time::ZERO, &mut host);
+            driver.settle(now, &mut host);
         });
         let positions = world.positions.iter();
         let known = positions
@@ -222,11 +222,15 @@ impl<P: Registration> Host<Saboteur<P>> for Recorder<P> {
 pub(super) type Echo<P> = Option<Arc<[Shared<Packet<P>>]>>;
 
 /// The echo of a message at a replica, worked out.
-pub(super) fn echo<P: Registration>(replica: &Saboteur<P>, packet: &Packet<P>) -> Echo<P> {
+pub(super) fn echo<P: Registration>(
+    replica: &Saboteur<P>,
+    now: Time,
+    packet: &Packet<P>,
+) -> Echo<P> {
     let Packet { from, to: receiver, message } = packet;
     let (mut after, mut effects) = (replica.clone(), Effects::default());
     let input = Input::Message { from: *from, message: message.clone() };
-    quietly(|| after.handle(Now::default(), input, &mut effects)).ok()?;
+    quietly(|| after.handle(now.into(), input, &mut effects)).ok()?;
     let sends = std::mem::take(&mut effects.sends).into_iter();
     let sends = sends.chain(std::mem::take(&mut effects.durable_sends));
     let answers = sends.map(|Envelope { to, message }| {

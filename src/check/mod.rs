@@ -30,10 +30,12 @@ mod ledger;
 mod memo;
 mod model;
 mod network;
+mod prelude;
 mod search;
 mod spent;
 mod state;
 mod step;
+mod symmetry;
 
 pub use cover::INVARIANTS;
-pub use search::{Counterexample, Outcome, Search};
+pub use search::{Counterexample, Glimpse, Outcome, Search};

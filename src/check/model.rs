@@ -2,29 +2,26 @@
 //!
 //! `breadth` searches it; with `--explore` a person walks it in the explorer of stateright.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use stateright::{Model, Property};
 
-use super::cover::{Covers, INVARIANTS};
-use super::digest::Memo;
+use super::cover::INVARIANTS;
+use super::digest::{Memo, digest};
 use super::event::{Event, Happening};
 use super::fair::Fair;
-use super::ledger::Ledger;
 use super::memo::{Change, Echo, Turn};
-use super::network::Network;
-use super::state::{Action, Client, Node, Packet, Shared, State};
+use super::state::{Action, Client, State};
 use super::step::Step;
+use super::symmetry::{Orbit, Symmetry};
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::protocol::{
-    Capacity, Config, Log, Position, Progress, Protocol, Slot, Statement, TimerId, Timing,
-};
+use crate::protocol::{Capacity, Config, Log, Position, Progress, Protocol, Slot, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::registry::{Cover, Prelude, ProgressFrom, Registration, Setup};
+use crate::registry::{Cover, ProgressFrom, Registration, Setup};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
 
@@ -32,12 +29,14 @@ use crate::time::Span;
 #[derive(Debug)]
 pub(super) struct World<P: Registration> {
     mode: P::Mode,
-    setup: Setup,
+    pub(super) setup: Setup,
     rule: Option<Rule>,
     /// The only invariant that is looked at; all, if `None`.
     only: Option<Invariant>,
     /// Which properties have their example in the explorer, which would replace it by a later, longer one.
     is_found: [AtomicBool; PROPERTY_COUNT],
+    /// The replicas that may change places, if states that differ only in that are to be one.
+    symmetry: Option<Symmetry>,
     fair: Arc<Fair>,
     /// What replicas do to a deployment.
     pub(super) changes: Memo<Arc<Change<P>>>,
@@ -75,6 +74,7 @@ impl<P: Registration> World<P> {
             rule,
             only,
             is_found,
+            symmetry: None,
             fair: Arc::default(),
             changes: Memo::new(KEPT),
             turns: Memo::new(KEPT),
@@ -90,7 +90,26 @@ impl<P: Registration> World<P> {
     /// The same for another thread.
     pub(super) fn beside(&self) -> Self {
         let other = Self::new(self.mode, self.setup.clone(), None, self.only);
-        Self { rule: self.rule, fair: Arc::clone(&self.fair), ..other }
+        let symmetry = self.symmetry.as_ref().map(Symmetry::beside);
+        Self { rule: self.rule, symmetry, fair: Arc::clone(&self.fair), ..other }
+    }
+
+    /// Takes states that differ only in which replica did what for one; or says why none are.
+    pub(super) fn find_symmetry(&mut self) -> Result<(), String> {
+        self.symmetry = Some(Symmetry::of(self)?);
+        Ok(())
+    }
+
+    /// What a state stands for: for itself, unless replicas may change places.
+    pub(super) fn orbit(&self, state: &State<P>) -> Orbit {
+        match &self.symmetry {
+            None => Orbit { digest: digest(state), size: 1 },
+            Some(symmetry) => symmetry.orbit(state),
+        }
+    }
+
+    pub(super) const fn symmetry(&self) -> Option<&Symmetry> {
+        self.symmetry.as_ref()
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {
@@ -120,13 +139,18 @@ impl<P: Registration> World<P> {
         self.setup.is_restarted
     }
 
+    /// Whether a replica may hear nothing for a time-out: then what it has heard of a leader matters.
+    pub(super) const fn has_silences(&self) -> bool {
+        self.setup.budgets.silences > 0
+    }
+
     /// Whether a replica may still crash, so that it matters what it gave its disk.
     pub(super) fn may_crash(&self, state: &State<P>, id: NodeId) -> bool {
         state.left.crashes > 0 && self.setup.crashable.contains(id)
     }
 
     /// Time stands still, so that states do not differ by it: no time-out has a length, and which
-    /// timer runs out when is a choice.
+    /// timer runs out when is a choice. That a time-out passes in which a replica hears nothing is one, too.
     fn config(&self, id: NodeId) -> Config {
         let n = self.setup.quorums.n();
         let first = usize::from(id.0);
@@ -162,7 +186,7 @@ impl<P: Registration> World<P> {
         clients.map(|client| P::ORDER.log(self.command(client, 0).operation.key())).collect()
     }
 
-    fn ids(&self) -> impl Iterator<Item = NodeId> + Clone + use<P> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + Clone + use<P> {
         (0u8..).take(self.setup.quorums.n()).map(NodeId)
     }
 
@@ -216,28 +240,6 @@ impl<P: Registration> World<P> {
         self.fair.stall(self, state, true)
     }
 
-    /// Everything arrives, but for what is sent to one that is cut off, and is durable, until nothing is
-    /// in flight.
-    fn deliver_all(&self, step: &mut Step<'_, P>, cut_off: Option<NodeId>) {
-        while !step.state.network.is_empty() {
-            for packet in std::mem::take(&mut step.state.network).into_packets() {
-                if Some(packet.to) != cut_off {
-                    step.receive(&packet);
-                }
-            }
-            self.ids().for_each(|id| step.persist(id));
-        }
-    }
-
-    /// The second replica runs phase 1 and leads; nothing else is delivered.
-    fn hand_over(&self, step: &mut Step<'_, P>) {
-        for successor in self.ids().skip(1).take(1) {
-            step.campaign(successor);
-            step.persist(successor);
-        }
-        deliver_phase1(step);
-    }
-
     fn add_requests(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
         for (client, command) in self.open_requests(state) {
             let script = &self.setup.clients[command.request.client.0 as usize];
@@ -278,6 +280,9 @@ impl<P: Registration> World<P> {
         if left.checkpoints > 0 && progress > Progress::default() {
             actions.push(Action::Checkpoint(id));
         }
+        if left.silences > 0 {
+            actions.push(Action::Silence(id));
+        }
         if left.timers > 0 {
             actions.extend(node.timers().map(|timer| Action::Timer(id, timer)));
         }
@@ -308,18 +313,6 @@ impl<P: Registration> World<P> {
     }
 }
 
-/// The messages of phase 1 arrive, and those they cause.
-fn deliver_phase1<P: Registration>(step: &mut Step<'_, P>) {
-    let is_phase1 = |packet: &Shared<Packet<P>>| {
-        let statement = P::statement(&packet.message);
-        matches!(statement, Statement::Asks { .. } | Statement::Promises { .. })
-    };
-    while let Some(packet) = step.state.network.iter().find(|it| is_phase1(it)).cloned() {
-        step.state.network.remove(&packet);
-        step.receive(&packet);
-    }
-}
-
 /// An invariant is broken for the first time: only then is it false.
 fn always<const INDEX: usize, P: Registration>(world: &World<P>, state: &State<P>) -> bool {
     !world.is_first(INDEX, || !world.holds(INVARIANTS[INDEX], state))
@@ -344,6 +337,7 @@ const fn always_conditions<P: Registration>() -> [Condition<P>; INVARIANTS.len()
         always::<7, P>,
         always::<8, P>,
         always::<9, P>,
+        always::<10, P>,
     ]
 }
 
@@ -370,58 +364,8 @@ impl<P: Registration> Model for World<P> {
     type State = State<P>;
     type Action = Action<P>;
 
-    /// Every replica is started and its first records are durable; what it sent is in flight, or has
-    /// led to a leader already.
     fn init_states(&self) -> Vec<State<P>> {
-        let ids: Vec<NodeId> = self.ids().collect();
-        let state = State {
-            nodes: self.ids().map(|_| Shared::new(Node::default())).collect(),
-            network: Network::default(),
-            clients: vec![Client::default(); self.setup.clients.len()],
-            left: self.setup.budgets,
-            ledger: Shared::new(Ledger::default()),
-            broken: BTreeMap::new(),
-            seen: Covers::default(),
-        };
-        let mut step = Step::new(self, state, false);
-        // The first leader is started last: what is sent to one that is down may be lost for good.
-        for id in ids.into_iter().rev() {
-            step.start(id);
-            step.persist(id);
-        }
-        let prelude = self.setup.prelude;
-        if prelude >= Prelude::Led {
-            self.deliver_all(&mut step, None);
-        }
-        if prelude >= Prelude::Written {
-            let first = ClientId(0);
-            let is_missed = matches!(prelude, Prelude::Missed | Prelude::Succeeded);
-            let cut_off = self.ids().last().filter(|_| is_missed);
-            step.ask(self.home(first), &self.command(first, 0));
-            self.deliver_all(&mut step, cut_off);
-            for id in self.ids() {
-                let timers: Vec<TimerId> = step.state.node(id).timers().collect();
-                for timer in timers {
-                    step.fire(id, timer);
-                }
-            }
-            self.deliver_all(&mut step, cut_off);
-        }
-        if prelude == Prelude::Succeeded {
-            self.hand_over(&mut step);
-        }
-        if let Prelude::Renewed | Prelude::Checkpointed = prelude
-            && let Some(leader) = self.first_leader()
-        {
-            if prelude == Prelude::Checkpointed {
-                step.checkpoint(leader);
-            }
-            step.campaign(leader);
-            deliver_phase1(&mut step);
-        }
-        let (mut state, _) = step.finish();
-        state.seen = Covers::default();
-        vec![state]
+        vec![self.first_state()]
     }
 
     fn actions(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
@@ -482,6 +426,7 @@ impl<P: Registration> Model for World<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::state::{Packet, Shared};
     use crate::paxos::{Message, Replica};
     use crate::protocol::{Ballot, Value};
     use crate::registry::{Preset, Visitor};

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use stateright::Model;
 
-use super::breadth::{self, Limits, Way};
+pub use super::breadth::Glimpse;
+use super::breadth::{self, Limits, Tell, Way};
 use super::cover::INVARIANTS;
 use super::diagram;
 use super::event::Happening;
 use super::model::World;
+use super::symmetry::Symmetry;
 use crate::monitor::Invariant;
 use crate::registry::{Cover, Registration, Setup, Visitor};
 use crate::sabotage::Rule;
@@ -29,6 +31,8 @@ pub struct Search {
     pub state_count_max: Option<usize>,
     /// With more than one, which of the shortest counterexamples is found is a matter of luck.
     pub thread_count: usize,
+    /// Takes states that differ only in which of several interchangeable replicas did what for one.
+    pub is_symmetric: bool,
 }
 
 /// What a search found.
@@ -36,6 +40,8 @@ pub struct Search {
 pub struct Outcome {
     /// Different states.
     pub unique_count: usize,
+    /// Those that they stand for, where replicas are interchangeable; else as many.
+    pub symmetric_count: usize,
     /// States, each as often as something led to it.
     pub generated_count: usize,
     /// The states on the longest of the shortest ways to a state, both ends included.
@@ -78,12 +84,32 @@ impl Outcome {
 impl Search {
     /// Honest replicas, every property, and every state; one thread.
     pub const fn whole(setup: Setup) -> Self {
-        Self { setup, rule: None, only: None, depth: None, state_count_max: None, thread_count: 1 }
+        Self {
+            setup,
+            rule: None,
+            only: None,
+            depth: None,
+            state_count_max: None,
+            thread_count: 1,
+            is_symmetric: false,
+        }
     }
 
     /// Looks at every state, nearest first, until a invariant is false.
+    ///
+    /// If replicas are to be interchangeable and are not, as [`Self::symmetry`] says, each stands for itself.
     pub fn run(&self) -> Outcome {
-        self.setup.mode.visit(Run { search: self })
+        self.run_and_tell(&|_| {})
+    }
+
+    /// The same, and tells how far it is, from any of its threads, a few hundred times a second.
+    pub fn run_and_tell(&self, tell: &(dyn Fn(Glimpse) + Sync)) -> Outcome {
+        self.setup.mode.visit(Run { search: self, tell })
+    }
+
+    /// In how many ways the replicas can change places, two at the least; or why they cannot.
+    pub fn symmetry(&self) -> Result<usize, String> {
+        self.setup.mode.visit(Interchange { search: self })
     }
 
     /// Serves the states to a browser, until the process ends.
@@ -95,12 +121,15 @@ impl Search {
         World::new(mode, self.setup.clone(), self.rule, self.only)
     }
 
-    fn run_as<P: Registration>(&self, mode: P::Mode) -> Outcome {
-        let world = self.world::<P>(mode);
+    fn run_as<P: Registration>(&self, mode: P::Mode, tell: Tell<'_>) -> Outcome {
+        let mut world = self.world::<P>(mode);
+        if self.is_symmetric {
+            world.find_symmetry().ok();
+        }
         let depth = [self.depth, self.setup.depth].into_iter().flatten().min();
         let limits =
             Limits { depth, generated: self.state_count_max, thread_count: self.thread_count };
-        let mut found = breadth::search(&world, limits);
+        let mut found = breadth::search(&world, limits, tell);
         let invariants = INVARIANTS.into_iter().filter(|invariant| world.watches(*invariant));
         let invariants = invariants.map(|invariant| {
             let way = found.ways.remove(&invariant);
@@ -112,6 +141,7 @@ impl Search {
             invariants,
             covers: covers.map(|cover| (*cover, found.covers.get(cover).copied())).collect(),
             unique_count: found.unique_count,
+            symmetric_count: found.symmetric_count,
             generated_count: found.generated_count,
             depth: found.depth,
             is_cut_short: self.state_count_max.is_some_and(|most| found.generated_count >= most)
@@ -122,13 +152,28 @@ impl Search {
 
 struct Run<'a> {
     search: &'a Search,
+    tell: Tell<'a>,
 }
 
 impl Visitor for Run<'_> {
     type Output = Outcome;
 
     fn visit<P: Registration>(self, mode: P::Mode) -> Outcome {
-        self.search.run_as::<P>(mode)
+        self.search.run_as::<P>(mode, self.tell)
+    }
+}
+
+struct Interchange<'a> {
+    search: &'a Search,
+}
+
+impl Visitor for Interchange<'_> {
+    type Output = Result<usize, String>;
+
+    fn visit<P: Registration>(self, mode: P::Mode) -> Result<usize, String> {
+        let mut world = self.search.world::<P>(mode);
+        world.find_symmetry()?;
+        Ok(world.symmetry().map_or(1, Symmetry::order))
     }
 }
 

@@ -18,22 +18,25 @@ pub(super) fn is_spent<P: Registration>(
     state: &State<P>,
     packet: &Shared<Packet<P>>,
 ) -> bool {
-    let Some(driver) = &state.node(packet.to).driver else {
+    let node = state.node(packet.to);
+    let Some(driver) = &node.driver else {
         return P::statement(&packet.message).is_answer() || !world.is_restarted();
     };
     let may_crash = world.may_crash(state, packet.to);
-    let key = (driver.digest(), packet.digest(), u64::from(may_crash));
+    let key = (driver.digest(), packet.digest(), node.now.0 << 1 | u64::from(may_crash));
     let answers = world.echoes.get(key, || {
         let statement = P::statement(&packet.message);
         let is_lasting = match &statement {
             answer if answer.is_answer() => true,
             Statement::Enquires => false,
+            // What is heard of a leader now is old after a time-out.
+            _ if world.has_silences() => false,
             _ => !may_crash,
         };
         if !is_lasting || is_news_to(driver.protocol(), &statement) {
             return None;
         }
-        echo(driver.protocol(), packet)
+        echo(driver.protocol(), node.now, packet)
     });
     answers.is_some_and(|answers| answers.iter().all(|answer| is_spent(world, state, answer)))
 }

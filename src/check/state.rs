@@ -21,6 +21,7 @@ use crate::protocol::{Protocol, Slot, TimerId};
 use crate::quorum::NodeId;
 use crate::registry::{Budgets, Registration};
 use crate::sabotage::Saboteur;
+use crate::time::{Span, Time};
 
 /// A message in flight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +69,10 @@ pub(super) struct Node<P: Registration> {
     pub(super) driver: Option<Shared<Driver<Saboteur<P>>>>,
     pub(super) disk: Disk<P>,
     pub(super) told: Told,
+    /// Its clock: how many time-outs it has heard nothing for.
+    pub(super) now: Time,
+    /// The leader that it has heard since the last one, where that matters.
+    pub(super) hears: Option<NodeId>,
 }
 
 impl<P: Protocol> Default for Disk<P> {
@@ -78,7 +83,13 @@ impl<P: Protocol> Default for Disk<P> {
 
 impl<P: Registration> Default for Node<P> {
     fn default() -> Self {
-        Self { driver: None, disk: Disk::default(), told: Told::default() }
+        Self {
+            driver: None,
+            disk: Disk::default(),
+            told: Told::default(),
+            now: Time::ZERO,
+            hears: None,
+        }
     }
 }
 
@@ -86,6 +97,12 @@ impl<P: Registration> Node<P> {
     /// The replica, unless it is down.
     pub(super) fn replica(&self) -> Option<&Saboteur<P>> {
         self.driver.as_ref().map(|driver| driver.protocol())
+    }
+
+    /// A time-out passes in which it hears nothing.
+    pub(super) fn pass_time(&mut self) {
+        self.now = self.now + Span(1);
+        self.hears = None;
     }
 
     /// The timers that are set.
@@ -277,6 +294,8 @@ pub(super) enum Action<P: Protocol> {
     Restart(NodeId),
     /// A timer runs out.
     Timer(NodeId, TimerId),
+    /// A time-out passes in which a replica hears nothing.
+    Silence(NodeId),
     /// A replica is told to lead.
     Campaign(NodeId),
     /// A client asks a replica, for the first time or again.

@@ -25,7 +25,7 @@ use crate::quiet::quietly;
 use crate::quorum::NodeId;
 use crate::registry::{Cover, Registration};
 use crate::sabotage::{Rule, Saboteur};
-use crate::time::{Clock, Time};
+use crate::time::Clock;
 use hands::Hands;
 
 /// A state in the hands of its driver.
@@ -86,6 +86,10 @@ impl<'a, P: Registration> Step<'a, P> {
             Action::Timer(id, timer) => {
                 self.state.left.timers -= 1;
                 self.fire(*id, *timer);
+            }
+            Action::Silence(id) => {
+                self.state.left.silences -= 1;
+                self.pass_time(*id);
             }
             Action::Campaign(id) => {
                 self.state.left.campaigns -= 1;
@@ -149,11 +153,33 @@ impl<'a, P: Registration> Step<'a, P> {
             clock: Clock::default(),
             defect,
         };
-        match quietly(|| Driver::start(Time::ZERO, replica, &settings)) {
+        match quietly(|| Driver::start(node.now, replica, &settings)) {
             Ok(driver) => node.driver = Some(Shared::new(driver)),
             Err(text) => self.die(id, &text),
         }
         self.turn(id, &Shared::new(node), &Act::Settle);
+    }
+
+    /// A time-out passes in which a replica hears nothing.
+    pub(super) fn pass_time(&mut self, id: NodeId) {
+        let mut node = self.state.node(id).clone();
+        node.pass_time();
+        self.state.set(id, Shared::new(node));
+    }
+
+    /// Whether a replica hears another leader now, or none any more: who promised a candidate waits for that.
+    fn note_heard(&self, node: &mut Node<P>, packet: &Packet<P>) {
+        let Some(replica) = node.replica().filter(|_| self.world.has_silences()) else { return };
+        let promised = replica.promised_highest();
+        match P::statement(&packet.message) {
+            Statement::Leads { ballot } | Statement::Proposes { ballot, .. }
+                if ballot >= promised && ballot.proposer == packet.from =>
+            {
+                node.hears = Some(packet.from);
+            }
+            Statement::Asks { ballot, .. } if ballot > promised => node.hears = None,
+            _ => {}
+        }
     }
 
     fn crash(&mut self, id: NodeId, is_kept: bool) {
@@ -169,6 +195,7 @@ impl<'a, P: Registration> Step<'a, P> {
             }
         }
         node.driver = None;
+        node.hears = None;
         node.told.crash();
         self.state.set(id, Shared::new(node));
         self.prune(id);
@@ -305,6 +332,7 @@ impl<'a, P: Registration> Step<'a, P> {
         let mut node = node.clone();
         if let (Act::Hear(packet), Some(receiver)) = (act, node.replica()) {
             self.check_message(receiver, packet);
+            self.note_heard(&mut node, packet);
         }
         if let Some(driver) = node.driver.as_ref().filter(|_| !self.is_dead) {
             let disk = DiskView {
@@ -312,9 +340,9 @@ impl<'a, P: Registration> Step<'a, P> {
                 is_writing: node.disk.writing.is_some(),
                 can_lose: self.world.may_crash(&self.state, id),
             };
-            let turn = Turn::of(self.world, id, driver, disk, act);
-            let Node { disk, told, .. } = &mut node;
-            let mut hands = Hands::new(self, id, disk, told);
+            let turn = Turn::of(self.world, id, driver, (disk, node.now), act);
+            let Node { disk, told, hears, .. } = &mut node;
+            let mut hands = Hands::new(self, id, disk, (told, *hears));
             turn.calls.iter().for_each(|call| hands.carry_out(call));
             node.driver = Some(turn.driver.clone());
             match &turn.broken {

@@ -1,5 +1,6 @@
 //! `flexpaxos check`: every interleaving of a small deployment.
 
+mod progress;
 mod target;
 
 use std::io::{self, Write};
@@ -16,8 +17,9 @@ use crate::check::{Counterexample, INVARIANTS, Outcome, Search};
 use crate::monitor::Invariant;
 use crate::registry::Preset;
 use crate::report::table::{Column, Table, Width, counted, legend, line};
-use crate::runtime::machine::usage::memory_peak_bytes;
+use crate::runtime::machine::usage::{memory_peak_bytes, reset_memory_peak};
 use crate::sabotage::Rule;
+use progress::Line;
 use target::{Budget, Target};
 
 /// Explores every interleaving of a small deployment, and shows the shortest way to a violation.
@@ -42,6 +44,7 @@ use target::{Budget, Target};
   flexpaxos check experiments/quickstart.toml --variant flex-4-2 \\
       --budget crashes=1
       one of them, and a replica crashes, too")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Check {
     /// A preset, or an experiment file; without it all presets, or with --break those that can find the rule.
     #[arg(value_name = "PRESET|EXPERIMENT")]
@@ -69,6 +72,12 @@ pub(super) struct Check {
     /// Explores larger deployments instead, for some minutes and with some gigabytes: none of them to its end.
     #[arg(long, conflicts_with = "target")]
     deep: bool,
+
+    /// Takes states that differ only in which of several interchangeable replicas did what for one.
+    ///
+    /// Interchangeable are replicas that only vote. With --deep this is done wherever there are any.
+    #[arg(long, requires = "target", conflicts_with = "explore")]
+    symmetry: bool,
 
     /// Looks at this property only.
     #[arg(long, value_name = "PROPERTY", value_parser = invariants())]
@@ -129,6 +138,7 @@ impl Check {
                 "choose the preset `quorum-read`, or a variant with `reads = \"quorum\"`",
             ));
         }
+        self.check_symmetry(&targets)?;
         if targets.len() > 1 || self.target.is_none() {
             if self.explore.is_some() || self.svg.is_some() {
                 return Err(Failure::request(
@@ -150,7 +160,7 @@ impl Check {
             let story = format!("broken on purpose: {rule}. {}", rule.story());
             writeln!(out, "{}", line(&story, width))?;
         }
-        let (outcome, took) = timed(|| search.run());
+        let (outcome, took) = Self::run_one(&target.name, &search);
         print(out, &outcome, took, width)?;
         if let (Some(_), None) = (&self.svg, outcome.violation()) {
             writeln!(out, "\nnothing is drawn: no property is violated")?;
@@ -183,27 +193,64 @@ impl Check {
             depth: self.depth.map(usize::from),
             state_count_max: asked.or(target.state_count_max),
             thread_count: usize::from(self.threads),
+            is_symmetric: self.symmetry || self.deep,
         }
+    }
+
+    /// Searches a deployment, and shows how far that is.
+    fn run_one(name: &str, search: &Search) -> (Outcome, Duration) {
+        let line = Line::start(name);
+        let found = timed(|| search.run_and_tell(&|glimpse| line.tell(glimpse)));
+        line.finish();
+        found
+    }
+
+    /// Refuses --symmetry where no two replicas are interchangeable.
+    fn check_symmetry(&self, targets: &[Target]) -> Result<(), Failure> {
+        if !self.symmetry {
+            return Ok(());
+        }
+        let mut reason = String::new();
+        for target in targets {
+            match self.search(target).symmetry() {
+                Ok(_) => return Ok(()),
+                Err(why) => reason = format!("{}: {why}", target.name),
+            }
+        }
+        Err(Failure::request(
+            format!("--symmetry has no effect on {reason}"),
+            "leave it out, or check a deployment in which two replicas only vote",
+        ))
     }
 
     fn run_all(&self, targets: Vec<Target>, out: &mut dyn Write) -> Result<Exit, Failure> {
         let mut rows = Vec::new();
         let mut worst = Exit::Done;
-        let (mut states, mut seconds) = (0, Duration::ZERO);
+        let (mut states, mut seconds, mut memory) = (0, Duration::ZERO, None);
         for (number, target) in (1..).zip(targets) {
             let search = self.search(&target);
             if self.deep {
                 eprintln!("{number}: {}, {}", target.name, search.setup.describe());
             }
-            let (outcome, took) = timed(|| search.run());
+            let is_own_peak = self.deep && reset_memory_peak();
+            let (outcome, took) = Self::run_one(&target.name, &search);
             states += outcome.unique_count;
             seconds += took;
+            let peak = memory_peak_bytes();
+            memory = memory.max(peak);
             if exit(&outcome) == Exit::Unsafe {
                 worst = Exit::Unsafe;
             }
-            rows.push(row(target.name, &outcome, took));
+            let mut row = row(target.name, &outcome, took);
+            if self.deep {
+                let peak = peak.filter(|_| is_own_peak);
+                let peak = peak.map_or_else(|| "-".to_owned(), gigabytes);
+                row.splice(2..2, [outcome.symmetric_count.to_string()]);
+                row.insert(row.len() - 1, peak);
+            }
+            rows.push(row);
         }
-        let columns = vec![
+        let mut columns = vec![
             Column::name(if self.target.is_some() { "variant" } else { "preset" }),
             Column::number("states"),
             Column::number("generated").rank(1),
@@ -211,21 +258,30 @@ impl Check {
             Column::number("seconds").rank(2),
             Column::text("verdict"),
         ];
+        if self.deep {
+            columns.insert(2, Column::number("stand for").rank(4));
+            columns.insert(columns.len() - 1, Column::number("memory [GB]").rank(5));
+        }
         let width = output::width(self.wide);
         writeln!(out, "{}", Table::new(columns, rows).fit(width))?;
         if self.deep {
-            let memory = match memory_peak_bytes() {
-                Some(bytes) => format!("{:.1} GB of memory at the most", bytes as f64 / 1e9),
-                None => "memory not known".to_owned(),
-            };
+            let memory = memory.map_or_else(
+                || "memory not known".to_owned(),
+                |bytes| format!("{} GB of memory at the most", gigabytes(bytes)),
+            );
             let seconds = seconds.as_secs_f64();
             writeln!(out, "\n{states} states in {seconds:.0} s, {memory}")?;
-            let text = "so far: the search of a deployment ends when so many states are generated, nearest first \
-                        (--states says how many)";
+            let text = "stand for: states that differ only in which of several interchangeable replicas did what are \
+                        looked at once; memory: the most while the deployment was searched; so far: the search of a \
+                        deployment ends when so many states are generated, nearest first (--states says how many)";
             writeln!(out, "\n{}", legend(text, width))?;
         }
         self.check_found(worst)
     }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e9)
 }
 
 fn row(name: String, outcome: &Outcome, took: Duration) -> Vec<String> {
@@ -248,10 +304,15 @@ fn row(name: String, outcome: &Outcome, took: Duration) -> Vec<String> {
 }
 
 fn print(out: &mut dyn Write, outcome: &Outcome, took: Duration, width: Width) -> io::Result<()> {
-    let Outcome { unique_count, generated_count, depth, .. } = outcome;
+    let Outcome { unique_count, symmetric_count, generated_count, depth, .. } = outcome;
+    let stand_for = if symmetric_count == unique_count {
+        String::new()
+    } else {
+        format!(" that stand for {symmetric_count}")
+    };
     writeln!(
         out,
-        "\n{unique_count} states ({generated_count} generated), depth {depth}, {:.1} s\n",
+        "\n{unique_count} states{stand_for} ({generated_count} generated), depth {depth}, {:.1} s\n",
         took.as_secs_f64()
     )?;
     print_properties(out, outcome, width)?;

@@ -19,6 +19,9 @@ pub enum Invariant {
     PromisesKept,
     /// A ballot is used in one life of its proposer: after a crash it sends no Phase1a of an earlier life.
     BallotsUnique,
+    /// Nobody lets a candidate come before the leader that it hears: `check` looks where replicas may hear nothing
+    /// for a time-out.
+    LeaderHeard,
     /// Replicas execute the same log, in order and without a gap.
     SamePrefix,
     /// A leader proposes a request once: retries do not add to the load.
@@ -37,13 +40,14 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Agreement,
         Self::Validity,
         Self::ChosenStaysChosen,
         Self::ExactlyOnce,
         Self::PromisesKept,
         Self::BallotsUnique,
+        Self::LeaderHeard,
         Self::SamePrefix,
         Self::ProposedOnce,
         Self::Linearizability,
@@ -61,6 +65,7 @@ impl Invariant {
             Self::ExactlyOnce => "exactly-once",
             Self::PromisesKept => "promises-kept",
             Self::BallotsUnique => "ballots-unique",
+            Self::LeaderHeard => "leader-heard",
             Self::SamePrefix => "same-prefix",
             Self::ProposedOnce => "proposed-once",
             Self::Linearizability => "linearizability",
@@ -79,6 +84,7 @@ impl Invariant {
             Self::ExactlyOnce => "an acknowledged write is in every later log, once",
             Self::PromisesKept => "what an acceptor told it keeps, also over a crash",
             Self::BallotsUnique => "a ballot is used in one life of its proposer",
+            Self::LeaderHeard => "who hears a leader grants nobody a pre-vote",
             Self::SamePrefix => "replicas execute the same prefix",
             Self::ProposedOnce => "a leader proposes a request once",
             Self::Linearizability => "what clients saw is linearizable",

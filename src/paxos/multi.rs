@@ -145,6 +145,11 @@ impl Multi {
         self.leading().map_or(NodeSet::EMPTY, |leading| leading.refused_by)
     }
 
+    /// Takes back that it gave up the ballot with which `before` led: for a negative control.
+    pub(super) fn lead_on(&mut self, before: &Self) {
+        self.state = before.state.clone();
+    }
+
     /// Whom clients that ask here are sent to; nobody, where leaders are elected and none is heard of.
     fn leader_of(&self, myself: NodeId) -> Option<NodeId> {
         let leader = match &self.watch {

@@ -108,6 +108,15 @@ impl Replica {
         self.proposer.is_leading()
     }
 
+    /// Leads with the ballot with which `before` did, though it has given that up: for a negative control.
+    pub(crate) fn lead_on(&mut self, before: &Self) {
+        if let (Proposer::Multi(multi), Some(before)) =
+            (&mut self.proposer, before.proposer.multi())
+        {
+            multi.lead_on(before);
+        }
+    }
+
     /// The proposer, and what it shares with the other parts.
     fn parts<'a>(
         &'a mut self,

@@ -36,14 +36,14 @@ impl Message {
             }
             Self::Values { values, .. } => Statement::Teaches { count: values.len() },
             Self::Executed { below } => Statement::Executed { below: *below },
+            Self::Heartbeat { ballot, .. } => Statement::Leads { ballot: *ballot },
+            Self::PreVoteGranted { ballot, .. } => Statement::Grants { ballot: *ballot },
             Self::Learn { .. } | Self::Reserved { .. } | Self::AskEnd { .. } => Statement::Enquires,
             Self::Trimmed { .. }
             | Self::Fetch { .. }
             | Self::Snapshot { .. }
-            | Self::Heartbeat { .. }
             | Self::HeartbeatAck { .. }
             | Self::PreVote { .. }
-            | Self::PreVoteGranted { .. }
             | Self::Settle { .. }
             | Self::Settled { .. }
             | Self::End { .. } => Statement::Other,

@@ -239,6 +239,16 @@ pub enum Statement<'a> {
         /// The slot after the last.
         below: Slot,
     },
+    /// A leader says that it is there.
+    Leads {
+        /// The ballot that it leads with.
+        ballot: Ballot,
+    },
+    /// An acceptor would promise this ballot, for it hears of no leader: a pre-vote.
+    Grants {
+        /// The ballot of the candidate.
+        ballot: Ballot,
+    },
     /// The record of a reservation: these ballots may be used.
     Reserves,
     /// A question whose answer changes as time goes on.
@@ -273,6 +283,8 @@ impl Statement<'_> {
             }
             Self::Teaches { .. }
             | Self::Executed { .. }
+            | Self::Leads { .. }
+            | Self::Grants { .. }
             | Self::Reserves
             | Self::Enquires
             | Self::Other => false,

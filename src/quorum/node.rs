@@ -1,20 +1,31 @@
 //! Acceptors by number, and sets of them as bits of a word.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
 /// A replica of one deployment: 0 to 63.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeId(pub u8);
 
+/// As a number of a width that nothing else has, so that a hasher can tell replicas from other numbers.
+impl Hash for NodeId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i8(self.0.cast_signed());
+    }
+}
+
 /// A set of at most 64 replicas.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NodeSet(u64);
+
+/// As a number of a width that nothing else has, as with a [`NodeId`].
+impl Hash for NodeSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.0.cast_signed());
+    }
+}
 
 impl NodeSet {
     /// How many replicas a set can hold.

@@ -44,6 +44,7 @@ impl Registration for Replica {
             trim(),
             election(),
             election_crash(),
+            silence(),
             ballots::per_ballot(),
             snapshot(),
             snapshot_crash(),
@@ -54,6 +55,8 @@ impl Registration for Replica {
             ballots::reservation(),
             ballots::checkpoint(),
             ballots::per_ballot_crash(),
+            ballots::first_ballot(),
+            ballots::lost_slot(),
             families::grid(),
             families::groups(),
             families::weighted(),
@@ -353,6 +356,21 @@ fn election() -> Preset {
             progress: ProgressFrom::QuietStates,
             covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Adopted],
             ..multi(3)
+        },
+    }
+}
+
+/// Whoever has heard of a leader hears it until a time-out passes in which it hears nothing, which happens twice.
+fn silence() -> Preset {
+    let Preset { setup, .. } = election();
+    let detector = Detector { heartbeat: Span(1), misses: 1, spread: Span::ZERO };
+    Preset {
+        name: "silence",
+        about: "replicas hear the leader until they miss it for a time-out: one alone deposes nobody",
+        setup: Setup {
+            election: Election::Timeout(detector),
+            budgets: Budgets { timers: 1, silences: 2, ..Budgets::default() },
+            ..setup
         },
     }
 }

@@ -68,12 +68,17 @@ pub struct Script {
 /// What has happened already when the exploration begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Prelude {
+    /// Every replica is started; what those gave their disks that may crash is not durable yet.
+    Starting,
     /// Every replica is started, and its first records are durable.
     Started,
     /// The leader leads, too.
     Led,
     /// It leads with its second ballot: the others have promised it, and its own promise waits for its disk.
     Renewed,
+    /// The leader has crashed, was started again and leads: of those that it asked what it missed, the second
+    /// replica has not heard of it yet. One of the crashes is used up.
+    Rejoined,
     /// Every replica has executed the first write of the first client, too.
     Written,
     /// The same, but the last replica has heard nothing of that write.
@@ -184,6 +189,8 @@ pub struct Budgets {
     pub retries: u8,
     /// Checkpoints made durable.
     pub checkpoints: u8,
+    /// Time-outs in which a replica hears nothing; with none, nobody ever hears of a leader long enough.
+    pub silences: u8,
 }
 
 impl Preset {
@@ -284,6 +291,7 @@ impl Setup {
             (budgets.campaigns, ["campaign", "campaigns"]),
             (budgets.retries, ["retry", "retries"]),
             (budgets.checkpoints, ["checkpoint", "checkpoints"]),
+            (budgets.silences, ["silence", "silences"]),
         ];
         let budgets: Vec<String> = budgets
             .iter()

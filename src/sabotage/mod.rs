@@ -22,7 +22,7 @@ use std::hash::Hash;
 
 use crate::command::{ClientId, Command};
 use crate::protocol::{
-    Ballot, Config, Effects, Input, Order, Position, Progress, Protocol, Statement, Value,
+    Ballot, Config, Effects, Envelope, Input, Order, Position, Progress, Protocol, Statement, Value,
 };
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Now;
@@ -96,6 +96,12 @@ impl<P: Breakable> Protocol for Saboteur<P> {
         match self.rule.filter(|rule| P::RULES.contains(rule)) {
             None => self.replica.handle(now, input, effects),
             Some(rule) => self.replica.handle_broken(rule, &mut self.hand, now, input, effects),
+        }
+        if self.rule == Some(Rule::AsksBeforeReserving) {
+            let asks = |envelope: &mut Envelope<P::Message>| {
+                matches!(P::statement(&envelope.message), Statement::Asks { .. })
+            };
+            effects.sends.extend(effects.durable_sends.extract_if(.., asks));
         }
     }
 

@@ -1,16 +1,17 @@
 //! What a dishonest hand does to the inputs and effects of a replica of Paxos.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
 use super::{Breakable, Rule};
 use crate::command::RequestId;
 use crate::paxos::{Announced, Checkpoint, Effects, Input, Message, Replica};
 use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot};
 use crate::quorum::{NodeId, NodeSet};
-use crate::time::Now;
+use crate::time::{Now, Span};
 
 /// What the hand remembers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hand {
     /// Of `fixed-prefix-thrifty-stall`: the only receivers of a Phase2a.
     prefix: NodeSet,
@@ -24,6 +25,14 @@ pub struct Hand {
     proposed: BTreeSet<(Ballot, Slot)>,
     /// Of `reads-by-phase2-quorum`: who told the end of the log for a read.
     told_ends: BTreeMap<RequestId, NodeSet>,
+}
+
+/// The rest of it never changes.
+impl Hash for Hand {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.proposed.hash(state);
+        self.told_ends.hash(state);
+    }
 }
 
 impl Breakable for Replica {
@@ -50,6 +59,8 @@ impl Breakable for Replica {
         Rule::TellsTooSoon,
         Rule::ReadsUnsettledKey,
         Rule::ForgetsStamps,
+        Rule::GrantsWhileLed,
+        Rule::LeadsOnAfterLoss,
     ];
 
     fn hand(config: &Config) -> Hand {
@@ -71,10 +82,13 @@ impl Breakable for Replica {
         &mut self,
         rule: Rule,
         hand: &mut Hand,
-        now: Now,
+        mut now: Now,
         mut input: Input,
         effects: &mut Effects,
     ) {
+        if rule == Rule::GrantsWhileLed && is_pre_vote(&input) {
+            now.at = now.at + LONG;
+        }
         match rule {
             Rule::SkipsAdoption => clear_reported(&mut input),
             Rule::IgnoresAnnouncedQuorums => clear_announced(&mut input),
@@ -109,7 +123,12 @@ impl Breakable for Replica {
             }
             _ => None,
         };
+        let may_lose = rule == Rule::LeadsOnAfterLoss && self.is_leader();
+        let before = (may_lose && is_news_of_others(&input)).then(|| self.clone());
         self.handle(now, input, effects);
+        if let Some(before) = before {
+            self.lead_on(&before);
+        }
         if let Some(request) = hasty {
             for from in hand.everybody.iter() {
                 let (below, announced) = (Slot::ZERO, Announced::default());
@@ -151,6 +170,20 @@ impl Breakable for Replica {
             checkpoint.forget_reservation();
         }
     }
+}
+
+/// So long nobody is silent who is alive.
+const LONG: Span = Span::from_millis(3_600_000);
+
+/// Whether a candidate asks who would promise.
+const fn is_pre_vote(input: &Input) -> bool {
+    matches!(input, Input::Message { message: Message::PreVote { .. }, .. })
+}
+
+/// Whether others tell what they know to be chosen.
+const fn is_news_of_others(input: &Input) -> bool {
+    let Input::Message { message, .. } = input else { return false };
+    matches!(message, Message::Values { .. } | Message::Snapshot { .. })
 }
 
 /// A promise arrives as if nothing had been voted for.

@@ -17,6 +17,8 @@ pub enum Rule {
     ForgetsVote,
     /// A round that a proposer may have used is not used again after a crash.
     ForgetsReservation,
+    /// A proposer asks for promises only when the round of its ballot is durably reserved.
+    AsksBeforeReserving,
     /// A checkpoint holds the rounds that may have been used, too.
     CheckpointForgetsReservation,
     /// A proposer adopts the vote of the highest ballot that its phase 1 reports.
@@ -67,6 +69,10 @@ pub enum Rule {
     ReadsUnsettledKey,
     /// A promise tells the stamps of trimmed slots too.
     ForgetsStamps,
+    /// Who hears a leader grants nobody else a pre-vote.
+    GrantsWhileLed,
+    /// A leader that learns of a slot that it lost gives up its ballot.
+    LeadsOnAfterLoss,
 }
 
 /// What a broken rule breaks.
@@ -74,7 +80,7 @@ pub enum Rule {
 pub enum Breaks {
     /// Two replicas, or one before and after a crash, may say different things.
     Safety,
-    /// Nothing false is said, but requests wait for ever.
+    /// Nothing false is said, but requests wait for ever, or a good leader is deposed.
     Progress,
 }
 
@@ -88,11 +94,12 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::ForgetsReservation,
+        Self::AsksBeforeReserving,
         Self::CheckpointForgetsReservation,
         Self::SkipsAdoption,
         Self::IgnoresAnnouncedQuorums,
@@ -118,6 +125,8 @@ impl Rule {
         Self::TellsTooSoon,
         Self::ReadsUnsettledKey,
         Self::ForgetsStamps,
+        Self::GrantsWhileLed,
+        Self::LeadsOnAfterLoss,
     ];
 
     /// The rules of leases.
@@ -133,11 +142,12 @@ impl Rule {
     ];
 
     /// The rules that replicas of every protocol can break.
-    pub const COMMON: [Self; 6] = [
+    pub const COMMON: [Self; 7] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
         Self::ForgetsReservation,
+        Self::AsksBeforeReserving,
         Self::SendsBeforePersist,
         Self::ForgetsTimers,
     ];
@@ -149,6 +159,7 @@ impl Rule {
             Self::ForgetsPromise => "forgets-promise",
             Self::ForgetsVote => "forgets-vote",
             Self::ForgetsReservation => "forgets-reservation",
+            Self::AsksBeforeReserving => "asks-before-reserving",
             Self::CheckpointForgetsReservation => "checkpoint-forgets-reservation",
             Self::SkipsAdoption => "skips-adoption",
             Self::IgnoresAnnouncedQuorums => "ignores-announced-quorums",
@@ -174,6 +185,8 @@ impl Rule {
             Self::TellsTooSoon => "tells-too-soon",
             Self::ReadsUnsettledKey => "reads-unsettled-key",
             Self::ForgetsStamps => "forgets-stamps",
+            Self::GrantsWhileLed => "grants-while-led",
+            Self::LeadsOnAfterLoss => "leads-on-after-loss",
         }
     }
 
@@ -195,6 +208,10 @@ impl Rule {
             Self::ForgetsReservation => {
                 "A proposer that restarts has forgotten which rounds it may have used, and proposes a \
                  second value at a ballot that it has used before."
+            }
+            Self::AsksBeforeReserving => {
+                "A proposer asks for promises before it is durable which rounds it may use: a crash in between, \
+                 and it uses the ballot again."
             }
             Self::CheckpointForgetsReservation => {
                 "A checkpoint leaves out which rounds may have been used: a proposer that starts from it uses \
@@ -295,6 +312,14 @@ impl Rule {
                 "A promise tells the stamps of the votes that it reports and not those of slots that are executed or \
                  trimmed, so a new leader does not wait for a lease that rests on them."
             }
+            Self::GrantsWhileLed => {
+                "A replica that hears a leader grants a pre-vote to one that does not, so a replica that was cut off \
+                 deposes a leader that all others hear."
+            }
+            Self::LeadsOnAfterLoss => {
+                "A leader that learns what a higher ballot chose leads on, and its announcements vouch for votes at \
+                 its own ballot in a slot that it lost."
+            }
         }
     }
 
@@ -304,7 +329,8 @@ impl Rule {
             Self::ForgetsTimers
             | Self::FixedPrefixThriftyStall
             | Self::HoleInLog
-            | Self::NeverRenews => Breaks::Progress,
+            | Self::NeverRenews
+            | Self::GrantsWhileLed => Breaks::Progress,
             _ => Breaks::Safety,
         }
     }

@@ -135,6 +135,35 @@ fn an_executed_slot_is_not_reported() {
 }
 
 #[test]
+fn a_ballot_is_asked_for_before_it_is_reserved() {
+    let started = |rule| {
+        let mut proposer = replica(0, rule);
+        let mut effects = Effects::default();
+        proposer.handle(Time::ZERO, Input::Start, &mut effects);
+        let asks = |envelopes| {
+            let asks = kinds(envelopes).into_iter().filter(|(kind, _)| *kind == "phase1a");
+            asks.count()
+        };
+        (asks(&effects.sends), asks(&effects.durable_sends))
+    };
+    assert_eq!(started(None), (0, 1));
+    assert_eq!(started(Some(Rule::AsksBeforeReserving)), (1, 0));
+}
+
+#[test]
+fn a_leader_that_lost_a_slot_leads_on() {
+    let leads = |rule| {
+        let (mut leader, _) = leader(rule, &[]);
+        request(&mut leader, 0);
+        let (values, executed_below) = (vec![Value::Noop], Slot(1));
+        give(&mut leader, 1, Message::Values { first: Slot::ZERO, values, executed_below });
+        leader.replica().is_leader()
+    };
+    assert!(!leads(None));
+    assert!(leads(Some(Rule::LeadsOnAfterLoss)));
+}
+
+#[test]
 fn proposals_go_to_the_nearest_quorum_only_for_ever() {
     let (mut leader, _) = leader(Some(Rule::FixedPrefixThriftyStall), &[]);
     let nearest = NodeSet::only(NodeId(1));

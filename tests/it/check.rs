@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 35] = [
+const PINNED: [Pinned; 38] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -47,6 +47,7 @@ const PINNED: [Pinned; 35] = [
     pinned("trim", [14_598, 75_205, 18], (9, 2_923)),
     pinned("election", [5_606, 20_810, 19], (10, 1_084)),
     pinned("election-crash", [20_928, 62_958, 12], (9, 4_376)),
+    pinned("silence", [30_234, 116_066, 22], (8, 4_008)),
     pinned("per-ballot", [87_967, 555_372, 29], (10, 4_994)),
     pinned("snapshot", [251_808, 1_544_410, 24], (8, 1_326)),
     pinned("snapshot-crash", [123_508, 420_632, 12], (8, 5_076)),
@@ -57,6 +58,8 @@ const PINNED: [Pinned; 35] = [
     pinned("reservation", [20_692, 64_291, 14], (9, 3_028)),
     pinned("checkpoint", [2_186, 7_585, 12], (12, 2_186)),
     pinned("per-ballot-crash", [59_071, 164_076, 11], (8, 2_484)),
+    pinned("first-ballot", [1_237, 4_253, 18], (18, 1_237)),
+    pinned("lost-slot", [16_330, 68_745, 22], (9, 1_669)),
     pinned("grid", [40_572, 167_480, 26], (11, 5_332)),
     pinned("groups", [14_365, 48_318, 27], (11, 4_787)),
     pinned("weighted", [1_224, 3_129, 17], (11, 862)),
@@ -138,6 +141,7 @@ presets! {
     trim
     election
     election_crash
+    silence
     per_ballot
     snapshot
     snapshot_crash
@@ -148,6 +152,8 @@ presets! {
     reservation
     checkpoint
     per_ballot_crash
+    first_ballot
+    lost_slot
     grid
     groups
     weighted
@@ -158,6 +164,70 @@ presets! {
     register_owner
     register_retry
     register_outside
+}
+
+/// A preset with more replicas, each of which may be in any quorum.
+fn with_majorities(preset: &str, n: usize) -> Search {
+    let mut search = search(preset);
+    search.setup.quorums = QuorumSystem::majority(n);
+    search
+}
+
+/// Those that are looked at stand for all others: as many states, as deep, and the same shortest counterexample.
+#[test]
+fn interchangeable_replicas_are_looked_at_once() {
+    let mut registers = with_majorities("register-duel", 4);
+    registers.setup.budgets.timers = 0;
+    let deployments = [
+        (with_majorities("duel", 4), 2, 9),
+        (with_majorities("classic-crowd", 5), 6, 6),
+        (with_majorities("acceptor-crash", 5), 2, 6),
+        (registers, 2, 8),
+        (search("deep-five"), 6, 6),
+    ];
+    for (mut search, orders, depth) in deployments {
+        search.depth = Some(depth);
+        let about = search.setup.describe();
+        assert_eq!(search.symmetry(), Ok(orders), "{about}");
+        let all = search.run();
+        assert_eq!(all.symmetric_count, all.unique_count);
+        let some = Search { is_symmetric: true, thread_count: 2, ..search }.run();
+        assert_eq!((some.symmetric_count, some.depth), (all.unique_count, all.depth), "{about}");
+        let looked_at = all.unique_count / orders..all.unique_count;
+        assert!(looked_at.contains(&some.unique_count), "{about}: {}", some.unique_count);
+        assert!(all.violation().is_none() && some.violation().is_none());
+        let seen = |outcome: &Outcome| outcome.covers.clone();
+        assert_eq!(seen(&all), seen(&some), "{about}");
+    }
+}
+
+#[test]
+fn interchangeable_replicas_find_a_shortest_counterexample() {
+    let controls = [("duel", 4, Rule::SkipsAdoption), ("acceptor-crash", 5, Rule::ForgetsPromise)];
+    for (preset, n, rule) in controls {
+        let search = Search { rule: Some(rule), ..with_majorities(preset, n) };
+        let outcomes =
+            [false, true].map(|is_symmetric| Search { is_symmetric, ..search.clone() }.run());
+        let shortest = outcomes.each_ref().map(|outcome| {
+            let (invariant, found) = outcome.violation().unwrap();
+            (invariant, found.steps.len())
+        });
+        assert_eq!(shortest[0], shortest[1], "{preset}");
+        let [all, some] = outcomes.map(|outcome| outcome.unique_count);
+        assert!(some < all, "{preset}: {some} of {all}");
+    }
+}
+
+#[test]
+fn symmetry_is_refused_where_no_two_replicas_are_interchangeable() {
+    let own = ["--symmetry has no effect on duel", "each of its replicas plays a part"];
+    check_command(&["duel", "--symmetry"], 2, &own);
+    check_command(&["grid", "--symmetry"], 2, &["prefer the nearest"]);
+    check_command(&["per-ballot", "--symmetry"], 2, &["each ballot announces"]);
+    check_command(&["lossy", "--symmetry"], 2, &["after a time-out"]);
+    check_command(&["snapshot", "--symmetry"], 2, &["what is forgotten"]);
+    let deep = ["deep-five", "--symmetry", "--depth", "5"];
+    check_command(&deep, 0, &["states that stand for", "holds so far"]);
 }
 
 #[test]
@@ -276,6 +346,23 @@ fn an_announcement_forgotten_early_is_found_out() {
 #[test]
 fn a_ballot_that_is_used_twice_is_found_out() {
     check_found("reservation", Rule::ForgetsReservation, Invariant::BallotsUnique, 4);
+}
+
+#[test]
+fn a_question_before_its_reservation_is_found_out() {
+    check_found("first-ballot", Rule::AsksBeforeReserving, Invariant::BallotsUnique, 2);
+}
+
+/// One that heard nothing asks, and one that hears the leader would let it come before that.
+#[test]
+fn a_pre_vote_while_a_leader_is_heard_is_found_out() {
+    check_found("silence", Rule::GrantsWhileLed, Invariant::LeaderHeard, 3);
+}
+
+/// r2 takes the value that it votes for as chosen, because a leader vouches for votes at its ballot.
+#[test]
+fn a_leader_that_leads_on_after_a_loss_is_found_out() {
+    check_found("lost-slot", Rule::LeadsOnAfterLoss, Invariant::Agreement, 8);
 }
 
 #[test]
@@ -424,7 +511,7 @@ fn every_rule_is_found_out_here() {
 }
 
 /// Presets in which every rule is tried also without optimisation.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 12] = [
     "thrifty",
     "per-ballot",
     "partial-promise",
@@ -432,6 +519,8 @@ const SMALL: [&str; 10] = [
     "leader-change",
     "two-writes-crash",
     "checkpoint",
+    "first-ballot",
+    "lost-slot",
     "per-ballot-crash",
     "election-crash",
     "snapshot-crash",

@@ -85,6 +85,16 @@ fn a_proposer_that_uses_a_ballot_of_an_earlier_life_is_caught() {
 }
 
 #[test]
+fn a_proposer_that_asks_before_its_ballot_is_reserved_is_caught() {
+    check_control_in(569..570, Rule::AsksBeforeReserving, Invariant::BallotsUnique);
+}
+
+#[test]
+fn a_leader_that_leads_on_after_a_loss_is_caught() {
+    check_control_in(41_495..41_496, Rule::LeadsOnAfterLoss, Invariant::ProposedOnce);
+}
+
+#[test]
 fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
     check_control(Rule::SkipsAdoption, Invariant::ChosenStaysChosen);
 }

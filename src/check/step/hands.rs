@@ -5,7 +5,7 @@ use super::Step;
 use crate::check::event::Event;
 use crate::check::memo::Call;
 use crate::check::state::{Disk, Packet, Shared, Writing};
-use crate::monitor::{Proposed, Told};
+use crate::monitor::{Finding, Invariant, Proposed, Told};
 use crate::protocol::{Advance, Ballot, Scope, Statement};
 use crate::quorum::{NodeId, NodeSet};
 use crate::registry::{Cover, Registration};
@@ -16,6 +16,8 @@ pub(super) struct Hands<'s, 'w, P: Registration> {
     id: NodeId,
     disk: &'s mut Disk<P>,
     told: &'s mut Told,
+    /// The leader that it hears, where that is a matter of choice.
+    hears: Option<NodeId>,
 }
 
 impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
@@ -23,9 +25,9 @@ impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
         step: &'s mut Step<'w, P>,
         id: NodeId,
         disk: &'s mut Disk<P>,
-        told: &'s mut Told,
+        (told, hears): (&'s mut Told, Option<NodeId>),
     ) -> Self {
-        Self { step, id, disk, told }
+        Self { step, id, disk, told, hears }
     }
 
     /// Notes the promises and votes that the replica tells others; a vote counts when it is told.
@@ -42,6 +44,7 @@ impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
                 seen.note(Cover::ReportedInPart);
             }
             voted @ Statement::Voted { ballot, .. } => self.count_pending_votes(ballot, &voted),
+            Statement::Grants { ballot } => self.check_grant(ballot),
             Statement::Refuses { .. } => seen.note(Cover::Refused),
             Statement::Teaches { count: 1.. } => seen.note(Cover::Taught),
             Statement::Proposes { value, .. } if value.command().is_none() => {
@@ -57,6 +60,14 @@ impl<'s, 'w, P: Registration> Hands<'s, 'w, P> {
                 seen.note(Cover::Adopted);
             }
             _ => {}
+        }
+    }
+
+    /// Whoever hears a leader lets nobody else come before it.
+    fn check_grant(&mut self, ballot: Ballot) {
+        if let Some(leader) = self.hears.filter(|leader| *leader != ballot.proposer) {
+            let how = format!("{} grants {ballot} a pre-vote while it hears {leader}", self.id);
+            self.step.note(Some(Finding::new(Invariant::LeaderHeard, how)));
         }
     }
 

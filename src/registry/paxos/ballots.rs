@@ -114,6 +114,42 @@ pub(super) fn checkpoint() -> Preset {
     }
 }
 
+/// r0 may crash before anything of it is durable, and is then as new.
+pub(super) fn first_ballot() -> Preset {
+    Preset {
+        name: "first-ballot",
+        about: "a leader crashes while its first reservation is on its way to the disk",
+        setup: Setup {
+            budgets: Budgets { crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            prelude: Prelude::Starting,
+            covers: &[Cover::Chosen, Cover::Answered, Cover::RecordLost, Cover::Recovered],
+            ..multi(3)
+        },
+    }
+}
+
+/// r1 alone is a phase-2 quorum. It may lead with the promise of r0, which takes itself for the leader still, and choose
+/// another value than the one for which r2 votes.
+///
+/// Majorities of three cannot show this: there r1 needs the vote of r2 itself.
+pub(super) fn lost_slot() -> Preset {
+    Preset {
+        name: "lost-slot",
+        about: "a leader asked for what it missed, and learns from the late answer that it lost a slot",
+        setup: Setup {
+            quorums: QuorumSystem::weighted(&[1, 2, 1], [3, 2]).expect("3 and 2 are within 4"),
+            clients: vec![once(R0), once(R1)],
+            budgets: Budgets { campaigns: 1, crashes: 1, ..Budgets::default() },
+            crashable: NodeSet::only(R0),
+            campaigners: NodeSet::only(R1),
+            prelude: Prelude::Rejoined,
+            covers: &[Cover::Chosen, Cover::Answered, Cover::LeaderChanged, Cover::Taught],
+            ..multi(3)
+        },
+    }
+}
+
 /// An acceptor whose promise the next leader needs may have lost what was announced to it.
 pub(super) fn per_ballot_crash() -> Preset {
     let Preset { setup, .. } = per_ballot();

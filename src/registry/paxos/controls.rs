@@ -32,6 +32,9 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
             "deep-election",
         ],
         Rule::ForgetsReservation => &["reservation"],
+        Rule::AsksBeforeReserving => &["first-ballot"],
+        Rule::GrantsWhileLed => &["silence"],
+        Rule::LeadsOnAfterLoss => &["lost-slot"],
         Rule::CheckpointForgetsReservation => &["checkpoint"],
         Rule::SkipsAdoption => &[
             "duel",

@@ -31,6 +31,14 @@ pub fn memory_peak_bytes() -> Option<u64> {
     })
 }
 
+/// From now on [`memory_peak_bytes`] is the most since now; false where that cannot be asked for.
+///
+/// Linux does so for who writes 5 to `/proc/PID/clear_refs` (proc(5)).
+/// What was freed and is kept for later by the allocator is resident still, and counts.
+pub fn reset_memory_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// The peak in a status of `/proc/PID/status`.
 fn peak_bytes(status: &str) -> Option<u64> {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
