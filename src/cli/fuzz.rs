@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, Failure};
-use crate::fuzz::{Case, Found, Limits, Search, Shrunk, Tally, run, run_traced, shrink};
+use crate::fuzz::{Case, Found, Limits, Search, Shrunk, Tally, excerpt, run, run_traced, shrink};
 use crate::monitor::Finding;
 use crate::quorum::NodeId;
 use crate::registry::Mode;
@@ -28,7 +28,8 @@ const SHOWN: usize = 20;
 #[command(after_help = "Examples:
   flexpaxos fuzz --seeds 0..100000
   flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
-  flexpaxos fuzz --seeds 17 --shrink                   the same, with the fewest faults and operations
+  flexpaxos fuzz --seeds 17 --shrink                   the fewest faults and operations, on a screen
+  flexpaxos fuzz --seeds 17 --shrink --trace           the same, with every line of it
   flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
 
 Exit code 5: a property did not hold.
@@ -59,8 +60,9 @@ pub(super) struct Fuzz {
     #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     trace: bool,
 
-    /// The same for the smallest case that fails like the seed: the fewest faults and operations.
-    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet", "trace"])]
+    /// Prints the smallest case that fails like the seed, with the fewest faults and operations, and the lines
+    /// of its trace that the violation is about; with --trace every line.
+    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     shrink: bool,
 
     /// Goes on after a violation.
@@ -151,7 +153,7 @@ impl Fuzz {
         Limits { protocol: self.protocol, replicas: self.replicas.clone(), rule: self.rule }
     }
 
-    /// The one seed, line by line.
+    /// The one seed, line by line; its smallest case alone in the lines that matter.
     fn trace(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
         let option = if self.shrink { "--shrink" } else { "--trace" };
         if self.seeds.end - self.seeds.start != 1 {
@@ -169,10 +171,18 @@ impl Fuzz {
         let case = shrunk.map_or(drawn, |(shrunk, _)| shrunk.case);
         let ran = run_traced(&case);
         writeln!(out, "{case}")?;
-        for line in &ran.trace {
-            writeln!(out, "{line}")?;
+        match &ran.violation {
+            Some(violation) if !self.trace => {
+                let command = format!("{} --shrink --trace", self.command(self.seeds.start));
+                writeln!(out, "{}\nall of them: {command}", excerpt(&ran.trace, violation))?;
+            }
+            _ => {
+                for line in &ran.trace {
+                    writeln!(out, "{line}")?;
+                }
+                writeln!(out, "\n{}", counts(&ran.tally))?;
+            }
         }
-        writeln!(out, "\n{}", counts(&ran.tally))?;
         match ran.violation {
             None => {
                 writeln!(out, "\nno violation")?;
@@ -201,13 +211,12 @@ impl Fuzz {
         writeln!(out, "{}\n", counts(&found.tally))?;
         for (index, (seed, violation)) in found.violations.iter().take(SHOWN).enumerate() {
             writeln!(out, "seed {seed} VIOLATION {violation}")?;
-            writeln!(out, "  {}", self.replay(*seed))?;
+            writeln!(out, "  {} --trace", self.command(*seed))?;
             // Who asks for one seed knows it already.
             let is_news = index == 0 && self.seeds.end - self.seeds.start > 1;
             let smaller = is_news.then(|| shrunk(&Case::draw(*seed, &self.limits()))).flatten();
             if let Some((_, words)) = smaller {
-                let arguments = self.limits().arguments();
-                writeln!(out, "  flexpaxos fuzz --seeds {seed}{arguments} --shrink   {words}")?;
+                writeln!(out, "  {} --shrink   {words}", self.command(*seed))?;
             }
         }
         let Range { start, end } = self.seeds;
@@ -219,9 +228,9 @@ impl Fuzz {
         Ok(())
     }
 
-    /// The one command that shows what happened.
-    fn replay(&self, seed: u64) -> String {
-        format!("flexpaxos fuzz --seeds {seed}{} --trace", self.limits().arguments())
+    /// The one command that runs a seed again.
+    fn command(&self, seed: u64) -> String {
+        format!("flexpaxos fuzz --seeds {seed}{}", self.limits().arguments())
     }
 }
 

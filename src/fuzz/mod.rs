@@ -24,8 +24,12 @@
 mod case;
 pub use case::Case;
 mod encoded;
+mod excerpt;
+pub use excerpt::{Excerpt, excerpt};
 mod families;
 mod limits;
+mod line;
+pub use line::Line;
 mod observation;
 mod random_stream;
 pub use limits::Limits;

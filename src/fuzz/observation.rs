@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::encoded::Encoded;
+use super::line::Kind;
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
@@ -59,7 +60,7 @@ impl Observation {
     fn judge(&mut self, now: Time, verdict: Verdict) {
         if let Err(violation) = verdict {
             let sentence = violation.to_string();
-            self.trace(|trace| trace.write(now, &format!("{:<16}{sentence}", "VIOLATION")));
+            self.trace(|trace| trace.violation(now, &violation));
             self.violation.get_or_insert(violation);
             panic!("{sentence}");
         }
@@ -114,7 +115,7 @@ impl Shared {
 impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
         let observation = &mut *self.0.borrow_mut();
-        observation.trace(|trace| trace.sent(sent));
+        observation.trace(|trace| trace.sent(sent, &P::statement(sent.message)));
         if let Some(arrives_at) = sent.arrives_at {
             observation.count(sent.sent_at);
             observation.note_order(sent.from, sent.to, arrives_at);
@@ -130,7 +131,10 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     }
 
     fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &P::Message) {
-        self.look(|observation| observation.trace(|trace| trace.received(now, from, to, message)));
+        self.look(|observation| {
+            observation
+                .trace(|trace| trace.received(now, from, to, message, &P::statement(message)));
+        });
     }
 
     fn requested(&mut self, now: Time, to: NodeId, command: &Command) {
@@ -150,7 +154,10 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
         let observation = &mut *self.0.borrow_mut();
-        observation.trace(|trace| trace.recorded(now, by, records));
+        observation.trace(|trace| {
+            let stated = records.iter().map(|record| (record, P::recorded(record)));
+            trace.recorded(now, by, stated);
+        });
         let mut records = records.iter();
         let verdict =
             records.try_for_each(|record| observation.watch.recorded(&P::recorded(record)));
@@ -158,14 +165,17 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     }
 
     fn synced(&mut self, now: Time, by: NodeId) {
-        self.look(|observation| observation.trace(|trace| trace.by(now, by, "has synced")));
+        self.look(|observation| {
+            observation.trace(|trace| trace.by(now, Kind::Other, by, "has synced"))
+        });
     }
 
     fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<P::Message>) {
         self.look(|observation| {
             if envelope.to.contains(by) {
                 let message = &envelope.message;
-                observation.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
+                let statement = P::statement(message);
+                observation.trace(|trace| trace.told_itself(now, by, message, &statement));
             }
             observation.tell(now, by, &P::statement(&envelope.message), true);
         });
@@ -187,7 +197,9 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     }
 
     fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur<P>>) {
-        self.look(|observation| observation.trace(|trace| trace.by(now, replica, "CRASHES")));
+        self.look(|observation| {
+            observation.trace(|trace| trace.by(now, Kind::Crashes, replica, "CRASHES"));
+        });
     }
 
     fn restarted(
@@ -199,7 +211,8 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     ) {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| {
-            trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
+            let text = format!("STARTS AGAIN from {records} records");
+            trace.by(now, Kind::Restarts, replica, &text);
         });
         let verdict = observation.watch.restarted(replica, protocol);
         observation.judge(now, verdict);
@@ -207,7 +220,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
 
     fn campaigned(&mut self, now: Time, replica: NodeId) {
         self.look(|observation| {
-            observation.trace(|trace| trace.by(now, replica, "is told to lead"));
+            observation.trace(|trace| trace.by(now, Kind::Told, replica, "is told to lead"));
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use super::case::{Case, ms};
 use super::encoded::Encoded;
+use super::line::Line;
 use super::observation::{Observation, Shared};
 use super::tally::Tally;
 use super::trace::Trace;
@@ -43,7 +44,7 @@ pub struct Ran {
     /// What happened in it.
     pub tally: Tally,
     /// Everything that happened in it, if that was asked for.
-    pub trace: Vec<String>,
+    pub trace: Vec<Line>,
 }
 
 /// Runs a case.
