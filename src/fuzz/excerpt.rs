@@ -10,14 +10,15 @@
 //! |---|---|
 //! | 8 | a crash, a restart, an installed state, a violation |
 //! | 4 | a slot of the sentence; of CASPaxos, of the same key |
+//! | 4 | a phase 1 over many slots, if one of them is of the sentence, and its ballot too |
 //! | 4 | a request of the sentence, a new leader |
 //! | 3 | a fault of the case, a replica that is told to lead |
 //! | 2 | a ballot of the sentence, or at which one of its slots is chosen |
-//! | 2 | a phase 1 over all slots from one on, where it covers a slot of the sentence |
+//! | 2 | the same at another ballot |
 //! | 2 | besides: the choice of a slot of the sentence |
 //! | 1 | a replica of the sentence |
 //!
-//! A line that repeats an earlier one counts half.
+//! A message that arrives has one point less than when it is sent, and a line that repeats an earlier one half.
 //! It explains nothing: a run of which the decisive event has nothing in common with the sentence is read in
 //! its whole trace.
 
@@ -150,17 +151,19 @@ impl Subject {
             Kind::Leads => 4,
             Kind::Fault | Kind::Told => 3,
             Kind::Chosen if self.is_of_slot(about) => 2,
-            Kind::Chosen | Kind::Other => 0,
+            Kind::Chosen | Kind::Received | Kind::Other => 0,
         };
-        let covers_slot = about.slots.iter().any(|it| self.covers(it));
-        let slot = if self.is_of_slot(about) { 4 } else { 2 * u32::from(covers_slot) };
         let is_of_request = about.requests.iter().any(|it| self.requests.contains(it));
         let is_of_ballot = about.ballots.iter().any(|it| self.ballots.contains(it));
         let is_of_member = !about.members.intersection(self.members).is_empty();
-        own + slot
+        let covers_slot = about.slots.iter().any(|it| self.covers(it));
+        let is_near = self.is_of_slot(about) || is_of_ballot;
+        let slot = u32::from(covers_slot) * if is_near { 4 } else { 2 };
+        let common = slot
             + 4 * u32::from(is_of_request)
             + 2 * u32::from(is_of_ballot)
-            + u32::from(is_of_member)
+            + u32::from(is_of_member);
+        own + common.saturating_sub(u32::from(about.kind == Kind::Received))
     }
 
     /// Whether it is about one of the slots, and not about all slots from one on.
@@ -205,8 +208,8 @@ impl fmt::Display for Excerpt {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        write!(f, "{} of {} lines, ", self.lines.len(), self.lines.len() + self.left_out)?;
-        write!(f, "those about the slots, ballots, requests and replicas of the violation")
+        let (shown, all) = (self.lines.len(), self.lines.len() + self.left_out);
+        write!(f, "{shown} of {all} lines: those about what the violation names")
     }
 }
 
@@ -214,6 +217,8 @@ impl fmt::Display for Excerpt {
 mod tests {
     use super::*;
     use crate::fuzz::{Case, Limits, run, run_traced, shrink};
+    use crate::monitor::Invariant;
+    use crate::protocol::Position;
     use crate::sabotage::Rule;
 
     /// The excerpt of the smallest case that shows a broken rule with this seed.
@@ -241,6 +246,65 @@ mod tests {
 
     #[test]
     fn an_excerpt_holds_the_vote_that_a_crash_forgot() {
-        check(Rule::ForgetsVote, 7, &["writes vote", "CRASHES", "STARTS AGAIN", "VIOLATION"]);
+        let expected = [
+            "r2              writes vote slot 0 at (1.r0)",
+            "CHOSEN          slot 0 at (1.r0)",
+            "r2              CRASHES",
+            "r2              STARTS AGAIN",
+            "VIOLATION       promises-kept: r2 told a vote at (1.r0)",
+        ];
+        check(Rule::ForgetsVote, 7, &expected);
+    }
+
+    #[test]
+    fn an_excerpt_holds_the_promises_that_missed_a_choice() {
+        let expected = [
+            "phase1a (3.r4) from slot 61, phase 2 by {4}",
+            "phase2a (2.r1) slot 61",
+            "CHOSEN          slot 61 at (2.r1) by {1}",
+            "phase1b (3.r4) from slot 61, voted nothing",
+            "phase2a (3.r4) slot 61",
+            "VIOLATION       chosen-stays-chosen",
+        ];
+        check(Rule::IgnoresAnnouncedQuorums, 169, &expected);
+    }
+
+    #[test]
+    fn an_excerpt_holds_the_two_states_of_a_register() {
+        let expected = [
+            "CHOSEN          slot 9 of 0 at (10.r2)",
+            "phase1b (14.r3) of 0, voted at (12.r2): slot 9",
+            "phase2a (14.r3) of 0: slot 9",
+            "VIOLATION       chosen-stays-chosen",
+        ];
+        check(Rule::TakesAnyBase, 0, &expected);
+    }
+
+    #[test]
+    fn an_excerpt_of_another_violation_holds_other_lines() {
+        let (trace, own) = shown(Rule::ForgetsVote, 7);
+        let how = "slot 999 was chosen with 1?, and now at (999.r9) with 2?".to_owned();
+        let other = excerpt(&trace, &Finding::new(Invariant::ChosenStaysChosen, how));
+        assert!(other.lines.iter().all(|line| !line.contains("slot 0 at")), "{other}");
+        assert!(other.lines.len() < own.lines.len(), "{other}");
+        assert!(other.lines.iter().any(|line| line.contains("CRASHES")), "{other}");
+    }
+
+    #[test]
+    fn a_sentence_names_slots_ballots_requests_and_replicas() {
+        let of = |how: &str| Subject::of(&Finding::new(Invariant::Agreement, how.to_owned()));
+        let request = |client, sequence| RequestId { client: ClientId(client), sequence };
+        let told = of("r1 executed slot 3 of x: x=1 (c2, request 5), at (2.r4)");
+        assert_eq!(told.members, NodeSet::only(NodeId(1)));
+        assert_eq!(told.slots, BTreeSet::from([(Log::Of(u64::from(b'x')), Slot(3))]));
+        assert_eq!(told.ballots, BTreeSet::from([Ballot { round: 2, proposer: NodeId(4) }]));
+        assert_eq!(told.requests, BTreeSet::from([request(2, 5)]));
+        for how in ["request 5 of client 2 returned", "client 2 request 5: x", "request 5 of c2"] {
+            assert_eq!(of(how).requests, BTreeSet::from([request(2, 5)]), "{how}");
+        }
+        assert_eq!(of("executed: r0 below 7").slots, BTreeSet::from([(Log::Whole, Slot(7))]));
+        // The same slot of another key is another one.
+        let other = About::default().at(Position { log: Log::Of(0), slot: Slot(3) });
+        assert!(!told.is_of_slot(&other));
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Kind {
     /// Any other.
     #[default]
     Other,
+    /// A replica is given what another one sent.
+    Received,
     /// A fault of the case begins or ends.
     Fault,
     /// A replica is told to lead.

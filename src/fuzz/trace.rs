@@ -66,7 +66,7 @@ impl Trace {
 
     fn flush(&mut self) {
         if let Some(Pending { at, from, message, to, about }) = self.pending.take() {
-            let text = format!("{:<16}{message}", format!("{from} ->{to}"));
+            let text = format!("{:<15} {message}", format!("{from} ->{to}"));
             self.lines.push(Line { at, text, about });
         }
     }
@@ -105,7 +105,7 @@ impl Trace {
         message: &impl Display,
         statement: &Statement<'_>,
     ) {
-        let mut about = About::said(from, statement);
+        let mut about = About { kind: Kind::Received, ..About::said(from, statement) };
         about.members.insert(to);
         self.write(at, about, format!("{:<16}{message}", format!("{to} <- {from}")));
     }
