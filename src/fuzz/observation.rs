@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use super::encoded::Encoded;
 use super::line::Kind;
+use super::situations::Situations;
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
 use crate::monitor::{Choice, Finding, Invariant};
-use crate::protocol::{Envelope, Executed, Installed, Note, Reply, Statement};
+use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply, Statement};
 use crate::quorum::NodeId;
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
@@ -25,6 +26,7 @@ const MESSAGES_MAX: u64 = 1_000_000;
 pub(super) struct Observation {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
+    pub(super) situations: Option<Situations>,
     pub(super) violation: Option<Finding>,
     /// When a client was answered last.
     pub(super) answered_at: Time,
@@ -41,12 +43,18 @@ pub(super) struct Observation {
 pub(super) struct Shared(Rc<RefCell<Observation>>);
 
 impl Observation {
-    pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
+    pub(super) fn new(
+        watch: Watch,
+        trace: Option<Trace>,
+        situations: Option<Situations>,
+        n: usize,
+    ) -> Self {
         let latest = vec![Time::ZERO; n * n];
         let answered_at = Time::ZERO;
         Self {
             watch,
             trace,
+            situations,
             violation: None,
             answered_at,
             sent_count: 0,
@@ -72,7 +80,14 @@ impl Observation {
         }
     }
 
+    fn situate(&mut self, situate: impl FnOnce(&mut Situations)) {
+        if let Some(situations) = &mut self.situations {
+            situate(situations);
+        }
+    }
+
     fn tell(&mut self, now: Time, by: NodeId, statement: &Statement<'_>, is_released: bool) {
+        self.situate(|situations| situations.said(by, statement));
         let mut chosen: Vec<Choice> = Vec::new();
         let verdict = if is_released {
             self.watch.released(now, by, statement, &mut chosen)
@@ -81,6 +96,7 @@ impl Observation {
         };
         for choice in &chosen {
             self.trace(|trace| trace.chosen(now, choice));
+            self.situate(|situations| situations.chosen(choice));
         }
         self.judge(now, verdict);
     }
@@ -128,12 +144,14 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| trace.asked(sent));
         observation.watch.asked(sent.message);
+        observation.situate(|situations| situations.asked(sent.message.request));
     }
 
     fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &P::Message) {
         self.look(|observation| {
-            observation
-                .trace(|trace| trace.received(now, from, to, message, &P::statement(message)));
+            let statement = P::statement(message);
+            observation.trace(|trace| trace.received(now, from, to, message, &statement));
+            observation.situate(|situations| situations.received(from, to, message, &statement));
         });
     }
 
@@ -150,6 +168,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
             observation.answered_at = now;
         }
         observation.watch.answered(reply);
+        observation.situate(|situations| situations.answered(from, reply.request(), is_answer));
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
@@ -157,6 +176,9 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         observation.trace(|trace| {
             let stated = records.iter().map(|record| (record, P::recorded(record)));
             trace.recorded(now, by, stated);
+        });
+        observation.situate(|situations| {
+            records.iter().for_each(|record| situations.recorded(by, &P::recorded(record)));
         });
         let mut records = records.iter();
         let verdict =
@@ -166,7 +188,8 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
 
     fn synced(&mut self, now: Time, by: NodeId) {
         self.look(|observation| {
-            observation.trace(|trace| trace.by(now, Kind::Other, by, "has synced"))
+            observation.trace(|trace| trace.by(now, Kind::Other, by, "has synced"));
+            observation.situate(|situations| situations.synced(by));
         });
     }
 
@@ -184,21 +207,29 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| trace.executed(now, by, P::ORDER, executed));
+        observation.situate(|situations| situations.executed(by, executed));
         let verdict = observation.watch.executed(by, executed);
         observation.judge(now, verdict);
     }
 
     fn installed(&mut self, now: Time, by: NodeId, installed: &Installed) {
-        self.look(|observation| observation.trace(|trace| trace.installed(now, by, installed)));
+        self.look(|observation| {
+            observation.trace(|trace| trace.installed(now, by, installed));
+            observation.situate(|situations| situations.installed(by, installed.below));
+        });
     }
 
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
-        self.look(|observation| observation.trace(|trace| trace.noted(now, by, note)));
+        self.look(|observation| {
+            observation.trace(|trace| trace.noted(now, by, note));
+            observation.situate(|situations| situations.noted(by, note));
+        });
     }
 
     fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur<P>>) {
         self.look(|observation| {
             observation.trace(|trace| trace.by(now, Kind::Crashes, replica, "CRASHES"));
+            observation.situate(|situations| situations.crashed(replica));
         });
     }
 
@@ -214,6 +245,10 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
             let text = format!("STARTS AGAIN from {records} records");
             trace.by(now, Kind::Restarts, replica, &text);
         });
+        observation.situate(|situations| {
+            let executed_below = P::ORDER.executed_below(protocol.progress());
+            situations.restarted(replica, records, executed_below);
+        });
         let verdict = observation.watch.restarted(replica, protocol);
         observation.judge(now, verdict);
     }
@@ -221,6 +256,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn campaigned(&mut self, now: Time, replica: NodeId) {
         self.look(|observation| {
             observation.trace(|trace| trace.by(now, Kind::Told, replica, "is told to lead"));
+            observation.situate(|situations| situations.campaigned(replica));
         });
     }
 }

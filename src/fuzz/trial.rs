@@ -4,6 +4,7 @@ use super::case::{Case, ms};
 use super::encoded::Encoded;
 use super::line::Line;
 use super::observation::{Observation, Shared};
+use super::situations::{Situation, Situations};
 use super::tally::Tally;
 use super::trace::Trace;
 use super::watch::Watch;
@@ -45,28 +46,43 @@ pub struct Ran {
     pub tally: Tally,
     /// Everything that happened in it, if that was asked for.
     pub trace: Vec<Line>,
+    /// The situations that it was in, ascending, if that was asked for.
+    pub(super) situations: Vec<Situation>,
+}
+
+/// What is kept of a run besides what is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Trace,
+    Situations,
 }
 
 /// Runs a case.
 pub fn run(case: &Case) -> Ran {
-    case.deployment.mode.visit(Run { case, is_traced: false })
+    case.deployment.mode.visit(Run { case, kept: Kept::Nothing })
 }
 
 /// Runs a case and writes down everything that happens.
 pub fn run_traced(case: &Case) -> Ran {
-    case.deployment.mode.visit(Run { case, is_traced: true })
+    case.deployment.mode.visit(Run { case, kept: Kept::Trace })
+}
+
+/// Runs a case and notes the situations that it is in.
+pub(super) fn run_situated(case: &Case) -> Ran {
+    case.deployment.mode.visit(Run { case, kept: Kept::Situations })
 }
 
 struct Run<'a> {
     case: &'a Case,
-    is_traced: bool,
+    kept: Kept,
 }
 
 impl Visitor for Run<'_> {
     type Output = Ran;
 
     fn visit<P: Registration>(self, mode: P::Mode) -> Ran {
-        Trial::<P>::new(self.case, mode, self.is_traced).run()
+        Trial::<P>::new(self.case, mode, self.kept).run()
     }
 }
 
@@ -83,7 +99,7 @@ pub(super) struct Trial<'a, P: Registration> {
 }
 
 impl<'a, P: Registration> Trial<'a, P> {
-    fn new(case: &'a Case, mode: P::Mode, is_traced: bool) -> Self {
+    fn new(case: &'a Case, mode: P::Mode, kept: Kept) -> Self {
         let deployment = &case.deployment;
         let of = case.clone();
         let make = move |id| {
@@ -97,12 +113,14 @@ impl<'a, P: Registration> Trial<'a, P> {
             world.set_broken_driver(defect);
         }
         let start = world.schedule().warmup_from;
-        let trace = is_traced.then(|| Trace::new(case, start));
+        let trace = (kept == Kept::Trace).then(|| Trace::new(case, start));
+        let situations = (kept == Kept::Situations).then(|| Situations::new(case, P::ORDER));
         let clients = deployment.links.client_regions.len();
         let is_own = deployment.retention.slots.is_some();
         let has_leaders = deployment.mode.leader().is_some();
         let watch = Watch::new(P::ORDER, &deployment.quorums, clients, is_own, has_leaders);
-        let observation = Shared::new(Observation::new(watch, trace, deployment.quorums.n()));
+        let n = deployment.quorums.n();
+        let observation = Shared::new(Observation::new(watch, trace, situations, n));
         world.observe = Some(Box::new(observation.clone()));
         Self {
             case,
@@ -141,7 +159,9 @@ impl<'a, P: Registration> Trial<'a, P> {
         // What is wrong with what was done comes before what was not done.
         let violation = seen.or(assertion).or(unlawful).or(progress.err());
         let trace = observation.look(|observation| observation.trace.take()).map(Trace::finish);
-        Ran { violation, tally, trace: trace.unwrap_or_default() }
+        let situations = observation.look(|observation| observation.situations.take());
+        let situations = situations.map(Situations::finish).unwrap_or_default();
+        Ran { violation, tally, trace: trace.unwrap_or_default(), situations }
     }
 
     /// Through the faults, and then until everything is answered.
