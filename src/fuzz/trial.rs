@@ -1,5 +1,7 @@
 //! One run of a case, to its end or to its first violation.
 
+use std::collections::BTreeMap;
+
 use super::case::{Case, ms};
 use super::encoded::Encoded;
 use super::line::Line;
@@ -179,7 +181,9 @@ impl<'a, P: Registration> Trial<'a, P> {
             let is_answered = now >= asked_until
                 && self.observation.look(|observation| observation.watch.outstanding().is_empty());
             if is_answered && (!self.must_be_level() || self.is_level()) {
-                return self.recover();
+                self.check_stored()?;
+                self.recover()?;
+                return self.check_stored();
             }
             let advance = self.advance();
             if advance != state {
@@ -241,6 +245,13 @@ impl<'a, P: Registration> Trial<'a, P> {
         executed.all(|below| Some(below) == first)
     }
 
+    /// Learners that are alive and have executed equally much store the same, whether anybody reads it or not.
+    fn check_stored(&self) -> Result<(), Finding> {
+        let learners = self.case.deployment.quorums.learners();
+        let alive = self.alive().filter(|(id, _)| learners.contains(*id));
+        check_stored(alive.filter_map(|(id, it)| Some((id, it.progress(), it.stored()?))))
+    }
+
     pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur<P>)> {
         let everybody = NodeSet::all(self.case.deployment.quorums.n());
         everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
@@ -266,6 +277,24 @@ impl<'a, P: Registration> Trial<'a, P> {
         let sentence = format!("{waited} after the faults: {what}; executed: {}", ends.join(", "));
         Finding::new(Invariant::Progress, sentence)
     }
+}
+
+/// Of each replica: how far it has executed, and the digest of what it stores.
+fn check_stored(
+    replicas: impl IntoIterator<Item = (NodeId, Progress, u64)>,
+) -> Result<(), Finding> {
+    let mut known: BTreeMap<Progress, (NodeId, u64)> = BTreeMap::new();
+    for (id, progress, stored) in replicas {
+        let (first, expected) = *known.entry(progress).or_insert((id, stored));
+        if stored != expected {
+            let below = progress.0;
+            let how = format!(
+                "{first} and {id} have both executed every slot below {below}, and store different values"
+            );
+            return Err(Finding::new(Invariant::Agreement, how));
+        }
+    }
+    Ok(())
 }
 
 fn broken(sentence: String) -> Finding {
@@ -325,6 +354,18 @@ const fn broken_by(violation: &history::Violation) -> Invariant {
 mod tests {
     use super::*;
     use crate::fuzz::Limits;
+
+    #[test]
+    fn replicas_that_executed_as_much_and_store_other_values_are_found() {
+        let of = |stored: [(u64, u64); 3]| {
+            let replicas = (0..).map(NodeId).zip(stored);
+            check_stored(replicas.map(|(id, (below, digest))| (id, Progress(below), digest)))
+        };
+        assert_eq!(of([(7, 1), (8, 2), (7, 1)]), Ok(()));
+        let found = of([(7, 1), (8, 2), (7, 3)]).unwrap_err();
+        let how = "r0 and r2 have both executed every slot below 7, and store different values";
+        assert_eq!(found, Finding::new(Invariant::Agreement, how.to_owned()));
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_run() {
