@@ -356,7 +356,7 @@ mod tests {
     use crate::fuzz::Limits;
 
     #[test]
-    fn replicas_that_executed_as_much_and_store_other_values_are_found() {
+    fn replicas_that_executed_as_much_and_store_others_are_found() {
         let of = |stored: [(u64, u64); 3]| {
             let replicas = (0..).map(NodeId).zip(stored);
             check_stored(replicas.map(|(id, (below, digest))| (id, Progress(below), digest)))
@@ -376,6 +376,9 @@ mod tests {
             assert_eq!(first.trace, second.trace);
             // To be watched changes nothing.
             assert_eq!(run(&case).tally, first.tally);
+            let [one, other] = [(); 2].map(|()| run_situated(&case));
+            assert_eq!((one.tally, &one.situations), (first.tally, &other.situations));
+            assert!(one.situations.len() > 10 && first.situations.is_empty());
         }
     }
 }
