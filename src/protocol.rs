@@ -515,4 +515,10 @@ pub trait Protocol: Sized {
     fn announced(&self) -> Option<NodeSet> {
         None
     }
+
+    /// The digest of all that its state machine stores, as of an installed state; none, where replicas that
+    /// have executed equally much need not store the same.
+    fn stored(&self) -> Option<u64> {
+        None
+    }
 }

@@ -8,8 +8,10 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Exit, Failure};
-use crate::fuzz::{Case, Found, Limits, Search, Shrunk, Tally, run, run_traced, shrink};
-use crate::monitor::Finding;
+use crate::fuzz::{
+    Address, Case, Failed, Found, Guidance, Limits, Search, Shrunk, Tally, excerpt, run,
+    run_traced, shrink,
+};
 use crate::quorum::NodeId;
 use crate::registry::Mode;
 use crate::report::table::{counted, table};
@@ -27,8 +29,10 @@ const SHOWN: usize = 20;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos fuzz --seeds 0..100000
+  flexpaxos fuzz --seeds 0..100000 --guided            goes on from the cases that were new
   flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
-  flexpaxos fuzz --seeds 17 --shrink                   the same, with the fewest faults and operations
+  flexpaxos fuzz --seeds 17 --shrink                   the fewest faults and operations, on a screen
+  flexpaxos fuzz --seeds 17 --shrink --trace           the same, with every line of it
   flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
 
 Exit code 5: a property did not hold.
@@ -38,6 +42,18 @@ pub(super) struct Fuzz {
     /// One seed, or A..B: from A to before B.
     #[arg(long, value_name = "N|A..B", value_parser = parse_range)]
     seeds: Range<u64>,
+
+    /// Mutates the cases that reached a new situation, instead of drawing each one afresh.
+    #[arg(long, conflicts_with_all = ["trace", "shrink"])]
+    guided: bool,
+
+    /// Counts the different situations that the cases were in, as --guided does.
+    #[arg(long, conflicts_with_all = ["trace", "shrink"])]
+    situations: bool,
+
+    /// What was changed of the seed, as a guided search prints it: for one seed.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with_all = ["guided"])]
+    mutations: Vec<u32>,
 
     /// Only this protocol.
     #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
@@ -59,8 +75,9 @@ pub(super) struct Fuzz {
     #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     trace: bool,
 
-    /// The same for the smallest case that fails like the seed: the fewest faults and operations.
-    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet", "trace"])]
+    /// Prints the smallest case that fails like the seed, with the fewest faults and operations, and the lines
+    /// of its trace that the violation is about; with --trace every line.
+    #[arg(long, conflicts_with_all = ["threads", "keep_going", "quiet"])]
     shrink: bool,
 
     /// Goes on after a violation.
@@ -87,6 +104,9 @@ impl Fuzz {
         if self.trace || self.shrink {
             return self.trace(out);
         }
+        if !self.mutations.is_empty() {
+            return self.mutated(out);
+        }
         let interrupt = super::interrupt()?;
         let bar = self.bar();
         let cpu_before = machine::cpu_s();
@@ -96,6 +116,11 @@ impl Fuzz {
             limits: self.limits(),
             is_to_go_on: self.keep_going,
             threads: self.threads.map_or_else(cores, usize::from),
+            guidance: match (self.guided, self.situations) {
+                (true, _) => Guidance::Corpus,
+                (false, true) => Guidance::Counted,
+                (false, false) => Guidance::None,
+            },
         };
         let found = search.run(&|done_count| {
             bar.set_position(done_count);
@@ -151,9 +176,8 @@ impl Fuzz {
         Limits { protocol: self.protocol, replicas: self.replicas.clone(), rule: self.rule }
     }
 
-    /// The one seed, line by line.
-    fn trace(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let option = if self.shrink { "--shrink" } else { "--trace" };
+    /// The address of the only case.
+    fn address(&self, option: &str) -> Result<Address, Failure> {
         if self.seeds.end - self.seeds.start != 1 {
             let Range { start, end } = self.seeds;
             return Err(Failure::request(
@@ -161,7 +185,24 @@ impl Fuzz {
                 format!("name one: --seeds {start} {option}"),
             ));
         }
-        let drawn = Case::draw(self.seeds.start, &self.limits());
+        Ok(Address { seed: self.seeds.start, mutations: self.mutations.clone() })
+    }
+
+    /// The one case with its mutations, as a search runs it.
+    fn mutated(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let address = self.address("--mutations")?;
+        let ran = run(&Case::of(&address, &self.limits()));
+        let failed = |violation| Failed { case_count: 1, address, violation };
+        let violations: Vec<Failed> = ran.violation.map(failed).into_iter().collect();
+        let found = Found { tally: ran.tally, violations, situation_count: 0 };
+        self.conclude(&found, out)?;
+        if found.violations.is_empty() { self.nothing_found() } else { Ok(Exit::Unsafe) }
+    }
+
+    /// The one case, line by line; its smallest case alone in the lines that matter.
+    fn trace(&self, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let address = self.address(if self.shrink { "--shrink" } else { "--trace" })?;
+        let drawn = Case::of(&address, &self.limits());
         let shrunk = self.shrink.then(|| shrunk(&drawn)).flatten();
         if let Some((shrunk, words)) = &shrunk {
             writeln!(out, "{words}, after {} runs\n", shrunk.run_count)?;
@@ -169,10 +210,18 @@ impl Fuzz {
         let case = shrunk.map_or(drawn, |(shrunk, _)| shrunk.case);
         let ran = run_traced(&case);
         writeln!(out, "{case}")?;
-        for line in &ran.trace {
-            writeln!(out, "{line}")?;
+        match &ran.violation {
+            Some(violation) if !self.trace => {
+                let command = format!("{} --shrink --trace", self.command(&address));
+                writeln!(out, "{}\nall of them: {command}", excerpt(&ran.trace, violation))?;
+            }
+            _ => {
+                for line in &ran.trace {
+                    writeln!(out, "{line}")?;
+                }
+                writeln!(out, "\n{}", counts(&ran.tally))?;
+            }
         }
-        writeln!(out, "\n{}", counts(&ran.tally))?;
         match ran.violation {
             None => {
                 writeln!(out, "\nno violation")?;
@@ -199,15 +248,22 @@ impl Fuzz {
 
     fn conclude(&self, found: &Found, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "{}\n", counts(&found.tally))?;
-        for (index, (seed, violation)) in found.violations.iter().take(SHOWN).enumerate() {
-            writeln!(out, "seed {seed} VIOLATION {violation}")?;
-            writeln!(out, "  {}", self.replay(*seed))?;
+        if found.situation_count > 0 {
+            let count = found.situation_count;
+            writeln!(out, "{count} different situations in {} cases", found.tally.histories)?;
+        }
+        for (index, failed) in found.violations.iter().take(SHOWN).enumerate() {
+            let Failed { case_count, address, violation } = failed;
+            if self.guided {
+                write!(out, "case {case_count}, ")?;
+            }
+            writeln!(out, "seed {address} VIOLATION {violation}")?;
+            writeln!(out, "  {} --trace", self.command(address))?;
             // Who asks for one seed knows it already.
             let is_news = index == 0 && self.seeds.end - self.seeds.start > 1;
-            let smaller = is_news.then(|| shrunk(&Case::draw(*seed, &self.limits()))).flatten();
+            let smaller = is_news.then(|| shrunk(&Case::of(address, &self.limits()))).flatten();
             if let Some((_, words)) = smaller {
-                let arguments = self.limits().arguments();
-                writeln!(out, "  flexpaxos fuzz --seeds {seed}{arguments} --shrink   {words}")?;
+                writeln!(out, "  {} --shrink   {words}", self.command(address))?;
             }
         }
         let Range { start, end } = self.seeds;
@@ -219,9 +275,9 @@ impl Fuzz {
         Ok(())
     }
 
-    /// The one command that shows what happened.
-    fn replay(&self, seed: u64) -> String {
-        format!("flexpaxos fuzz --seeds {seed}{} --trace", self.limits().arguments())
+    /// The one command that runs a case again.
+    fn command(&self, address: &Address) -> String {
+        format!("flexpaxos fuzz --seeds {address}{}", self.limits().arguments())
     }
 }
 
@@ -239,7 +295,7 @@ fn shrunk(case: &Case) -> Option<(Shrunk, String)> {
     Some((shrunk, words))
 }
 
-fn verdict(done_count: u64, violations: &[(u64, Finding)]) -> String {
+fn verdict(done_count: u64, violations: &[Failed]) -> String {
     let seeds = if done_count == 1 { "1 seed".to_owned() } else { format!("{done_count} seeds") };
     match violations.len() {
         0 => format!("{seeds}, no violation"),

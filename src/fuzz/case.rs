@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::address::{Address, Draws};
 use super::fault_mix::{self, FaultMix, Scene};
 use super::limits::Limits;
 use super::places;
@@ -31,7 +32,7 @@ const USUAL_CHECKPOINT_RECORDS: u64 = 4096;
 #[derive(Clone, Debug)]
 pub struct Case {
     /// What it was drawn from.
-    pub seed: u64,
+    pub address: Address,
     /// The rule that replicas break.
     pub rule: Option<Rule>,
     /// What kinds of faults it has.
@@ -57,20 +58,25 @@ pub struct Case {
 impl Case {
     /// The case of a seed.
     pub fn draw(seed: u64, limits: &Limits) -> Self {
-        let quorums = system::observers(seed, system::quorums(seed, limits), limits);
+        Self::drawn(seed.into(), &seed.into(), limits)
+    }
+
+    /// The case of these draws.
+    pub(super) fn drawn(address: Address, draws: &Draws, limits: &Limits) -> Self {
+        let quorums = system::observers(draws, system::quorums(draws, limits), limits);
         let n = quorums.n();
-        let mut load = RandomStream::new(seed, Purpose::Load);
+        let mut load = draws.stream(Purpose::Load);
         let client_count = 1 + load.index(3);
-        let links = places::links(seed, n, client_count);
+        let links = places::links(draws, n, client_count);
         let round_trip = places::longest_round_trip(&links);
         let (workload, duration) = load_of(&mut load, round_trip);
         let acceptors = quorums.acceptors();
-        let (mode, send_policy, mut protocol) = system::protocol(seed, limits, acceptors);
-        let (mode, reads, clock_error) = system::reads(seed, mode, workload.reads, limits);
+        let (mode, send_policy, mut protocol) = system::protocol(draws, limits, acceptors);
+        let (mode, reads, clock_error) = system::reads(draws, mode, workload.reads, limits);
         let workload = Workload { reads, ..workload };
         let mut timing = system::timing(&mut protocol, round_trip);
-        let (service, network) = costs(seed);
-        let settings = Settings { service, connection: system::connection(seed), host: None };
+        let (service, network) = costs(draws);
+        let settings = Settings { service, connection: system::connection(draws), host: None };
         let Service { receive, send: sending, .. } = service;
         let mut patience = Span::ZERO;
         let is_thin = network.conditions.bandwidth_bits_per_s.is_some();
@@ -85,17 +91,17 @@ impl Case {
         // Twice the way of an answer, and more where processors are busy.
         let busy = Span::from_millis(if patience > Span::ZERO { 50 } else { 10 });
         let hasty = (round_trip + network.conditions.reordering + service.sync).times(2) + busy;
-        let election = system::election(seed, answer, timing);
+        let election = system::election(draws, answer, timing);
         let quorums = match (mode.leader(), election) {
-            (Some(_), Election::Timeout(_)) => system::per_ballot(seed, quorums, limits),
+            (Some(_), Election::Timeout(_)) => system::per_ballot(draws, quorums, limits),
             _ => quorums,
         };
         let quorums = if mode.has_roles() {
-            system::witnesses(seed, quorums, mode, limits)
+            system::witnesses(draws, quorums, mode, limits)
         } else {
             quorums.without_roles()
         };
-        let mut kinds = RandomStream::new(seed, Purpose::FaultMix);
+        let mut kinds = draws.stream(Purpose::FaultMix);
         let fault_mix = FaultMix::draw(&mut kinds);
         let durability = if kinds.one_in(3) && !fault_mix.has_crashes() {
             Durability::Memory
@@ -106,15 +112,14 @@ impl Case {
             0 => USUAL_CHECKPOINT_RECORDS,
             _ => kinds.between(4, 100),
         };
-        let (retention, hurry) = retention(seed);
+        let (retention, hurry) = retention(draws);
         let checkpoint_records = hurry.unwrap_or(checkpoint_records);
         let faults_over_after = Span(duration.0 / 4 * kinds.between(2, 6));
-        let mut ending = RandomStream::new(seed, Purpose::FaultsEnd);
+        let mut ending = draws.stream(Purpose::FaultsEnd);
         let dead = dead(&mut ending, &quorums, fault_mix);
         let candidate = member(&mut ending, quorums.candidates().difference(dead));
         let scene = Scene { n, mode, faults_over_after, dead };
-        let faults =
-            fault_mix::faults(&mut RandomStream::new(seed, Purpose::Faults), fault_mix, &scene);
+        let faults = fault_mix::faults(&mut draws.stream(Purpose::Faults), fault_mix, &scene);
         let mut deployment = Deployment {
             mode,
             quorums,
@@ -127,19 +132,19 @@ impl Case {
             clock_error,
             durability,
             retention,
-            seed: RandomStream::new(seed, Purpose::World).word(),
+            seed: draws.stream(Purpose::World).word(),
             warmup: duration,
             duration: Span::ZERO,
             drain: DRAIN,
             interval: client::INTERVAL,
-            retry_after: system::retry_after(seed, hasty),
+            retry_after: system::retry_after(draws, hasty),
             faults: Vec::new(),
         };
         let patient = RETRY_LEAST.max(round_trip.times(12)) + deployment.transmission().times(4);
         deployment.retry_after.get_or_insert(patient);
         let rule = limits.rule;
         Self {
-            seed,
+            address,
             rule,
             fault_mix,
             deployment,
@@ -185,8 +190,8 @@ impl Case {
 /// How much of the log is kept, and after how many records a checkpoint is made, if not as drawn elsewhere.
 ///
 /// Where little is kept, checkpoints are frequent: nothing is forgotten without one.
-fn retention(seed: u64) -> (Retention, Option<u64>) {
-    let mut stream = RandomStream::new(seed, Purpose::Retention);
+fn retention(draws: &Draws) -> (Retention, Option<u64>) {
+    let mut stream = draws.stream(Purpose::Retention);
     let is_short = stream.one_in(3);
     let slots = stream.pick(&[0, 0, 1, 2, 3, 5, 10, 20]);
     // So that a state of a few short values is several parts, and a promise of a few votes too.
@@ -243,8 +248,8 @@ fn load_of(stream: &mut RandomStream, round_trip: Span) -> (Workload, Span) {
 }
 
 /// What work costs, and what links do all the time besides delaying.
-fn costs(seed: u64) -> (Service, Network) {
-    let mut stream = RandomStream::new(seed, Purpose::Costs);
+fn costs(draws: &Draws) -> (Service, Network) {
+    let mut stream = draws.stream(Purpose::Costs);
     let span = |stream: &mut RandomStream, most_us: u64| Span::from_micros(stream.below(most_us));
     let (receive, sending) = (span(&mut stream, 60), span(&mut stream, 30));
     let most_us = stream.pick(&[1_000, 5_000, 20_000]);
@@ -254,7 +259,7 @@ fn costs(seed: u64) -> (Service, Network) {
         1 | 2 => Service { receive, send: sending, sync, ..Service::default() },
         _ => Service { sync, ..Service::default() },
     };
-    let service = Service { checkpoint: checkpoint(seed), ..service };
+    let service = Service { checkpoint: checkpoint(draws), ..service };
     let (loss, duplication) = (stream.pick(&[0.005, 0.02, 0.05]), stream.pick(&[0.02, 0.2]));
     let reordering = span(&mut stream, 30_000);
     let bandwidth_bits_per_s = stream.between(5, 50) * 1_000_000;
@@ -271,8 +276,8 @@ fn costs(seed: u64) -> (Service, Network) {
 }
 
 /// How long a checkpoint takes: nothing beyond its records, or so long that many a crash comes before its end.
-fn checkpoint(seed: u64) -> Span {
-    let mut stream = RandomStream::new(seed, Purpose::Checkpoints);
+fn checkpoint(draws: &Draws) -> Span {
+    let mut stream = draws.stream(Purpose::Checkpoints);
     let most_us = stream.pick(&[1, 20_000, 500_000, 5_000_000]);
     Span::from_micros(stream.below(most_us))
 }
@@ -299,7 +304,7 @@ impl fmt::Display for Case {
         let Timing { retransmit_after, backoff, announce_after, fill_after, .. } = self.timing;
         let rule = self.rule.map_or_else(String::new, |rule| format!(", breaking {rule}"));
         let longest = places::longest_round_trip(links);
-        writeln!(f, "seed {}: {}{rule}", self.seed, self.fault_mix)?;
+        writeln!(f, "seed {}: {}{rule}", self.address, self.fault_mix)?;
         writeln!(
             f,
             "{} replicas, phase 1: {}, phase 2: {}",
@@ -389,7 +394,7 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_case() {
         for case in cases(20) {
-            let again = Case::draw(case.seed, &Limits::default());
+            let again = Case::of(&case.address, &Limits::default());
             assert_eq!(format!("{case:?}"), format!("{again:?}"));
         }
     }

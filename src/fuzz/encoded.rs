@@ -186,6 +186,10 @@ impl<P: Protocol> Protocol for Encoded<P> {
     fn announced(&self) -> Option<NodeSet> {
         self.inner.announced()
     }
+
+    fn stored(&self) -> Option<u64> {
+        self.inner.stored()
+    }
 }
 
 #[cfg(test)]

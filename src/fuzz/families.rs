@@ -1,12 +1,13 @@
 //! Quorum systems of every family, beside those that a case draws first.
 
+use super::address::Draws;
 use super::random_stream::{Purpose, RandomStream};
 use crate::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 
 /// For one seed of ten, another system of as many replicas: a grid, groups, weights, a hierarchy, a wall, a
 /// tree or an expression.
-pub(super) fn structured(seed: u64, drawn: QuorumSystem) -> QuorumSystem {
-    let mut stream = RandomStream::new(seed, Purpose::Families);
+pub(super) fn structured(draws: &Draws, drawn: QuorumSystem) -> QuorumSystem {
+    let mut stream = draws.stream(Purpose::Families);
     if !stream.one_in(10) {
         return drawn;
     }
@@ -128,7 +129,7 @@ mod tests {
         for seed in 0..2000_u64 {
             let n = 1 + usize::try_from(seed % 7).unwrap();
             let drawn = QuorumSystem::counts(n, n, 1).unwrap();
-            let system = structured(seed, drawn.clone());
+            let system = structured(&seed.into(), drawn.clone());
             assert_eq!((system.n(), system.disjoint()), (n, None));
             count += usize::from(system != drawn);
             kinds.insert(match system.layout() {

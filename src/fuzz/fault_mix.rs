@@ -152,14 +152,7 @@ pub(super) fn faults(stream: &mut RandomStream, fault_mix: FaultMix, scene: &Sce
     if fault_mix != FaultMix::NoFaults && scene.mode.leader().is_some() {
         faults.extend((0..campaign_count).map(|_| fault(stream, Choice::Campaign, scene)));
     }
-    // A replica that dies is not paused or crashed as well: it would be started again.
-    let strikes_dead = |fault: &Fault| match fault.kind {
-        FaultKind::Crash { replica, .. } | FaultKind::Pause { replica } => {
-            scene.dead.contains(replica)
-        }
-        _ => false,
-    };
-    faults.retain(|fault| !strikes_dead(fault));
+    faults.retain(|fault| !stops(&fault.kind, scene.dead));
     for replica in scene.dead.iter() {
         let kind = FaultKind::Crash { replica, unsynced: unsynced(stream) };
         faults.push(Fault {
@@ -170,6 +163,55 @@ pub(super) fn faults(stream: &mut RandomStream, fault_mix: FaultMix, scene: &Sce
     }
     faults.sort_by_key(|fault| fault.at);
     faults
+}
+
+/// Whether one of these stops by it: a replica that dies is not paused or crashed as well, for it would be
+/// started again.
+pub(super) fn stops(kind: &FaultKind, dead: NodeSet) -> bool {
+    match kind {
+        FaultKind::Crash { replica, .. } | FaultKind::Pause { replica } => dead.contains(*replica),
+        _ => false,
+    }
+}
+
+/// A fault of any kind.
+pub(super) fn any(stream: &mut RandomStream, scene: &Scene) -> Fault {
+    let choice = stream.pick(FaultMix::All.choices());
+    // Nobody leads because it was told to where nobody leads.
+    let choice = match (choice, scene.mode.leader()) {
+        (Choice::Campaign, None) => Choice::CrashWritten,
+        _ => choice,
+    };
+    fault(stream, choice, scene)
+}
+
+/// Another fault of the same kind: of others, or as hard as another one.
+pub(super) fn alike(stream: &mut RandomStream, of: &FaultKind, scene: &Scene) -> FaultKind {
+    let choice = match of {
+        FaultKind::Crash { unsynced: Unsynced::Written, .. } => Choice::CrashWritten,
+        FaultKind::Crash { .. } | FaultKind::FullDisk { .. } => Choice::Crash,
+        FaultKind::Pause { .. } => Choice::Pause,
+        FaultKind::Partition { .. } => Choice::Partition,
+        FaultKind::Cut { .. } => Choice::Cut,
+        FaultKind::Slow { .. } => Choice::Slow,
+        FaultKind::Lose { .. } => Choice::Lose,
+        FaultKind::Duplicate { .. } => Choice::Duplicate,
+        FaultKind::Reorder { .. } => Choice::Reorder,
+        FaultKind::SlowDisk { .. } => Choice::SlowDisk,
+        FaultKind::Campaign { .. } => Choice::Campaign,
+    };
+    kind(stream, choice, scene)
+}
+
+/// Another time for a fault: a little earlier or later, or any.
+pub(super) fn another_time(stream: &mut RandomStream, at: Span, scene: &Scene) -> Span {
+    let (near, any) = (stream.below(40_000_000), stream.below(scene.faults_over_after.0));
+    if stream.one_in(3) { Span(any) } else { Span((at.0 + near).saturating_sub(20_000_000)) }
+}
+
+/// Whether it stops a replica for good.
+pub(super) const fn is_death(fault: &Fault) -> bool {
+    matches!((fault.kind, fault.heals_after), (FaultKind::Crash { .. }, None))
 }
 
 fn fault(stream: &mut RandomStream, choice: Choice, scene: &Scene) -> Fault {

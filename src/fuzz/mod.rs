@@ -21,20 +21,29 @@
 //!
 //! What it does not do: it proves nothing, and it knows no other protocol than ours.
 
+mod address;
+pub use address::Address;
 mod case;
 pub use case::Case;
+mod corpus;
 mod encoded;
+mod excerpt;
+pub use excerpt::{Excerpt, excerpt};
 mod families;
 mod limits;
+mod line;
+pub use line::Line;
+mod mutation;
 mod observation;
 mod random_stream;
 pub use limits::Limits;
 mod places;
 mod recovery;
 mod search;
-pub use search::{Error, Found, Search};
+pub use search::{Error, Failed, Found, Guidance, Search};
 mod shrink;
 pub use shrink::{Shrunk, shrink};
+mod situations;
 mod system;
 mod tally;
 pub use tally::Tally;

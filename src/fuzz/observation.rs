@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::encoded::Encoded;
+use super::line::Kind;
+use super::situations::Situations;
 use super::trace::Trace;
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
 use crate::monitor::{Choice, Finding, Invariant};
-use crate::protocol::{Envelope, Executed, Installed, Note, Reply, Statement};
+use crate::protocol::{Envelope, Executed, Installed, Note, Protocol, Reply, Statement};
 use crate::quorum::NodeId;
 use crate::registry::Registration;
 use crate::sabotage::Saboteur;
@@ -24,6 +26,7 @@ const MESSAGES_MAX: u64 = 1_000_000;
 pub(super) struct Observation {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
+    pub(super) situations: Option<Situations>,
     pub(super) violation: Option<Finding>,
     /// When a client was answered last.
     pub(super) answered_at: Time,
@@ -40,12 +43,18 @@ pub(super) struct Observation {
 pub(super) struct Shared(Rc<RefCell<Observation>>);
 
 impl Observation {
-    pub(super) fn new(watch: Watch, trace: Option<Trace>, n: usize) -> Self {
+    pub(super) fn new(
+        watch: Watch,
+        trace: Option<Trace>,
+        situations: Option<Situations>,
+        n: usize,
+    ) -> Self {
         let latest = vec![Time::ZERO; n * n];
         let answered_at = Time::ZERO;
         Self {
             watch,
             trace,
+            situations,
             violation: None,
             answered_at,
             sent_count: 0,
@@ -59,7 +68,7 @@ impl Observation {
     fn judge(&mut self, now: Time, verdict: Verdict) {
         if let Err(violation) = verdict {
             let sentence = violation.to_string();
-            self.trace(|trace| trace.write(now, &format!("{:<16}{sentence}", "VIOLATION")));
+            self.trace(|trace| trace.violation(now, &violation));
             self.violation.get_or_insert(violation);
             panic!("{sentence}");
         }
@@ -71,7 +80,14 @@ impl Observation {
         }
     }
 
+    fn situate(&mut self, situate: impl FnOnce(&mut Situations)) {
+        if let Some(situations) = &mut self.situations {
+            situate(situations);
+        }
+    }
+
     fn tell(&mut self, now: Time, by: NodeId, statement: &Statement<'_>, is_released: bool) {
+        self.situate(|situations| situations.said(by, statement));
         let mut chosen: Vec<Choice> = Vec::new();
         let verdict = if is_released {
             self.watch.released(now, by, statement, &mut chosen)
@@ -80,6 +96,7 @@ impl Observation {
         };
         for choice in &chosen {
             self.trace(|trace| trace.chosen(now, choice));
+            self.situate(|situations| situations.chosen(choice));
         }
         self.judge(now, verdict);
     }
@@ -114,7 +131,7 @@ impl Shared {
 impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, P::Message>) {
         let observation = &mut *self.0.borrow_mut();
-        observation.trace(|trace| trace.sent(sent));
+        observation.trace(|trace| trace.sent(sent, &P::statement(sent.message)));
         if let Some(arrives_at) = sent.arrives_at {
             observation.count(sent.sent_at);
             observation.note_order(sent.from, sent.to, arrives_at);
@@ -127,10 +144,15 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| trace.asked(sent));
         observation.watch.asked(sent.message);
+        observation.situate(|situations| situations.asked(sent.message.request));
     }
 
     fn received(&mut self, now: Time, from: NodeId, to: NodeId, message: &P::Message) {
-        self.look(|observation| observation.trace(|trace| trace.received(now, from, to, message)));
+        self.look(|observation| {
+            let statement = P::statement(message);
+            observation.trace(|trace| trace.received(now, from, to, message, &statement));
+            observation.situate(|situations| situations.received(from, to, message, &statement));
+        });
     }
 
     fn requested(&mut self, now: Time, to: NodeId, command: &Command) {
@@ -146,11 +168,18 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
             observation.answered_at = now;
         }
         observation.watch.answered(reply);
+        observation.situate(|situations| situations.answered(from, reply.request(), is_answer));
     }
 
     fn recorded(&mut self, now: Time, by: NodeId, records: &[P::Record]) {
         let observation = &mut *self.0.borrow_mut();
-        observation.trace(|trace| trace.recorded(now, by, records));
+        observation.trace(|trace| {
+            let stated = records.iter().map(|record| (record, P::recorded(record)));
+            trace.recorded(now, by, stated);
+        });
+        observation.situate(|situations| {
+            records.iter().for_each(|record| situations.recorded(by, &P::recorded(record)));
+        });
         let mut records = records.iter();
         let verdict =
             records.try_for_each(|record| observation.watch.recorded(&P::recorded(record)));
@@ -158,14 +187,18 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     }
 
     fn synced(&mut self, now: Time, by: NodeId) {
-        self.look(|observation| observation.trace(|trace| trace.by(now, by, "has synced")));
+        self.look(|observation| {
+            observation.trace(|trace| trace.by(now, Kind::Other, by, "has synced"));
+            observation.situate(|situations| situations.synced(by));
+        });
     }
 
     fn released(&mut self, now: Time, by: NodeId, envelope: &Envelope<P::Message>) {
         self.look(|observation| {
             if envelope.to.contains(by) {
                 let message = &envelope.message;
-                observation.trace(|trace| trace.by(now, by, &format!("tells itself {message}")));
+                let statement = P::statement(message);
+                observation.trace(|trace| trace.told_itself(now, by, message, &statement));
             }
             observation.tell(now, by, &P::statement(&envelope.message), true);
         });
@@ -174,20 +207,30 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     fn executed(&mut self, now: Time, by: NodeId, executed: &Executed) {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| trace.executed(now, by, P::ORDER, executed));
+        observation.situate(|situations| situations.executed(by, executed));
         let verdict = observation.watch.executed(by, executed);
         observation.judge(now, verdict);
     }
 
     fn installed(&mut self, now: Time, by: NodeId, installed: &Installed) {
-        self.look(|observation| observation.trace(|trace| trace.installed(now, by, installed)));
+        self.look(|observation| {
+            observation.trace(|trace| trace.installed(now, by, installed));
+            observation.situate(|situations| situations.installed(by, installed.below));
+        });
     }
 
     fn noted(&mut self, now: Time, by: NodeId, note: &Note) {
-        self.look(|observation| observation.trace(|trace| trace.noted(now, by, note)));
+        self.look(|observation| {
+            observation.trace(|trace| trace.noted(now, by, note));
+            observation.situate(|situations| situations.noted(by, note));
+        });
     }
 
     fn crashed(&mut self, now: Time, replica: NodeId, _: &Encoded<Saboteur<P>>) {
-        self.look(|observation| observation.trace(|trace| trace.by(now, replica, "CRASHES")));
+        self.look(|observation| {
+            observation.trace(|trace| trace.by(now, Kind::Crashes, replica, "CRASHES"));
+            observation.situate(|situations| situations.crashed(replica));
+        });
     }
 
     fn restarted(
@@ -199,7 +242,12 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
     ) {
         let observation = &mut *self.0.borrow_mut();
         observation.trace(|trace| {
-            trace.by(now, replica, &format!("STARTS AGAIN from {records} records"));
+            let text = format!("STARTS AGAIN from {records} records");
+            trace.by(now, Kind::Restarts, replica, &text);
+        });
+        observation.situate(|situations| {
+            let executed_below = P::ORDER.executed_below(protocol.progress());
+            situations.restarted(replica, records, executed_below);
         });
         let verdict = observation.watch.restarted(replica, protocol);
         observation.judge(now, verdict);
@@ -207,7 +255,8 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
 
     fn campaigned(&mut self, now: Time, replica: NodeId) {
         self.look(|observation| {
-            observation.trace(|trace| trace.by(now, replica, "is told to lead"));
+            observation.trace(|trace| trace.by(now, Kind::Told, replica, "is told to lead"));
+            observation.situate(|situations| situations.campaigned(replica));
         });
     }
 }

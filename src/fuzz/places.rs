@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::random_stream::{Purpose, RandomStream};
+use super::address::Draws;
+use super::random_stream::Purpose;
 use crate::time::Span;
 use crate::topology::{Jitter, Links, Profile};
 
 /// Links from one millisecond on, up to twenty each way.
-pub(super) fn links(seed: u64, n: usize, client_count: usize) -> Links {
-    let mut stream = RandomStream::new(seed, Purpose::Places);
+pub(super) fn links(draws: &Draws, n: usize, client_count: usize) -> Links {
+    let mut stream = draws.stream(Purpose::Places);
     let names = |letter: char, count| (0..count).map(|index| format!("{letter}{index}")).collect();
     let (replicas, clients): (Vec<String>, Vec<String>) = (names('r', n), names('c', client_count));
     let kind = stream.below(3);
@@ -54,7 +55,7 @@ mod tests {
     fn some_links_are_uniform_some_uneven_and_some_jittered() {
         let [mut uniform, mut uneven, mut jittered] = [0; 3];
         for seed in 0..100 {
-            let links = links(seed, 3, 2);
+            let links = links(&seed.into(), 3, 2);
             let delay =
                 |from, to| links.between(Site::Replica(NodeId(from)), Site::Replica(NodeId(to)));
             match (delay(0, 1).is_constant(), delay(0, 1) == delay(2, 1)) {
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_single_replica_has_links_to_its_clients() {
-        let links = links(1, 1, 1);
+        let links = links(&1.into(), 1, 1);
         assert!(!links.between(Site::Client(0), Site::Replica(NodeId(0))).is_zero());
         assert_eq!(longest_round_trip(&links), Span::from_millis(1));
     }

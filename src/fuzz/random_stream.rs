@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 use crate::seed::scramble;
 
 /// What a stream is for; its number is part of its seed and never given to another purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     /// How many replicas, and which of them are quorums.
     Quorums = 1,
@@ -47,6 +47,10 @@ pub(super) enum Purpose {
     Witnesses = 21,
     /// Whether there are observers.
     Observers = 22,
+    /// What a mutation changes: its number is the seed.
+    Mutation = 23,
+    /// Which case of the corpus a guided search goes on from.
+    Guide = 24,
     /// How reads are answered.
     Reads = 30,
 }

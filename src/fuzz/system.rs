@@ -1,5 +1,6 @@
 //! The quorum system of a case, and the proposer that uses it.
 
+use super::address::Draws;
 use super::families::structured;
 use super::limits::Limits;
 use super::random_stream::{Purpose, RandomStream};
@@ -13,12 +14,12 @@ use crate::time::Span;
 /// For one seed of eight, and for each where the rule broken is about them, the same system with witnesses; one
 /// acceptor at least is none.
 pub(super) fn witnesses(
-    seed: u64,
+    draws: &Draws,
     drawn: QuorumSystem,
     mode: Mode,
     limits: &Limits,
 ) -> QuorumSystem {
-    let mut stream = RandomStream::new(seed, Purpose::Witnesses);
+    let mut stream = draws.stream(Purpose::Witnesses);
     let is_asked = limits.rule == Some(Rule::WitnessForgetsEarly);
     if !(stream.one_in(8) || is_asked) || !mode.has_roles() {
         return drawn;
@@ -31,8 +32,8 @@ pub(super) fn witnesses(
 }
 
 /// For one seed of eight, one or two observers after the acceptors.
-pub(super) fn observers(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
-    let mut stream = RandomStream::new(seed, Purpose::Observers);
+pub(super) fn observers(draws: &Draws, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+    let mut stream = draws.stream(Purpose::Observers);
     let (is_drawn, count) = (stream.one_in(8), 1 + stream.index(2));
     let n = drawn.n() + count;
     if !is_drawn || !limits.replicas.contains(&n) {
@@ -43,9 +44,9 @@ pub(super) fn observers(seed: u64, drawn: QuorumSystem, limits: &Limits) -> Quor
 }
 
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
-pub(super) fn quorums(seed: u64, limits: &Limits) -> QuorumSystem {
-    let mut stream = RandomStream::new(seed, Purpose::Quorums);
-    let honest = structured(seed, honest_quorums(&mut stream, limits));
+pub(super) fn quorums(draws: &Draws, limits: &Limits) -> QuorumSystem {
+    let mut stream = draws.stream(Purpose::Quorums);
+    let honest = structured(draws, honest_quorums(&mut stream, limits));
     match limits.rule {
         Some(rule @ Rule::DisjointQuorums) => rule.quorums(&honest),
         _ => honest,
@@ -130,15 +131,15 @@ pub(super) fn member(stream: &mut RandomStream, of: NodeSet) -> NodeId {
 /// One seed of five takes one of the protocols that were registered later; of a rule that is broken, one
 /// that has it.
 pub(super) fn protocol(
-    seed: u64,
+    draws: &Draws,
     limits: &Limits,
     acceptors: NodeSet,
 ) -> (Mode, SendPolicy, RandomStream) {
-    let mut stream = RandomStream::new(seed, Purpose::Protocol);
+    let mut stream = draws.stream(Purpose::Protocol);
     let is_spread = stream.one_in(3);
     let asked = member(&mut stream, acceptors);
     let policy = if stream.one_in(3) { SendPolicy::Quorum } else { SendPolicy::All };
-    let mut later = RandomStream::new(seed, Purpose::Registry);
+    let mut later = draws.stream(Purpose::Registry);
     let (is_later, index) = (later.one_in(5), later.word());
     let is_allowed = |mode: &Mode| {
         limits.protocol.is_none_or(|only| mode.name() == only)
@@ -168,8 +169,8 @@ fn is_of_reads(limits: &Limits) -> bool {
 /// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log.
 ///
 /// With the share of reads in the load, of which there are some then, and how far the clocks of replicas are off.
-pub(super) fn reads(seed: u64, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64, Span) {
-    let mut stream = RandomStream::new(seed, Purpose::Reads);
+pub(super) fn reads(draws: &Draws, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64, Span) {
+    let mut stream = draws.stream(Purpose::Reads);
     let (is_drawn, index) = (stream.one_in(4), stream.word());
     let more = stream.pick(&[0.2, 0.5, 0.8]);
     let length = Span::from_millis(stream.pick(&[100, 300, 1_000, 3_000]));
@@ -218,8 +219,8 @@ pub(super) fn timing(stream: &mut RandomStream, round_trip: Span) -> Timing {
 ///
 /// With less patience than an answer takes, leaders would be replaced for ever: the plan of an experiment
 /// refuses that.
-pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
-    let mut stream = RandomStream::new(seed, Purpose::Election);
+pub(super) fn election(draws: &Draws, answer: Span, timing: Timing) -> Election {
+    let mut stream = draws.stream(Purpose::Election);
     let (misses, patience) = (stream.between(1, 8), stream.pick(&[1, 2, 5]));
     let spread = stream.pick(&[1, 2, 4]);
     if stream.one_in(3) {
@@ -236,8 +237,8 @@ pub(super) fn election(seed: u64, answer: Span, timing: Timing) -> Election {
 }
 
 /// For one seed of three, connections that send again what links lose; else every message is on its own.
-pub(super) fn connection(seed: u64) -> Option<Connection> {
-    let mut stream = RandomStream::new(seed, Purpose::Connection);
+pub(super) fn connection(draws: &Draws) -> Option<Connection> {
+    let mut stream = draws.stream(Purpose::Connection);
     let (is_drawn, is_ordered) = (stream.one_in(3), !stream.one_in(3));
     let idle_timeout = Span::from_millis(stream.pick(&[10_000, 10_000, 500]));
     is_drawn.then_some(Connection { is_ordered, window_bytes: 64 << 20, idle_timeout })
@@ -246,15 +247,15 @@ pub(super) fn connection(seed: u64) -> Option<Connection> {
 /// For one seed of three, clients that ask again soon: `least` is when an answer can be there.
 ///
 /// So a load may feed on its own retries.
-pub(super) fn retry_after(seed: u64, least: Span) -> Option<Span> {
-    let mut stream = RandomStream::new(seed, Purpose::Retries);
+pub(super) fn retry_after(draws: &Draws, least: Span) -> Option<Span> {
+    let mut stream = draws.stream(Purpose::Retries);
     let (is_hasty, factor) = (stream.one_in(3), stream.pick(&[1, 1, 2, 5]));
     is_hasty.then(|| least.times(factor))
 }
 
 /// For one seed of four, another system: each ballot has a phase-2 quorum of its own.
-pub(super) fn per_ballot(seed: u64, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
-    let mut stream = RandomStream::new(seed, Purpose::PerBallot);
+pub(super) fn per_ballot(draws: &Draws, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+    let mut stream = draws.stream(Purpose::PerBallot);
     let voters = drawn.acceptors();
     let n = voters.len();
     let phase2 = 1 + stream.index(n);
@@ -273,7 +274,8 @@ mod tests {
     #[test]
     fn every_size_and_every_kind_is_drawn_and_all_are_safe() {
         let limits = Limits::default();
-        let drawn: Vec<QuorumSystem> = (0..500).map(|seed| quorums(seed, &limits)).collect();
+        let drawn: Vec<QuorumSystem> =
+            (0..500).map(|seed| quorums(&seed.into(), &limits)).collect();
         let sizes: BTreeSet<usize> = drawn.iter().map(QuorumSystem::n).collect();
         assert!(sizes.iter().copied().eq(1..8), "{sizes:?}");
         let count =
@@ -288,8 +290,8 @@ mod tests {
     fn a_broken_system_is_the_same_but_disjoint() {
         let broken = Limits { rule: Some(Rule::DisjointQuorums), ..Limits::default() };
         for seed in 0..200 {
-            let system = quorums(seed, &broken);
-            assert_eq!(system.n(), quorums(seed, &Limits::default()).n());
+            let system = quorums(&seed.into(), &broken);
+            assert_eq!(system.n(), quorums(&seed.into(), &Limits::default()).n());
             assert!(system.disjoint().is_some() || system.n() == 1, "{system:?}");
         }
     }
@@ -299,9 +301,9 @@ mod tests {
         let limits = Limits::default();
         let (mut witnesses, mut observers, mut both) = (0, 0, 0);
         for seed in 0..600 {
-            let system = super::observers(seed, quorums(seed, &limits), &limits);
-            let mode = protocol(seed, &limits, system.acceptors()).0;
-            let system = super::witnesses(seed, system, mode, &limits);
+            let system = super::observers(&seed.into(), quorums(&seed.into(), &limits), &limits);
+            let mode = protocol(&seed.into(), &limits, system.acceptors()).0;
+            let system = super::witnesses(&seed.into(), system, mode, &limits);
             assert!(system.disjoint().is_none() && !system.candidates().is_empty(), "{system:?}");
             assert!(mode.asked().is_none_or(|asked| system.candidates().contains(asked)));
             assert!(mode.has_roles() || system.witnesses().is_empty());
@@ -317,8 +319,8 @@ mod tests {
     fn limits_are_kept() {
         let limits = Limits { replicas: 4..6, protocol: Some("classic"), ..Limits::default() };
         for seed in 0..100 {
-            assert!([4, 5].contains(&quorums(seed, &limits).n()));
-            assert_eq!(protocol(seed, &limits, NodeSet::all(4)).0, Mode::CLASSIC);
+            assert!([4, 5].contains(&quorums(&seed.into(), &limits).n()));
+            assert_eq!(protocol(&seed.into(), &limits, NodeSet::all(4)).0, Mode::CLASSIC);
         }
     }
 }

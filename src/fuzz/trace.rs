@@ -4,18 +4,19 @@ use std::collections::VecDeque;
 use std::fmt::{Display, Write as _};
 
 use super::case::Case;
+use super::line::{About, Kind, Line};
 use super::watch::named;
-use crate::command::{ClientId, Command};
-use crate::monitor::Choice;
-use crate::protocol::{Executed, Installed, Note, Order, Reply, Value};
-use crate::quorum::NodeId;
+use crate::command::{ClientId, Command, RequestId};
+use crate::monitor::{Choice, Finding};
+use crate::protocol::{Executed, Installed, Note, Order, Reply, Statement, Value};
+use crate::quorum::{NodeId, NodeSet};
 use crate::sim::Sent;
 use crate::time::Time;
 
 /// The lines of a run so far.
 #[derive(Debug)]
 pub(super) struct Trace {
-    lines: Vec<String>,
+    lines: Vec<Line>,
     /// Faults that are still to come, and their ends.
     faults: VecDeque<(Time, String)>,
     /// A message that goes to several: one line for all of them.
@@ -28,6 +29,7 @@ struct Pending {
     from: NodeId,
     message: String,
     to: String,
+    about: About,
 }
 
 impl Trace {
@@ -47,31 +49,38 @@ impl Trace {
     }
 
     /// All lines.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(super) fn finish(mut self) -> Vec<Line> {
         self.flush();
         self.lines
     }
 
     /// Something that happened.
-    pub(super) fn write(&mut self, at: Time, text: &str) {
+    fn write(&mut self, at: Time, about: About, text: String) {
         self.flush();
         while let Some((_, fault)) = self.faults.pop_front_if(|(due, _)| *due <= at) {
-            self.push(at, &format!("{:<16}{fault}", "**"));
+            let about = About { kind: Kind::Fault, ..About::default() };
+            self.lines.push(Line { at, text: format!("{:<16}{fault}", "**"), about });
         }
-        self.push(at, text);
-    }
-
-    fn push(&mut self, at: Time, text: &str) {
-        self.lines.push(format!("{:>11.3} ms  {text}", at.0 as f64 / 1e6));
+        self.lines.push(Line { at, text, about });
     }
 
     fn flush(&mut self) {
-        if let Some(Pending { at, from, message, to }) = self.pending.take() {
-            self.push(at, &format!("{:<16}{message}", format!("{from} ->{to}")));
+        if let Some(Pending { at, from, message, to, about }) = self.pending.take() {
+            let text = format!("{:<15} {message}", format!("{from} ->{to}"));
+            self.lines.push(Line { at, text, about });
         }
     }
 
-    pub(super) fn sent(&mut self, sent: &Sent<'_, NodeId, NodeId, impl Display>) {
+    pub(super) fn violation(&mut self, at: Time, violation: &Finding) {
+        let about = About { kind: Kind::Violation, ..About::default() };
+        self.write(at, about, format!("{:<16}{violation}", "VIOLATION"));
+    }
+
+    pub(super) fn sent(
+        &mut self,
+        sent: &Sent<'_, NodeId, NodeId, impl Display>,
+        statement: &Statement<'_>,
+    ) {
         let message = sent.message.to_string();
         let is_same = |pending: &Pending| {
             pending.at == sent.sent_at && pending.from == sent.from && pending.message == message
@@ -80,40 +89,74 @@ impl Trace {
             self.flush();
         }
         let (at, from) = (sent.sent_at, sent.from);
-        let new = Pending { at, from, message, to: String::new() };
-        let to = &mut self.pending.get_or_insert(new).to;
+        let about = About::said(from, statement);
+        let new = Pending { at, from, message, to: String::new(), about };
+        let Pending { to, about, .. } = self.pending.get_or_insert(new);
+        about.members.insert(sent.to);
         let fate = fate(sent.arrives_at.is_none(), sent.is_duplicated);
         write!(to, " {}{fate}", sent.to).expect("a string grows");
     }
 
-    pub(super) fn received(&mut self, at: Time, from: NodeId, to: NodeId, message: &impl Display) {
-        self.write(at, &format!("{:<16}{message}", format!("{to} <- {from}")));
+    pub(super) fn received(
+        &mut self,
+        at: Time,
+        from: NodeId,
+        to: NodeId,
+        message: &impl Display,
+        statement: &Statement<'_>,
+    ) {
+        let mut about = About { kind: Kind::Received, ..About::said(from, statement) };
+        about.members.insert(to);
+        self.write(at, about, format!("{:<16}{message}", format!("{to} <- {from}")));
+    }
+
+    /// A message that a replica sends itself.
+    pub(super) fn told_itself(
+        &mut self,
+        at: Time,
+        by: NodeId,
+        message: &impl Display,
+        statement: &Statement<'_>,
+    ) {
+        let text = format!("{:<16}tells itself {message}", by.to_string());
+        self.write(at, About::said(by, statement), text);
     }
 
     pub(super) fn asked(&mut self, sent: &Sent<'_, ClientId, NodeId, Command>) {
         let Command { request, .. } = sent.message;
         let fate = fate(sent.arrives_at.is_none(), sent.is_duplicated);
         let ends = format!("c{} -> {}{fate}", sent.from.0, sent.to);
-        self.write(
-            sent.sent_at,
-            &format!("{ends:<16}request {}: {}", request.sequence, sent.message),
-        );
+        let text = format!("{ends:<16}request {}: {}", request.sequence, sent.message);
+        self.write(sent.sent_at, about_request(sent.to, *request), text);
     }
 
     pub(super) fn requested(&mut self, at: Time, to: NodeId, command: &Command) {
-        let ends = format!("{to} <- c{}", command.request.client.0);
-        self.write(at, &format!("{ends:<16}request {}: {command}", command.request.sequence));
+        let request = command.request;
+        let ends = format!("{to} <- c{}", request.client.0);
+        let text = format!("{ends:<16}request {}: {command}", request.sequence);
+        self.write(at, about_request(to, request), text);
     }
 
     pub(super) fn told(&mut self, at: Time, from: NodeId, reply: &Reply) {
         let request = reply.request();
         let ends = format!("c{} <- {from}", request.client.0);
-        self.write(at, &format!("{ends:<16}answer {}: {reply}", request.sequence));
+        let text = format!("{ends:<16}answer {}: {reply}", request.sequence);
+        self.write(at, about_request(from, request), text);
     }
 
-    pub(super) fn recorded(&mut self, at: Time, by: NodeId, records: &[impl Display]) {
-        let texts: Vec<String> = records.iter().map(ToString::to_string).collect();
-        self.write(at, &format!("{:<16}writes {}", by.to_string(), texts.join("; ")));
+    /// Records, each with what it states.
+    pub(super) fn recorded<'a, R: Display + 'a>(
+        &mut self,
+        at: Time,
+        by: NodeId,
+        records: impl IntoIterator<Item = (&'a R, Statement<'a>)>,
+    ) {
+        let (mut about, mut texts) = (About::of(Kind::Other, by), Vec::new());
+        for (record, statement) in records {
+            texts.push(record.to_string());
+            about = about.and(&statement);
+        }
+        self.write(at, about, format!("{:<16}writes {}", by.to_string(), texts.join("; ")));
     }
 
     pub(super) fn executed(&mut self, at: Time, by: NodeId, order: Order, executed: &Executed) {
@@ -121,41 +164,60 @@ impl Trace {
         let what = named(Some(&value));
         let again = if executed.command.is_some() && !executed.applied { ", again" } else { "" };
         let position = order.position(executed.slot, executed.command.as_deref());
-        self.by(at, by, &format!("executes {position}: {what}{again}"));
+        let about = About::of(Kind::Other, by).at(position).with(&value);
+        let text = format!("{:<16}executes {position}: {what}{again}", by.to_string());
+        self.write(at, about, text);
     }
 
     pub(super) fn installed(&mut self, at: Time, by: NodeId, installed: &Installed) {
         let below = installed.below.0;
-        self.by(at, by, &format!("INSTALLS a state with every slot below {below} executed"));
+        let text = format!("INSTALLS a state with every slot below {below} executed");
+        self.by(at, Kind::Installs, by, &text);
     }
 
     pub(super) fn noted(&mut self, at: Time, by: NodeId, note: &Note) {
-        match note {
-            Note::Committed { .. } | Note::SnapshotInstalled { .. } => {}
+        let text = match note {
+            Note::Committed { .. } | Note::SnapshotInstalled { .. } => return,
             Note::Leading { adopted_count, filled_count, .. } => {
-                self.by(at, by, &format!("LEADS: adopted {adopted_count}, filled {filled_count}"));
+                let text = format!("LEADS: adopted {adopted_count}, filled {filled_count}");
+                return self.by(at, Kind::Leads, by, &text);
             }
-            Note::Suspected { .. } => self.by(at, by, "hears of no leader"),
-            Note::Campaigning => self.by(at, by, "campaigns"),
-            Note::Following { leader } => self.by(at, by, &format!("follows {leader}")),
-            Note::Recovered { .. } => self.by(at, by, "has executed what it adopted"),
-            Note::Resigned => self.by(at, by, "resigns"),
-            Note::SnapshotSent => self.by(at, by, "sends its state"),
-            Note::RaceLost => self.by(at, by, "loses a race"),
-            Note::Retransmitted => self.by(at, by, "has waited long enough"),
-        }
+            Note::Suspected { .. } => "hears of no leader",
+            Note::Campaigning => "campaigns",
+            Note::Following { leader } => {
+                return self.by(at, Kind::Other, by, &format!("follows {leader}"));
+            }
+            Note::Recovered { .. } => "has executed what it adopted",
+            Note::Resigned => "resigns",
+            Note::SnapshotSent => "sends its state",
+            Note::RaceLost => "loses a race",
+            Note::Retransmitted => "has waited long enough",
+        };
+        self.by(at, Kind::Other, by, text);
     }
 
-    /// What a replica does by itself.
-    pub(super) fn by(&mut self, at: Time, by: NodeId, text: &str) {
-        self.write(at, &format!("{:<16}{text}", by.to_string()));
+    /// What a replica does by itself, or what is done to it.
+    pub(super) fn by(&mut self, at: Time, kind: Kind, by: NodeId, text: &str) {
+        self.write(at, About::of(kind, by), format!("{:<16}{text}", by.to_string()));
     }
 
     pub(super) fn chosen(&mut self, at: Time, chosen: &Choice) {
         let Choice { position, ballot, value, by } = chosen;
         let what = named(value.as_ref());
-        self.write(at, &format!("{:<16}{position} at {ballot} by {by}: {what}", "CHOSEN"));
+        let mut about =
+            About { kind: Kind::Chosen, members: *by, ..About::default() }.at(*position);
+        about.ballots.push(*ballot);
+        if let Some(value) = value {
+            about = about.with(value);
+        }
+        let text = format!("{:<16}{position} at {ballot} by {by}: {what}", "CHOSEN");
+        self.write(at, about, text);
     }
+}
+
+/// An event between a client and a replica.
+fn about_request(replica: NodeId, request: RequestId) -> About {
+    About { members: NodeSet::only(replica), requests: vec![request], ..About::default() }
 }
 
 const fn fate(is_lost: bool, is_duplicated: bool) -> &'static str {

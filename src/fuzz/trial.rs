@@ -1,8 +1,12 @@
 //! One run of a case, to its end or to its first violation.
 
+use std::collections::BTreeMap;
+
 use super::case::{Case, ms};
 use super::encoded::Encoded;
+use super::line::Line;
 use super::observation::{Observation, Shared};
+use super::situations::{Situation, Situations};
 use super::tally::Tally;
 use super::trace::Trace;
 use super::watch::Watch;
@@ -43,29 +47,44 @@ pub struct Ran {
     /// What happened in it.
     pub tally: Tally,
     /// Everything that happened in it, if that was asked for.
-    pub trace: Vec<String>,
+    pub trace: Vec<Line>,
+    /// The situations that it was in, ascending, if that was asked for.
+    pub(super) situations: Vec<Situation>,
+}
+
+/// What is kept of a run besides what is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Trace,
+    Situations,
 }
 
 /// Runs a case.
 pub fn run(case: &Case) -> Ran {
-    case.deployment.mode.visit(Run { case, is_traced: false })
+    case.deployment.mode.visit(Run { case, kept: Kept::Nothing })
 }
 
 /// Runs a case and writes down everything that happens.
 pub fn run_traced(case: &Case) -> Ran {
-    case.deployment.mode.visit(Run { case, is_traced: true })
+    case.deployment.mode.visit(Run { case, kept: Kept::Trace })
+}
+
+/// Runs a case and notes the situations that it is in.
+pub(super) fn run_situated(case: &Case) -> Ran {
+    case.deployment.mode.visit(Run { case, kept: Kept::Situations })
 }
 
 struct Run<'a> {
     case: &'a Case,
-    is_traced: bool,
+    kept: Kept,
 }
 
 impl Visitor for Run<'_> {
     type Output = Ran;
 
     fn visit<P: Registration>(self, mode: P::Mode) -> Ran {
-        Trial::<P>::new(self.case, mode, self.is_traced).run()
+        Trial::<P>::new(self.case, mode, self.kept).run()
     }
 }
 
@@ -82,7 +101,7 @@ pub(super) struct Trial<'a, P: Registration> {
 }
 
 impl<'a, P: Registration> Trial<'a, P> {
-    fn new(case: &'a Case, mode: P::Mode, is_traced: bool) -> Self {
+    fn new(case: &'a Case, mode: P::Mode, kept: Kept) -> Self {
         let deployment = &case.deployment;
         let of = case.clone();
         let make = move |id| {
@@ -96,12 +115,14 @@ impl<'a, P: Registration> Trial<'a, P> {
             world.set_broken_driver(defect);
         }
         let start = world.schedule().warmup_from;
-        let trace = is_traced.then(|| Trace::new(case, start));
+        let trace = (kept == Kept::Trace).then(|| Trace::new(case, start));
+        let situations = (kept == Kept::Situations).then(|| Situations::new(case, P::ORDER));
         let clients = deployment.links.client_regions.len();
         let is_own = deployment.retention.slots.is_some();
         let has_leaders = deployment.mode.leader().is_some();
         let watch = Watch::new(P::ORDER, &deployment.quorums, clients, is_own, has_leaders);
-        let observation = Shared::new(Observation::new(watch, trace, deployment.quorums.n()));
+        let n = deployment.quorums.n();
+        let observation = Shared::new(Observation::new(watch, trace, situations, n));
         world.observe = Some(Box::new(observation.clone()));
         Self {
             case,
@@ -140,7 +161,9 @@ impl<'a, P: Registration> Trial<'a, P> {
         // What is wrong with what was done comes before what was not done.
         let violation = seen.or(assertion).or(unlawful).or(progress.err());
         let trace = observation.look(|observation| observation.trace.take()).map(Trace::finish);
-        Ran { violation, tally, trace: trace.unwrap_or_default() }
+        let situations = observation.look(|observation| observation.situations.take());
+        let situations = situations.map(Situations::finish).unwrap_or_default();
+        Ran { violation, tally, trace: trace.unwrap_or_default(), situations }
     }
 
     /// Through the faults, and then until everything is answered.
@@ -158,7 +181,9 @@ impl<'a, P: Registration> Trial<'a, P> {
             let is_answered = now >= asked_until
                 && self.observation.look(|observation| observation.watch.outstanding().is_empty());
             if is_answered && (!self.must_be_level() || self.is_level()) {
-                return self.recover();
+                self.check_stored()?;
+                self.recover()?;
+                return self.check_stored();
             }
             let advance = self.advance();
             if advance != state {
@@ -220,6 +245,13 @@ impl<'a, P: Registration> Trial<'a, P> {
         executed.all(|below| Some(below) == first)
     }
 
+    /// Learners that are alive and have executed equally much store the same, whether anybody reads it or not.
+    fn check_stored(&self) -> Result<(), Finding> {
+        let learners = self.case.deployment.quorums.learners();
+        let alive = self.alive().filter(|(id, _)| learners.contains(*id));
+        check_stored(alive.filter_map(|(id, it)| Some((id, it.progress(), it.stored()?))))
+    }
+
     pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur<P>)> {
         let everybody = NodeSet::all(self.case.deployment.quorums.n());
         everybody.iter().filter_map(|id| Some((id, self.world.protocol(id)?.inner())))
@@ -245,6 +277,24 @@ impl<'a, P: Registration> Trial<'a, P> {
         let sentence = format!("{waited} after the faults: {what}; executed: {}", ends.join(", "));
         Finding::new(Invariant::Progress, sentence)
     }
+}
+
+/// Of each replica: how far it has executed, and the digest of what it stores.
+fn check_stored(
+    replicas: impl IntoIterator<Item = (NodeId, Progress, u64)>,
+) -> Result<(), Finding> {
+    let mut known: BTreeMap<Progress, (NodeId, u64)> = BTreeMap::new();
+    for (id, progress, stored) in replicas {
+        let (first, expected) = *known.entry(progress).or_insert((id, stored));
+        if stored != expected {
+            let below = progress.0;
+            let how = format!(
+                "{first} and {id} have both executed every slot below {below}, and store different values"
+            );
+            return Err(Finding::new(Invariant::Agreement, how));
+        }
+    }
+    Ok(())
 }
 
 fn broken(sentence: String) -> Finding {
@@ -308,6 +358,18 @@ mod tests {
     use crate::fuzz::Limits;
 
     #[test]
+    fn replicas_that_executed_as_much_and_store_others_are_found() {
+        let of = |stored: [(u64, u64); 3]| {
+            let replicas = (0..).map(NodeId).zip(stored);
+            check_stored(replicas.map(|(id, (below, digest))| (id, Progress(below), digest)))
+        };
+        assert_eq!(of([(7, 1), (8, 2), (7, 1)]), Ok(()));
+        let found = of([(7, 1), (8, 2), (7, 3)]).unwrap_err();
+        let how = "r0 and r2 have both executed every slot below 7, and store different values";
+        assert_eq!(found, Finding::new(Invariant::Agreement, how.to_owned()));
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_run() {
         for seed in 0..4 {
             let case = Case::draw(seed, &Limits::default());
@@ -316,6 +378,9 @@ mod tests {
             assert_eq!(first.trace, second.trace);
             // To be watched changes nothing.
             assert_eq!(run(&case).tally, first.tally);
+            let [one, other] = [(); 2].map(|()| run_situated(&case));
+            assert_eq!((one.tally, &one.situations), (first.tally, &other.situations));
+            assert!(one.situations.len() > 10 && first.situations.is_empty());
         }
     }
 }

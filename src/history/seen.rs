@@ -354,7 +354,13 @@ mod tests {
                 for late in (sequence % 8 == 7).then_some([3, 0, 7, 1, 2, 5]).into_iter().flatten()
                 {
                     let (sequence, slot) = (sequence - late, Slot(1000 + sequence - late));
-                    writer.returned(&Returned { sequence, at: Time(500), slot, digest: None });
+                    writer.returned(&Returned {
+                        sequence,
+                        at: Time(500),
+                        slot,
+                        is_beside: false,
+                        digest: None,
+                    });
                 }
             }
             histories.push(writer.finish());

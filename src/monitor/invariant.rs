@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// A statement that holds in every state of every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
-    /// No slot is learned or executed with two values, anywhere, ever.
+    /// No slot is learned or executed with two values, anywhere, ever, and replicas that have executed the same
+    /// slots store the same.
     Agreement,
     /// Only commands that clients asked for are executed, and only when they are chosen.
     Validity,

@@ -400,4 +400,8 @@ impl Protocol for Replica {
     fn announced(&self) -> Option<NodeSet> {
         self.proposer.multi().and_then(Multi::own_quorum)
     }
+
+    fn stored(&self) -> Option<u64> {
+        Some(self.learner.machine().digest())
+    }
 }

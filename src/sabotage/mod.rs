@@ -177,6 +177,10 @@ impl<P: Breakable> Protocol for Saboteur<P> {
     fn announced(&self) -> Option<NodeSet> {
         self.replica.announced()
     }
+
+    fn stored(&self) -> Option<u64> {
+        self.replica.stored()
+    }
 }
 
 #[cfg(test)]

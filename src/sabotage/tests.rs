@@ -139,7 +139,7 @@ fn a_ballot_is_asked_for_before_it_is_reserved() {
     let started = |rule| {
         let mut proposer = replica(0, rule);
         let mut effects = Effects::default();
-        proposer.handle(Time::ZERO, Input::Start, &mut effects);
+        proposer.handle(Now::default(), Input::Start, &mut effects);
         let asks = |envelopes| {
             let asks = kinds(envelopes).into_iter().filter(|(kind, _)| *kind == "phase1a");
             asks.count()

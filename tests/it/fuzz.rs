@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::process::{Command, Output};
 
-use flexpaxos::fuzz::{Case, Limits, Search, run};
+use flexpaxos::fuzz::{Case, Guidance, Limits, Search, run};
 use flexpaxos::monitor::Invariant;
 use flexpaxos::sabotage::Rule;
 
@@ -33,7 +33,8 @@ fn check(arguments: &str, code: i32) -> String {
 #[test]
 fn honest_replicas_keep_every_property_in_all_fault_mixes() {
     let limits = Limits::default();
-    let search = Search { seeds: 0..SEEDS, limits, is_to_go_on: true, threads: 2 };
+    let guidance = Guidance::None;
+    let search = Search { seeds: 0..SEEDS, limits, is_to_go_on: true, threads: 2, guidance };
     let found = search.run(&|_| false).unwrap();
     assert_eq!(found.violations, []);
     // There were faults, and the runs are not empty.

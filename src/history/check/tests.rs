@@ -211,7 +211,13 @@ fn operations_are_let_go_of_when_nothing_more_is_to_be_known() {
         writer.invoke(&Issued { sequence, intended_at, kind, key, digest });
         // The first is never answered, and the others five operations later.
         if let Some(sequence) = sequence.checked_sub(5).filter(|sequence| *sequence > 0) {
-            writer.returned(&Returned { sequence, at, slot: Slot(sequence), digest: None });
+            writer.returned(&Returned {
+                sequence,
+                at,
+                slot: Slot(sequence),
+                is_beside: false,
+                digest: None,
+            });
         }
     }
     let bytes = writer.finish();
