@@ -40,6 +40,11 @@ impl Mode {
         self
     }
 
+    /// Nobody looks at a clock.
+    pub const fn clock_bound(self) -> Option<Span> {
+        None
+    }
+
     /// Every read has a place among the versions of its key.
     pub const fn reads_beside(self) -> bool {
         false

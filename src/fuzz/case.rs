@@ -9,7 +9,7 @@ use super::places;
 use super::random_stream::{Purpose, RandomStream};
 use super::system::{self, member};
 use crate::client;
-use crate::deployment::{Deployment, Durability, Fault, Network};
+use crate::deployment::{Deployment, Durability, Fault, FaultKind, Network};
 use crate::link::Conditions;
 use crate::protocol::{Capacity, Config, Election, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -143,7 +143,7 @@ impl Case {
         let patient = RETRY_LEAST.max(round_trip.times(12)) + deployment.transmission().times(4);
         deployment.retry_after.get_or_insert(patient);
         let rule = limits.rule;
-        Self {
+        let case = Self {
             address,
             rule,
             fault_mix,
@@ -155,7 +155,38 @@ impl Case {
             faults_over_after,
             dead,
             candidate,
+        };
+        case.with_contested_lease(draws, hasty)
+    }
+
+    /// For every other case with leases: the leader reaches no other replica for a while, and another one is told to
+    /// lead; each client has one operation at a time, and asks again soon.
+    ///
+    /// So some clients read at the one while others write at the other, which chance alone hardly ever brings about.
+    fn with_contested_lease(mut self, draws: &Draws, hasty: Span) -> Self {
+        let mut stream = draws.stream(Purpose::Lease);
+        let Deployment { mode, quorums, links, workload, .. } = &mut self.deployment;
+        let (Some(leader), Some(_)) = (mode.leader(), mode.clock_bound()) else { return self };
+        let rivals = quorums.candidates().without(leader).difference(self.dead);
+        if !stream.one_in(2) || rivals.is_empty() {
+            return self;
         }
+        let replica = member(&mut stream, rivals);
+        let clients = u32::try_from(links.client_regions.len()).expect("a few regions");
+        workload.arrival = Arrival::Closed { clients: clients * (1 + u32::from(stream.one_in(3))) };
+        workload.keys = Keys::Uniform { count: stream.between(1, 2) };
+        self.deployment.retry_after = Some(hasty.times(stream.between(1, 2)));
+        self.deployment.warmup = Span::from_millis(stream.between(400, 1_200));
+        let at = Span::from_millis(stream.between(50, 200));
+        let lasts = Span::from_millis(stream.between(100, 1_000));
+        let campaign_at = at + Span::from_millis(stream.between(0, 50));
+        let (side, heals_after) = (NodeSet::only(leader), Some(lasts));
+        self.faults = vec![
+            Fault { at, kind: FaultKind::Partition { side }, heals_after },
+            Fault { at: campaign_at, kind: FaultKind::Campaign { replica }, heals_after: None },
+        ];
+        self.faults_over_after = at + lasts + Span::from_millis(100);
+        self
     }
 
     /// What one replica is told.

@@ -53,6 +53,8 @@ pub(super) enum Purpose {
     Guide = 24,
     /// How reads are answered.
     Reads = 30,
+    /// Whether two replicas lead at once where leaders hold leases.
+    Lease = 31,
 }
 
 /// One random stream.

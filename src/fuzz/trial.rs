@@ -371,6 +371,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_run() {
+        let mut situation_count = 0;
         for seed in 0..4 {
             let case = Case::draw(seed, &Limits::default());
             let (first, second) = (run_traced(&case), run_traced(&case));
@@ -380,7 +381,9 @@ mod tests {
             assert_eq!(run(&case).tally, first.tally);
             let [one, other] = [(); 2].map(|()| run_situated(&case));
             assert_eq!((one.tally, &one.situations), (first.tally, &other.situations));
-            assert!(one.situations.len() > 10 && first.situations.is_empty());
+            assert!(!one.situations.is_empty() && first.situations.is_empty());
+            situation_count += one.situations.len();
         }
+        assert!(situation_count > 40, "{situation_count}");
     }
 }

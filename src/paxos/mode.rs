@@ -118,6 +118,14 @@ impl Mode {
         }
     }
 
+    /// What replicas are told of their clocks, where leaders hold leases: none is off by more.
+    pub const fn clock_bound(self) -> Option<Span> {
+        match self.reads() {
+            Reads::LeaderLease(LeaseTerms { bound, .. }) => Some(bound),
+            Reads::Log | Reads::Quorum => None,
+        }
+    }
+
     /// Whether a read is answered without a slot of its own.
     pub const fn reads_beside(self) -> bool {
         self.reads().are_beside_the_log()

@@ -125,6 +125,13 @@ macro_rules! protocols {
                 }
             }
 
+            /// What replicas are told of their clocks, where leaders hold leases: none is off by more.
+            pub const fn clock_bound(self) -> Option<Span> {
+                match self {
+                    $(Self::$name(mode) => mode.clock_bound(),)*
+                }
+            }
+
             /// Whether a read is answered without a slot of its own.
             pub const fn reads_beside(self) -> bool {
                 match self {

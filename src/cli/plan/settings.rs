@@ -15,7 +15,7 @@ use crate::workload::{Arrival, Keys};
 type Value = fn(&Point) -> String;
 
 /// The keys that have one value for all variants and faults, each with its value.
-pub(super) const SETTINGS: [(&str, Value); 50] = [
+pub(super) const SETTINGS: [(&str, Value); 52] = [
     ("topology.profile", |point| point.profile.clone()),
     ("topology.replicas", |point| point.links.replica_regions.join(", ")),
     ("topology.clients", |point| super::clients(point).join(", ")),
@@ -30,6 +30,14 @@ pub(super) const SETTINGS: [(&str, Value); 50] = [
     ("workload.keys", |point| keys(&point.workload.keys)),
     ("workload.value_bytes", |point| point.workload.value_bytes.to_string()),
     ("workload.reads", |point| point.workload.reads.to_string()),
+    ("clock.bound", |point| {
+        let bound = point.variants.iter().find_map(|variant| variant.mode.clock_bound());
+        bound.map_or_else(|| NONE.to_owned(), words::length)
+    }),
+    ("clock.error", |point| {
+        let has_clocks = point.variants.iter().any(|it| it.mode.clock_bound().is_some());
+        if_any(has_clocks, point.clock_error)
+    }),
     ("control.no-quorum", |point| point.control.is_some().to_string()),
     ("control.rate_per_s", |point| {
         point.control.map_or_else(|| NONE.to_owned(), |it| it.rate_per_s.to_string())

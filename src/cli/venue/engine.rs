@@ -163,6 +163,7 @@ impl Hosted {
         interrupt: &Interrupt,
         is_quiet: bool,
     ) -> Result<RemoteHosts, Failure> {
+        refuse_leases(plan)?;
         let network = self.network();
         let (scratch, keeps_scratch) = (self.scratch.clone(), self.keep_scratch);
         let Found { hosts, reach, allocation } = self.find(plan, interrupt, is_quiet)?;
@@ -201,6 +202,7 @@ impl Hosted {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         self.check()?;
+        refuse_leases(plan)?;
         let hosts = match self.engine {
             Some(Engine::Ssh) => {
                 ssh_words(self.ssh_command.as_deref())?;
@@ -306,6 +308,21 @@ fn node_count(options: &[String]) -> Option<usize> {
 /// A node for each replica of the largest deployment.
 fn nodes_asked(plan: &Plan) -> usize {
     plan.points.iter().map(|point| point.links.replicas().count()).max().unwrap_or(1)
+}
+
+/// Members of several hosts have clocks of which a run knows how far apart they are, and no bound that holds before.
+fn refuse_leases(plan: &Plan) -> Result<(), Failure> {
+    let mut variants = plan.points.iter().flat_map(|point| &point.variants);
+    let Some(variant) = variants.find(|variant| variant.mode.clock_bound().is_some()) else {
+        return Ok(());
+    };
+    Err(Failure::request(
+        format!(
+            "the leader of {} holds a lease, which rests on a bound of all clocks",
+            variant.name
+        ),
+        "run it on one host, where members read one clock and its error is injected",
+    ))
 }
 
 /// Where each point of the plan places its members; all that have no host are named at once.

@@ -1360,7 +1360,7 @@ fn a_way_of_reading_where_nobody_reads_is_refused() {
     let reading = spoil(leader, &quorum).text;
     let idle = source(&reading.replace("reads = 0.5", "reads = 0.0"));
     check_text(&idle, &["no operation reads", "`workload.reads`", "above 0"]);
-    check(leader, &format!("{leader}, reads = \"lease\""), &["`log`", "`quorum`"]);
+    check(leader, &format!("{leader}, reads = \"lease\""), &["allowed: log, quorum, leader-lease"]);
     let point = point(&source(&reading));
     let variant = point.variants.iter().find(|variant| variant.mode.reads_nearby()).unwrap();
     assert_ne!(variant.read_floors, variant.floors);

@@ -25,9 +25,9 @@ pub(super) struct Replay {
     is_complete: bool,
     /// Of those executed, the operation that began last: of all clients together, and of each client where
     /// their clocks are not the same one.
-    /// Among all of them, and where there are reads beside the log also among those on each key.
-    latest: BTreeMap<(Option<u64>, Option<ClientId>), Latest>,
-    has_beside: bool,
+    latest: BTreeMap<Option<ClientId>, Latest>,
+    /// The same of the operations on each key, where there are reads beside the log.
+    by_key: Option<BTreeMap<(u64, Option<ClientId>), Version>>,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
     /// Operations, executed commands and installed states that cannot be judged, because a history was
@@ -35,6 +35,15 @@ pub(super) struct Replay {
     pub(super) unverified_count: u64,
     /// Those of them that were acknowledged and are in no log.
     pub(super) unlogged_count: u64,
+}
+
+/// Of the operations on a key that were executed, those that began last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Version {
+    /// Up to the last write.
+    written: Option<Latest>,
+    /// Of the reads since: these have no order among one another.
+    read: Option<Latest>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +62,7 @@ impl Replay {
             state: 0,
             is_complete: true,
             latest: BTreeMap::new(),
-            has_beside: false,
+            by_key: None,
             elsewhere: BTreeMap::new(),
             unverified_count: 0,
             unlogged_count: 0,
@@ -101,8 +110,8 @@ impl Replay {
     }
 
     /// There are reads that have no slot of their own: order in real time is looked at for each key, too.
-    pub(super) const fn look_at_keys(&mut self) {
-        self.has_beside = true;
+    pub(super) fn look_at_keys(&mut self) {
+        self.by_key = Some(BTreeMap::new());
     }
 
     /// Reads that have no slot of their own, which saw what is executed so far and nothing else.
@@ -120,7 +129,9 @@ impl Replay {
             // It stands behind the last slot that it saw.
             let slot = Slot(slot.0.saturating_sub(1));
             let own = Latest { begins_at: read.begins_at, request, slot };
-            self.judge_order(own, read.returned_at, Some(key), violations);
+            let of_key = (key, Kind::Read);
+            let earlier = self.later_beginning_of_key(own, read.returned_at, of_key);
+            out_of_order(own, earlier, violations);
         }
     }
 
@@ -224,10 +235,10 @@ impl Replay {
         if entry.applied && !row.is_applied() {
             row.set_applied();
             let own = Latest { begins_at: row.begins_at(), request, slot };
-            self.judge_order(own, row.returned_at(), None, violations);
-            if self.has_beside {
-                self.judge_order(own, row.returned_at(), Some(row.key()), violations);
-            }
+            let among_all = self.later_beginning(own, row.returned_at());
+            let of_key = (row.key(), row.kind());
+            let among_key = self.later_beginning_of_key(own, row.returned_at(), of_key);
+            out_of_order(own, among_all.or(among_key), violations);
         }
         row.set_occurred();
     }
@@ -243,31 +254,67 @@ impl Replay {
 
     /// Slots ascend, so an operation that returned before the latest beginning so far stands too late: before
     /// that of its own client, or of any other one beyond what their clocks may be apart.
-    ///
-    /// Among all operations, or among those on a key.
-    fn judge_order(
-        &mut self,
-        own: Latest,
-        returned_at: u64,
-        key: Option<u64>,
-        violations: &mut Violations,
-    ) {
-        let Latest { request, slot, .. } = own;
-        let has_one_clock = self.is_real_time && self.clocks_apart == 0;
-        let session = (!has_one_clock).then_some((Some(request.client), 0));
-        let all = self.is_real_time.then_some((None, self.clocks_apart));
+    fn later_beginning(&mut self, own: Latest, returned_at: u64) -> Option<Latest> {
         let mut earlier = None;
-        for (clock, apart) in session.into_iter().chain(all) {
-            let latest = self.latest.entry((key, clock)).or_insert(own);
+        for (clock, apart) in self.clocks(own.request.client) {
+            let latest = self.latest.entry(clock).or_insert(own);
             if returned_at.saturating_add(apart) < latest.begins_at {
                 earlier = earlier.or(Some(*latest));
             }
-            if latest.begins_at < own.begins_at {
-                *latest = own;
-            }
+            *latest = later(Some(*latest), own);
         }
-        if let Some(Latest { request: other, slot: other_slot, .. }) = earlier {
-            violations.push(Violation::RealTime { request, slot, other, other_slot });
-        }
+        earlier
     }
+
+    /// The same among the operations on a key, of which a read has a place between two writes and no other.
+    fn later_beginning_of_key(
+        &mut self,
+        own: Latest,
+        returned_at: u64,
+        (key, kind): (u64, Kind),
+    ) -> Option<Latest> {
+        let clocks = self.clocks(own.request.client);
+        let by_key = self.by_key.as_mut()?;
+        let mut earlier = None;
+        for (clock, apart) in clocks {
+            let version = by_key.entry((key, clock)).or_default();
+            if kind == Kind::Write {
+                let read = version.read.take();
+                version.written =
+                    read.map_or(version.written, |it| Some(later(version.written, it)));
+            }
+            let began_last = version.written;
+            if began_last.is_some_and(|it| returned_at.saturating_add(apart) < it.begins_at) {
+                earlier = earlier.or(began_last);
+            }
+            let of_kind = match kind {
+                Kind::Write => &mut version.written,
+                Kind::Read => &mut version.read,
+            };
+            *of_kind = Some(later(*of_kind, own));
+        }
+        earlier
+    }
+
+    /// The clocks by which an operation of this client has an order, and how far apart those of two clients may be:
+    /// that of its session, where it is not that of all, and that of all.
+    fn clocks(&self, client: ClientId) -> impl Iterator<Item = (Option<ClientId>, u64)> + use<> {
+        let has_one_clock = self.is_real_time && self.clocks_apart == 0;
+        let session = (!has_one_clock).then_some((Some(client), 0));
+        let all = self.is_real_time.then_some((None, self.clocks_apart));
+        session.into_iter().chain(all)
+    }
+}
+
+/// An operation stands behind one that began after it had returned, if there is one.
+fn out_of_order(own: Latest, earlier: Option<Latest>, violations: &mut Violations) {
+    if let Some(Latest { request: other, slot: other_slot, .. }) = earlier {
+        let Latest { request, slot, .. } = own;
+        violations.push(Violation::RealTime { request, slot, other, other_slot });
+    }
+}
+
+/// The one of the two that began later; the first of equal ones.
+fn later(one: Option<Latest>, other: Latest) -> Latest {
+    one.filter(|one| one.begins_at >= other.begins_at).unwrap_or(other)
 }
