@@ -76,13 +76,12 @@ impl Ledger {
         let Installed { below, digest } = state;
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
-            match self.votes.chosen(Position::of(slot)) {
-                Some(value) => drop(value.command().map(|command| machine.execute(command))),
-                None => {
-                    let how =
-                        format!("{replica} took a state with {slot}, where nothing is chosen");
-                    return Some(Finding::new(Invariant::SamePrefix, how));
-                }
+            let Some(value) = self.votes.chosen(Position::of(slot)) else {
+                let how = format!("{replica} took a state with {slot}, where nothing is chosen");
+                return Some(Finding::new(Invariant::SamePrefix, how));
+            };
+            if let Some(command) = value.command() {
+                machine.execute(command);
             }
         }
         (machine.digest() != *digest).then(|| {
@@ -136,9 +135,11 @@ impl Ledger {
         self.read_below = self.read_below.max(below);
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
-            match self.executed.get(&Position::of(slot)) {
-                Some(value) => drop(value.command().map(|command| machine.execute(command))),
-                None => return finding(format!("{reader} saw {slot}, which nobody executed")),
+            let Some(value) = self.executed.get(&Position::of(slot)) else {
+                return finding(format!("{reader} saw {slot}, which nobody executed"));
+            };
+            if let Some(command) = value.command() {
+                machine.execute(command);
             }
         }
         if machine.value(key) == value {

@@ -306,13 +306,18 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
         let (send, asked) = (words::send(variant.send).to_owned(), asked.to_owned());
         [vec![name, protocol, phase1, phase2, send, asked], floors].concat()
     };
-    const NEAREST: &str = "the nearest";
-    let asked = mode.asked().map_or(NEAREST, |asked| point.region(asked));
+    let asked = mode.asked().map_or("the nearest", |asked| point.region(asked));
     let phase2 = size(quorums.phase2());
     let mut rows = vec![row(name.clone(), mode.name(), phase2, asked, floors(&variant.floors))];
     if mode.reads_nearby() {
         let floors = floors(&variant.read_floors);
-        rows.push(row(format!("{name}, reads"), "quorum reads", "-".to_owned(), NEAREST, floors));
+        rows.push(row(
+            format!("{name}, reads"),
+            "quorum reads",
+            "-".to_owned(),
+            "the nearest",
+            floors,
+        ));
     }
     rows
 }

@@ -2,7 +2,7 @@
 //!
 //! A case comes from nothing, or it is a mutation of one of the corpus.
 //! To choose that one, a few situations are drawn, and the one that fewest cases have shown leads to its case:
-//! what is rare is tried again more often (as the power schedules of AFLFast, Böhme et al. 2016).
+//! what is rare is tried again more often (as the power schedules of `AFLFast`, Böhme et al. 2016).
 //! A situation keeps the cheapest case that shows it, by far: mutations of short runs are short.
 
 use std::collections::BTreeMap;

@@ -6,12 +6,12 @@ use crate::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 
 /// For one seed of ten, another system of as many replicas: a grid, groups, weights, a hierarchy, a wall, a
 /// tree or an expression.
-pub(super) fn structured(draws: &Draws, drawn: QuorumSystem) -> QuorumSystem {
+pub(super) fn structured(draws: &Draws, picked: QuorumSystem) -> QuorumSystem {
     let mut stream = draws.stream(Purpose::Families);
     if !stream.one_in(10) {
-        return drawn;
+        return picked;
     }
-    let n = drawn.n();
+    let n = picked.n();
     let system = match stream.below(7) {
         0 => grid(&mut stream, n),
         1 => groups(&mut stream, n),
@@ -128,12 +128,12 @@ mod tests {
         let mut count = 0;
         for seed in 0..2000_u64 {
             let n = 1 + usize::try_from(seed % 7).unwrap();
-            let drawn = QuorumSystem::counts(n, n, 1).unwrap();
-            let system = structured(&seed.into(), drawn.clone());
+            let picked = QuorumSystem::counts(n, n, 1).unwrap();
+            let system = structured(&seed.into(), picked.clone());
             assert_eq!((system.n(), system.disjoint()), (n, None));
-            count += usize::from(system != drawn);
+            count += usize::from(system != picked);
             kinds.insert(match system.layout() {
-                Layout::Plain if system == drawn => "as drawn",
+                Layout::Plain if system == picked => "as drawn",
                 Layout::Plain => "expression",
                 Layout::Grid { .. } => "grid",
                 Layout::Groups(_) => "groups",

@@ -160,12 +160,12 @@ impl Case {
     /// disk, and they are in the order of their beginnings.
     fn mend_faults(&mut self, scene: &Scene) {
         let (over, durability) = (scene.faults_over_after.0, self.deployment.durability);
-        let is_allowed = |fault: &Fault| {
-            fault_mix::is_death(fault)
-                || !fault_mix::stops(&fault.kind, scene.dead)
-                    && !(durability == Durability::Memory
-                        && matches!(fault.kind, FaultKind::Crash { .. }))
+        let is_refused = |kind: &FaultKind| {
+            let is_lasting = durability == Durability::Memory;
+            fault_mix::stops(kind, scene.dead)
+                || is_lasting && matches!(kind, FaultKind::Crash { .. })
         };
+        let is_allowed = |fault: &Fault| fault_mix::is_death(fault) || !is_refused(&fault.kind);
         self.faults.retain(is_allowed);
         self.faults.truncate(FAULTS_MAX);
         for Fault { at, heals_after, .. } in &mut self.faults {

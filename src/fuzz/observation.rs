@@ -178,7 +178,9 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
             trace.recorded(now, by, stated);
         });
         observation.situate(|situations| {
-            records.iter().for_each(|record| situations.recorded(by, &P::recorded(record)));
+            for record in records {
+                situations.recorded(by, &P::recorded(record));
+            }
         });
         let mut records = records.iter();
         let verdict =

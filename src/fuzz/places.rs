@@ -32,9 +32,9 @@ pub(super) fn links(draws: &Draws, n: usize, client_count: usize) -> Links {
         }
     }
     let jitter = if kind == 2 { Jitter::Profile } else { Jitter::None };
-    let drawn = "a table of every pair was drawn";
-    let profile = Profile::from_csv("drawn", &table).expect(drawn);
-    Links::new(&profile, &replicas, &clients, jitter).expect(drawn)
+    let whole = "a table of every pair was drawn";
+    let profile = Profile::from_csv("drawn", &table).expect(whole);
+    Links::new(&profile, &replicas, &clients, jitter).expect(whole)
 }
 
 /// The longest round trip between replicas, or a millisecond if there is only one.

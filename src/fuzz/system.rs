@@ -15,32 +15,32 @@ use crate::time::Span;
 /// acceptor at least is none.
 pub(super) fn witnesses(
     draws: &Draws,
-    drawn: QuorumSystem,
+    picked: QuorumSystem,
     mode: Mode,
     limits: &Limits,
 ) -> QuorumSystem {
     let mut stream = draws.stream(Purpose::Witnesses);
     let is_asked = limits.rule == Some(Rule::WitnessForgetsEarly);
     if !(stream.one_in(8) || is_asked) || !mode.has_roles() {
-        return drawn;
+        return picked;
     }
     // Whom all clients ask first is a full replica.
-    let any = member(&mut stream, drawn.acceptors());
-    let others = drawn.acceptors().without(mode.asked().unwrap_or(any));
+    let any = member(&mut stream, picked.acceptors());
+    let others = picked.acceptors().without(mode.asked().unwrap_or(any));
     let witnesses = others.iter().filter(|_| stream.one_in(2)).collect();
-    drawn.with_witnesses(witnesses)
+    picked.with_witnesses(witnesses)
 }
 
 /// For one seed of eight, one or two observers after the acceptors.
-pub(super) fn observers(draws: &Draws, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+pub(super) fn observers(draws: &Draws, picked: QuorumSystem, limits: &Limits) -> QuorumSystem {
     let mut stream = draws.stream(Purpose::Observers);
     let (is_drawn, count) = (stream.one_in(8), 1 + stream.index(2));
-    let n = drawn.n() + count;
+    let n = picked.n() + count;
     if !is_drawn || !limits.replicas.contains(&n) {
-        return drawn;
+        return picked;
     }
-    let voters = NodeSet::all(drawn.n());
-    drawn.among(n, voters)
+    let voters = NodeSet::all(picked.n());
+    picked.among(n, voters)
 }
 
 /// A quorum system whose phase-1 quorums meet its phase-2 quorums, unless that is the rule broken.
@@ -68,10 +68,10 @@ fn honest_quorums(stream: &mut RandomStream, limits: &Limits) -> QuorumSystem {
 /// Three and five are the sizes that are used, so they come more often.
 fn size(stream: &mut RandomStream, limits: &Limits) -> usize {
     let usual = [3, 3, 5, 2, 4, 6, 7, 1, 3, 5];
-    let drawn = stream.pick(&usual);
+    let picked = stream.pick(&usual);
     let any = stream.between(limits.replicas.start as u64, limits.replicas.end as u64 - 1);
     let any = usize::try_from(any).expect("there are at most 64 replicas");
-    if limits.replicas.contains(&drawn) { drawn } else { any }
+    if limits.replicas.contains(&picked) { picked } else { any }
 }
 
 fn counts(stream: &mut RandomStream, n: usize) -> QuorumSystem {
@@ -101,8 +101,8 @@ fn grid(stream: &mut RandomStream, n: usize) -> Option<QuorumSystem> {
 fn sets(stream: &mut RandomStream, n: usize) -> QuorumSystem {
     let everybody = NodeSet::all(n);
     let any = |stream: &mut RandomStream| {
-        let drawn = NodeSet::from_mask(stream.word() & everybody.mask());
-        if drawn.is_empty() { everybody } else { drawn }
+        let picked = NodeSet::from_mask(stream.word() & everybody.mask());
+        if picked.is_empty() { everybody } else { picked }
     };
     let first: Vec<NodeSet> = (0..=stream.below(3)).map(|_| any(stream)).collect();
     let meeting = |stream: &mut RandomStream| {
@@ -148,16 +148,16 @@ pub(super) fn protocol(
     };
     let modes = Mode::all(asked);
     let allowed: Vec<Mode> = modes.into_iter().filter(is_allowed).collect();
-    let drawn = |is_later: bool| {
+    let picked = |is_later: bool| {
         let of = allowed.iter().filter(|mode| mode.is_later() == is_later);
-        let drawn: Vec<Mode> = of.copied().collect();
-        let as_drawn = drawn.iter().filter(|mode| mode.asked().is_none() == is_spread);
+        let picked: Vec<Mode> = of.copied().collect();
+        let as_drawn = picked.iter().filter(|mode| mode.asked().is_none() == is_spread);
         let as_drawn: Vec<Mode> = as_drawn.copied().collect();
-        let of = if as_drawn.is_empty() { drawn } else { as_drawn };
+        let of = if as_drawn.is_empty() { picked } else { as_drawn };
         let index = usize::try_from(index % of.len().max(1) as u64).expect("a small number");
         of.get(index).copied()
     };
-    let mode = drawn(is_later).or_else(|| drawn(!is_later));
+    let mode = picked(is_later).or_else(|| picked(!is_later));
     (mode.expect("some protocol has the name and the rule"), policy, stream)
 }
 
@@ -172,7 +172,7 @@ fn is_of_reads(limits: &Limits) -> bool {
 pub(super) fn reads(draws: &Draws, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64, Span) {
     let mut stream = draws.stream(Purpose::Reads);
     let (is_drawn, index) = (stream.one_in(4), stream.word());
-    let more = stream.pick(&[0.2, 0.5, 0.8]);
+    let some = stream.pick(&[0.2, 0.5, 0.8]);
     let length = Span::from_millis(stream.pick(&[100, 300, 1_000, 3_000]));
     let bound = Span::from_micros(stream.pick(&[0, 1, 1_000, 10_000]));
     let is_about = |rules: &[Rule]| limits.rule.is_some_and(|rule| rules.contains(&rule));
@@ -186,7 +186,7 @@ pub(super) fn reads(draws: &Draws, mode: Mode, share: f64, limits: &Limits) -> (
         return (mode, share, Span::ZERO);
     }
     let index = usize::try_from(index % others.len() as u64).expect("a small number");
-    let share = if share > 0.0 { share } else { more };
+    let share = if share > 0.0 { share } else { some };
     let mode = others[index].with_lease(length, bound);
     let error = match limits.rule {
         Some(Rule::ClockBeyondBound) => length.times(2),
@@ -254,16 +254,16 @@ pub(super) fn retry_after(draws: &Draws, least: Span) -> Option<Span> {
 }
 
 /// For one seed of four, another system: each ballot has a phase-2 quorum of its own.
-pub(super) fn per_ballot(draws: &Draws, drawn: QuorumSystem, limits: &Limits) -> QuorumSystem {
+pub(super) fn per_ballot(draws: &Draws, picked: QuorumSystem, limits: &Limits) -> QuorumSystem {
     let mut stream = draws.stream(Purpose::PerBallot);
-    let voters = drawn.acceptors();
+    let voters = picked.acceptors();
     let n = voters.len();
     let phase2 = 1 + stream.index(n);
     if limits.rule == Some(Rule::DisjointQuorums) || !stream.one_in(4) {
-        return drawn;
+        return picked;
     }
     let system = QuorumSystem::per_ballot(n, phase2).expect("a count from 1 to n");
-    system.among(drawn.n(), voters)
+    system.among(picked.n(), voters)
 }
 
 #[cfg(test)]
@@ -274,16 +274,16 @@ mod tests {
     #[test]
     fn every_size_and_every_kind_is_drawn_and_all_are_safe() {
         let limits = Limits::default();
-        let drawn: Vec<QuorumSystem> =
+        let picked: Vec<QuorumSystem> =
             (0..500).map(|seed| quorums(&seed.into(), &limits)).collect();
-        let sizes: BTreeSet<usize> = drawn.iter().map(QuorumSystem::n).collect();
+        let sizes: BTreeSet<usize> = picked.iter().map(QuorumSystem::n).collect();
         assert!(sizes.iter().copied().eq(1..8), "{sizes:?}");
         let count =
-            |is: fn(&QuorumSystem) -> bool| drawn.iter().filter(|system| is(system)).count();
+            |is: fn(&QuorumSystem) -> bool| picked.iter().filter(|system| is(system)).count();
         assert!(count(|system| system.phase1().threshold().is_some()) > 100);
         assert!(count(|system| system.phase1().threshold().is_none()) > 100);
         assert!(count(|system| *system == QuorumSystem::majority(system.n())) > 50);
-        assert!(drawn.iter().all(|system| system.disjoint().is_none()));
+        assert!(picked.iter().all(|system| system.disjoint().is_none()));
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! Reads beside the log: quorum reads (Charapko, Ailijiang, Demirbas, *Linearizable quorum reads in Paxos*, HotStorage
-//! 2019), for any phase-1 quorums.
+//! Reads beside the log: quorum reads (Charapko, Ailijiang, Demirbas, *Linearizable quorum reads in Paxos*, 2019), for any phase-1 quorums.
 //!
 //! The replica that a client asks need not lead. It asks a phase-1 quorum for the end of what each member voted for or
 //! knows to be chosen, waits until it has executed every slot below the highest of these ends, and answers from its

@@ -43,8 +43,8 @@ impl Wire {
         let others = |to: NodeSet| to.without(config.id).len();
         let messages = sent.map(|it| capacity.takes(it.message.payload(), others(it.to)));
         let answers = effects.replies[replies..].iter().map(|reply| match reply {
-            Reply::Executed { outcome: Outcome::Read(Some(value)), .. } => value.len(),
-            Reply::Read { value: Some(value), .. } => value.len(),
+            Reply::Executed { outcome: Outcome::Read(Some(value)), .. }
+            | Reply::Read { value: Some(value), .. } => value.len(),
             Reply::Executed { .. } | Reply::Read { .. } | Reply::NotLeader { .. } => 0,
         });
         let answers = answers.map(|bytes| capacity.takes(bytes, 1));

@@ -93,9 +93,7 @@ impl Value {
         match self {
             Self::Noop => None,
             Self::Command(command) => Some(command),
-            Self::Stamped(stamped) => match Arc::unwrap_or_clone(stamped) {
-                Stamped { command, .. } => command.map(Arc::new),
-            },
+            Self::Stamped(stamped) => Arc::unwrap_or_clone(stamped).command.map(Arc::new),
         }
     }
 }

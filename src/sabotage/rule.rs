@@ -191,6 +191,7 @@ impl Rule {
     }
 
     /// What goes wrong, in a sentence.
+    #[expect(clippy::too_many_lines, reason = "a sentence for each rule")]
     pub const fn story(self) -> &'static str {
         match self {
             Self::DisjointQuorums => {

@@ -159,10 +159,11 @@ fn mode(
         file::Protocol::Multi { leader, reads } => {
             let leader = replica(leader)?;
             let reads = match reads.as_ref().map(Spanned::get_ref) {
-                None | Some(file::Reads::Log) => paxos::Reads::Log,
                 Some(file::Reads::Quorum) => paxos::Reads::Quorum,
-                // What it is by is not known here.
-                Some(file::Reads::LeaderLease { .. }) => paxos::Reads::Log,
+                // What a lease is by is not known here.
+                None | Some(file::Reads::Log | file::Reads::LeaderLease { .. }) => {
+                    paxos::Reads::Log
+                }
             };
             paxos::Mode::Multi { leader, reads }.into()
         }

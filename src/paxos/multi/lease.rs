@@ -1,4 +1,4 @@
-//! A leader that answers reads alone, because its log is its lease (LeaseGuard, Davis et al., SIGMOD 2026, with any
+//! A leader that answers reads alone, because its log is its lease (Davis et al., *`LeaseGuard`*, SIGMOD 2026, with any
 //! phase-1 and phase-2 quorums).
 //!
 //! Each entry carries a stamp: what the clock of the leader that proposed it first showed then. Whoever proposes the
