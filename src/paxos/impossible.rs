@@ -524,6 +524,57 @@ mod tests {
     }
 
     #[test]
+    fn no_slot_of_any_message_is_beyond_every_log() {
+        let (far, near, own) = (Slot(u64::MAX), Slot(3), ballot(2, 1));
+        let answered = ballot(2, 0);
+        let vote = Vote { ballot: ballot(1, 1), value: Value::Noop };
+        let promise = |report| {
+            let scope = Scope::From(Slot(0));
+            Message::Phase1b { ballot: answered, scope, report: Box::new(report) }
+        };
+        let proposal = |slot, chosen_below| {
+            let value = Value::Noop;
+            Message::Phase2a { ballot: own, slot, value, chosen_below }
+        };
+        let end = |below| {
+            let request = RequestId::default();
+            Message::End { request, below, announced: Announced::default() }
+        };
+        let votes = vec![(far, vote)];
+        for message in [
+            promise(Report { votes: votes.clone(), ..Report::default() }),
+            promise(Report { trimmed_below: far, ..Report::default() }),
+            promise(Report { reported_below: Some(far), ..Report::default() }),
+            proposal(far, near),
+            proposal(near, far),
+            Message::Refused { ballot: answered, promised: ballot(3, 1), slot: far },
+            Message::Trimmed { below: far },
+            Message::Fetch { executed_below: far, begun: None },
+            Message::Fetch { executed_below: near, begun: Some((far, Cut::START)) },
+            Message::Heartbeat { ballot: own, chosen_below: far },
+            Message::PreVote { ballot: own, executed_below: far },
+            Message::Settle { ballot: own, below: far },
+            end(far),
+        ] {
+            refused(&message, "beyond every log");
+        }
+        assert_eq!(end(near).check(PEER, &config()), Ok(()));
+    }
+
+    #[test]
+    fn a_part_of_a_promise_ends_where_it_says() {
+        let vote = |slot| (Slot(slot), Vote { ballot: ballot(1, 1), value: Value::Noop });
+        let part = |last| {
+            let (votes, reported_below) = (vec![vote(2), vote(last)], Some(Slot(5)));
+            let report = Box::new(Report { votes, reported_below, ..Report::default() });
+            let scope = Scope::From(Slot(0));
+            Message::Phase1b { ballot: ballot(2, 0), scope, report }
+        };
+        assert_eq!(part(4).check(PEER, &config()), Ok(()));
+        refused(&part(5), "outside of the scope");
+    }
+
+    #[test]
     fn ranges_go_upwards_and_no_batch_is_endless() {
         let (ballot, back) = (ballot(1, 0), (Slot(5), Slot(4)));
         refused(&Message::Phase2b { ballot, first: back.0, last: back.1 }, "from slot 5 to 4");
