@@ -141,7 +141,7 @@ fn the_floors_are_printed_as_comma_separated_values() {
         // From the end: the floors of reads at p99 and p50, and those of writes.
         (cells[3] / 10_000, cells[1] / 10_000)
     };
-    assert_eq!((of("log-3-3"), of("quorum-3-3")), ((13_936, 13_936), (13_936, 11_842)));
+    assert_eq!((of("log-3-3"), of("quorum-3-3")), ((13_935, 13_935), (13_935, 11_842)));
     let table = said(&["plan", "experiments/reads.toml"]);
     assert!(table.contains("quorum-3-3, reads") && !table.contains("log-3-3, reads"), "{table}");
 }
