@@ -161,7 +161,12 @@ fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
         ("latency", |point| point.profile.clone()),
         ("replicas", |point| point.links.replica_regions.join(", ")),
         ("clients", |point| clients(point).join(", ")),
-        ("load", |point| words::arrival(&point.workload.arrival)),
+        ("load", |point| {
+            let reads = point.workload.reads;
+            let share =
+                if reads > 0.0 { format!(", {} % reads", 100.0 * reads) } else { String::new() };
+            words::arrival(&point.workload.arrival) + &share
+        }),
         ("controls", |point| point.control.map_or_else(String::new, words::control)),
         ("retries", |point| {
             format!("after {} without an answer", words::length(point.retry_after))
@@ -309,15 +314,14 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
     let asked = mode.asked().map_or("the nearest", |asked| point.region(asked));
     let phase2 = size(quorums.phase2());
     let mut rows = vec![row(name.clone(), mode.name(), phase2, asked, floors(&variant.floors))];
-    if mode.reads_nearby() {
+    if mode.reads_beside() {
+        let (kind, asked) = if mode.reads_nearby() {
+            ("quorum reads", "the nearest")
+        } else {
+            ("leader lease", asked)
+        };
         let floors = floors(&variant.read_floors);
-        rows.push(row(
-            format!("{name}, reads"),
-            "quorum reads",
-            "-".to_owned(),
-            "the nearest",
-            floors,
-        ));
+        rows.push(row(format!("{name}, reads"), kind, "-".to_owned(), asked, floors));
     }
     rows
 }

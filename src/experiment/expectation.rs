@@ -353,6 +353,7 @@ impl<'a> Words<'a> {
                 (kind, code)
             }
         };
+        let (place, kind_given) = (at.clone(), rest.contains('.'));
         let quantity = Quantity::from_code(code).ok_or_else(|| {
             let known: Vec<String> = Quantity::ALL.iter().map(|it| it.code().to_owned()).collect();
             let guess = nearest(code, &known).map(|near| format!("did you mean `{near}`? "));
@@ -366,6 +367,13 @@ impl<'a> Words<'a> {
                 ),
             }
         })?;
+        if kind_given && quantity.scope() != Scope::Operation {
+            return Err(Error {
+                at: place,
+                message: format!("`{code}` is not measured for each kind of operation"),
+                help: format!("leave out `{}.`: it is a latency that has kinds", operation.name()),
+            });
+        }
         Ok(Measured { variant: (*variant).to_owned(), operation, quantity, settings })
     }
 
@@ -527,6 +535,8 @@ mod tests {
             ("multi.p50 < 3x.throughput", "multi.p50 < 3x.throughput", "different units"),
             ("2ms < 3ms", "2ms < 3ms", "no variant"),
             ("multi.scan.p50 < 3ms", "multi.scan.p50", "no kind of operation"),
+            ("multi.read.away < 3ms", "multi.read.away", "not measured for each kind"),
+            ("multi.control.detect < 3ms", "multi.control.detect", "leave out `control.`"),
             ("multi.away < 3ms after fault 0", "0", "names no fault"),
             ("multi.p50 < 3ms at clients", "at", "no setting of a point"),
             ("3ms within multi.p50", "3ms within multi.p50", "followed by a measured"),

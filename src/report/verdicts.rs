@@ -319,9 +319,15 @@ fn value(mean: f64, quantity: Quantity) -> String {
     }
 }
 
-/// A ratio less one, in percent with its sign.
+/// A time near zero beside another one is any multiple of it: its digits would say nothing.
+const PERCENT_MAX: f64 = 9_999.0;
+
+/// A ratio less one, in percent with its sign; beyond a hundredfold it says no more than that.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
+    if percent >= PERCENT_MAX {
+        return format!(">{PERCENT_MAX:.0}");
+    }
     if percent.abs() < 10.0 { format!("{percent:+.2}") } else { format!("{percent:+.1}") }
 }
 
@@ -512,6 +518,11 @@ mod tests {
         let format = Format::Terminal(Width::Columns(most));
         write_differences("differences", Cells::new(columns, rows), format, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_multiple_beyond_a_hundredfold_has_no_digits() {
+        assert_eq!([0.05, -1.0, 99.5, 1e60].map(percent), ["+5.00", "-100.0", "+9950.0", ">9999"]);
     }
 
     #[test]
