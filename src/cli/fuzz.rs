@@ -31,8 +31,10 @@ const SHOWN: usize = 20;
   flexpaxos fuzz --seeds 0..100000
   flexpaxos fuzz --seeds 0..100000 --guided            goes on from the cases that were new
   flexpaxos fuzz --seeds 17 --trace                    what happened, line by line
-  flexpaxos fuzz --seeds 17 --shrink                   the fewest faults and operations, on a screen
-  flexpaxos fuzz --seeds 17 --shrink --trace           the same, with every line of it
+  flexpaxos fuzz --seeds 7 --break forgets-vote --shrink
+      the fewest faults and operations with which it fails, on a screen
+  flexpaxos fuzz --seeds 7 --break forgets-vote --shrink --trace
+      the same, with every line of it
   flexpaxos fuzz --seeds 0..1000 --break forgets-vote  seen to fail when a rule is broken
 
 Exit code 5: a property did not hold.
@@ -215,6 +217,8 @@ impl Fuzz {
                 let command = format!("{} --shrink --trace", self.command(&address));
                 writeln!(out, "{}\nall of them: {command}", excerpt(&ran.trace, violation))?;
             }
+            // There is nothing to shrink.
+            None if self.shrink && !self.trace => {}
             _ => {
                 for line in &ran.trace {
                     writeln!(out, "{line}")?;

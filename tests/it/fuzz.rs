@@ -207,6 +207,8 @@ fn a_failing_seed_is_shrunk_to_its_fewest_faults() {
     assert!(first.starts_with("1 of ") && first.contains("operations are enough"), "{first}");
     assert!(shrunk.trim_end().lines().last().unwrap().starts_with("VIOLATION promises-kept"));
     assert_eq!(shrunk, check(arguments, 5));
+    let honest = check("--seeds 7 --shrink", 0);
+    assert!(honest.contains("no violation") && honest.lines().count() < 60, "{honest}");
     // A search says so of the first seed that failed.
     let found = check("--seeds 7..9 --break forgets-vote", 5);
     assert!(found.contains(&format!("flexpaxos fuzz {arguments}   1 of ")), "{found}");
