@@ -135,8 +135,11 @@ impl Ledger {
         self.read_below = self.read_below.max(below);
         let mut machine = KeyValue::default();
         for slot in (0..below.0).map(Slot) {
-            let Some(value) = self.executed.get(&Position::of(slot)) else {
-                return finding(format!("{reader} saw {slot}, which nobody executed"));
+            let position = Position::of(slot);
+            // Who answers may have executed the slot in the same turn, of which the observer hears afterwards.
+            let value = self.executed.get(&position).or_else(|| self.votes.chosen(position));
+            let Some(value) = value else {
+                return finding(format!("{reader} saw {slot}, in which nothing is chosen"));
             };
             if let Some(command) = value.command() {
                 machine.execute(command);

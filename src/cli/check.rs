@@ -130,6 +130,12 @@ impl Check {
         if self.list {
             return list(out);
         }
+        if let Some(rule) = self.rule.filter(|rule| Rule::LEASES.contains(rule)) {
+            return Err(Failure::request(
+                format!("{rule} is about leases, and time stands still in this search"),
+                format!("break it with `flexpaxos fuzz --break {rule}`"),
+            ));
+        }
         let mut targets = self.targets()?;
         if targets.iter().any(|target| target.setup.mode.clock_bound().is_some()) {
             return Err(Failure::request(

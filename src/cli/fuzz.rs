@@ -159,6 +159,10 @@ impl Fuzz {
             Rule::IgnoresAnnouncedQuorums if self.protocol == Some("classic") => {
                 ("classic Paxos announces no quorums", "leave out --protocol, or give `multi`")
             }
+            Rule::GrantsWhileLed => (
+                "no property of these runs is about pre-votes",
+                "use `flexpaxos check silence --break grants-while-led`",
+            ),
             Rule::DisjointQuorums if self.replicas.end <= 2 => {
                 ("a single replica has one quorum", "raise --replicas, or leave it out")
             }

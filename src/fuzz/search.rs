@@ -96,7 +96,7 @@ impl Search {
         let batch_size = if self.guidance == Guidance::None { BATCH } else { GUIDED_BATCH };
         let mut next = self.seeds.start;
         while next < self.seeds.end {
-            let batch = next..self.seeds.end.min(next + batch_size);
+            let batch = next..self.seeds.end.min(next.saturating_add(batch_size));
             next = batch.end;
             let done_count = found.tally.histories;
             let one = |seed| {

@@ -144,7 +144,6 @@ pub(super) fn protocol(
     let is_allowed = |mode: &Mode| {
         limits.protocol.is_none_or(|only| mode.name() == only)
             && limits.rule.is_none_or(|rule| mode.can_break(rule))
-            && (!is_of_reads(limits) || mode.with_all_reads().len() > 1)
     };
     let modes = Mode::all(asked);
     let allowed: Vec<Mode> = modes.into_iter().filter(is_allowed).collect();

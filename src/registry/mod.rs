@@ -186,12 +186,14 @@ macro_rules! protocols {
                 }
             }
 
-            /// Whether its replicas can break a rule.
+            /// Whether its replicas can break a rule, if they answer reads in the way that it is about.
             pub fn can_break(self, rule: Rule) -> bool {
                 let own = match self {
                     $(Self::$name(_) => <$replica as Breakable>::RULES,)*
                 };
-                Rule::COMMON.contains(&rule) || own.contains(&rule)
+                let is_of_reads = Rule::QUORUM_READS.contains(&rule) || Rule::LEASES.contains(&rule);
+                let has_choice = !is_of_reads || self.with_all_reads().len() > 1;
+                Rule::COMMON.contains(&rule) || own.contains(&rule) && has_choice
             }
 
             /// The names of the presets that are negative controls of a rule.

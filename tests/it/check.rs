@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use flexpaxos::check::{INVARIANTS, Outcome, Search};
 use flexpaxos::monitor::Invariant;
-use flexpaxos::quorum::{Family, Gate, Line, NodeSet, QuorumSystem, Share};
+use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 use flexpaxos::registry::Preset;
 use flexpaxos::sabotage::Rule;
 
@@ -493,6 +493,21 @@ fn a_quorum_read_that_takes_a_shortcut_is_found_out() {
     check_found("quorum-read", Rule::ReadsByPhase2Quorum, Invariant::Linearizability, 6);
     check_found("quorum-read", Rule::ReadsBeforeExecuting, Invariant::Linearizability, 8);
     check_found("quorum-read", Rule::EndsAtExecuted, Invariant::Linearizability, 8);
+}
+
+/// The reader leads, and executes what its own read waits for in the turn in which it answers.
+#[test]
+fn a_reader_that_leads_reads_what_it_chooses() {
+    let mut search = search("quorum-read");
+    let reader = NodeId(2);
+    search.setup.clients[1].home = reader;
+    search.setup.budgets.campaigns = 1;
+    search.setup.campaigners = NodeSet::only(reader);
+    search.setup.quorums = QuorumSystem::majority(3);
+    search.depth = Some(12);
+    let outcome = search.run();
+    assert!(outcome.violation().is_none(), "{}", transcript(&outcome));
+    assert!(outcome.unique_count > 3_000, "{}", outcome.unique_count);
 }
 
 /// A replica is dead, and the witness that voted with it has forgotten the vote: nobody has the value.

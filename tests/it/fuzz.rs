@@ -262,6 +262,9 @@ fn what_makes_no_sense_is_refused() {
         assert!(stderr.contains(phrase), "{phrase:?} is missing in:\n{stderr}");
     };
     refused("--seeds 0..2 --trace", "--trace is for one seed");
+    refused("--seeds 0..2 --break tells-too-soon --protocol classic", "no such rule");
+    refused("--seeds 0..2 --break grants-while-led", "check silence");
+    check("--seeds 18446744073709551614", 0);
     refused("--seeds 0..2 --shrink", "--shrink is for one seed");
     refused("--seeds 5..5", "is empty");
     refused("--seeds 1 --break honesty", "disjoint-quorums");

@@ -10,6 +10,7 @@ use crate::nearest::nearest;
 use crate::protocol::SendPolicy;
 use crate::quorum::Family;
 use crate::registry::{Budgets, Preset, Setup};
+use crate::sabotage::Rule;
 
 /// More replicas have more states than anybody waits for.
 const REPLICAS_MAX: usize = 5;
@@ -177,7 +178,10 @@ impl Check {
                 "give it fewer with --set topology.replicas=…, or look for faults by chance: flexpaxos fuzz",
             ));
         }
-        if let Some(rule) = self.rule.filter(|rule| !mode.can_break(*rule)) {
+        let has_rule = |rule: Rule| {
+            mode.can_break(rule) && (mode.reads_nearby() || !Rule::QUORUM_READS.contains(&rule))
+        };
+        if let Some(rule) = self.rule.filter(|rule| !has_rule(*rule)) {
             return Err(Failure::request(
                 format!("variant '{name}' runs {mode}, which has no rule {rule}"),
                 "break another rule, or choose another variant",
