@@ -24,17 +24,17 @@ use flexpaxos::workload::{Arrival, Keys, Workload};
 
 use super::*;
 
-const R0: NodeId = NodeId(0);
-const R1: NodeId = NodeId(1);
+pub(super) const R0: NodeId = NodeId(0);
+pub(super) const R1: NodeId = NodeId(1);
 const R2: NodeId = NodeId(2);
 
 /// Operations that are outstanding at any time.
 const OPEN: u64 = 4;
 
-type Aimed = FaultKind<Target, Target>;
+pub(super) type Aimed = FaultKind<Target, Target>;
 
 /// Three replicas, r0 leads, and one client; nothing is delayed.
-fn deployment(faults: Vec<Scheduled>) -> Deployment {
+pub(super) fn deployment(faults: Vec<Scheduled>) -> Deployment {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let profile = Profile::load("loopback").unwrap();
     let (replicas, clients) = (names(&["a", "b", "c"]), names(&["a"]));
@@ -67,7 +67,7 @@ fn deployment(faults: Vec<Scheduled>) -> Deployment {
 }
 
 /// After twenty writes; to the end if `lasts_ms` is zero.
-fn soon(kind: Aimed, lasts_ms: u64) -> Scheduled {
+pub(super) fn soon(kind: Aimed, lasts_ms: u64) -> Scheduled {
     after(20, kind, lasts_ms)
 }
 
@@ -76,7 +76,7 @@ fn after(writes: u64, kind: Aimed, lasts_ms: u64) -> Scheduled {
     Scheduled { trigger: Trigger::AfterWrites(writes), kind, heals_after }
 }
 
-fn pause(target: impl Into<Target>) -> Aimed {
+pub(super) fn pause(target: impl Into<Target>) -> Aimed {
     FaultKind::Pause { replica: target.into() }
 }
 
@@ -85,7 +85,11 @@ fn followers() -> Target {
     [R1, R2].into_iter().collect::<NodeSet>().into()
 }
 
-fn run_over(deployment: &Deployment, transport: Transport, launcher: &mut dyn Launcher) -> Outcome {
+pub(super) fn run_over(
+    deployment: &Deployment,
+    transport: Transport,
+    launcher: &mut dyn Launcher,
+) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),

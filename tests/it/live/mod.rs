@@ -15,6 +15,7 @@ mod hostile;
 mod hosts;
 mod kills;
 mod probe;
+mod reads;
 mod refusals;
 mod runs;
 mod safety;
