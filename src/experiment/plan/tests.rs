@@ -1314,7 +1314,7 @@ fn a_calibration_says_what_work_costs_only_where_the_file_does_not() {
 const HOST: &str = "[host]\ncores = 2\none_disk = true\n";
 
 #[test]
-fn a_calibration_says_what_a_shared_machine_costs_or_the_file_does() {
+fn a_shared_machine_costs_what_calibration_or_file_says() {
     let [alone, together] = [3, 1].map(|ns| Service { receive: Span(ns), ..Service::default() });
     let costs = Costs { wake_up: Span(7), packet: Span(8), sync: Span(9) };
     let work = Work { alone, shared: Some(Shared { service: together, costs }) };

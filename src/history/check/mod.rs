@@ -21,7 +21,8 @@
 //! excuses nothing that the other histories show.
 //!
 //! Memory is 1 byte an operation, 4 a slot, and the keys: histories of clients are read beside the logs, as far as
-//! these go. Where each key has an order of its own all operations are held, 40 bytes each.
+//! these go. Where each key has an order of its own all operations are held, 40 bytes each; a read that
+//! has no slot of its own is held as well, 64 bytes.
 
 mod logs;
 mod operations;

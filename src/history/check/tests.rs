@@ -768,7 +768,7 @@ fn a_read_beside_the_log_stands_between_two_slots() {
 }
 
 #[test]
-fn a_read_beside_the_log_that_saw_too_little_or_something_else_is_named() {
+fn a_read_beside_the_log_that_saw_too_little_is_named() {
     with_read(clean(), 3, 3_600, 0xaa)
         .says(&["request 1 of client 0 returned before request 0 of client 2 was issued, \
         but it is at slot 3 and the other at slot 2"]);
@@ -782,7 +782,7 @@ fn a_read_beside_the_log_that_saw_too_little_or_something_else_is_named() {
 }
 
 #[test]
-fn a_read_of_a_state_that_nobody_had_is_named_unless_a_log_is_cut_off() {
+fn a_read_of_a_state_that_nobody_had_is_named() {
     let run = with_read(clean(), 9, 9_000, 0xbb);
     run.says(&["request 0 of client 2 read a state with everything below slot 9 executed, \
         and no replica executed so much"]);

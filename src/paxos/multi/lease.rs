@@ -261,10 +261,7 @@ impl Multi {
     fn renew_lease(&mut self, context: &mut Context<'_>) {
         let is_due = self.lease.as_ref().is_some_and(|lease| lease.is_renewal_due(context.shown));
         let (true, Some(ballot)) = (is_due, self.leading_ballot()) else { return };
-        let value = self.fresh(context, None);
-        let slot = self.next;
-        self.next = slot.next();
-        self.propose(context, ballot, slot, value, context.now);
+        self.propose_next(context, ballot, None, context.now);
     }
 
     /// The keys that are written in a slot which it adopted and has not executed.

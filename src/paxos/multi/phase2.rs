@@ -28,16 +28,17 @@ pub(super) struct Proposal {
 }
 
 impl Multi {
+    /// A command in the next slot, or nothing to execute.
     pub(super) fn propose_next(
         &mut self,
         context: &mut Context<'_>,
         ballot: Ballot,
-        command: Command,
+        command: impl Into<Option<Command>>,
         submitted: Time,
     ) {
         let slot = self.next;
         self.next = slot.next();
-        let value = self.fresh(context, Some(command));
+        let value = self.fresh(context, command.into());
         self.propose(context, ballot, slot, value, submitted);
     }
 

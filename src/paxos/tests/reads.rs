@@ -60,7 +60,7 @@ fn a_read_waits_for_a_phase1_quorum_and_then_for_what_it_tells() {
 }
 
 #[test]
-fn a_read_of_what_was_never_written_is_answered_by_the_last_of_the_quorum() {
+fn a_read_of_what_was_never_written_finds_nothing() {
     let mut reader = reader(SendPolicy::All);
     give(&mut reader, Input::Request(read(0)));
     hear(&mut reader, 0, end(0, 0));
@@ -69,7 +69,7 @@ fn a_read_of_what_was_never_written_is_answered_by_the_last_of_the_quorum() {
 }
 
 #[test]
-fn an_acceptor_tells_the_end_of_its_votes_before_they_are_durable() {
+fn an_acceptor_tells_of_votes_before_they_are_durable() {
     let mut acceptor = reader(SendPolicy::All);
     let proposal = Message::Phase2a {
         ballot: ballot(1, 0),
@@ -85,7 +85,7 @@ fn an_acceptor_tells_the_end_of_its_votes_before_they_are_durable() {
 }
 
 #[test]
-fn a_thrifty_read_asks_the_nearest_quorum_and_after_a_time_out_the_others() {
+fn a_thrifty_read_asks_the_nearest_quorum_first() {
     let mut reader = reader(SendPolicy::Quorum);
     let begun = give(&mut reader, Input::Request(read(0)));
     assert_eq!(asked(&begun), [3, 4, 0].map(NodeId).into_iter().collect());

@@ -24,7 +24,7 @@ use super::error::{Damage, Error};
 pub(super) const BYTES: usize = 64;
 
 /// The version of the format, as it stands in a header.
-const VERSION: u8 = b'4';
+const VERSION: u8 = b'5';
 
 /// Whose log it is: a replica's memory is of no use to another one, nor in another deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ mod tests {
         assert!(check_version(path, &bytes).is_ok());
         bytes[3] = b'3';
         let error = check_version(path, &bytes).unwrap_err();
-        assert!(matches!(error, Error::Version { version: '3', expected: '4', .. }), "{error}");
+        assert!(matches!(error, Error::Version { version: '3', expected: '5', .. }), "{error}");
         assert!(matches!(check_version(path, b"FXL1...."), Err(Error::Version { .. })));
         bytes[3] = VERSION ^ 0x40;
         assert!(check_version(path, &bytes).is_ok());

@@ -914,7 +914,7 @@ fn a_log_of_another_version_is_refused_and_named() {
     bytes[3] = b'9';
     fs::write(&segment, bytes).unwrap();
     let error = open(folder.path()).unwrap_err();
-    assert!(error.to_string().contains("has format 9, and this program reads 4"), "{error}");
+    assert!(error.to_string().contains("has format 9, and this program reads 5"), "{error}");
     // As the first version wrote it: frames from the start of the file, and no mark.
     fs::remove_file(mark::path(folder.path())).unwrap();
     fs::write(&segment, b"FXL1 and a frame").unwrap();
