@@ -363,7 +363,7 @@ fn series_of<'a>(
         point: point.to_owned(),
         fault: place.fault.filter(|_| of_fault),
         client_region: place.client_region.clone().filter(|_| of_region),
-        operation: (scope == Scope::Operation).then_some(measured.operation),
+        operation: measured.quantity.kind_of(measured.operation),
         quantity: measured.quantity,
     };
     let named = &measured.settings;

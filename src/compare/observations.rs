@@ -207,12 +207,20 @@ impl Building {
         let Some(place) = place else { return };
         let region = Some((place, fault.client_region.as_str()));
         let at = Place { fault: Some(number), region, operation: None };
-        let away = if fault.recovered == Some(false) {
-            Err(Gap::Unanswered)
-        } else {
-            some(fault.unavailable_ns)
-        };
-        self.put(ended, &at, Quantity::Away, away, None);
+        let kinds = [
+            (OperationKind::Write, fault.recovered, fault.unavailable_ns),
+            (OperationKind::Read, fault.reads_recovered, fault.reads_unavailable_ns),
+        ];
+        for (kind, recovered, away) in kinds {
+            let operation = Quantity::Away.kind_of(kind);
+            let away = match (recovered, away) {
+                // Nobody reads, or the results are of before reads were told apart.
+                (_, None) if kind == OperationKind::Read => continue,
+                (Some(false), _) => Err(Gap::Unanswered),
+                (_, away) => away.map(|ns| ns as f64).ok_or(Gap::Absent),
+            };
+            self.put(ended, &Place { operation, ..at }, Quantity::Away, away, None);
+        }
         self.put(ended, &at, Quantity::Protocol, some(fault.protocol_ns), None);
         self.put(ended, &at, Quantity::Wait, some(fault.client_wait_ns), None);
     }

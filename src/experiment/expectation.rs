@@ -367,11 +367,14 @@ impl<'a> Words<'a> {
                 ),
             }
         })?;
-        if kind_given && quantity.scope() != Scope::Operation {
+        if kind_given && !quantity.is_of_kind(operation) {
             return Err(Error {
                 at: place,
                 message: format!("`{code}` is not measured for each kind of operation"),
-                help: format!("leave out `{}.`: it is a latency that has kinds", operation.name()),
+                help: format!(
+                    "leave out `{}.`: latencies have kinds, and `away` those of writes and reads",
+                    operation.name()
+                ),
             });
         }
         Ok(Measured { variant: (*variant).to_owned(), operation, quantity, settings })
@@ -501,6 +504,10 @@ mod tests {
             (Relation::Within, Some(1), true)
         );
 
+        let found = parse("multi.read.away < multi.away").unwrap();
+        let kinds: Vec<OperationKind> = found.measured().map(|it| it.operation).collect();
+        assert_eq!(kinds, [OperationKind::Read, OperationKind::Write]);
+
         let found = parse("flex-4-2.5.read.p99 > 1.5 * 3x.p99 at clients=16 mode=fsync").unwrap();
         assert_eq!(found.right.items, [item(1.5, "3x", Quantity::P99)]);
         assert_eq!(found.settings.len(), 2);
@@ -535,7 +542,8 @@ mod tests {
             ("multi.p50 < 3x.throughput", "multi.p50 < 3x.throughput", "different units"),
             ("2ms < 3ms", "2ms < 3ms", "no variant"),
             ("multi.scan.p50 < 3ms", "multi.scan.p50", "no kind of operation"),
-            ("multi.read.away < 3ms", "multi.read.away", "not measured for each kind"),
+            ("multi.read.detect < 3ms", "multi.read.detect", "not measured for each kind"),
+            ("multi.control.away < 3ms", "multi.control.away", "not measured for each kind"),
             ("multi.control.detect < 3ms", "multi.control.detect", "leave out `control.`"),
             ("multi.away < 3ms after fault 0", "0", "names no fault"),
             ("multi.p50 < 3ms at clients", "at", "no setting of a point"),

@@ -26,7 +26,7 @@ use crate::topology::{Links, Site, nearest_first, phase1_span_among, quorum_span
 use crate::trial::Outcome;
 use crate::trial::number::number;
 use leader_changes::{LeaderChanges, Milestones, Successor};
-use view::{Before, Story, View, Write};
+use view::{Before, Operation, Story, View};
 
 /// The length of an interval of the timeline of a trial with a fault, where the experiment asks for none.
 const INTERVAL: Span = Span::from_millis(100);
@@ -79,8 +79,12 @@ pub(super) fn recovery(
         let index = client.0 as usize;
         let name = context.links.client_regions[index].as_str();
         found.timeline.extend(context.timeline(name, &story));
-        let before = Before::of(&story.writes, window, first);
-        regions.push(Region { name, index, writes: story.writes, before, turns: &report.turns });
+        let asked = |operations: Vec<Operation>| {
+            let before = Before::of(&operations, window, first);
+            Asked { operations, before }
+        };
+        let (writes, reads) = (asked(story.writes), asked(story.reads));
+        regions.push(Region { name, index, writes, reads, turns: &report.turns });
     }
     for injected in &outcome.injected {
         let rows = context.rows(injected, &regions);
@@ -136,9 +140,15 @@ fn story(outcome: &Outcome, member: MemberName) -> Option<Story> {
 struct Region<'a> {
     name: &'a str,
     index: usize,
-    writes: Vec<Write>,
-    before: Before,
+    writes: Asked,
+    reads: Asked,
     turns: &'a Turns,
+}
+
+/// What they asked for, of one kind.
+struct Asked {
+    operations: Vec<Operation>,
+    before: Before,
 }
 
 /// What the rows of all faults of a trial have in common.
@@ -248,7 +258,7 @@ impl RecoveryContext<'_> {
     /// answer these clients, and how long they were without an answer that it could have given by then.
     ///
     /// It could have answered a write that waited for it as it led: after a phase-2 quorum, or after all
-    /// that was open was executed, if that was later, and the way back; and a write that came only then,
+    /// that was open was executed and the leases of those before it were over, if that was later, and the way back; and a write that came only then,
     /// after its way there. Links take their medians.
     fn parts(
         &self,
@@ -257,14 +267,20 @@ impl RecoveryContext<'_> {
         began_at: Time,
         first_ack: Option<Span>,
     ) -> Option<(Span, Option<Span>)> {
+        // One that never executed anything could not answer within the trial.
+        new.transfer.or(new.first_commit)?;
         let (replica, client) = (Site::Replica(new.leader), Site::Client(region.index));
         let [there, back] = [(client, replica), (replica, client)]
             .map(|(from, to)| self.links.between(from, to).median());
         let reachable = self.reachable(new.leader, new.led_at, new.led_at);
         let vote = quorum_span_among(self.links, new.leader, self.quorums.phase2(), reachable)?;
         let ready_at = new.led_at + vote.max(new.transfer.unwrap_or(Span::ZERO)) + back;
-        let after =
-            region.writes.iter().map(|write| write.intended_at).filter(|at| *at >= began_at);
+        let after = region
+            .writes
+            .operations
+            .iter()
+            .map(|write| write.intended_at)
+            .filter(|at| *at >= began_at);
         let first_at = after.min()? + there + vote + back;
         let protocol = ready_at.since(began_at);
         let wait = |ack: Span| (began_at + ack).since(ready_at.max(first_at));
@@ -278,20 +294,21 @@ impl RecoveryContext<'_> {
         reach: Window,
         successor: Option<&Successor>,
     ) -> RecoveryRow {
-        let Region { name, writes, before, turns, .. } = region;
-        let view = View::of(writes, before, reach, self.window.to);
+        let Region { name, writes, reads, turns, .. } = region;
+        let view = |of: &Asked| View::of(&of.operations, &of.before, reach, self.window.to);
+        let (before, reads_before) = (&writes.before, &reads.before);
+        let (view, reads) = (view(writes), view(reads));
         let answer =
             |new: &Successor| Some(turns.first_answer(new.leader, new.led_at)?.since(new.led_at));
         let parts = successor.and_then(|new| self.parts(new, region, reach.from, view.first_ack));
         let percentile = |share| before.latencies.percentile(share).and_then(Figure::known);
-        let is_any_after = writes.iter().any(|write| write.intended_at >= reach.from);
         RecoveryRow {
             client_region: (*name).to_owned(),
             redirect_ns: ns(successor.and_then(answer)),
             first_ack_ns: ns(view.first_ack),
             protocol_ns: ns(parts.map(|(protocol, _)| protocol)),
             client_wait_ns: ns(parts.and_then(|(_, wait)| wait)),
-            recovered: is_any_after.then_some(view.first_ack.is_some()),
+            recovered: view.recovered,
             unavailable_ns: ns(view.unavailable),
             usual_gap_ns: ns(before.gap),
             before_ns_p50: ns(percentile(0.5)),
@@ -299,6 +316,10 @@ impl RecoveryContext<'_> {
             delayed_above_ns: ns(before.delayed_above),
             delayed_count: view.delayed_count,
             unknown_count: Some(view.unknown_count),
+            reads_first_ack_ns: ns(reads.first_ack),
+            reads_recovered: reads.recovered,
+            reads_unavailable_ns: ns(reads.unavailable),
+            reads_usual_gap_ns: ns(reads_before.gap),
             ..row
         }
     }
@@ -317,7 +338,7 @@ impl RecoveryContext<'_> {
         &self,
         region: &str,
         operation: OperationKind,
-        all: &[Write],
+        all: &[Operation],
     ) -> Vec<TimelineRow> {
         if all.is_empty() {
             return Vec::new();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::OperationKind;
+
 /// A quantity of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Quantity {
@@ -33,7 +35,7 @@ pub enum Quantity {
     Commit,
     /// From the restart of a replica until it has executed what the furthest had then.
     Catchup,
-    /// The longest time of a client region without an acknowledged write.
+    /// The longest time of a client region without an acknowledged write, or without an acknowledged read.
     Away,
     /// From a fault until the new leader could answer a client region.
     Protocol,
@@ -130,6 +132,20 @@ impl Quantity {
             | Self::Catchup => Scope::Fault,
             Self::Away | Self::Protocol | Self::Wait => Scope::FaultRegion,
         }
+    }
+
+    /// Whether each kind of operation has its own: latencies do, and writes and reads are away apart.
+    pub const fn is_of_kind(self, kind: OperationKind) -> bool {
+        match self.scope() {
+            Scope::Operation => true,
+            _ => matches!(self, Self::Away) && kind.is_load(),
+        }
+    }
+
+    /// The kind that its rows name: all of those of a latency, and of how long clients were away the reads.
+    pub fn kind_of(self, kind: OperationKind) -> Option<OperationKind> {
+        let is_named = self.scope() == Scope::Operation || kind == OperationKind::Read;
+        (is_named && self.is_of_kind(kind)).then_some(kind)
     }
 
     /// Whether a variant with less of it is the better one.

@@ -48,7 +48,7 @@ pub use trial::TrialRow;
 use serde::Serializer;
 
 /// The version of all tables, written into the manifest.
-pub const SCHEMA_VERSION: u32 = 8;
+pub const SCHEMA_VERSION: u32 = 9;
 
 /// The oldest version whose tables this program reads: later ones added columns that may be empty and tables
 /// that not every run has, and nothing else.

@@ -271,13 +271,15 @@ impl Multi {
         }
     }
 
-    /// Says once that everything adopted or filled is executed, and then asks everybody to settle that.
+    /// Says once that everything adopted or filled is executed and clients may be told, and then asks everybody to
+    /// settle that.
     fn note_recovery(&mut self, context: &mut Context<'_>) {
         if self.leading().is_some_and(|leading| !leading.is_settle_asked) {
             self.ask_to_settle(context);
         }
         if let Some((end, since)) = self.recovering
             && context.learner.executed_below() >= end
+            && !self.is_silent(context)
         {
             self.recovering = None;
             context.effects.notes.push(Note::Recovered { transfer: context.now.since(since) });

@@ -23,6 +23,7 @@ pub fn legend(width: Width) -> String {
          phase1: its last phase 1, beside the least that it can be (R_q1); transfer, commit: from phase 1 \
          to what was open executed, and to the first new command; before: median latency of writes before \
          the first fault; away: the longest time without an acknowledged write (>: up to the end); \
+         reads away: without an acknowledged read; \
          protocol: from the fault to when the new leader could have answered; wait: from there to the \
          first acknowledgement of a write begun after the fault, which is what retry timers and redirects \
          add; delayed: writes, in all trials; unknown: of these, those never acknowledged",
@@ -81,9 +82,10 @@ pub fn tables(plan: &Outline, finished: &[Finished]) -> Option<[Table; 2]> {
     let seen = clients
         .iter()
         .map(|((group, _), rows)| cells(*group, rows[0]).chain(of_clients(rows)).collect());
+    let are_reads = clients.values().flatten().any(|row| row.reads_unavailable_ns.is_some());
     Some([
         Table::new(columns().chain(replica_columns()).collect(), protocol.collect()),
-        Table::new(columns().chain(client_columns()).collect(), seen.collect()),
+        Table::new(columns().chain(client_columns(are_reads)).collect(), seen.collect()),
     ])
 }
 
@@ -115,17 +117,21 @@ fn replica_columns() -> Vec<Column> {
     ]
 }
 
-fn client_columns() -> Vec<Column> {
+/// Those about reads are there if somebody reads.
+fn client_columns(are_reads: bool) -> Vec<Column> {
     let [before, before_range] = ranged("before");
     let [away, away_range] = ranged("away");
     let [protocol, protocol_range] = ranged("protocol");
     let [wait, wait_range] = ranged("wait");
+    let [reads, reads_range] = ranged("reads away");
     vec![
         Column::name("client"),
         before.rank(2),
         before_range,
         away,
         away_range,
+        reads.only_if(are_reads),
+        reads_range.only_if(are_reads),
         protocol.rank(5),
         protocol_range,
         wait.rank(6),
@@ -235,13 +241,16 @@ fn of_clients(rows: &[&RecoveryRow]) -> Vec<String> {
         if counts.is_empty() { "-".into() } else { counts.iter().sum::<u64>().to_string() }
     };
     let away = |row: &&RecoveryRow| Some((row.recovered == Some(false), row.unavailable_ns?));
+    let reads_away =
+        |row: &&RecoveryRow| Some((row.reads_recovered == Some(false), row.reads_unavailable_ns?));
     let before = known(rows, |row| row.before_ns_p50);
     let away = spread(rows.iter().filter_map(away).collect());
+    let reads_away = spread(rows.iter().filter_map(reads_away).collect());
     let protocol = known(rows, |row| row.protocol_ns);
     let wait = known(rows, |row| row.client_wait_ns);
     let client = [rows[0].client_region.clone()];
     let counts = [count(|row| row.delayed_count), count(|row| row.unknown_count)];
-    [&client[..], &before, &away, &protocol, &wait, &counts].concat()
+    [&client[..], &before, &away, &reads_away, &protocol, &wait, &counts].concat()
 }
 
 /// The median and the ends of a field that is known where it is there.
@@ -379,6 +388,19 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         ];
         assert_eq!(cells(&clients), expected, "{clients}");
         assert_eq!(unrecovered(&Outline::from(&plan), &trials), [""; 0]);
+    }
+
+    #[test]
+    fn reads_have_a_column_where_somebody_reads() {
+        let plan = plan();
+        let mut trials: Vec<Finished> = (0..3).map(|trial| finished(&plan, trial, 900)).collect();
+        for (ended, ms) in trials.iter_mut().zip([40, 60, 50]) {
+            let row = &mut ended.recovery[0];
+            (row.reads_unavailable_ns, row.reads_recovered) = (Some(ms * 1_000_000), Some(true));
+        }
+        trials[1].recovery[0].reads_recovered = Some(false);
+        let [_, clients] = tables(&Outline::from(&plan), &trials).unwrap();
+        assert_eq!(cells(&clients)[4..8], ["900", "-", "50.0", "40.0->60.0"], "{clients}");
     }
 
     #[test]

@@ -87,6 +87,11 @@ fn a_leader_that_comes_back_after_a_second_costs_that_second_and_a_phase_1() {
         assert!(away > SECOND + r_q1, "{row:?}");
         assert!(away < SECOND + r_q1 + 700_000_000, "{row:?}");
         assert!(row.usual_gap_ns.unwrap() < 100_000_000, "{row:?}");
+        // Reads go through the log, so they are away as long as writes, but for the gaps between them.
+        let reads_away = row.reads_unavailable_ns.unwrap();
+        assert!(reads_away.abs_diff(away) < row.reads_usual_gap_ns.unwrap(), "{row:?}");
+        assert_eq!(row.reads_recovered, Some(true));
+        assert!(row.reads_first_ack_ns.unwrap() > SECOND + r_q1, "{row:?}");
         assert!(row.first_ack_ns.unwrap() > SECOND + r_q1, "{row:?}");
         assert_eq!((row.recovered, row.unknown_count), (Some(true), Some(0)));
         // 80 writes a second in each region, and a second and more of them waited.
@@ -144,6 +149,23 @@ fn a_follower_that_dies_costs_nothing_but_what_the_clients_saw() {
         assert_eq!((row.recovered, row.unknown_count), (Some(true), Some(0)));
         assert_eq!(row.delayed_count, Some(0));
         assert!(row.unavailable_ns <= row.usual_gap_ns.map(|gap| gap * 2), "{row:?}");
+    }
+}
+
+/// A new leader answers reads under the lease of the one before it, and tells nobody of a write until that is over.
+#[test]
+fn with_a_lease_reads_come_back_before_writes_and_the_wait_is_not_charged_to_clients() {
+    let led =
+        r#"{ multi = { leader = "us-east-1", reads = { leader-lease = { length = "2800ms" } } } }"#;
+    let tables = "[clock]\nbound = \"1ms\"\n\n[election]\nmode = \"timeout\"\n\n";
+    let (_, rows) = simulated(&experiment(led, &format!("{tables}{CRASH}")), |_| {});
+    for row in &rows.recovery {
+        let (reads, writes) = (row.reads_unavailable_ns.unwrap(), row.unavailable_ns.unwrap());
+        assert!(reads + 300_000_000 < writes, "{row:?}");
+        // The lease is that of the last entry of the leader that died.
+        let over = row.leading_ns.unwrap() + row.transfer_ns.unwrap();
+        assert!((2_600_000_000..2_900_000_000).contains(&over), "{row:?}");
+        assert!(row.protocol_ns.unwrap() >= over, "{row:?}");
     }
 }
 

@@ -100,7 +100,7 @@ fn check(found: &Expectation, points: &[Point]) -> Result<(), expectation::Error
             OperationKind::Read => point.workload.reads > 0.0,
             OperationKind::Control => point.control.is_some(),
         };
-        if measured.quantity.scope() == Scope::Operation && !at.iter().all(is_asked) {
+        if measured.quantity.is_of_kind(measured.operation) && !at.iter().all(is_asked) {
             let name = measured.operation.name();
             let help = "set `workload.reads` or `[control]`, or leave this out".to_owned();
             return refused(word, format!("no client asks for a {name}"), help);

@@ -1,20 +1,20 @@
-//! What the clients of one region saw of a fault, from their history: which write was intended when, and
-//! when it was acknowledged.
+//! What the clients of one region saw of a fault, from their history: which operation was intended when,
+//! and when it was acknowledged.
 //!
 //! The *reach* of a fault goes from its beginning to that of the next one, or to the end of the trial:
 //! what comes after a fault has healed still belongs to it.
-//! Writes alone are looked at; a read goes through the log as they do.
+//! Writes and reads are looked at apart, because reads may be answered in another way.
 //!
 //! | figure | is |
 //! |---|---|
 //! | unavailable | the longest time between two acknowledgements that follow one another, of those that end after the fault began and begin in the reach, up to the end of the reach; after the last one, up to the end of the load |
 //! | usual | the longest between two that follow one another before the first fault: chance makes gaps too |
-//! | first ack | from the fault to the first acknowledgement of a write that was intended after it |
-//! | delayed | writes open in the reach that took longer than twice the 99th percentile of those before the first fault, or for ever |
+//! | first ack | from the fault to the first acknowledgement of an operation that was intended after it |
+//! | delayed | operations open in the reach that took longer than twice the 99th percentile of those before the first fault, or for ever |
 //! | unknown | of these, those that were never acknowledged |
 //!
 //! Nothing is subtracted: what is usual stands beside what was seen.
-//! A write that is open in the reach of two faults counts for both.
+//! An operation that is open in the reach of two faults counts for both.
 
 use std::io::Read;
 
@@ -22,15 +22,15 @@ use crate::history::{self, ClientReader, Event, Kind};
 use crate::measure::{Latencies, Window};
 use crate::time::{Span, Time};
 
-/// One write of a client.
+/// One write or read of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Write {
+pub(super) struct Operation {
     pub(super) intended_at: Time,
     /// Never, if its outcome is unknown.
     pub(super) acknowledged_at: Option<Time>,
 }
 
-impl Write {
+impl Operation {
     fn latency(&self) -> Option<Span> {
         Some(self.acknowledged_at?.since(self.intended_at))
     }
@@ -45,8 +45,8 @@ impl Write {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story {
     /// In the order of their intended starts.
-    pub(super) writes: Vec<Write>,
-    pub(super) reads: Vec<Write>,
+    pub(super) writes: Vec<Operation>,
+    pub(super) reads: Vec<Operation>,
 }
 
 impl Story {
@@ -58,7 +58,8 @@ impl Story {
             match event {
                 Ok(Event::Invoke(issued)) => {
                     let intended_at = issued.intended_at;
-                    operations.push((issued.kind, Write { intended_at, acknowledged_at: None }));
+                    operations
+                        .push((issued.kind, Operation { intended_at, acknowledged_at: None }));
                 }
                 Ok(Event::Return(returned)) => {
                     let index = usize::try_from(returned.sequence).unwrap_or(usize::MAX);
@@ -92,13 +93,12 @@ pub(super) struct Before {
 impl Before {
     /// Of the writes that were acknowledged before `first`, the first fault: those of the window, or
     /// those of the warm-up where there is none.
-    pub(super) fn of(writes: &[Write], window: Window, first: Time) -> Self {
+    pub(super) fn of(operations: &[Operation], window: Window, first: Time) -> Self {
         let ended = |within: Window| {
-            let is_of_it = move |write: &&Write| {
-                within.contains(write.intended_at)
-                    && write.acknowledged_at.is_some_and(|at| at < first)
+            let is_of_it = move |it: &&Operation| {
+                within.contains(it.intended_at) && it.acknowledged_at.is_some_and(|at| at < first)
             };
-            writes.iter().filter(is_of_it).copied().collect::<Vec<Write>>()
+            operations.iter().filter(is_of_it).copied().collect::<Vec<Operation>>()
         };
         let mut within = Window { from: window.from, to: first };
         let mut usual = ended(within);
@@ -107,15 +107,15 @@ impl Before {
             usual = ended(within);
         }
         let mut latencies = Latencies::new();
-        for latency in usual.iter().filter_map(Write::latency) {
+        for latency in usual.iter().filter_map(Operation::latency) {
             latencies.record(latency);
         }
         let delayed_above = latencies.quantile(0.99).map(|p99| p99.times(2));
         // Of those still open some are usual, and are cut off by the fault; the others are lost.
-        let is_open = |write: &&Write| {
-            within.contains(write.intended_at) && write.acknowledged_at.is_none_or(|at| at >= first)
+        let is_open = |it: &&Operation| {
+            within.contains(it.intended_at) && it.acknowledged_at.is_none_or(|at| at >= first)
         };
-        let waits = writes.iter().filter(is_open).map(|write| first.since(write.intended_at));
+        let waits = operations.iter().filter(is_open).map(|it| first.since(it.intended_at));
         let lost = waits.filter(|waited| Some(*waited) > delayed_above);
         lost.for_each(|waited| latencies.record_unanswered(waited));
         let acknowledged = acknowledgements(&usual);
@@ -129,6 +129,8 @@ impl Before {
 pub(super) struct View {
     pub(super) unavailable: Option<Span>,
     pub(super) first_ack: Option<Span>,
+    /// Whether there is such an acknowledgement; `None` where nothing was intended after the fault.
+    pub(super) recovered: Option<bool>,
     /// `None` where nothing is known of before.
     pub(super) delayed_count: Option<u64>,
     pub(super) unknown_count: u64,
@@ -136,17 +138,23 @@ pub(super) struct View {
 
 impl View {
     /// Of a fault with this reach, under load until `load_until`.
-    pub(super) fn of(writes: &[Write], before: &Before, reach: Window, load_until: Time) -> Self {
+    pub(super) fn of(
+        operations: &[Operation],
+        before: &Before,
+        reach: Window,
+        load_until: Time,
+    ) -> Self {
         let began_at = reach.from;
-        let after = writes.iter().filter(|write| write.intended_at >= began_at);
-        let first_ack = after.filter_map(|write| write.acknowledged_at).min();
-        let open = || writes.iter().filter(|write| write.is_open_in(reach));
+        let after = || operations.iter().filter(|it| it.intended_at >= began_at);
+        let first_ack = after().filter_map(|it| it.acknowledged_at).min();
+        let open = || operations.iter().filter(|it| it.is_open_in(reach));
         let is_delayed =
-            |write: &&Write, above: Span| write.latency().is_none_or(|latency| latency > above);
-        let delayed = |above| open().filter(|write| is_delayed(write, above)).count() as u64;
+            |it: &&Operation, above: Span| it.latency().is_none_or(|latency| latency > above);
+        let delayed = |above| open().filter(|it| is_delayed(it, above)).count() as u64;
         Self {
-            unavailable: unavailable(writes, reach, load_until),
+            unavailable: unavailable(operations, reach, load_until),
             first_ack: first_ack.map(|at| at.since(began_at)),
+            recovered: after().next().map(|_| first_ack.is_some()),
             delayed_count: before.delayed_above.map(delayed),
             unknown_count: open().filter(|it| it.acknowledged_at.is_none()).count() as u64,
         }
@@ -154,17 +162,17 @@ impl View {
 }
 
 /// When writes were acknowledged, in order.
-fn acknowledgements(writes: &[Write]) -> Vec<Time> {
-    let mut at: Vec<Time> = writes.iter().filter_map(|write| write.acknowledged_at).collect();
+fn acknowledgements(operations: &[Operation]) -> Vec<Time> {
+    let mut at: Vec<Time> = operations.iter().filter_map(|it| it.acknowledged_at).collect();
     at.sort_unstable();
     at
 }
 
 /// The longest time without an acknowledgement that ends after the fault began and begins in its reach, up to
 /// the end of that: what a later fault makes of it is the later one's.
-fn unavailable(writes: &[Write], reach: Window, load_until: Time) -> Option<Span> {
-    let begins = writes.first()?.intended_at;
-    let acknowledged = acknowledgements(writes);
+fn unavailable(operations: &[Operation], reach: Window, load_until: Time) -> Option<Span> {
+    let begins = operations.first()?.intended_at;
+    let acknowledged = acknowledgements(operations);
     let last = acknowledged.last().copied().unwrap_or(begins);
     let ends = acknowledged.iter().copied().chain((last < load_until).then_some(load_until));
     let starts = std::iter::once(begins).chain(acknowledged.iter().copied());
@@ -191,15 +199,15 @@ mod tests {
     const WINDOW: Window = Window { from: ms(100), to: ms(1000) };
 
     /// A write every 10 ms from 0 to 1000 that takes 5 ms, unless `answer` says otherwise.
-    fn writes(answer: impl Fn(u64) -> Option<Option<u64>>) -> Vec<Write> {
-        let write = |at: u64| Write {
+    fn writes(answer: impl Fn(u64) -> Option<Option<u64>>) -> Vec<Operation> {
+        let write = |at: u64| Operation {
             intended_at: ms(at),
             acknowledged_at: answer(at).unwrap_or(Some(at + 5)).map(ms),
         };
         (0..100).map(|index| write(index * 10)).collect()
     }
 
-    fn view(writes: &[Write], reach: Window) -> View {
+    fn view(writes: &[Operation], reach: Window) -> View {
         View::of(writes, &Before::of(writes, WINDOW, ms(400)), reach, WINDOW.to)
     }
 
@@ -320,8 +328,10 @@ mod tests {
         }
         let bytes = writer.finish();
         let story = Story::read(bytes.as_slice()).unwrap();
-        let write =
-            |at: u64, to: Option<u64>| Write { intended_at: ms(at), acknowledged_at: to.map(ms) };
+        let write = |at: u64, to: Option<u64>| Operation {
+            intended_at: ms(at),
+            acknowledged_at: to.map(ms),
+        };
         assert_eq!(story.writes, [write(0, None), write(20, Some(98))]);
         assert_eq!(story.reads, [write(10, Some(99))]);
         let cut = Story::read(&bytes[..bytes.len() - 8]).unwrap();

@@ -74,7 +74,8 @@ pub struct RecoveryRow {
     pub filled_count: Option<u64>,
     /// From the fault to the phase-1 quorum of the new leader.
     pub leading_ns: Option<u64>,
-    /// From the phase-1 quorum until all adopted and filled slots were executed.
+    /// From the phase-1 quorum until all adopted and filled slots were executed and, where leaders hold leases,
+    /// those of the leaders before it were over.
     pub transfer_ns: Option<u64>,
     /// From the phase-1 quorum to the execution of the first command that the new leader proposed itself.
     pub first_commit_ns: Option<u64>,
@@ -85,8 +86,9 @@ pub struct RecoveryRow {
     /// From the beginning of the fault to the first acknowledgement of a write that was intended after it.
     pub first_ack_ns: Option<u64>,
     /// The protocol's part of `first_ack_ns`: from the fault until the new leader could have answered this
-    /// region. That is its phase-1 quorum, then a phase-2 quorum or all that was left open executed,
-    /// whichever is later, and the way back; links take their medians.
+    /// region. That is its phase-1 quorum, then a phase-2 quorum or all that was left open executed and the
+    /// leases of leaders before it over, whichever is later, and the way back; links take their medians. Empty if
+    /// the new leader never executed anything.
     pub protocol_ns: Option<u64>,
     /// The clients' part of `first_ack_ns`: what retry timers and redirects add. It begins with
     /// `protocol_ns`, or when a write that began later could have been answered, and ends with the
@@ -110,4 +112,12 @@ pub struct RecoveryRow {
     pub delayed_count: Option<u64>,
     /// Writes of these that were never acknowledged.
     pub unknown_count: Option<u64>,
+    /// The same as `first_ack_ns`, of reads.
+    pub reads_first_ack_ns: Option<u64>,
+    /// The same as `recovered`, of reads; empty if no read was intended after the fault.
+    pub reads_recovered: Option<bool>,
+    /// The same as `unavailable_ns`, of reads; empty if nobody reads.
+    pub reads_unavailable_ns: Option<u64>,
+    /// The same as `usual_gap_ns`, of reads.
+    pub reads_usual_gap_ns: Option<u64>,
 }

@@ -192,6 +192,11 @@ impl Multi {
         }
     }
 
+    /// Whether the leases of leaders before it may last, so that it tells nobody of anything.
+    pub(super) fn is_silent(&self, context: &Context<'_>) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_silent(context.shown))
+    }
+
     fn await_end_of_silence(&mut self, context: &mut Context<'_>) {
         let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_silent(context.shown)) else {
             return;
