@@ -114,8 +114,9 @@ impl Multi {
         self.begin_campaign(context);
         self.health.begin(self.state == State::Idle, allies, config);
         let from = context.learner.executed_below();
+        // Who refused the ballot before has not refused this one.
         // Suspects that answer are better than nobody, where the others are too few for phase 2.
-        let voting = allies.intersection(self.well(config));
+        let voting = allies.difference(self.health.suspects());
         let has_quorum = config.quorums.is_phase2(voting);
         let quorum = config.announced_quorum(if has_quorum { voting } else { allies });
         self.hint = config.id;

@@ -165,3 +165,30 @@ fn one_that_was_restarted_asks_for_what_it_missed() {
         assert_eq!(asks(&give(&mut again, Input::Start)), has_lived);
     }
 }
+
+/// A ballot keeps the quorum that it announced, so one that leaves out who refused the ballot before is worse for good.
+#[test]
+fn who_refused_a_ballot_is_in_the_quorum_of_the_next_one() {
+    let quorums = QuorumSystem::per_ballot(5, 2).unwrap();
+    let mut leader = Replica::new(MULTI, config(0, quorums, SendPolicy::All));
+    let phase1a = |effects: &Effects| {
+        let sends = effects.sends.iter().chain(&effects.durable_sends);
+        let quorums = sends.filter_map(|it| match &it.message {
+            Message::Phase1a { ballot, quorum, .. } => Some((*ballot, quorum.unwrap())),
+            _ => None,
+        });
+        quorums.last().expect("it campaigns")
+    };
+    let (first, nearest) = phase1a(&give(&mut leader, Input::Start));
+    assert_eq!(nearest, [0, 1].map(NodeId).into_iter().collect());
+    for from in 0..3 {
+        hear(&mut leader, from, promise(first, Vec::new()));
+    }
+    give(&mut leader, Input::Request(command(0)));
+    let refused = Message::Refused { ballot: first, promised: ballot(3, 2), slot: Slot(0) };
+    hear(&mut leader, 1, refused);
+    assert!(leader.is_leader());
+    let (second, quorum) = phase1a(&give(&mut leader, Input::Campaign));
+    assert!(second > ballot(3, 2));
+    assert_eq!(quorum, nearest);
+}
