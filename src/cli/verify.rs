@@ -16,8 +16,8 @@ use crate::run::review::{Error, Review, Reviewed};
 ///
 /// It prints a line a trial with the verdicts of both judges, and what was found; it writes nothing.
 /// Histories that are missing, cut off or changed since the run make a trial INCOMPLETE, and so do
-/// acknowledged operations that are in no log. It ends with 5 if something was violated, and with 3 if
-/// something could not be known.
+/// acknowledged operations that are in no log. It ends with 5 if something was violated, with 1 if a history
+/// cannot be read, and with 3 if something else could not be known.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos verify results/quickstart/2026-01-01T00-00-00Z

@@ -375,6 +375,13 @@ fn what_follows_from_a_mistake_is_not_told() {
     let mode = "[election]\nmode = \"tiemout\"\nmisses = 5\n";
     let found = mistakes(&format!("{GOOD}{mode}"));
     assert_eq!(found.len(), 1, "misses may have an effect: {found:?}");
+    let lease =
+        "{ multi = { leader = \"us-west-2\", reads = { leader-lease = { length = \"1s\" } } } }";
+    let leased = GOOD.replace("{ multi = { leader = \"us-west-2\" } }", lease);
+    let with_bound = |bound: &str| mistakes(&format!("{leased}[clock]\nbound = \"{bound}\"\n"));
+    assert_eq!(with_bound("1ms"), []);
+    let found = with_bound("-1ms");
+    assert_eq!(found.len(), 1, "the lease may be long enough: {found:?}");
 }
 
 #[test]
