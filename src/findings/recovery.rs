@@ -301,7 +301,8 @@ impl RecoveryContext<'_> {
         let answer =
             |new: &Successor| Some(turns.first_answer(new.leader, new.led_at)?.since(new.led_at));
         let parts = successor.and_then(|new| self.parts(new, region, reach.from, view.first_ack));
-        let percentile = |share| before.latencies.percentile(share).and_then(Figure::known);
+        let percentile =
+            |of: &Before, share| of.latencies.percentile(share).and_then(Figure::known);
         RecoveryRow {
             client_region: (*name).to_owned(),
             redirect_ns: ns(successor.and_then(answer)),
@@ -311,11 +312,12 @@ impl RecoveryContext<'_> {
             recovered: view.recovered,
             unavailable_ns: ns(view.unavailable),
             usual_gap_ns: ns(before.gap),
-            before_ns_p50: ns(percentile(0.5)),
-            before_ns_p99: ns(percentile(0.99)),
+            before_ns_p50: ns(percentile(before, 0.5)),
+            before_ns_p99: ns(percentile(before, 0.99)),
             delayed_above_ns: ns(before.delayed_above),
             delayed_count: view.delayed_count,
             unknown_count: Some(view.unknown_count),
+            reads_before_ns_p50: ns(percentile(reads_before, 0.5)),
             reads_first_ack_ns: ns(reads.first_ack),
             reads_recovered: reads.recovered,
             reads_unavailable_ns: ns(reads.unavailable),

@@ -99,7 +99,7 @@ fn the_headers_are_these() {
          detection_ns,election_ns,attempt_count,phase1_ns,floor_phase1_ns,adopted_count,\
          filled_count,leading_ns,transfer_ns,first_commit_ns,client_region,redirect_ns,first_ack_ns,\
          protocol_ns,client_wait_ns,recovered,unavailable_ns,usual_gap_ns,before_ns_p50,\
-         before_ns_p99,delayed_above_ns,delayed_count,unknown_count,reads_first_ack_ns,reads_recovered,\
+         before_ns_p99,delayed_above_ns,delayed_count,unknown_count,reads_before_ns_p50,reads_first_ack_ns,reads_recovered,\
          reads_unavailable_ns,reads_usual_gap_ns"
     );
     assert_eq!(

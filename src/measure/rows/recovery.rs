@@ -112,6 +112,8 @@ pub struct RecoveryRow {
     pub delayed_count: Option<u64>,
     /// Writes of these that were never acknowledged.
     pub unknown_count: Option<u64>,
+    /// The same as `before_ns_p50`, of reads.
+    pub reads_before_ns_p50: Option<u64>,
     /// The same as `first_ack_ns`, of reads.
     pub reads_first_ack_ns: Option<u64>,
     /// The same as `recovered`, of reads; empty if no read was intended after the fault.

@@ -62,7 +62,7 @@ fn places(
 ) -> Vec<(String, Point)> {
     let of_fault = if quantity == Quantity::Away { Some(region) } else { None };
     let place = |variant: String| {
-        let commit = data.commit(&variant, label, region, kind)?;
+        let commit = data.median(&variant, label, region, kind)?;
         let takeover = data.series(&variant, label, quantity, of_fault, None).next()?;
         let takeover = Mean::of(takeover)?.in_ms();
         let text = format!("commit {}; {} {}", commit.words(), short(quantity), takeover.words());

@@ -189,15 +189,24 @@ impl<'a> Data<'a> {
 }
 
 impl Data<'_> {
-    /// The median of the writes of a client region before the first fault, of each valid trial of a variant by
-    /// its repeat, in milliseconds.
+    /// The median of the writes or reads of a client region before the first fault, of each valid trial of a
+    /// variant by its repeat, in milliseconds.
     ///
     /// A median over the whole window would mix the steady state with the outage.
-    pub fn before_fault(&self, variant: &str, region: &str) -> BTreeMap<usize, f64> {
+    pub fn before_fault(
+        &self,
+        variant: &str,
+        region: &str,
+        kind: OperationKind,
+    ) -> BTreeMap<usize, f64> {
         let of_trial = |ended: &Finished| {
             let is_wanted = |row: &&RecoveryRow| row.fault == 1 && row.client_region == region;
             let row = ended.recovery.iter().find(is_wanted)?;
-            Some((ended.trial.repeat, in_ms(row.before_ns_p50?)))
+            let median = match kind {
+                OperationKind::Read => row.reads_before_ns_p50,
+                _ => row.before_ns_p50,
+            };
+            Some((ended.trial.repeat, in_ms(median?)))
         };
         self.valid(variant).filter_map(of_trial).collect()
     }
@@ -216,8 +225,8 @@ impl Data<'_> {
         }
     }
 
-    /// The commit latency of a variant at the median, in milliseconds: before the first fault, if there is one.
-    pub fn commit(
+    /// The latency of a variant at the median, in milliseconds: before the first fault, if there is one.
+    pub fn median(
         &self,
         variant: &str,
         point: &str,
@@ -225,7 +234,7 @@ impl Data<'_> {
         kind: OperationKind,
     ) -> Option<Mean> {
         if self.has_faults() {
-            let values: Vec<f64> = self.before_fault(variant, region).into_values().collect();
+            let values: Vec<f64> = self.before_fault(variant, region, kind).into_values().collect();
             return Mean::of_numbers(&values);
         }
         let mut found = self.series(variant, point, Quantity::P50, Some(region), Some(kind));

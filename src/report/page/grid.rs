@@ -148,9 +148,16 @@ pub fn costs(data: &Data<'_>) -> Grid {
     let mut headers = vec![("variant".to_owned(), false), ("Q1/Q2".to_owned(), true)];
     let when = if data.has_faults() { " before the fault" } else { "" };
     headers.extend(regions.iter().map(|region| (format!("p50{when}, {region} (ms)"), true)));
+    let have_reads =
+        kind == OperationKind::Write && data.operations().contains(&OperationKind::Read);
+    let readers = if have_reads { &regions[..] } else { &[] };
+    let read = Some(OperationKind::Read);
+    headers
+        .extend(readers.iter().map(|region| (format!("p50 of reads{when}, {region} (ms)"), true)));
     headers.push(("phase 1 of the new leader (ms)".to_owned(), true));
     headers.push(("its floor (ms)".to_owned(), true));
     headers.extend(regions.iter().map(|region| (format!("without a write, {region} (ms)"), true)));
+    headers.extend(readers.iter().map(|region| (format!("without a read, {region} (ms)"), true)));
     let cell = |found: Option<&Series>| {
         let Some(series) = found else { return String::new() };
         let mean = Mean::of(series).map(Mean::in_ms);
@@ -162,10 +169,12 @@ pub fn costs(data: &Data<'_>) -> Grid {
             data.series(name, &point.label, quantity, region, kind).next()
         };
         let mut row = vec![name.clone(), format!("{}/{}", variant.q1, variant.q2)];
-        let commit = |region: &String| data.commit(name, &point.label, region, kind);
-        row.extend(
-            regions.iter().map(|it| commit(it).map_or_else(String::new, |it| with_interval(&it))),
-        );
+        let median = |region: &String, kind| {
+            let found = data.median(name, &point.label, region, kind);
+            found.map_or_else(String::new, |it| with_interval(&it))
+        };
+        row.extend(regions.iter().map(|it| median(it, kind)));
+        row.extend(readers.iter().map(|it| median(it, OperationKind::Read)));
         let phase1 = of(Quantity::Phase1, None, None);
         row.push(cell(phase1));
         let floors =
@@ -173,18 +182,26 @@ pub fn costs(data: &Data<'_>) -> Grid {
         let floor = floors.and_then(|floors: Vec<f64>| Mean::of_numbers(&floors));
         row.push(floor.map_or_else(String::new, |mean| ms(mean.value / 1e6)));
         row.extend(regions.iter().map(|it| cell(of(Quantity::Away, Some(it), None))));
+        row.extend(readers.iter().map(|it| cell(of(Quantity::Away, Some(it), read))));
         row
     };
     let rows: Vec<Vec<String>> = point.variants.iter().map(row).collect();
-    let caption = format!(
-        "Geometric means over the repeats with their 95 % intervals ({}); p50: of {}; without a write: the longest time of a \
-         client region without an acknowledged write, after the first fault",
-        data.backend.name(),
-        if data.has_faults() {
-            "writes before the fault".to_owned()
-        } else {
-            format!("{}s", kind.name())
+    let of_reads = if have_reads { " and of reads" } else { "" };
+    let away = match (data.has_faults(), have_reads) {
+        (false, _) => "",
+        (true, false) => {
+            "; without a write: the longest time of a client region without an acknowledged write, after the first \
+             fault"
         }
+        (true, true) => {
+            "; without a write, without a read: the longest time of a client region without an acknowledged one, \
+             after the first fault"
+        }
+    };
+    let caption = format!(
+        "Geometric means over the repeats with their 95 % intervals ({}); p50: of {}s{of_reads}{when}{away}",
+        data.backend.name(),
+        kind.name(),
     );
     without_empty_columns(Grid { caption, headers, rows, variant: Some(0) })
 }

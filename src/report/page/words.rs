@@ -37,16 +37,26 @@ pub fn verdict(data: &Data<'_>) -> Vec<String> {
     let of = |quantity: Quantity, region: Option<&str>, kind: Option<OperationKind>| {
         of_quantity(data, quantity, region, kind)
     };
-    if data.has_faults() {
-        sentences.extend(before_fault(data, &region));
-    } else {
+    let median = |kind: OperationKind| {
+        if data.has_faults() {
+            return before_fault(data, &region, kind);
+        }
         let what = format!("Median of {}s in {region}", kind.name());
-        let medians = of(Quantity::P50, Some(&region), Some(kind));
-        sentences.extend(sentence(data, &what, &medians));
+        sentence(data, &what, &of(Quantity::P50, Some(&region), Some(kind)))
+    };
+    sentences.extend(median(kind));
+    let read = Some(OperationKind::Read)
+        .filter(|it| kind == OperationKind::Write && data.operations().contains(it));
+    sentences.extend(read.and_then(median));
+    let away = |what: &str, kind| {
+        let what =
+            format!("Longest time without an acknowledged {what} in {region}, after the fault");
+        sentence(data, &what, &of(Quantity::Away, Some(&region), kind))
+    };
+    sentences.extend(away("write", None));
+    if read.is_some() {
+        sentences.extend(away("read", read));
     }
-    let away = of(Quantity::Away, Some(&region), None);
-    let what = format!("Longest time without an acknowledged write in {region}, after the fault");
-    sentences.extend(sentence(data, &what, &away));
     if sentences.is_empty() {
         sentences.push("No difference can be told; the table of differences says why.".to_owned());
     }
@@ -54,20 +64,23 @@ pub fn verdict(data: &Data<'_>) -> Vec<String> {
 }
 
 /// The medians before the first fault, with the differences over pairs of one repeat.
-fn before_fault(data: &Data<'_>, region: &str) -> Option<String> {
+fn before_fault(data: &Data<'_>, region: &str, kind: OperationKind) -> Option<String> {
     let (baseline, others) = (&data.baseline, data.candidates());
-    let base = data.before_fault(baseline, region);
+    let base = data.before_fault(baseline, region, kind);
     let mean = |values: &BTreeMap<usize, f64>| {
         Mean::of_numbers(&values.values().copied().collect::<Vec<f64>>())
     };
     let part = |variant: &String| {
-        let values = data.before_fault(variant, region);
+        let values = data.before_fault(variant, region, kind);
         let logs: Vec<f64> =
             values.iter().filter_map(|(repeat, it)| Some((it / base.get(repeat)?).ln())).collect();
+        let value = ms(mean(&values)?.value);
+        if logs.iter().any(|log| !log.is_finite()) {
+            return Some(format!("{variant} {value} ms"));
+        }
         let estimate = Estimate::paired(&logs).filter(|_| logs.len() >= REPEATS_MIN)?;
         let (low, high) = estimate.interval(LEVEL);
         let percent = |log: f64| format!("{:+.1}", log.exp_m1() * 100.0);
-        let value = ms(mean(&values)?.value);
         let difference = percent(estimate.mean);
         Some(format!(
             "{variant} {value} ms, {difference} % ({} to {})",
@@ -78,7 +91,8 @@ fn before_fault(data: &Data<'_>, region: &str) -> Option<String> {
     let parts: Vec<String> = others.iter().filter_map(part).collect();
     let value = ms(mean(&base)?.value);
     Some(format!(
-        "Median of writes in {region} before the fault ({}, {}, 95 % intervals of pairs): {baseline} {value} ms; {}.",
+        "Median of {}s in {region} before the fault ({}, {}, 95 % intervals of pairs): {baseline} {value} ms; {}.",
+        kind.name(),
         data.backend.name(),
         counted(base.len(), "repeat"),
         parts.join("; ")
