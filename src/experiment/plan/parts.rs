@@ -81,10 +81,8 @@ impl Parts {
             memory: network.map_or(Span::ZERO, |network| network.correlation),
             election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
             reads: workload.as_ref().map(|workload| workload.reads),
-            clock_bound: {
-                let bound = file.clock.as_ref().map(|clock| Span::from(clock.get_ref().bound.0));
-                Some(bound).filter(|_| !doubts.of("clock"))
-            },
+            clock_bound: file.clock.as_ref().map(|clock| Span::from(clock.get_ref().bound.0)),
+            is_clock_known: !doubts.of("clock"),
         };
         let variants = variants::variants(file, doubts, &judge, mistakes);
         let clock_error = clock_error(file, mistakes);

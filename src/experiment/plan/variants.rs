@@ -28,7 +28,9 @@ pub(super) struct Judge<'a> {
     /// The share of operations that read.
     pub(super) reads: Option<f64>,
     /// No clock is off by more, if the file says so.
-    pub(super) clock_bound: Option<Option<Span>>,
+    pub(super) clock_bound: Option<Span>,
+    /// Whether that is not wrong itself.
+    pub(super) is_clock_known: bool,
 }
 
 /// The variants of an experiment, in the order of the file; none in the place of one that is wrong.
@@ -126,7 +128,10 @@ impl Judge<'_> {
         };
         let file::Reads::LeaderLease { length } = reads.get_ref() else { return Some(mode) };
         let (leader, places) = (mode.leader()?, self.places?);
-        let Some(bound) = self.clock_bound? else {
+        if !self.is_clock_known {
+            return None;
+        }
+        let Some(bound) = self.clock_bound else {
             mistakes.refuse_at(reads.span(), Error::NoClockBound);
             return None;
         };

@@ -173,11 +173,11 @@ fn who_refused_a_ballot_is_in_the_quorum_of_the_next_one() {
     let mut leader = Replica::new(MULTI, config(0, quorums, SendPolicy::All));
     let phase1a = |effects: &Effects| {
         let sends = effects.sends.iter().chain(&effects.durable_sends);
-        let quorums = sends.filter_map(|it| match &it.message {
+        let mut quorums = sends.filter_map(|it| match &it.message {
             Message::Phase1a { ballot, quorum, .. } => Some((*ballot, quorum.unwrap())),
             _ => None,
         });
-        quorums.last().expect("it campaigns")
+        quorums.next_back().expect("it campaigns")
     };
     let (first, nearest) = phase1a(&give(&mut leader, Input::Start));
     assert_eq!(nearest, [0, 1].map(NodeId).into_iter().collect());
