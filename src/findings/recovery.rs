@@ -145,7 +145,7 @@ struct Region<'a> {
     turns: &'a Turns,
 }
 
-/// What they asked for, of one kind.
+/// The operations of one kind that the clients of a region asked for.
 struct Asked {
     operations: Vec<Operation>,
     before: Before,

@@ -11,6 +11,7 @@ use super::outline::Outline;
 use super::table::{self, Column, Table, Width};
 use crate::experiment::trial::Trial;
 use crate::findings::{Finished, recovery};
+use crate::measure::OperationKind;
 use crate::measure::rows::RecoveryRow;
 use crate::time::Span;
 use crate::trial::Backend;
@@ -21,9 +22,9 @@ pub fn legend(width: Width) -> String {
         "medians over the trials in ms; min-max: the least and the greatest of the column before it; \
          detect: from the fault to the new leader's suspicion; elect: from there to its last campaign; \
          phase1: its last phase 1, beside the least that it can be (R_q1); transfer, commit: from phase 1 \
-         to what was open executed, and to the first new command; before: median latency of writes before \
+         to what was open executed and older leases over, and to the first new command; before: median latency of writes before \
          the first fault; away: the longest time without an acknowledged write (>: up to the end); \
-         reads away: without an acknowledged read; \
+         reads away: the same of reads, where somebody reads; \
          protocol: from the fault to when the new leader could have answered; wait: from there to the \
          first acknowledgement of a write begun after the fault, which is what retry timers and redirects \
          add; delayed: writes, in all trials; unknown: of these, those never acknowledged",
@@ -164,25 +165,27 @@ pub fn waits(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     groups.iter().filter_map(line).collect()
 }
 
-/// What did not recover, a line for each variant and fault.
+/// What did not recover, a line for each variant and fault, and for reads another one.
 pub fn unrecovered(plan: &Outline, finished: &[Finished]) -> Vec<String> {
     let mut trials: BTreeMap<Group, BTreeSet<u32>> = BTreeMap::new();
-    let mut lost: BTreeMap<Group, Vec<&RecoveryRow>> = BTreeMap::new();
+    let mut lost: BTreeMap<(Group, OperationKind), Vec<&RecoveryRow>> = BTreeMap::new();
     for (group, row) in rows(finished) {
         trials.entry(group).or_default().insert(row.trial);
-        if row.recovered == Some(false) {
-            lost.entry(group).or_default().push(row);
+        let kinds =
+            [(OperationKind::Write, row.recovered), (OperationKind::Read, row.reads_recovered)];
+        for (kind, _) in kinds.into_iter().filter(|(_, recovered)| *recovered == Some(false)) {
+            lost.entry((group, kind)).or_default().push(row);
         }
     }
-    let line = |(group, rows): (&Group, &Vec<&RecoveryRow>)| {
+    let line = |((group, kind), rows): (&(Group, OperationKind), &Vec<&RecoveryRow>)| {
         let in_trials: BTreeSet<u32> = rows.iter().map(|row| row.trial).collect();
         let regions: BTreeSet<&str> = rows.iter().map(|row| row.client_region.as_str()).collect();
         let is_leaderless = rows.iter().any(|row| row.new_leader.is_empty() && had_leader(row));
-        let what = if is_leaderless {
+        let what = if is_leaderless && *kind == OperationKind::Write {
             "no new leader within the trial".to_owned()
         } else {
             let regions = regions.into_iter().collect::<Vec<_>>().join(", ");
-            format!("no write from {regions} was acknowledged again")
+            format!("no {} from {regions} was acknowledged again", kind.name())
         };
         format!(
             "{} ({}): {what}, after {}, in {} of {} trials",
@@ -401,6 +404,10 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         trials[1].recovery[0].reads_recovered = Some(false);
         let [_, clients] = tables(&Outline::from(&plan), &trials).unwrap();
         assert_eq!(cells(&clients)[4..8], ["900", "-", "50.0", "40.0->60.0"], "{clients}");
+        let said = unrecovered(&Outline::from(&plan), &trials);
+        let expected =
+            "multi (live): no read from a was acknowledged again, after crash a, in 1 of 3 trials";
+        assert_eq!(said, [expected]);
     }
 
     #[test]

@@ -152,20 +152,35 @@ fn a_follower_that_dies_costs_nothing_but_what_the_clients_saw() {
     }
 }
 
+/// The rows of a trial in which a leader that holds a lease of this length dies for good.
+fn with_lease(length: &str) -> Rows {
+    let reads = format!("{{ leader-lease = {{ length = \"{length}\" }} }}");
+    let led = format!("{{ multi = {{ leader = \"us-east-1\", reads = {reads} }} }}");
+    let tables = "[clock]\nbound = \"1ms\"\n\n[election]\nmode = \"timeout\"\n\n";
+    simulated(&experiment(&led, &format!("{tables}{CRASH}")), |_| {}).1
+}
+
 /// A new leader answers reads under the lease of the one before it, and tells nobody of a write until that is over.
 #[test]
-fn with_a_lease_reads_come_back_before_writes_and_the_wait_is_not_charged_to_clients() {
-    let led =
-        r#"{ multi = { leader = "us-east-1", reads = { leader-lease = { length = "2800ms" } } } }"#;
-    let tables = "[clock]\nbound = \"1ms\"\n\n[election]\nmode = \"timeout\"\n\n";
-    let (_, rows) = simulated(&experiment(led, &format!("{tables}{CRASH}")), |_| {});
+fn with_a_lease_reads_come_back_before_writes() {
+    let rows = with_lease("2800ms");
     for row in &rows.recovery {
         let (reads, writes) = (row.reads_unavailable_ns.unwrap(), row.unavailable_ns.unwrap());
         assert!(reads + 300_000_000 < writes, "{row:?}");
-        // The lease is that of the last entry of the leader that died.
+        // The lease is that of the last entry of the leader that died, and no wait of the clients.
         let over = row.leading_ns.unwrap() + row.transfer_ns.unwrap();
         assert!((2_600_000_000..2_900_000_000).contains(&over), "{row:?}");
         assert!(row.protocol_ns.unwrap() >= over, "{row:?}");
+    }
+}
+
+#[test]
+fn a_lease_that_outlasts_the_trial_leaves_no_part_of_the_protocol() {
+    let rows = with_lease("30s");
+    for row in &rows.recovery {
+        assert!(row.leading_ns.is_some() && row.reads_recovered == Some(true), "{row:?}");
+        assert_eq!((row.recovered, row.transfer_ns), (Some(false), None), "{row:?}");
+        assert_eq!((row.protocol_ns, row.client_wait_ns), (None, None), "{row:?}");
     }
 }
 

@@ -159,6 +159,49 @@ fn costs_of_a_page_follow_from_the_tables_of_trials() {
     }
 }
 
+/// Where reads take another way than writes they have columns and sentences of their own.
+#[test]
+fn reads_of_a_page_follow_from_the_table_of_faults() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("lease");
+    let to = results.to_str().unwrap();
+    let run = ["run", "experiments/lease.toml", "--backend", "sim", "--smoke", "--out", to];
+    said(&[&run[..], &["--trials", "3"]].concat(), 0);
+    let recovery = csv(&results, "recovery");
+    let page = said(&["report", to, "-o", "-"], 0).0;
+    let costs = table(&page, "costs");
+    assert_eq!(costs.len(), 4);
+    for row in &costs {
+        for region in ["us-east-1", "eu-west-1"] {
+            let is_of = |other: &&Row| {
+                other["variant"] == row["variant"] && other["client_region"] == region
+            };
+            let rows: Vec<&Row> = recovery.iter().filter(is_of).collect();
+            let of = |column: &str| -> Vec<f64> {
+                rows.iter().map(|row| row[column].parse().unwrap()).collect()
+            };
+            let shown = |column: &str| &row[&format!("{column}, {region} (ms)")];
+            let away = mean_with_interval(&of("reads_unavailable_ns"));
+            assert_eq!(*shown("without a read"), away, "{row:?}");
+            let medians = of("reads_before_ns_p50");
+            // A read beside a leader that holds a lease takes no time where nothing but the network does.
+            if medians.iter().all(|median| *median > 0.0) {
+                assert_eq!(*shown("p50 of reads before the fault"), mean_with_interval(&medians));
+            }
+        }
+    }
+    let judged = csv(&results, "expectations").into_iter();
+    let judged: Vec<Row> =
+        judged.filter(|row| row["that"] == "lease.read.away < lease.away").collect();
+    assert_eq!(judged.len(), 2);
+    assert!(judged.iter().all(|row| row["ruling"] != "not-judged"), "{judged:?}");
+    let words = text(&page);
+    for what in ["Median of reads in us-east-1 before", "without an acknowledged read in us-east-1"]
+    {
+        assert!(words.contains(what), "{what}");
+    }
+}
+
 #[test]
 fn summary_of_a_page_is_that_of_the_run() {
     let rows = csv(&reference("failover"), "summary");

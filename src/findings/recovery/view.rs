@@ -82,16 +82,16 @@ impl Story {
 /// What was usual before the first fault.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Before {
-    /// The latencies of writes; one that was lost before the fault has none, and ranks last.
+    /// The latencies of operations; one that was lost before the fault has none, and ranks last.
     pub(super) latencies: Latencies,
-    /// A write that takes longer is delayed: twice the 99th percentile of those that were acknowledged.
+    /// One that takes longer is delayed: twice the 99th percentile of those that were acknowledged.
     pub(super) delayed_above: Option<Span>,
     /// The longest time between two acknowledgements.
     pub(super) gap: Option<Span>,
 }
 
 impl Before {
-    /// Of the writes that were acknowledged before `first`, the first fault: those of the window, or
+    /// Of the operations that were acknowledged before `first`, the first fault: those of the window, or
     /// those of the warm-up where there is none.
     pub(super) fn of(operations: &[Operation], window: Window, first: Time) -> Self {
         let ended = |within: Window| {
@@ -161,7 +161,7 @@ impl View {
     }
 }
 
-/// When writes were acknowledged, in order.
+/// When operations were acknowledged, in order.
 fn acknowledgements(operations: &[Operation]) -> Vec<Time> {
     let mut at: Vec<Time> = operations.iter().filter_map(|it| it.acknowledged_at).collect();
     at.sort_unstable();

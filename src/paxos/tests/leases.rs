@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::paxos::{LeaseTerms, Reads};
+use crate::protocol::Detector;
 use crate::time::Now;
 use bytes::Bytes;
 
@@ -131,6 +132,33 @@ fn a_new_leader_is_silent_until_every_lease_is_over() {
     let over = give_at(Time(ms(152).0 + 1), &mut leader, Input::Timer(TimerId(8)));
     assert_eq!(executed(&over), [Slot(0), Slot(1)]);
     assert_eq!(over.replies.len(), 2);
+}
+
+/// Also where it adopted nothing: it could not have answered anybody before.
+#[test]
+fn a_new_leader_has_recovered_when_it_is_silent_no_more() {
+    let detector =
+        Detector { heartbeat: Span::from_millis(500), misses: 3, spread: Span::from_millis(5) };
+    let config = config(0, QuorumSystem::majority(3), SendPolicy::All);
+    let config = Config { election: Election::Timeout(detector), ..config };
+    let mut leader = Replica::new(LEASES, config);
+    let recovered = |effects: &Effects| {
+        let transfer = |note: &Note| match note {
+            Note::Recovered { transfer } => Some(*transfer),
+            _ => None,
+        };
+        effects.notes.iter().find_map(transfer)
+    };
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    hear(&mut leader, 0, promise(ballot, Vec::new()));
+    let leads = hear(&mut leader, 1, promises(ballot, Vec::new(), Some(50)));
+    assert!(leader.is_leader());
+    assert_eq!(recovered(&leads), None);
+    assert_eq!(recovered(&give_at(ms(152), &mut leader, Input::Timer(TimerId(8)))), None);
+    let over = Time(ms(152).0 + 1);
+    let told = give_at(over, &mut leader, Input::Timer(TimerId(8)));
+    assert_eq!(recovered(&told), Some(over.since(Time::ZERO)));
 }
 
 #[test]

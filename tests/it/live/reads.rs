@@ -60,7 +60,7 @@ fn leases_are_kept_while_leaders_change_and_clocks_are_off() {
     let terms = LeaseTerms { length: Span::from_millis(200), bound };
     let outcome = run(Reads::LeaderLease(terms), bound);
     check_reads(&outcome);
-    // Whoever waited for the second leader, silent as long as the lease of the first, is answered in the end.
+    // The second leader is silent while the lease of the first one lasts; then it answers whoever waited.
     let (_, report) = outcome.clients().next().unwrap();
     assert_eq!(report.unknown_count, 0);
     assert!(outcome.injected.iter().any(|it| it.kind == FaultKind::Campaign { replica: R1 }));
