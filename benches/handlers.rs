@@ -8,7 +8,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flexpaxos::command::{ClientId, Command, Operation, RequestId};
 use flexpaxos::paxos::{Effects, Input, Message, Mode, Replica};
 use flexpaxos::protocol::{
-    Ballot, Config, Election, Progress, Protocol, Retention, Scope, SendPolicy, Slot, Timing, Value,
+    Ballot, Bounds, Config, Election, Progress, Protocol, Retention, Scope, SendPolicy, Slot,
+    Timing, Value,
 };
 use flexpaxos::quorum::{NodeId, QuorumSystem};
 use flexpaxos::time::{Now, Span};
@@ -29,6 +30,7 @@ fn replica(id: NodeId) -> Replica {
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(1)),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
     };
     let mut replica = Replica::new(Mode::multi(LEADER), config);
     give(&mut replica, Input::Start);

@@ -32,8 +32,10 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ["paxos", "caspaxos", "quorum", "driver", "history"]
-# Release code without link-time optimisation: a build of a minute.
+# Release code without link-time optimisation.
 QUICK = ["inherits='release'", "lto=false", "codegen-units=32", "incremental=true", "debug=1"]
+# Our own code is built often and runs for seconds.
+QUICK += ["opt-level=1", 'package."*".opt-level=3']
 SWITCH = """
 
 /// The number of the mutant that runs; none, if it is 0.

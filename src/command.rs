@@ -13,14 +13,16 @@ pub(crate) use impossible::OPEN_MAX;
 mod parts;
 pub use parts::{Cut, Part, entry_digest};
 pub(crate) mod payload;
+mod session;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use session::Session;
 
 /// The longest value of a command: with it, a proposal and a promise of some fit into a frame.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -58,18 +60,33 @@ pub enum Operation {
         /// Where.
         key: u64,
     },
+    /// The same, of a state that holds as much as the client has seen.
+    GetSince {
+        /// Where.
+        key: u64,
+        /// A place in the order of commands: everything before it must have been executed.
+        since: u64,
+    },
 }
 
 impl Operation {
     /// What it is about.
     pub const fn key(&self) -> u64 {
-        let (Self::Put { key, .. } | Self::Get { key }) = self;
+        let (Self::Put { key, .. } | Self::Get { key } | Self::GetSince { key, .. }) = self;
         *key
+    }
+
+    /// A read must see everything before this place.
+    pub const fn since(&self) -> u64 {
+        match self {
+            Self::GetSince { since, .. } => *since,
+            Self::Put { .. } | Self::Get { .. } => 0,
+        }
     }
 
     /// Whether it changes nothing.
     pub const fn is_read(&self) -> bool {
-        matches!(self, Self::Get { .. })
+        matches!(self, Self::Get { .. } | Self::GetSince { .. })
     }
 }
 
@@ -91,6 +108,7 @@ impl fmt::Display for Command {
         match &self.operation {
             Operation::Put { value, .. } => write!(f, "={}", legible(value)),
             Operation::Get { .. } => f.write_str("?"),
+            Operation::GetSince { since, .. } => write!(f, "? since {since}"),
         }
     }
 }
@@ -231,15 +249,6 @@ fn position(block: &[(u64, Bytes)], key: u64) -> Result<usize, usize> {
     block.binary_search_by_key(&key, |(known, _)| *known)
 }
 
-/// The answers a client may still ask for again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-struct Session {
-    /// The sequence number of the front of `outcomes`.
-    base: u64,
-    /// The outcome of each request from `base` on; `None` where it has not executed.
-    outcomes: VecDeque<Option<Outcome>>,
-}
-
 impl KeyValue {
     /// Executes `command`, once however often it is given.
     #[inline]
@@ -247,22 +256,22 @@ impl KeyValue {
         let RequestId { client, sequence } = command.request;
         let session = Arc::make_mut(self.sessions.entry(client).or_default());
         session.settle(command.settled_below);
-        let Some(offset) = sequence.checked_sub(session.base) else { return Execution::Settled };
-        let offset = usize::try_from(offset).expect("a session window fits in memory");
-        if let Some(Some(outcome)) = session.outcomes.get(offset) {
-            return Execution::Repeated(outcome.clone());
+        if sequence < session.base() {
+            return Execution::Settled;
+        }
+        if let Some(outcome) = session.get(sequence) {
+            return Execution::Repeated(outcome);
         }
         let outcome = match &command.operation {
             Operation::Put { key, value } => {
                 self.values.insert(*key, value.clone());
                 Outcome::Stored
             }
-            Operation::Get { key } => Outcome::Read(self.values.get(*key).cloned()),
+            Operation::Get { key } | Operation::GetSince { key, .. } => {
+                Outcome::Read(self.values.get(*key).cloned())
+            }
         };
-        while session.outcomes.len() <= offset {
-            session.outcomes.push_back(None);
-        }
-        session.outcomes[offset] = Some(outcome.clone());
+        session.put(sequence, &outcome);
         Execution::Applied(outcome)
     }
 
@@ -273,21 +282,7 @@ impl KeyValue {
 
     /// What a request was answered when it was executed, if its client may still ask for it.
     pub fn outcome(&self, request: RequestId) -> Option<Outcome> {
-        let session = self.sessions.get(&request.client)?;
-        let offset = request.sequence.checked_sub(session.base)?;
-        session.outcomes.get(usize::try_from(offset).ok()?)?.clone()
-    }
-}
-
-impl Session {
-    fn settle(&mut self, below: u64) {
-        while self.base < below {
-            if self.outcomes.pop_front().is_none() {
-                self.base = below;
-                return;
-            }
-            self.base += 1;
-        }
+        self.sessions.get(&request.client)?.get(request.sequence)
     }
 }
 
@@ -392,7 +387,8 @@ mod tests {
         for sequence in 0..1000 {
             machine.execute(&put(sequence, sequence, "x"));
         }
-        assert_eq!(machine.sessions[&ClientId(1)].outcomes.len(), 1);
+        let session = &machine.sessions[&ClientId(1)];
+        assert_eq!((session.base(), session.end()), (999, 1000));
         assert_eq!(machine.execute(&put(500, 0, "again")), Execution::Settled);
     }
 }

@@ -15,7 +15,9 @@ mod statement;
 
 pub use answer::Answer;
 pub use capacity::Capacity;
-pub use config::{Config, Detector, Election, Retention, SendPolicy, Timing};
+pub use config::{
+    Bounds, Config, Detector, Election, Retention, SendPolicy, SnapshotTerms, Timing,
+};
 pub use rounds::Rounds;
 pub use statement::{Ballot, Scope, Statement, Value};
 
@@ -296,6 +298,11 @@ pub enum Note {
         phase2: Span,
         /// From chosen to executed: waiting for the slots before it.
         reply: Span,
+    },
+    /// A client is told of a write, where leaders wait before they tell it.
+    Waited {
+        /// Since it was executed, until the clock surely passed its stamp.
+        wait: Span,
     },
     /// Phase 1 over all slots succeeded.
     Leading {

@@ -33,7 +33,7 @@ use crate::runtime::clock;
 use crate::runtime::interrupt::Interrupt;
 use crate::runtime::machine::awake::Awake;
 use crate::runtime::machine::cores;
-use crate::runtime::machine::cpu_s;
+use crate::runtime::machine::{cpu_s, slice_ns};
 use crate::time::Span;
 use bound::{Begin, STAGE_MAX, bounded};
 
@@ -62,6 +62,10 @@ pub struct Calibration {
     /// Processor time that replicas and clients take for one message, without network and disk, in nanoseconds.
     #[serde(default)]
     pub message_cpu_ns: Option<u64>,
+    /// How long a thread runs before another one does that waits for its processor, in nanoseconds, if both always have
+    /// work.
+    #[serde(default)]
+    pub slice_ns: Option<u64>,
     /// How much of the machine others take just now.
     pub noise: Noise,
 }
@@ -235,7 +239,7 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
     drop(disk);
     begin.stage("processor")?;
     let (cipher, step_ns) = (processor::cipher(length), processor::arithmetic(length));
-    let message_cpu_ns = message::cpu_ns(length);
+    let (message_cpu_ns, slice_ns) = (message::cpu_ns(length), slice_ns(length));
     begin.stage("noise")?;
     let gaps = processor::gaps(length);
     let shares = host.zip(cores::HostTimes::now()).and_then(|(before, now)| now.since(before));
@@ -259,6 +263,7 @@ fn measure(thoroughness: Thoroughness, folder: &Path, begin: &Begin) -> Result<C
         cipher,
         step_ns,
         message_cpu_ns,
+        slice_ns,
         noise,
     })
 }

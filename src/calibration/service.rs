@@ -49,7 +49,8 @@ impl Calibration {
     /// `packet = round trip in one event loop / 4`,
     /// `wake_up = (processor time of a round trip between two threads - round trip in one event loop) / 2`,
     /// `host.sync = processor time of a sync while four logs sync`,
-    /// `service.sync = time of such a sync / 4`, but not less than one log alone takes.
+    /// `service.sync = time of such a sync / 4`, but not less than one log alone takes,
+    /// `slice = how long one of two busy threads runs before the other one does`.
     ///
     /// A round trip has two packets, each sent once and received once; of four logs on one disk each waits for the
     /// syncs of the others.
@@ -68,6 +69,7 @@ impl Calibration {
                 wake_up: Span(wake_ups / 2),
                 packet: Span(in_one_loop / 4),
                 sync: Span(self.syncs.one_cpu_ns?),
+                slice: Span(self.slice_ns.unwrap_or(0)),
             },
         })
     }

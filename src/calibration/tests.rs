@@ -48,7 +48,7 @@ fn a_quick_calibration_has_every_field_and_survives_a_file() {
     assert!(noise.gaps.watched_ns > 0 && noise.gaps.longest_ns > 0, "{noise:?}");
     assert!(noise.run_queue_ns.is_some() && noise.host_busy_share.is_some(), "{noise:?}");
     let Shared { service, costs } = calibration.work().shared.unwrap();
-    let taken = [service.receive, service.send, costs.packet, costs.sync];
+    let taken = [service.receive, service.send, costs.packet, costs.sync, costs.slice];
     assert!(taken.iter().all(|span| *span > Span::ZERO), "{service:?} {costs:?}");
     let Service { sync, mebibyte, .. } = calibration.service();
     assert!(calibration.is_quick && sync > Span::ZERO && mebibyte > Span::ZERO);
@@ -91,10 +91,11 @@ fn the_costs_of_a_shared_machine_are_all_measured_or_none_is() {
         one_cpu_ns: Some(70_000),
         ..Syncs::default()
     };
-    let [wake_up, packet, sync] = [3_000, 4_000, 70_000].map(Span);
+    let [wake_up, packet, sync, slice] = [3_000, 4_000, 70_000, 4_000_000].map(Span);
+    calibration.slice_ns = Some(slice.0);
     let service =
         Service { receive: Span(200), send: Span(100), sync: Span(100_000), ..Service::default() };
-    let costs = Costs { wake_up, packet, sync };
+    let costs = Costs { wake_up, packet, sync, slice };
     assert_eq!(calibration.work().shared, Some(Shared { service, costs }));
     // A round trip has two wake-ups and four ends of packets; without its processor time nothing is known of them.
     calibration.round_trips.quic_cpu_ns = None;

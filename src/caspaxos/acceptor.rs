@@ -137,20 +137,18 @@ impl Acceptor {
         }
     }
 
-    /// Restores one record that was durable.
+    /// Restores one record that was durable; no vote of an earlier life is repeatable.
     pub(super) fn recover(&mut self, record: Record) {
         match record {
             Record::Rounds { .. } => {}
             Record::Promise { key, ballot } => {
                 let register = self.open(key);
                 register.promised = register.promised.max(ballot);
-                register.is_repeatable = false;
             }
             Record::Vote { key, vote, promised } => {
                 let register = self.open(key);
                 register.promised = register.promised.max(promised);
                 register.vote = Some(vote);
-                register.is_repeatable = false;
             }
         }
     }

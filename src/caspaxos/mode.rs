@@ -1,10 +1,12 @@
 //! Who proposes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::protocol::SnapshotTerms;
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
 /// Who proposes.
@@ -40,9 +42,56 @@ impl Mode {
         self
     }
 
+    /// No replica answers reads alone.
+    #[must_use]
+    pub const fn with_responders(self, _: NodeSet) -> Self {
+        self
+    }
+
+    /// No replica answers reads alone.
+    pub const fn responders(self) -> Option<NodeSet> {
+        None
+    }
+
     /// Nobody looks at a clock.
     pub const fn clock_bound(self) -> Option<Span> {
         None
+    }
+
+    /// No entry has a commit timestamp.
+    pub const fn with_snapshots(self, _: SnapshotTerms, _: bool) -> Option<Self> {
+        None
+    }
+
+    /// As above.
+    pub const fn commit_wait(self) -> Option<Span> {
+        None
+    }
+
+    /// As above.
+    pub const fn snapshot(self) -> Option<SnapshotTerms> {
+        None
+    }
+
+    /// As it is.
+    #[must_use]
+    pub const fn reading_through_log(self) -> Self {
+        self
+    }
+
+    /// As with [`Self::with_lease`].
+    pub const fn holds_lease(self) -> bool {
+        false
+    }
+
+    /// A read misses nothing.
+    pub const fn has_sessions(self) -> bool {
+        true
+    }
+
+    /// A read misses no write that was acknowledged before.
+    pub const fn may_miss(self) -> Span {
+        Span::ZERO
     }
 
     /// Every read has a place among the versions of its key.
@@ -55,22 +104,32 @@ impl Mode {
         false
     }
 
+    /// The replicas that a client may ask for its reads.
+    pub fn readers(self, quorums: &QuorumSystem) -> NodeSet {
+        quorums.candidates()
+    }
+
+    /// As above.
+    pub const fn asks_quorum(self) -> bool {
+        false
+    }
+
     /// The same in every other way of answering reads: there is none.
     pub fn with_all_reads(self) -> Vec<Self> {
         vec![self]
     }
 
     /// The quorums that answer each read, phase by phase.
-    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
         self.phases(quorums)
     }
 
     /// The quorums that answer each write, phase by phase: where one replica proposes, the votes for the
     /// command before were the promises for this one.
-    pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+    pub fn phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
         match self.proposer {
-            None => vec![quorums.phase1(), quorums.phase2()],
-            Some(_) => vec![quorums.phase2()],
+            None => vec![Cow::Borrowed(quorums.phase1()), Cow::Borrowed(quorums.phase2())],
+            Some(_) => vec![Cow::Borrowed(quorums.phase2())],
         }
     }
 }

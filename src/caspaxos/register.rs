@@ -77,7 +77,9 @@ impl State {
                 state.value = Some(value.clone());
                 Outcome::Stored
             }
-            Operation::Get { .. } => Outcome::Read(state.value.clone()),
+            Operation::Get { .. } | Operation::GetSince { .. } => {
+                Outcome::Read(state.value.clone())
+            }
         };
         let session = state.sessions.entry(command.request.client).or_default();
         session.settled_below = session.settled_below.max(command.settled_below);

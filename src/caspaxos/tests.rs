@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::*;
 use crate::command::{ClientId, Command, Operation, Outcome, RequestId};
 use crate::protocol::{
-    Ballot, Config, Election, Protocol, Reply, Retention, SendPolicy, Slot, TimerId, Timing, Value,
+    Ballot, Bounds, Config, Election, Envelope, Protocol, Reply, Retention, SendPolicy, Slot,
+    TimerId, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Now, Span};
@@ -26,6 +27,7 @@ fn config(id: u8) -> Config {
         nearest_first: (id..3).chain(0..id).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
     }
 }
 
@@ -178,7 +180,11 @@ fn what_nobody_sends_is_refused_and_what_is_sent_is_not() {
     let gap = State { below: Slot(9), ..state(&[put(0, 0)]) };
     let vote = |round| Some(Vote { ballot: ballot(round, 2), state: state(&[put(0, 0)]) });
     let promise = |round| Message::Phase1b { key: KEY, ballot: ballot(2, 1), vote: vote(round) };
-    assert_eq!(promise(1).check(R0, &config(1)), Ok(()));
+    let refused = |promised| Message::Refused { key: KEY, ballot: ballot(1, 1), promised };
+    let voted = |slot| Message::Phase2b { key: KEY, ballot: ballot(1, 1), slot, next: None };
+    for message in [promise(1), refused(ballot(1, 2)), voted(Slot(0))] {
+        assert_eq!(message.check(R0, &config(1)), Ok(()));
+    }
     let bad = [
         (phase2a(ballot(0, 0), state(&[put(0, 0)]), None), "is nobody's"),
         (phase2a(ballot(1, 2), state(&[put(0, 0)]), None), "is not of r0"),
@@ -187,6 +193,10 @@ fn what_nobody_sends_is_refused_and_what_is_sent_is_not() {
         (phase2a(ballot(1, 0), gap, None), "do not end with its last"),
         (phase2a(ballot(1, 0), state(&[put(0, 1)]), None), "request 0 is asked"),
         (promise(2), "is not above"),
+        (refused(ballot(1, 7)), "is nobody's"),
+        (refused(ballot(1 << 63, 2)), "is nobody's"),
+        (refused(ballot(1, 1)), "is not above"),
+        (voted(Slot(1 << 62)), "is beyond every log"),
         (Message::Reserved { below: 9 }, "no replica sends this"),
     ];
     for (message, expected) in bad {
@@ -262,4 +272,33 @@ fn a_ballot_is_carried_only_when_its_round_is_durably_reserved() {
         _ => None,
     });
     assert_eq!(next, Some(None));
+}
+
+/// A proposer asks others only when it is durable that it may use its first round.
+#[test]
+fn a_phase1a_waits_for_its_reservation_and_later_ones_need_not() {
+    let mut proposer = Replica::new(SHARED, config(0));
+    let start = give(&mut proposer, Input::Start);
+    let early = give(&mut proposer, Input::Request(put(0, 0)));
+    let is_asked = |it: &Envelope<Message>| matches!(it.message, Message::Phase1a { .. });
+    assert!(!early.sends.iter().any(is_asked), "{early:?}");
+    assert_eq!(early.durable_sends.iter().filter(|it| is_asked(it)).count(), 1);
+    hear(&mut proposer, 0, start.durable_sends[0].message.clone());
+    let later = give(&mut proposer, Input::Timer(TimerId(KEY)));
+    assert!(later.sends.iter().any(is_asked), "{later:?}");
+}
+
+/// What it voted for before it crashed it does not tell again: it may have told somebody of a higher ballot since.
+#[test]
+fn a_vote_of_an_earlier_life_is_not_told_again() {
+    let mut acceptor = started(1, OWNED);
+    let (first, next) = (ballot(1, 0), Some(ballot(2, 0)));
+    let proposal = || phase2a(first, state(&[put(0, 0)]), next);
+    let records = hear(&mut acceptor, 0, proposal()).records;
+    for checkpoint in [None, Some(acceptor.checkpoint())] {
+        let mut again = Replica::new(OWNED, config(1));
+        again.recover(checkpoint, records.clone());
+        let effects = hear(&mut again, 0, proposal());
+        assert!(effects.durable_sends.is_empty() && effects.records.is_empty(), "{effects:?}");
+    }
 }

@@ -79,7 +79,10 @@ impl<P: Protocol> fmt::Display for Happening<P> {
         let is_told = |event: &&Event<P>| {
             !matches!(
                 event,
-                Event::Noted { note: Note::Committed { .. } | Note::Retransmitted, .. }
+                Event::Noted {
+                    note: Note::Committed { .. } | Note::Waited { .. } | Note::Retransmitted,
+                    ..
+                }
             )
         };
         self.events.iter().filter(is_told).try_for_each(|event| write!(f, "\n        {event}"))
@@ -156,6 +159,7 @@ impl<P: Protocol> fmt::Display for Event<P> {
                 Note::RaceLost => write!(f, "{replica} loses a race"),
                 Note::Retransmitted => write!(f, "{replica} has waited long enough"),
                 Note::Committed { .. } => write!(f, "{replica} committed a command of its own"),
+                Note::Waited { .. } => write!(f, "{replica} has waited for its clock"),
             },
             Self::Violated { invariant, how } => write!(f, "VIOLATED {invariant}: {how}"),
         }

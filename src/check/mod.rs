@@ -13,6 +13,13 @@
 //! checkpoint waits for a choice even then, because others rely on it);
 //! an answer that changes nothing when it could arrive is forgotten, for then it never will.
 //!
+//! Which of two actions at different replicas comes first is tried both ways, although it often makes no difference.
+//! Sleep sets (Godefroid 1996, chapter 5) over deliveries, requests, commands to lead, restarts and what becomes durable
+//! were tried (2026-11-28): all counts, verdicts and lengths of counterexamples stayed, but for a few messages that are
+//! spent and noticed later. Of the states generated they saved 40 % in `deep-five` to depth 10, 25 % in `duel` and 1 %
+//! in `lossy`, and no time: most of what is left are messages that reach one replica in any order, and the sets cost as
+//! much as the known states that they save.
+//!
 //! Besides the invariants about every state ([`INVARIANTS`]), what must be seen ([`Cover`](crate::registry::Cover)) shows that the
 //! check was not idle; and every rule that can be broken ([`Rule`](crate::sabotage::Rule)) is found
 //! out by some preset.
@@ -20,6 +27,7 @@
 //!
 //! [`Saboteur`]: crate::sabotage::Saboteur
 
+mod alike;
 mod breadth;
 mod cover;
 mod diagram;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use stateright::{Model, Property};
 
+use super::alike::Alike;
 use super::cover::INVARIANTS;
 use super::digest::{Memo, digest};
 use super::event::{Event, Happening};
@@ -19,7 +20,7 @@ use super::step::Step;
 use super::symmetry::{Orbit, Symmetry};
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
-use crate::protocol::{Capacity, Config, Log, Position, Progress, Protocol, Slot, Timing};
+use crate::protocol::{Bounds, Capacity, Config, Log, Position, Progress, Protocol, Slot, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::{Cover, ProgressFrom, Registration, Setup};
 use crate::sabotage::{Rule, Saboteur};
@@ -37,6 +38,8 @@ pub(super) struct World<P: Registration> {
     is_found: [AtomicBool; PROPERTY_COUNT],
     /// The replicas that may change places, if states that differ only in that are to be one.
     symmetry: Option<Symmetry>,
+    /// The clients that may change places, if so.
+    alike: Alike,
     fair: Arc<Fair>,
     /// What replicas do to a deployment.
     pub(super) changes: Memo<Arc<Change<P>>>,
@@ -75,6 +78,7 @@ impl<P: Registration> World<P> {
             only,
             is_found,
             symmetry: None,
+            alike: Alike::default(),
             fair: Arc::default(),
             changes: Memo::new(KEPT),
             turns: Memo::new(KEPT),
@@ -91,25 +95,31 @@ impl<P: Registration> World<P> {
     pub(super) fn beside(&self) -> Self {
         let other = Self::new(self.mode, self.setup.clone(), None, self.only);
         let symmetry = self.symmetry.as_ref().map(Symmetry::beside);
-        Self { rule: self.rule, symmetry, fair: Arc::clone(&self.fair), ..other }
+        let alike = self.alike.clone();
+        Self { rule: self.rule, symmetry, alike, fair: Arc::clone(&self.fair), ..other }
     }
 
-    /// Takes states that differ only in which replica did what for one; or says why none are.
-    pub(super) fn find_symmetry(&mut self) -> Result<(), String> {
-        self.symmetry = Some(Symmetry::of(self)?);
-        Ok(())
+    /// Takes states that differ only in which replica or which client did what for one; gives back in how many ways
+    /// these can change places, or why none can.
+    pub(super) fn find_symmetry(&mut self) -> Result<usize, String> {
+        self.alike = Alike::of(&self.setup, &self.first_state().clients);
+        match Symmetry::of(self) {
+            Ok(symmetry) => self.symmetry = Some(symmetry),
+            Err(why) if self.alike.is_empty() => {
+                return Err(format!("{why}; and no two of its clients ask alike"));
+            }
+            Err(_) => {}
+        }
+        Ok(self.symmetry.as_ref().map_or(1, Symmetry::order) * self.alike.order())
     }
 
-    /// What a state stands for: for itself, unless replicas may change places.
+    /// What a state stands for: for itself, unless replicas or clients may change places.
     pub(super) fn orbit(&self, state: &State<P>) -> Orbit {
-        match &self.symmetry {
+        let Orbit { digest, size } = match &self.symmetry {
             None => Orbit { digest: digest(state), size: 1 },
             Some(symmetry) => symmetry.orbit(state),
-        }
-    }
-
-    pub(super) const fn symmetry(&self) -> Option<&Symmetry> {
-        self.symmetry.as_ref()
+        };
+        Orbit { digest, size: size * self.alike.size(&state.clients) }
     }
 
     pub(super) fn quorums(&self) -> &QuorumSystem {
@@ -127,7 +137,7 @@ impl<P: Registration> World<P> {
 
     /// Whether reads have no slot of their own.
     pub(super) fn reads_beside(&self) -> bool {
-        self.setup.mode.reads_nearby()
+        self.setup.mode.asks_quorum()
     }
 
     pub(super) const fn first_leader(&self) -> Option<NodeId> {
@@ -170,6 +180,7 @@ impl<P: Registration> World<P> {
             nearest_first: around,
             timing,
             retention: self.setup.retention,
+            bounds: Bounds::USUAL,
         }
     }
 
@@ -242,7 +253,11 @@ impl<P: Registration> World<P> {
 
     fn add_requests(&self, state: &State<P>, actions: &mut Vec<Action<P>>) {
         for (client, command) in self.open_requests(state) {
-            let script = &self.setup.clients[command.request.client.0 as usize];
+            let number = command.request.client.0 as usize;
+            if self.alike.has_to_wait(&state.clients, number) {
+                continue;
+            }
+            let script = &self.setup.clients[number];
             if !client.is_waiting {
                 actions.push(Action::Ask(script.home, command.clone()));
             }

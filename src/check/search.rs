@@ -10,7 +10,6 @@ use super::cover::INVARIANTS;
 use super::diagram;
 use super::event::Happening;
 use super::model::World;
-use super::symmetry::Symmetry;
 use crate::monitor::Invariant;
 use crate::registry::{Cover, Registration, Setup, Visitor};
 use crate::sabotage::Rule;
@@ -31,7 +30,7 @@ pub struct Search {
     pub state_count_max: Option<usize>,
     /// With more than one, which of the shortest counterexamples is found is a matter of luck.
     pub thread_count: usize,
-    /// Takes states that differ only in which of several interchangeable replicas did what for one.
+    /// Takes states that differ only in which of several interchangeable replicas or clients did what for one.
     pub is_symmetric: bool,
 }
 
@@ -40,7 +39,7 @@ pub struct Search {
 pub struct Outcome {
     /// Different states.
     pub unique_count: usize,
-    /// Those that they stand for, where replicas are interchangeable; else as many.
+    /// Those that they stand for, where replicas or clients are interchangeable; else as many.
     pub symmetric_count: usize,
     /// States, each as often as something led to it.
     pub generated_count: usize,
@@ -97,7 +96,7 @@ impl Search {
 
     /// Looks at every state, nearest first, until a invariant is false.
     ///
-    /// If replicas are to be interchangeable and are not, as [`Self::symmetry`] says, each stands for itself.
+    /// If some are to be interchangeable and none are, as [`Self::symmetry`] says, each stands for itself.
     pub fn run(&self) -> Outcome {
         self.run_and_tell(&|_| {})
     }
@@ -107,7 +106,7 @@ impl Search {
         self.setup.mode.visit(Run { search: self, tell })
     }
 
-    /// In how many ways the replicas can change places, two at the least; or why they cannot.
+    /// In how many ways replicas and clients can change places, two at the least; or why they cannot.
     pub fn symmetry(&self) -> Result<usize, String> {
         self.setup.mode.visit(Interchange { search: self })
     }
@@ -172,8 +171,7 @@ impl Visitor for Interchange<'_> {
 
     fn visit<P: Registration>(self, mode: P::Mode) -> Result<usize, String> {
         let mut world = self.search.world::<P>(mode);
-        world.find_symmetry()?;
-        Ok(world.symmetry().map_or(1, Symmetry::order))
+        world.find_symmetry()
     }
 }
 

@@ -401,6 +401,7 @@ impl<'a, P: Registration> Step<'a, P> {
             Note::RaceLost => self.state.seen.note(Cover::RaceLost),
             Note::Retransmitted => self.state.seen.note(Cover::Retransmitted),
             Note::Committed { .. }
+            | Note::Waited { .. }
             | Note::Suspected { .. }
             | Note::Campaigning
             | Note::Following { .. }

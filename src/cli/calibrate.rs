@@ -204,16 +204,17 @@ fn tell(calibration: &Calibration, width: Width, out: &mut dyn Write) -> Result<
         writeln!(out, "\n# [host]: what members cost that share this machine was not measured")?;
         return Ok(());
     };
-    let Costs { wake_up, packet, sync: work } = costs;
-    let [receive, send, wake_up, packet, work] =
-        [service.receive, service.send, wake_up, packet, work].map(length);
+    let Costs { wake_up, packet, sync: work, slice } = costs;
+    let [receive, send, wake_up, packet, work, slice] =
+        [service.receive, service.send, wake_up, packet, work, slice].map(length);
     writeln!(
         out,
         "\n[host]                # this machine, if all simulated members share it\n\
          cores   = {:<12} # with service.receive = {receive} and service.send = {send}\n\
          wake_up = {wake_up:<12} # what a turn costs by itself\n\
          packet  = {packet:<12} # a quarter of a QUIC round trip in one event loop\n\
-         sync    = {work:<12} # processor time of a sync",
+         sync    = {work:<12} # processor time of a sync\n\
+         slice   = {slice:<12} # one of two busy threads runs so long before the other one does",
         std::thread::available_parallelism().map_or(1, usize::from)
     )?;
     Ok(())
@@ -284,12 +285,14 @@ mod tests {
         calibration.message_cpu_ns = Some(300);
         calibration.syncs.one_in_each_of_4 = times;
         calibration.syncs.one_cpu_ns = Some(70_000);
+        calibration.slice_ns = Some(4_000_000);
         let mut text = Vec::new();
         tell(&calibration, Width::Whole, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let section: toml::Table =
             toml::from_str(&text[text.find("[service]").unwrap()..]).unwrap();
-        let host = ["wake_up", "packet", "sync"].map(|key| section["host"][key].as_str().unwrap());
-        assert_eq!(host, ["3us", "15us", "70us"]);
+        let keys = ["wake_up", "packet", "sync", "slice"];
+        let host = keys.map(|key| section["host"][key].as_str().unwrap());
+        assert_eq!(host, ["3us", "15us", "70us", "4000us"]);
     }
 }

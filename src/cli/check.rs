@@ -73,9 +73,9 @@ pub(super) struct Check {
     #[arg(long, conflicts_with = "target")]
     deep: bool,
 
-    /// Takes states that differ only in which of several interchangeable replicas did what for one.
+    /// Takes states that differ only in which of several interchangeable replicas or clients did what for one.
     ///
-    /// Interchangeable are replicas that only vote. With --deep this is done wherever there are any.
+    /// Interchangeable are replicas that only vote, and clients that ask the same replicas for as much. With --deep this is done wherever there are any.
     #[arg(long, requires = "target", conflicts_with = "explore")]
     symmetry: bool,
 
@@ -130,20 +130,20 @@ impl Check {
         if self.list {
             return list(out);
         }
-        if let Some(rule) = self.rule.filter(|rule| Rule::LEASES.contains(rule)) {
+        if let Some(rule) = self.rule.filter(|rule| rule.is_of_time()) {
             return Err(Failure::request(
-                format!("{rule} is about leases, and time stands still in this search"),
+                format!("{rule} is about time, which stands still in this search"),
                 format!("break it with `flexpaxos fuzz --break {rule}`"),
             ));
         }
         let mut targets = self.targets()?;
-        if targets.iter().any(|target| target.setup.mode.clock_bound().is_some()) {
+        if targets.iter().any(|target| target.compares_clocks()) {
             return Err(Failure::request(
-                "a variant holds leases, and time stands still in this search",
-                "leave it out with --variant, or look at leases with `flexpaxos fuzz`",
+                "a variant compares clocks, and time stands still in this search",
+                "leave it out with --variant, or look at it with `flexpaxos fuzz`",
             ));
         }
-        let reads = |target: &Target| target.setup.mode.reads_nearby();
+        let reads = |target: &Target| target.setup.mode.asks_quorum();
         if self.only == Some(Invariant::Linearizability) && !targets.iter().any(reads) {
             return Err(Failure::request(
                 "--only linearizability is about reads that do not go through the log, and nothing here has any",
@@ -217,7 +217,7 @@ impl Check {
         found
     }
 
-    /// Refuses --symmetry where no two replicas are interchangeable.
+    /// Refuses --symmetry where no two replicas and no two clients are interchangeable.
     fn check_symmetry(&self, targets: &[Target]) -> Result<(), Failure> {
         if !self.symmetry {
             return Ok(());
@@ -231,7 +231,7 @@ impl Check {
         }
         Err(Failure::request(
             format!("--symmetry has no effect on {reason}"),
-            "leave it out, or check a deployment in which two replicas only vote",
+            "leave it out, or check a deployment in which two replicas only vote or two clients ask alike",
         ))
     }
 

@@ -313,15 +313,22 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
     };
     let asked = mode.asked().map_or("the nearest", |asked| point.region(asked));
     let phase2 = size(quorums.phase2());
-    let mut rows = vec![row(name.clone(), mode.name(), phase2, asked, floors(&variant.floors))];
+    let waits = mode.commit_wait().map_or("", |_| ", commit wait");
+    let protocol = format!("{}{waits}", mode.name());
+    let mut rows = vec![row(name.clone(), &protocol, phase2, asked, floors(&variant.floors))];
     if mode.reads_beside() {
-        let (kind, asked) = if mode.reads_nearby() {
-            ("quorum reads", "the nearest")
+        let (kind, asked) = if let Some(responders) = mode.responders() {
+            let regions: Vec<&str> = responders.iter().map(|node| point.region(node)).collect();
+            ("responders".to_owned(), format!("the nearest of {}", regions.join(", ")))
+        } else if let Some(terms) = mode.snapshot() {
+            (format!("snapshot {}", words::length(terms.staleness)), "the nearest".to_owned())
+        } else if mode.reads_nearby() {
+            ("quorum reads".to_owned(), "the nearest".to_owned())
         } else {
-            ("leader lease", asked)
+            ("leader lease".to_owned(), asked.to_owned())
         };
         let floors = floors(&variant.read_floors);
-        rows.push(row(format!("{name}, reads"), kind, "-".to_owned(), asked, floors));
+        rows.push(row(format!("{name}, reads"), &kind, "-".to_owned(), &asked, floors));
     }
     rows
 }

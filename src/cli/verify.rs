@@ -10,6 +10,7 @@ use crate::deployment::MemberName;
 use crate::findings::evidence::Piece;
 use crate::history::{Verdict, oracle};
 use crate::run::review::{Error, Review, Reviewed};
+use crate::time::Span;
 
 /// Checks the histories of a results folder again: the logs of replicas against what clients were told,
 /// and whether what clients saw is linearizable.
@@ -55,6 +56,7 @@ fn print(reviewed: &Reviewed, out: &mut dyn Write) -> Result<Exit, Failure> {
         () if !findings.violations.is_empty() => (Exit::Unsafe, "VIOLATED"),
         () if !findings.unfit.is_empty() => (Exit::World, "UNREADABLE"),
         () if reviewed.is_partial() => (Exit::Partial, "INCOMPLETE"),
+        () if findings.allowance.may_miss > Span::ZERO => (Exit::Done, "stale-bounded"),
         () => (Exit::Done, "linearizable"),
     };
     let clients = findings.seen.as_ref().map(seen_counts).unwrap_or_default();

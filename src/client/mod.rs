@@ -37,7 +37,7 @@ use crate::command::{Ask, ClientId, Command, Operation, Outcome, RequestId};
 use crate::deployment::Deployment;
 use crate::history::{ClientWriter, Issued, Kind, Returned, digest, facts};
 use crate::measure::{OperationKind, Recorder, Recording, Window};
-use crate::protocol::{Answer, Reply};
+use crate::protocol::{Answer, Reply, Slot};
 use crate::quorum::NodeId;
 use crate::time::{Span, Time};
 use crate::workload::{ControlStarts, Generator};
@@ -81,6 +81,8 @@ pub struct Settings {
     pub read_targets: Vec<NodeId>,
     /// A request without an answer for so long is sent again.
     pub retry_after: Span,
+    /// Whether its reads say how much of the log it has seen.
+    pub has_session: bool,
     /// The least latency the links allow a write: acknowledgements are counted that much later.
     pub floor: Span,
     /// The same of a read.
@@ -156,6 +158,8 @@ pub struct Session {
     /// The replica that was left for its silence, until it is heard of again, another one is said to
     /// lead, or it is passed over in the order.
     silent: Option<NodeId>,
+    /// Of the log it has seen everything below this slot.
+    seen_below: Slot,
     /// Whom it asks for its reads, where these go their own way.
     readers: Option<Readers>,
     /// Its control operations, if it has any.
@@ -175,6 +179,7 @@ impl Session {
             targets: deployment.targets(id),
             read_targets: deployment.read_targets(id),
             retry_after: deployment.retry_after(),
+            has_session: deployment.mode.snapshot().is_some_and(|terms| terms.has_sessions),
             floor: deployment.floor(id),
             read_floor: deployment.read_floor(id),
             schedule,
@@ -219,6 +224,7 @@ impl Session {
             heard_of: None,
             untried_since: None,
             silent: None,
+            seen_below: Slot::ZERO,
             readers: Readers::new(settings.read_targets.clone()),
             controls: None,
             asks: Vec::new(),
@@ -387,6 +393,8 @@ impl Session {
     fn finish_operation(&mut self, request: RequestId, returned: &Returned) -> Option<Time> {
         let done = self.settle(request)?;
         let now = returned.at;
+        let below = if returned.is_beside { returned.slot } else { returned.slot.next() };
+        self.seen_below = self.seen_below.max(below);
         self.history.returned(returned);
         self.report.acknowledged_count += 1;
         self.recorder.record(measured(done.kind), done.intended_at, now);
@@ -550,6 +558,12 @@ impl Session {
     }
 
     fn send(&mut self, sequence: u64, operation: Operation, to: NodeId) {
+        let operation = match operation {
+            Operation::Get { key } if self.settings.has_session => {
+                Operation::GetSince { key, since: self.seen_below.0 }
+            }
+            operation => operation,
+        };
         let request = RequestId { client: self.settings.id, sequence };
         let command = Command { request, settled_below: self.settled_below, operation };
         self.asks.push((to, Ask::Command(command)));

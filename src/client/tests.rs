@@ -30,6 +30,7 @@ fn with_reads(clients: u32, reads: f64, read_targets: Vec<NodeId>) -> Session {
         targets: vec![NodeId(0), NodeId(1), NodeId(2)],
         read_targets,
         retry_after: Span(100),
+        has_session: false,
         floor: Span::ZERO,
         read_floor: Span::ZERO,
         schedule: Schedule { warmup_from, measure_from, measure_until, drain_until },

@@ -38,7 +38,7 @@ impl fmt::Display for Ask {
     }
 }
 
-/// The encoding: that of a command, whose operation has a third kind.
+/// The encoding: that of a command, whose operation has one kind more.
 ///
 /// So a command takes as many bytes as if there were no control operations, and without them a trial is the
 /// same to the byte.
@@ -59,6 +59,10 @@ enum EncodedOperation {
     Get {
         key: u64,
     },
+    GetSince {
+        key: u64,
+        since: u64,
+    },
     Control,
 }
 
@@ -73,6 +77,7 @@ impl From<Ask> for Encoded {
         let operation = match operation {
             Operation::Put { key, value } => EncodedOperation::Put { key, value },
             Operation::Get { key } => EncodedOperation::Get { key },
+            Operation::GetSince { key, since } => EncodedOperation::GetSince { key, since },
         };
         Self { request, settled_below, operation }
     }
@@ -84,6 +89,7 @@ impl From<Encoded> for Ask {
         let operation = match operation {
             EncodedOperation::Put { key, value } => Operation::Put { key, value },
             EncodedOperation::Get { key } => Operation::Get { key },
+            EncodedOperation::GetSince { key, since } => Operation::GetSince { key, since },
             EncodedOperation::Control => return Self::Control(request),
         };
         Self::Command(Command { request, settled_below, operation })
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn a_command_is_encoded_as_itself() {
         let put = Operation::Put { key: 9, value: Bytes::from_static(b"value") };
-        for operation in [put, Operation::Get { key: 1 << 40 }] {
+        let since = Operation::GetSince { key: 9, since: 1 << 40 };
+        for operation in [put, Operation::Get { key: 1 << 40 }, since] {
             let command = Command { request: REQUEST, settled_below: 300, operation };
             let bytes = postcard::to_stdvec(&Ask::Command(command.clone())).unwrap();
             assert_eq!(bytes, postcard::to_stdvec(&command).unwrap());

@@ -52,7 +52,7 @@ impl Command {
             Operation::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
                 Err(Impossible::Value { length: value.len() })
             }
-            Operation::Put { .. } | Operation::Get { .. } => Ok(()),
+            Operation::Put { .. } | Operation::Get { .. } | Operation::GetSince { .. } => Ok(()),
         }
     }
 }

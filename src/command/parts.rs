@@ -107,24 +107,22 @@ impl KeyValue {
         }
         let first_client = from_request.map_or(ClientId(0), |(client, _)| client);
         for (client, session) in self.sessions.range(first_client..) {
-            let Session { base, outcomes } = &**session;
             let own = from_request.filter(|(of, _)| of == client);
-            let first = own.map_or(*base, |(_, sequence)| sequence.max(*base));
-            let skipped = usize::try_from(first - base).unwrap_or(usize::MAX);
+            let first = own.map_or(session.base(), |(_, sequence)| sequence.max(session.base()));
             let mut stretch = Stretch { client: *client, first, outcomes: Vec::new() };
             // A client without outcomes is an item too, and else it comes with its first outcome.
             let mut more = ITEM_BYTES;
-            if outcomes.len() <= skipped && !room.takes(more) {
+            if session.end() <= first && !room.takes(more) {
                 return (part, Some(Cut::Request(*client, first)));
             }
-            for (sequence, outcome) in (first..).zip(outcomes.iter().skip(skipped)) {
+            for (sequence, outcome) in (first..).zip(session.iter_from(first)) {
                 if !room.takes(std::mem::take(&mut more) + size(outcome.as_ref())) {
                     if !stretch.outcomes.is_empty() {
                         part.sessions.push(stretch);
                     }
                     return (part, Some(Cut::Request(*client, sequence)));
                 }
-                stretch.outcomes.push(outcome.clone());
+                stretch.outcomes.push(outcome);
             }
             part.sessions.push(stretch);
         }
@@ -139,9 +137,9 @@ impl KeyValue {
                 state.values.insert(key, value);
             }
             for Stretch { client, first, outcomes } in sessions {
-                let begin = || Arc::new(Session { base: first, ..Session::default() });
+                let begin = || Arc::new(Session::from(first));
                 let session = state.sessions.entry(client).or_insert_with(begin);
-                Arc::make_mut(session).outcomes.extend(outcomes);
+                Arc::make_mut(session).extend(&outcomes);
             }
         }
         state

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::command::ClientId;
 use crate::link::streams::{self, Purpose};
-use crate::protocol::{Config, Election, Retention, SendPolicy, Timing};
+use crate::protocol::{Bounds, Config, Election, Retention, SendPolicy, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::{Clock, Span, Time};
@@ -170,6 +170,7 @@ impl Deployment {
             nearest_first: topology::nearest_first(&self.links, id),
             timing,
             retention: self.retention.on(&timing),
+            bounds: Bounds::USUAL,
         }
     }
 
@@ -202,14 +203,17 @@ impl Deployment {
     }
 
     /// The replicas in the order in which a client asks them for its reads, where these take another way than its
-    /// writes: those with a state machine, the nearest first; else none.
+    /// writes: those with a state machine, responders before others, the nearest first; else none.
     pub fn read_targets(&self, client: ClientId) -> Vec<NodeId> {
         if !self.mode.reads_nearby() {
             return Vec::new();
         }
         let site = Site::Client(client.0 as usize);
         let mut targets: Vec<NodeId> = self.quorums.learners().iter().collect();
-        targets.sort_by_key(|id| (self.links.round_trip(site, Site::Replica(*id)), *id));
+        let readers = self.mode.readers(&self.quorums);
+        targets.sort_by_key(|id| {
+            (!readers.contains(*id), self.links.round_trip(site, Site::Replica(*id)), *id)
+        });
         targets
     }
 
@@ -219,11 +223,12 @@ impl Deployment {
         let client = client.0 as usize;
         let nearest = |among| topology::nearest_among(&self.links, among, client);
         let asked = if self.mode.reads_nearby() {
-            nearest(self.quorums.learners())
+            nearest(self.mode.readers(&self.quorums))
         } else {
             self.mode.asked().unwrap_or_else(|| nearest(self.quorums.candidates()))
         };
         topology::median_floor(&self.links, Some(asked), &phases, client)
+            + topology::safe_time_rest(&self.links, self.mode, &self.quorums, asked)
     }
 
     /// The least commit latency that the links allow a client, with every delay at its median.
@@ -236,6 +241,7 @@ impl Deployment {
         let nearest = || topology::nearest_among(&self.links, self.quorums.candidates(), client);
         let asked = self.mode.asked().unwrap_or_else(nearest);
         topology::median_floor(&self.links, Some(asked), &phases, client)
+            + topology::commit_wait_rest(&self.links, self.mode, &self.quorums)
     }
 
     /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].
@@ -302,10 +308,15 @@ impl Deployment {
     }
 
     fn longest_round_trip(&self) -> Span {
-        let replicas: Vec<Site> = self.links.replicas().map(Site::Replica).collect();
-        let pairs = replicas.iter().flat_map(|a| replicas.iter().map(move |b| (*a, *b)));
-        pairs.map(|(a, b)| self.links.round_trip(a, b)).max().unwrap_or(Span::ZERO)
+        longest_round_trip(&self.links)
     }
+}
+
+/// The longest round trip between two replicas.
+pub fn longest_round_trip(links: &Links) -> Span {
+    let replicas: Vec<Site> = links.replicas().map(Site::Replica).collect();
+    let pairs = replicas.iter().flat_map(|a| replicas.iter().map(move |b| (*a, *b)));
+    pairs.map(|(a, b)| links.round_trip(a, b)).max().unwrap_or(Span::ZERO)
 }
 
 /// Where a member is.

@@ -85,22 +85,46 @@ pub enum Error {
         "set `workload.reads` to the share of operations that read, above 0, or leave `reads` out of the protocol"
     ))]
     NobodyReads,
-    /// A lease by clocks of which nothing is said.
-    #[error("a lease needs a bound of the error of clocks")]
+    /// A lease, a commit wait or a snapshot read by clocks of which nothing is said.
+    #[error("this rests on a bound of the error of clocks, and there is none")]
     #[diagnostic(help(
         "add `[clock]` with `bound`, such as `bound = \"1ms\"`: no clock is off by more than this"
     ))]
     NoClockBound,
     /// Clocks that nobody looks at.
-    #[error("no leader holds a lease, so nobody looks at a clock")]
+    #[error("no variant has leases, a commit wait or snapshot reads, so nobody looks at a clock")]
     #[diagnostic(help(
-        "leave `[clock]` out, or give a variant `reads = {{ leader-lease = {{ length = \"1s\" }} }}`"
+        "leave `[clock]` out, or give a variant `commit_wait = true` or `reads = {{ leader-lease = {{ length = \"1s\" }} }}`"
     ))]
     NobodyLooksAtClocks,
+    /// Two uses of the stamps of entries.
+    #[error("replicas that hold leases wait for no commit timestamp")]
+    #[diagnostic(help(
+        "leave `commit_wait` out, or read in another way: what they answer alone is linearizable without it"
+    ))]
+    LeaseAndCommitWait,
+    /// More of the past than a replica should keep.
+    #[error("a staleness of {:.0} s is more than {:.0} s", staleness.as_millis_f64() / 1e3, most.as_millis_f64() / 1e3)]
+    #[diagnostic(help("lower `staleness`: replicas keep all that is overwritten for so long"))]
+    LongStaleness {
+        /// How stale.
+        staleness: Span,
+        /// The most.
+        most: Span,
+    },
+    /// A load of no-ops, or reads that wait for none.
+    #[error("a no-op each {:.3} ms is not between one each millisecond and two a second", advance.as_millis_f64())]
+    #[diagnostic(help(
+        "choose `advance` between 1ms and 500ms: a no-op costs what a write costs, and reads of now wait for one"
+    ))]
+    Advance {
+        /// How often.
+        advance: Span,
+    },
     /// Clocks that are worse than replicas are told.
     #[error("clocks are off by up to {:.3} ms, and replicas are told {:.3} ms", error.as_millis_f64(), bound.as_millis_f64())]
     #[diagnostic(help(
-        "raise `bound` or lower `error`: with clocks like these a lease protects nobody"
+        "raise `bound` or lower `error`: with clocks like these nothing that rests on them holds"
     ))]
     ClockBound {
         /// How far off they are.
@@ -123,6 +147,34 @@ pub enum Error {
         apart: Span,
         /// What it must be longer than.
         least: Span,
+    },
+    /// A grant that is over before the next one comes.
+    #[error(
+        "a grant of {:.1} ms is over before the next one comes: the longest round trip between replicas takes {:.1} ms, and a clock may be {:.1} ms off",
+        length.as_millis_f64(), round_trip.as_millis_f64(), bound.as_millis_f64()
+    )]
+    #[diagnostic(help("make it longer than {:.1} ms, twice the sum of both", least.as_millis_f64()))]
+    ShortGrant {
+        /// How long it is.
+        length: Span,
+        /// The longest between two replicas.
+        round_trip: Span,
+        /// That of clocks.
+        bound: Span,
+        /// What it must be longer than.
+        least: Span,
+    },
+    /// A responder that cannot respond.
+    #[error(
+        "{name} is a{} {role}, and a responder votes and keeps a state machine",
+        if *role == "observer" { "n" } else { "" }
+    )]
+    #[diagnostic(help("leave it out of `at`, or make it a full replica"))]
+    UnfitResponder {
+        /// What it is called.
+        name: String,
+        /// What it is.
+        role: &'static str,
     },
     /// A retry that comes before the answer can.
     #[error(

@@ -12,11 +12,12 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::histories::{self, Files, Kept};
+use super::twins::Twins;
 use crate::deployment::MemberName;
 use crate::history::{ChosenReader, ClientReader, Verdict};
 use crate::measure::rows::{HistoryRow, TrialKey};
@@ -97,32 +98,38 @@ fn named(sentences: &[&str]) -> Option<String> {
     }
 }
 
-/// Reads every file through.
-pub fn read(files: &Files) -> Vec<Piece> {
-    let starts = |(member, paths): (&MemberName, &Vec<PathBuf>)| {
-        let member = *member;
-        let piece = |(index, path): (usize, &PathBuf)| {
+/// Reads every file through; of a log that says the same as another one, only how long it is and its hash.
+pub fn read(files: &Files, twins: &Twins) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (member, paths) in files {
+        let original = twins.of(*member);
+        let original = original.and_then(|it| pieces.iter().find(|piece| piece.member == it));
+        let is_whole = original.map(|piece| piece.is_whole);
+        for (index, path) in paths.iter().enumerate() {
             // In a results folder a file may be missing before this one: there its name counts.
             let start = histories::start_of(path).unwrap_or(index);
-            read_one(path, member).map_or_else(
-                |_| Piece { member, start, bytes: 0, sha256: String::new(), is_whole: false },
-                |(bytes, sha256, is_whole)| Piece { member, start, bytes, sha256, is_whole },
-            )
-        };
-        paths.iter().enumerate().map(piece).collect::<Vec<_>>()
-    };
-    files.iter().flat_map(starts).collect()
+            let found = read_one(path, *member, is_whole);
+            let (bytes, sha256, is_whole) = found.unwrap_or_else(|_| (0, String::new(), false));
+            pieces.push(Piece { member: *member, start, bytes, sha256, is_whole });
+        }
+    }
+    pieces
 }
 
-/// The length of a file, its hash, and whether its writer finished it.
-fn read_one(path: &Path, member: MemberName) -> io::Result<(u64, String, bool)> {
+/// The length of a file, its hash, and whether its writer finished it, unless that is known.
+fn read_one(
+    path: &Path,
+    member: MemberName,
+    is_whole: Option<bool>,
+) -> io::Result<(u64, String, bool)> {
     let file = BufReader::with_capacity(1 << 20, File::open(path)?);
     let mut hashed = Hashed { read: file, hash: Sha256::new(), bytes: 0 };
-    let is_whole = match member {
-        MemberName::Client(_) => {
+    let is_whole = match (is_whole, member) {
+        (Some(is_whole), _) => is_whole,
+        (None, MemberName::Client(_)) => {
             ClientReader::new(&mut hashed).is_ok_and(|mut reader| reader.all(|event| event.is_ok()))
         }
-        MemberName::Replica(_) => ChosenReader::new(&mut hashed).is_ok_and(|mut reader| {
+        (None, MemberName::Replica(_)) => ChosenReader::new(&mut hashed).is_ok_and(|mut reader| {
             let is_read = reader.all(|record| record.is_ok());
             is_read && !reader.is_cut()
         }),
@@ -275,11 +282,13 @@ fn differences(rows: &[&HistoryRow], files: &[Piece]) -> Vec<(MemberName, String
 
 /// What differs between the files of a trial and what the run left in this folder.
 pub fn gaps(results: &Path, kept: &Kept) -> Result<Gaps, store::Error> {
-    Ok(Table::open(results)?.gaps(kept, &read(&kept.files)))
+    Ok(Table::open(results)?.gaps(kept, &read(&kept.files, &Twins::find(&kept.files))))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::command::ClientId;
     use crate::history::{ChosenWriter, ClientWriter};
@@ -306,7 +315,7 @@ mod tests {
                 backend: "sim".into(),
                 ..TrialKey::default()
             };
-            let rows = rows(&key, Backend::Sim, &read(&results.kept().files));
+            let rows = rows(&key, Backend::Sim, &read(&results.kept().files, &Twins::default()));
             let store = crate::measure::Store::reopen(results.0.path()).unwrap();
             store.write_csv(TABLE, &rows).unwrap();
             results
@@ -337,7 +346,7 @@ mod tests {
     fn histories_as_the_run_left_them_have_no_gap() {
         let results = Results::new();
         assert_eq!(results.gaps(), [""; 0]);
-        let piece = read(&results.kept().files);
+        let piece = read(&results.kept().files, &Twins::default());
         let whole: Vec<bool> = piece.iter().map(|piece| piece.is_whole).collect();
         assert_eq!(whole, [false, true, true], "{piece:?}");
         assert_eq!(piece[0].sha256.len(), 64);

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::twins::Twins;
 use crate::command::ClientId;
 use crate::deployment::MemberName;
 use crate::history::{Check, KeyCounts, Options, Seen, Verdict, oracle};
@@ -28,6 +29,23 @@ const OPERATIONS_AT_ONCE: u64 = 1 << 20;
 /// It is written before the histories, and these before the row of the trial: a run that is cut between leaves no
 /// row, but the bound.
 const CLOCKS_APART: &str = "clocks_apart_ns";
+
+/// The same, in nanoseconds, of how long before a read began a write may have been acknowledged that it misses.
+const MAY_MISS: &str = "reads_may_miss_ns";
+
+/// A file that is there where no read may miss what its client was told before.
+const SESSIONS: &str = "read_sessions";
+
+/// What the judges allow for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// The clocks of two members may be so far apart.
+    pub clocks_apart: Span,
+    /// A read may miss what was acknowledged less than this before it began.
+    pub may_miss: Span,
+    /// But nothing that its own client was told before.
+    pub has_sessions: bool,
+}
 
 /// The files of each member: the logs of a replica, one a start; the history of a client.
 pub type Files = BTreeMap<MemberName, Vec<PathBuf>>;
@@ -72,21 +90,45 @@ pub struct Kept {
     pub files: Files,
 }
 
-/// Checks the histories of these members, whose clocks may be so far apart; one without a file was lost with all
-/// it had.
-pub fn check(members: &[MemberName], files: &Files, clocks_apart: Span) -> Checked {
-    let logs = check_logs(members, files, clocks_apart);
+/// Checks the histories of these members; one without a file was lost with all it had.
+pub fn check(
+    members: &[MemberName],
+    files: &Files,
+    twins: &Twins,
+    allowance: Allowance,
+) -> Checked {
+    let logs = check_logs(members, files, twins, allowance);
     let is_small = logs.as_ref().is_ok_and(|logs| logs.operation_count <= OPERATIONS_AT_ONCE);
     let at_once = (!is_small).then_some(OPERATIONS_AT_ONCE);
-    Checked { seen: check_seen(members, files, clocks_apart, at_once), logs }
+    Checked { seen: check_seen(members, files, allowance, at_once), logs }
 }
 
+/// Of logs that say the same, one is read. Where it says anything but that all is well, all are: then it counts how
+/// many of them say it, and who does.
 fn check_logs(
     members: &[MemberName],
     files: &Files,
-    clocks_apart: Span,
+    twins: &Twins,
+    allowance: Allowance,
 ) -> Result<Verdict, Unreadable> {
-    let mut check = Check::new(Options { clocks_apart, ..Options::default() });
+    let different: Vec<MemberName> =
+        members.iter().filter(|member| twins.of(**member).is_none()).copied().collect();
+    if different.len() < members.len() {
+        let verdict = check_each(&different, files, allowance)?;
+        if verdict.is_spotless() {
+            return Ok(verdict);
+        }
+    }
+    check_each(members, files, allowance)
+}
+
+fn check_each(
+    members: &[MemberName],
+    files: &Files,
+    Allowance { clocks_apart, may_miss, has_sessions }: Allowance,
+) -> Result<Verdict, Unreadable> {
+    let options = Options { clocks_apart, may_miss, has_sessions, ..Options::default() };
+    let mut check = Check::new(options);
     for member in members {
         // One that cannot be opened is named here.
         let opened = open(files, *member)?;
@@ -120,10 +162,10 @@ fn open_again(
 fn check_seen(
     members: &[MemberName],
     files: &Files,
-    clocks_apart: Span,
+    Allowance { clocks_apart, may_miss, .. }: Allowance,
     at_once: Option<u64>,
 ) -> Result<oracle::Verdict, Unreadable> {
-    let options = oracle::Options { clocks_apart, ..oracle::Options::default() };
+    let options = oracle::Options { clocks_apart, may_miss, ..oracle::Options::default() };
     let Some(at_once) = at_once else {
         return Ok(oracle::judge_all(seen(members, files)?, options));
     };
@@ -222,17 +264,28 @@ pub fn clocks_apart_name(trial: u32, backend: Backend) -> String {
     format!("{FOLDER}/{}/{CLOCKS_APART}", backend.prefix(trial))
 }
 
-/// How far the clocks of a trial may be apart, as its run wrote before the histories; `None` if it wrote nothing,
-/// because all members read one clock.
-pub fn clocks_apart(results: &Path, trial: u32, backend: Backend) -> io::Result<Option<Span>> {
-    match std::fs::read_to_string(results.join(clocks_apart_name(trial, backend))) {
-        Ok(text) => {
-            let nanoseconds = text.trim().parse().map_err(io::Error::other)?;
-            Ok(Some(Span(nanoseconds)))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+/// The name of the file in a results folder that says what the reads of a trial may miss.
+pub fn may_miss_name(trial: u32, backend: Backend) -> String {
+    format!("{FOLDER}/{}/{MAY_MISS}", backend.prefix(trial))
+}
+
+/// The name of the file in a results folder that says that no read of a trial may miss what its client was told.
+pub fn sessions_name(trial: u32, backend: Backend) -> String {
+    format!("{FOLDER}/{}/{SESSIONS}", backend.prefix(trial))
+}
+
+/// What the judges of a trial allow for, as its run wrote before the histories; it wrote nothing of what is zero.
+pub fn allowance(results: &Path, trial: u32, backend: Backend) -> io::Result<Allowance> {
+    let written = |name: String| match std::fs::read_to_string(results.join(name)) {
+        Ok(text) => text.trim().parse().map(Span).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Span::ZERO),
         Err(error) => Err(error),
-    }
+    };
+    Ok(Allowance {
+        clocks_apart: written(clocks_apart_name(trial, backend))?,
+        may_miss: written(may_miss_name(trial, backend))?,
+        has_sessions: results.join(sessions_name(trial, backend)).exists(),
+    })
 }
 
 /// Every trial that has histories, in order.
@@ -295,6 +348,10 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Command, Operation, RequestId};
+    use crate::history::{ChosenWriter, ClientWriter, Entry, Issued, Returned, facts};
+    use crate::protocol::{Executed, Slot};
+    use crate::time::Time;
 
     #[test]
     fn a_file_is_found_again_by_its_name_and_starts_are_in_order() {
@@ -329,5 +386,62 @@ mod tests {
         assert_eq!(all[1].members(0, 0), [r1, c0]);
         assert!(of_trial(root.path(), 2, Backend::Live).is_err());
         assert!(of_all(&root.path().join("nowhere")).is_err());
+    }
+
+    /// Logs of two commands by these replicas, and the history of the client that issued them.
+    fn two_commands(root: &Path, replicas: u8, stray: Option<u8>) -> (Vec<MemberName>, Files) {
+        let put = |sequence, key| {
+            let value = bytes::Bytes::from_static(b"one");
+            let request = RequestId { client: ClientId(0), sequence };
+            Command { request, settled_below: 0, operation: Operation::Put { key, value } }
+        };
+        let mut files = Files::new();
+        let mut client = ClientWriter::new(ClientId(0));
+        for sequence in 0..2 {
+            let (kind, key, digest) = facts(&put(sequence, 5).operation);
+            let intended_at = Time(sequence * 10);
+            client.invoke(&Issued { sequence, intended_at, kind, key, digest });
+            let (at, slot) = (Time(sequence * 10 + 5), Slot(sequence));
+            client.returned(&Returned { sequence, at, slot, is_beside: false, digest: None });
+        }
+        let mut leave = |member: MemberName, bytes: Vec<u8>| {
+            let path = root.join(member.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            files.insert(member, vec![path]);
+        };
+        leave(MemberName::Client(ClientId(0)), client.finish());
+        for id in 0..replicas {
+            let mut writer = ChosenWriter::new(NodeId(id), Slot::ZERO);
+            for sequence in 0..2 {
+                let key = if stray == Some(id) { 6 } else { 5 };
+                let command = Some(std::sync::Arc::new(put(sequence, key)));
+                let executed = Executed { slot: Slot(sequence), command, applied: true };
+                writer.entry(&Entry::of(&executed));
+            }
+            leave(MemberName::Replica(NodeId(id)), writer.finish());
+        }
+        (files.keys().copied().collect(), files)
+    }
+
+    #[test]
+    fn logs_that_say_the_same_are_read_once_and_judged_as_all_would() {
+        let root = tempfile::tempdir().unwrap();
+        let name = |id| MemberName::Replica(NodeId(id));
+        let of = |stray| {
+            let (members, files) = two_commands(root.path(), 4, stray);
+            let twins = Twins::find(&files);
+            let by_twins = check_logs(&members, &files, &twins, Allowance::default()).unwrap();
+            assert_eq!(by_twins, check_each(&members, &files, Allowance::default()).unwrap());
+            let known = (0..4).filter_map(|id| Some((id, twins.of(name(id))?)));
+            (by_twins.violation_count, known.collect::<Vec<_>>())
+        };
+        assert_eq!(of(None), (0, vec![(1, name(0)), (2, name(0)), (3, name(0))]));
+        // Two slots in which one disagrees with each of three others, whose violations are those of all.
+        let (violations, twins) = of(Some(2));
+        assert_eq!(twins, [(1, name(0)), (3, name(0))]);
+        assert_eq!(violations, 2);
+        let (violations, twins) = of(Some(0));
+        assert_eq!(twins, [(2, name(1)), (3, name(1))]);
+        assert!(violations > 2 * 3, "{violations}");
     }
 }

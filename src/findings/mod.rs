@@ -21,5 +21,6 @@ pub mod residual;
 pub mod rows;
 mod saturation;
 pub mod tables;
+pub mod twins;
 pub mod verify;
 pub use verify::Findings;

@@ -1,6 +1,7 @@
 //! The rows of one trial, made from what its members reported.
 
 use super::evidence;
+use super::histories::Allowance;
 use super::links::{self, Knowledge};
 use super::recovery;
 use super::residual;
@@ -10,6 +11,7 @@ use super::verify::Findings;
 use crate::deployment::{Durability, FaultKind, MemberName};
 use crate::experiment::plan::{Plan, Point, Variant};
 use crate::experiment::trial::Trial;
+use crate::history::Staleness;
 use crate::measure::rows::{
     Flag, LatencyRow, MemberRow, PercentileRow, PhaseRow, TimelineRow, TrialKey, TrialRow,
 };
@@ -128,6 +130,7 @@ fn trial_row(
     if let Some(verdict) = &findings.verdict {
         row.unverified_count = Some(verdict.unverified_count);
         row.unlogged_count = Some(verdict.unlogged_count);
+        count_staleness(&verdict.staleness, findings.allowance, &mut row);
     }
     row.logs_verdict = findings.logs_verdict().into();
     row.clients_verdict = findings.clients_verdict().into();
@@ -173,17 +176,38 @@ fn trial_row(
     let executed = executed.map(|(member, report)| (member, report.executed_below));
     // Without a common order a replica need not execute what others do.
     if variant.mode.order() == Order::Total
-        && let Some(text) = behind(&executed.collect::<Vec<_>>())
+        && let Some(text) = behind(&executed.collect::<Vec<_>>(), on_its_way(variant.mode))
     {
         row.add(&Flag::Behind.note(text));
     }
     row
 }
 
-/// Says which replicas ended with fewer slots executed than another: nobody brought them level.
-fn behind(executed: &[(MemberName, u64)]) -> Option<String> {
+/// How stale reads were, and what they might miss.
+fn count_staleness(found: &Staleness, allowed: Allowance, row: &mut TrialRow) {
+    let Allowance { may_miss, has_sessions, .. } = allowed;
+    let is_bounded = may_miss > Span::ZERO;
+    row.reads_may_miss_ns = is_bounded.then_some(may_miss.0);
+    row.read_sessions = is_bounded.then_some(has_sessions);
+    if found.read_count > 0 {
+        row.session_break_count = (is_bounded && !has_sessions).then_some(found.session_count);
+        row.stale_read_count = Some(found.stale.len() as u64);
+        row.staleness_ns_p99 = found.quantile(0.99).map(|it| it.0);
+        row.staleness_ns_max = found.quantile(1.0).map(|it| it.0);
+    }
+}
+
+/// So many slots may be on their way to a replica whenever a trial ends: what an idle leader proposes in a second.
+fn on_its_way(mode: Mode) -> u64 {
+    let advance = mode.snapshot().and_then(|terms| terms.advance);
+    advance.map_or(0, |advance| Span::from_millis(1_000).0.div_ceil(advance.0.max(1)))
+}
+
+/// Says which replicas ended with fewer slots executed than another, beyond what was on its way: nobody brought them
+/// level.
+fn behind(executed: &[(MemberName, u64)], on_its_way: u64) -> Option<String> {
     let most = executed.iter().map(|(_, slots)| *slots).max()?;
-    let behind = executed.iter().filter(|(_, slots)| *slots < most);
+    let behind = executed.iter().filter(|(_, slots)| slots + on_its_way < most);
     let behind: Vec<String> = behind
         .map(|(member, slots)| format!("{member} executed {slots} of {most} slots"))
         .collect();

@@ -1,10 +1,12 @@
 //! Whether a trial may have numbers at all: its history, and the network it was promised.
 
 use super::evidence::{self, Gaps, Piece};
-use super::histories::{self, Checked};
+use super::histories::{self, Allowance, Checked};
+use super::twins::Twins;
 use crate::deployment::MemberName;
 use crate::history::{Verdict, oracle};
 use crate::measure::rows::{Flag, Note};
+use crate::registry::Mode;
 use crate::runtime::storage::Tail;
 use crate::time::Span;
 use crate::trial::{Outcome, ProbedNetwork};
@@ -36,6 +38,8 @@ pub struct Findings {
     pub gaps: Gaps,
     /// What else to know.
     pub notes: Vec<Note>,
+    /// What the judges allowed for.
+    pub allowance: Allowance,
 }
 
 impl Findings {
@@ -64,7 +68,7 @@ impl Findings {
         }
     }
 
-    /// What clients saw, as a word: `linearizable`, `violated`, `undecided`, `incomplete` or
+    /// What clients saw, as a word: `linearizable`, `stale-bounded`, `violated`, `undecided`, `incomplete` or
     /// `unreadable`; nothing if it was not checked.
     pub fn clients_verdict(&self) -> &'static str {
         match &self.seen {
@@ -73,6 +77,7 @@ impl Findings {
             Some(seen) if !seen.is_valid() => "violated",
             Some(seen) if seen.undecided_count > 0 => "undecided",
             Some(seen) if seen.cut_count > 0 || !self.gaps.clients.is_empty() => "incomplete",
+            Some(_) if self.allowance.may_miss > Span::ZERO => "stale-bounded",
             Some(_) => "linearizable",
         }
     }
@@ -112,8 +117,14 @@ impl Findings {
 }
 
 /// Checks what came of a trial.
-pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
-    let mut findings = Findings { violations: outcome.violations.clone(), ..Findings::default() };
+///
+/// What its reads may miss follows from the mode.
+pub fn verify(members: &[MemberName], outcome: &Outcome, mode: Mode) -> Findings {
+    let violations = outcome.violations.clone();
+    let clocks_apart = outcome.clocks_apart().unwrap_or(Span::ZERO);
+    let (may_miss, has_sessions) = (mode.may_miss(), mode.has_sessions());
+    let allowance = Allowance { clocks_apart, may_miss, has_sessions };
+    let mut findings = Findings { violations, allowance, ..Findings::default() };
     let broken = outcome.broken.map(|rule| rule.to_string());
     let broken = broken.into_iter().chain(outcome.broken_disk.map(|rule| rule.to_string()));
     let broken =
@@ -125,11 +136,12 @@ pub fn verify(members: &[MemberName], outcome: &Outcome) -> Findings {
         findings.notes.push(Flag::Refused.note(refusal));
         return findings;
     }
-    let files = evidence::read(&outcome.files);
+    let twins = Twins::find(&outcome.files);
+    let files = evidence::read(&outcome.files, &twins);
     findings.gaps = evidence::unfinished(members, outcome, &files);
-    let apart = outcome.clocks_apart().unwrap_or(Span::ZERO);
-    findings.add_histories(histories::check(members, &outcome.files, apart), files);
-    findings.notes.extend(apart_clocks(apart));
+    let checked = histories::check(members, &outcome.files, &twins, allowance);
+    findings.add_histories(checked, files);
+    findings.notes.extend(apart_clocks(clocks_apart));
     check_network(outcome, &mut findings);
     let network = outcome.network.as_ref();
     let floored =
@@ -257,7 +269,7 @@ mod tests {
         }
 
         fn verify(&self) -> Findings {
-            verify(&[R0, C0], &self.outcome)
+            verify(&[R0, C0], &self.outcome, Mode::CLASSIC)
         }
     }
 
@@ -431,7 +443,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_write_in_no_log_leaves_the_trial_incomplete() {
-        let verify = |quiet: &Quiet| verify(&[R0, R1, C0], &quiet.outcome);
+        let verify = |quiet: &Quiet| verify(&[R0, R1, C0], &quiet.outcome, Mode::CLASSIC);
         let findings = verify(&acknowledged(|_| {}));
         let said = "1 of 1 acknowledged operations are in no replica's log (cut off: chosen.r0.0)";
         assert_eq!(findings.gaps.logs, [said]);

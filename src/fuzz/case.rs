@@ -8,10 +8,11 @@ use super::limits::Limits;
 use super::places;
 use super::random_stream::{Purpose, RandomStream};
 use super::system::{self, member};
+use super::triggers::{self, TriggeredFault};
 use crate::client;
-use crate::deployment::{Deployment, Durability, Fault, FaultKind, Network};
+use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
-use crate::protocol::{Capacity, Config, Election, Retention, Timing};
+use crate::protocol::{Bounds, Capacity, Config, Election, Retention, Timing};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::Rule;
 use crate::sim::{Connection, Service, Settings};
@@ -41,12 +42,16 @@ pub struct Case {
     pub deployment: Deployment,
     /// What goes wrong, by the time since the first operation.
     pub faults: Vec<Fault>,
+    /// What goes wrong when a replica does something.
+    pub triggered: Vec<TriggeredFault>,
     /// What work costs.
     pub settings: Settings,
     /// How long replicas wait.
     pub timing: Timing,
     /// They make a checkpoint after so many records.
     pub checkpoint_records: u64,
+    /// How much they remember, send and forget at once.
+    pub bounds: Bounds,
     /// From the first operation on, the time when all faults are over.
     pub faults_over_after: Span,
     /// Those that crash for good: quorums of both phases stay alive.
@@ -72,7 +77,8 @@ impl Case {
         let (workload, duration) = load_of(&mut load, round_trip);
         let acceptors = quorums.acceptors();
         let (mode, send_policy, mut protocol) = system::protocol(draws, limits, acceptors);
-        let (mode, reads, clock_error) = system::reads(draws, mode, workload.reads, limits);
+        let picked = system::reads(draws, mode, (workload.reads, round_trip), limits);
+        let (mode, reads, clock_error) = system::snapshots(draws, picked, limits);
         let workload = Workload { reads, ..workload };
         let mut timing = system::timing(&mut protocol, round_trip);
         let (service, network) = costs(draws);
@@ -101,6 +107,7 @@ impl Case {
         } else {
             quorums.without_roles()
         };
+        let mode = system::responders(draws, mode, &quorums);
         let mut kinds = draws.stream(Purpose::FaultMix);
         let fault_mix = FaultMix::draw(&mut kinds);
         let durability = if kinds.one_in(3) && !fault_mix.has_crashes() {
@@ -120,6 +127,12 @@ impl Case {
         let candidate = member(&mut ending, quorums.candidates().difference(dead));
         let scene = Scene { n, mode, faults_over_after, dead };
         let faults = fault_mix::faults(&mut draws.stream(Purpose::Faults), fault_mix, &scene);
+        let has_leaders = mode.leader().is_some();
+        let moments = triggers::Scene { has_leaders, durability, round_trip };
+        let mut triggered = triggers::draw(&mut draws.stream(Purpose::Triggers), &moments);
+        if fault_mix == FaultMix::NoFaults {
+            triggered.clear();
+        }
         let mut deployment = Deployment {
             mode,
             quorums,
@@ -142,6 +155,9 @@ impl Case {
         };
         let patient = RETRY_LEAST.max(round_trip.times(12)) + deployment.transmission().times(4);
         deployment.retry_after.get_or_insert(patient);
+        let is_crash = |it: &TriggeredFault| matches!(it.blow, triggers::Blow::Crash(_));
+        let has_crashes = fault_mix.has_crashes() || triggered.iter().any(is_crash);
+        let bounds = bounds(draws, has_crashes);
         let rule = limits.rule;
         let case = Self {
             address,
@@ -149,49 +165,25 @@ impl Case {
             fault_mix,
             deployment,
             faults,
+            triggered,
             settings,
             timing,
             checkpoint_records,
+            bounds,
             faults_over_after,
             dead,
             candidate,
         };
-        case.with_contested_lease(draws, hasty)
-    }
-
-    /// For every other case with leases: the leader reaches no other replica for a while, and another one is told to
-    /// lead; each client has one operation at a time, and asks again soon.
-    ///
-    /// So some clients read at the one while others write at the other, which chance alone hardly ever brings about.
-    fn with_contested_lease(mut self, draws: &Draws, hasty: Span) -> Self {
-        let mut stream = draws.stream(Purpose::Lease);
-        let Deployment { mode, quorums, links, workload, .. } = &mut self.deployment;
-        let (Some(leader), Some(_)) = (mode.leader(), mode.clock_bound()) else { return self };
-        let rivals = quorums.candidates().without(leader).difference(self.dead);
-        if !stream.one_in(2) || rivals.is_empty() {
-            return self;
+        if case.deployment.mode.responders().is_some() {
+            case.with_lost_responder(draws, hasty)
+        } else {
+            case.with_contested_lease(draws, hasty).with_contested_stamps(draws, hasty)
         }
-        let replica = member(&mut stream, rivals);
-        let clients = u32::try_from(links.client_regions.len()).expect("a few regions");
-        workload.arrival = Arrival::Closed { clients: clients * (1 + u32::from(stream.one_in(3))) };
-        workload.keys = Keys::Uniform { count: stream.between(1, 2) };
-        self.deployment.retry_after = Some(hasty.times(stream.between(1, 2)));
-        self.deployment.warmup = Span::from_millis(stream.between(400, 1_200));
-        let at = Span::from_millis(stream.between(50, 200));
-        let lasts = Span::from_millis(stream.between(100, 1_000));
-        let campaign_at = at + Span::from_millis(stream.between(0, 50));
-        let (side, heals_after) = (NodeSet::only(leader), Some(lasts));
-        self.faults = vec![
-            Fault { at, kind: FaultKind::Partition { side }, heals_after },
-            Fault { at: campaign_at, kind: FaultKind::Campaign { replica }, heals_after: None },
-        ];
-        self.faults_over_after = at + lasts + Span::from_millis(100);
-        self
     }
 
     /// What one replica is told.
     pub(super) fn config(&self, id: NodeId) -> Config {
-        Config { timing: self.timing, ..self.deployment.config(id) }
+        Config { timing: self.timing, bounds: self.bounds, ..self.deployment.config(id) }
     }
 
     /// Whether the least latency of an operation is known, and what it may take besides that: a leader
@@ -233,6 +225,25 @@ fn retention(draws: &Draws) -> (Retention, Option<u64>) {
     } else {
         (Retention { part_bytes, ..Retention::ALL }, None)
     }
+}
+
+/// For one case of three, bounds so small that a short run reaches them.
+///
+/// A horizon must reach further than what a crash takes back: what was voted for beyond it nobody would be told of, if
+/// all that knew the slots before it had crashed. So it stays as it is where replicas crash.
+fn bounds(draws: &Draws, has_crashes: bool) -> Bounds {
+    let mut stream = draws.stream(Purpose::Bounds);
+    let is_small = stream.one_in(3);
+    let usual = Bounds::USUAL;
+    let small = Bounds {
+        horizon: stream.pick(&[usual.horizon, 100, 20, 5, 2]),
+        answer_bytes: stream.pick(&[usual.answer_bytes, 1_000, 200, 1]),
+        resent_bytes: stream.pick(&[usual.resent_bytes, 1_000, 200, 1]),
+        lag: stream.pick(&[usual.lag, 20, 5, 1, 0]),
+        forgotten_at_once: stream.pick(&[usual.forgotten_at_once, 10, 2, 1]),
+    };
+    let horizon = if has_crashes { usual.horizon } else { small.horizon };
+    if is_small { Bounds { horizon, ..small } } else { usual }
 }
 
 /// Those that crash for good, if any: as many as leave a quorum of each phase alive.
@@ -398,10 +409,16 @@ impl fmt::Display for Case {
         let Retention { slots, part_bytes } = retention;
         let slots = slots.map_or("all".to_owned(), |slots| slots.to_string());
         writeln!(f, "{slots} slots are retained, a part of a state has {part_bytes} B")?;
+        if self.bounds != Bounds::USUAL {
+            writeln!(f, "{:?}", self.bounds)?;
+        }
         writeln!(f, "faults are over {} after the first operation", ms(self.faults_over_after))?;
         for Fault { at, kind, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
             writeln!(f, "  {:>12}  {kind:?}{until}", ms(*at))?;
+        }
+        for triggered in &self.triggered {
+            writeln!(f, "  when {triggered}")?;
         }
         Ok(())
     }
@@ -442,6 +459,10 @@ mod tests {
         let is_short = |case: &Case| case.deployment.retention.slots.is_some();
         assert!((80..120).contains(&count(is_short)));
         assert!(count(Case::is_lossy) > 30);
+        assert!((60..130).contains(&count(|case| case.bounds != Bounds::USUAL)));
+        let is_near = |case: &Case| case.bounds.horizon < Bounds::USUAL.horizon;
+        assert!(count(is_near) > 15);
+        assert!(all.iter().all(|case| !is_near(case) || !case.fault_mix.has_crashes()));
         assert!(count(|case| case.settings.service.sync > Span::ZERO) > 150);
         let is_closed =
             |case: &Case| matches!(case.deployment.workload.arrival, Arrival::Closed { .. });

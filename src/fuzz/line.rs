@@ -100,7 +100,9 @@ impl About {
             Statement::Chosen { log, first, below } => {
                 self.slots.push((log, first, Slot(below.0.saturating_sub(1))));
             }
-            Statement::Leads { ballot } | Statement::Grants { ballot } => self.ballots.push(ballot),
+            Statement::Leads { ballot }
+            | Statement::Grants { ballot }
+            | Statement::Settles { ballot } => self.ballots.push(ballot),
             Statement::Teaches { .. }
             | Statement::Executed { .. }
             | Statement::Reserves

@@ -1,6 +1,7 @@
 //! Fuzz: random faults in virtual time, and the properties that must survive them.
 //!
 //! A seed draws a [`Case`]: a quorum system, a proposer, links, load, costs, and a mix of faults.
+//! Some faults come at a time, and some wait until a replica does something (`triggers.rs`).
 //! The case runs on the simulator; when its faults are over, whoever crashed starts again (but for a
 //! minority that may stay dead), somebody is told to lead if nobody does, and then everything that was
 //! asked must be answered.
@@ -24,6 +25,7 @@
 mod address;
 pub use address::Address;
 mod case;
+mod contested;
 pub use case::Case;
 mod corpus;
 mod encoded;
@@ -49,7 +51,9 @@ mod tally;
 pub use tally::Tally;
 mod trace;
 mod trial;
+mod triggers;
 pub use trial::{Ran, run, run_traced};
 mod fault_mix;
 mod watch;
 pub use fault_mix::FaultMix;
+pub use triggers::{Blow, Occasion, TriggeredFault, Victim};

@@ -10,13 +10,14 @@ use super::fault_mix::{self, FaultMix, Scene};
 use super::limits::Limits;
 use super::random_stream::{Purpose, RandomStream};
 use crate::deployment::{Durability, Fault, FaultKind};
+use crate::protocol::Bounds;
 use crate::time::Span;
 
 /// More faults than this are never needed: the most that a seed draws is half of it.
 const FAULTS_MAX: usize = 72;
 
 /// What may be drawn again: each by itself, and those that change most less often.
-const AGAIN: [Purpose; 18] = [
+const AGAIN: [Purpose; 20] = [
     Purpose::World,
     Purpose::World,
     Purpose::Places,
@@ -30,6 +31,8 @@ const AGAIN: [Purpose; 18] = [
     Purpose::Retries,
     Purpose::Connection,
     Purpose::Faults,
+    Purpose::Triggers,
+    Purpose::Bounds,
     Purpose::FaultMix,
     Purpose::FaultsEnd,
     Purpose::Quorums,
@@ -168,6 +171,10 @@ impl Case {
         let is_allowed = |fault: &Fault| fault_mix::is_death(fault) || !is_refused(&fault.kind);
         self.faults.retain(is_allowed);
         self.faults.truncate(FAULTS_MAX);
+        if self.faults.iter().any(|fault| fault.kind.stopped().is_some()) {
+            // A crash takes back more than a small horizon reaches.
+            self.bounds.horizon = Bounds::USUAL.horizon;
+        }
         for Fault { at, heals_after, .. } in &mut self.faults {
             at.0 = at.0.min(over.saturating_sub(1));
             if let Some(heals_after) = heals_after {

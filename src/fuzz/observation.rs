@@ -7,6 +7,7 @@ use super::encoded::Encoded;
 use super::line::Kind;
 use super::situations::Situations;
 use super::trace::Trace;
+use super::triggers::{Occasion, Triggers};
 use super::watch::{Verdict, Watch};
 use crate::command::{ClientId, Command};
 use crate::monitor::{Choice, Finding, Invariant};
@@ -27,6 +28,7 @@ pub(super) struct Observation {
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
     pub(super) situations: Option<Situations>,
+    pub(super) triggers: Triggers,
     pub(super) violation: Option<Finding>,
     /// When a client was answered last.
     pub(super) answered_at: Time,
@@ -47,6 +49,7 @@ impl Observation {
         watch: Watch,
         trace: Option<Trace>,
         situations: Option<Situations>,
+        triggers: Triggers,
         n: usize,
     ) -> Self {
         let latest = vec![Time::ZERO; n * n];
@@ -55,6 +58,7 @@ impl Observation {
             watch,
             trace,
             situations,
+            triggers,
             violation: None,
             answered_at,
             sent_count: 0,
@@ -88,6 +92,7 @@ impl Observation {
 
     fn tell(&mut self, now: Time, by: NodeId, statement: &Statement<'_>, is_released: bool) {
         self.situate(|situations| situations.said(by, statement));
+        self.triggers.said(now, by, statement);
         let mut chosen: Vec<Choice> = Vec::new();
         let verdict = if is_released {
             self.watch.released(now, by, statement, &mut chosen)
@@ -182,6 +187,9 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
                 situations.recorded(by, &P::recorded(record));
             }
         });
+        for record in records {
+            observation.triggers.recorded(now, by, &P::recorded(record));
+        }
         let mut records = records.iter();
         let verdict =
             records.try_for_each(|record| observation.watch.recorded(&P::recorded(record)));
@@ -218,6 +226,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         self.look(|observation| {
             observation.trace(|trace| trace.installed(now, by, installed));
             observation.situate(|situations| situations.installed(by, installed.below));
+            observation.triggers.note(now, by, Occasion::Installs);
         });
     }
 
@@ -225,6 +234,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
         self.look(|observation| {
             observation.trace(|trace| trace.noted(now, by, note));
             observation.situate(|situations| situations.noted(by, note));
+            observation.triggers.noted(now, by, note);
         });
     }
 
@@ -251,6 +261,7 @@ impl<P: Registration> Observer<Encoded<Saboteur<P>>> for Shared {
             let executed_below = P::ORDER.executed_below(protocol.progress());
             situations.restarted(replica, records, executed_below);
         });
+        observation.triggers.note(now, replica, Occasion::Restarts);
         let verdict = observation.watch.restarted(replica, protocol);
         observation.judge(now, verdict);
     }

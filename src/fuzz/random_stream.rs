@@ -55,6 +55,16 @@ pub(super) enum Purpose {
     Reads = 30,
     /// Whether two replicas lead at once where leaders hold leases.
     Lease = 31,
+    /// Which replicas are responders.
+    Responders = 36,
+    /// Faults that begin when a replica does something.
+    Triggers = 40,
+    /// How much a replica remembers, sends and forgets at once.
+    Bounds = 41,
+    /// Whether reads are of a time in the past, or clients are told when a stamp has passed.
+    Snapshots = 50,
+    /// Whether leaders change and replicas fall behind soon after, where that is so.
+    Contested = 51,
 }
 
 /// One random stream.

@@ -81,7 +81,7 @@ impl<P: Registration> Trial<'_, P> {
     }
 
     /// Who leads, and the least time of an operation: to the leader and back, and from there to the
-    /// nearest phase-2 quorum of those that are up.
+    /// nearest phase-2 quorum of those that are up and to every responder.
     fn floor(&self) -> Option<(NodeId, Span)> {
         let leads = |(id, it): (NodeId, &Saboteur<P>)| Some((it.leadership()?, id));
         let (_, leader) = self.alive().filter_map(leads).max()?;
@@ -94,12 +94,18 @@ impl<P: Registration> Trial<'_, P> {
         let mut near: Vec<(Span, NodeId)> =
             self.alive().map(|(id, _)| (distance(id), id)).collect();
         near.sort_unstable();
+        let live: NodeSet = near.iter().map(|(_, id)| *id).collect();
+        let responders = deployment.mode.responders().unwrap_or_default().intersection(live);
         let mut met = NodeSet::EMPTY;
         let (phase2, _) = near.into_iter().find(|(_, id)| {
             met.insert(*id);
-            deployment.quorums.is_phase2(met)
+            deployment.quorums.is_phase2(met) && responders.is_subset(met)
         })?;
         let client = Site::Client(CLIENT.0 as usize);
+        // A new leader may take up stamps that are ahead of its clock by twice the bound, and its clock may be set
+        // back by as much.
+        let wait = deployment.mode.commit_wait().map_or(Span::ZERO, |bound| bound.times(6));
+        let phase2 = phase2.max(wait);
         Some((leader, phase2 + links.round_trip(client, Site::Replica(leader))))
     }
 }
@@ -124,6 +130,7 @@ mod tests {
         case.settings.service = Service::default();
         case.deployment.mode = Mode::multi(NodeId(0));
         case.deployment.durability = Durability::Fsync;
+        case.triggered.clear();
         (case.dead, case.candidate) = (NodeSet::EMPTY, NodeId(0));
         let fault = |at_ms, kind, lasts_ms: Option<u64>| Fault {
             at: Span::from_millis(at_ms),

@@ -31,7 +31,11 @@ pub struct Shrunk {
 pub fn shrink(case: &Case, ran: Ran, invariant: Invariant) -> Shrunk {
     let mut shrinking =
         Shrinking { best: Shrunk { case: case.clone(), ran, run_count: 0 }, invariant };
-    while shrinking.leave_out_faults() | shrinking.shorten() | shrinking.simplify() {}
+    while shrinking.leave_out_faults()
+        | shrinking.leave_out_triggered()
+        | shrinking.shorten()
+        | shrinking.simplify()
+    {}
     shrinking.best
 }
 
@@ -72,6 +76,17 @@ impl Shrinking {
                 }
             }
             part /= 2;
+        }
+        has_shrunk
+    }
+
+    /// The faults that wait for something, one by one: there are a few.
+    fn leave_out_triggered(&mut self) -> bool {
+        let mut has_shrunk = false;
+        for place in (0..self.best.case.triggered.len()).rev() {
+            let mut case = self.best.case.clone();
+            case.triggered.remove(place);
+            has_shrunk |= self.keeps(case);
         }
         has_shrunk
     }

@@ -253,7 +253,7 @@ impl Situations {
 
     pub(super) fn noted(&mut self, by: NodeId, note: &Note) {
         let noted = match note {
-            Note::Committed { .. } | Note::SnapshotInstalled { .. } => return,
+            Note::Committed { .. } | Note::Waited { .. } | Note::SnapshotInstalled { .. } => return,
             Note::Leading { adopted_count, filled_count, .. } => {
                 self.leads(by, *adopted_count, *filled_count);
                 Noted::Leads

@@ -4,7 +4,7 @@ use super::address::Draws;
 use super::families::structured;
 use super::limits::Limits;
 use super::random_stream::{Purpose, RandomStream};
-use crate::protocol::{Detector, Election, SendPolicy, Timing};
+use crate::protocol::{Detector, Election, SendPolicy, SnapshotTerms, Timing};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::registry::Mode;
 use crate::sabotage::Rule;
@@ -162,13 +162,18 @@ pub(super) fn protocol(
 
 /// Whether the rule broken is about reads that do not go through the log.
 fn is_of_reads(limits: &Limits) -> bool {
-    limits.rule.is_some_and(|rule| [Rule::QUORUM_READS, Rule::LEASES].concat().contains(&rule))
+    limits.rule.is_some_and(Rule::is_of_reads)
 }
 
 /// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log.
 ///
 /// With the share of reads in the load, of which there are some then, and how far the clocks of replicas are off.
-pub(super) fn reads(draws: &Draws, mode: Mode, share: f64, limits: &Limits) -> (Mode, f64, Span) {
+pub(super) fn reads(
+    draws: &Draws,
+    mode: Mode,
+    (share, round_trip): (f64, Span),
+    limits: &Limits,
+) -> (Mode, f64, Span) {
     let mut stream = draws.stream(Purpose::Reads);
     let (is_drawn, index) = (stream.one_in(4), stream.word());
     let some = stream.pick(&[0.2, 0.5, 0.8]);
@@ -176,22 +181,85 @@ pub(super) fn reads(draws: &Draws, mode: Mode, share: f64, limits: &Limits) -> (
     let bound = Span::from_micros(stream.pick(&[0, 1, 1_000, 10_000]));
     let is_about = |rules: &[Rule]| limits.rule.is_some_and(|rule| rules.contains(&rule));
     let (of_quorums, of_leases) = (is_about(&Rule::QUORUM_READS), is_about(&Rule::LEASES));
+    let of_responders = is_about(&Rule::RESPONDERS);
+    let of_clocks = limits.rule == Some(Rule::ClockBeyondBound);
+    let has_rule = |mode: &Mode| {
+        let (has_responders, has_leases) =
+            (mode.responders().is_some(), mode.clock_bound().is_some());
+        !(of_quorums && (has_leases || !mode.reads_nearby())
+            || of_leases && (has_responders && !of_clocks || !has_leases)
+            || of_responders && !has_responders)
+    };
     let others: Vec<Mode> = mode.with_all_reads().split_off(1);
-    let others: Vec<Mode> = others
-        .into_iter()
-        .filter(|mode| !(of_quorums && !mode.reads_nearby() || of_leases && mode.reads_nearby()))
-        .collect();
+    let others: Vec<Mode> = others.into_iter().filter(has_rule).collect();
     if others.is_empty() || !(is_drawn || is_of_reads(limits)) {
         return (mode, share, Span::ZERO);
     }
     let index = usize::try_from(index % others.len() as u64).expect("a small number");
     let share = if share > 0.0 { share } else { some };
-    let mode = others[index].with_lease(length, bound);
-    let error = match limits.rule {
-        Some(Rule::ClockBeyondBound) => length.times(2),
-        _ => bound,
+    let picked = others[index];
+    let has_responders = picked.responders().is_some();
+    // A grant is renewed in time only if it lasts longer than the ways of what renews it.
+    let least = if has_responders { (round_trip + bound).times(2) } else { Span::ZERO };
+    let length = length.max(least);
+    let (told, error) = match limits.rule {
+        Some(Rule::ClockBeyondBound) => (bound, length.times(2)),
+        Some(Rule::NoClockMargin) => (Span::ZERO, bound.max(Span(length.0 / 8))),
+        _ => (bound, bound),
     };
-    (mode, share, if mode.reads_nearby() { Span::ZERO } else { error })
+    let mode = picked.with_lease(length, told);
+    let share = if has_responders { some } else { share };
+    (mode, share, if mode.clock_bound().is_some() { error } else { Span::ZERO })
+}
+
+/// Any full replicas as responders, where there are any.
+pub(super) fn responders(draws: &Draws, mode: Mode, quorums: &QuorumSystem) -> Mode {
+    let mut stream = draws.stream(Purpose::Responders);
+    let candidates = quorums.candidates();
+    let least = member(&mut stream, candidates);
+    let others = candidates.iter().filter(|_| stream.one_in(2)).collect::<NodeSet>();
+    mode.with_responders(others.with(least))
+}
+
+/// For one seed of five that reads through the log, and for each where the rule broken is about them, entries with
+/// commit timestamps: snapshot reads, a commit wait, or both.
+///
+/// As with [`reads`]: the mode, the share of reads, and how far the clocks of replicas are off.
+pub(super) fn snapshots(
+    draws: &Draws,
+    (mode, share, error): (Mode, f64, Span),
+    limits: &Limits,
+) -> (Mode, f64, Span) {
+    let mut stream = draws.stream(Purpose::Snapshots);
+    let is_drawn = stream.one_in(5);
+    let staleness = Span::from_millis(stream.pick(&[0, 0, 0, 5, 50, 300]));
+    let mut bound = Span::from_micros(stream.pick(&[0, 1_000, 20_000, 100_000]));
+    let advance = Some(Span::from_millis(stream.pick(&[20, 100, 400])));
+    let (mut waits, reads_log) = (stream.one_in(2), stream.one_in(6));
+    let some = stream.pick(&[0.2, 0.5, 0.8]);
+    let has_sessions = stream.one_in(2);
+    let mut terms = SnapshotTerms { staleness, advance, bound, has_sessions };
+    let is_asked = limits.rule.is_some_and(|rule| Rule::SNAPSHOTS.contains(&rule));
+    if mode.reads_beside() || !(is_drawn || is_asked) || (is_of_reads(limits) && !is_asked) {
+        return (mode, share, error);
+    }
+    if limits.rule == Some(Rule::IgnoresSession) {
+        let staleness = staleness.max(Span::from_millis(300));
+        terms = SnapshotTerms { staleness, has_sessions: true, ..terms };
+    } else if is_asked && limits.rule != Some(Rule::ReadsBeforeSafeTime) {
+        // Where clocks are right, nothing of this shows.
+        bound = bound.max(Span::from_millis(20));
+        terms = SnapshotTerms { staleness: Span::ZERO, bound, ..terms };
+        let of_wait = [Rule::SkipsCommitWait, Rule::ShowsUnpassedStamp];
+        waits |= limits.rule.is_some_and(|rule| of_wait.contains(&rule));
+    }
+    let Some(with_snapshots) = mode.with_snapshots(terms, waits) else {
+        return (mode, share, error);
+    };
+    if reads_log && !is_asked {
+        return (with_snapshots.reading_through_log(), share, bound);
+    }
+    (with_snapshots, if share > 0.0 { share } else { some }, bound)
 }
 
 /// The patience of a live replica, or one so short that every time-out runs out many times.

@@ -22,6 +22,8 @@ pub struct Tally {
     pub overtaken: u64,
     /// Replicas that crashed for good.
     pub dead: u64,
+    /// Faults that began when a replica did something.
+    pub triggered: u64,
     /// What the simulator counted.
     pub counts: Counts,
 }
@@ -35,13 +37,14 @@ impl AddAssign for Tally {
         self.virtual_time += other.virtual_time;
         self.overtaken += other.overtaken;
         self.dead += other.dead;
+        self.triggered += other.triggered;
         self.counts += other.counts;
     }
 }
 
 impl Tally {
     /// Everything that is counted, by the name of its row.
-    pub fn rows(&self) -> [(&'static str, u64); 26] {
+    pub fn rows(&self) -> [(&'static str, u64); 27] {
         let counts = &self.counts;
         [
             ("operations issued", self.issued),
@@ -63,6 +66,7 @@ impl Tally {
             ("pauses", counts.pauses),
             ("partitions and cuts", counts.partitions),
             ("slow, lossy or disordered links, slow disks", counts.degradations),
+            ("faults begun by what a replica did", self.triggered),
             ("campaigns asked for", counts.campaigns),
             ("leader changes", counts.leaderships),
             ("races lost", counts.races_lost),

@@ -177,7 +177,7 @@ impl Trace {
 
     pub(super) fn noted(&mut self, at: Time, by: NodeId, note: &Note) {
         let text = match note {
-            Note::Committed { .. } | Note::SnapshotInstalled { .. } => return,
+            Note::Committed { .. } | Note::Waited { .. } | Note::SnapshotInstalled { .. } => return,
             Note::Leading { adopted_count, filled_count, .. } => {
                 let text = format!("LEADS: adopted {adopted_count}, filled {filled_count}");
                 return self.by(at, Kind::Leads, by, &text);

@@ -1,7 +1,5 @@
 //! One run of a case, to its end or to its first violation.
 
-use std::collections::BTreeMap;
-
 use super::case::{Case, ms};
 use super::encoded::Encoded;
 use super::line::Line;
@@ -9,6 +7,7 @@ use super::observation::{Observation, Shared};
 use super::situations::{Situation, Situations};
 use super::tally::Tally;
 use super::trace::Trace;
+use super::triggers::Triggers;
 use super::watch::Watch;
 use crate::deployment::{FaultKind, MemberName};
 use crate::history::{self, Check, Error, Options, Verdict, oracle};
@@ -16,7 +15,7 @@ use crate::monitor::{Finding, Invariant};
 use crate::protocol::{Election, Order, Progress, Protocol};
 use crate::quiet::quietly;
 use crate::quorum::{NodeId, NodeSet};
-use crate::registry::{Registration, Visitor};
+use crate::registry::{Mode, Registration, Visitor};
 use crate::sabotage::{Rule, Saboteur};
 use crate::sim::{Outcome, World};
 use crate::time::{Span, Time};
@@ -122,7 +121,8 @@ impl<'a, P: Registration> Trial<'a, P> {
         let has_leaders = deployment.mode.leader().is_some();
         let watch = Watch::new(P::ORDER, &deployment.quorums, clients, is_own, has_leaders);
         let n = deployment.quorums.n();
-        let observation = Shared::new(Observation::new(watch, trace, situations, n));
+        let triggers = Triggers::new(&case.triggered, n, case.dead);
+        let observation = Shared::new(Observation::new(watch, trace, situations, triggers, n));
         world.observe = Some(Box::new(observation.clone()));
         Self {
             case,
@@ -141,7 +141,7 @@ impl<'a, P: Registration> Trial<'a, P> {
         let virtual_time = world.now().since(Time::ZERO);
         let outcome = world.finish();
         let assertion = outcome.violation.clone().map(broken);
-        let judged = quietly(|| judge(&outcome));
+        let judged = quietly(|| judge(&outcome, case.deployment.mode));
         let (verdict, unlawful) = match judged {
             Ok(Ok((verdict, unlawful))) => (Some(verdict), unlawful),
             Ok(Err(error)) => (None, Some(broken(error.to_string()))),
@@ -156,6 +156,7 @@ impl<'a, P: Registration> Trial<'a, P> {
             virtual_time,
             overtaken: observation.look(|observation| observation.overtaken_count),
             dead: case.dead.len() as u64,
+            triggered: observation.look(|observation| observation.triggers.begun_count),
             counts: outcome.counts,
         };
         // What is wrong with what was done comes before what was not done.
@@ -169,18 +170,19 @@ impl<'a, P: Registration> Trial<'a, P> {
     /// Through the faults, and then until everything is answered.
     fn go_on(&mut self) -> Result<(), Finding> {
         for fault in &self.case.faults {
-            self.world.run_until(self.start + fault.at);
+            self.run_until(self.start + fault.at);
             self.world.inject(&fault.kind, fault.heals_after);
         }
-        self.world.run_until(self.faults_over_at);
+        self.run_until(self.faults_over_at);
         let asked_until = self.world.schedule().measure_until;
         let waits_from = self.faults_over_at.max(asked_until);
         let (mut advanced_at, mut state) = (waits_from, self.advance());
+        let mut end = None;
         while self.world.violation().is_none() {
             let now = self.world.now();
             let is_answered = now >= asked_until
                 && self.observation.look(|observation| observation.watch.outstanding().is_empty());
-            if is_answered && (!self.must_be_level() || self.is_level()) {
+            if is_answered && (!self.must_be_level() || self.is_level_with(&mut end)) {
                 self.check_stored()?;
                 self.recover()?;
                 return self.check_stored();
@@ -196,6 +198,31 @@ impl<'a, P: Registration> Trial<'a, P> {
             self.world.run_until(now + LOOK_EVERY);
         }
         Ok(())
+    }
+
+    /// Everything that happens up to `until`, with the faults that something triggers.
+    fn run_until(&mut self, until: Time) {
+        if self.observation.look(|observation| observation.triggers.is_empty()) {
+            return self.world.run_until(until);
+        }
+        let observation = self.observation.clone();
+        let next_at = || observation.look(|observation| observation.triggers.next_at());
+        while self.world.violation().is_none() {
+            let now = self.world.now();
+            let due = observation.look(|observation| observation.triggers.take_due(now));
+            if let Some((kind, lasts)) = due {
+                // Behind the last fault nothing begins any more.
+                let left = self.faults_over_at.since(now);
+                if left > Span::ZERO {
+                    self.world.inject(&kind, Some(lasts.min(left)));
+                }
+            } else if now >= until {
+                return;
+            } else {
+                let stop = next_at().map_or(until, |at| at.min(until));
+                self.world.run_until_enough(stop, &|| next_at().is_some_and(|at| at < stop));
+            }
+        }
     }
 
     /// What changes as long as there is progress: how much is unanswered, and how far everybody is.
@@ -236,20 +263,27 @@ impl<'a, P: Registration> Trial<'a, P> {
             && end.is_some_and(|at| at > self.faults_over_at)
     }
 
-    /// Whether everybody alive has executed equally much.
-    fn is_level(&self) -> bool {
+    /// Whether everybody alive has executed equally much; where an idle leader goes on by no-ops, as much as anybody
+    /// had when everything was answered, which is kept in `end`.
+    fn is_level_with(&self, end: &mut Option<Progress>) -> bool {
         let learners = self.case.deployment.quorums.learners();
         let alive = self.alive().filter(|(id, _)| learners.contains(*id));
-        let mut executed = alive.map(|(_, it)| it.progress());
-        let first = executed.next();
-        executed.all(|below| Some(below) == first)
+        let executed: Vec<Progress> = alive.map(|(_, it)| it.progress()).collect();
+        let Some(most) = executed.iter().max().copied() else { return true };
+        let advances = self.case.deployment.mode.snapshot().is_some();
+        let end = if advances { *end.get_or_insert(most) } else { most };
+        executed.into_iter().all(|below| below >= end)
     }
 
-    /// Learners that are alive and have executed equally much store the same, whether anybody reads it or not.
+    /// Learners that are alive store what the slots that they executed wrote, whether anybody reads it or not.
     fn check_stored(&self) -> Result<(), Finding> {
         let learners = self.case.deployment.quorums.learners();
-        let alive = self.alive().filter(|(id, _)| learners.contains(*id));
-        check_stored(alive.filter_map(|(id, it)| Some((id, it.progress(), it.stored()?))))
+        let mut alive = self.alive().filter(|(id, _)| learners.contains(*id));
+        alive.try_for_each(|(id, it)| {
+            let (below, stored) = (P::ORDER.executed_below(it.progress()), it.stored());
+            let Some(stored) = stored else { return Ok(()) };
+            self.observation.look(|observation| observation.watch.check_stored(id, below, stored))
+        })
     }
 
     pub(super) fn alive(&self) -> impl Iterator<Item = (NodeId, &Saboteur<P>)> {
@@ -279,31 +313,14 @@ impl<'a, P: Registration> Trial<'a, P> {
     }
 }
 
-/// Of each replica: how far it has executed, and the digest of what it stores.
-fn check_stored(
-    replicas: impl IntoIterator<Item = (NodeId, Progress, u64)>,
-) -> Result<(), Finding> {
-    let mut known: BTreeMap<Progress, (NodeId, u64)> = BTreeMap::new();
-    for (id, progress, stored) in replicas {
-        let (first, expected) = *known.entry(progress).or_insert((id, stored));
-        if stored != expected {
-            let below = progress.0;
-            let how = format!(
-                "{first} and {id} have both executed every slot below {below}, and store different values"
-            );
-            return Err(Finding::new(Invariant::Agreement, how));
-        }
-    }
-    Ok(())
-}
-
 fn broken(sentence: String) -> Finding {
     Finding::new(Invariant::Assertions, sentence)
 }
 
 /// What the histories say: those of all members, and those of clients by themselves.
-fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Finding>), Error> {
-    let mut check = Check::new(Options::default());
+fn judge(outcome: &Outcome, mode: Mode) -> Result<(Verdict, Option<Finding>), Error> {
+    let (may_miss, has_sessions) = (mode.may_miss(), mode.has_sessions());
+    let mut check = Check::new(Options { may_miss, has_sessions, ..Options::default() });
     for (member, histories) in &outcome.histories {
         for history in histories {
             match member {
@@ -317,7 +334,7 @@ fn judge(outcome: &Outcome) -> Result<(Verdict, Option<Finding>), Error> {
     let clients =
         outcome.histories.iter().filter(|(name, _)| matches!(name, MemberName::Client(_)));
     let clients = clients.flat_map(|(_, histories)| histories).map(Vec::as_slice);
-    let seen = oracle::check(clients, oracle::Options::default())?;
+    let seen = oracle::check(clients, oracle::Options { may_miss, ..oracle::Options::default() })?;
     assert!(seen.undecided_count == 0, "{}", seen.undecided().unwrap_or_default());
     let unlawful = verdict.violations.first();
     let unlawful = unlawful.map(|it| Finding::new(broken_by(it), it.to_string()));
@@ -356,18 +373,6 @@ const fn broken_by(violation: &history::Violation) -> Invariant {
 mod tests {
     use super::*;
     use crate::fuzz::Limits;
-
-    #[test]
-    fn replicas_that_executed_as_much_and_store_others_are_found() {
-        let of = |stored: [(u64, u64); 3]| {
-            let replicas = (0..).map(NodeId).zip(stored);
-            check_stored(replicas.map(|(id, (below, digest))| (id, Progress(below), digest)))
-        };
-        assert_eq!(of([(7, 1), (8, 2), (7, 1)]), Ok(()));
-        let found = of([(7, 1), (8, 2), (7, 3)]).unwrap_err();
-        let how = "r0 and r2 have both executed every slot below 7, and store different values";
-        assert_eq!(found, Finding::new(Invariant::Agreement, how.to_owned()));
-    }
 
     #[test]
     fn the_same_seed_gives_the_same_run() {

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::command::{Command, RequestId};
+use crate::command::{Command, Operation, RequestId, entry_digest};
+use crate::history;
 use crate::monitor::{Choice, Finding, Invariant, Memory, Proposed, Told, Votes};
 use crate::protocol::{Ballot, Executed, Order, Position, Protocol, Reply, Slot, Statement, Value};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
@@ -39,6 +40,45 @@ pub(super) struct Watch {
     end_chosen_at: Option<Time>,
     /// The slot in which the leader of each ballot first proposed each request, if leaders propose.
     proposed: Option<BTreeMap<(Ballot, RequestId), Slot>>,
+    /// What the log says that replicas store.
+    stored: Stored,
+}
+
+/// What replicas store by the log alone: the last write on each key of those that were executed, each request once.
+///
+/// It shares no code with the state machine of the replicas.
+#[derive(Debug, Default)]
+struct Stored {
+    values: BTreeMap<u64, u32>,
+    applied: BTreeSet<RequestId>,
+    /// The digest of the values after so many slots; nothing was executed after none.
+    digests: Vec<u64>,
+}
+
+impl Stored {
+    /// The digest of what is stored when every slot below `below` is executed; none, if nobody executed so far.
+    fn digest(&self, below: Slot) -> Option<u64> {
+        let count = usize::try_from(below.0).ok()?;
+        if count == 0 { Some(0) } else { self.digests.get(count - 1).copied() }
+    }
+
+    /// A replica executes a slot: the first one to do so executed all before it, or took them from others that did.
+    fn execute(&mut self, executed: &Executed) {
+        if executed.slot.0 != self.digests.len() as u64 {
+            return;
+        }
+        let mut digest = self.digests.last().copied().unwrap_or_default();
+        if let Some(command) = &executed.command
+            && self.applied.insert(command.request)
+            && let Operation::Put { key, value } = &command.operation
+        {
+            let entry = history::digest(value);
+            let before = self.values.insert(*key, entry);
+            let before = before.map_or(0, |before| entry_digest(*key, before));
+            digest = digest.wrapping_sub(before).wrapping_add(entry_digest(*key, entry));
+        }
+        self.digests.push(digest);
+    }
 }
 
 impl Watch {
@@ -63,7 +103,20 @@ impl Watch {
             last_slot: None,
             end_chosen_at: None,
             proposed: has_leaders.then(BTreeMap::new),
+            stored: Stored::default(),
         }
+    }
+
+    /// A replica that has executed every slot below `below` stores what has this digest: it must be what these wrote.
+    pub(super) fn check_stored(&self, id: NodeId, below: Slot, stored: u64) -> Verdict {
+        if self.stored.digest(below) == Some(stored) {
+            return Ok(());
+        }
+        let how = format!(
+            "{id} has executed every slot below {}, and does not store what they wrote",
+            below.0
+        );
+        Err(Finding::new(Invariant::Agreement, how))
     }
 
     /// Requests without an answer.
@@ -193,7 +246,10 @@ impl Watch {
     }
 
     /// A replica executes a slot: a phase-2 quorum must have told its votes for what it executes.
-    pub(super) fn executed(&self, by: NodeId, executed: &Executed) -> Verdict {
+    pub(super) fn executed(&mut self, by: NodeId, executed: &Executed) -> Verdict {
+        if self.order == Order::Total {
+            self.stored.execute(executed);
+        }
         let value = executed.command.clone().map_or(Value::Noop, Value::Command);
         let position = self.order.position(executed.slot, executed.command.as_deref());
         self.votes.learned(by, position, &value)

@@ -13,13 +13,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::codec::{CHECK, END, Sink, Source, add_difference, difference};
+use super::codec::{CHECK, END, Sink, Source, add_difference, difference, seal};
 use super::{Error, Kind, facts};
-use crate::command::{ClientId, Command, Operation, RequestId};
+use crate::command::{ClientId, RequestId};
 use crate::protocol::{Advance, Executed, Installed, Order, Progress, Slot};
 use crate::quorum::NodeId;
 
@@ -55,18 +54,9 @@ pub struct Entry {
 impl Entry {
     /// What a log keeps of a slot that was executed.
     pub fn of(executed: &Executed) -> Self {
-        Self::with(executed, |command| facts(&command.operation).2)
-    }
-
-    /// The same, where the digest of what a command writes is known.
-    #[inline]
-    pub fn with(executed: &Executed, digest: impl FnOnce(&Arc<Command>) -> u32) -> Self {
         let command = executed.command.as_ref().map(|command| {
-            let (kind, key) = match &command.operation {
-                Operation::Put { key, .. } => (Kind::Write, *key),
-                Operation::Get { key } => (Kind::Read, *key),
-            };
-            EntryCommand { request: command.request, kind, key, digest: digest(command) }
+            let (kind, key, digest) = facts(&command.operation);
+            EntryCommand { request: command.request, kind, key, digest }
         });
         Self { slot: executed.slot, command, applied: executed.applied }
     }
@@ -103,6 +93,23 @@ struct Previous {
     slot: u64,
     client: u32,
     sequences: Sequences,
+}
+
+/// What an entry changes of that, as it was before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Undo {
+    client: u32,
+    /// Of the client of the entry, if it has one.
+    sequence: Option<(u32, u64)>,
+}
+
+/// Where the header has the number of the replica: behind the magic and the version.
+pub(super) const NODE_AT: usize = 5;
+
+/// Makes the first block of a log that of another replica.
+pub(super) fn renamed(block: &mut [u8], node: NodeId) {
+    block[NODE_AT] = node.0;
+    seal(block);
 }
 
 /// The last sequence number of each client.
@@ -213,6 +220,49 @@ impl ChosenWriter {
     /// The bytes so far if they fill a block: write them behind the ones before.
     pub fn take_block(&mut self) -> Option<Vec<u8>> {
         self.sink.take_block()
+    }
+
+    /// The bytes of the block that is not full.
+    pub(super) fn open(&self) -> &[u8] {
+        self.sink.open()
+    }
+
+    /// How many they are.
+    pub(super) fn open_len(&self) -> usize {
+        self.open().len()
+    }
+
+    /// What this entry would change.
+    pub(super) fn undo_of(&mut self, entry: &Entry) -> Undo {
+        let client = self.previous.client;
+        let sequence = entry.command.map(|command| {
+            let client = command.request.client.0;
+            (client, *self.previous.sequences.of(client))
+        });
+        Undo { client, sequence }
+    }
+
+    /// One that has not written these entries, the last first, and goes on with this slot: its open block has these
+    /// bytes. If that is the first block, it is of this replica.
+    pub(super) fn rewound(
+        &self,
+        slot: u64,
+        undone: impl Iterator<Item = Undo>,
+        open: &[u8],
+        node: Option<NodeId>,
+    ) -> Self {
+        let mut previous = Previous { slot, ..self.previous.clone() };
+        for Undo { client, sequence } in undone {
+            previous.client = client;
+            if let Some((client, sequence)) = sequence {
+                *previous.sequences.of(client) = sequence;
+            }
+        }
+        let mut open = open.to_vec();
+        if let Some(node) = node {
+            open[NODE_AT] = node.0;
+        }
+        Self { sink: Sink::from(&open), previous }
     }
 
     /// The bytes so far, however few: a process that is killed from now on leaves them, if they are written.

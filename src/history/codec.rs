@@ -75,6 +75,18 @@ impl Sink {
         std::mem::replace(&mut self.block, next)
     }
 
+    /// The bytes of the open block.
+    pub(super) fn open(&self) -> &[u8] {
+        &self.block
+    }
+
+    /// One whose open block has these bytes so far.
+    pub(super) fn from(open: &[u8]) -> Self {
+        let mut block = Vec::with_capacity(BLOCK_BYTES + 64);
+        block.extend_from_slice(open);
+        Self { block }
+    }
+
     /// The rest, closed for ever.
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.close(END);
@@ -85,6 +97,13 @@ impl Sink {
         self.block.push(tag);
         let checksum = crc32fast::hash(&self.block);
         self.word(checksum);
+    }
+}
+
+/// Makes the checksum at the end of a closed block that of its bytes again.
+pub(super) fn seal(block: &mut [u8]) {
+    if let Some((bytes, checksum)) = block.split_last_chunk_mut::<4>() {
+        *checksum = crc32fast::hash(bytes).to_le_bytes();
     }
 }
 

@@ -17,22 +17,26 @@ mod chosen;
 mod client;
 mod codec;
 pub mod edn;
+mod joint;
 pub mod json;
 pub mod linearize;
 pub mod operations;
 pub mod oracle;
 mod seen;
+mod twins;
 
 use serde::{Deserialize, Serialize};
 
 use crate::command::Operation;
 use crate::quorum::NodeId;
 
-pub use check::{Check, Options, Verdict, Violation};
+pub use check::{Check, Options, Staleness, Verdict, Violation};
 pub use chosen::{ChosenReader, ChosenWriter, Entry, EntryCommand, Record};
 use client::SessionOrder;
 pub use client::{ClientReader, ClientWriter, Event, Issued, Returned};
+pub use joint::JointLogs;
 pub use seen::{KeyCounts, Part, Seen};
+pub use twins::are_twins;
 
 /// The version of both formats; a reader refuses any other.
 pub const VERSION: u8 = 1;
@@ -60,7 +64,7 @@ pub fn digest(value: &[u8]) -> u32 {
 pub fn facts(operation: &Operation) -> (Kind, u64, u32) {
     match operation {
         Operation::Put { key, value } => (Kind::Write, *key, digest(value)),
-        Operation::Get { key } => (Kind::Read, *key, 0),
+        Operation::Get { key } | Operation::GetSince { key, .. } => (Kind::Read, *key, 0),
     }
 }
 

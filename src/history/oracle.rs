@@ -51,6 +51,8 @@ pub struct Options {
     pub has_witness: bool,
     /// How far apart the clocks of two clients may be.
     pub clocks_apart: Span,
+    /// A read that has no slot of its own may miss what was acknowledged less than this before it began.
+    pub may_miss: Span,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             looks: 1_000_000_000,
             has_witness: true,
             clocks_apart: Span::ZERO,
+            may_miss: Span::ZERO,
         }
     }
 }
@@ -142,6 +145,7 @@ fn judge_part(mut seen: Seen, options: Options, left: &mut Budget, verdict: &mut
     // Every part is read from the same histories.
     verdict.cut_count = seen.cut_count();
     seen.return_later_by(options.clocks_apart);
+    seen.begin_earlier_by(options.may_miss);
     seen.sort_by_key_and_slot();
     let mut unknown = Vec::new();
     for rows in seen.rows().chunk_by(|one, other| one.key == other.key) {

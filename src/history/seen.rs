@@ -67,6 +67,8 @@ pub(super) struct Row {
     /// Its place among the clients.
     client: u16,
     deed: Deed,
+    /// It is a read that has no slot of its own.
+    is_beside: bool,
 }
 
 impl Seen {
@@ -146,6 +148,13 @@ impl Seen {
     pub(super) fn return_later_by(&mut self, Span(later): Span) {
         for row in self.rows.iter_mut().filter(|row| row.is_answered()) {
             row.returned_at = row.returned_at.saturating_add(later).min(NEVER - 1);
+        }
+    }
+
+    /// Lets every read that has no slot of its own begin so much earlier.
+    pub(super) fn begin_earlier_by(&mut self, Span(earlier): Span) {
+        for row in self.rows.iter_mut().filter(|row| row.is_beside) {
+            row.invoked_at = row.invoked_at.saturating_sub(earlier);
         }
     }
 
@@ -251,6 +260,7 @@ impl Row {
             sequence,
             client,
             deed,
+            is_beside: false,
         }
     }
 
@@ -261,6 +271,7 @@ impl Row {
         }
         // A reply before the operation can have begun would be of a broken clock, and orders nothing.
         self.returned_at = returned.at.0.max(self.invoked_at);
+        self.is_beside = returned.is_beside;
         // A read beside the log stands behind the last slot that it saw.
         let slot = returned.slot.0.saturating_sub(u64::from(returned.is_beside));
         self.slot = u32::try_from(slot).unwrap_or(u32::MAX);

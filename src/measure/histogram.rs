@@ -446,6 +446,8 @@ impl TryFrom<Encoded> for Latencies {
             let waits = Self::decode(&unanswered)?.answered.whole().into_owned();
             latencies.unanswered = Some(Box::new(waits));
         }
+        // What is read back is mostly kept, and that of many trials.
+        latencies.pack();
         Ok(latencies)
     }
 }

@@ -73,6 +73,7 @@ impl Milestones {
         let step = match *note {
             Note::Committed { .. } if self.is_first_awaited => Step::Committing,
             Note::Committed { .. }
+            | Note::Waited { .. }
             | Note::RaceLost
             | Note::Retransmitted
             | Note::SnapshotSent

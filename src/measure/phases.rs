@@ -1,4 +1,4 @@
-//! Where the time of a commit goes at the leader: queueing, phase 1, phase 2, persist, reply.
+//! Where the time of a commit goes at the leader: queueing, phase 1, phase 2, persist, reply, commit wait.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,14 @@ pub enum Phase {
     Persist,
     /// From chosen to executed.
     Reply,
+    /// From executed to told, where leaders wait for their clock.
+    CommitWait,
 }
 
 impl Phase {
     /// All of them, in the order of a commit.
-    pub const ALL: [Self; 5] =
-        [Self::Queueing, Self::Phase1, Self::Phase2, Self::Persist, Self::Reply];
+    pub const ALL: [Self; 6] =
+        [Self::Queueing, Self::Phase1, Self::Phase2, Self::Persist, Self::Reply, Self::CommitWait];
 
     /// The name in rows.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Phase {
             Self::Phase2 => "phase2",
             Self::Persist => "persist",
             Self::Reply => "reply",
+            Self::CommitWait => "commit_wait",
         }
     }
 }
@@ -47,7 +50,7 @@ impl Phase {
 #[derive(Debug)]
 pub struct PhaseRecorder {
     window: Window,
-    phases: [Samples; 5],
+    phases: [Samples; 6],
     milestones: Milestones,
     race_lost_count: u64,
     retransmitted_count: u64,
@@ -91,6 +94,7 @@ impl PhaseRecorder {
                 self.phases[Phase::Phase2 as usize].record(phase2);
                 self.phases[Phase::Reply as usize].record(reply);
             }
+            Note::Waited { wait } => self.phases[Phase::CommitWait as usize].record(wait),
             Note::Leading { phase1, .. } => self.phases[Phase::Phase1 as usize].record(phase1),
             Note::Suspected { .. }
             | Note::Campaigning
@@ -174,6 +178,7 @@ mod tests {
         recorder.note(Time(99), &committed(None));
         recorder.note(Time(100), &committed(None));
         recorder.note(Time(101), &committed(Some(Span(2))));
+        recorder.note(Time(150), &Note::Waited { wait: Span(6) });
         recorder.note(Time(150), &Note::RaceLost);
         recorder.note(Time(150), &Note::Retransmitted);
         recorder.note(Time(250), &Note::Retransmitted);
@@ -193,6 +198,7 @@ mod tests {
                 ("phase2", 2, Some(3)),
                 ("persist", 1, Some(77)),
                 ("reply", 2, Some(4)),
+                ("commit_wait", 1, Some(6)),
             ]
         );
         assert_eq!((recording.race_lost_count, recording.retransmitted_count), (1, 1));

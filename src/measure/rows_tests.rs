@@ -38,7 +38,7 @@ fn the_headers_are_these() {
          client_regions,replica_regions,leader,leader_region,repetition,seed,warmup_ns,duration_ns,\
          valid,complete,saturated,flag_codes,notes,offered_per_s,achieved_per_s,issued_count,\
          acknowledged_count,unknown_count,violation_count,unverified_count,unlogged_count,\
-         logs_verdict,clients_verdict,clocks_apart_ns,cpu_ns_per_op,cpu_share,no_idle_core_share,\
+         logs_verdict,clients_verdict,clocks_apart_ns,reads_may_miss_ns,read_sessions,session_break_count,stale_read_count,staleness_ns_p99,staleness_ns_max,cpu_ns_per_op,cpu_share,no_idle_core_share,\
          memory_peak_bytes_max,disk_peak_bytes_max,link_datagram_count,link_drop_count,link_lost_count,\
          link_queue_drop_count,\
          link_duplicate_count,link_reorder_count,link_late_ns_p50,link_late_ns_p99,\
@@ -182,6 +182,10 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         acknowledged_count: Some(9),
         unknown_count: Some(1),
         violation_count: Some(2),
+        session_break_count: Some(1),
+        stale_read_count: Some(1),
+        staleness_ns_p99: Some(1),
+        staleness_ns_max: Some(1),
         cpu_ns_per_op: Some(5),
         cpu_share: Some(0.5),
         memory_peak_bytes_max: Some(1),
@@ -203,7 +207,7 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
     };
     assert!(csv(&[row.clone()]).lines().nth(1).unwrap().ends_with(",1,1,1,"), "NaN is no number");
     assert!(
-        csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,,5,0.5,"),
+        csv(&[row.clone()]).contains(",200.04,199.123,10,9,1,2,,,,,,,,1,1,1,1,5,0.5,"),
         "{}",
         csv(&[row])
     );

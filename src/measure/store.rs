@@ -13,6 +13,10 @@ use flate2::read::GzDecoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+mod table;
+pub use table::Table;
+pub(super) use table::header;
+
 /// The name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -156,11 +160,18 @@ impl Store {
         more: &[String],
         rows: impl IntoIterator<Item = (&'a T, &'a [String])>,
     ) -> Result<PathBuf, Error> {
-        let path = self.path(name)?;
-        let bytes =
-            csv_bytes(more, rows).map_err(|source| Error::Encode { path: path.clone(), source })?;
-        publish(&path, &quoted(&bytes))?;
-        Ok(path)
+        let mut table = self.table(name, more)?;
+        rows.into_iter().try_for_each(|(row, cells)| table.add(row, cells))?;
+        table.finish()
+    }
+
+    /// Begins a table whose last columns are `more`.
+    pub fn table<T: Serialize + Default>(
+        &self,
+        name: &str,
+        more: &[String],
+    ) -> Result<Table<T>, Error> {
+        Table::begin(self.path(name)?, more)
     }
 
     /// Writes a file that is complete.
@@ -257,51 +268,10 @@ fn packed(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The columns of these rows, in their order.
-pub(super) fn header<T: Serialize + Default>() -> io::Result<Vec<String>> {
-    // The csv crate writes the header of a struct with its first row.
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.serialize(T::default())?;
-    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    let mut reader = csv::Reader::from_reader(bytes.as_slice());
-    Ok(reader.headers()?.iter().map(str::to_owned).collect())
-}
-
-/// Rows with their header; the last columns are `more`.
-fn csv_bytes<'a, T: Serialize + Default + 'a>(
-    more: &[String],
-    rows: impl IntoIterator<Item = (&'a T, &'a [String])>,
-) -> io::Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    writer.write_record(header::<T>()?.iter().chain(more))?;
-    rows.into_iter().try_for_each(|row| writer.serialize(row))?;
-    writer.into_inner().map_err(csv::IntoInnerError::into_error)
-}
-
-/// A text that readers take for a missing value where it stands without quotes.
-///
-/// It may be a region (North America, Namibia); no other field of ours can be it.
-const MISSING: &[u8] = b"NA";
-
-/// The same table with quotes around each field that is [`MISSING`].
-fn quoted(bytes: &[u8]) -> Vec<u8> {
-    let mut table = Vec::with_capacity(bytes.len());
-    let mut is_quoted = false;
-    let mut start = 0;
-    for (place, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'"' => is_quoted = !is_quoted,
-            b',' | b'\n' if !is_quoted => {
-                let field = &bytes[start..place];
-                let quotes: &[u8] = if field == MISSING { b"\"" } else { b"" };
-                table.extend([quotes, field, quotes, &[*byte]].concat());
-                start = place + 1;
-            }
-            _ => {}
-        }
-    }
-    table.extend(&bytes[start..]);
-    table
+/// A full disk should not be left with half a file; that it fails again matters to nobody.
+fn abandoned(path: &Path, source: io::Error) -> Error {
+    let _ = fs::remove_file(temporary(path));
+    Error::Write { path: path.to_owned(), source }
 }
 
 /// `NAME.tmp`, beside it.
@@ -319,11 +289,7 @@ fn publish(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         file.write_all(bytes)?;
         file.into_inner()?.sync_all()
     };
-    write().map_err(|source| {
-        // A full disk should not be left with half a file; that it fails again matters to nobody.
-        let _ = fs::remove_file(&temporary);
-        Error::Write { path: path.to_owned(), source }
-    })?;
+    write().map_err(|source| abandoned(path, source))?;
     rename(&temporary, path)
 }
 

@@ -128,6 +128,25 @@ impl Acceptor {
         Ok(Some(Record::Vote { slot, vote }))
     }
 
+    /// Its leader is there: promises `ballot` for all slots, unless a higher one is promised anywhere.
+    ///
+    /// Nothing is returned where that ballot is promised already. Nothing is reported: whoever leads has heard of a
+    /// phase-1 quorum what it must know.
+    pub(super) fn follow(
+        &mut self,
+        ballot: Ballot,
+        quorum: Option<NodeSet>,
+    ) -> Result<Option<Record>, Ballot> {
+        if ballot == self.promised {
+            return Ok(None);
+        }
+        let promised = self.promised_highest();
+        if ballot < promised {
+            return Err(promised);
+        }
+        Ok(self.promise(ballot, Scope::From(self.first()), quorum))
+    }
+
     /// The highest ballot promised in `slot`.
     #[inline]
     pub fn promised(&self, slot: Slot) -> Ballot {
@@ -138,6 +157,11 @@ impl Acceptor {
     #[inline]
     pub fn vote(&self, slot: Slot) -> Option<&Vote> {
         self.slots.get(slot)?.vote.as_ref()
+    }
+
+    /// What it voted for last in each slot from `from` on.
+    pub(super) fn voted_from(&self, from: Slot) -> impl Iterator<Item = &Value> {
+        self.slots.range(from).filter_map(|(_, state)| Some(&state.vote.as_ref()?.value))
     }
 
     /// The votes from `from` on that find room, and the slot after the last of them if others do not.

@@ -31,9 +31,6 @@ pub(super) struct CatchUp {
     pub(super) is_rejoining: bool,
 }
 
-/// An answer to a replica that is behind ends with the value that passes this: a frame of modest size.
-const ANSWER_BYTES: usize = 1 << 20;
-
 impl CatchUp {
     /// Whom to ask after the one that was asked last, the nearest after the farthest.
     fn next_teacher(&mut self, config: &Config) -> NodeSet {
@@ -68,7 +65,10 @@ impl Context<'_> {
         // What leaves at once has left within half a time-out.
         let timing = self.config.timing;
         let span = Span(timing.retransmit_after.0 / 2);
-        let room = timing.capacity.bytes_within(span, ANSWER_BYTES).max(1);
+        let bounds = self.config.bounds;
+        let room = timing.capacity.bytes_within(span, bounds.answer_bytes).max(1);
+        // What lies behind the horizon of who asks it could not remember.
+        let below = below.min(Slot(first.0.saturating_add(bounds.horizon)));
         let values = self.learner.values(first, below, room);
         self.effects.send(NodeSet::only(from), self.values_message(first, values));
     }
@@ -84,6 +84,13 @@ impl Context<'_> {
         (catch_up.asked, catch_up.taught_at) = (Some(from), self.now);
         self.effects.send(NodeSet::only(from), Message::Learn { first, below });
         self.arm_catch_up(self.config.timing.retransmit_after);
+    }
+
+    /// Asks for what lies before the horizon: `from` knows a slot to be chosen that lies beyond it.
+    pub(super) fn ask_up_to(&mut self, from: NodeId, horizon: Slot) {
+        if self.config.is_learner() && self.catch_up.learning_below < horizon {
+            self.ask(from, self.learner.executed_below(), horizon);
+        }
     }
 
     /// Asks everybody who may know for what lies below `below`, of which a witness said that it is chosen.

@@ -2,11 +2,12 @@
 //!
 //! It is in chunks: how long a copy takes depends on their number, and a change copies one chunk at most.
 //! So a checkpoint of a long log begins in microseconds, and is written while the log goes on.
+//! The last chunk is not shared, so what comes at the end need not ask whether somebody else has it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::window::Array;
 
@@ -16,75 +17,107 @@ const CHUNK: usize = 512;
 /// Entries that come at the end and go at the front.
 ///
 /// Equal entries are laid out alike, so equal arrays are equal values.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Chunks<T> {
     /// Entries of the first chunk that are forgotten: empty, and no part of the array.
     skipped: usize,
-    /// All but the last are full; without an entry there is no chunk.
-    chunks: VecDeque<Arc<Vec<Option<T>>>>,
+    /// All full.
+    full: VecDeque<Arc<Vec<Option<T>>>>,
+    /// The last chunk, which is not full; every copy has its own, for it is the one that changes.
+    last: Vec<Option<T>>,
 }
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
-        Self { skipped: 0, chunks: VecDeque::new() }
+        Self { skipped: 0, full: VecDeque::new(), last: Vec::new() }
     }
 }
 
 impl<T> Chunks<T> {
     /// The chunk of an entry, and where in it.
     #[inline]
-    fn place(&self, index: usize) -> (usize, usize) {
+    const fn place(&self, index: usize) -> (usize, usize) {
         let at = self.skipped.saturating_add(index);
         (at / CHUNK, at % CHUNK)
+    }
+
+    /// Entries with those that are skipped; none, where there is no chunk.
+    #[inline]
+    fn len_in_chunks(&self) -> usize {
+        self.full.len() * CHUNK + self.last.len()
+    }
+
+    /// The chunks that have an entry.
+    fn chunks(&self) -> impl Iterator<Item = &[Option<T>]> {
+        let last = (!self.last.is_empty()).then_some(&self.last[..]);
+        self.full.iter().map(|chunk| &chunk[..]).chain(last)
     }
 
     /// Drops the first chunk if it is all forgotten, and every chunk if no entry is left.
     fn tidy(&mut self) {
         if self.skipped == CHUNK {
-            self.chunks.pop_front();
+            self.full.pop_front();
             self.skipped = 0;
         }
         if self.len_in_chunks() == self.skipped {
-            self.chunks.clear();
+            self.full.clear();
+            self.last.clear();
         }
     }
+}
 
-    #[inline]
-    fn len_in_chunks(&self) -> usize {
-        self.chunks.back().map_or(self.skipped, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+/// As a list of chunks, of which all but the last are full.
+impl<T: Serialize> Serialize for Chunks<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let chunks: Vec<&[Option<T>]> = self.chunks().collect();
+        (self.skipped, chunks).serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Chunks<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (skipped, mut chunks) = <(usize, Vec<Vec<Option<T>>>)>::deserialize(deserializer)?;
+        let last = chunks.pop_if(|last| last.len() < CHUNK).unwrap_or_default();
+        Ok(Self { skipped, full: chunks.into_iter().map(Arc::new).collect(), last })
     }
 }
 
 impl<T: Clone> Array<T> for Chunks<T> {
     #[inline]
     fn len(&self) -> usize {
-        self.len_in_chunks() - self.skipped
+        self.len_in_chunks().saturating_sub(self.skipped)
     }
 
     #[inline]
     fn get(&self, index: usize) -> Option<&T> {
         let (chunk, offset) = self.place(index);
-        self.chunks.get(chunk)?.get(offset)?.as_ref()
+        let entries = match self.full.get(chunk) {
+            Some(chunk) => &chunk[..],
+            None if chunk == self.full.len() => &self.last[..],
+            None => return None,
+        };
+        entries.get(offset)?.as_ref()
     }
 
     #[inline]
     fn entry(&mut self, index: usize) -> Option<&mut Option<T>> {
         let (chunk, offset) = self.place(index);
-        let chunk = self.chunks.get_mut(chunk).filter(|chunk| offset < chunk.len())?;
-        Arc::make_mut(chunk).get_mut(offset)
+        if chunk == self.full.len() {
+            return self.last.get_mut(offset);
+        }
+        Arc::make_mut(self.full.get_mut(chunk)?).get_mut(offset)
     }
 
+    #[inline]
     fn push(&mut self, entry: Option<T>) {
-        if let Some(last) = self.chunks.back_mut().filter(|last| last.len() < CHUNK) {
-            Arc::make_mut(last).push(entry);
-            return;
+        if self.len_in_chunks() == 0 {
+            self.last.resize_with(self.skipped, || None);
         }
-        let mut chunk = Vec::with_capacity(CHUNK);
-        if self.chunks.is_empty() {
-            chunk.resize_with(self.skipped, || None);
+        self.last.push(entry);
+        if self.last.len() == CHUNK {
+            let full = std::mem::replace(&mut self.last, Vec::with_capacity(CHUNK));
+            self.full.push_back(Arc::new(full));
         }
-        chunk.push(entry);
-        self.chunks.push_back(Arc::new(chunk));
     }
 
     fn pop(&mut self) -> Option<T> {
@@ -97,18 +130,20 @@ impl<T: Clone> Array<T> for Chunks<T> {
     fn forget(&mut self, count: usize) {
         let (whole, offset) = self.place(count);
         if whole > 0 {
-            self.chunks.drain(..whole);
+            self.full.drain(..whole);
             self.skipped = 0;
         }
-        if let Some(first) = self.chunks.front_mut().filter(|_| offset > self.skipped) {
-            Arc::make_mut(first)[self.skipped..offset].fill_with(|| None);
+        if offset > self.skipped {
+            let first = self.full.front_mut().map_or(&mut self.last, Arc::make_mut);
+            first[self.skipped..offset].fill_with(|| None);
         }
         self.skipped = offset;
         self.tidy();
     }
 
     fn clear(&mut self, first: u64) {
-        self.chunks.clear();
+        self.full.clear();
+        self.last.clear();
         self.skipped = usize::try_from(first % CHUNK as u64).expect("a chunk fits in memory");
     }
 
@@ -117,7 +152,7 @@ impl<T: Clone> Array<T> for Chunks<T> {
         T: 'a,
     {
         let (chunk, offset) = self.place(index);
-        self.chunks.iter().skip(chunk).flat_map(|chunk| chunk.iter()).skip(offset)
+        self.chunks().skip(chunk).flatten().skip(offset)
     }
 }
 
@@ -183,6 +218,8 @@ mod tests {
                 again.push(*entry);
             }
             assert_eq!(chunks, again, "equal entries are laid out alike");
+            let bytes = postcard::to_allocvec(&chunks).unwrap();
+            assert_eq!(postcard::from_bytes::<Chunks<u64>>(&bytes).unwrap(), chunks);
         }
     }
 }

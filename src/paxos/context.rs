@@ -3,16 +3,21 @@
 //!
 //! Nothing here knows which proposer runs.
 
+use std::collections::BTreeSet;
+
 use super::Effects;
 use super::acceptor::{Acceptor, Promise};
 use super::catch_up::CatchUp;
+use super::commit_wait::CommitWait;
+use super::granted::Granted;
 use super::learner::Learner;
 use super::message::{Message, Record, Report};
 use super::reads::Reads;
 use super::requests::{Awaiting, Requests};
+use super::snapshot_reads::SnapshotReads;
 use super::trimming::Trimming;
 use super::wire::Wire;
-use crate::command::Execution;
+use crate::command::{Execution, Operation};
 use crate::protocol::{Advance, Ballot, Config, Executed, Note, Reply, Rounds, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
@@ -30,6 +35,9 @@ pub(super) struct Context<'a> {
     pub(super) rounds: &'a mut Rounds,
     pub(super) requests: &'a mut Requests,
     pub(super) reads: &'a mut Reads,
+    pub(super) granted: &'a mut Granted,
+    pub(super) snapshot_reads: &'a mut Option<SnapshotReads>,
+    pub(super) commit_wait: &'a mut Option<CommitWait>,
     pub(super) catch_up: &'a mut CatchUp,
     pub(super) trimming: &'a mut Trimming,
     pub(super) wire: &'a mut Wire,
@@ -127,7 +135,9 @@ impl Context<'_> {
                 let Promise { votes, announced, reported_below, .. } = promise;
                 let trimmed_below = self.trimmed_below();
                 let newest = self.acceptor.newest().max(self.learner.newest);
-                let report = Report { votes, announced, trimmed_below, reported_below, newest };
+                let granted = self.granted.clone();
+                let report =
+                    Report { votes, announced, trimmed_below, reported_below, newest, granted };
                 let report = Box::new(report);
                 let message = Message::Phase1b { ballot, scope, report };
                 self.effects.send_durable(NodeSet::only(from), message, |_, _| false);
@@ -137,6 +147,30 @@ impl Context<'_> {
                 self.effects.send(NodeSet::only(from), refused);
             }
         }
+    }
+
+    /// The leader of `ballot` is there: promises it, unless a higher one is promised, which is told then.
+    pub(super) fn follow(&mut self, ballot: Ballot, quorum: Option<NodeSet>) -> Result<(), Ballot> {
+        let record = self.acceptor.follow(ballot, quorum)?;
+        self.effects.records.extend(record);
+        Ok(())
+    }
+
+    /// Whether it knows what may be chosen in each slot below `below`: it has executed the slot, knows it to be chosen, or
+    /// has voted there at this ballot or above.
+    pub(super) fn knows_all_below(&self, below: Slot, ballot: Ballot) -> bool {
+        let voted = |slot| self.acceptor.vote(slot).is_some_and(|vote| vote.ballot >= ballot);
+        let mut slots = (self.learner.executed_below().0..below.0).map(Slot);
+        slots.all(|slot| voted(slot) || self.learner.value(slot).is_some())
+    }
+
+    /// The keys that are written in a slot which this replica voted in, or knows to be chosen, and has not executed.
+    pub(super) fn keys_written_after_execution(&self) -> BTreeSet<u64> {
+        let from = self.learner.executed_below();
+        let chosen = self.learner.chosen.range(from).map(|(_, value)| value);
+        let values = self.acceptor.voted_from(from).chain(chosen);
+        let operations = values.filter_map(Value::command).map(|command| &command.operation);
+        operations.filter(|operation| !operation.is_read()).map(Operation::key).collect()
     }
 
     /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.
@@ -176,8 +210,12 @@ impl Context<'_> {
 
     /// Executes what is chosen, in slot order, and answers for own proposals.
     pub(super) fn execute(&mut self) {
-        while let Some((slot, value, execution)) = self.learner.execute_next() {
+        loop {
+            let replaced = self.replaced_next();
+            let Some((slot, value, execution)) = self.learner.execute_next() else { break };
             let applied = matches!(execution, Some(Execution::Applied(_)));
+            let stamp = value.stamp();
+            self.keep_version(slot, stamp, replaced.filter(|_| applied));
             let command = value.into_command();
             self.effects.executed.push(Advance::Executed(Executed { slot, command, applied }));
             if let Some(own) = self.requests.awaiting.remove(slot) {
@@ -185,7 +223,8 @@ impl Context<'_> {
                 let reply = self.now.since(chosen_at);
                 self.effects.notes.push(Note::Committed { queueing, phase1, phase2, reply });
                 if let Some(outcome) = execution.and_then(Execution::outcome) {
-                    self.effects.replies.push(Reply::Executed { request, slot, outcome });
+                    let reply = Reply::Executed { request, slot, outcome };
+                    self.tell_executed(stamp, reply);
                 }
             }
         }

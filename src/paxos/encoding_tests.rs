@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::command::{ClientId, Command, Cut, KeyValue, Operation, Outcome, Part, RequestId};
 use crate::protocol::{
-    Ballot, Config, Election, Protocol, Reply, Retention, Scope, SendPolicy, Slot, Timing, Value,
+    Ballot, Bounds, Config, Election, Protocol, Reply, Retention, Scope, SendPolicy, Slot, Timing,
+    Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Now, Span, Time};
@@ -34,7 +35,8 @@ macro_rules! kinds {
 kinds!(
     MESSAGES, kind_of_message, Message:
     Phase1a, Phase1b, Phase2a, Phase2b, Refused, Chosen, Learn, Values, Trimmed, Fetch, Snapshot,
-    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Settle, Settled, AskEnd, End, Reserved
+    Executed, Heartbeat, HeartbeatAck, PreVote, PreVoteGranted, Settle, Settled, AskEnd, End, Renew,
+    Grant, Reserved
 );
 kinds!(
     RECORDS, kind_of_record, Record:
@@ -77,6 +79,7 @@ fn command() -> impl Strategy<Value = Command> {
     let operation = prop_oneof![
         (number(), bytes()).prop_map(|(key, value)| Operation::Put { key, value }),
         number().prop_map(|key| Operation::Get { key }),
+        (number(), number()).prop_map(|(key, since)| Operation::GetSince { key, since }),
     ];
     (request(), number(), operation).prop_map(|(request, settled_below, operation)| Command {
         request,
@@ -93,6 +96,14 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn stamp() -> impl Strategy<Value = Option<Time>> {
     prop::option::of(number().prop_map(Time))
+}
+
+fn granted() -> impl Strategy<Value = Granted> {
+    prop::collection::vec((nodes(), number()), 0..3).prop_map(|grants| {
+        let mut granted = Granted::default();
+        grants.into_iter().for_each(|(to, stamp)| granted.note(to, Time(stamp)));
+        granted
+    })
 }
 
 fn vote() -> impl Strategy<Value = Vote> {
@@ -137,11 +148,12 @@ fn message(kind: &str) -> BoxedStrategy<Message> {
             .boxed(),
         "Phase1b" => {
             let votes = prop::collection::vec((slot(), vote()), 0..4);
-            let ends = (slot(), prop::option::of(slot()), stamp());
+            let ends = (slot(), prop::option::of(slot()), stamp(), granted());
             (ballot(), scope(), votes, announced(), ends)
                 .prop_map(|(ballot, scope, votes, announced, ends)| {
-                    let (trimmed_below, reported_below, newest) = ends;
-                    let report = Report { votes, announced, trimmed_below, reported_below, newest };
+                    let (trimmed_below, reported_below, newest, granted) = ends;
+                    let report =
+                        Report { votes, announced, trimmed_below, reported_below, newest, granted };
                     Message::Phase1b { ballot, scope, report: Box::new(report) }
                 })
                 .boxed()
@@ -219,6 +231,12 @@ fn leading(kind: &str) -> BoxedStrategy<Message> {
         "End" => (request(), slot(), announced())
             .prop_map(|(request, below, announced)| Message::End { request, below, announced })
             .boxed(),
+        "Renew" => (ballot(), prop::option::of(nodes()), nodes(), slot())
+            .prop_map(|(ballot, quorum, to, fresh)| Message::Renew { ballot, quorum, to, fresh })
+            .boxed(),
+        "Grant" => (ballot(), number())
+            .prop_map(|(ballot, stamp)| Message::Grant { ballot, stamp: Time(stamp) })
+            .boxed(),
         "Reserved" => number().prop_map(|below| Message::Reserved { below }).boxed(),
         _ => panic!("{kind} has no strategy: write one"),
     }
@@ -285,6 +303,7 @@ fn lived(inputs: Vec<(u64, Value, Option<NodeSet>)>) -> Replica {
         nearest_first: (0..3).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
     };
     let mut replica = Replica::new(Mode::multi(NodeId(0)), config);
     let mut effects = Effects::default();

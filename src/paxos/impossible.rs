@@ -11,11 +11,12 @@
 //! | message | holds for every honest one, because |
 //! |---|---|
 //! | any | its ballots are of replicas that exist and have a round above 0, which belongs to nobody; rounds and slots grow one by one, and 2^62 of either outlast any run |
-//! | `Phase1a`, `Phase2a`, `Chosen`, `Heartbeat`, `PreVote`, `Settle` | nobody speaks for another proposer: the ballot is the sender's own, of this life or an earlier one |
+//! | `Phase1a`, `Phase2a`, `Chosen`, `Heartbeat`, `PreVote`, `Settle`, `Renew` | nobody speaks for another proposer: the ballot is the sender's own, of this life or an earlier one |
 //! | `Phase1b`, `Phase2b`, `Refused`, `HeartbeatAck`, `PreVoteGranted` | they go to the proposer that asked, so the ballot is the receiver's own, of this life or an earlier one |
 //! | `Phase1b` | votes are collected in the order of slots, from the scope; an acceptor that voted above the ballot refuses instead, and one that is asked again may report a vote at it |
 //! | `Phase1b`, `PreVoteGranted` | what they report as announced was announced at lower ballots, by some replicas for each |
 //! | `End` | what it reports as announced are ballots that can be |
+//! | `Phase1b`, `Renew` | grants are to replicas that exist |
 //! | `Snapshot` | a part ends behind where it begins |
 //! | of a witness | it neither proposes nor executes, so it asks for nothing and teaches nothing |
 //! | of an observer | it neither proposes nor votes |
@@ -27,7 +28,7 @@
 //!
 //! Whether a slot is too far away to be remembered is no question of honesty: who is behind by a
 //! million slots is told of them by honest peers.
-//! That is bounded where it is handled (`HORIZON` in `replica.rs`), by taking such messages
+//! That is bounded where it is handled (`Bounds::horizon`), by taking such messages
 //! for lost.
 //! What a liar may still do: outbid everybody, withhold votes, teach values that were never chosen.
 //! One that uses the last round makes honest proposers go beyond it; the first accused is the liar.
@@ -134,6 +135,14 @@ pub enum Impossible {
         /// Which ballot announced it.
         ballot: Ballot,
     },
+    /// Leases of strangers.
+    #[error("it is about leases of {nodes}, and there are {n} replicas")]
+    Responders {
+        /// Whose.
+        nodes: NodeSet,
+        /// How many replicas there are.
+        n: usize,
+    },
     /// A part of a state that ends before it begins.
     #[error("no part of a state goes from {begin} to before {next}")]
     Part {
@@ -185,11 +194,13 @@ impl Message {
                 check_slot(*slot)
             }
             Self::Phase1b { ballot, scope, report } => {
-                let Report { votes, announced, trimmed_below, reported_below, .. } = &**report;
+                let Report { votes, announced, trimmed_below, reported_below, granted, .. } =
+                    &**report;
                 receivers(*ballot)?;
                 reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
                 check_slot(*trimmed_below)?;
                 check_announced(*ballot, announced, n)?;
+                check_responders(granted.nodes(), n)?;
                 check_votes(*ballot, *scope, votes, n)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
@@ -262,6 +273,13 @@ impl Message {
                 check_slot(*below)?;
                 check_announced(HIGHEST, announced, n)
             }
+            Self::Renew { ballot, quorum, to, fresh } => {
+                senders(*ballot)?;
+                quorum.map_or(Ok(()), |quorum| check_quorum(quorum, n))?;
+                check_responders(*to, n)?;
+                check_slot(*fresh)
+            }
+            Self::Grant { ballot, .. } => check_ballot(*ballot, n),
             Self::Reserved { .. } => Err(Impossible::Inward),
         }
     }
@@ -276,6 +294,7 @@ impl Message {
             | Self::Refused { .. }
             | Self::HeartbeatAck { .. }
             | Self::PreVoteGranted { .. }
+            | Self::Grant { .. }
             | Self::End { .. } => is_observer,
             Self::Learn { .. }
             | Self::Values { .. }
@@ -289,6 +308,7 @@ impl Message {
             | Self::Heartbeat { .. }
             | Self::PreVote { .. }
             | Self::Settle { .. }
+            | Self::Renew { .. }
             | Self::Settled { .. } => is_witness || is_observer,
             Self::Trimmed { .. } | Self::Reserved { .. } => false,
         };
@@ -327,6 +347,11 @@ fn check_range(first: Slot, end: Slot) -> Result<(), Impossible> {
 fn check_quorum(quorum: NodeSet, n: usize) -> Result<(), Impossible> {
     let is_possible = !quorum.is_empty() && quorum.is_subset(NodeSet::all(n));
     is_possible.then_some(()).ok_or(Impossible::Quorum { quorum, n })
+}
+
+fn check_responders(nodes: NodeSet, n: usize) -> Result<(), Impossible> {
+    let is_possible = nodes.is_subset(NodeSet::all(n));
+    is_possible.then_some(()).ok_or(Impossible::Responders { nodes, n })
 }
 
 fn check_announced(promised: Ballot, announced: &Announced, n: usize) -> Result<(), Impossible> {
@@ -393,7 +418,7 @@ mod tests {
 
     use super::*;
     use crate::command::{ClientId, Command, OPEN_MAX, Operation, RequestId, VALUE_BYTES_MAX};
-    use crate::protocol::{Election, Retention, SendPolicy, Timing};
+    use crate::protocol::{Bounds, Election, Retention, SendPolicy, Timing};
     use crate::quorum::QuorumSystem;
     use crate::time::Span;
 
@@ -408,6 +433,7 @@ mod tests {
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
             retention: Retention::ALL,
+            bounds: Bounds::USUAL,
             timing: Timing::for_round_trip(Span::ZERO),
         }
     }

@@ -4,8 +4,10 @@
 //! It keeps what it executed for a while, to teach those behind; whoever is farther behind is given
 //! the state machine as it is.
 
+use bytes::Bytes;
+
 use super::window::SharedWindow;
-use crate::command::{Execution, KeyValue};
+use crate::command::{Execution, KeyValue, Operation};
 use crate::protocol::{Slot, Value};
 use crate::time::Time;
 
@@ -33,6 +35,14 @@ impl Learner {
             return;
         }
         self.chosen.insert(slot, value);
+    }
+
+    /// What the next slot in order will replace, if it is known to be chosen and writes: the key, and what stands there.
+    pub(super) fn replaced_next(&self) -> Option<(u64, Option<Bytes>)> {
+        match &self.chosen.get(self.executed_below)?.command()?.operation {
+            Operation::Put { key, .. } => Some((*key, self.machine.value(*key).cloned())),
+            Operation::Get { .. } | Operation::GetSince { .. } => None,
+        }
     }
 
     /// Executes the next slot in order, if it is known to be chosen.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
+use super::granted::Granted;
 use crate::command::{Command, Cut, Operation, Part, RequestId};
 use crate::protocol::{Ballot, Slot};
 use crate::quorum::NodeSet;
@@ -15,7 +16,7 @@ impl Value {
     pub(super) fn size(&self) -> usize {
         let payload = match self.command().map(|command| &command.operation) {
             Some(Operation::Put { value, .. }) => value.len(),
-            Some(Operation::Get { .. }) | None => 0,
+            Some(Operation::Get { .. } | Operation::GetSince { .. }) | None => 0,
         };
         payload + size_of::<Command>()
     }
@@ -44,6 +45,8 @@ pub struct Report {
     pub reported_below: Option<Slot>,
     /// The newest stamp of anything that was voted for or is executed here, trimmed slots included.
     pub newest: Option<Time>,
+    /// The newest stamp of a grant to each responder.
+    pub granted: Granted,
 }
 
 /// A message between replicas.
@@ -205,6 +208,25 @@ pub enum Message {
         below: Slot,
         /// As in [`Message::Phase1b`], of every ballot.
         announced: Announced,
+    },
+    /// The sender leads with this ballot: whoever has promised no higher one promises it, and grants leases.
+    Renew {
+        /// The ballot.
+        ballot: Ballot,
+        /// Its phase-2 quorum, where each has its own.
+        quorum: Option<NodeSet>,
+        /// Its roster: to whom leases are granted.
+        to: NodeSet,
+        /// Nobody proposed anything from this slot on but at this ballot.
+        fresh: Slot,
+    },
+    /// The sender has promised this ballot and no higher one: to the responders of its roster a lease, to its leader a
+    /// sign of life.
+    Grant {
+        /// The ballot.
+        ballot: Ballot,
+        /// What the sender's clock showed.
+        stamp: Time,
     },
     /// To itself: the reservation of the rounds below this is durable.
     Reserved {

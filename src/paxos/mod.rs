@@ -26,9 +26,11 @@ mod catch_up;
 mod checkpoint;
 mod chunks;
 mod classic;
+mod commit_wait;
 mod context;
 #[cfg(test)]
 mod encoding_tests;
+mod granted;
 mod impossible;
 mod learner;
 mod message;
@@ -39,11 +41,13 @@ mod reads;
 mod replica;
 mod requests;
 mod snapshot;
+mod snapshot_reads;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod trimming;
+mod versions;
 mod window;
 mod wire;
 mod words;
@@ -51,9 +55,10 @@ mod words;
 pub use acceptor::Acceptor;
 pub use announced::Announced;
 pub use checkpoint::Checkpoint;
+pub use granted::Granted;
 pub use impossible::Impossible;
 pub use message::{Message, Record, Report, Vote};
-pub use mode::{LeaseTerms, Mode, Reads};
+pub use mode::{LeaseTerms, Mode, Reads, ResponderTerms};
 pub use replica::Replica;
 
 /// What a replica of this protocol wants done.

@@ -1,10 +1,12 @@
 //! Which proposer runs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::protocol::SnapshotTerms;
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
 /// Which proposer runs, and how reads are answered.
@@ -18,6 +20,9 @@ pub enum Mode {
         leader: NodeId,
         /// How it reads.
         reads: Reads,
+        /// A leader tells a client of a write only when its clock surely passed the stamp of the entry
+        /// (`commit_wait.rs`); no clock is off by more than this.
+        commit_wait: Option<Span>,
     },
 }
 
@@ -34,7 +39,27 @@ pub enum Reads {
     Quorum,
     /// By the leader alone, as long as a new leader would not have told anybody of anything (`multi/lease.rs`).
     LeaderLease(LeaseTerms),
+    /// By each replica of a roster alone, without whose vote no write is told (`multi/responders.rs`).
+    Responders(ResponderTerms),
+    /// By any replica with a state machine, from its own state at a time that lies a given staleness in the past
+    /// (`snapshot_reads.rs`).
+    Snapshot(SnapshotTerms),
 }
+
+/// What all replicas agree on about responders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResponderTerms {
+    /// Who responds, as long as its leader hears of it; all of them vote and keep a state machine.
+    pub at: NodeSet,
+    /// So long after its stamp a grant lasts.
+    pub length: Span,
+    /// No clock is off by more than this.
+    pub bound: Span,
+}
+
+/// Entries that are proposed faster than a clock counts have stamps a nanosecond apart, ahead of the clock: by this
+/// at most, with a million of them in a row.
+const AHEAD_OF_CLOCK: Span = Span::from_millis(1);
 
 /// What all replicas agree on about leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,15 +71,26 @@ pub struct LeaseTerms {
 }
 
 impl Reads {
-    /// Every one; leases of a second, with clocks that are off by no more than a millisecond.
-    pub const ALL: [Self; 3] = [
-        Self::Log,
-        Self::Quorum,
-        Self::LeaderLease(LeaseTerms {
-            length: Span::from_millis(1_000),
-            bound: Span::from_millis(1),
-        }),
-    ];
+    /// Every one that is linearizable, where this replica leads: leases of a second, with clocks that are off by no
+    /// more than a millisecond, and the leader as the only responder.
+    pub const fn all(leader: NodeId) -> [Self; 4] {
+        let (length, bound) = (Span::from_millis(1_000), Span::from_millis(1));
+        let at = NodeSet::only(leader);
+        [
+            Self::Log,
+            Self::Quorum,
+            Self::LeaderLease(LeaseTerms { length, bound }),
+            Self::Responders(ResponderTerms { at, length, bound }),
+        ]
+    }
+
+    /// The terms of snapshot reads.
+    pub const fn snapshot(self) -> Option<SnapshotTerms> {
+        match self {
+            Self::Snapshot(terms) => Some(terms),
+            _ => None,
+        }
+    }
 
     /// Whether a read is answered without a slot of its own.
     pub const fn are_beside_the_log(self) -> bool {
@@ -65,7 +101,7 @@ impl Reads {
 impl Mode {
     /// Multi-Paxos, led by this replica, with reads through the log.
     pub const fn multi(leader: NodeId) -> Self {
-        Self::Multi { leader, reads: Reads::Log }
+        Self::Multi { leader, reads: Reads::Log, commit_wait: None }
     }
 
     /// The name in experiment files and tables.
@@ -101,28 +137,119 @@ impl Mode {
     pub fn with_all_reads(self) -> Vec<Self> {
         match self {
             Self::Classic => vec![self],
-            Self::Multi { leader, .. } => {
-                Reads::ALL.into_iter().map(|reads| Self::Multi { leader, reads }).collect()
+            Self::Multi { leader, commit_wait, .. } => {
+                let with = |reads| Self::Multi { leader, reads, commit_wait };
+                Reads::all(leader).into_iter().map(with).collect()
             }
         }
     }
 
-    /// The same with leases of these terms, where leaders hold one.
+    /// The same with leases of these terms, where anybody holds one.
     #[must_use]
     pub const fn with_lease(self, length: Span, bound: Span) -> Self {
         match self {
-            Self::Multi { leader, reads: Reads::LeaderLease(_) } => {
-                Self::Multi { leader, reads: Reads::LeaderLease(LeaseTerms { length, bound }) }
-            }
+            Self::Multi { leader, reads: Reads::LeaderLease(_), commit_wait } => Self::Multi {
+                leader,
+                reads: Reads::LeaderLease(LeaseTerms { length, bound }),
+                commit_wait,
+            },
+            Self::Multi { leader, reads: Reads::Responders(terms), commit_wait } => Self::Multi {
+                leader,
+                reads: Reads::Responders(ResponderTerms { length, bound, ..terms }),
+                commit_wait,
+            },
             other => other,
         }
     }
 
-    /// What replicas are told of their clocks, where leaders hold leases: none is off by more.
-    pub const fn clock_bound(self) -> Option<Span> {
+    /// The same with these responders, where there are any.
+    #[must_use]
+    pub const fn with_responders(self, at: NodeSet) -> Self {
+        match self {
+            Self::Multi { leader, reads: Reads::Responders(terms), commit_wait } => Self::Multi {
+                leader,
+                reads: Reads::Responders(ResponderTerms { at, ..terms }),
+                commit_wait,
+            },
+            other => other,
+        }
+    }
+
+    /// The replicas that answer reads alone, where several do.
+    pub const fn responders(self) -> Option<NodeSet> {
         match self.reads() {
-            Reads::LeaderLease(LeaseTerms { bound, .. }) => Some(bound),
-            Reads::Log | Reads::Quorum => None,
+            Reads::Responders(ResponderTerms { at, .. }) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The same with snapshot reads, and with a commit wait or without; `None` where there are none.
+    pub const fn with_snapshots(self, terms: SnapshotTerms, waits: bool) -> Option<Self> {
+        match self {
+            Self::Classic => None,
+            Self::Multi { leader, .. } => Some(Self::Multi {
+                leader,
+                reads: Reads::Snapshot(terms),
+                commit_wait: if waits { Some(terms.bound) } else { None },
+            }),
+        }
+    }
+
+    /// What replicas are told of their clocks, where they look at them: none is off by more.
+    pub const fn clock_bound(self) -> Option<Span> {
+        match (self.reads(), self.commit_wait()) {
+            (
+                Reads::LeaderLease(LeaseTerms { bound, .. })
+                | Reads::Responders(ResponderTerms { bound, .. })
+                | Reads::Snapshot(SnapshotTerms { bound, .. }),
+                _,
+            )
+            | (_, Some(bound)) => Some(bound),
+            (Reads::Log | Reads::Quorum, None) => None,
+        }
+    }
+
+    /// A leader tells a client of a write when its clock surely passed the stamp of the entry: no clock is off by
+    /// more than this.
+    pub const fn commit_wait(self) -> Option<Span> {
+        match self {
+            Self::Classic => None,
+            Self::Multi { commit_wait, .. } => commit_wait,
+        }
+    }
+
+    /// The same with reads through the log.
+    #[must_use]
+    pub const fn reading_through_log(self) -> Self {
+        match self {
+            Self::Classic => self,
+            Self::Multi { leader, commit_wait, .. } => {
+                Self::Multi { leader, reads: Reads::Log, commit_wait }
+            }
+        }
+    }
+
+    /// Whether leaders hold leases.
+    pub const fn holds_lease(self) -> bool {
+        matches!(self.reads(), Reads::LeaderLease(_))
+    }
+
+    /// The terms of snapshot reads, where there are any.
+    pub const fn snapshot(self) -> Option<SnapshotTerms> {
+        self.reads().snapshot()
+    }
+
+    /// Whether no read misses what its own client was told before.
+    pub fn has_sessions(self) -> bool {
+        self.may_miss() == Span::ZERO || self.snapshot().is_some_and(|terms| terms.has_sessions)
+    }
+
+    /// A read may miss a write that was acknowledged less than this before the read began (`snapshot_reads.rs`).
+    pub fn may_miss(self) -> Span {
+        match (self.snapshot(), self.commit_wait()) {
+            (None, _) => Span::ZERO,
+            (Some(terms), Some(_)) => terms.staleness,
+            (Some(terms), None) => terms.staleness + terms.bound.times(2) + AHEAD_OF_CLOCK,
         }
     }
 
@@ -131,26 +258,43 @@ impl Mode {
         self.reads().are_beside_the_log()
     }
 
-    /// Whether a client asks the nearest replica with a state machine for its reads, whomever it asks for its
-    /// writes.
-    pub fn reads_nearby(self) -> bool {
-        self.reads() == Reads::Quorum
+    /// Whether a client asks the nearest of several replicas for its reads ([`Self::readers`]), whomever it asks for
+    /// its writes.
+    pub const fn reads_nearby(self) -> bool {
+        matches!(self.reads(), Reads::Quorum | Reads::Responders(_) | Reads::Snapshot(_))
+    }
+
+    /// The replicas of which a client asks the nearest for its reads, if [`Self::reads_nearby`].
+    pub fn readers(self, quorums: &QuorumSystem) -> NodeSet {
+        self.responders().unwrap_or_else(|| quorums.learners())
+    }
+
+    /// Whether a read asks a quorum by itself, as that of a responder does where it cannot be answered alone.
+    pub const fn asks_quorum(self) -> bool {
+        matches!(self.reads(), Reads::Quorum | Reads::Responders(_))
     }
 
     /// The quorums that answer each read, phase by phase.
-    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+    pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
         match self.reads() {
             Reads::Log => self.phases(quorums),
-            Reads::Quorum => vec![quorums.phase1()],
-            Reads::LeaderLease(_) => Vec::new(),
+            Reads::Quorum => vec![Cow::Borrowed(quorums.phase1())],
+            Reads::LeaderLease(_) | Reads::Responders(_) | Reads::Snapshot(_) => Vec::new(),
         }
     }
 
-    /// The quorums that answer each write, phase by phase: a leader ran phase 1 before.
-    pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
-        match self {
-            Self::Classic => vec![quorums.phase1(), quorums.phase2()],
-            Self::Multi { .. } => vec![quorums.phase2()],
+    /// The quorums that answer each write, phase by phase: a leader ran phase 1 before, and a write waits for every
+    /// responder.
+    pub fn phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
+        match (self, self.responders()) {
+            (Self::Classic, _) => {
+                vec![Cow::Borrowed(quorums.phase1()), Cow::Borrowed(quorums.phase2())]
+            }
+            (Self::Multi { .. }, None) => vec![Cow::Borrowed(quorums.phase2())],
+            (Self::Multi { .. }, Some(responders)) => {
+                let all = Family::of_sets(vec![responders]);
+                vec![Cow::Owned(quorums.phase2().and(&all, quorums.n()))]
+            }
         }
     }
 }
@@ -158,19 +302,23 @@ impl Mode {
 /// `classic Paxos`, `Multi-Paxos led by r0`, `Multi-Paxos led by r0 with quorum reads`.
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Classic => f.write_str("classic Paxos"),
-            Self::Multi { leader, reads: Reads::Log } => write!(f, "Multi-Paxos led by {leader}"),
-            Self::Multi { leader, reads: Reads::Quorum } => {
-                write!(f, "Multi-Paxos led by {leader} with quorum reads")
+        let Self::Multi { leader, reads, commit_wait } = self else {
+            return f.write_str("classic Paxos");
+        };
+        write!(f, "Multi-Paxos led by {leader}")?;
+        match reads {
+            Reads::Log => {}
+            Reads::Quorum => f.write_str(" with quorum reads")?,
+            Reads::LeaderLease(LeaseTerms { length, .. }) => {
+                write!(f, " with a lease of {} ms", length.as_millis_f64())?;
             }
-            Self::Multi { leader, reads: Reads::LeaderLease(LeaseTerms { length, .. }) } => {
-                write!(
-                    f,
-                    "Multi-Paxos led by {leader} with a lease of {} ms",
-                    length.as_millis_f64()
-                )
+            Reads::Snapshot(SnapshotTerms { staleness, .. }) => {
+                write!(f, " with snapshot reads of {} ms ago", staleness.as_millis_f64())?;
+            }
+            Reads::Responders(ResponderTerms { at, length, .. }) => {
+                write!(f, " with responders {at} for {} ms", length.as_millis_f64())?;
             }
         }
+        if commit_wait.is_some() { f.write_str(", with commit wait") } else { Ok(()) }
     }
 }

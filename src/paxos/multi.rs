@@ -13,7 +13,10 @@ mod phase1;
 mod phase2;
 mod renewal;
 mod resend;
+mod responders;
+mod roster;
 mod settle;
+mod stamps;
 
 use std::collections::VecDeque;
 
@@ -34,7 +37,9 @@ use lease::Lease;
 use phase1::Preparing;
 use phase2::Proposal;
 use resend::Resending;
+use roster::Responders;
 use settle::Settling;
+use stamps::Stamps;
 
 /// A proposer over all slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +55,7 @@ pub(super) struct Multi {
     next: Slot,
     /// Own proposals without a phase-2 quorum.
     in_flight: Window<Proposal>,
-    /// Commands that wait for the end of phase 1, and when they came.
+    /// Commands that wait for the end of phase 1 or for a slot, and when they came.
     queue: VecDeque<(Time, Command)>,
     /// Every replica was told that the slots below this are chosen.
     announced_below: Slot,
@@ -70,6 +75,10 @@ pub(super) struct Multi {
     is_to_campaign: bool,
     /// What it knows of its lease, where leaders hold one.
     lease: Option<Lease>,
+    /// What it knows of responders, where there are any.
+    responders: Option<Responders>,
+    /// What it knows of commit timestamps, where leaders give them.
+    stamps: Option<Stamps>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +106,14 @@ struct Leading {
 
 impl Multi {
     /// A proposer that takes `leader` for the leader until it hears of another.
-    pub(super) fn new(leader: NodeId, election: Election, reads: Reads) -> Self {
+    ///
+    /// With a commit wait, no clock is off by more than `commit_wait`.
+    pub(super) fn new(
+        leader: NodeId,
+        election: Election,
+        reads: Reads,
+        commit_wait: Option<Span>,
+    ) -> Self {
         Self {
             hint: leader,
             rival: Ballot::NONE,
@@ -116,6 +132,8 @@ impl Multi {
             settling: Settling::default(),
             is_to_campaign: false,
             lease: Lease::new(reads),
+            responders: Responders::new(reads),
+            stamps: Stamps::new(reads, commit_wait),
         }
     }
 
@@ -178,6 +196,7 @@ impl Multi {
     /// The replica has started: the leader of the configuration campaigns.
     pub(super) fn start(&mut self, context: &mut Context<'_>) {
         self.listen(context);
+        self.remember_grants(context);
         self.execute(context);
         // Nobody has been heard of yet: the hint is the leader of the configuration.
         if self.hint == context.config.id {
@@ -229,8 +248,17 @@ impl Multi {
             TimerKind::Election => self.doubt(context),
             TimerKind::Heartbeat => self.beat(context),
             TimerKind::Renew => self.renew(context),
-            TimerKind::Silence => self.end_silence(context),
-            TimerKind::CatchUp | TimerKind::Read | TimerKind::Fill | TimerKind::Attempt(_) => {}
+            TimerKind::Silence => {
+                self.end_silence(context);
+                self.end_wait_for_responders(context);
+            }
+            TimerKind::Roster => self.renew_leases(context),
+            TimerKind::SafeTime => self.advance_safe_time(context),
+            TimerKind::CatchUp
+            | TimerKind::Read
+            | TimerKind::CommitWait
+            | TimerKind::Fill
+            | TimerKind::Attempt(_) => {}
         }
     }
 
@@ -241,13 +269,15 @@ impl Multi {
             context.effects.replies.push(Reply::NotLeader { request: command.request, leader });
         } else if !context.is_retry(&command) {
             match self.leading_ballot() {
-                Some(ballot) => self.propose_next(context, ballot, command, context.now),
-                None => self.queue(context, command, context.now),
+                Some(ballot) if self.queue.is_empty() && self.has_room(context) => {
+                    self.propose_next(context, ballot, command, context.now);
+                }
+                _ => self.queue(context, command, context.now),
             }
         }
     }
 
-    /// A command waits for the end of phase 1.
+    /// A command waits for the end of phase 1, or for a slot that the others would remember.
     fn queue(&mut self, context: &mut Context<'_>, command: Command, submitted: Time) {
         context.requests.put(&command, Place::Queue);
         self.queue.push_back((submitted, command));
@@ -266,6 +296,7 @@ impl Multi {
         self.note_recovery(context);
         self.settle_when_level(context);
         if self.is_leading() {
+            self.propose_queued(context);
             // What let execution go on may have been taught by another: that is news as well.
             self.arm_announce(context);
         }
@@ -358,6 +389,7 @@ impl Multi {
         self.resending = Resending::default();
         self.recovering = None;
         self.end_lease(context);
+        self.end_roster();
         if self.rival > self.last {
             self.hint = self.rival.proposer;
         }

@@ -28,8 +28,8 @@ impl Proposer {
     pub(super) fn new(mode: Mode, config: &Config) -> Self {
         match mode {
             Mode::Classic => Self::Classic(Classic::default()),
-            Mode::Multi { leader, reads } => {
-                Self::Multi(Multi::new(leader, config.election, reads))
+            Mode::Multi { leader, reads, commit_wait } => {
+                Self::Multi(Multi::new(leader, config.election, reads, commit_wait))
             }
         }
     }
@@ -71,6 +71,8 @@ impl Proposer {
     pub(super) fn read(&mut self, context: &mut Context<'_>, reads: Reads, command: &Command) {
         match (self, reads) {
             (Self::Multi(multi), Reads::LeaderLease(_)) => multi.read(context, command),
+            (Self::Multi(multi), Reads::Responders(_)) => multi.read_as_responder(context, command),
+            (_, Reads::Snapshot(_)) => context.read_snapshot(command),
             _ => context.begin_read(command),
         }
     }

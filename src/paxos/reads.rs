@@ -200,7 +200,7 @@ impl Context<'_> {
         }
     }
 
-    fn arm_reads(&mut self, after: Span) {
+    pub(super) fn arm_reads(&mut self, after: Span) {
         if !self.reads.is_armed {
             self.reads.is_armed = true;
             self.effects.set_timer(TimerKind::Read.id(), after, Span::ZERO);

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use super::acceptor::Acceptor;
 use super::catch_up::CatchUp;
 use super::checkpoint::Checkpoint;
+use super::commit_wait::CommitWait;
 use super::context::Context;
+use super::granted::Granted;
 use super::learner::Learner;
 use super::message::{Message, Record};
 use super::mode::{self, Mode};
@@ -15,16 +17,18 @@ use super::multi::Multi;
 use super::proposer::Proposer;
 use super::reads::Reads;
 use super::requests::Requests;
+use super::snapshot_reads::SnapshotReads;
 use super::timer::TimerKind;
 use super::trimming::Trimming;
 use super::wire::Wire;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command};
 use crate::protocol::{
-    Ballot, Config, Order, Position, Progress, Protocol, Rounds, Scope, Slot, Statement, Value,
+    Ballot, Config, Order, Position, Progress, Protocol, Reply, Rounds, Scope, Slot, Statement,
+    Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::time::Now;
+use crate::time::{Now, Time};
 
 /// One replica: all three roles and the state machine, or the part of them that its configuration gives it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +47,12 @@ pub struct Replica {
     read_mode: mode::Reads,
     /// Those that it has not answered yet, beside the log.
     reads: Reads,
+    /// What it granted to responders.
+    granted: Granted,
+    /// Those that are of a time, where reads are.
+    snapshot_reads: Option<SnapshotReads>,
+    /// What clients are not told yet, where that waits for the clock.
+    commit_wait: Option<CommitWait>,
     /// What it asks of those ahead, and lends to those behind.
     pub(super) catch_up: CatchUp,
     /// What it may forget.
@@ -50,12 +60,6 @@ pub struct Replica {
     /// How much it sends, where that is limited.
     wire: Wire,
 }
-
-/// Slots this far behind the last one executed here are not remembered yet.
-///
-/// What is known of slots is kept densely, so one far slot would cost the memory of all before it.
-/// Who is that far behind is told what is chosen first; until then such messages are as good as lost.
-const HORIZON: u64 = 1 << 20;
 
 impl Replica {
     /// A replica that has never run.
@@ -69,6 +73,9 @@ impl Replica {
             requests: Requests::default(),
             read_mode: mode.reads(),
             reads: Reads::default(),
+            granted: Granted::default(),
+            snapshot_reads: mode.snapshot().map(SnapshotReads::new),
+            commit_wait: mode.commit_wait().map(CommitWait::new),
             catch_up: CatchUp::default(),
             trimming: Trimming::default(),
             wire: Wire::default(),
@@ -86,6 +93,49 @@ impl Replica {
         if let Proposer::Multi(multi) = &mut self.proposer {
             multi.forget_adopted();
         }
+    }
+
+    /// As if nobody responded alone, so that no write waits for that: for a negative control. What it was, if it leads.
+    pub(crate) fn replace_roster(&mut self, roster: NodeSet) -> Option<NodeSet> {
+        match &mut self.proposer {
+            Proposer::Multi(multi) if multi.is_leading() => Some(multi.replace_roster(roster)),
+            _ => None,
+        }
+    }
+
+    /// As if everybody had granted it something at this stamp: for a negative control.
+    pub(crate) fn pretend_grants(&mut self, ballot: Ballot, stamp: Time) {
+        let everybody = self.config.everybody();
+        if let Proposer::Multi(multi) = &mut self.proposer {
+            multi.pretend_grants(everybody, ballot, stamp);
+        }
+    }
+
+    /// Answers the reads of all keys, whatever may be written to them: for a negative control.
+    pub(crate) fn respond_regardless(&mut self, now: Now, effects: &mut Effects) {
+        let (proposer, mut context) = self.parts(now, effects);
+        if let Proposer::Multi(multi) = proposer {
+            multi.respond_to(&mut context, |_| true);
+        }
+    }
+
+    /// As if its leader had heard of no stamp: for a negative control.
+    pub(crate) const fn forget_stamps(&mut self) {
+        if let Proposer::Multi(multi) = &mut self.proposer {
+            multi.forget_stamps();
+        }
+    }
+
+    /// As if its safe time had come to that of every read: for a negative control.
+    pub(crate) fn hasten_reads(&mut self) {
+        if let Some(reads) = &mut self.snapshot_reads {
+            reads.hasten();
+        }
+    }
+
+    /// What clients are not told yet, to be told at once: for a negative control.
+    pub(crate) fn take_held(&mut self, is_taken: impl Fn(&Reply) -> bool) -> Vec<Reply> {
+        self.commit_wait.as_mut().map(|wait| wait.take(is_taken)).unwrap_or_default()
     }
 
     /// Its acceptor.
@@ -133,6 +183,9 @@ impl Replica {
             rounds: &mut self.rounds,
             requests: &mut self.requests,
             reads: &mut self.reads,
+            granted: &mut self.granted,
+            snapshot_reads: &mut self.snapshot_reads,
+            commit_wait: &mut self.commit_wait,
             catch_up: &mut self.catch_up,
             trimming: &mut self.trimming,
             wire: &mut self.wire,
@@ -171,7 +224,7 @@ impl Proposer {
         let is_learner = context.config.is_learner();
         let known =
             if is_learner { context.learner.executed_below() } else { context.acceptor.end() };
-        let horizon = Slot(known.0.saturating_add(HORIZON));
+        let horizon = Slot(known.0.saturating_add(context.config.bounds.horizon));
         match message {
             Message::Phase1a { scope: Scope::Only(slot), .. } if slot >= horizon => {}
             Message::Phase1a { ballot, scope, quorum } => {
@@ -207,7 +260,11 @@ impl Proposer {
                 if let Self::Multi(multi) = self {
                     multi.note_ballot(ballot, context.config);
                 }
-                self.handle_chosen(context, from, ballot, first, below.min(horizon));
+                if first < horizon {
+                    self.handle_chosen(context, from, ballot, first, below.min(horizon));
+                } else {
+                    context.ask_up_to(from, horizon);
+                }
             }
             Message::Values { first, values, .. }
                 if first.0.saturating_add(values.len() as u64) > horizon.0 => {}
@@ -223,7 +280,7 @@ impl Proposer {
                     multi.note_ballot(ballot, context.config);
                 }
                 context.handle_heartbeat(from, ballot, chosen_below);
-                self.handle_chosen(context, from, ballot, Slot::ZERO, chosen_below);
+                self.handle_chosen(context, from, ballot, Slot::ZERO, chosen_below.min(horizon));
             }
             Message::Learn { first, below } => context.handle_learn(from, first, below),
             Message::Trimmed { below } => context.handle_trimmed(from, below),
@@ -236,6 +293,17 @@ impl Proposer {
             Message::AskEnd { request } => context.handle_ask_end(from, request),
             Message::End { request, below, announced } => {
                 context.handle_end(from, request, below, announced);
+            }
+            Message::Renew { ballot, quorum, to, fresh } => {
+                if let Self::Multi(multi) = self {
+                    multi.note_ballot(ballot, context.config);
+                    multi.handle_renew(context, from, (ballot, quorum), (to, fresh));
+                }
+            }
+            Message::Grant { ballot, stamp } => {
+                if let Self::Multi(multi) = self {
+                    multi.handle_grant(context, from, ballot, stamp);
+                }
             }
             Message::Reserved { below } => context.rounds.confirm(below),
             Message::HeartbeatAck { .. }
@@ -276,7 +344,13 @@ impl Proposer {
             }
             Input::Timer(timer) => match TimerKind::of(timer) {
                 TimerKind::CatchUp => context.catch_up_again(),
-                TimerKind::Read => context.read_again(),
+                TimerKind::Read => {
+                    context.read_again();
+                    if let Self::Multi(multi) = self {
+                        multi.hand_reads_over(context);
+                    }
+                }
+                TimerKind::CommitWait => context.end_commit_wait(),
                 timer => self.handle_timer(context, timer),
             },
             Input::Checkpointed(progress) => {
@@ -307,8 +381,11 @@ impl Protocol for Replica {
             input => proposer.handle_input(&mut context, input),
         }
         context.answer_reads();
+        context.answer_snapshot_reads();
+        context.tell_passed();
         if let Proposer::Multi(multi) = proposer {
             multi.answer_reads(&mut context);
+            multi.respond(&mut context);
         }
         self.trimming.forget_some(&self.config, &mut self.acceptor, &mut self.learner);
         self.wire.count_sent(now.at, before, effects, &self.config);
@@ -365,6 +442,9 @@ impl Protocol for Replica {
             rounds_below = checkpoint.rounds_below;
             self.learner = checkpoint.learner;
             self.trimming.note_durable(self.learner.executed_below());
+        }
+        if let Some(reads) = &mut self.snapshot_reads {
+            reads.versions.restart(self.learner.executed_below(), self.learner.newest);
         }
         let mut learned = BTreeMap::new();
         for record in records {

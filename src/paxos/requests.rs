@@ -15,13 +15,13 @@ use std::collections::BTreeMap;
 use super::context::Context;
 use super::window::Window;
 use crate::command::{ClientId, Command, RequestId};
-use crate::protocol::{Reply, Slot};
+use crate::protocol::{Reply, Slot, Value};
 use crate::time::{Span, Time};
 
 /// Where a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Place {
-    /// It waits for the end of phase 1.
+    /// It waits for the end of phase 1, or for a slot.
     Queue,
     /// It was proposed in this slot, and may be executed.
     Slot(Slot),
@@ -86,7 +86,9 @@ impl Context<'_> {
             && slot < self.learner.executed_below()
             && let Some(outcome) = self.learner.machine().outcome(request)
         {
-            self.effects.replies.push(Reply::Executed { request, slot, outcome });
+            // Its stamp may be forgotten with the slot: that of the last slot is later.
+            let stamp = self.learner.value(slot).map_or(self.learner.newest, Value::stamp);
+            self.tell_executed(stamp, Reply::Executed { request, slot, outcome });
         }
         true
     }

@@ -283,6 +283,7 @@ impl Proposer {
         let slots = below.0 - context.learner.executed_below().0;
         let digest = machine.digest();
         context.learner.install(below, machine, newest);
+        context.restart_versions();
         context.effects.executed.push(Advance::Installed(Installed { below, digest }));
         context.effects.notes.push(Note::SnapshotInstalled { slots, bytes });
         context.catch_up.is_rejoining = false;

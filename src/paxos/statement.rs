@@ -36,17 +36,20 @@ impl Message {
             }
             Self::Values { values, .. } => Statement::Teaches { count: values.len() },
             Self::Executed { below } => Statement::Executed { below: *below },
-            Self::Heartbeat { ballot, .. } => Statement::Leads { ballot: *ballot },
+            Self::Heartbeat { ballot, .. } | Self::Renew { ballot, .. } => {
+                Statement::Leads { ballot: *ballot }
+            }
             Self::PreVoteGranted { ballot, .. } => Statement::Grants { ballot: *ballot },
+            Self::Settle { ballot, .. } => Statement::Settles { ballot: *ballot },
             Self::Learn { .. } | Self::Reserved { .. } | Self::AskEnd { .. } => Statement::Enquires,
             Self::Trimmed { .. }
             | Self::Fetch { .. }
             | Self::Snapshot { .. }
             | Self::HeartbeatAck { .. }
             | Self::PreVote { .. }
-            | Self::Settle { .. }
             | Self::Settled { .. }
-            | Self::End { .. } => Statement::Other,
+            | Self::End { .. }
+            | Self::Grant { .. } => Statement::Other,
         }
     }
 }

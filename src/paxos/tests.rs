@@ -1,9 +1,13 @@
 //! What the doc of this module promises, where a few lines say it better than a scripted run.
 
+mod campaigns;
 mod leases;
 mod reads;
+mod responders;
 mod retries;
 mod roles;
+mod settling;
+mod snapshots;
 mod stability;
 
 use std::collections::BTreeSet;
@@ -12,8 +16,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::protocol::{
-    Advance, Ballot, Config, Election, Envelope, Note, Progress, Protocol, Reply, Retention, Scope,
-    SendPolicy, Slot, TimerId, Timing, Value,
+    Advance, Ballot, Bounds, Config, Election, Envelope, Note, Progress, Protocol, Reply,
+    Retention, Scope, SendPolicy, Slot, TimerId, Timing, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Now, Span, Time};
@@ -31,6 +35,7 @@ fn config(id: u8, quorums: QuorumSystem, send: SendPolicy) -> Config {
         nearest_first: (id..n).chain(0..id).map(NodeId).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
     }
 }
 
@@ -529,4 +534,154 @@ fn a_refused_leader_asks_first_and_leads_on_meanwhile() {
     hear(&mut leader, 1, granted);
     assert!(!leader.is_leader());
     assert!(leader.acceptor().promised_highest() >= above);
+}
+
+fn bounded(id: u8, bounds: Bounds) -> Replica {
+    let config = config(id, QuorumSystem::majority(3), SendPolicy::All);
+    Replica::new(MULTI, Config { bounds, ..config })
+}
+
+/// What it would propose beyond the horizon of the others waits, is sent on with its leadership, and is proposed once.
+#[test]
+fn a_leader_proposes_no_slot_that_others_would_not_remember() {
+    let mut leader = bounded(0, Bounds { horizon: 4, ..Bounds::USUAL });
+    give(&mut leader, Input::Start);
+    let own = leader.acceptor().promised_highest();
+    for sequence in 0..3 {
+        give(&mut leader, Input::Request(command(sequence)));
+    }
+    hear(&mut leader, 0, promise(own, Vec::new()));
+    let effects = hear(&mut leader, 1, promise(own, Vec::new()));
+    assert_eq!(proposed(&effects), [(0, value(0)), (1, value(1))]);
+    for sequence in [3, 2] {
+        assert_eq!(proposed(&give(&mut leader, Input::Request(command(sequence)))), []);
+    }
+    hear(&mut leader, 0, vote(own, 0));
+    assert_eq!(proposed(&hear(&mut leader, 1, vote(own, 0))), [(2, value(2))]);
+    hear(&mut leader, 0, vote(own, 1));
+    assert_eq!(proposed(&hear(&mut leader, 1, vote(own, 1))), [(3, value(3))]);
+    give(&mut leader, Input::Request(command(4)));
+    let rival = Message::Heartbeat { ballot: ballot(9, 2), chosen_below: Slot(0) };
+    let effects = hear(&mut leader, 2, rival);
+    let (request, leader) = (command(4).request, Some(NodeId(2)));
+    assert_eq!(effects.replies, [Reply::NotLeader { request, leader }]);
+}
+
+#[test]
+fn what_lies_beyond_the_horizon_is_as_good_as_lost() {
+    let mut follower = bounded(1, Bounds { horizon: 4, ..Bounds::USUAL });
+    let proposal = |slot| Message::Phase2a {
+        ballot: ballot(1, 0),
+        slot: Slot(slot),
+        value: value(slot),
+        chosen_below: Slot(0),
+    };
+    assert_eq!(hear(&mut follower, 0, proposal(4)).records, []);
+    assert_eq!(hear(&mut follower, 0, proposal(3)).records.len(), 1);
+    let values = |first: u64, count: u64| Message::Values {
+        first: Slot(first),
+        values: (first..first + count).map(value).collect(),
+        executed_below: Slot(first + count),
+    };
+    assert_eq!(executed(&hear(&mut follower, 0, values(0, 5))), []);
+    assert_eq!(executed(&hear(&mut follower, 0, values(0, 2))), [Slot(0), Slot(1)]);
+    assert_eq!(hear(&mut follower, 0, proposal(5)).records.len(), 1);
+    // Nor does it matter how far ahead a slot is of which it hears in classic Paxos.
+    let mut behind = bounded(1, Bounds { horizon: 4, ..Bounds::USUAL });
+    let chosen = |first| Message::Chosen {
+        ballot: ballot(1, 0),
+        first: Slot(first),
+        below: Slot(first + 1),
+    };
+    let asked = hear(&mut behind, 0, chosen(90)).sends;
+    let message = Message::Learn { first: Slot(0), below: Slot(4) };
+    assert_eq!(asked, [Envelope { to: NodeSet::only(LEADER), message }]);
+    assert_eq!(hear(&mut behind, 0, chosen(91)).sends, [], "it has asked");
+    // However far a leader says that it is, it is asked for what can be remembered.
+    let chosen_below = Slot(1 << 61);
+    let heartbeat = Message::Heartbeat { ballot: ballot(1, 0), chosen_below };
+    let effects = hear(&mut follower, 0, heartbeat);
+    let learn = Message::Learn { first: Slot(2), below: Slot(6) };
+    assert!(effects.sends.iter().any(|it| it.message == learn), "{effects:?}");
+}
+
+#[test]
+fn an_answer_ends_at_its_bytes_and_at_the_horizon_of_who_asks() {
+    let taught = |bounds: Bounds| {
+        let mut teacher = bounded(1, bounds);
+        let values = (0..20).map(value).collect();
+        hear(&mut teacher, 0, Message::Values { first: Slot(0), values, executed_below: Slot(20) });
+        let everything = Message::Learn { first: Slot(3), below: Slot(u64::MAX) };
+        let effects = hear(&mut teacher, 2, everything);
+        let [Envelope { message: Message::Values { first, values, .. }, .. }] = &effects.sends[..]
+        else {
+            panic!("it teaches: {effects:?}");
+        };
+        assert_eq!(*first, Slot(3));
+        values.len()
+    };
+    assert_eq!(taught(Bounds::USUAL), 17);
+    assert_eq!(taught(Bounds { answer_bytes: value(0).size() * 4, ..Bounds::USUAL }), 4);
+    assert_eq!(taught(Bounds { answer_bytes: 0, ..Bounds::USUAL }), 1);
+    assert_eq!(taught(Bounds { horizon: 20, answer_bytes: 1 << 20, ..Bounds::USUAL }), 17);
+}
+
+#[test]
+fn a_candidate_that_is_told_of_slots_beyond_its_horizon_learns_first() {
+    let mut candidate = bounded(0, Bounds { horizon: 4, ..Bounds::USUAL });
+    give(&mut candidate, Input::Start);
+    let own = candidate.acceptor().promised_highest();
+    hear(&mut candidate, 0, promise(own, Vec::new()));
+    let far =
+        |slot| promise(own, vec![(Slot(slot), Vote { ballot: ballot(0, 1), value: value(1) })]);
+    let effects = hear(&mut candidate, 1, far(4));
+    let everything = Message::Learn { first: Slot(0), below: Slot(u64::MAX) };
+    let asked = Envelope { to: NodeSet::only(NodeId(1)), message: everything };
+    assert_eq!((effects.sends, candidate.is_leader()), (vec![asked], false));
+    hear(&mut candidate, 1, far(3));
+    assert!(candidate.is_leader());
+}
+
+#[test]
+fn overdue_proposals_go_again_a_few_at_first_and_more_with_each_vote() {
+    let size = value(0).size();
+    let mut leader = bounded(0, Bounds { resent_bytes: 2 * size, ..Bounds::USUAL });
+    give(&mut leader, Input::Start);
+    let own = leader.acceptor().promised_highest();
+    for from in 0..2 {
+        hear(&mut leader, from, promise(own, Vec::new()));
+    }
+    for sequence in 0..9 {
+        give(&mut leader, Input::Request(command(sequence)));
+    }
+    let slots = |effects: &Effects| -> Vec<u64> {
+        proposed(effects).into_iter().map(|(slot, _)| slot).collect()
+    };
+    let late = Time::ZERO + Timing::for_round_trip(Span::from_millis(10)).retransmit_after;
+    let again = give_at(late, &mut leader, Input::Timer(TimerId(0)));
+    assert_eq!(slots(&again), [0, 1]);
+    let own_votes = Message::Phase2b { ballot: own, first: Slot(0), last: Slot(8) };
+    give_at(late, &mut leader, Input::Message { from: LEADER, message: own_votes });
+    let hear_late = |leader: &mut Replica, slot| {
+        let input = Input::Message { from: NodeId(1), message: vote(own, slot) };
+        slots(&give_at(late, leader, input))
+    };
+    assert_eq!(hear_late(&mut leader, 0), [2, 3]);
+    assert_eq!(hear_late(&mut leader, 1), [4, 5]);
+    // One that was not sent again makes no room.
+    assert_eq!(hear_late(&mut leader, 8), [] as [u64; 0]);
+}
+
+#[test]
+fn one_input_makes_a_replica_forget_a_few_slots_only() {
+    let mut follower = bounded(1, Bounds { forgotten_at_once: 3, ..Bounds::USUAL });
+    let values = (0..10).map(value).collect();
+    hear(&mut follower, 0, Message::Values { first: Slot(0), values, executed_below: Slot(10) });
+    give(&mut follower, Input::Checkpointed(Progress(10)));
+    let mut first = Vec::new();
+    for from in [0, 2, 2, 2, 2] {
+        hear(&mut follower, from, Message::Executed { below: Slot(8) });
+        first.push(follower.acceptor().first().0);
+    }
+    assert_eq!(first, [0, 3, 6, 8, 8]);
 }

@@ -23,6 +23,12 @@ pub(super) enum TimerKind {
     Read,
     /// Multi-Paxos: a new leader looks whether the leases of those before it are over.
     Silence,
+    /// Multi-Paxos: a leader renews the leases of responders.
+    Roster,
+    /// Multi-Paxos: a leader looks whether it has proposed nothing for long.
+    SafeTime,
+    /// What clients are told must wait for the clock.
+    CommitWait,
     /// Classic: an attempt's time-out or back-off is over.
     Attempt(Slot),
 }
@@ -39,7 +45,10 @@ impl TimerKind {
             Self::Renew => 6,
             Self::Read => 7,
             Self::Silence => 8,
-            Self::Attempt(slot) => 9 + slot.0,
+            Self::Roster => 9,
+            Self::SafeTime => 10,
+            Self::CommitWait => 11,
+            Self::Attempt(slot) => 12 + slot.0,
         })
     }
 
@@ -54,7 +63,10 @@ impl TimerKind {
             6 => Self::Renew,
             7 => Self::Read,
             8 => Self::Silence,
-            other => Self::Attempt(Slot(other - 9)),
+            9 => Self::Roster,
+            10 => Self::SafeTime,
+            11 => Self::CommitWait,
+            other => Self::Attempt(Slot(other - 12)),
         }
     }
 }

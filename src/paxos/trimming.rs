@@ -26,9 +26,6 @@ pub(super) struct Trimming {
     durable_below: Slot,
 }
 
-/// The most slots that one input makes a replica forget.
-const FORGOTTEN_AT_ONCE: u64 = 256;
-
 impl Trimming {
     /// Slots below this are durably executed here.
     pub(super) const fn durable_below(&self) -> Slot {
@@ -73,8 +70,7 @@ impl Trimming {
         found.map_or(Slot::ZERO, |(below, _)| Self::forgettable_with(config, below))
     }
 
-    /// Forgets a little of what may be forgotten: a million slots at once would stall the replica for
-    /// tens of milliseconds.
+    /// Forgets a little of what may be forgotten.
     #[inline]
     pub(super) fn forget_some(
         &self,
@@ -86,7 +82,7 @@ impl Trimming {
         let retained_from = self.retained_from(config, learner.executed_below());
         let forgettable_below = self.forgettable_below.max(retained_from);
         if first < forgettable_below {
-            let below = forgettable_below.min(Slot(first.0 + FORGOTTEN_AT_ONCE));
+            let below = forgettable_below.min(Slot(first.0 + config.bounds.forgotten_at_once));
             acceptor.forget_below(below);
             if config.is_learner() {
                 learner.forget_below(below);

@@ -346,7 +346,9 @@ mod tests {
         let mut first = 0;
         let mut copies = Vec::new();
         for step in 0..20_000_u64 {
-            let slot = first + random.random_range(0..3000);
+            // Now and then one that the array does not reach.
+            let far = if random.random_range(0..50) == 0 { 20_000 } else { 3000 };
+            let slot = first + random.random_range(0..far);
             match random.random_range(0..10) {
                 0 => assert_eq!(window.remove(Slot(slot)), map.remove(&slot)),
                 1 if step % 7 == 0 => {
@@ -365,6 +367,9 @@ mod tests {
                 _ => {
                     window.insert(Slot(slot), step);
                     map.insert(slot, step);
+                    // What the array reaches is in no tree.
+                    let nearest = window.far.first_key_value();
+                    assert!(nearest.is_none_or(|(slot, _)| !window.reaches(*slot)));
                 }
             }
             assert_eq!((window.first(), window.get(Slot(slot))), (Slot(first), map.get(&slot)));

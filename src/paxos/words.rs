@@ -31,6 +31,8 @@ impl Message {
             Self::Settled { .. } => "settled",
             Self::AskEnd { .. } => "ask-end",
             Self::End { .. } => "end",
+            Self::Renew { .. } => "renew",
+            Self::Grant { .. } => "grant",
             Self::Reserved { .. } => "reserved",
         }
     }
@@ -113,6 +115,10 @@ impl Display for Message {
                 write!(f, ", nothing from {} on", below.0)?;
                 meet(f, announced)
             }
+            Self::Renew { ballot, to, fresh, .. } => {
+                write!(f, "{ballot} for {to}, fresh from {} on", fresh.0)
+            }
+            Self::Grant { ballot, stamp } => write!(f, "{ballot} at {} ns", stamp.0),
             Self::Reserved { below } => write!(f, "below {below}"),
         }
     }
@@ -168,4 +174,91 @@ fn meet(f: &mut fmt::Formatter<'_>, announced: &Announced) -> fmt::Result {
     }
     f.write_str(", to meet")?;
     announced.quorums().try_for_each(|quorum| write!(f, " {quorum}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ClientId, Cut};
+    use crate::protocol::{Ballot, Scope, Value};
+    use crate::quorum::{NodeId, NodeSet};
+
+    const BALLOT: Ballot = Ballot { round: 2, proposer: NodeId(1) };
+
+    fn promise(report: Report) -> Message {
+        let report = Box::new(report);
+        Message::Phase1b { ballot: BALLOT, scope: Scope::From(Slot(3)), report }
+    }
+
+    fn check(message: &impl Display, expected: &str) {
+        assert_eq!(message.to_string(), expected);
+    }
+
+    #[test]
+    fn a_promise_says_what_it_reports_and_what_it_leaves_out() {
+        check(&promise(Report::default()), "phase1b (2.r1) from slot 3, voted nothing");
+        let vote = Vote { ballot: Ballot { round: 1, ..BALLOT }, value: Value::Noop };
+        let mut announced = Announced::default();
+        announced.insert(BALLOT, NodeSet::from_mask(0b101));
+        let votes = vec![(Slot(3), vote.clone()), (Slot(5), vote)];
+        let (trimmed_below, reported_below) = (Slot(2), Some(Slot(6)));
+        let report =
+            Report { votes, announced, trimmed_below, reported_below, ..Report::default() };
+        check(
+            &promise(report),
+            "phase1b (2.r1) from slot 3, voted slot 3 at (1.r1): no-op, slot 5 at (1.r1): no-op; \
+             trimmed below 2; only below 6, to meet {0, 2}",
+        );
+    }
+
+    #[test]
+    fn stretches_of_slots_name_their_ends() {
+        let (ballot, first) = (BALLOT, Slot(4));
+        let quorum = Some(NodeSet::from_mask(0b11));
+        let scope = Scope::Only(first);
+        check(&Message::Phase1a { ballot, scope, quorum: None }, "phase1a (2.r1) slot 4");
+        let all = Scope::From(first);
+        let announced = Message::Phase1a { ballot, scope: all, quorum };
+        check(&announced, "phase1a (2.r1) from slot 4, phase 2 by {0, 1}");
+        let proposal = |below| Message::Phase2a {
+            ballot,
+            slot: first,
+            value: Value::Noop,
+            chosen_below: Slot(below),
+        };
+        check(&proposal(0), "phase2a (2.r1) slot 4: no-op");
+        check(&proposal(3), "phase2a (2.r1) slot 4: no-op, chosen up to slot 2");
+        check(&Message::Phase2b { ballot, first, last: first }, "phase2b (2.r1) slot 4");
+        check(&Message::Phase2b { ballot, first, last: Slot(6) }, "phase2b (2.r1) slot 4 to 6");
+        let everything = Message::Learn { first, below: Slot(u64::MAX) };
+        check(&everything, "learn slot 4 and all later");
+        check(&Message::Learn { first, below: Slot(9) }, "learn slot 4 to before 9");
+        let values = |values| Message::Values { first, values, executed_below: Slot(7) };
+        check(&values(Vec::new()), "values from slot 4: none; executed below 7");
+        let two = values(vec![Value::Noop, Value::Noop]);
+        check(&two, "values from slot 4: no-op, no-op; executed below 7");
+    }
+
+    #[test]
+    fn states_and_questions_name_their_places() {
+        let part = |next| Message::Snapshot {
+            executed_below: Slot(7),
+            begin: Cut::START,
+            next,
+            content: Box::default(),
+            newest: None,
+        };
+        check(&part(None), "snapshot executed below 7, from key 0 on");
+        check(&part(Some(Cut::Key(9))), "snapshot executed below 7, from key 0 to before key 9");
+        let fetch = |begun| Message::Fetch { executed_below: Slot(7), begun };
+        check(&fetch(None), "fetch beyond 7");
+        let begun = Some((Slot(8), Cut::Key(9)));
+        check(&fetch(begun), "fetch beyond 7, of the state below 8 from key 9 on");
+        let request = RequestId { client: ClientId(3), sequence: 5 };
+        check(&Message::AskEnd { request }, "ask-end c3's 5");
+        let announced = Announced::default();
+        let end = Message::End { request, below: Slot(2), announced };
+        check(&end, "end c3's 5, nothing from 2 on");
+        check(&Record::Learned { slot: Slot(2), value: Value::Noop }, "chosen slot 2: no-op");
+    }
 }

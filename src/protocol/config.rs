@@ -143,6 +143,53 @@ impl Retention {
     pub const USUAL: Self = Self { slots: Some(100_000), ..Self::ALL };
 }
 
+/// How much a replica remembers, sends and forgets at once, where no setting of a deployment says so.
+///
+/// They keep the memory and the pauses of a replica small, and change nothing that is chosen. No experiment reaches
+/// most of them; a fuzz draws small ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Slots this far behind the last one executed here are not remembered yet.
+    ///
+    /// What is known of slots is kept densely, so one far slot would cost the memory of all before it.
+    /// Who is that far behind is told what is chosen first; until then such messages are as good as lost.
+    pub horizon: u64,
+    /// An answer to a replica that is behind ends with the value that passes this: a frame of modest size.
+    pub answer_bytes: usize,
+    /// The most that is proposed again before anybody votes, in bytes of values.
+    pub resent_bytes: usize,
+    /// Who is behind by more slots than this is taught before it is granted a pre-vote: its promises would report
+    /// every vote since.
+    pub lag: u64,
+    /// The most slots that one input makes a replica forget: a million at once would stall it for tens of
+    /// milliseconds.
+    pub forgotten_at_once: u64,
+}
+
+impl Bounds {
+    /// Those of every deployment.
+    pub const USUAL: Self = Self {
+        horizon: 1 << 20,
+        answer_bytes: 1 << 20,
+        resent_bytes: 64 << 10,
+        lag: 4096,
+        forgotten_at_once: 256,
+    };
+}
+
+/// What all replicas agree on about snapshot reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotTerms {
+    /// A read is of the state so long before it arrives.
+    pub staleness: Span,
+    /// A leader that has proposed nothing for so long proposes a no-op; never, if `None`.
+    pub advance: Option<Span>,
+    /// No clock is off by more than this.
+    pub bound: Span,
+    /// Clients say how much of the log they have seen, and no read misses any of that.
+    pub has_sessions: bool,
+}
+
 /// The configuration of one replica.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Config {
@@ -160,6 +207,8 @@ pub struct Config {
     pub timing: Timing,
     /// What it keeps of what it has executed.
     pub retention: Retention,
+    /// How much it remembers, sends and forgets at once.
+    pub bounds: Bounds,
 }
 
 /// A replica never changes its configuration, so who it is stands for all of that.

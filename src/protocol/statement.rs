@@ -46,16 +46,17 @@ pub enum Value {
     Noop,
     /// A client's command. Every replica has a vote, a proposal and a log that name it: it is shared, not copied.
     Command(Arc<Command>),
-    /// Either of them, from a leader that holds a lease.
+    /// Either of them, from a leader that holds a lease or gives commit timestamps.
     Stamped(Arc<Stamped>),
 }
 
-/// What a leader that holds a lease proposes.
+/// What a leader that holds a lease or gives commit timestamps proposes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamped {
-    /// What the clock of the leader that proposed it first showed then. Whoever proposes it again keeps it.
+    /// Under leases, what the clock of the leader that proposed it first showed then; else its commit timestamp.
+    /// Whoever proposes it again keeps it.
     pub stamp: Time,
-    /// A client's command; `None` fills a hole, or renews the lease.
+    /// A client's command; `None` fills a hole, renews the lease, or lets safe time go on.
     pub command: Option<Command>,
 }
 
@@ -80,7 +81,7 @@ impl Value {
         }
     }
 
-    /// When its first proposer made it, by its clock, if it says so.
+    /// Its stamp, if it has one.
     pub fn stamp(&self) -> Option<Time> {
         match self {
             Self::Noop | Self::Command(_) => None,
@@ -247,6 +248,11 @@ pub enum Statement<'a> {
         /// The ballot of the candidate.
         ballot: Ballot,
     },
+    /// A leader asks the others to settle the ballot that it leads with, so that announced quorums may be forgotten.
+    Settles {
+        /// That ballot.
+        ballot: Ballot,
+    },
     /// The record of a reservation: these ballots may be used.
     Reserves,
     /// A question whose answer changes as time goes on.
@@ -283,6 +289,7 @@ impl Statement<'_> {
             | Self::Executed { .. }
             | Self::Leads { .. }
             | Self::Grants { .. }
+            | Self::Settles { .. }
             | Self::Reserves
             | Self::Enquires
             | Self::Other => false,

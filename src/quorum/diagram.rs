@@ -292,6 +292,23 @@ mod tests {
         assert_eq!(diagram.split(&diagram), Ok(None));
     }
 
+    /// Those that no gate names are in no quorum, and stand behind the others in the order.
+    #[test]
+    fn an_order_holds_every_acceptor_once() {
+        let zone = |zone: u8| {
+            let members: NodeSet = (0..7).map(|row| NodeId(8 * row + zone)).collect();
+            Gate::choose(4, members)
+        };
+        let family = Family::of_gate(Gate::of(4, (0..7).map(zone)), 64);
+        let found = order(&family, 64);
+        assert_eq!(found.iter().copied().collect::<NodeSet>(), NodeSet::all(64));
+        assert_eq!(found.len(), 64);
+        let named = (0..7).flat_map(|row| (0..7).map(move |zone| NodeId(8 * row + zone)));
+        let unnamed = NodeSet::all(64).difference(named.collect());
+        assert_eq!(unnamed.len(), 15);
+        assert!(found[49..].iter().all(|node| unnamed.contains(*node)), "{found:?}");
+    }
+
     #[test]
     fn limits_of_vertices_are_kept() {
         let order = || order(&groups(), 6);

@@ -9,12 +9,13 @@ mod caspaxos;
 mod paxos;
 mod preset;
 
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Config, Order, Protocol};
-use crate::quorum::{Family, NodeId, QuorumSystem};
+use crate::protocol::{Config, Order, Protocol, SnapshotTerms};
+use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::{Breakable, Rule};
 use crate::time::Span;
 
@@ -110,14 +111,14 @@ macro_rules! protocols {
             }
 
             /// The quorums that answer each write, phase by phase.
-            pub fn phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+            pub fn phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
                 match self {
                     $(Self::$name(mode) => mode.phases(quorums),)*
                 }
             }
 
-            /// The same with leases of these terms, where leaders hold one: how long an entry is a lease, and by how
-            /// much clocks are off at most.
+            /// The same with leases of these terms, where anybody holds one: how long it lasts, and by how much
+            /// clocks are off at most.
             #[must_use]
             pub const fn with_lease(self, length: Span, bound: Span) -> Self {
                 match self {
@@ -125,7 +126,92 @@ macro_rules! protocols {
                 }
             }
 
-            /// What replicas are told of their clocks, where leaders hold leases: none is off by more.
+            /// The same with these responders, where there are any.
+            #[must_use]
+            pub const fn with_responders(self, at: NodeSet) -> Self {
+                match self {
+                    $(Self::$name(mode) => Self::$name(mode.with_responders(at)),)*
+                }
+            }
+
+            /// The replicas that answer reads alone, where several do.
+            pub const fn responders(self) -> Option<NodeSet> {
+                match self {
+                    $(Self::$name(mode) => mode.responders(),)*
+                }
+            }
+
+            /// The same with snapshot reads, and with a commit wait or without; `None` where there are none.
+            pub fn with_snapshots(self, terms: SnapshotTerms, waits: bool) -> Option<Self> {
+                match self {
+                    $(Self::$name(mode) => mode.with_snapshots(terms, waits).map(Self::from),)*
+                }
+            }
+
+            /// The terms of snapshot reads, where there are any.
+            pub const fn snapshot(self) -> Option<SnapshotTerms> {
+                match self {
+                    $(Self::$name(mode) => mode.snapshot(),)*
+                }
+            }
+
+            /// A leader tells a client of a write when its clock surely passed the stamp of the entry: no clock is
+            /// off by more than this.
+            pub const fn commit_wait(self) -> Option<Span> {
+                match self {
+                    $(Self::$name(mode) => mode.commit_wait(),)*
+                }
+            }
+
+            /// The same with reads through the log.
+            #[must_use]
+            pub const fn reading_through_log(self) -> Self {
+                match self {
+                    $(Self::$name(mode) => Self::$name(mode.reading_through_log()),)*
+                }
+            }
+
+            /// Whether entries carry commit timestamps.
+            pub const fn has_stamps(self) -> bool {
+                self.snapshot().is_some() || self.commit_wait().is_some()
+            }
+
+            /// How long a client may wait for a clock beside all else: from its own bound to another's, twice over.
+            pub fn waits_most(self) -> Span {
+                let stale = self.snapshot().map(|terms| terms.advance.unwrap_or_default());
+                let bound = self.clock_bound().filter(|_| self.has_stamps());
+                stale.unwrap_or_default() + bound.unwrap_or_default().times(4)
+            }
+
+            /// Whether leaders hold leases.
+            pub const fn holds_lease(self) -> bool {
+                match self {
+                    $(Self::$name(mode) => mode.holds_lease(),)*
+                }
+            }
+
+            /// Whether no read misses what its own client was told before.
+            pub fn has_sessions(self) -> bool {
+                match self {
+                    $(Self::$name(mode) => mode.has_sessions(),)*
+                }
+            }
+
+            /// A read may miss a write that was acknowledged less than this before the read began.
+            pub fn may_miss(self) -> Span {
+                match self {
+                    $(Self::$name(mode) => mode.may_miss(),)*
+                }
+            }
+
+            /// Whether a read asks a quorum by itself.
+            pub const fn asks_quorum(self) -> bool {
+                match self {
+                    $(Self::$name(mode) => mode.asks_quorum(),)*
+                }
+            }
+
+            /// What replicas are told of their clocks, where they look at them: none is off by more.
             pub const fn clock_bound(self) -> Option<Span> {
                 match self {
                     $(Self::$name(mode) => mode.clock_bound(),)*
@@ -139,11 +225,17 @@ macro_rules! protocols {
                 }
             }
 
-            /// Whether a client asks the nearest replica with a state machine for its reads, whomever it asks for
-            /// its writes.
-            pub fn reads_nearby(self) -> bool {
+            /// Whether a client asks the nearest of several replicas for its reads, whomever it asks for its writes.
+            pub const fn reads_nearby(self) -> bool {
                 match self {
                     $(Self::$name(mode) => mode.reads_nearby(),)*
+                }
+            }
+
+            /// The replicas of which a client asks the nearest for its reads, if it does that.
+            pub fn readers(self, quorums: &QuorumSystem) -> NodeSet {
+                match self {
+                    $(Self::$name(mode) => mode.readers(quorums),)*
                 }
             }
 
@@ -157,7 +249,7 @@ macro_rules! protocols {
             }
 
             /// The quorums that answer each read, phase by phase.
-            pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<&Family> {
+            pub fn read_phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
                 match self {
                     $(Self::$name(mode) => mode.read_phases(quorums),)*
                 }
@@ -191,7 +283,7 @@ macro_rules! protocols {
                 let own = match self {
                     $(Self::$name(_) => <$replica as Breakable>::RULES,)*
                 };
-                let is_of_reads = Rule::QUORUM_READS.contains(&rule) || Rule::LEASES.contains(&rule);
+                let is_of_reads = rule.is_of_reads();
                 let has_choice = !is_of_reads || self.with_all_reads().len() > 1;
                 Rule::COMMON.contains(&rule) || own.contains(&rule) && has_choice
             }

@@ -63,6 +63,10 @@ impl Registration for Replica {
             families::expression(),
             roles::witness(),
             reads::quorum_read(),
+            reads::responder_read(),
+            reads::responder_deposed(),
+            reads::responder_grants(),
+            reads::stamps(),
         ]
     }
 

@@ -53,7 +53,7 @@ pub struct Setup {
 }
 
 /// What one client does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Whom it asks first.
     pub home: NodeId,
@@ -243,7 +243,9 @@ impl Setup {
             is_reader: false,
         };
         let is_led = mode.leader().is_some();
-        let is_reader = mode.reads_nearby();
+        let is_reader = mode.asks_quorum();
+        let responders = mode.responders().unwrap_or_default().without(first);
+        let other = responders.iter().last().unwrap_or(rival);
         // Time stands still: a time-out has no length, and which one runs out is a choice.
         let at_once = Detector { heartbeat: Span::ZERO, misses: 1, spread: Span::ZERO };
         Self {
@@ -251,11 +253,13 @@ impl Setup {
             quorums,
             mode,
             election: match election {
+                // A lease never ends here, and who is elected waits for those of the leader before it.
+                _ if mode.responders().is_some() => Election::Fixed,
                 Election::Fixed => Election::Fixed,
                 Election::Timeout(_) => Election::Timeout(at_once),
             },
             send,
-            clients: vec![once(first), Script { is_reader, ..once(rival) }],
+            clients: vec![once(first), Script { is_reader, ..once(other) }],
             is_one_key: mode.order() == Order::PerKey || is_reader,
             budgets,
             is_restarted,

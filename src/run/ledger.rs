@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::configuration::{self, Identity};
 use super::provenance::{Provenance, sha256};
+use super::table_files::Tables;
 use super::worlds::Worlds;
 use crate::calibration::Calibration;
 use crate::experiment::plan::Plan;
@@ -104,11 +105,22 @@ pub(super) struct Part {
     pub(super) unfit: Vec<String>,
 }
 
+impl Part {
+    /// The same without the rows that tables alone want, which are most of it.
+    fn slim(mut self) -> Self {
+        let Rows { latency, phases, percentiles, timeline, links, histories, .. } = &mut self.rows;
+        (*latency, *phases, *percentiles) = (Vec::new(), Vec::new(), Vec::new());
+        (*timeline, *links, *histories) = (Vec::new(), Vec::new(), Vec::new());
+        self
+    }
+}
+
 /// All finished trials of a run, and its folder.
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
     swept: Swept,
+    /// Without the rows that tables alone want: those stay on disk, so that memory does not grow with a sweep.
     parts: BTreeMap<(usize, Backend), Part>,
     /// Nobody else writes the results meanwhile; shards of a sweep write none.
     _lock: Option<File>,
@@ -239,7 +251,7 @@ impl Ledger {
                     let what = format!("its trial {} is another one", trial.number());
                     return Err(Error::Other { folder: self.store.folder().to_owned(), what });
                 }
-                self.parts.insert((trial.index, backend), part);
+                self.parts.insert((trial.index, backend), part.slim());
             }
         }
         Ok(())
@@ -267,7 +279,7 @@ impl Ledger {
         self.parts.contains_key(&(trial.index, backend))
     }
 
-    /// The finished trials, in the order of the plan.
+    /// The finished trials, in the order of the plan, without the rows that tables alone want.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
         self.parts.values()
     }
@@ -278,42 +290,19 @@ impl Ledger {
         self.store.write_bytes(&name(part.trial.number(), part.backend), &sealed)?;
         // What is kept is rounded: whoever goes on with the run must come to the same tables.
         let part = unseal(&sealed).expect("what was sealed is whole");
-        self.parts.insert((part.trial.index, part.backend), part);
+        self.parts.insert((part.trial.index, part.backend), part.slim());
         Ok(())
     }
 
-    /// Writes the tables of all finished trials anew.
-    pub(super) fn write_tables(&self) -> Result<(), store::Error> {
-        self.write_table("latency.csv", |rows| &rows.latency)?;
-        self.write_table("phases.csv", |rows| &rows.phases)?;
-        self.write_table("percentiles.csv", |rows| &rows.percentiles)?;
-        self.write_table("timeline.csv", |rows| &rows.timeline)?;
-        self.write_table("members.csv", |rows| &rows.members)?;
-        self.write_table("histories.csv", |rows| &rows.histories)?;
-        let has = |rows: fn(&Rows) -> bool| self.parts.values().any(|part| rows(&part.rows));
-        // A run that measured none has no such table.
-        if has(|rows| !rows.links.is_empty()) {
-            self.write_table("links.csv", |rows| &rows.links)?;
+    /// Writes the tables of all finished trials anew, from what is on disk.
+    pub(super) fn write_tables(&self) -> Result<(), Error> {
+        let mut tables = Tables::begin(&self.store, &self.swept.columns)?;
+        for part in self.parts.values() {
+            let path = self.store.folder().join(name(part.trial.number(), part.backend));
+            let whole = unseal(&read(&path)?).ok_or(Error::Part { path })?;
+            tables.add(&whole.rows, self.swept.cells(part.trial.point))?;
         }
-        // Nor a run without a fault this one.
-        if has(|rows| !rows.recovery.is_empty()) {
-            self.write_table("recovery.csv", |rows| &rows.recovery)?;
-        }
-        // Last: a trial that is in it has all its rows elsewhere.
-        self.write_table("trials.csv", |rows| std::slice::from_ref(&rows.trial))
-    }
-
-    /// Writes the table of these rows of all parts, with the swept keys.
-    fn write_table<T: Serialize + Default>(
-        &self,
-        name: &str,
-        rows: fn(&Rows) -> &[T],
-    ) -> Result<(), store::Error> {
-        let rows = self.parts.values().flat_map(|part| {
-            let cells = self.swept.cells(part.trial.point);
-            rows(&part.rows).iter().map(move |row| (row, cells))
-        });
-        self.store.write_csv_with(name, &self.swept.columns, rows)?;
+        tables.finish()?;
         Ok(())
     }
 
@@ -377,4 +366,64 @@ pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
 fn has_no_locks(error: &io::Error) -> bool {
     const ENOLCK: i32 = 37;
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::rows::{PercentileRow, TrialRow};
+    use crate::measure::store::read_csv;
+
+    /// A finished trial with so many rows in a table.
+    fn part(index: usize, rows: usize) -> Part {
+        let trial = Trial { index, repeat: 0, variant: 0, point: 0, seed: 1 };
+        let percentile = PercentileRow { trial: trial.number(), ..PercentileRow::default() };
+        let rows = Rows {
+            trial: TrialRow { trial: trial.number(), ..TrialRow::default() },
+            percentiles: vec![percentile; rows],
+            ..Rows::default()
+        };
+        Part { trial, backend: Backend::Sim, rows, violations: Vec::new(), unfit: Vec::new() }
+    }
+
+    fn ledger(folder: &Path) -> Ledger {
+        let store = Store::create(folder).unwrap();
+        let swept = Swept { cells: vec![Vec::new()], ..Swept::default() };
+        Ledger { store, swept, parts: BTreeMap::new(), _lock: None }
+    }
+
+    #[test]
+    fn rows_that_only_tables_want_are_on_disk_and_not_in_memory() {
+        let root = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&root.path().join("results"));
+        for index in [2, 0, 1] {
+            ledger.keep(&part(index, 3)).unwrap();
+        }
+        assert!(ledger.parts().all(|part| part.rows.percentiles.is_empty()));
+        ledger.write_tables().unwrap();
+        let path = ledger.store.folder().join("percentiles.csv");
+        let rows: Vec<PercentileRow> = read_csv(&path).unwrap();
+        let trials: Vec<u32> = rows.iter().map(|row| row.trial).collect();
+        assert_eq!(trials, [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert!(!ledger.store.folder().join("links.csv").exists());
+    }
+
+    #[test]
+    fn a_part_that_is_damaged_leaves_the_tables_as_they_were() {
+        let root = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(&root.path().join("results"));
+        ledger.keep(&part(0, 1)).unwrap();
+        ledger.write_tables().unwrap();
+        let table = ledger.store.folder().join("percentiles.csv");
+        let before = fs::read(&table).unwrap();
+        ledger.keep(&part(1, 1)).unwrap();
+        let damaged = ledger.store.folder().join(name(2, Backend::Sim));
+        fs::write(&damaged, b"something else").unwrap();
+        let refused = ledger.write_tables().unwrap_err();
+        assert!(matches!(refused, Error::Part { path } if path == damaged));
+        assert_eq!(fs::read(&table).unwrap(), before);
+        let names = fs::read_dir(ledger.store.folder()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().all(|name| !name.ends_with(".tmp")));
+    }
 }

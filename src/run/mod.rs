@@ -29,6 +29,7 @@ mod recovery_tests;
 pub mod review;
 pub mod simulated;
 pub mod sweep;
+mod table_files;
 pub mod worlds;
 
 use std::collections::BTreeMap;
@@ -49,8 +50,9 @@ use crate::compare::{self, Conclusions};
 use crate::deployment::MemberName;
 use crate::experiment::plan::{Plan, ServiceSource};
 use crate::experiment::trial::Trial;
+use crate::findings::histories::{self, Allowance};
 use crate::findings::rows::Rows;
-use crate::findings::{Findings, Finished, histories, tables, verify};
+use crate::findings::{Findings, Finished, tables, verify};
 use crate::measure::rows;
 use crate::measure::{self, Recording, Store, store, write_log};
 use crate::runtime::clock;
@@ -266,15 +268,16 @@ struct SharedHost {
     wake_up_ns: u64,
     packet_ns: u64,
     sync_ns: u64,
+    slice_ns: u64,
     one_disk: bool,
 }
 
 impl From<sim::Host> for SharedHost {
     fn from(host: sim::Host) -> Self {
         let sim::Host { cores, costs, one_disk } = host;
-        let [wake_up_ns, packet_ns, sync_ns] =
-            [costs.wake_up, costs.packet, costs.sync].map(|it| it.0);
-        Self { cores, wake_up_ns, packet_ns, sync_ns, one_disk }
+        let [wake_up_ns, packet_ns, sync_ns, slice_ns] =
+            [costs.wake_up, costs.packet, costs.sync, costs.slice].map(|it| it.0);
+        Self { cores, wake_up_ns, packet_ns, sync_ns, slice_ns, one_disk }
     }
 }
 
@@ -549,7 +552,8 @@ impl Work<'_> {
         outcome: &Outcome,
         folder: &Path,
     ) -> Result<(), Error> {
-        let findings = verify::verify(&members(self.plan, trial), outcome);
+        let mode = self.plan.variant(trial).mode;
+        let findings = verify::verify(&members(self.plan, trial), outcome, mode);
         let rows = tables::rows(self.plan, trial, backend, outcome, &findings)?;
         self.keep(trial, backend, outcome, &findings)?;
         if outcome.is_complete() && (findings.is_valid() || outcome.refusal().is_some()) {
@@ -577,6 +581,14 @@ impl Work<'_> {
         if let Some(Span(apart)) = outcome.clocks_apart() {
             let name = histories::clocks_apart_name(trial.number(), backend);
             store.write_bytes(&name, apart.to_string().as_bytes())?;
+        }
+        let Allowance { may_miss, has_sessions, .. } = findings.allowance;
+        if may_miss > Span::ZERO {
+            let name = histories::may_miss_name(trial.number(), backend);
+            store.write_bytes(&name, may_miss.0.to_string().as_bytes())?;
+            if has_sessions {
+                store.write_bytes(&histories::sessions_name(trial.number(), backend), b"")?;
+            }
         }
         for (member, paths) in &outcome.files {
             for (start, path) in paths.iter().enumerate() {

@@ -55,7 +55,7 @@ fn simulated(text: &str, change: impl Fn(&mut Outcome)) -> (Plan, Rows) {
         worlds::simulate(&plan, &trial, folder.path(), &Interrupt::never()).unwrap().unwrap();
     change(&mut outcome);
     let members: Vec<MemberName> = outcome.files.keys().copied().collect();
-    let findings = verify::verify(&members, &outcome);
+    let findings = verify::verify(&members, &outcome, plan.variant(&trial).mode);
     assert!(findings.is_valid(), "{findings:?}");
     let rows = tables::rows(&plan, &trial, Backend::Sim, &outcome, &findings).unwrap();
     (plan, rows)

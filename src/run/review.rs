@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::findings::evidence::{self, Table};
-use crate::findings::histories::{self, Kept};
+use crate::findings::histories::{self, Allowance, Kept};
+use crate::findings::twins::Twins;
 use crate::findings::verify::Findings;
 use crate::measure::store;
 use crate::time::Span;
@@ -58,13 +59,17 @@ struct Row {
     client_regions: String,
     #[serde(default)]
     clocks_apart_ns: Option<u64>,
+    #[serde(default)]
+    reads_may_miss_ns: Option<u64>,
+    #[serde(default)]
+    read_sessions: Option<bool>,
 }
 
 /// The trials of a results folder that can be checked again.
 #[derive(Debug)]
 pub struct Review {
-    /// Each with how far its clocks may be apart.
-    kept: Vec<(Kept, Span)>,
+    /// Each with what its judges allow for.
+    kept: Vec<(Kept, Allowance)>,
     rows: Vec<Row>,
     /// What the run left.
     table: Table,
@@ -112,32 +117,38 @@ impl Review {
         let is_asked = |kept: &Kept| trial.is_none_or(|trial| trial == kept.trial);
         let with_bound = |kept: Kept| {
             let row = rows.iter().find(|row| row.is_of(&kept));
-            let apart = match row {
-                Some(row) => row.clocks_apart_ns.map(Span),
+            let allowance = match row {
+                Some(row) => Allowance {
+                    clocks_apart: Span(row.clocks_apart_ns.unwrap_or_default()),
+                    may_miss: Span(row.reads_may_miss_ns.unwrap_or_default()),
+                    has_sessions: row.read_sessions.unwrap_or_default(),
+                },
                 // The run was cut before it wrote the row.
-                None => histories::clocks_apart(folder, kept.trial, kept.backend)
+                None => histories::allowance(folder, kept.trial, kept.backend)
                     .map_err(|source| Error::Folder { folder: folder.to_owned(), source })?,
             };
-            Ok((kept, apart.unwrap_or(Span::ZERO)))
+            Ok((kept, allowance))
         };
-        let kept: Vec<(Kept, Span)> =
+        let kept: Vec<(Kept, Allowance)> =
             all.into_iter().filter(is_asked).map(with_bound).collect::<Result<_, Error>>()?;
         Ok(Self { kept, rows, table: Table::open(folder)? })
     }
 
     /// Checks the trials, one after the other.
     pub fn trials(&self) -> impl Iterator<Item = Reviewed> {
-        self.kept.iter().map(|(kept, apart)| {
+        self.kept.iter().map(|(kept, allowance)| {
             let is_of = |row: &&Row| row.is_of(kept);
             let row = self.rows.iter().find(is_of);
             let count = |regions: &str| regions.split(';').filter(|name| !name.is_empty()).count();
             let [replicas, clients] =
                 row.map_or([0; 2], |row| [count(&row.replica_regions), count(&row.client_regions)]);
-            let mut findings = Findings::default();
+            let mut findings = Findings { allowance: *allowance, ..Findings::default() };
             let members = kept.members(replicas, clients);
-            let files = evidence::read(&kept.files);
+            let twins = Twins::find(&kept.files);
+            let files = evidence::read(&kept.files, &twins);
             findings.gaps = self.table.gaps(kept, &files);
-            findings.add_histories(histories::check(&members, &kept.files, *apart), files);
+            let checked = histories::check(&members, &kept.files, &twins, *allowance);
+            findings.add_histories(checked, files);
             let variant = row.map(|row| row.variant.clone());
             Reviewed { trial: kept.trial, backend: kept.backend, variant, findings }
         })

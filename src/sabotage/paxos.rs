@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
 use super::{Breakable, Rule};
-use crate::command::RequestId;
+use crate::command::{Operation, RequestId};
 use crate::paxos::{Announced, Checkpoint, Effects, Input, Message, Replica};
-use crate::protocol::{Ballot, Config, Envelope, Protocol, Slot};
-use crate::quorum::{NodeId, NodeSet};
-use crate::time::{Now, Span};
+use crate::protocol::{Ballot, Config, Envelope, Protocol, Reply, Slot, TimerId};
+use crate::quorum::{NodeId, NodeSet, QuorumSystem};
+use crate::time::{Now, Span, Time};
 
 /// What the hand remembers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub struct Hand {
     proposed: BTreeSet<(Ballot, Slot)>,
     /// Of `reads-by-phase2-quorum`: who told the end of the log for a read.
     told_ends: BTreeMap<RequestId, NodeSet>,
+    /// Of `grantors-by-majority`: the newest grant of each acceptor.
+    grants: BTreeMap<NodeId, (Ballot, Time)>,
 }
 
 /// The rest of it never changes.
@@ -32,6 +34,7 @@ impl Hash for Hand {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.proposed.hash(state);
         self.told_ends.hash(state);
+        self.grants.hash(state);
     }
 }
 
@@ -59,8 +62,20 @@ impl Breakable for Replica {
         Rule::TellsTooSoon,
         Rule::ReadsUnsettledKey,
         Rule::ForgetsStamps,
+        Rule::GrantorsByMajority,
+        Rule::TellsWithoutResponders,
+        Rule::ForgetsOldRosters,
+        Rule::ReadsDespiteVote,
+        Rule::IgnoresFreshSlot,
+        Rule::NoClockMargin,
         Rule::GrantsWhileLed,
         Rule::LeadsOnAfterLoss,
+        Rule::StampsByClockAlone,
+        Rule::ReadsBeforeSafeTime,
+        Rule::SkipsCommitWait,
+        Rule::LosesTrimmedStamps,
+        Rule::IgnoresSession,
+        Rule::ShowsUnpassedStamp,
     ];
 
     fn hand(config: &Config) -> Hand {
@@ -75,6 +90,7 @@ impl Breakable for Replica {
             learners,
             proposed: BTreeSet::new(),
             told_ends: BTreeMap::new(),
+            grants: BTreeMap::new(),
         }
     }
 
@@ -97,6 +113,10 @@ impl Breakable for Replica {
             Rule::OverstatesSnapshot => understate(&mut input),
             Rule::ReadsBeforeExecuting => clear_end(&mut input),
             Rule::TellsTooSoon => clear_newest(&mut input),
+            Rule::ForgetsOldRosters => clear_granted(&mut input),
+            Rule::LosesTrimmedStamps => clear_state_stamp(&mut input),
+            Rule::IgnoresSession => clear_since(&mut input),
+            Rule::IgnoresFreshSlot => clear_fresh(&mut input),
             _ => {}
         }
         // Effects may hold those of earlier inputs: what is edited once only begins here.
@@ -123,11 +143,30 @@ impl Breakable for Replica {
             }
             _ => None,
         };
+        let is_vote = matches!(&input, Input::Message { message: Message::Phase2b { .. }, .. });
+        let waived = rule == Rule::TellsWithoutResponders && is_vote;
+        let roster = if waived { self.replace_roster(NodeSet::EMPTY) } else { None };
+        let granted = match &input {
+            Input::Message { from, message: Message::Grant { ballot, stamp } }
+                if rule == Rule::GrantorsByMajority =>
+            {
+                hand.grants.insert(*from, (*ballot, *stamp));
+                by_majority(&hand.grants, *ballot, hand.everybody)
+            }
+            _ => None,
+        };
         let may_lose = rule == Rule::LeadsOnAfterLoss && self.is_leader();
         let before = (may_lose && is_news_of_others(&input)).then(|| self.clone());
+        let was_leading = self.is_leader();
         self.handle(now, input, effects);
         if let Some(before) = before {
             self.lead_on(&before);
+        }
+        if let Some(roster) = roster {
+            self.replace_roster(roster);
+        }
+        if let Some((ballot, stamp)) = granted {
+            self.pretend_grants(ballot, stamp);
         }
         if let Some(request) = hasty {
             for from in hand.everybody.iter() {
@@ -140,7 +179,18 @@ impl Breakable for Replica {
             Rule::TrimmedSlotLostWrite => trim_reports(effects, Slot(self.progress().0)),
             Rule::OverstatesSnapshot => overstate(effects, first_send),
             Rule::ReadsUnsettledKey => self.forget_adopted(),
-            Rule::ForgetsStamps => report_newest_only(effects),
+            Rule::ForgetsStamps | Rule::LosesTrimmedStamps => report_newest_only(effects),
+            Rule::ReadsDespiteVote => self.respond_regardless(now, effects),
+            Rule::StampsByClockAlone if self.is_leader() && !was_leading => self.forget_stamps(),
+            Rule::ReadsBeforeSafeTime => {
+                self.hasten_reads();
+                // Nothing else comes of it.
+                self.handle(now, Input::Timer(TimerId(u64::MAX)), effects);
+            }
+            Rule::SkipsCommitWait => {
+                effects.replies.extend(self.take_held(|reply| !is_read(reply)));
+            }
+            Rule::ShowsUnpassedStamp => effects.replies.extend(self.take_held(is_read)),
             Rule::EndsAtExecuted => end_early(effects, Slot(self.progress().0)),
             Rule::FixedPrefixThriftyStall => narrow_proposals(effects, hand.prefix),
             Rule::HoleInLog => propose_once(effects, first_send, &mut hand.proposed),
@@ -229,6 +279,59 @@ fn clear_end(input: &mut Input) {
 fn clear_newest(input: &mut Input) {
     if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
         report.newest = None;
+    }
+}
+
+/// A promise arrives as if nothing had been granted.
+fn clear_granted(input: &mut Input) {
+    if let Input::Message { message: Message::Phase1b { report, .. }, .. } = input {
+        report.granted.clear();
+    }
+}
+
+/// A leader tells that every slot is fresh.
+fn clear_fresh(input: &mut Input) {
+    if let Input::Message { message: Message::Renew { fresh, .. }, .. } = input {
+        *fresh = Slot::ZERO;
+    }
+}
+
+/// The newest stamp at or after which a majority granted something at this ballot.
+fn by_majority(
+    grants: &BTreeMap<NodeId, (Ballot, Time)>,
+    ballot: Ballot,
+    everybody: NodeSet,
+) -> Option<(Ballot, Time)> {
+    let of_ballot = grants.iter().filter(|(_, (at, _))| *at == ballot);
+    let mut newest_first: Vec<(Time, NodeId)> =
+        of_ballot.map(|(node, (_, stamp))| (*stamp, *node)).collect();
+    newest_first.sort_unstable_by(|one, other| other.cmp(one));
+    let (majority, mut met) = (QuorumSystem::majority(everybody.len()), NodeSet::EMPTY);
+    let last = newest_first.into_iter().find(|(_, node)| {
+        met.insert(*node);
+        majority.is_phase1(met)
+    });
+    last.map(|(stamp, _)| (ballot, stamp))
+}
+
+/// A read arrives as if its client had seen nothing.
+const fn clear_since(input: &mut Input) {
+    if let Input::Request(command) = input
+        && let Operation::GetSince { since, .. } = &mut command.operation
+    {
+        *since = 0;
+    }
+}
+
+/// Whether it answers a read that has no slot of its own.
+const fn is_read(reply: &Reply) -> bool {
+    matches!(reply, Reply::Read { .. })
+}
+
+/// A state arrives without the stamp of its last slot.
+const fn clear_state_stamp(input: &mut Input) {
+    if let Input::Message { message: Message::Snapshot { newest, .. }, .. } = input {
+        *newest = None;
     }
 }
 

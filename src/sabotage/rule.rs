@@ -69,10 +69,34 @@ pub enum Rule {
     ReadsUnsettledKey,
     /// A promise tells the stamps of trimmed slots too.
     ForgetsStamps,
+    /// The grantors of a lease to a responder meet every phase-1 quorum.
+    GrantorsByMajority,
+    /// A write is told when every responder of the roster has voted for it.
+    TellsWithoutResponders,
+    /// A new leader tells nobody of anything while a responder outside its roster may hold a lease.
+    ForgetsOldRosters,
+    /// A responder reads no key that is written in a slot which it voted in and has not executed.
+    ReadsDespiteVote,
+    /// A responder knows what was in the log when its leader began, before it answers.
+    IgnoresFreshSlot,
+    /// Whoever holds a lease and whoever waits for its end each allow for the error of clocks.
+    NoClockMargin,
     /// Who hears a leader grants nobody else a pre-vote.
     GrantsWhileLed,
     /// A leader that learns of a slot that it lost gives up its ballot.
     LeadsOnAfterLoss,
+    /// Commit timestamps rise over a change of leaders.
+    StampsByClockAlone,
+    /// A replica answers a read of a time when nothing can be missing before it.
+    ReadsBeforeSafeTime,
+    /// A leader waits until a stamp has surely passed before it tells a client.
+    SkipsCommitWait,
+    /// Promises and states tell the stamps of what is forgotten.
+    LosesTrimmedStamps,
+    /// A replica heeds what a client says that it has seen.
+    IgnoresSession,
+    /// With a commit wait, a replica shows a value only when its stamp has surely passed.
+    ShowsUnpassedStamp,
 }
 
 /// What a broken rule breaks.
@@ -94,7 +118,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 44] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -125,13 +149,45 @@ impl Rule {
         Self::TellsTooSoon,
         Self::ReadsUnsettledKey,
         Self::ForgetsStamps,
+        Self::GrantorsByMajority,
+        Self::TellsWithoutResponders,
+        Self::ForgetsOldRosters,
+        Self::ReadsDespiteVote,
+        Self::IgnoresFreshSlot,
+        Self::NoClockMargin,
         Self::GrantsWhileLed,
         Self::LeadsOnAfterLoss,
+        Self::StampsByClockAlone,
+        Self::ReadsBeforeSafeTime,
+        Self::SkipsCommitWait,
+        Self::LosesTrimmedStamps,
+        Self::IgnoresSession,
+        Self::ShowsUnpassedStamp,
     ];
 
     /// The rules of leases.
     pub const LEASES: [Self; 4] =
         [Self::ClockBeyondBound, Self::TellsTooSoon, Self::ReadsUnsettledKey, Self::ForgetsStamps];
+
+    /// The rules of responders.
+    pub const RESPONDERS: [Self; 6] = [
+        Self::GrantorsByMajority,
+        Self::TellsWithoutResponders,
+        Self::ForgetsOldRosters,
+        Self::ReadsDespiteVote,
+        Self::IgnoresFreshSlot,
+        Self::NoClockMargin,
+    ];
+
+    /// The rules of snapshot reads and commit timestamps.
+    pub const SNAPSHOTS: [Self; 6] = [
+        Self::StampsByClockAlone,
+        Self::ReadsBeforeSafeTime,
+        Self::SkipsCommitWait,
+        Self::LosesTrimmedStamps,
+        Self::IgnoresSession,
+        Self::ShowsUnpassedStamp,
+    ];
 
     /// The rules of quorum reads.
     pub const QUORUM_READS: [Self; 4] = [
@@ -151,6 +207,19 @@ impl Rule {
         Self::SendsBeforePersist,
         Self::ForgetsTimers,
     ];
+
+    /// Whether it is about reads that do not go through the log, or about commit timestamps.
+    pub fn is_of_reads(self) -> bool {
+        let all = [&Self::QUORUM_READS[..], &Self::LEASES, &Self::RESPONDERS, &Self::SNAPSHOTS];
+        all.concat().contains(&self)
+    }
+
+    /// Whether it shows only as time goes on.
+    pub fn is_of_time(self) -> bool {
+        let of_responders = [Self::IgnoresFreshSlot, Self::NoClockMargin];
+        let of_time = [&of_responders[..], &Self::LEASES, &Self::SNAPSHOTS].concat();
+        of_time.contains(&self) && self != Self::StampsByClockAlone
+    }
 
     /// What it is called on the command line.
     pub const fn name(self) -> &'static str {
@@ -185,8 +254,20 @@ impl Rule {
             Self::TellsTooSoon => "tells-too-soon",
             Self::ReadsUnsettledKey => "reads-unsettled-key",
             Self::ForgetsStamps => "forgets-stamps",
+            Self::GrantorsByMajority => "grantors-by-majority",
+            Self::TellsWithoutResponders => "tells-without-responders",
+            Self::ForgetsOldRosters => "forgets-old-rosters",
+            Self::ReadsDespiteVote => "reads-despite-vote",
+            Self::IgnoresFreshSlot => "ignores-fresh-slot",
+            Self::NoClockMargin => "no-clock-margin",
             Self::GrantsWhileLed => "grants-while-led",
             Self::LeadsOnAfterLoss => "leads-on-after-loss",
+            Self::StampsByClockAlone => "stamps-by-clock-alone",
+            Self::ReadsBeforeSafeTime => "reads-before-safe-time",
+            Self::SkipsCommitWait => "skips-commit-wait",
+            Self::LosesTrimmedStamps => "loses-trimmed-stamps",
+            Self::IgnoresSession => "ignores-session",
+            Self::ShowsUnpassedStamp => "shows-unpassed-stamp",
         }
     }
 
@@ -313,6 +394,29 @@ impl Rule {
                 "A promise tells the stamps of the votes that it reports and not those of slots that are executed or \
                  trimmed, so a new leader does not wait for a lease that rests on them."
             }
+            Self::GrantorsByMajority => {
+                "A responder is content with the leases of a majority of the acceptors, which need not meet a small phase-1 \
+                 quorum: a new leader need not hear that it may still answer."
+            }
+            Self::TellsWithoutResponders => {
+                "A leader answers its client as soon as a phase-2 quorum has voted, and a responder that has not voted \
+                 still reads what was there before."
+            }
+            Self::ForgetsOldRosters => {
+                "A new leader does not heed what acceptors granted to responders that are not in its roster, and answers \
+                 its clients while one of them still reads what was there before."
+            }
+            Self::ReadsDespiteVote => {
+                "A responder reads a key although it voted in a slot that writes it, and does not know whether that was \
+                 told to somebody."
+            }
+            Self::IgnoresFreshSlot => {
+                "A responder that is taken back answers before it knows what was written while it was left out."
+            }
+            Self::NoClockMargin => {
+                "Responders and leaders compare stamps with their clocks as if these were exact, so a lease may last for its \
+                 holder when it is over for the next leader."
+            }
             Self::GrantsWhileLed => {
                 "A replica that hears a leader grants a pre-vote to one that does not, so a replica that was cut off \
                  deposes a leader that all others hear."
@@ -320,6 +424,30 @@ impl Rule {
             Self::LeadsOnAfterLoss => {
                 "A leader that learns what a higher ballot chose leads on, and its announcements vouch for votes at \
                  its own ballot in a slot that it lost."
+            }
+            Self::StampsByClockAlone => {
+                "A new leader stamps entries by its clock and does not heed the stamps of the leader before it, whose \
+                 clock may be ahead: a later slot has an earlier stamp."
+            }
+            Self::ReadsBeforeSafeTime => {
+                "A replica answers a read of a time that it has not come to, and misses what is stamped earlier and \
+                 arrives later."
+            }
+            Self::SkipsCommitWait => {
+                "A leader tells a client of a write whose stamp has not surely passed: a replica whose clock is behind \
+                 reads an earlier time afterwards."
+            }
+            Self::LosesTrimmedStamps => {
+                "Promises tell the stamps of the votes that they report and no others, and a state comes without that \
+                 of its last slot: a new leader that took one stamps later slots earlier."
+            }
+            Self::ShowsUnpassedStamp => {
+                "A replica shows a value whose stamp has not surely passed: another client reads less afterwards, at a \
+                 replica whose clock is behind."
+            }
+            Self::IgnoresSession => {
+                "A replica does not heed what a client says that it has seen: the client misses its own write, or what \
+                 it has read at another replica."
             }
         }
     }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Effects, Input, Message, Mode, Replica, Report, Vote};
-use crate::protocol::{Election, Envelope, Retention, Scope, SendPolicy, Slot, Timing, Value};
+use crate::protocol::{
+    Bounds, Election, Envelope, Retention, Scope, SendPolicy, Slot, Timing, Value,
+};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::{Now, Span, Time};
 
@@ -18,6 +20,7 @@ fn replica(id: u8, rule: Option<Rule>) -> Saboteur<Replica> {
         nearest_first: (0..5).map(|node| NodeId((node + id) % 5)).collect(),
         timing: Timing::for_round_trip(Span::ZERO),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
     };
     let replica = Replica::new(Mode::multi(NodeId(0)), config.clone());
     Saboteur::new(replica, &config, rule)

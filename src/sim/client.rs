@@ -6,7 +6,7 @@ use super::fabric::Fabric;
 use super::machine::Member;
 use super::queue::{Event, Kind, Source};
 use crate::client::{Report, Schedule, Session};
-use crate::command::ClientId;
+use crate::command::{Ask, ClientId};
 use crate::deployment::{Deployment, MemberName};
 use crate::history;
 use crate::measure::Recording;
@@ -27,6 +27,8 @@ pub(super) struct Client {
     /// What it does on a machine that it shares, and what has arrived there that it has not taken in.
     work: Work,
     inbox: Vec<(NodeId, Answer)>,
+    /// Since when it has a processor.
+    running_since: Time,
 }
 
 /// What a client is at on a machine that it shares with all other members.
@@ -54,6 +56,7 @@ impl Client {
             history: Vec::new(),
             work: Work::Idle,
             inbox: Vec::new(),
+            running_since: Time::ZERO,
         }
     }
 
@@ -107,14 +110,13 @@ impl Client {
         let now = fabric.now;
         while self.session.issue(now) {}
         self.session.retry(now);
-        let is_shared = fabric.machine.is_some();
         let mut leaves_at = now;
-        for (replica, ask) in self.session.take_asks() {
-            if is_shared {
-                let (from, to) = (Member::Client(self.id), Member::Replica(replica));
-                leaves_at = leaves_at + fabric.time_to_send(&ask, from, to);
+        if fabric.machine.is_some() {
+            leaves_at = self.send_packets(fabric);
+        } else {
+            for (replica, ask) in self.session.take_asks() {
+                fabric.ask(self.id, replica, now, ask);
             }
-            fabric.ask(self.id, replica, leaves_at, ask);
         }
         let recorder = self.session.recorder();
         recorder.advance(now);
@@ -133,6 +135,21 @@ impl Client {
         leaves_at
     }
 
+    /// What it asks on a machine that it shares leaves in a packet for each replica; when the last has left.
+    fn send_packets<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> Time {
+        let mut asks: Vec<(NodeId, Ask)> = self.session.take_asks().collect();
+        let messages = asks.iter().map(|(_, ask)| fabric.time_to_send(ask));
+        let mut leaves_at = messages.fold(fabric.now, Add::add);
+        while let Some(to) = asks.first().map(|(to, _)| *to) {
+            let packet = fabric.time_of_packet(Member::Client(self.id), Member::Replica(to));
+            leaves_at = leaves_at + packet;
+            for (_, ask) in asks.extract_if(.., |(replica, _)| *replica == to) {
+                fabric.ask(self.id, to, leaves_at, ask);
+            }
+        }
+        leaves_at
+    }
+
     /// An answer arrives on a machine that it shares, and waits there for its turn.
     pub(super) fn arrive(&mut self, from: NodeId, answer: Answer) {
         self.inbox.push((from, answer));
@@ -143,8 +160,7 @@ impl Client {
         if self.work != Work::Idle {
             return;
         }
-        let is_due = |at: Time| at <= fabric.now;
-        if self.inbox.is_empty() && !self.session.next_wake(fabric.now).is_some_and(is_due) {
+        if !self.has_work(fabric.now) {
             return self.arm(fabric);
         }
         self.work = Work::Waiting;
@@ -153,11 +169,21 @@ impl Client {
         }
     }
 
+    fn has_work(&self, now: Time) -> bool {
+        !self.inbox.is_empty() || self.session.next_wake(now).is_some_and(|at| at <= now)
+    }
+
     /// It has a processor, and begins to take in what has arrived.
     pub(super) fn run<P: Protocol>(&mut self, fabric: &mut Fabric<P>) -> bool {
+        self.running_since = fabric.now;
+        self.begin_turn(fabric, false)
+    }
+
+    /// The same; whether it is awake from the turn before.
+    fn begin_turn<P: Protocol>(&mut self, fabric: &mut Fabric<P>, is_awake: bool) -> bool {
         let Fabric { machine: Some(machine), service, .. } = fabric else { return false };
         let senders = self.inbox.iter().map(|(from, _)| Some(Member::Replica(*from)));
-        let takes = machine.takes_in(service, senders);
+        let takes = machine.takes_in(service, is_awake, senders);
         let bytes = self.inbox.iter().map(|(_, answer)| fabric.time_of(answer));
         let until = fabric.now + bytes.fold(takes, Add::add);
         self.work = Work::Receiving(self.inbox.len());
@@ -173,9 +199,6 @@ impl Client {
             for (from, answer) in self.inbox.drain(..count) {
                 self.session.handle_answer(now, from, answer);
             }
-            if let Some(machine) = &mut fabric.machine {
-                machine.begin_packets();
-            }
             let leaves_at = self.send(fabric);
             if leaves_at > now {
                 self.work = Work::Sending;
@@ -185,7 +208,11 @@ impl Client {
             }
         }
         self.work = Work::Idle;
-        if let Some(machine) = &mut fabric.machine {
+        let has_work = self.has_work(now);
+        let Some(machine) = &mut fabric.machine else { return };
+        if has_work && machine.goes_on(self.running_since, now) {
+            self.begin_turn(fabric, true);
+        } else {
             machine.release();
         }
     }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::digests::Digests;
 use super::link::wire_bytes;
+use super::log::Logs;
 use super::machine::{Machine, Member};
 use super::network::SimNetwork;
 use super::observer::{Observer, Sent};
@@ -29,8 +29,7 @@ pub(super) struct Fabric<P: Protocol> {
     pub(super) machine: Option<Machine>,
     pub(super) counts: Counts,
     pub(super) observer: Option<Box<dyn Observer<P>>>,
-    /// Of the commands in the logs of replicas.
-    pub(super) digests: Digests,
+    pub(super) logs: Logs,
     /// Where histories go, unless they stay with their writers.
     pub(super) spool: Option<Box<dyn Spool>>,
 }
@@ -53,17 +52,16 @@ impl<P: Protocol> Fabric<P> {
         }
     }
 
-    /// Processor time for sending a message from one member to another.
+    /// Processor time for sending a message, beside that of its packet.
     #[inline]
-    pub(super) fn time_to_send<T: Serialize>(
-        &mut self,
-        message: &T,
-        from: Member,
-        to: Member,
-    ) -> Span {
-        let takes = self.service.send + self.time_of(message);
-        let Some(machine) = &mut self.machine else { return takes };
-        takes + machine.packet(to, self.network.is_emulated(from, to))
+    pub(super) fn time_to_send<T: Serialize>(&self, message: &T) -> Span {
+        self.service.send + self.time_of(message)
+    }
+
+    /// Processor time for all that one member sends to another in one turn, beside that of the messages.
+    pub(super) fn time_of_packet(&self, from: Member, to: Member) -> Span {
+        let is_emulated = || self.network.is_emulated(from, to);
+        self.machine.as_ref().map_or(Span::ZERO, |machine| machine.sends(is_emulated()))
     }
 
     /// A replica sends to another one.

@@ -1,8 +1,11 @@
 //! One machine that all members share: its processors, and perhaps its disk.
 //!
 //! A member that has something to do waits for a processor, behind those that have waited for longer.
-//! When it has one, it takes in everything that has arrived by then, works it off, sends, and gives the
-//! processor back; nobody is interrupted.
+//! When it has one, it has a turn: it takes in everything that has arrived by then, works it off, and sends.
+//! What goes to one member leaves together at the end of the turn, as a live member writes one chunk for each peer.
+//! If more has arrived meanwhile, the next turn follows at once and needs no wake-up; it gives the processor back
+//! when there is nothing to do, or when somebody waits and it has had the processor for a time slice.
+//! Nobody is interrupted in a turn.
 //! So batches grow while processors are scarce, as those of live event loops do, and the fixed cost of a turn
 //! is shared by more messages.
 //!
@@ -41,6 +44,10 @@ pub struct Costs {
     pub packet: Span,
     /// For each sync of the disk: a thread of the log makes it, which needs a processor for so long first.
     pub sync: Span,
+    /// A member that always has work keeps its processor for so long although others wait; one turn, if that is
+    /// longer.
+    #[serde(default)]
+    pub slice: Span,
 }
 
 impl Costs {
@@ -84,8 +91,8 @@ pub(super) struct Machine {
     waiting: VecDeque<Member>,
     is_syncing: bool,
     waiting_for_disk: VecDeque<NodeId>,
-    /// With whom the member whose turn is looked at has shared a packet in it.
-    packets: Vec<Member>,
+    /// Of whom the member whose turn is looked at takes in a packet.
+    senders: Vec<Member>,
     /// Processor time within this window, of each replica with its log, and of each client.
     window: Window,
     used_by_replicas: Vec<Span>,
@@ -104,7 +111,7 @@ impl Machine {
             waiting: VecDeque::new(),
             is_syncing: false,
             waiting_for_disk: VecDeque::new(),
-            packets: Vec::new(),
+            senders: Vec::new(),
         }
     }
 
@@ -150,6 +157,11 @@ impl Machine {
         self.host.costs
     }
 
+    /// Whether a member that has work may go on with the processor that it has had since then.
+    pub(super) fn goes_on(&self, since: Time, now: Time) -> bool {
+        self.waiting.is_empty() || now.since(since) < self.host.costs.slice
+    }
+
     /// A processor is given back.
     pub(super) fn release(&mut self) {
         self.idle_count += 1;
@@ -189,31 +201,29 @@ impl Machine {
         self.waiting_for_disk.retain(|waiting| *waiting != replica);
     }
 
-    /// Processor time of a turn until messages of these senders are taken in, without that of their bytes.
+    /// Processor time of a turn until messages of these senders are taken in, without that of their bytes; whether
+    /// the member is awake from the turn before.
     pub(super) fn takes_in(
         &mut self,
         service: &Service,
+        is_awake: bool,
         senders: impl Iterator<Item = Option<Member>>,
     ) -> Span {
-        self.begin_packets();
-        senders.fold(self.host.costs.wake_up, |sum, sender| match sender {
-            Some(sender) => sum + self.packet(sender, false) + service.receive,
-            None => sum + service.receive,
+        self.senders.clear();
+        let Costs { wake_up, packet, .. } = self.host.costs;
+        let begin = if is_awake { Span::ZERO } else { wake_up };
+        senders.fold(begin, |sum, sender| {
+            let is_new = sender.is_some_and(|sender| !self.senders.contains(&sender));
+            if is_new {
+                self.senders.extend(sender);
+            }
+            sum + service.receive + if is_new { packet } else { Span::ZERO }
         })
     }
 
-    /// What is sent from now on is of another turn.
-    pub(super) fn begin_packets(&mut self) {
-        self.packets.clear();
-    }
-
-    /// What the packet of one more message costs, that goes to or comes from there; whether it is to be released
+    /// What sending all that goes to one member in one turn costs beside its messages; whether it is to be released
     /// by an emulation.
-    pub(super) fn packet(&mut self, other: Member, is_emulated: bool) -> Span {
-        if self.packets.contains(&other) {
-            return Span::ZERO;
-        }
-        self.packets.push(other);
-        self.host.costs.packet + self.host.costs.release(is_emulated)
+    pub(super) const fn sends(&self, is_emulated: bool) -> Span {
+        Span(self.host.costs.packet.0 + self.host.costs.release(is_emulated).0)
     }
 }

@@ -15,7 +15,6 @@
 mod client;
 mod connection;
 pub use connection::Connection;
-mod digests;
 mod disk;
 mod fabric;
 mod faults;

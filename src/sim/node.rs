@@ -17,7 +17,6 @@ use serde::Serialize;
 
 use super::disk::Disk;
 use super::fabric::Fabric;
-use super::log::Log;
 use super::machine::Member;
 use super::queue::{Event, Kind, Source};
 use crate::command::Ask;
@@ -29,7 +28,7 @@ use crate::protocol::{Input, Progress, Protocol};
 use crate::quorum::NodeId;
 use crate::time::{Clock, Span, Time};
 use crate::topology::Site;
-use host::SimHost;
+use host::{Outgoing, SimHost};
 use shared::Writer;
 
 /// What a replica is told about itself.
@@ -115,7 +114,10 @@ struct Body<P: Protocol> {
     /// When each message that is being sent leaves, and the next sequence number before it was given
     /// to its link.
     departures: Vec<(Time, u64)>,
-    log: Log,
+    /// On a shared machine: what leaves at the end of the turn.
+    outbox: Vec<Outgoing<P::Message>>,
+    /// On a shared machine: since when it has a processor.
+    running_since: Time,
     phases: PhaseRecorder,
     /// What its log is at on a shared machine.
     writer: Writer,
@@ -168,7 +170,8 @@ impl<P: Protocol> Node<P> {
                 ),
                 armed: Armed::default(),
                 departures: Vec::new(),
-                log: Log::default(),
+                outbox: Vec::new(),
+                running_since: Time::ZERO,
                 writer: Writer::Idle,
                 is_roused: false,
                 phases: PhaseRecorder::new(settings.window),
@@ -275,6 +278,7 @@ impl<P: Protocol> Node<P> {
         fabric.counts.events += driver.fire_due(now);
         let mut host = SimHost::new(&mut self.body, fabric);
         driver.settle(now, &mut host);
+        host.send_packets();
         let leaves_at = host.leaves_at;
         self.body.arm_timer(driver.next_due(), fabric);
         if leaves_at > now {

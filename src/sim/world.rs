@@ -10,10 +10,10 @@ mod deliver;
 use std::collections::BTreeMap;
 
 use super::client::Client;
-use super::digests::Digests;
 use super::fabric::Fabric;
 use super::faults::{Agenda, index};
 use super::link::Mended;
+use super::log::Logs;
 use super::machine::{Machine, Member};
 use super::network::{SimNetwork, node};
 use super::node::{Node, Settings as NodeSettings};
@@ -100,7 +100,7 @@ impl<P: Protocol> World<P> {
                 }),
                 counts: Counts::default(),
                 observer: None,
-                digests: Digests::new(deployment.links.replica_regions.len()),
+                logs: Logs::new(P::ORDER, deployment.links.replica_regions.len()),
                 spool: None,
             },
             nodes: deployment.links.replicas().map(|id| Node::new(node_settings(id))).collect(),
@@ -210,6 +210,19 @@ impl<P: Protocol> World<P> {
         });
     }
 
+    /// The same, but it stops behind the first instant in which that is enough.
+    pub fn run_until_enough(&mut self, until: Time, is_enough: &dyn Fn() -> bool) {
+        self.guarded(|world| {
+            while world.fabric.queue.peek().is_some_and(|event| event.at() <= until) {
+                world.instant();
+                if is_enough() {
+                    return;
+                }
+            }
+            world.fabric.now = world.fabric.now.max(until);
+        });
+    }
+
     /// The rest of the trial, as a live one ends: until [it is over](Self::is_over), and then until replicas
     /// have executed as far as the furthest, or five seconds have passed.
     pub fn run_to_end(&mut self) {
@@ -262,9 +275,8 @@ impl<P: Protocol> World<P> {
             outcome.processors = Some(machine.finish());
         }
         for (id, replica) in (0..).map(node).zip(self.nodes) {
-            let (report, segments) = replica.finish();
-            outcome.replicas.insert(id, report);
-            outcome.histories.insert(MemberName::Replica(id), segments);
+            outcome.replicas.insert(id, replica.finish());
+            outcome.histories.insert(MemberName::Replica(id), self.fabric.logs.take(id));
         }
         for (id, client) in (0..).map(ClientId).zip(self.clients) {
             let (report, history) = client.finish(self.fabric.now);

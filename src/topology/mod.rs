@@ -26,8 +26,9 @@ mod fit;
 pub use fit::{Fit, MISS_MAX, SHAPE_DEFAULT};
 pub mod floor;
 pub use floor::medians::{
-    best_leader, median_floor, multi_floor, nearest_among, nearest_first, nearest_replica,
-    phase1_span_among, quorum_span, quorum_span_among, recovery_phase1_span,
+    best_leader, best_leader_by, commit_wait_rest, median_floor, multi_floor, nearest_among,
+    nearest_first, nearest_replica, phase1_span_among, quorum_span, quorum_span_among,
+    recovery_phase1_span, safe_time_rest,
 };
 pub use floor::{Floor, control_floors, floors, load_floor, read_floors};
 mod links;

@@ -121,9 +121,7 @@ mod tests {
         let mut generator = Generator::new(workload, index, 3, seed);
         let gaps = (0..200).map(|_| generator.next_gap()).collect();
         let operations: Vec<Operation> = (0..200).map(|_| generator.next_operation()).collect();
-        let key = |operation: &Operation| match operation {
-            Operation::Put { key, .. } | Operation::Get { key } => *key,
-        };
+        let key = Operation::key;
         Drawn {
             gaps,
             keys: operations.iter().map(key).collect(),

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use flexpaxos::check::{INVARIANTS, Outcome, Search};
 use flexpaxos::monitor::Invariant;
 use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
-use flexpaxos::registry::Preset;
+use flexpaxos::registry::{Budgets, Preset};
 use flexpaxos::sabotage::Rule;
 
 /// The states of a preset: all of them, and those to a depth.
@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 38] = [
+const PINNED: [Pinned; 42] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -66,6 +66,10 @@ const PINNED: [Pinned; 38] = [
     pinned("expression", [73_004, 318_071, 27], (11, 5_542)),
     pinned("witness", [561_324, 3_514_413, 27], (9, 1_960)),
     pinned("quorum-read", [1_445, 5_809, 12], (12, 1_445)),
+    pinned("responder-read", [0, 0, 0], (10, 0)),
+    pinned("responder-deposed", [0, 0, 0], (10, 0)),
+    pinned("responder-grants", [0, 0, 0], (10, 0)),
+    pinned("stamps", [3_647, 13_207, 21], (21, 3_647)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
     pinned("register-owner", [81_287, 204_071, 13], (8, 1_777)),
@@ -91,7 +95,7 @@ fn check_preset(name: &str) {
     }
     // Linearizability is said of reads beside the log.
     let others = INVARIANTS.len() - 1;
-    assert_eq!(outcome.invariants.len(), others + usize::from(search.setup.mode.reads_nearby()));
+    assert_eq!(outcome.invariants.len(), others + usize::from(search.setup.mode.asks_quorum()));
     if is_whole {
         let Outcome { unique_count, generated_count, depth, .. } = outcome;
         let expected = (pinned.unique, pinned.generated, pinned.depth);
@@ -160,6 +164,10 @@ presets! {
     expression
     witness
     quorum_read
+    responder_read
+    responder_deposed
+    responder_grants
+    stamps
     register_duel
     register_flexible
     register_owner
@@ -219,13 +227,63 @@ fn interchangeable_replicas_find_a_shortest_counterexample() {
     }
 }
 
+/// Who asks first has the lower number; each state stands for one in which another client did.
+#[test]
+fn clients_that_ask_alike_ask_in_one_order() {
+    let mut three = search("lossy");
+    three.setup.clients = vec![three.setup.clients[0]; 3];
+    three.setup.budgets = Budgets { timers: 1, ..Budgets::default() };
+    let mut registers = search("register-duel");
+    registers.setup.clients = vec![registers.setup.clients[0]; 2];
+    registers.setup.budgets = Budgets::default();
+    registers.setup.covers = &[];
+    // Their replicas may change places as well.
+    let mut both = with_majorities("duel", 4);
+    both.setup.clients = vec![both.setup.clients[0]; 2];
+    for (mut search, orders, depth) in [
+        (search("lossy"), 2, 8),
+        (search("partial-promise"), 2, 14),
+        (three, 6, 12),
+        (registers, 4, 9),
+        (both, 4, 8),
+    ] {
+        search.depth = Some(depth);
+        let about = search.setup.describe();
+        assert_eq!(search.symmetry(), Ok(orders), "{about}");
+        let all = search.run();
+        let some = Search { is_symmetric: true, thread_count: 2, ..search }.run();
+        assert_eq!((some.symmetric_count, some.depth), (all.unique_count, all.depth), "{about}");
+        assert!(some.unique_count < all.unique_count * 3 / 4, "{about}: {}", some.unique_count);
+        assert!(all.violation().is_none() && some.violation().is_none());
+        assert_eq!(all.covers, some.covers, "{about}");
+    }
+}
+
+#[test]
+fn clients_that_ask_alike_find_a_shortest_counterexample() {
+    let controls = [
+        ("lossy", Rule::HoleInLog),
+        ("lossy", Rule::ForgetsTimers),
+        ("partial-promise", Rule::CountsPartialPromise),
+    ];
+    for (preset, rule) in controls {
+        let search = Search { rule: Some(rule), ..search(preset) };
+        let found = [false, true].map(|is_symmetric| {
+            let outcome = Search { is_symmetric, ..search.clone() }.run();
+            let (invariant, found) = outcome.violation().unwrap();
+            (invariant, found.steps.len())
+        });
+        assert_eq!(found[0], found[1], "{preset} {rule}");
+    }
+}
+
 #[test]
 fn symmetry_is_refused_where_no_two_replicas_are_interchangeable() {
     let own = ["--symmetry has no effect on duel", "each of its replicas plays a part"];
     check_command(&["duel", "--symmetry"], 2, &own);
     check_command(&["grid", "--symmetry"], 2, &["prefer the nearest"]);
     check_command(&["per-ballot", "--symmetry"], 2, &["each ballot announces"]);
-    check_command(&["lossy", "--symmetry"], 2, &["after a time-out"]);
+    check_command(&["retry", "--symmetry"], 2, &["after a time-out"]);
     check_command(&["snapshot", "--symmetry"], 2, &["what is forgotten"]);
     let deep = ["deep-five", "--symmetry", "--depth", "5"];
     check_command(&deep, 0, &["states that stand for", "holds so far"]);
@@ -479,9 +537,8 @@ fn the_documented_table_of_rules_is_whole() {
         let row = rows.iter().find(named).unwrap_or_else(|| panic!("{rule} is not in the table"));
         let presets: Vec<&str> = row[2].split('`').skip(1).step_by(2).collect();
         let finds = |name: &&str| Preset::named(name).is_some_and(|preset| preset.finds(rule));
-        // A lease is about time, which stands still.
-        let is_of_time = Rule::LEASES.contains(&rule);
-        assert_eq!(presets.is_empty(), is_of_time, "{rule}: {presets:?}");
+        // Time stands still.
+        assert_eq!(presets.is_empty(), rule.is_of_time(), "{rule}: {presets:?}");
         assert!(presets.iter().all(finds), "{rule}: {presets:?}");
     }
 }
@@ -493,6 +550,15 @@ fn a_quorum_read_that_takes_a_shortcut_is_found_out() {
     check_found("quorum-read", Rule::ReadsByPhase2Quorum, Invariant::Linearizability, 6);
     check_found("quorum-read", Rule::ReadsBeforeExecuting, Invariant::Linearizability, 8);
     check_found("quorum-read", Rule::EndsAtExecuted, Invariant::Linearizability, 8);
+}
+
+/// Each shortcut lets a responder read what was there before a write that its client was told of.
+#[test]
+fn a_responder_that_takes_a_shortcut_is_found_out() {
+    check_found("responder-read", Rule::TellsWithoutResponders, Invariant::Linearizability, 0);
+    check_found("responder-read", Rule::ReadsDespiteVote, Invariant::Linearizability, 0);
+    check_found("responder-deposed", Rule::ForgetsOldRosters, Invariant::Linearizability, 0);
+    check_found("responder-grants", Rule::GrantorsByMajority, Invariant::Linearizability, 0);
 }
 
 /// The reader leads, and executes what its own read waits for in the turn in which it answers.
@@ -510,6 +576,12 @@ fn a_reader_that_leads_reads_what_it_chooses() {
     assert!(outcome.unique_count > 3_000, "{}", outcome.unique_count);
 }
 
+/// Time stands still, so the clock of a new leader alone gives it no stamp above that of what it adopted.
+#[test]
+fn stamps_that_do_not_rise_are_found_out() {
+    check_found("stamps", Rule::StampsByClockAlone, Invariant::Assertions, 9);
+}
+
 /// A replica is dead, and the witness that voted with it has forgotten the vote: nobody has the value.
 #[test]
 fn a_vote_that_a_witness_forgets_early_is_found_out() {
@@ -519,8 +591,8 @@ fn a_vote_that_a_witness_forgets_early_is_found_out() {
 #[test]
 fn every_rule_is_found_out_here() {
     let text = include_str!("check.rs");
-    // Of leases `fuzz` alone finds them: time stands still here.
-    for rule in Rule::ALL.into_iter().filter(|rule| !Rule::LEASES.contains(rule)) {
+    // What is about time `fuzz` alone finds: it stands still here.
+    for rule in Rule::ALL.into_iter().filter(|rule| !rule.is_of_time()) {
         assert!(text.contains(&format!("Rule::{rule:?}, Invariant::")), "{rule} has no control");
     }
 }
@@ -543,7 +615,7 @@ const SMALL: [&str; 12] = [
 
 #[test]
 fn every_control_finds_its_rule() {
-    for rule in Rule::ALL.into_iter().filter(|rule| !Rule::LEASES.contains(rule)) {
+    for rule in Rule::ALL.into_iter().filter(|rule| !rule.is_of_time()) {
         let all = Preset::all().into_iter().chain(Preset::deep());
         let names: Vec<&str> =
             all.filter(|preset| preset.finds(rule)).map(|preset| preset.name).collect();

@@ -20,6 +20,7 @@ mod scenarios;
 mod scripted;
 mod search;
 mod sim;
+mod snapshots;
 mod sweep;
 mod tidy;
 mod verdicts;

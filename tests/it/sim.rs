@@ -16,13 +16,13 @@ use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share
 use flexpaxos::registry::Mode;
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
-use flexpaxos::topology::{Jitter, Links, Profile, read_floors};
+use flexpaxos::topology::{Jitter, Links, Profile, Site, floors, read_floors};
 use flexpaxos::workload::{Arrival, Keys, Workload};
 
-const REGIONS: [&str; 5] =
+pub(crate) const REGIONS: [&str; 5] =
     ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
 
-fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
+pub(crate) fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
     let profile = Profile::load("aws-2025-07").expect("a built-in profile");
     let replicas = REGIONS.map(str::to_owned);
     let clients = ["us-east-1", "ca-central-1"].map(str::to_owned);
@@ -161,7 +161,11 @@ fn medians_of_every_family_are_the_closed_form() {
 /// With one in flight at a time there is nothing to wait for: the way to the nearest replica and a phase 1 from there.
 #[test]
 fn medians_of_quorum_reads_are_the_closed_form() {
-    let reads = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads: paxos::Reads::Quorum });
+    let reads = Mode::Paxos(paxos::Mode::Multi {
+        leader: NodeId(0),
+        reads: paxos::Reads::Quorum,
+        commit_wait: None,
+    });
     for quorums in families() {
         for send in [SendPolicy::All, SendPolicy::Quorum] {
             let mut deployment = Deployment { send, ..deployment(reads, quorums.clone()) };
@@ -180,6 +184,49 @@ fn medians_of_quorum_reads_are_the_closed_form() {
                 assert_eq!(beyond, allowed, "{send:?} {id:?} {quorums:?}");
             }
             assert!(check(&outcome).is_valid());
+        }
+    }
+}
+
+/// A write waits for the farthest responder, and a read takes the way to the nearest one.
+#[test]
+fn medians_with_responders_are_the_closed_form() {
+    let (length, bound) = (Span::from_millis(2_000), Span::from_millis(1));
+    for (at, quorums) in [0b00001, 0b00101, 0b11110].map(NodeSet::from_mask).into_iter().zip([
+        QuorumSystem::counts(5, 2, 4),
+        QuorumSystem::counts(5, 4, 2),
+        QuorumSystem::counts(5, 3, 3),
+    ]) {
+        let terms = paxos::ResponderTerms { at, length, bound };
+        let reads = paxos::Reads::Responders(terms);
+        let mode = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads, commit_wait: None });
+        let quorums = quorums.unwrap();
+        for (send, share) in [SendPolicy::All, SendPolicy::Quorum]
+            .into_iter()
+            .flat_map(|send| [(send, 0.0), (send, 1.0)])
+        {
+            let mut deployment = Deployment { send, ..deployment(mode, quorums.clone()) };
+            deployment.workload.reads = share;
+            deployment.clock_error = bound;
+            let outcome = run_trial(&deployment, &Settings::default());
+            assert_eq!(outcome.violation, None);
+            let Deployment { links, quorums, network, .. } = &deployment;
+            let of = if share > 0.0 { read_floors } else { floors };
+            let floors = of(links, mode, quorums, send, network.correlation);
+            for (id, report) in &outcome.clients {
+                assert_eq!((report.unknown_count, report.retried_count), (0, 0));
+                let latencies = latencies_ns(&outcome, *id);
+                let floor =
+                    if share > 0.0 { deployment.read_floor(*id) } else { deployment.floor(*id) };
+                assert_eq!(floors[id.0 as usize].p50, floor);
+                let beyond = latencies[latencies.len() / 2] - floor.0;
+                assert!(beyond <= LEAST_DELAY.times(2).0, "{beyond} {send:?} {share} {id:?} {at}");
+            }
+            assert!(check(&outcome).is_valid());
+            let farthest = at
+                .iter()
+                .map(|node| links.round_trip(Site::Replica(NodeId(0)), Site::Replica(node)));
+            assert!(deployment.floor(ClientId(0)) >= farthest.max().unwrap());
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::protocol::SendPolicy;
 use crate::quorum::Family;
 use crate::registry::{Budgets, Preset, Setup};
 use crate::sabotage::Rule;
+use crate::time::Span;
 
 /// More replicas have more states than anybody waits for.
 const REPLICAS_MAX: usize = 5;
@@ -54,6 +55,13 @@ impl From<Preset> for Target {
 }
 
 impl Target {
+    /// Whether clocks that go on by themselves are compared: the leases of responders do not end in a search.
+    pub(super) fn compares_clocks(&self) -> bool {
+        let mode = self.setup.mode;
+        let has_bound = mode.clock_bound().is_some_and(|bound| bound > Span::ZERO);
+        mode.commit_wait().is_some() || has_bound && mode.responders().is_none()
+    }
+
     /// A deep preset, whose end is out of reach.
     fn deep(preset: Preset) -> Self {
         Self { state_count_max: Some(DEEP_STATES), ..preset.into() }
@@ -179,7 +187,9 @@ impl Check {
             ));
         }
         let has_rule = |rule: Rule| {
-            mode.can_break(rule) && (mode.reads_nearby() || !Rule::QUORUM_READS.contains(&rule))
+            let is_of_others = Rule::QUORUM_READS.contains(&rule) && !mode.asks_quorum()
+                || Rule::RESPONDERS.contains(&rule) && mode.responders().is_none();
+            mode.can_break(rule) && !is_of_others
         };
         if let Some(rule) = self.rule.filter(|rule| !has_rule(*rule)) {
             return Err(Failure::request(

@@ -60,8 +60,12 @@ pub(super) fn service(service: &Service) -> String {
 /// The machine that simulated members share; empty if each has its own.
 pub(super) fn host(host: Option<&Host>) -> String {
     let Some(Host { cores, costs, one_disk }) = host else { return String::new() };
-    let costs =
-        [(costs.wake_up, "a turn"), (costs.packet, "a packet at each end"), (costs.sync, "a sync")];
+    let costs = [
+        (costs.wake_up, "a turn"),
+        (costs.packet, "a packet at each end"),
+        (costs.sync, "a sync"),
+        (costs.slice, "a time slice"),
+    ];
     let costs = costs.into_iter().filter(|(span, _)| *span > Span::ZERO);
     let costs = costs.map(|(span, what)| format!("{} for {what}", length(span)));
     let cores = format!("{cores} core{} for all members", if *cores == 1 { "" } else { "s" });

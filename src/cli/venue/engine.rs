@@ -318,7 +318,7 @@ fn refuse_leases(plan: &Plan) -> Result<(), Failure> {
     };
     Err(Failure::request(
         format!(
-            "the leader of {} holds a lease, which rests on a bound of all clocks",
+            "{} holds a lease, waits for commit timestamps or reads snapshots, which rests on a bound of all clocks",
             variant.name
         ),
         "run it on one host, where members read one clock and its error is injected",

@@ -63,7 +63,7 @@ pub struct File {
     pub service: Option<Service>,
     /// The machine that simulated members share.
     pub host: Option<Host>,
-    /// The clocks of replicas, where leaders hold leases.
+    /// The clocks of replicas, where anybody compares them.
     pub clock: Option<Spanned<Clock>>,
     /// What links do besides delaying.
     #[serde(default)]
@@ -306,6 +306,9 @@ pub enum Protocol {
         leader: Spanned<String>,
         /// How reads are answered; through the log if absent.
         reads: Option<Spanned<Reads>>,
+        /// Whether the leader tells a client of a write only when its clock has surely passed the entry's commit
+        /// timestamp; not if absent.
+        commit_wait: Option<Spanned<bool>>,
     },
     /// Each key by itself, without a log; any replica proposes.
     #[serde(rename = "caspaxos")]
@@ -328,6 +331,23 @@ pub enum Reads {
     LeaderLease {
         /// How long an entry is a lease, from the moment at which it was proposed.
         length: Spanned<Length>,
+    },
+    /// By each of these replicas alone, without whose votes no write is answered.
+    Responders {
+        /// Their regions, or their numbers as `r2`; each votes and keeps a state machine.
+        at: Roles,
+        /// How long a grant of an acceptor to a responder lasts, from the moment at which it was made.
+        length: Spanned<Length>,
+    },
+    /// By the nearest replica with a state machine alone, from its state at a time in the past.
+    Snapshot {
+        /// A read is of the state so long before it arrives; `0s` is now.
+        staleness: Spanned<Length>,
+        /// A leader that has proposed nothing for so long proposes a no-op, so that replicas know that nothing is
+        /// missing; 50 ms if absent.
+        advance: Option<Spanned<Length>>,
+        /// Whether a client says how much it has seen, so that no read misses any of that; not if absent.
+        session: Option<Spanned<bool>>,
     },
 }
 

@@ -231,14 +231,17 @@ fn duration(file: &File, mistakes: &mut Mistakes<'_>) -> Option<Span> {
 /// How far off the clocks of replicas are, where anybody looks at them.
 fn clock_error(file: &File, mistakes: &mut Mistakes<'_>) -> Span {
     let Some(typed) = &file.clock else { return Span::ZERO };
-    let holds_lease = |variant: &file::Variant| {
-        let file::Protocol::Multi { reads: Some(reads), .. } = &variant.protocol else {
+    let has_clocks = |variant: &file::Variant| {
+        let file::Protocol::Multi { reads, commit_wait, .. } = &variant.protocol else {
             return false;
         };
-        matches!(reads.get_ref(), file::Reads::LeaderLease { .. })
+        let of_clocks = |reads: &Spanned<file::Reads>| {
+            !matches!(reads.get_ref(), file::Reads::Log | file::Reads::Quorum)
+        };
+        is_set(commit_wait.as_ref()) || reads.as_ref().is_some_and(of_clocks)
     };
     let [bound, error] = [typed.get_ref().bound, typed.get_ref().error].map(|it| Span::from(it.0));
-    if !file.variants.iter().any(holds_lease) {
+    if !file.variants.iter().any(has_clocks) {
         mistakes.refuse_at(typed.span(), Error::NobodyLooksAtClocks);
     } else if error > bound {
         mistakes.refuse_at(typed.span(), Error::ClockBound { error, bound });

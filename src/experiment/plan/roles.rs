@@ -16,7 +16,11 @@ pub(super) struct Voters<'a> {
 }
 
 /// The replicas that a list names; each region in it means all of its replicas.
-fn named(typed: Option<&Roles>, places: &Places, mistakes: &mut Mistakes<'_>) -> NodeSet {
+pub(super) fn named(
+    typed: Option<&Roles>,
+    places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) -> NodeSet {
     let mut nodes = NodeSet::EMPTY;
     for name in typed.iter().flat_map(|typed| typed.get_ref()) {
         let meant = places.named_so(name.get_ref());
@@ -81,6 +85,26 @@ impl<'a> Voters<'a> {
         };
         found.map(|node| usize::from(node.0))
     }
+}
+
+/// The replicas that answer reads alone, each of which votes and keeps a state machine.
+pub(super) fn responders(
+    typed: &Roles,
+    system: &QuorumSystem,
+    places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<NodeSet> {
+    let before = mistakes.count();
+    let nodes = named(Some(typed), places, mistakes);
+    if typed.get_ref().is_empty() {
+        mistakes.refuse_at(typed.span(), Error::NoItem { key: "at" });
+    }
+    for node in nodes.difference(system.candidates()).iter() {
+        let name = places.name(node);
+        let role = if system.acceptors().contains(node) { "a witness" } else { "an observer" };
+        mistakes.refuse_at(typed.span(), Error::UnfitResponder { name, role });
+    }
+    (mistakes.count() == before).then_some(nodes)
 }
 
 /// The system of the voters among all replicas, with its witnesses.

@@ -40,12 +40,12 @@ pub(super) fn settings(file: &file::File, transport: &Transport) -> Settings {
 }
 
 fn host(typed: &file::Host) -> Host {
-    let file::Host { cores, wake_up, packet, sync, one_disk } = typed;
-    let [wake_up, packet, sync] = [wake_up, packet, sync]
+    let file::Host { cores, wake_up, packet, sync, slice, one_disk } = typed;
+    let [wake_up, packet, sync, slice] = [wake_up, packet, sync, slice]
         .map(|typed| typed.as_ref().map_or(Span::ZERO, |typed| typed.get_ref().0.into()));
     Host {
         cores: *cores.get_ref(),
-        costs: Costs { wake_up, packet, sync },
+        costs: Costs { wake_up, packet, sync, slice },
         one_disk: one_disk.as_ref().is_some_and(|typed| *typed.get_ref()),
     }
 }

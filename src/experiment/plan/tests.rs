@@ -1316,7 +1316,7 @@ const HOST: &str = "[host]\ncores = 2\none_disk = true\n";
 #[test]
 fn a_shared_machine_costs_what_calibration_or_file_says() {
     let [alone, together] = [3, 1].map(|ns| Service { receive: Span(ns), ..Service::default() });
-    let costs = Costs { wake_up: Span(7), packet: Span(8), sync: Span(9) };
+    let costs = Costs { wake_up: Span(7), packet: Span(8), sync: Span(9), slice: Span(10) };
     let work = Work { alone, shared: Some(Shared { service: together, costs }) };
     let used = |text: String| {
         let mut plan = plan(&source(&text));
@@ -1354,16 +1354,91 @@ fn a_shared_machine_has_processors_and_costs_something() {
 }
 
 #[test]
+fn what_compares_clocks_needs_a_bound_and_makes_sense() {
+    let leader = "leader = \"us-west-2\"";
+    let with = |more: &str| spoil(leader, &format!("{leader}, {more}")).text;
+    let clock = "[clock]\nbound = \"5ms\"\n";
+    let snapshot = |more: &str| with(&format!("reads = {{ snapshot = {{ {more} }} }}"));
+    let stale = snapshot("staleness = \"100ms\"");
+    for unbounded in [&with("commit_wait = true"), &stale] {
+        check_text(&source(unbounded), &["bound of the error of clocks", "add `[clock]`"]);
+    }
+    let refused =
+        |text: &str, phrases: &[&str]| check_text(&source(&format!("{text}\n{clock}")), phrases);
+    let lease = "reads = { leader-lease = { length = \"4s\" } }, commit_wait = true";
+    refused(&with(lease), &["wait for no commit timestamp", "leave `commit_wait` out"]);
+    refused(&snapshot("staleness = \"61s\""), &["61 s", "lower `staleness`"]);
+    for advance in ["0s", "1s"] {
+        let text = snapshot(&format!("staleness = \"0s\", advance = \"{advance}\""));
+        refused(&text, &["is not between", "choose `advance`"]);
+    }
+    refused(GOOD, &["nobody looks at a clock", "commit_wait"]);
+    refused(&with("commit_wait = false"), &["nobody looks at a clock"]);
+    let point = point(&source(&format!("{stale}\n{clock}")));
+    let variant = point.variants.iter().find(|variant| variant.mode.snapshot().is_some()).unwrap();
+    assert_eq!(variant.mode.may_miss(), Span::from_millis(100 + 10 + 1));
+    assert!(
+        variant.read_floors.iter().zip(&variant.floors).all(|(read, write)| read.p50 < write.p50)
+    );
+}
+
+#[test]
 fn a_way_of_reading_where_nobody_reads_is_refused() {
     let leader = "leader = \"us-west-2\"";
     let quorum = format!("{leader}, reads = \"quorum\"");
     let reading = spoil(leader, &quorum).text;
     let idle = source(&reading.replace("reads = 0.5", "reads = 0.0"));
     check_text(&idle, &["no operation reads", "`workload.reads`", "above 0"]);
-    check(leader, &format!("{leader}, reads = \"lease\""), &["allowed: log, quorum, leader-lease"]);
+    check(
+        leader,
+        &format!("{leader}, reads = \"lease\""),
+        &["allowed: log, quorum, leader-lease, responders"],
+    );
     let point = point(&source(&reading));
     let variant = point.variants.iter().find(|variant| variant.mode.reads_nearby()).unwrap();
     assert_ne!(variant.read_floors, variant.floors);
     let others = point.variants.iter().filter(|variant| !variant.mode.reads_nearby());
     assert!(others.into_iter().all(|variant| variant.read_floors == variant.floors));
+}
+
+/// The good file with reads that these responders answer, which hold leases for so long.
+fn with_responders(at: &str, length: &str) -> String {
+    let leader = "leader = \"us-west-2\"";
+    let reads = format!("reads = {{ responders = {{ at = [{at}], length = \"{length}\" }} }}");
+    let text = spoil(leader, &format!("{leader}, {reads}")).text;
+    text.replace("reads = 0.0", "reads = 0.5") + "\n[clock]\nbound = \"1ms\"\n"
+}
+
+#[test]
+fn responders_are_planned_with_floors_of_both_kinds() {
+    let point = point(&source(&with_responders("\"us-west-2\", \"r2\"", "2s")));
+    let is_it = |variant: &&Variant| variant.mode.responders().is_some();
+    let variant = point.variants.iter().find(is_it).unwrap();
+    let (west, europe) = (NodeId(1), NodeId(2));
+    assert_eq!(variant.mode.responders(), Some([west, europe].into_iter().collect()));
+    assert_eq!(variant.mode.clock_bound(), Some(Span::from_millis(1)));
+    // The client in eu-west-1 stands beside a responder, and every write waits for that one.
+    let to = |from, to| point.links.round_trip(Site::Replica(from), Site::Replica(to));
+    assert!(variant.read_floors[1].p50 < Span::from_millis(2), "{:?}", variant.read_floors);
+    assert!(variant.floors.iter().all(|floor| floor.p50 >= to(west, europe)));
+}
+
+#[test]
+fn responders_that_cannot_respond_are_refused() {
+    let refuse = |at: &str, length: &str, phrases: &[&str]| {
+        check_text(&source(&with_responders(at, length)), phrases);
+    };
+    refuse("", "2s", &["`at`"]);
+    refuse("\"mars-1\"", "2s", &["mars-1"]);
+    refuse("\"us-west-2\"", "300ms", &["over before the next one comes", "longer than"]);
+    let text = with_responders("\"us-west-2\"", "2s");
+    check_text(&source(&text.replace("[clock]\nbound = \"1ms\"\n", "")), &["`[clock]`", "bound"]);
+    for (role, words) in [("witnesses", "a witness"), ("observers", "an observer")] {
+        let text = with_responders("\"us-west-2\", \"ap-southeast-2\"", "2s");
+        let with_role = text.replace(
+            "length = \"2s\" } } } }",
+            &format!("length = \"2s\" }} }} }} }}\n{role} = [\"ap-southeast-2\"]"),
+        );
+        check_text(&source(&with_role), &["ap-southeast-2", words, "leave it out of `at`"]);
+    }
 }

@@ -1,22 +1,24 @@
 //! What is compared: quorum systems that meet, leaders that exist, and the floor of each variant.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
+use crate::deployment;
 use crate::experiment::file::{self, Doubts, ElectionMode, Spanned};
-use crate::quorum::QuorumSystem;
+use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
-use crate::topology::{best_leader, control_floors, floors, quorum_span, read_floors};
+use crate::topology::{best_leader_by, control_floors, floors, quorum_span, read_floors};
 
 use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
 use super::quorums::{disjoint_error, quorums};
-use super::roles::refuse_unfit;
+use super::roles::{refuse_unfit, responders};
 use crate::caspaxos;
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
 use crate::paxos;
-use crate::protocol::SendPolicy;
+use crate::protocol::{SendPolicy, SnapshotTerms};
 use crate::registry::Mode;
 
 /// What the variants of a file are judged by; what is unknown, because it is wrong itself, is left out.
@@ -83,7 +85,7 @@ impl Judge<'_> {
             mistakes.refuse_at(reads.span(), Error::NobodyReads);
         }
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
-        let mode = mode.and_then(|mode| self.lease(typed, mode, quorums.as_ref(), mistakes));
+        let mode = mode.and_then(|mode| self.with_clock(typed, mode, quorums.as_ref(), mistakes));
         let (quorums, mode) = (quorums?, mode?);
         refuse_unfit(typed, mode, &quorums, places, mistakes);
         let is_elected = self.election != Some(ElectionMode::Fixed) && mode.leader().is_some();
@@ -115,26 +117,73 @@ impl Judge<'_> {
         })
     }
 
-    /// The same mode; with its lease, if it has one.
-    fn lease(
+    /// The same mode; with what rests on a bound of clocks, if anything does.
+    fn with_clock(
         &self,
         typed: &file::Variant,
         mode: Mode,
         quorums: Option<&QuorumSystem>,
         mistakes: &mut Mistakes<'_>,
     ) -> Option<Mode> {
-        let file::Protocol::Multi { reads: Some(reads), .. } = &typed.protocol else {
+        let file::Protocol::Multi { reads, commit_wait, .. } = &typed.protocol else {
             return Some(mode);
         };
-        let file::Reads::LeaderLease { length } = reads.get_ref() else { return Some(mode) };
-        let (leader, places) = (mode.leader()?, self.places?);
+        let (leader, commit_wait) =
+            (mode.leader()?, commit_wait.as_ref().filter(|it| *it.get_ref()));
+        let needs = |reads: &&Spanned<file::Reads>| {
+            !matches!(reads.get_ref(), file::Reads::Log | file::Reads::Quorum)
+        };
+        let reads = reads.as_ref().filter(needs);
+        let Some(at) = reads.map(Spanned::span).or(commit_wait.map(Spanned::span)) else {
+            return Some(mode);
+        };
         if !self.is_clock_known {
             return None;
         }
         let Some(bound) = self.clock_bound else {
-            mistakes.refuse_at(reads.span(), Error::NoClockBound);
+            mistakes.refuse_at(at, Error::NoClockBound);
             return None;
         };
+        let holds_leases = matches!(
+            reads.map(Spanned::get_ref),
+            Some(file::Reads::LeaderLease { .. } | file::Reads::Responders { .. })
+        );
+        if let (true, Some(commit_wait)) = (holds_leases, commit_wait) {
+            mistakes.refuse_at(commit_wait.span(), Error::LeaseAndCommitWait);
+            return None;
+        }
+        let reads = match reads.map(Spanned::get_ref) {
+            Some(file::Reads::LeaderLease { length }) => {
+                let terms = self.lease(length, leader, bound, quorums, mistakes)?;
+                paxos::Reads::LeaderLease(terms)
+            }
+            Some(file::Reads::Responders { length, .. }) => {
+                return with_grants(self.places?, mode, (length, bound), mistakes);
+            }
+            Some(file::Reads::Snapshot { staleness, advance, session }) => {
+                let terms = snapshot(staleness, advance.as_ref(), bound, mistakes)?;
+                let has_sessions = is_set(session.as_ref());
+                paxos::Reads::Snapshot(SnapshotTerms { has_sessions, ..terms })
+            }
+            _ => match mode {
+                Mode::Paxos(mode) => mode.reads(),
+                Mode::CasPaxos(_) => paxos::Reads::Log,
+            },
+        };
+        let commit_wait = commit_wait.map(|_| bound);
+        Some(paxos::Mode::Multi { leader, reads, commit_wait }.into())
+    }
+
+    /// The terms of a lease that is long enough.
+    fn lease(
+        &self,
+        length: &Spanned<file::Length>,
+        leader: NodeId,
+        bound: Span,
+        quorums: Option<&QuorumSystem>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<paxos::LeaseTerms> {
+        let places = self.places?;
         let (at, length) = (length.span(), Span::from(length.get_ref().0));
         let phase2 = quorum_span(&places.links, leader, quorums?.phase2());
         let apart = bound.times(2);
@@ -143,10 +192,42 @@ impl Judge<'_> {
             mistakes.refuse_at(at, Error::ShortLease { length, phase2, apart, least });
             return None;
         }
-        let terms = paxos::LeaseTerms { length, bound };
-        Some(paxos::Mode::Multi { leader, reads: paxos::Reads::LeaderLease(terms) }.into())
+        Some(paxos::LeaseTerms { length, bound })
     }
 }
+
+/// An idle leader proposes a no-op so often, where nobody says how often.
+const ADVANCE: Span = Span::from_millis(50);
+
+/// More no-ops would be a load of their own, and with fewer reads wait longer than clients do.
+const ADVANCES: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_millis(500);
+
+/// The terms of snapshot reads.
+fn snapshot(
+    staleness: &Spanned<file::Length>,
+    advance: Option<&Spanned<file::Length>>,
+    bound: Span,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<SnapshotTerms> {
+    let (staleness, at) = (Span::from(staleness.get_ref().0), staleness.span());
+    if staleness > STALENESS_MOST {
+        let most = STALENESS_MOST;
+        mistakes.refuse_at(at, Error::LongStaleness { staleness, most });
+        return None;
+    }
+    let typed = advance.map(|it| (Span::from(it.get_ref().0), it.span()));
+    let is_beyond = |(advance, _): &(Span, _)| !ADVANCES.contains(advance);
+    if let Some((advance, at)) = typed.clone().filter(is_beyond) {
+        mistakes.refuse_at(at, Error::Advance { advance });
+        return None;
+    }
+    let advance = Some(typed.map_or(ADVANCE, |(advance, _)| advance));
+    Some(SnapshotTerms { staleness, advance, bound, has_sessions: false })
+}
+
+/// A replica keeps what was overwritten for as long as this at most: with 10,000 writes a second of 128 bytes these
+/// are about 100 MB.
+const STALENESS_MOST: Span = Span::from_millis(60_000);
 
 /// Who may propose; the best leader is known where the quorums are.
 fn mode(
@@ -155,28 +236,67 @@ fn mode(
     quorums: Option<&QuorumSystem>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<Mode> {
+    let reads = reads(typed, places, quorums, mistakes)?;
     let mut replica = |typed: &Spanned<String>| match typed.get_ref().as_str() {
-        BEST => Some(best_leader(&places.links, quorums?, &places.weights)),
+        BEST => {
+            let mode = paxos::Mode::Multi { leader: NodeId(0), reads, commit_wait: None };
+            let (links, candidates) = (&places.links, quorums?.candidates());
+            let phases = mode.phases(quorums?);
+            Some(best_leader_by(links, candidates, phases.first()?, &places.weights))
+        }
         name => mistakes.note(places.leader(name, typed.span())),
     };
     Some(match typed {
         file::Protocol::Classic {} => Mode::CLASSIC,
-        file::Protocol::Multi { leader, reads } => {
-            let leader = replica(leader)?;
-            let reads = match reads.as_ref().map(Spanned::get_ref) {
-                Some(file::Reads::Quorum) => paxos::Reads::Quorum,
-                // What a lease is by is not known here.
-                None | Some(file::Reads::Log | file::Reads::LeaderLease { .. }) => {
-                    paxos::Reads::Log
-                }
-            };
-            paxos::Mode::Multi { leader, reads }.into()
+        file::Protocol::Multi { leader, .. } => {
+            paxos::Mode::Multi { leader: replica(leader)?, reads, commit_wait: None }.into()
         }
         file::Protocol::CasPaxos { proposer: None } => caspaxos::Mode { proposer: None }.into(),
         file::Protocol::CasPaxos { proposer: Some(proposer) } => {
             caspaxos::Mode { proposer: Some(replica(proposer)?) }.into()
         }
     })
+}
+
+/// How reads are answered, without the terms of leases, which are by clocks.
+fn reads(
+    typed: &file::Protocol,
+    places: &Places,
+    quorums: Option<&QuorumSystem>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<paxos::Reads> {
+    let file::Protocol::Multi { reads: Some(reads), .. } = typed else {
+        return Some(paxos::Reads::Log);
+    };
+    Some(match reads.get_ref() {
+        // What a bound of clocks is needed for is added by who knows it.
+        file::Reads::Log | file::Reads::LeaderLease { .. } | file::Reads::Snapshot { .. } => {
+            paxos::Reads::Log
+        }
+        file::Reads::Quorum => paxos::Reads::Quorum,
+        file::Reads::Responders { at, .. } => {
+            let at = responders(at, quorums?, places, mistakes)?;
+            let (length, bound) = (Span::ZERO, Span::ZERO);
+            paxos::Reads::Responders(paxos::ResponderTerms { at, length, bound })
+        }
+    })
+}
+
+/// The mode with these responders, if they are granted leases for long enough.
+fn with_grants(
+    places: &Places,
+    mode: Mode,
+    (typed, bound): (&Spanned<file::Length>, Span),
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Mode> {
+    let (at, length) = (typed.span(), Span::from(typed.get_ref().0));
+    let round_trip = deployment::longest_round_trip(&places.links);
+    let least = (round_trip + bound).times(2);
+    if length <= least {
+        mistakes.refuse_at(at, Error::ShortGrant { length, round_trip, bound, least });
+        return None;
+    }
+    Some(mode.with_lease(length, bound))
 }
 
 /// A name that may become part of a file's name.

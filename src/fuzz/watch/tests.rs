@@ -1,9 +1,9 @@
 //! Each rule of the watch is seen to be broken, and a lawful run to break none.
 
 use super::*;
-use crate::command::{ClientId, Operation};
+use crate::command::{ClientId, KeyValue};
 use crate::paxos::{Message, Mode, Record, Replica, Vote};
-use crate::protocol::{Config, Election, Retention, Scope, SendPolicy, Timing};
+use crate::protocol::{Bounds, Config, Election, Retention, Scope, SendPolicy, Timing};
 use crate::time::Span;
 
 fn ballot(round: u64, proposer: u8) -> Ballot {
@@ -37,6 +37,7 @@ fn blank() -> Replica {
         send: SendPolicy::All,
         nearest_first: (0..3).map(NodeId).collect(),
         retention: Retention::ALL,
+        bounds: Bounds::USUAL,
         timing: Timing::for_round_trip(Span::ZERO),
     };
     Replica::new(Mode::Classic, config)
@@ -180,4 +181,44 @@ fn a_request_that_a_leader_proposes_twice_is_found() {
     let mut watch = Watch::new(Order::Total, &QuorumSystem::majority(3), 1, false, false);
     propose(&mut watch, 0, ballot(1, 0), 4, 7).unwrap();
     propose(&mut watch, 0, ballot(1, 0), 6, 7).unwrap();
+}
+
+/// Nobody reads, and a request that comes twice writes once.
+#[test]
+fn replicas_store_what_the_slots_wrote_and_nothing_else() {
+    let put = |sequence, key, value: &'static str| {
+        let operation = Operation::Put { key, value: value.into() };
+        let request = RequestId { client: ClientId(0), sequence };
+        Command { request, settled_below: 0, operation }
+    };
+    let log = [put(0, 7, "a"), put(1, 7, "b"), put(0, 7, "a"), put(2, 9, "c")];
+    let (mut watch, mut machine) = (watch(), KeyValue::default());
+    let check = |watch: &Watch, below, stored| watch.check_stored(NodeId(1), Slot(below), stored);
+    assert_eq!(check(&watch, 0, machine.digest()), Ok(()));
+    for (slot, command) in (0..).zip(log) {
+        for by in [0, 1] {
+            let value = Value::from(command.clone());
+            let vote = Vote { ballot: ballot(1, 0), value };
+            let record = Record::Vote { slot: Slot(slot), vote };
+            watch.recorded(&Replica::recorded(&record)).unwrap();
+            let (ballot, slot) = (ballot(1, 0), Slot(slot));
+            let message = Message::Phase2b { ballot, first: slot, last: slot };
+            let voted = Replica::statement(&message);
+            watch.released(Time::ZERO, NodeId(by), &voted, &mut Vec::new()).unwrap();
+        }
+        let before = machine.digest();
+        machine.execute(&command);
+        let executed =
+            Executed { slot: Slot(slot), command: Some(command.into()), applied: slot != 2 };
+        for by in [0, 1] {
+            watch.executed(NodeId(by), &executed).unwrap();
+        }
+        assert_eq!(check(&watch, slot, before), Ok(()));
+        assert_eq!(check(&watch, slot + 1, machine.digest()), Ok(()));
+    }
+    let how = "r1 has executed every slot below 4, and does not store what they wrote".to_owned();
+    assert_eq!(broken(check(&watch, 4, machine.digest() ^ 1)), (Invariant::Agreement, how));
+    assert!(check(&watch, 1, machine.digest()).is_err());
+    // Nobody has executed so far.
+    assert!(check(&watch, 5, machine.digest()).is_err());
 }

@@ -28,6 +28,7 @@ mod logs;
 mod operations;
 mod registers;
 mod replay;
+mod staleness;
 #[cfg(test)]
 mod tests;
 mod violation;
@@ -43,6 +44,7 @@ use registers::Registers;
 use replay::Replay;
 use violation::Violations;
 
+pub use staleness::Staleness;
 pub use violation::Violation;
 
 /// How to check.
@@ -54,13 +56,24 @@ pub struct Options {
     /// How far apart the clocks of two clients may be: an order in real time between two of them counts only
     /// where it is clear in spite of that. Within a session there is one clock.
     pub clocks_apart: Span,
+    /// A read that has no slot of its own may miss what was acknowledged less than this before it began: it is judged
+    /// as if it had begun so much earlier.
+    pub may_miss: Span,
+    /// Such a read may not miss what its own client was told before; else that is counted.
+    pub has_sessions: bool,
     /// How many violations are kept; all are counted.
     pub kept_violations: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { is_real_time: true, clocks_apart: Span::ZERO, kept_violations: 20 }
+        Self {
+            is_real_time: true,
+            clocks_apart: Span::ZERO,
+            may_miss: Span::ZERO,
+            has_sessions: false,
+            kept_violations: 20,
+        }
     }
 }
 
@@ -82,6 +95,8 @@ pub struct Verdict {
     /// Acknowledged operations that are in no log, because logs were cut off: nothing but the client
     /// says that they were executed.
     pub unlogged_count: u64,
+    /// How stale the reads were that have no slot of their own.
+    pub staleness: Staleness,
     /// Histories and logs that were cut off.
     pub cut_count: u64,
     /// How many violations there are.
@@ -94,6 +109,12 @@ impl Verdict {
     /// Whether nothing was violated.
     pub const fn is_valid(&self) -> bool {
         self.violation_count == 0
+    }
+
+    /// Whether nothing was violated, and everything could be judged.
+    pub const fn is_spotless(&self) -> bool {
+        let unjudged = self.unverified_count + self.uncovered_count + self.unlogged_count;
+        self.is_valid() && unjudged == 0 && self.cut_count == 0
     }
 }
 
@@ -162,7 +183,7 @@ impl<'a, R: Read> Check<'a, R> {
 
     /// Reads all logs through and compares.
     pub fn finish(mut self) -> Result<Verdict, Error> {
-        let mut replay = Replay::new(&self.options);
+        let mut replay = Replay::new(self.options);
         let found = match self.registers.take() {
             None => self.replay_logs(&mut replay)?,
             Some(registers) => self.replay_registers(&mut replay, registers)?,
@@ -176,6 +197,7 @@ impl<'a, R: Read> Check<'a, R> {
             unverified_count: replay.unverified_count,
             uncovered_count: found.uncovered,
             unlogged_count: replay.unlogged_count,
+            staleness: replay.take_staleness(),
             cut_count: self.operations.cut_count + found.cut,
             violation_count: self.violations.count,
             violations: self.violations.kept,
@@ -204,7 +226,7 @@ impl<'a, R: Read> Check<'a, R> {
         let mut slot_count = 0;
         let mut end = Slot::ZERO;
         let mut missing: Vec<(Slot, Slot)> = Vec::new();
-        let beside = self.operations.take_beside();
+        let beside = self.operations.take_beside(self.options.may_miss);
         let mut beside = &beside[..];
         if !beside.is_empty() {
             replay.look_at_keys();

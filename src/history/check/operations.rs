@@ -20,7 +20,7 @@ use crate::history::{
 };
 use crate::protocol::Slot;
 use crate::quorum::NodeId;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// A client does not skip this many sequence numbers: a number beyond is no sequence number.
 const MAX_SKIP: u64 = 1 << 20;
@@ -98,6 +98,8 @@ pub(super) struct Beside {
     /// It saw every slot below this, and no other.
     pub(super) below: Slot,
     pub(super) begins_at: u64,
+    /// When it was meant to begin, whatever it may miss.
+    pub(super) begun_at: u64,
     pub(super) returned_at: u64,
     pub(super) request: RequestId,
     pub(super) key: u64,
@@ -132,8 +134,13 @@ impl<'a, R: Read> Operations<'a, R> {
     }
 
     /// The reads that have no slot of their own: by the first slot that each did not see, and by their beginnings.
-    pub(super) fn take_beside(&mut self) -> Vec<Beside> {
+    ///
+    /// Each is taken to have begun so much earlier than it did.
+    pub(super) fn take_beside(&mut self, may_miss: Span) -> Vec<Beside> {
         let mut beside = std::mem::take(&mut self.beside);
+        for read in &mut beside {
+            read.begins_at = read.begins_at.saturating_sub(may_miss.0);
+        }
         beside.sort_unstable();
         beside
     }
@@ -185,6 +192,7 @@ impl<'a, R: Read> Operations<'a, R> {
                         self.beside.push(Beside {
                             below: returned.slot,
                             begins_at,
+                            begun_at: begins_at,
                             returned_at: returned.at.0.max(begins_at),
                             request,
                             key,

@@ -5,20 +5,20 @@ use std::io::Read;
 
 use super::Options;
 use super::operations::{Beside, Known, Operations, Row};
+use super::staleness::{Missing, Staleness};
 use super::violation::{Violation, Violations};
 use crate::command::{ClientId, RequestId, entry_digest};
 use crate::history::{Entry, EntryCommand, Error, Kind};
 use crate::protocol::{Installed, Slot};
 use crate::quorum::NodeId;
+use crate::time::Span;
 
 /// The state after some slots.
 #[derive(Debug)]
 pub(super) struct Replay {
-    is_real_time: bool,
-    /// How far apart the clocks of two clients may be, in nanoseconds.
-    clocks_apart: u64,
+    options: Options,
     /// The digest under each key.
-    values: BTreeMap<u64, u32>,
+    values: Digests,
     /// The digest of all of it.
     state: u64,
     /// No slot so far was lost with a cut-off log: what `values` holds is all there is.
@@ -28,6 +28,11 @@ pub(super) struct Replay {
     latest: BTreeMap<Option<ClientId>, Latest>,
     /// The same of the operations on each key, where there are reads beside the log.
     by_key: Option<BTreeMap<(u64, Option<ClientId>), Version>>,
+    /// The same of the operations of each client on each key, where reads may miss something: by what the client was
+    /// told, and not by what reads may miss.
+    sessions: BTreeMap<(u64, ClientId), Version>,
+    /// The reads that have no slot of their own, until it is known what each missed.
+    missing: Missing,
     /// Acknowledged requests that have occurred, but not yet in the slot that their clients were told.
     elsewhere: BTreeMap<RequestId, Slot>,
     /// Operations, executed commands and installed states that cannot be judged, because a history was
@@ -35,6 +40,40 @@ pub(super) struct Replay {
     pub(super) unverified_count: u64,
     /// Those of them that were acknowledged and are in no log.
     pub(super) unlogged_count: u64,
+}
+
+/// The digest under each key.
+#[derive(Debug, Default)]
+struct Digests {
+    /// Of the first keys, by their numbers: a workload writes keys from 0 on.
+    first: Vec<Option<u32>>,
+    others: BTreeMap<u64, u32>,
+}
+
+impl Digests {
+    /// So many keys are among the first.
+    const FIRST: u64 = 1 << 16;
+
+    #[inline]
+    fn get(&self, key: u64) -> Option<u32> {
+        match usize::try_from(key) {
+            Ok(place) if key < Self::FIRST => *self.first.get(place)?,
+            _ => self.others.get(&key).copied(),
+        }
+    }
+
+    /// Puts a digest under a key; the one before.
+    #[inline]
+    fn insert(&mut self, key: u64, digest: u32) -> Option<u32> {
+        let Ok(place) = usize::try_from(key) else { return self.others.insert(key, digest) };
+        if key >= Self::FIRST {
+            return self.others.insert(key, digest);
+        }
+        if place >= self.first.len() {
+            self.first.resize(place + 1, None);
+        }
+        self.first[place].replace(digest)
+    }
 }
 
 /// Of the operations on a key that were executed, those that began last.
@@ -46,6 +85,24 @@ struct Version {
     read: Option<Latest>,
 }
 
+impl Version {
+    /// The next operation on the key in the order of the log, which had returned then; one that began later and stands
+    /// before it, if there is one.
+    fn place(&mut self, own: Latest, returned_at: u64, kind: Kind) -> Option<Latest> {
+        if kind == Kind::Write {
+            let read = self.read.take();
+            self.written = read.map_or(self.written, |it| Some(later(self.written, it)));
+        }
+        let began_last = self.written.filter(|it| returned_at < it.begins_at);
+        let of_kind = match kind {
+            Kind::Write => &mut self.written,
+            Kind::Read => &mut self.read,
+        };
+        *of_kind = Some(later(*of_kind, own));
+        began_last
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Latest {
     begins_at: u64,
@@ -54,19 +111,25 @@ struct Latest {
 }
 
 impl Replay {
-    pub(super) const fn new(options: &Options) -> Self {
+    pub(super) const fn new(options: Options) -> Self {
         Self {
-            is_real_time: options.is_real_time,
-            clocks_apart: options.clocks_apart.0,
-            values: BTreeMap::new(),
+            options,
+            values: Digests { first: Vec::new(), others: BTreeMap::new() },
             state: 0,
             is_complete: true,
             latest: BTreeMap::new(),
             by_key: None,
+            sessions: BTreeMap::new(),
+            missing: Missing::new(),
             elsewhere: BTreeMap::new(),
             unverified_count: 0,
             unlogged_count: 0,
         }
+    }
+
+    /// How stale the reads were that have no slot of their own.
+    pub(super) fn take_staleness(&mut self) -> Staleness {
+        std::mem::replace(&mut self.missing, Missing::new()).finish()
     }
 
     /// Slots are missing because logs were cut off: reads cannot be judged from here on.
@@ -122,16 +185,19 @@ impl Replay {
     pub(super) fn look(&mut self, reads: &[Beside], violations: &mut Violations) {
         for read in reads {
             let Beside { below: slot, request, key, digest: returned, .. } = *read;
-            let expected = self.values.get(&key).copied();
+            let expected = self.values.get(key);
             if self.is_complete && returned != expected {
                 violations.push(Violation::StaleRead { slot, request, key, returned, expected });
             }
+            self.missing.look(key, read.begun_at);
             // It stands behind the last slot that it saw.
             let slot = Slot(slot.0.saturating_sub(1));
             let own = Latest { begins_at: read.begins_at, request, slot };
             let of_key = (key, Kind::Read);
             let earlier = self.later_beginning_of_key(own, read.returned_at, of_key);
-            out_of_order(own, earlier, violations);
+            let told = Latest { begins_at: read.begun_at, ..own };
+            let of_session = self.later_beginning_of_session(told, read.returned_at, of_key);
+            out_of_order(own, earlier.or(of_session), violations);
         }
     }
 
@@ -234,17 +300,21 @@ impl Replay {
         }
         if entry.applied && !row.is_applied() {
             row.set_applied();
+            if command.kind == Kind::Write && row.has_returned() {
+                self.missing.write(command.key, row.returned_at());
+            }
             let own = Latest { begins_at: row.begins_at(), request, slot };
             let among_all = self.later_beginning(own, row.returned_at());
             let of_key = (row.key(), row.kind());
             let among_key = self.later_beginning_of_key(own, row.returned_at(), of_key);
-            out_of_order(own, among_all.or(among_key), violations);
+            let of_session = self.later_beginning_of_session(own, row.returned_at(), of_key);
+            out_of_order(own, among_all.or(among_key).or(of_session), violations);
         }
         row.set_occurred();
     }
 
     fn judge_read(&self, slot: Slot, key: u64, row: &Row<'_>, violations: &mut Violations) {
-        let expected = self.values.get(&key).copied();
+        let expected = self.values.get(key);
         let returned = row.read_digest();
         if self.is_complete && row.has_returned() && returned != expected {
             let request = row.request;
@@ -278,20 +348,27 @@ impl Replay {
         let mut earlier = None;
         for (clock, apart) in clocks {
             let version = by_key.entry((key, clock)).or_default();
-            if kind == Kind::Write {
-                let read = version.read.take();
-                version.written =
-                    read.map_or(version.written, |it| Some(later(version.written, it)));
-            }
-            let began_last = version.written;
-            if began_last.is_some_and(|it| returned_at.saturating_add(apart) < it.begins_at) {
-                earlier = earlier.or(began_last);
-            }
-            let of_kind = match kind {
-                Kind::Write => &mut version.written,
-                Kind::Read => &mut version.read,
-            };
-            *of_kind = Some(later(*of_kind, own));
+            earlier = earlier.or(version.place(own, returned_at.saturating_add(apart), kind));
+        }
+        earlier
+    }
+
+    /// The same among the operations of one client, where reads may miss something; without a promise of sessions it is
+    /// only counted.
+    fn later_beginning_of_session(
+        &mut self,
+        own: Latest,
+        returned_at: u64,
+        (key, kind): (u64, Kind),
+    ) -> Option<Latest> {
+        if self.options.may_miss == Span::ZERO || self.by_key.is_none() {
+            return None;
+        }
+        let version = self.sessions.entry((key, own.request.client)).or_default();
+        let earlier = version.place(own, returned_at, kind);
+        if !self.options.has_sessions {
+            self.missing.note_session(earlier.is_some());
+            return None;
         }
         earlier
     }
@@ -299,9 +376,10 @@ impl Replay {
     /// The clocks by which an operation of this client has an order, and how far apart those of two clients may be:
     /// that of its session, where it is not that of all, and that of all.
     fn clocks(&self, client: ClientId) -> impl Iterator<Item = (Option<ClientId>, u64)> + use<> {
-        let has_one_clock = self.is_real_time && self.clocks_apart == 0;
+        let Options { is_real_time, clocks_apart: Span(apart), .. } = self.options;
+        let has_one_clock = is_real_time && apart == 0;
         let session = (!has_one_clock).then_some((Some(client), 0));
-        let all = self.is_real_time.then_some((None, self.clocks_apart));
+        let all = is_real_time.then_some((None, apart));
         session.into_iter().chain(all)
     }
 }

@@ -263,6 +263,7 @@ fn a_clean_run_passes_and_is_counted() {
             unverified_count: 0,
             uncovered_count: 0,
             unlogged_count: 0,
+            staleness: Staleness::default(),
             cut_count: 0,
             violation_count: 0,
             violations: Vec::new(),
@@ -779,6 +780,52 @@ fn a_read_beside_the_log_that_saw_too_little_is_named() {
     let two = with_read(with_read(clean(), 4, 3_100, 0xbb), 3, 3_250, 0xaa);
     two.says(&["request 0 of client 2 returned before request 0 of client 3 was issued, \
         but it is at slot 3 and the other at slot 2"]);
+}
+
+/// It may miss what was told less than so long before it began, and the log says what stood there.
+#[test]
+fn a_read_that_may_be_stale_is_judged_by_how_stale() {
+    // The write that it misses was told at 3.5 ms.
+    let stale = with_read(clean(), 3, 3_700, 0xaa);
+    let told = |may_miss_us| {
+        let may_miss = Span::from_micros(may_miss_us);
+        let options = Options { may_miss, ..Options::default() };
+        verdict(options, &stale.client_bytes(), &stale.log_bytes())
+    };
+    for (may_miss_us, expected) in [(0, 1), (199, 1), (201, 0)] {
+        let found = told(may_miss_us);
+        assert_eq!(found.violation_count, expected, "{may_miss_us}: {:?}", found.violations);
+        let stale = vec![Span::from_micros(200)];
+        assert_eq!(found.staleness, Staleness { read_count: 1, stale, session_count: 0 });
+    }
+    // Of its own client nothing may be missed in a session. The client of the write reads at 3.7 ms.
+    let mut own = clean();
+    let (sequence, key, slot, is_beside) = (9, 7, Slot(3), true);
+    let intended_at = Time(3_700_000);
+    own.clients[0].extend([
+        Event::Invoke(Issued { sequence, intended_at, kind: Kind::Read, key, digest: 0 }),
+        Event::Return(Returned {
+            sequence,
+            at: Time(3_800_000),
+            slot,
+            is_beside,
+            digest: Some(0xaa),
+        }),
+    ]);
+    for (has_sessions, expected) in [(true, [1, 0]), (false, [0, 1])] {
+        let may_miss = Span::from_millis(1);
+        let options = Options { may_miss, has_sessions, ..Options::default() };
+        let found = verdict(options, &own.client_bytes(), &own.log_bytes());
+        assert_eq!([found.violation_count, found.staleness.session_count], expected, "{found:?}");
+    }
+    // It may not return what never stood there, nor what is written after it was told.
+    let options = Options { may_miss: Span::from_millis(100), ..Options::default() };
+    for (below, digest, why) in [(3, 0xbb, "read value"), (4, 0xbb, "returned before")] {
+        let run = with_read(clean(), below, 2_000, digest);
+        let found = verdict(options, &run.client_bytes(), &run.log_bytes());
+        assert_eq!(found.violation_count, 1, "{:?}", found.violations);
+        assert!(found.violations[0].to_string().contains(why), "{:?}", found.violations);
+    }
 }
 
 #[test]

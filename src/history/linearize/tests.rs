@@ -255,9 +255,81 @@ fn a_violation_is_told_in_lines() {
     );
 }
 
+/// Three writes of one value at once, and reads that only the third order of them explains: the search goes back more
+/// than once to one place.
+#[test]
+fn a_choice_is_tried_after_two_others_were_wrong() {
+    check(
+        "w a 0 100
+         w b 0 100
+         w c 0 100
+         w a 0 100
+         w b 0 100
+         w c 0 100
+         r c 101 102",
+        Judgement::Linearizable,
+    );
+    check(
+        "w a 0 50
+         w b 0 50
+         w c 0 50
+         w a 0 90
+         w b 0 90
+         w c 0 90
+         r c 51 52
+         r a 60 61
+         r b 70 71
+         r c 80 81
+         r a 91 92",
+        Judgement::Violated,
+    );
+}
+
+/// An unknown write happens once: after it was overwritten, its value needs another one.
+#[test]
+fn an_unknown_write_explains_no_value_twice() {
+    check(
+        "w a 0 ?
+         w a 40 ?
+         w b 0 ?
+         r a 10 20
+         r b 30 35
+         r a 50 60",
+        Judgement::Linearizable,
+    );
+    check(
+        "w a 0 ?
+         w a 70 ?
+         w b 0 ?
+         w b 0 ?
+         r a 10 20
+         r b 30 35
+         r a 50 60
+         r b 62 65
+         r a 80 90",
+        Judgement::Violated,
+    );
+}
+
+/// A write that was kept for a read goes when the read has gone, although it was looked at before.
+#[test]
+fn a_write_whose_read_goes_later_goes_too() {
+    check_violation(
+        "w e 0 5
+         w a 10 100
+         w b 10 100
+         r a 20 30
+         r e 8 31
+         r b 32 40
+         r b 20 33
+         r a 34 45",
+        &[1, 2, 3, 5, 6, 7],
+    );
+}
+
 /// Of few values, so that some are written twice; some outcomes unknown, some instants equal.
 fn random(random: &mut Pcg64, value_count: u32) -> Vec<Operation> {
-    let count = random.random_range(1..=6);
+    let count = random.random_range(1..=7);
     (0..count)
         .map(|line| {
             let kind = if random.random_bool(0.5) { Kind::Write } else { Kind::Read };

@@ -24,7 +24,8 @@ pub struct PhaseRow {
     pub region: String,
     /// `queueing` (from the arrival of a command to its first message), `phase1` (from the Phase1a to the
     /// phase-1 quorum), `phase2` (from the Phase2a to the phase-2 quorum), `persist` (from the hand-over of
-    /// records until they are durable) or `reply` (from chosen to executed).
+    /// records until they are durable), `reply` (from chosen to executed) or `commit_wait` (from executed
+    /// until the client is told).
     pub phase: String,
     /// How often the phase occurred: operations, or batches of records for `persist`.
     pub occurred_count: u64,

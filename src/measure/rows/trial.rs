@@ -92,12 +92,28 @@ pub struct TrialRow {
     pub unlogged_count: Option<u64>,
     /// The verdict on the logs of replicas: `agree`, `violated`, `incomplete` or `unreadable`.
     pub logs_verdict: String,
-    /// The verdict on what clients saw: `linearizable`, `violated`, `undecided`, `incomplete` or
+    /// The verdict on what clients saw: `linearizable`, `stale-bounded` (but for reads that may miss what was
+    /// acknowledged less than `reads_may_miss_ns` before), `violated`, `undecided`, `incomplete` or
     /// `unreadable`.
     pub clients_verdict: String,
     /// How far apart the clocks of two members may have been, so that an order in real time counts only where it
     /// is clear by more; empty where all members read one clock.
     pub clocks_apart_ns: Option<u64>,
+    /// A read may miss a write that was acknowledged less than this before the read began, and the check allows for
+    /// it; empty where reads are linearizable.
+    pub reads_may_miss_ns: Option<u64>,
+    /// Whether no read may miss what its own client was told before, and the check looks at it; empty where reads are
+    /// linearizable.
+    pub read_sessions: Option<bool>,
+    /// How often an operation shows that a read missed what its own client was told before; only where that may be.
+    pub session_break_count: Option<u64>,
+    /// Reads without a slot of their own that missed a write of their key which was acknowledged before they began.
+    pub stale_read_count: Option<u64>,
+    /// How long before a read without a slot of its own began the first write of its key was acknowledged that it
+    /// missed, zero if none was: the 99th percentile.
+    pub staleness_ns_p99: Option<u64>,
+    /// The same: the greatest.
+    pub staleness_ns_max: Option<u64>,
     /// Processor time of all members, clients too, for an operation that returned in the window.
     pub cpu_ns_per_op: Option<u64>,
     /// The share of the processors of all hosts that all members used in the window.
@@ -176,6 +192,8 @@ impl TrialRow {
         let Self { saturated, offered_per_s, achieved_per_s, cpu_ns_per_op, .. } = self;
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_ns_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);
+        (self.session_break_count, self.stale_read_count) = (None, None);
+        (self.staleness_ns_p99, self.staleness_ns_max) = (None, None);
         (self.cpu_share, self.no_idle_core_share) = (None, None);
         (self.memory_peak_bytes_max, self.disk_peak_bytes_max) = (None, None);
         (self.link_datagram_count, self.link_drop_count) = (None, None);

@@ -57,10 +57,6 @@ pub(super) struct Canvass {
 /// The random wait stops doubling after so many campaigns that led to nothing.
 const WAIT_DOUBLINGS: u32 = 3;
 
-/// Who is behind by more than this is taught before it is granted a pre-vote: its promises would report
-/// every vote since.
-const LAG_MAX: u64 = 4096;
-
 impl Watch {
     /// What a replica that has just started knows; nothing, where nobody listens.
     pub(super) fn new(election: Election) -> Option<Self> {
@@ -182,6 +178,7 @@ impl Multi {
         let (ballot, leads) = match message {
             Message::Heartbeat { ballot, .. }
             | Message::Phase2a { ballot, .. }
+            | Message::Renew { ballot, .. }
             | Message::Chosen { ballot, .. } => (*ballot, true),
             Message::Phase1a { ballot, scope: Scope::From(_), .. } => (*ballot, false),
             _ => return,
@@ -197,7 +194,11 @@ impl Multi {
         }
         if leads && self.state != State::Idle && ballot > self.last {
             // It has the promises of a phase-1 quorum, so no phase-2 quorum is left for a lower ballot.
+            self.note_ballot(ballot, context.config);
             self.give_up(context);
+        }
+        if leads && self.state == State::Idle {
+            self.forget_absent();
         }
     }
 
@@ -213,7 +214,9 @@ impl Multi {
         let retry_after = context.config.timing.backoff.max(watch.detector.heartbeat);
         context.effects.set_timer(TimerKind::Election.id(), retry_after, watch.spread());
         if is_idle {
+            let suspected = watch.following;
             watch.suspect(context);
+            self.miss_leader(suspected, context.now);
             self.canvass(context);
         }
     }
@@ -274,7 +277,8 @@ impl Multi {
         if ballot < promised {
             let refused = Message::Refused { ballot, promised, slot: executed_below };
             context.effects.send(NodeSet::only(from), refused);
-        } else if own_executed_below.0 > executed_below.0.saturating_add(LAG_MAX) {
+        } else if own_executed_below.0 > executed_below.0.saturating_add(context.config.bounds.lag)
+        {
             context.handle_learn(from, executed_below, own_executed_below);
         } else {
             let announced = Box::new(context.acceptor.announced().below(ballot));
@@ -301,7 +305,7 @@ impl Multi {
     /// The ballot of the pre-vote is not high enough; a higher one is tried at once.
     pub(super) fn handle_refused_pre_vote(&mut self, context: &mut Context<'_>, ballot: Ballot) {
         let Some(Some(canvass)) = self.pre_vote() else { return };
-        if canvass.ballot == ballot && self.next_ballot(context) > ballot {
+        if canvass.ballot == ballot {
             self.canvass(context);
         }
     }

@@ -33,6 +33,7 @@
 //! A leader that nobody writes to renews its lease by a no-op, as long as somebody reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Multi;
 use crate::command::{Command, RequestId};
@@ -126,8 +127,17 @@ impl Lease {
 }
 
 impl Multi {
-    /// A value that nobody proposed before; with a stamp, where leaders hold a lease.
-    pub(super) fn fresh(&mut self, context: &Context<'_>, command: Option<Command>) -> Value {
+    /// A value that nobody proposed before for this slot; with a stamp, where leaders hold a lease or give commit
+    /// timestamps.
+    pub(super) fn fresh(
+        &mut self,
+        context: &Context<'_>,
+        slot: Slot,
+        command: Option<Command>,
+    ) -> Value {
+        if let Some(stamps) = &mut self.stamps {
+            return Value::stamped(stamps.make(context.shown, context.now, slot), command);
+        }
         match &mut self.lease {
             None => command.map_or(Value::Noop, Value::from),
             Some(lease) => {
@@ -136,6 +146,15 @@ impl Multi {
                 Value::stamped(stamp, command)
             }
         }
+    }
+
+    /// A value of its own that it proposes again: with commit timestamps it gets another one, for its slot is free.
+    pub(super) fn anew(&mut self, context: &Context<'_>, slot: Slot, value: Value) -> Value {
+        if self.stamps.is_none() && value != Value::Noop {
+            return value;
+        }
+        let command = value.into_command().map(Arc::unwrap_or_clone);
+        self.fresh(context, slot, command)
     }
 
     /// It leads from now on: `newest` is the newest stamp of which its phase 1 heard, and what it adopts or fills lies
@@ -192,9 +211,10 @@ impl Multi {
         }
     }
 
-    /// Whether the leases of leaders before it may last, so that it tells nobody of anything.
+    /// Whether leases that do not depend on it may last, so that it tells nobody of anything.
     pub(super) fn is_silent(&self, context: &Context<'_>) -> bool {
-        self.lease.as_ref().is_some_and(|lease| lease.is_silent(context.shown))
+        let is_lease = self.lease.as_ref().is_some_and(|lease| lease.is_silent(context.shown));
+        is_lease || self.awaits_responders(context)
     }
 
     fn await_end_of_silence(&mut self, context: &mut Context<'_>) {
@@ -262,10 +282,11 @@ impl Multi {
         }
     }
 
-    /// Proposes a no-op, unless something younger than half a lease is on its way.
+    /// Proposes a no-op, unless something younger than half a lease is on its way, or so much that no slot is left.
     fn renew_lease(&mut self, context: &mut Context<'_>) {
         let is_due = self.lease.as_ref().is_some_and(|lease| lease.is_renewal_due(context.shown));
-        let (true, Some(ballot)) = (is_due, self.leading_ballot()) else { return };
+        let is_possible = is_due && self.has_room(context);
+        let (true, Some(ballot)) = (is_possible, self.leading_ballot()) else { return };
         self.propose_next(context, ballot, None, context.now);
     }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::{Leading, Multi, Resending, State};
 use crate::paxos::announced::Announced;
 use crate::paxos::context::Context;
+use crate::paxos::granted::Granted;
 use crate::paxos::message::{Report, Vote};
-use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot};
+use crate::paxos::requests::Place;
+use crate::protocol::{Ballot, Config, Election, Note, Scope, SendPolicy, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -32,6 +34,8 @@ pub(super) struct Preparing {
     reported: BTreeMap<Slot, Vote>,
     /// The newest stamp of which any promise knows.
     newest: Option<Time>,
+    /// What any promise tells of grants to responders.
+    granted: Granted,
     since: Time,
     /// When it began, or a part of a promise came last.
     heard_at: Time,
@@ -51,6 +55,7 @@ impl Preparing {
             trimmed: BTreeMap::new(),
             reported: BTreeMap::new(),
             newest: None,
+            granted: Granted::default(),
             since: now,
             heard_at: now,
         }
@@ -153,7 +158,7 @@ impl Multi {
         first: Slot,
         report: Report,
     ) {
-        let Report { votes, announced, trimmed_below, reported_below, newest } = report;
+        let Report { votes, announced, trimmed_below, reported_below, newest, granted } = report;
         let State::Preparing(preparing) = &mut self.state else { return };
         // A late promise of an older ballot says nothing about this one.
         if ballot != preparing.ballot || preparing.promises.contains(from) {
@@ -172,6 +177,7 @@ impl Multi {
         }
         preparing.announced.merge(announced);
         preparing.newest = preparing.newest.max(newest);
+        preparing.granted.merge(&granted);
         if trimmed_below > Slot::ZERO {
             let known = preparing.trimmed.entry(from).or_default();
             *known = trimmed_below.max(*known);
@@ -248,6 +254,9 @@ impl Multi {
         let executed_below = context.learner.executed_below();
         // Of the requests that were asked for here before, those proposed now are known again.
         context.requests.clear();
+        for (_, command) in &self.queue {
+            context.requests.put(command, Place::Queue);
+        }
         let Preparing {
             ballot,
             from,
@@ -255,6 +264,7 @@ impl Multi {
             announced,
             mut reported,
             newest,
+            granted,
             since,
             granted_at,
             ..
@@ -263,6 +273,7 @@ impl Multi {
         let mut own = std::mem::take(&mut self.in_flight);
         let reported_end = reported.last_key_value().map_or(from, |(slot, _)| slot.next());
         let end = reported_end.max(context.learner.end()).max(own.end()).max(executed_below);
+        let mut passed_over = self.order_stamps(context, &mut reported, end);
         self.state = State::Leading(Leading {
             ballot,
             quorum,
@@ -273,6 +284,7 @@ impl Multi {
             is_settle_asked: false,
         });
         self.begin_lease(context, newest, end);
+        self.begin_roster(context, &granted, end);
         self.resending = Resending::default();
         self.next = end;
         self.in_flight.forget_below(executed_below);
@@ -280,6 +292,7 @@ impl Multi {
         let (mut adopted_count, mut filled_count) = (0, 0);
         for slot in (from.max(executed_below).0..end.0).map(Slot) {
             if context.learner.is_chosen(slot) {
+                self.pass_stamp(context.learner.value(slot).and_then(Value::stamp));
                 continue;
             }
             let open = own.remove(slot);
@@ -287,27 +300,28 @@ impl Multi {
             let value = match (reported.remove(&slot), open) {
                 (Some(vote), _) => {
                     adopted_count += 1;
+                    self.pass_stamp(vote.value.stamp());
                     vote.value
                 }
-                (None, Some(proposal)) => proposal.value,
+                (None, Some(proposal)) => self.anew(context, slot, proposal.value),
                 (None, None) => {
                     filled_count += 1;
-                    self.fresh(context, None)
+                    let passed_over = passed_over.remove(&slot);
+                    self.anew(context, slot, passed_over.map_or(Value::Noop, |vote| vote.value))
                 }
             };
             self.propose(context, ballot, slot, value, submitted);
         }
+        self.pass_stamp(newest);
+        self.arm_safe_time(context);
         let phase1 = granted_at.since(since);
         context.effects.notes.push(Note::Leading { phase1, adopted_count, filled_count });
-        while let Some((submitted, command)) = self.queue.pop_front() {
-            if !context.is_retry(&command) {
-                self.propose_next(context, ballot, command, submitted);
-            }
-        }
+        self.propose_queued(context);
         // What an earlier leader told may have been lost with it.
         self.announced_below = Slot::ZERO;
         self.arm_announce(context);
         self.begin_heartbeats(context);
+        self.renew_leases(context);
         self.note_recovery(context);
     }
 }

@@ -38,16 +38,45 @@ impl Multi {
     ) {
         let slot = self.next;
         self.next = slot.next();
-        let value = self.fresh(context, command.into());
+        let value = self.fresh(context, slot, command.into());
         self.propose(context, ballot, slot, value, submitted);
+    }
+
+    /// Whether the next slot is one that the others would remember, also if they have executed less than this replica:
+    /// what is chosen they are told with a later proposal. So half of what they remember is used.
+    ///
+    /// A leader that no quorum hears would go on beyond that otherwise. Whoever leads next needs to be told what it
+    /// voted for, and would take that for news of a log that is far ahead.
+    pub(super) fn has_room(&self, context: &Context<'_>) -> bool {
+        let horizon = context.config.bounds.horizon;
+        self.next.0 < context.learner.executed_below().0.saturating_add((horizon / 2).max(1))
+    }
+
+    /// Proposes the commands that wait, as far as there is room.
+    pub(super) fn propose_queued(&mut self, context: &mut Context<'_>) {
+        let Some(ballot) = self.leading_ballot() else { return };
+        while self.has_room(context)
+            && let Some((submitted, command)) = self.queue.pop_front()
+        {
+            match context.requests.place(command.request) {
+                None | Some(Place::Queue) => {
+                    self.propose_next(context, ballot, command, submitted);
+                }
+                // A promise reported it, or its client awaits no answer.
+                Some(Place::Slot(_) | Place::Settled) => {
+                    context.is_retry(&command);
+                }
+            }
+        }
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
     pub(super) fn phase2_contacts(&self, config: &Config) -> NodeSet {
-        match (config.send, self.own_quorum()) {
+        let quorum = match (config.send, self.own_quorum()) {
             (SendPolicy::Quorum, Some(quorum)) => quorum,
             _ => config.phase2_contacts(self.well(config)),
-        }
+        };
+        quorum.union(self.roster())
     }
 
     /// Phase 2a at the ballot this replica leads with.
@@ -86,7 +115,8 @@ impl Multi {
         self.arm_retransmit(context, after, Span::ZERO);
     }
 
-    /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen.
+    /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen; where there are responders,
+    /// it is taken for that when each of these has voted too.
     pub(in crate::paxos) fn handle_phase2b(
         &mut self,
         context: &mut Context<'_>,
@@ -105,15 +135,17 @@ impl Multi {
                 return;
             }
         };
+        let roster = self.roster();
         self.note_vote(context, from, last);
         // What is not in flight needs no vote: it is not even looked at.
         let (first, end) = (first.max(self.in_flight.first()), self.in_flight.end());
         for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
             let Some(proposal) = self.in_flight.get_mut(slot) else { continue };
             proposal.votes.insert(from);
-            if context.config.quorums.is_phase2_at(proposal.votes, quorum) {
+            let votes = proposal.votes;
+            if context.config.quorums.is_phase2_at(votes, quorum) && roster.is_subset(votes) {
                 let value = proposal.value.clone();
-                if !self.withholds(context, slot) {
+                if !self.withholds(context, slot) && !self.awaits_responders(context) {
                     self.learn_own(context, slot, value);
                 }
             }

@@ -1,11 +1,12 @@
 //! A leader that runs phase 1 again, above a ballot that stands in its way or for a better quorum.
 //!
-//! Two things make a leader slow, or stop it, although its ballot is good and nobody else leads:
+//! Three things make a leader slow, or stop it, although its ballot is good and nobody else leads:
 //!
 //! - An acceptor promised a candidate that came to nothing. It refuses this leader for ever, for a promise
 //!   is never taken back; only a ballot above that promise gets its votes again.
 //! - The phase-2 quorum that its ballot announced has a member that does not vote, or is not the
 //!   nearest any more of those who do. A ballot keeps its quorum; only another ballot has another one.
+//! - A responder of its roster does not answer any more, or one outside of it answers again (`roster.rs`).
 //!
 //! So a leader renews its leadership: it asks who would promise a higher ballot (a pre-vote, as in
 //! `election.rs`), leads on meanwhile, and campaigns when those are enough to end phase 1.
@@ -36,7 +37,9 @@ impl Multi {
         let well = self.well(config);
         // Where too few are left to choose from, those who grant another ballot are asked for their votes.
         let is_worse = |announced| best_quorum(config, well).is_none_or(|best| best != announced);
-        !leading.refused_by.is_empty() || leading.quorum.is_some_and(is_worse)
+        !leading.refused_by.is_empty()
+            || leading.quorum.is_some_and(is_worse)
+            || self.needs_roster()
     }
 
     /// Of a leader that asked who would promise another ballot: whether those who would are worth it.
@@ -49,7 +52,8 @@ impl Multi {
             return false;
         }
         let best = best_quorum(config, self.well(config)).or_else(|| best_quorum(config, granted));
-        let is_another = !self.refused_by().is_empty() || best != self.own_quorum();
+        let is_refused = !self.refused_by().is_empty();
+        let is_another = is_refused || best != self.own_quorum() || self.needs_roster();
         match best {
             Some(best) => best.is_subset(granted) && is_another,
             None => !config.quorums.announces(),

@@ -28,9 +28,6 @@ pub(super) struct Resending {
     credit: usize,
 }
 
-/// The most that is sent again before anybody votes.
-const FIRST_BYTES: usize = 64 << 10;
-
 impl Resending {
     /// Whether something is still to be sent again.
     pub(super) fn is_under_way(&self) -> bool {
@@ -79,7 +76,8 @@ impl Multi {
             }
         }
         let Some((next, end)) = overdue else { return next_due.map(|due| due.since(now)) };
-        let room = timing.capacity.bytes_within(Span(timing.retransmit_after.0 / 4), FIRST_BYTES);
+        let most = context.config.bounds.resent_bytes;
+        let room = timing.capacity.bytes_within(Span(timing.retransmit_after.0 / 4), most);
         let credit = room.max(first_bytes);
         self.resending = Resending { next, end, credit };
         self.send_again(context);

@@ -4,8 +4,8 @@ use super::super::{Effects, Input, Mode, Replica, Report, Vote};
 use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::protocol::{
-    Ballot, Config, Election, Envelope, Progress, Protocol, Reply, Retention, Scope, SendPolicy,
-    TimerId, Timing, Value,
+    Ballot, Bounds, Config, Election, Envelope, Progress, Protocol, Reply, Retention, Scope,
+    SendPolicy, TimerId, Timing, Value,
 };
 use crate::quorum::QuorumSystem;
 use crate::time::{Now, Span};
@@ -23,6 +23,7 @@ fn replica(id: u8, slots: Option<u64>) -> Replica {
         nearest_first: [0, 1, 2].map(NodeId).to_vec(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: Retention { slots, part_bytes: 40 },
+        bounds: Bounds::USUAL,
     };
     Replica::new(Mode::multi(LEADER), config)
 }
@@ -227,6 +228,12 @@ fn parts_come_in_any_order_and_more_than_once_and_the_newest_state_wins() {
     }
     let effects = hear(&mut behind, 1, new[0].clone());
     assert_eq!(installed(&effects), [Slot(5)]);
+    let noted = effects.notes.iter().find_map(|note| match note {
+        Note::SnapshotInstalled { slots, bytes } => Some((*slots, *bytes)),
+        _ => None,
+    });
+    // Five values of thirty bytes, and what the client may still ask for.
+    assert!(noted.is_some_and(|(slots, bytes)| slots == 5 && bytes > 150), "{noted:?}");
     assert_eq!(behind.learner.machine(), follower(5, Some(0)).learner.machine());
     assert_eq!(behind.catch_up.fetching, Fetching::default());
     // Again, and of what it has passed: nothing.

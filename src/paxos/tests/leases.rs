@@ -11,6 +11,7 @@ const BOUND: Span = Span::from_millis(1);
 const LEASES: Mode = Mode::Multi {
     leader: LEADER,
     reads: Reads::LeaderLease(LeaseTerms { length: LENGTH, bound: BOUND }),
+    commit_wait: None,
 };
 
 fn ms(at: u64) -> Time {
@@ -252,4 +253,25 @@ fn a_promise_tells_the_newest_stamp_of_all() {
     again.recover(Some(checkpoint), Vec::new());
     give(&mut again, Input::Start);
     assert_eq!(newest(&hear(&mut again, 2, asks(4))), Some(ms(60)));
+}
+
+/// A renewal is a proposal like any other: beyond the horizon nobody would remember it.
+#[test]
+fn a_lease_is_not_renewed_in_a_slot_that_others_would_not_remember() {
+    let bounds = Bounds { horizon: 4, ..Bounds::USUAL };
+    let config = Config { bounds, ..config(0, QuorumSystem::majority(3), SendPolicy::All) };
+    let mut leader = Replica::new(LEASES, config);
+    give(&mut leader, Input::Start);
+    let own = leader.acceptor().promised_highest();
+    for from in 0..2 {
+        hear(&mut leader, from, promise(own, Vec::new()));
+    }
+    let mut renewals = Vec::new();
+    for round in 0..4 {
+        // Nothing is chosen, and what was proposed is too old to rest on.
+        renewals.push(proposed(&ask_at(300 * (round + 1), &mut leader, get(round, 5))).len());
+    }
+    assert_eq!(renewals, [1, 1, 0, 0]);
+    // The readers still wait, so the slot that is free now is used at once.
+    assert_eq!(proposed(&choose(1_300, &mut leader, own, 0)).len(), 1);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::paxos::Reads;
 use bytes::Bytes;
 
-const QUORUM_READS: Mode = Mode::Multi { leader: LEADER, reads: Reads::Quorum };
+const QUORUM_READS: Mode = Mode::Multi { leader: LEADER, reads: Reads::Quorum, commit_wait: None };
 
 /// Replica 2 of five, four of which are a phase-1 quorum and two a phase-2 quorum.
 fn reader(send: SendPolicy) -> Replica {

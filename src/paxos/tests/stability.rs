@@ -7,16 +7,16 @@ use crate::protocol::Detector;
 const DETECTOR: Detector =
     Detector { heartbeat: Span::from_millis(10), misses: 3, spread: Span::from_millis(5) };
 
-fn elected(id: u8) -> Replica {
+pub(super) fn elected(id: u8) -> Replica {
     let config = config(id, QuorumSystem::majority(3), SendPolicy::All);
     Replica::new(MULTI, Config { election: Election::Timeout(DETECTOR), ..config })
 }
 
-fn at(ms: u64) -> Time {
+pub(super) fn at(ms: u64) -> Time {
     Time::ZERO + Span::from_millis(ms)
 }
 
-fn hear_at(now: Time, replica: &mut Replica, from: u8, message: Message) -> Effects {
+pub(super) fn hear_at(now: Time, replica: &mut Replica, from: u8, message: Message) -> Effects {
     give_at(now, replica, Input::Message { from: NodeId(from), message })
 }
 

@@ -60,6 +60,10 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
         | Rule::ReadsByPhase2Quorum
         | Rule::ReadsBeforeExecuting
         | Rule::EndsAtExecuted => &["quorum-read"],
+        Rule::TellsWithoutResponders | Rule::ReadsDespiteVote => &["responder-read"],
+        Rule::ForgetsOldRosters => &["responder-deposed"],
+        Rule::GrantorsByMajority => &["responder-grants"],
+        Rule::StampsByClockAlone => &["stamps"],
         Rule::FixedPrefixThriftyStall => &["thrifty"],
         Rule::ForgetsTimers => &["thrifty", "lossy"],
         Rule::HoleInLog => &["thrifty", "lossy", "partial-promise"],

@@ -10,7 +10,7 @@ use super::*;
 use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::paxos::{Message, Mode, Replica};
 use crate::protocol::{
-    Answer, Ballot, Config, Election, Retention, Scope, SendPolicy, Slot, Timing, Value,
+    Answer, Ballot, Bounds, Config, Election, Retention, Scope, SendPolicy, Slot, Timing, Value,
 };
 use crate::quorum::QuorumSystem;
 use crate::runtime::mesh::Mesh;
@@ -49,6 +49,7 @@ impl Rig {
             send: SendPolicy::All,
             nearest_first: (0..3).map(NodeId).collect(),
             retention: Retention::ALL,
+            bounds: Bounds::USUAL,
             timing: Timing::for_round_trip(Span::ZERO),
         };
         let settings = Settings {

@@ -7,8 +7,8 @@ use super::Body;
 use crate::command::RequestId;
 use crate::deployment::Durability;
 use crate::driver::{Host, Ticket};
-use crate::protocol::{Advance, Answer, Envelope, Note, Order, Protocol, Reply};
-use crate::quorum::NodeSet;
+use crate::protocol::{Advance, Answer, Envelope, Note, Protocol, Reply};
+use crate::quorum::{NodeId, NodeSet};
 use crate::sim::fabric::Fabric;
 use crate::sim::machine::Member;
 use crate::time::{Span, Time};
@@ -24,25 +24,66 @@ pub(super) struct SimHost<'a, P: Protocol> {
 impl<'a, P: Protocol> SimHost<'a, P> {
     pub(super) fn new(body: &'a mut Body<P>, fabric: &'a mut Fabric<P>) -> Self {
         let leaves_at = fabric.now;
-        if let Some(machine) = &mut fabric.machine {
-            machine.begin_packets();
-        }
         Self { body, fabric, leaves_at }
     }
 
     fn answer(&mut self, answer: Answer) {
-        self.depart(&answer, Member::Client(answer.request().client));
+        if self.fabric.machine.is_some() {
+            self.pack(&answer);
+            self.body.outbox.push(Outgoing::Answer(answer));
+            return;
+        }
+        self.depart(&answer);
         self.fabric.answer(self.body.settings.id, self.leaves_at, answer);
     }
 
     /// The processor puts one more message on the wire.
     #[inline]
-    fn depart<T: Serialize>(&mut self, message: &T, to: Member) {
-        let from = Member::Replica(self.body.settings.id);
-        let takes = self.fabric.time_to_send(message, from, to);
+    fn depart<T: Serialize>(&mut self, message: &T) {
+        let takes = self.fabric.time_to_send(message);
         if takes > Span::ZERO {
             self.leaves_at = self.leaves_at + takes;
             self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
+        }
+    }
+
+    /// The processor makes one more message ready, which leaves at the end of the turn.
+    fn pack<T: Serialize>(&mut self, message: &T) {
+        self.leaves_at = self.leaves_at + self.fabric.time_to_send(message);
+    }
+
+    /// The end of a turn on a shared machine: a packet for each receiver, one after the other.
+    pub(super) fn send_packets(&mut self) {
+        let id = self.body.settings.id;
+        let mut outbox = std::mem::take(&mut self.body.outbox);
+        while let Some(to) = outbox.first().map(Outgoing::to) {
+            let takes = self.fabric.time_of_packet(Member::Replica(id), to);
+            self.leaves_at = self.leaves_at + takes;
+            self.body.departures.push((self.leaves_at, self.fabric.queue.sequence()));
+            for outgoing in outbox.extract_if(.., |outgoing| outgoing.to() == to) {
+                match outgoing {
+                    Outgoing::Message(to, message) => {
+                        self.fabric.send(id, to, self.leaves_at, message);
+                    }
+                    Outgoing::Answer(answer) => self.fabric.answer(id, self.leaves_at, answer),
+                }
+            }
+        }
+        self.body.outbox = outbox;
+    }
+}
+
+/// What leaves a replica at the end of a turn.
+pub(super) enum Outgoing<M> {
+    Message(NodeId, M),
+    Answer(Answer),
+}
+
+impl<M> Outgoing<M> {
+    const fn to(&self) -> Member {
+        match self {
+            Self::Message(to, _) => Member::Replica(*to),
+            Self::Answer(answer) => Member::Client(answer.request().client),
         }
     }
 }
@@ -52,11 +93,18 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
     #[inline]
     fn send(&mut self, to: NodeSet, message: P::Message) {
         let id = self.body.settings.id;
+        if self.fabric.machine.is_some() {
+            for receiver in to.iter() {
+                self.pack(&message);
+                self.body.outbox.push(Outgoing::Message(receiver, message.clone()));
+            }
+            return;
+        }
         let mut receivers = to.iter();
         let mut next = receivers.next();
         while let Some(receiver) = next {
             next = receivers.next();
-            self.depart(&message, Member::Replica(receiver));
+            self.depart(&message);
             if next.is_some() {
                 self.fabric.send(id, receiver, self.leaves_at, message.clone());
             } else {
@@ -116,17 +164,15 @@ impl<P: Protocol> Host<P> for SimHost<'_, P> {
                 Advance::Installed(installed) => observer.installed(now, id, installed),
             }
         }
-        let digests = (P::ORDER == Order::Total).then_some(&mut self.fabric.digests);
-        self.body.log.write(&advance, digests);
-        if let Some(spool) = &mut self.fabric.spool {
-            self.body.log.spill(id, spool.as_mut());
-        }
+        let Fabric { logs, spool, .. } = &mut *self.fabric;
+        logs.write(id, &advance, spool.as_deref_mut());
     }
 
     fn note(&mut self, note: Note) {
         let (now, counts) = (self.fabric.now, &mut self.fabric.counts);
         match note {
             Note::Committed { .. }
+            | Note::Waited { .. }
             | Note::Suspected { .. }
             | Note::Campaigning
             | Note::Following { .. }

@@ -15,7 +15,7 @@ impl<P: Protocol> Node<P> {
         let Found { checkpoint, records } = body.disk.read();
         let record_count = records.len();
         protocol.recover(checkpoint, records);
-        body.log.begin(P::ORDER, id, protocol.progress());
+        fabric.logs.begin(id, protocol.progress());
         if let Some(observer) = &mut fabric.observer
             && !self.starts.is_empty()
         {
@@ -55,7 +55,7 @@ impl<P: Protocol> Node<P> {
         let body = &mut self.body;
         body.departures.clear();
         body.armed = Armed::default();
-        body.log.end();
+        fabric.logs.end(id);
         self.inbox.clear();
         self.work = Work::Idle;
         (self.is_open, self.is_paused) = (false, false);
@@ -81,16 +81,14 @@ impl<P: Protocol> Node<P> {
         self.open(fabric);
     }
 
-    /// What it has to say, and the logs of all its starts.
-    pub(in crate::sim) fn finish(mut self) -> (ReplicaReport, Vec<Vec<u8>>) {
-        let report = ReplicaReport {
+    /// What it has to say.
+    pub(in crate::sim) fn finish(self) -> ReplicaReport {
+        ReplicaReport {
             sync_count: self.body.disk.sync_count(),
             executed_below: self.progress().0,
             is_down: self.driver.is_none(),
             phases: self.body.phases.finish(),
             starts: self.starts,
-        };
-        self.body.log.end();
-        (report, self.body.log.into_segments())
+        }
     }
 }

@@ -25,15 +25,19 @@ pub(super) enum Writer {
 impl<P: Protocol> Node<P> {
     /// It waits for a processor, if it has something to do.
     pub(super) fn ask_for_processor(&mut self, fabric: &mut Fabric<P>) {
-        let Some(driver) = &self.driver else { return };
-        let is_timer_due = || driver.next_due().is_some_and(|due| due <= fabric.now);
-        if self.inbox.is_empty() && !self.body.is_roused && !is_timer_due() {
+        if !self.has_work(fabric.now) {
             return;
         }
         self.work = Work::Waiting;
         if let Some(machine) = &mut fabric.machine {
             machine.ask(self.member());
         }
+    }
+
+    fn has_work(&self, now: Time) -> bool {
+        let Some(driver) = &self.driver else { return false };
+        let is_timer_due = || driver.next_due().is_some_and(|due| due <= now);
+        !self.inbox.is_empty() || self.body.is_roused || is_timer_due()
     }
 
     /// It has a processor, and begins to take in what has arrived; false if it has no use for one.
@@ -43,8 +47,14 @@ impl<P: Protocol> Node<P> {
             self.work = Work::Idle;
             return false;
         }
+        self.body.running_since = fabric.now;
+        self.begin_turn(fabric, false)
+    }
+
+    /// It begins to take in what has arrived; whether it is awake from the turn before.
+    fn begin_turn(&mut self, fabric: &mut Fabric<P>, is_awake: bool) -> bool {
         let Fabric { machine: Some(machine), service, .. } = fabric else { return false };
-        let takes = machine.takes_in(service, self.inbox.iter().map(Arrival::sender));
+        let takes = machine.takes_in(service, is_awake, self.inbox.iter().map(Arrival::sender));
         let bytes = self.inbox.iter().map(|arrival| arrival.time_of_bytes(fabric));
         let until = fabric.now + bytes.fold(takes, Add::add);
         self.work = Work::Receiving(self.inbox.len());
@@ -78,13 +88,20 @@ impl<P: Protocol> Node<P> {
         self.body.sync_together(fabric);
     }
 
-    /// Gives its processor back, unless it still sends.
+    /// Gives its processor back, unless it still sends, or has the next turn at once.
     pub(super) fn release_processor(&mut self, fabric: &mut Fabric<P>) {
+        let now = fabric.now;
         let Some(machine) = &mut fabric.machine else { return };
         if let Work::Stalled(_) = self.work {
             self.work = Work::Idle;
         }
-        if self.work == Work::Idle {
+        if self.work != Work::Idle {
+            return;
+        }
+        let has_work = !self.is_paused && self.has_work(now);
+        if has_work && machine.goes_on(self.body.running_since, now) {
+            self.begin_turn(fabric, true);
+        } else {
             machine.release();
         }
     }

@@ -4,8 +4,12 @@ use super::*;
 use crate::deployment::Unsynced;
 use crate::sim::{Costs, Host, run_trial};
 
-const COSTS: Costs =
-    Costs { wake_up: Span::from_millis(2), packet: Span::from_millis(3), sync: Span::ZERO };
+const COSTS: Costs = Costs {
+    wake_up: Span::from_millis(2),
+    packet: Span::from_millis(3),
+    sync: Span::ZERO,
+    slice: Span::ZERO,
+};
 
 fn host(cores: u16, costs: Costs) -> Settings {
     let millisecond = Span::from_millis(1);
@@ -29,22 +33,37 @@ fn members_that_share_one_processor_have_it_in_turn() {
     let received_on = |cores| {
         let mut world = world(2, Durability::Memory, &host(cores, COSTS));
         // Both have started by 4. r0 takes this in until 14, and sends two messages in one packet, which is also
-        // released, at 20 and 21.
+        // released, at 21.
         count_up(&mut world, ms(11), R0);
         count_up(&mut world, ms(12), R1);
         world.run_until(ms(60));
         [R0, R1].map(|id| received(&world, id))
     };
-    // With one, r1 takes its own in from 21 to 24, and sends at 30 and 31. By then both of r0's have come: it takes
-    // them in as one packet.
-    let together = vec![(38_000, 0, 1), (38_000, 0, DURABLE + 1)];
-    // Those for r0 come at 40 and 41: one takes a wake-up, a packet and a message, then the other one does.
-    let one_by_one = vec![(46_000, 1, 1), (52_000, 1, DURABLE + 1)];
-    assert_eq!(received_on(1), [one_by_one, together]);
-    // With two nobody waits: r1 takes its own in until 15, and sends at 21 and 22.
-    let of_r0 = vec![(37_000, 1, 1), (43_000, 1, DURABLE + 1)];
-    let of_r1 = vec![(36_000, 0, 1), (42_000, 0, DURABLE + 1)];
-    assert_eq!(received_on(2), [of_r0, of_r1]);
+    let both = |at, from| vec![(at, from, 1), (at, from, DURABLE + 1)];
+    // With one, r1 takes its own in from 21 to 24, and sends at 31. By then the packet of r0 has come: it goes on with
+    // that, without a wake-up. Its own comes at 41.
+    assert_eq!(received_on(1), [both(48_000, 1), both(36_000, 0)]);
+    // With two nobody waits: r1 takes its own in until 15, and sends at 22.
+    assert_eq!(received_on(2), [both(39_000, 1), both(38_000, 0)]);
+}
+
+/// r0 is told to lead once more in each turn, while r1 waits for the only processor.
+#[test]
+fn a_member_with_work_keeps_its_processor_for_a_time_slice() {
+    let hears_of_r1 = |slice| {
+        let mut world = world(2, Durability::Memory, &host(1, Costs { slice, ..COSTS }));
+        count_up(&mut world, ms(11), R0);
+        count_up(&mut world, ms(12), R1);
+        // A turn of r0 takes 10 ms at first, and 8 without a wake-up; during each it hears of the next one.
+        for at in [15, 23, 31] {
+            count_up(&mut world, ms(at), R0);
+        }
+        world.run_until(ms(120));
+        received(&world, R0)[0].0
+    };
+    // r1 has the processor from 21 on after one turn of r0, from 29 after two, and from 45 after all four.
+    let [one_turn, two_turns, all] = [0, 12, 200].map(|ms| hears_of_r1(Span::from_millis(ms)));
+    assert!(one_turn < two_turns && two_turns < all, "{one_turn}, {two_turns}, {all}");
 }
 
 /// The bottleneck law: a closed loop on a machine whose work is in proportion to its messages holds one operation
@@ -69,9 +88,10 @@ fn a_full_machine_obeys_the_bottleneck_law() {
     };
     // A request and a reply are each sent and received: 40 us, half of it at the client.
     check(Some(1), 25_000);
-    check(Some(2), 50_000);
-    // One replica and one client use two.
-    check(Some(4), 50_000);
+    // One replica and one client use two at the most: all that is outstanding may be at one of them.
+    let of_two = per_s(Some(2));
+    assert!((26_000..51_000).contains(&of_two), "{of_two}");
+    assert_eq!(per_s(Some(4)), of_two);
     // On its own machine a client takes no time.
     check(None, 50_000);
 }
@@ -112,15 +132,28 @@ fn who_crashes_or_pauses_gives_its_processor_to_others() {
         received(&world, R2)
     };
     let unsynced = Unsynced::Lost;
-    // r1 takes its own in from 12 to 15, and sends to r0 at 21 and to r2 at 27: that arrives at 37.
+    // r1 takes its own in from 12 to 15, and sends to r0 at 24 and to r2 at 29: that arrives at 39.
     let crashed = received_after(FaultKind::Crash { replica: R0, unsynced });
-    assert_eq!(crashed[0], (43_000, 1, 1));
+    assert_eq!(crashed[0], (46_000, 1, 1));
     // Here it has the processor from 14 on.
     let paused = received_after(FaultKind::Pause { replica: R0 });
-    assert_eq!(paused[0], (45_000, 1, 1));
+    assert_eq!(paused[0], (48_000, 1, 1));
     // What the other one was about to take in is gone with a crash, and is taken in later after a pause.
     let from_r0 = |received: &[(u64, u8, u64)]| received.iter().filter(|it| it.1 == 0).count();
     assert_eq!((from_r0(&crashed), from_r0(&paused)), (0, 2));
+}
+
+#[test]
+fn what_goes_to_one_member_in_one_turn_arrives_together() {
+    let costs = Costs { packet: Span::from_millis(3), ..Costs::default() };
+    let mut world = world(3, Durability::Memory, &host(4, costs));
+    world.run_until(ms(11));
+    world.inject(&FaultKind::Campaign { replica: R0 }, None);
+    world.run_until(ms(60));
+    // r0 takes it in until 12, has made four messages by 16, and sends to r1 at 19 and to r2 at 22; their turns take a
+    // packet and two messages.
+    let at = |id| received(&world, id).iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!([at(R1), at(R2)], [[34_000; 2], [37_000; 2]]);
 }
 
 #[test]

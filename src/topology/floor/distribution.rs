@@ -110,6 +110,28 @@ impl Distribution {
         Self { start, step: long.step, cumulative }
     }
 
+    /// That of the same time, but for the first so much of it; zero where it is no longer.
+    pub(super) fn beyond(&self, span: Span) -> Self {
+        let from = self.at_least(span);
+        Self { start: from.start - span, ..from }
+    }
+
+    /// That of the same time, or of this one where it is shorter.
+    pub(super) fn at_least(&self, span: Span) -> Self {
+        let Some(below) = span.0.checked_sub(self.start.0).filter(|below| *below > 0) else {
+            return self.clone();
+        };
+        let points = below.saturating_add(self.step.0 / 2).checked_div(self.step.0);
+        let points = points.and_then(|points| usize::try_from(points).ok());
+        let left = points.and_then(|points| self.cumulative.get(points..));
+        match left {
+            Some(left) if left.len() > 1 => {
+                Self { start: span, step: self.step, cumulative: left.to_vec() }
+            }
+            _ => Self::constant(span),
+        }
+    }
+
     /// The probability that it is not longer than this.
     pub(super) fn cdf(&self, span: Span) -> f64 {
         if self.is_constant() {
@@ -237,6 +259,25 @@ mod tests {
         // The sum of the medians is not the median of the sum: 2 ln 2 against 1.678.
         assert_near(sum.quantile(0.5), 1.678_347, Span(step.0 / 10));
         assert!(sum.quantile(0.5) > one.quantile(0.5).times(2) + Span::from_micros(200));
+    }
+
+    /// 1 - e^-t, with all that is shorter than half a millisecond cut or raised.
+    #[test]
+    fn what_is_beyond_a_span_is_the_rest_of_it() {
+        let (delay, step) = exponential();
+        let (one, half) = (Distribution::of(&delay, step, UNCUT), Span::from_micros(500));
+        let (beyond, at_least) = (one.beyond(half), one.at_least(half));
+        for share in [0.5, 0.9, 0.99] {
+            let expected = -(1.0_f64 - share).ln();
+            assert_near(at_least.quantile(share), expected, step);
+            assert_near(beyond.quantile(share), expected - 0.5, step);
+        }
+        assert!(beyond.quantile(0.3) <= step && at_least.quantile(0.3) <= half + step);
+        let constant = Distribution::constant(Span(70));
+        assert_eq!(constant.beyond(Span(30)), Distribution::constant(Span(40)));
+        assert_eq!(constant.beyond(Span(90)), Distribution::constant(Span::ZERO));
+        assert_eq!(constant.at_least(Span(90)), Distribution::constant(Span(90)));
+        assert_eq!(one.beyond(Span::from_millis(10_000)), Distribution::constant(Span::ZERO));
     }
 
     #[test]

@@ -9,7 +9,11 @@
 //! a sum the sum of the medians: then these are estimates by which to choose, and the figures to compare
 //! with are those of [`super::floors`].
 
+use std::borrow::Borrow;
+
+use crate::protocol::SnapshotTerms;
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
+use crate::registry::Mode;
 use crate::time::Span;
 
 use super::super::links::{Links, Site};
@@ -59,12 +63,36 @@ pub fn multi_floor(links: &Links, system: &QuorumSystem, leader: NodeId, client:
 pub fn median_floor(
     links: &Links,
     asked: Option<NodeId>,
-    phases: &[&Family],
+    phases: &[impl Borrow<Family>],
     client: usize,
 ) -> Span {
     let proposer = asked.unwrap_or_else(|| nearest_replica(links, client));
-    let spans = phases.iter().map(|family| quorum_span(links, proposer, family));
+    let spans = phases.iter().map(|family| quorum_span(links, proposer, family.borrow()));
     spans.fold(to_client(links, client, proposer), |sum, span| sum + span)
+}
+
+/// How much longer a write takes than its quorums and the way to the leader, because the leader waits before it tells
+/// its client; zero without a commit wait.
+pub fn commit_wait_rest(links: &Links, mode: Mode, system: &QuorumSystem) -> Span {
+    match (mode.leader(), mode.commit_wait()) {
+        (Some(leader), Some(bound)) => bound.times(2) - quorum_span(links, leader, system.phase2()),
+        _ => Span::ZERO,
+    }
+}
+
+/// How long a snapshot read waits at least at this replica, until it can know that nothing is missing; zero without
+/// such reads.
+pub fn safe_time_rest(links: &Links, mode: Mode, system: &QuorumSystem, at: NodeId) -> Span {
+    let (Some(leader), Some(terms)) = (mode.leader(), mode.snapshot()) else { return Span::ZERO };
+    let news = links.between(Site::Replica(leader), Site::Replica(at)).median();
+    let news = if at == leader { Span::ZERO } else { news };
+    quorum_span(links, leader, system.phase2()) + news - settled(terms, at == leader)
+}
+
+/// What is proposed so long before a read arrives at a replica is stamped late enough for it; `is_own` says that it
+/// arrives at the leader, whose clock is compared with itself.
+pub(super) fn settled(terms: SnapshotTerms, is_own: bool) -> Span {
+    terms.staleness + if is_own { Span::ZERO } else { terms.bound.times(2) }
 }
 
 /// The leader with the least mean over the clients of [`multi_floor`], each with its weight; of equals the
@@ -75,14 +103,27 @@ pub fn median_floor(
 /// # Panics
 /// If there is not one weight for each client.
 pub fn best_leader(links: &Links, system: &QuorumSystem, weights: &[f64]) -> NodeId {
+    best_leader_by(links, system.candidates(), system.phase2(), weights)
+}
+
+/// The same among these replicas, where a write waits for a quorum of this family.
+///
+/// # Panics
+/// As [`best_leader`], or if there are none.
+pub fn best_leader_by(
+    links: &Links,
+    candidates: NodeSet,
+    phase2: &Family,
+    weights: &[f64],
+) -> NodeId {
     let clients = links.client_regions.len();
     assert_eq!(weights.len(), clients, "a weight for each client region");
     // The sum of the weights is the same for every leader, so the total orders them as the mean does.
     let total = |leader: NodeId| -> f64 {
-        let floors = (0..clients).map(|client| multi_floor(links, system, leader, client));
+        let wait = quorum_span(links, leader, phase2);
+        let floors = (0..clients).map(|client| to_client(links, client, leader) + wait);
         floors.zip(weights).map(|(floor, weight)| floor.0 as f64 * weight).sum()
     };
-    let candidates = system.candidates();
     candidates
         .iter()
         .min_by(|one, other| total(*one).total_cmp(&total(*other)).then(one.cmp(other)))

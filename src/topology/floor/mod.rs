@@ -19,6 +19,15 @@
 //! asks: the set nearest to it by medians.
 //! Reads go through the log like writes, so theirs is the same; a quorum read takes the way there and back between c
 //! and its nearest replica with a state machine, and a phase 1 from there ([`read_floors`]).
+//! A read that a responder answers takes the way there and back between c and its nearest responder; for that the
+//! phase 2 of each write waits for every responder too.
+//! With a commit wait a leader tells nobody of a write before 2 ε have passed since it proposed it, ε the bound of
+//! clocks: so a phase 2 of a write takes that at least, and what remains visible is `max(0, 2 ε - phase 2)`.
+//! A snapshot read takes the way there and back between c and its nearest replica r with a state machine, and the wait
+//! until r has executed what was proposed one staleness before the read arrived:
+//! `max(0, phase 2 from L + the way from L to r - staleness - 2 ε)`, without 2 ε where r is L. That is the least: where
+//! the leader proposes seldom, the read waits for its next proposal, `advance` more at most; and for the news of it, which
+//! the leader announces 2 ms later if no proposal carries it.
 //! A control operation is answered by the replica that the client asks, so its floor is the way there and back
 //! alone ([`control_floors`]): whatever the quorums are, it is the same.
 //!
@@ -177,6 +186,36 @@ const STEPS_OFF: u64 = 6;
 /// A step is fine where [`STEPS_OFF`] of them are this share of a percentile.
 const FINE: u64 = 200;
 
+/// How long it takes until a replica knows of an entry that its leader proposes, beyond a part of it.
+struct News<'a> {
+    links: &'a Links,
+    leader: NodeId,
+    to: NodeId,
+    phase2: Wait<'a>,
+    /// That part.
+    settled: Span,
+    cap: Span,
+}
+
+impl News<'_> {
+    /// The delay from the leader, as its least and its greatest; none at the leader.
+    fn way(&self) -> Option<(Span, Span)> {
+        let delay = self.links.between(Site::Replica(self.leader), Site::Replica(self.to));
+        (self.leader != self.to).then(|| distribution::range(delay, self.cap))
+    }
+
+    fn distribution(&self, step: Span) -> Distribution {
+        let phase2 = self.phase2.distribution(step);
+        let known = if self.leader == self.to {
+            phase2
+        } else {
+            let (leader, to) = (Site::Replica(self.leader), Site::Replica(self.to));
+            phase2.plus(&Distribution::of(self.links.between(leader, to), step, self.cap))
+        };
+        known.beyond(self.settled)
+    }
+}
+
 /// The commits of a variant.
 struct Commits<'a> {
     links: &'a Links,
@@ -216,13 +255,30 @@ impl<'a> Commits<'a> {
             .collect()
     }
 
+    /// What each of these replicas waits for before it answers a snapshot read.
+    fn news(&self, at: &BTreeMap<NodeId, Vec<Wait<'_>>>, cap: Span) -> Vec<News<'a>> {
+        let (Some(terms), Some(leader)) = (self.mode.snapshot(), self.mode.leader()) else {
+            return Vec::new();
+        };
+        let news = |to: &NodeId| {
+            let settled = medians::settled(terms, *to == leader);
+            // Of what is longer than the cap, so much more is no part of the wait.
+            let cap = cap + settled;
+            let family = self.quorums.phase2();
+            let phase2 = Wait::new(self.links, leader, family, self.send, cap);
+            News { links: self.links, leader, to: *to, phase2, settled, cap }
+        };
+        if self.is_read { at.keys().map(news).collect() } else { Vec::new() }
+    }
+
     /// The latency of these clients, exact below `cap`.
     fn latencies(&self, clients: &[usize], cap: Span) -> Vec<Distribution> {
         let Self { links, mode, quorums, send, memory, is_read } = *self;
+        let commit_wait = mode.commit_wait().filter(|_| !is_read).map(|bound| bound.times(2));
         let is_nearby = is_read && mode.reads_nearby();
         let proposer = |client| {
             if is_nearby {
-                nearest_among(links, quorums.learners(), client)
+                nearest_among(links, mode.readers(quorums), client)
             } else {
                 asked(links, mode, quorums, client)
             }
@@ -236,7 +292,9 @@ impl<'a> Commits<'a> {
             };
             waits.entry(from).or_insert_with(phases);
         }
-        let delays = waits.values().flatten().flat_map(Wait::delays);
+        let news = self.news(&waits, cap);
+        let delays = waits.values().flatten().chain(news.iter().map(|news| &news.phase2));
+        let delays = delays.flat_map(Wait::delays).chain(news.iter().filter_map(News::way));
         let of_clients = clients
             .iter()
             .flat_map(|client| wait::legs(links, proposer(*client), Site::Client(*client), cap));
@@ -247,11 +305,13 @@ impl<'a> Commits<'a> {
                 let length = match &waits[..] {
                     [first, second] => twice::both(first, second, memory, step),
                     [only] => only.distribution(step),
-                    // A read that its leader answers alone.
+                    // A read that one replica answers alone.
                     [] => Distribution::constant(Span::ZERO),
                     _ => unreachable!("a command takes one phase or two"),
                 };
-                (*from, length)
+                let length = commit_wait.map_or(length.clone(), |least| length.at_least(least));
+                let of_this = news.iter().find(|news| news.to == *from);
+                (*from, of_this.map_or(length, |news| news.distribution(step)))
             })
             .collect();
         let latency = |client: &usize| {

@@ -6,8 +6,9 @@ use rand_pcg::Pcg64;
 
 use super::super::delay::Delay;
 use super::super::{Jitter, Profile};
-use super::medians::{median_floor, multi_floor, nearest_first, nearest_replica};
+use super::medians::{median_floor, multi_floor, nearest_first, nearest_replica, quorum_span};
 use super::*;
+use crate::protocol::SnapshotTerms;
 use crate::quorum::{Family, Gate, NodeId, NodeSet, QuorumSystem, Share};
 
 const FIVE: [&str; 5] = ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
@@ -118,9 +119,23 @@ impl Draw<'_> {
         self.last.clear();
         let mut at = self.leg(client, site, Span::ZERO);
         for family in mode.phases(system) {
-            at = at + self.phase(proposer, family, send, at);
+            let wait = mode.commit_wait().map_or(Span::ZERO, |bound| bound.times(2));
+            at = at + self.phase(proposer, &family, send, at).max(wait);
         }
         at + self.leg(site, client, at)
+    }
+
+    /// A read of the nearest replica, of what a leader elsewhere proposed so long before it arrives.
+    fn snapshot_read(&mut self, mode: Mode, system: &QuorumSystem, client: usize) -> Span {
+        let (leader, terms) = (mode.leader().unwrap(), mode.snapshot().unwrap());
+        let asked = nearest_replica(self.links, client);
+        assert_ne!(asked, leader);
+        let (site, client) = (Site::Replica(asked), Site::Client(client));
+        self.last.clear();
+        let chosen = self.phase(leader, system.phase2(), SendPolicy::All, Span::ZERO);
+        let known = chosen + self.leg(Site::Replica(leader), site, chosen);
+        let wait = known - (terms.staleness + terms.bound.times(2));
+        self.leg(client, site, Span::ZERO) + wait + self.leg(site, client, Span::ZERO)
     }
 }
 
@@ -196,6 +211,44 @@ fn floors_of_every_family_are_the_percentiles_of_drawn_commands() {
                 assert!(is_near, "{mode:?} {system:?}: {found} for {share}");
             }
         }
+    }
+}
+
+/// A wait that hides a part of the phase 2, and a staleness that hides a part of the lag.
+#[test]
+fn floors_with_clocks_are_the_percentiles_of_drawn_commands() {
+    let links = links(Jitter::Profile, &FIVE);
+    let system = QuorumSystem::majority(5);
+    let leader = NodeId(2);
+    let median = quorum_span(&links, leader, system.phase2());
+    for hidden in [Span(median.0 / 2), Span(median.0 / 4)] {
+        let (advance, has_sessions) = (None, false);
+        let terms =
+            SnapshotTerms { staleness: Span(median.0 / 4), advance, bound: hidden, has_sessions };
+        let mode = Mode::multi(leader).with_snapshots(terms, true).unwrap();
+        let of = [(false, 1), (true, 1)].map(|(is_read, client)| {
+            let of = if is_read { read_floors } else { floors };
+            let Floor { p50, p99 } = of(&links, mode, &system, SendPolicy::All, Span::ZERO)[client];
+            let (random, last) = (Pcg64::seed_from_u64(7), BTreeMap::new());
+            let mut draw = Draw { links: &links, memory: Span::ZERO, random, last };
+            let mut within = [0_u32; 2];
+            for _ in 0..DRAWS {
+                let took = if is_read {
+                    draw.snapshot_read(mode, &system, client)
+                } else {
+                    draw.commit(mode, &system, SendPolicy::All, client)
+                };
+                within[0] += u32::from(took <= p50);
+                within[1] += u32::from(took <= p99);
+            }
+            for (share, found) in [0.5, 0.99].into_iter().zip(within) {
+                let found = f64::from(found) / f64::from(DRAWS);
+                let is_near = (found - share).abs() <= reach(share);
+                assert!(is_near, "{hidden} {is_read}: {found} for {share}");
+            }
+            p50
+        });
+        assert!(of.into_iter().all(|floor| floor > Span::ZERO));
     }
 }
 

@@ -241,7 +241,7 @@ crash = "b"
             if let (Some(command), Some(entry)) = (command, entry.command) {
                 let written = match &command.operation {
                     flexpaxos::command::Operation::Put { value, .. } => digest(value),
-                    flexpaxos::command::Operation::Get { .. } => 0,
+                    _ => 0,
                 };
                 assert_eq!(written, entry.digest);
             }

@@ -104,7 +104,8 @@ pub(super) fn run_over(
     let tell = |_: Progress| {};
     let outcome = run_trial(deployment, &settings, launcher, &Interrupt::never(), &tell).unwrap();
     assert!(outcome.is_complete(), "{:?} {:?}", outcome.lost, outcome.violations);
-    let mut check = Check::new(Options::default());
+    let (may_miss, has_sessions) = (deployment.mode.may_miss(), deployment.mode.has_sessions());
+    let mut check = Check::new(Options { may_miss, has_sessions, ..Options::default() });
     for (member, paths) in &outcome.files {
         for path in paths {
             let history = std::io::Cursor::new(fs::read(path).unwrap());

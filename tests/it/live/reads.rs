@@ -4,7 +4,8 @@
 use flexpaxos::cluster::InProcess;
 use flexpaxos::deployment::{Deployment, FaultKind};
 use flexpaxos::history::{ClientReader, Event as Logged, Kind};
-use flexpaxos::paxos::{LeaseTerms, Mode, Reads};
+use flexpaxos::paxos::{LeaseTerms, Mode, Reads, ResponderTerms};
+use flexpaxos::protocol::SnapshotTerms;
 use flexpaxos::quorum::NodeId;
 use flexpaxos::runtime::net::Transport;
 use flexpaxos::trial::Outcome;
@@ -13,11 +14,11 @@ use super::faults::{R0, R1, deployment, pause, run_over, soon};
 use super::*;
 
 /// Half of the operations read, of four keys, with this way of reading.
-fn run(reads: Reads, clock_error: Span) -> Outcome {
+fn run(reads: Reads, commit_wait: Option<Span>, clock_error: Span) -> Outcome {
     let faults =
         vec![soon(pause(R0), 150), soon(FaultKind::Campaign { replica: NodeId(1).into() }, 0)];
     let mut deployment = Deployment {
-        mode: Mode::Multi { leader: R0, reads }.into(),
+        mode: Mode::Multi { leader: R0, reads, commit_wait }.into(),
         clock_error,
         retry_after: Some(Span::from_millis(50)),
         ..deployment(faults)
@@ -51,17 +52,45 @@ fn check_reads(outcome: &Outcome) {
 
 #[test]
 fn quorum_reads_are_answered_while_leaders_change() {
-    check_reads(&run(Reads::Quorum, Span::ZERO));
+    check_reads(&run(Reads::Quorum, None, Span::ZERO));
 }
 
 #[test]
 fn leases_are_kept_while_leaders_change_and_clocks_are_off() {
     let bound = Span::from_millis(1);
     let terms = LeaseTerms { length: Span::from_millis(200), bound };
-    let outcome = run(Reads::LeaderLease(terms), bound);
+    let outcome = run(Reads::LeaderLease(terms), None, bound);
     check_reads(&outcome);
     // The second leader is silent while the lease of the first one lasts; then it answers whoever waited.
     let (_, report) = outcome.clients().next().unwrap();
     assert_eq!(report.unknown_count, 0);
     assert!(outcome.injected.iter().any(|it| it.kind == FaultKind::Campaign { replica: R1 }));
+}
+
+#[test]
+fn responders_answer_while_leaders_change_and_clocks_are_off() {
+    let bound = Span::from_millis(1);
+    let (at, length) = ([R0, R1].into_iter().collect(), Span::from_millis(400));
+    let outcome = run(Reads::Responders(ResponderTerms { at, length, bound }), None, bound);
+    check_reads(&outcome);
+    let (_, report) = outcome.clients().next().unwrap();
+    assert_eq!(report.unknown_count, 0);
+}
+
+/// What the reads of the past may miss the judge knows; reads of now miss nothing.
+#[test]
+fn snapshot_reads_keep_their_bound_while_leaders_change() {
+    let bound = Span::from_millis(1);
+    for (staleness_ms, commit_wait) in [(50, None), (0, Some(bound))] {
+        let terms = SnapshotTerms {
+            staleness: Span::from_millis(staleness_ms),
+            advance: Some(Span::from_millis(10)),
+            bound,
+            has_sessions: true,
+        };
+        let outcome = run(Reads::Snapshot(terms), commit_wait, bound);
+        check_reads(&outcome);
+        let (_, report) = outcome.clients().next().unwrap();
+        assert_eq!(report.unknown_count, 0);
+    }
 }

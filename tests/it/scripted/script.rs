@@ -346,7 +346,7 @@ fn timer(kind: &[&str]) -> TimerId {
         ["heartbeat"] => 5,
         ["renew"] => 6,
         ["key", name] => key(name),
-        ["attempt", slot] => 9 + slot.parse::<u64>().expect("a slot"),
+        ["attempt", slot] => 12 + slot.parse::<u64>().expect("a slot"),
         _ => panic!("`{kind:?}` is no timer"),
     })
 }

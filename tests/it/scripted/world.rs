@@ -9,8 +9,8 @@ use flexpaxos::driver::{Defect, Driver, Host, Settings, Ticket};
 use flexpaxos::monitor::Told;
 
 use flexpaxos::protocol::{
-    Advance, Config, Election, Envelope, Executed, Input, Installed, Note, Position, Progress,
-    Reply, Retention, SendPolicy, Statement, TimerId, Timing,
+    Advance, Bounds, Config, Election, Envelope, Executed, Input, Installed, Note, Position,
+    Progress, Reply, Retention, SendPolicy, Statement, TimerId, Timing,
 };
 use flexpaxos::quorum::{NodeId, NodeSet, QuorumSystem};
 use flexpaxos::registry::Registration;
@@ -305,7 +305,10 @@ impl<P: Registration> World<P> {
             Note::Following { leader } => self.write(|| format!("{id} follows {leader}")),
             Note::Recovered { .. } => self.write(|| format!("{id} has executed what it adopted")),
             Note::Resigned => self.write(|| format!("{id} resigns")),
-            Note::SnapshotSent | Note::SnapshotInstalled { .. } | Note::Committed { .. } => {}
+            Note::SnapshotSent
+            | Note::SnapshotInstalled { .. }
+            | Note::Committed { .. }
+            | Note::Waited { .. } => {}
         }
     }
 
@@ -419,5 +422,6 @@ fn config<P: Registration>(deployment: &Deployment<P>, index: usize) -> Config {
         nearest_first: (index..index + n).map(id).collect(),
         timing: Timing::for_round_trip(Span::from_millis(10)),
         retention: deployment.retention,
+        bounds: Bounds::USUAL,
     }
 }
