@@ -123,6 +123,28 @@ struct Body<P: Protocol> {
     writer: Writer,
     /// There is something to do that is neither in the inbox nor a timer.
     is_roused: bool,
+    /// How often timers have run out since when.
+    expiries: (Time, u32),
+}
+
+/// So often a replica's timers may run out within a millisecond: more is a timer that it sets again and again.
+const MOST_EXPIRIES: u32 = 100_000;
+const MILLISECOND: Span = Span::from_millis(1);
+
+impl<P: Protocol> Body<P> {
+    /// A timer runs out.
+    ///
+    /// # Panics
+    ///
+    /// If that happens so often that virtual time hardly goes on.
+    fn watch_timers(&mut self, now: Time) {
+        if now.since(self.expiries.0) >= MILLISECOND {
+            self.expiries = (now, 0);
+        }
+        self.expiries.1 += 1;
+        let id = self.settings.id;
+        assert!(self.expiries.1 <= MOST_EXPIRIES, "a timer of {id} runs out again and again");
+    }
 }
 
 /// What the processor is at.
@@ -174,6 +196,7 @@ impl<P: Protocol> Node<P> {
                 running_since: Time::ZERO,
                 writer: Writer::Idle,
                 is_roused: false,
+                expiries: (Time::ZERO, 0),
                 phases: PhaseRecorder::new(settings.window),
                 settings,
             },
@@ -305,7 +328,7 @@ impl<P: Protocol> Node<P> {
         }
         *armed = None;
         match event.source().kind {
-            Kind::Timer => {}
+            Kind::Timer => self.body.watch_timers(event.at()),
             Kind::Processor => self.finish_work(fabric),
             Kind::Checkpoint => {
                 self.body.is_roused = true;

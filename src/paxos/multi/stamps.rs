@@ -148,23 +148,19 @@ impl Multi {
     /// It leads, and nothing is proposed for a while: safe time goes on by a no-op.
     pub(super) fn arm_safe_time(&mut self, context: &mut Context<'_>) {
         let Some(stamps) = &mut self.stamps else { return };
-        if let Some(advance) = stamps.advance.filter(|_| !stamps.is_armed) {
-            stamps.is_armed = true;
-            let waited = stamps.made_at.map_or(Span::ZERO, |made_at| context.now.since(made_at));
-            let rest = Span(advance.0.saturating_sub(waited.0).max(1));
-            context.effects.set_timer(TimerKind::SafeTime.id(), rest, Span::ZERO);
-        }
+        let Some(advance) = stamps.advance.filter(|_| !stamps.is_armed) else { return };
+        let waited = stamps.made_at.map_or(Span::ZERO, |made_at| context.now.since(made_at));
+        // Where it has no room for a no-op that is due, it looks again as much later.
+        let rest = if waited < advance { Span(advance.0 - waited.0) } else { advance };
+        stamps.is_armed = true;
+        context.effects.set_timer(TimerKind::SafeTime.id(), rest, Span::ZERO);
     }
 
     /// Proposes a no-op, unless it has proposed something meanwhile.
     pub(super) fn advance_safe_time(&mut self, context: &mut Context<'_>) {
-        let (Some(stamps), State::Leading(leading)) = (&mut self.stamps, &self.state) else {
-            if let Some(stamps) = &mut self.stamps {
-                stamps.is_armed = false;
-            }
-            return;
-        };
+        let Some(stamps) = &mut self.stamps else { return };
         stamps.is_armed = false;
+        let State::Leading(leading) = &self.state else { return };
         let ballot = leading.ballot;
         let is_due = |advance: Span| {
             stamps.made_at.is_none_or(|made_at| context.now.since(made_at) >= advance)

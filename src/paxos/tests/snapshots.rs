@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::paxos::Reads;
-use crate::protocol::SnapshotTerms;
+use crate::protocol::{Bounds, SnapshotTerms};
 use crate::time::Now;
 use bytes::Bytes;
 
@@ -262,6 +262,25 @@ fn an_idle_leader_lets_safe_time_go_on() {
     let idle = give_at(ms(70), &mut leader, Input::Timer(SAFE_TIME));
     assert_eq!(proposed(&idle), [stamped(ms(75), None)]);
     assert!(idle.timers.iter().any(|it| it.id == SAFE_TIME && it.after == ADVANCE));
+}
+
+#[test]
+fn safe_time_waits_while_no_slot_has_room() {
+    let bounds = Bounds { horizon: 4, ..Bounds::USUAL };
+    let config = config(0, QuorumSystem::majority(3), SendPolicy::All);
+    let mut leader = Replica::new(mode(STALENESS, false), Config { bounds, ..config });
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    hear(&mut leader, 0, promise(ballot, Vec::new()));
+    hear(&mut leader, 1, promise(ballot, Vec::new()));
+    for sequence in 0..4 {
+        ask_at(20, &mut leader, put(sequence, 1));
+    }
+    for at in [70, 100] {
+        let full = give_at(ms(at), &mut leader, Input::Timer(SAFE_TIME));
+        assert_eq!(proposed(&full), []);
+        assert_eq!(full.timers[0].after, ADVANCE);
+    }
 }
 
 #[test]

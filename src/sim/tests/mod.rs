@@ -60,6 +60,8 @@ struct Counter {
     recovered: Vec<u64>,
     /// A message it cannot stand.
     poison: Option<u64>,
+    /// When its timer runs out it sets it again, for so long.
+    again: Option<Span>,
 }
 
 impl Counter {
@@ -96,7 +98,12 @@ impl Protocol for Counter {
                 assert!(Some(message.0) != self.poison, "{} is poison", message.0);
                 self.received.push((now.at.0, from, message.0));
             }
-            Input::Timer(_) => self.fired.push(now.at.0),
+            Input::Timer(_) => {
+                self.fired.push(now.at.0);
+                if let Some(after) = self.again {
+                    effects.set_timer(TIMER, after, Span::ZERO);
+                }
+            }
             Input::Start | Input::Request(_) | Input::Checkpointed(_) => {}
         }
     }
@@ -183,6 +190,7 @@ fn counter(n: usize, copies: u64) -> impl Fn(NodeId) -> Counter + 'static {
         fired: Vec::new(),
         recovered: Vec::new(),
         poison: None,
+        again: None,
     }
 }
 

@@ -318,3 +318,16 @@ fn an_assertion_that_breaks_is_the_violation_and_ends_the_world() {
     assert!(!world.step());
     assert!(world.finish().violation.is_some());
 }
+
+#[test]
+fn a_timer_that_is_set_again_and_again_ends_the_run() {
+    for (after, is_violated) in [(Span(1), true), (Span::from_micros(1), false)] {
+        let deployment = deployment("uniform:20ms", Jitter::None, 2);
+        let again = move |id| Counter { again: Some(after), ..counter(2, 1)(id) };
+        let mut world = World::new(&deployment, &Settings::default(), again);
+        count_up(&mut world, ms(1), R0);
+        world.run_until(ms(100));
+        let violation = world.violation().map(|it| it.starts_with("a timer of r0 runs out"));
+        assert_eq!(violation, is_violated.then_some(true));
+    }
+}
