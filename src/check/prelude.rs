@@ -35,6 +35,9 @@ impl<P: Registration> World<P> {
                 step.persist(id);
             }
         }
+        if prelude == Prelude::Elected {
+            deliver_phase1(&mut step);
+        }
         if prelude >= Prelude::Led {
             self.deliver_all(&mut step, None);
         }

@@ -160,9 +160,13 @@ pub(super) fn protocol(
     (mode.expect("some protocol has the name and the rule"), policy, stream)
 }
 
-/// Whether the rule broken is about reads that do not go through the log.
+/// Whether the rule broken is about reads that do not go through the log, and not about commit timestamps.
 fn is_of_reads(limits: &Limits) -> bool {
-    limits.rule.is_some_and(Rule::is_of_reads)
+    limits.rule.is_some_and(|rule| rule.is_of_reads() && !is_of_stamps(limits))
+}
+
+fn is_of_stamps(limits: &Limits) -> bool {
+    limits.rule.is_some_and(|rule| Rule::SNAPSHOTS.contains(&rule))
 }
 
 /// For one seed of four, and for each where the rule broken is about them, reads that do not go through the log.
@@ -192,7 +196,7 @@ pub(super) fn reads(
     };
     let others: Vec<Mode> = mode.with_all_reads().split_off(1);
     let others: Vec<Mode> = others.into_iter().filter(has_rule).collect();
-    if others.is_empty() || !(is_drawn || is_of_reads(limits)) {
+    if others.is_empty() || is_of_stamps(limits) || !(is_drawn || is_of_reads(limits)) {
         return (mode, share, Span::ZERO);
     }
     let index = usize::try_from(index % others.len() as u64).expect("a small number");
@@ -239,8 +243,8 @@ pub(super) fn snapshots(
     let some = stream.pick(&[0.2, 0.5, 0.8]);
     let has_sessions = stream.one_in(2);
     let mut terms = SnapshotTerms { staleness, advance, bound, has_sessions };
-    let is_asked = limits.rule.is_some_and(|rule| Rule::SNAPSHOTS.contains(&rule));
-    if mode.reads_beside() || !(is_drawn || is_asked) || (is_of_reads(limits) && !is_asked) {
+    let is_asked = is_of_stamps(limits);
+    if mode.reads_beside() || !(is_drawn || is_asked) || is_of_reads(limits) {
         return (mode, share, error);
     }
     if limits.rule == Some(Rule::IgnoresSession) {

@@ -72,7 +72,9 @@ pub enum Prelude {
     Starting,
     /// Every replica is started, and its first records are durable.
     Started,
-    /// The leader leads, too.
+    /// Phase 1 of the leader is over, too; what it sent since is in flight.
+    Elected,
+    /// All that it sent has arrived, too.
     Led,
     /// It leads with its second ballot: the others have promised it, and its own promise waits for its disk.
     Renewed,

@@ -66,9 +66,9 @@ const PINNED: [Pinned; 42] = [
     pinned("expression", [73_004, 318_071, 27], (11, 5_542)),
     pinned("witness", [561_324, 3_514_413, 27], (9, 1_960)),
     pinned("quorum-read", [1_445, 5_809, 12], (12, 1_445)),
-    pinned("responder-read", [0, 0, 0], (10, 0)),
-    pinned("responder-deposed", [0, 0, 0], (10, 0)),
-    pinned("responder-grants", [0, 0, 0], (10, 0)),
+    pinned("responder-read", [25, 41, 6], (6, 25)),
+    pinned("responder-deposed", [63_676, 411_575, 21], (9, 5_637)),
+    pinned("responder-grants", [1_121_920, 5_128_398, 11], (6, 4_907)),
     pinned("stamps", [3_647, 13_207, 21], (21, 3_647)),
     pinned("register-duel", [54_319, 204_465, 24], (9, 3_363)),
     pinned("register-flexible", [238, 444, 15], (15, 238)),
@@ -555,10 +555,13 @@ fn a_quorum_read_that_takes_a_shortcut_is_found_out() {
 /// Each shortcut lets a responder read what was there before a write that its client was told of.
 #[test]
 fn a_responder_that_takes_a_shortcut_is_found_out() {
-    check_found("responder-read", Rule::TellsWithoutResponders, Invariant::Linearizability, 0);
-    check_found("responder-read", Rule::ReadsDespiteVote, Invariant::Linearizability, 0);
-    check_found("responder-deposed", Rule::ForgetsOldRosters, Invariant::Linearizability, 0);
-    check_found("responder-grants", Rule::GrantorsByMajority, Invariant::Linearizability, 0);
+    check_found("responder-read", Rule::TellsWithoutResponders, Invariant::Linearizability, 4);
+    check_found("responder-read", Rule::ReadsDespiteVote, Invariant::Linearizability, 4);
+    check_found("responder-deposed", Rule::ForgetsOldRosters, Invariant::Linearizability, 6);
+    if cfg!(debug_assertions) {
+        return;
+    }
+    check_found("responder-grants", Rule::GrantorsByMajority, Invariant::Linearizability, 9);
 }
 
 /// The reader leads, and executes what its own read waits for in the turn in which it answers.

@@ -116,7 +116,7 @@ pub(super) fn responder_deposed() -> Preset {
 pub(super) fn responder_grants() -> Preset {
     Preset {
         name: "responder-grants",
-        about: "the same from the start, so that who is elected may have granted nothing; not to the end",
-        setup: Setup { depth: Some(16), ..deposed(Prelude::Started) },
+        about: "the same, but who is elected may have granted nothing; not to the end",
+        setup: Setup { depth: Some(11), ..deposed(Prelude::Elected) },
     }
 }
