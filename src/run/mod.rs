@@ -88,7 +88,7 @@ pub enum Error {
     Store(#[from] store::Error),
     /// The ledger of a search could not grow.
     #[error(transparent)]
-    Ledger(#[from] ledger::Error),
+    Ledger(ledger::Error),
     /// The histories of a simulated trial could not be written.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
@@ -98,6 +98,16 @@ pub enum Error {
     /// The threads of the simulator could not be started.
     #[error("cannot start the threads of the simulator: ask for fewer with --threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl From<ledger::Error> for Error {
+    fn from(error: ledger::Error) -> Self {
+        match error {
+            // A file of the ledger is one of the results.
+            ledger::Error::Store(source) => Self::Store(source),
+            other => Self::Ledger(other),
+        }
+    }
 }
 
 impl Error {

@@ -251,9 +251,9 @@ fn a_failing_seed_is_shrunk_to_its_fewest_faults() {
 
 #[test]
 fn a_trace_tells_the_whole_run_and_is_the_same_bytes_again() {
-    let arguments = "--seeds 198 --break trimmed-slot-lost-write --trace";
+    let arguments = "--seeds 17 --break trimmed-slot-lost-write --trace";
     let trace = check(arguments, 5);
-    for phrase in ["seed 198: ", "phase 1: ", "LEADS: ", " writes vote slot 0", "CHOSEN "] {
+    for phrase in ["seed 17: ", "phase 1: ", "LEADS: ", " writes vote slot 0", "CHOSEN "] {
         assert!(trace.contains(phrase), "{phrase:?} is missing in:\n{trace}");
     }
     assert!(trace.trim_end().lines().last().unwrap().starts_with("VIOLATION chosen-stays-chosen"));
