@@ -137,7 +137,7 @@ impl Check {
             ));
         }
         let mut targets = self.targets()?;
-        if targets.iter().any(|target| target.compares_clocks()) {
+        if targets.iter().any(Target::compares_clocks) {
             return Err(Failure::request(
                 "a variant compares clocks, and time stands still in this search",
                 "leave it out with --variant, or look at it with `flexpaxos fuzz`",

@@ -102,19 +102,12 @@ impl Case {
             (Some(_), Election::Timeout(_)) => system::per_ballot(draws, quorums, limits),
             _ => quorums,
         };
-        let quorums = if mode.has_roles() {
-            system::witnesses(draws, quorums, mode, limits)
-        } else {
-            quorums.without_roles()
-        };
+        let quorums = system::witnesses(draws, quorums, mode, limits);
         let mode = system::responders(draws, mode, &quorums);
         let mut kinds = draws.stream(Purpose::FaultMix);
         let fault_mix = FaultMix::draw(&mut kinds);
-        let durability = if kinds.one_in(3) && !fault_mix.has_crashes() {
-            Durability::Memory
-        } else {
-            Durability::Fsync
-        };
+        let is_memory = kinds.one_in(3) && !fault_mix.has_crashes();
+        let durability = if is_memory { Durability::Memory } else { Durability::Fsync };
         let checkpoint_records = match kinds.below(3) {
             0 => USUAL_CHECKPOINT_RECORDS,
             _ => kinds.between(4, 100),
@@ -174,11 +167,7 @@ impl Case {
             dead,
             candidate,
         };
-        if case.deployment.mode.responders().is_some() {
-            case.with_lost_responder(draws, hasty)
-        } else {
-            case.with_contested_lease(draws, hasty).with_contested_stamps(draws, hasty)
-        }
+        case.contested(draws, hasty)
     }
 
     /// What one replica is told.

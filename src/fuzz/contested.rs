@@ -11,12 +11,21 @@ use crate::time::Span;
 use crate::workload::{Arrival, Keys};
 
 impl Case {
+    /// The same, or with what chance hardly ever brings about where clocks are compared.
+    pub(super) fn contested(self, draws: &Draws, hasty: Span) -> Self {
+        if self.deployment.mode.responders().is_some() {
+            self.with_lost_responder(draws, hasty)
+        } else {
+            self.with_contested_lease(draws, hasty).with_contested_stamps(draws, hasty)
+        }
+    }
+
     /// For nearly every case with responders one of three things, while clients read at one side and write at the other.
     ///
     /// A responder and the leader do not hear each other for a while, so that the leader goes on without it. Or the
     /// leader does not hear any replica, and another one is told to lead. Or a phase-1 quorum hears nothing of the
     /// others, and then of all but the leader: what its members granted is old when one of them is elected.
-    pub(super) fn with_lost_responder(mut self, draws: &Draws, hasty: Span) -> Self {
+    fn with_lost_responder(mut self, draws: &Draws, hasty: Span) -> Self {
         let mut stream = draws.stream(Purpose::Lease);
         let Deployment { mode, quorums, links, workload, .. } = &mut self.deployment;
         let (Some(leader), Some(responders)) = (mode.leader(), mode.responders()) else {
@@ -67,7 +76,7 @@ impl Case {
     /// lead; each client has one operation at a time, and asks again soon.
     ///
     /// So some clients read at the one while others write at the other, which chance alone hardly ever brings about.
-    pub(super) fn with_contested_lease(mut self, draws: &Draws, hasty: Span) -> Self {
+    fn with_contested_lease(mut self, draws: &Draws, hasty: Span) -> Self {
         let mut stream = draws.stream(Purpose::Lease);
         let Deployment { mode, quorums, links, workload, .. } = &mut self.deployment;
         let (Some(leader), true) = (mode.leader(), mode.holds_lease()) else { return self };
@@ -96,7 +105,7 @@ impl Case {
 
     /// For every other case with commit timestamps: the leader, or another replica, reaches no other replica for a
     /// while, and another one, or the same when it is back and takes a state, is told to lead; as with leases.
-    pub(super) fn with_contested_stamps(mut self, draws: &Draws, hasty: Span) -> Self {
+    fn with_contested_stamps(mut self, draws: &Draws, hasty: Span) -> Self {
         let mut stream = draws.stream(Purpose::Contested);
         let Deployment { mode, quorums, links, workload, .. } = &mut self.deployment;
         let Some(leader) = mode.leader().filter(|_| mode.has_stamps()) else { return self };

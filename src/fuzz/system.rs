@@ -21,7 +21,10 @@ pub(super) fn witnesses(
 ) -> QuorumSystem {
     let mut stream = draws.stream(Purpose::Witnesses);
     let is_asked = limits.rule == Some(Rule::WitnessForgetsEarly);
-    if !(stream.one_in(8) || is_asked) || !mode.has_roles() {
+    if !mode.has_roles() {
+        return picked.without_roles();
+    }
+    if !(stream.one_in(8) || is_asked) {
         return picked;
     }
     // Whom all clients ask first is a full replica.

@@ -272,8 +272,8 @@ mod tests {
             Arc::new(Command { request, settled_below: 0, operation })
         };
         let client = u32::try_from(slot % 5 * 100).unwrap();
-        let command = (slot % 7 != 0).then(|| command(client));
-        Advance::Executed(Executed { slot: Slot(slot), command, applied: slot % 11 != 0 })
+        let command = (!slot.is_multiple_of(7)).then(|| command(client));
+        Advance::Executed(Executed { slot: Slot(slot), command, applied: !slot.is_multiple_of(11) })
     }
 
     /// The logs of replicas, written together and each by itself.
@@ -401,7 +401,7 @@ mod tests {
         for slot in 0..60_000 {
             both.step(0);
             both.step(1);
-            if slot < 10 || slot > 40_000 {
+            if !(10..=40_000).contains(&slot) {
                 both.step(2);
             }
         }

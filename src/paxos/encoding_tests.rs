@@ -101,7 +101,9 @@ fn stamp() -> impl Strategy<Value = Option<Time>> {
 fn granted() -> impl Strategy<Value = Granted> {
     prop::collection::vec((nodes(), number()), 0..3).prop_map(|grants| {
         let mut granted = Granted::default();
-        grants.into_iter().for_each(|(to, stamp)| granted.note(to, Time(stamp)));
+        for (to, stamp) in grants {
+            granted.note(to, Time(stamp));
+        }
         granted
     })
 }

@@ -194,14 +194,8 @@ impl Message {
                 check_slot(*slot)
             }
             Self::Phase1b { ballot, scope, report } => {
-                let Report { votes, announced, trimmed_below, reported_below, granted, .. } =
-                    &**report;
                 receivers(*ballot)?;
-                reported_below.map_or(Ok(()), |below| check_part(*scope, votes, below))?;
-                check_slot(*trimmed_below)?;
-                check_announced(*ballot, announced, n)?;
-                check_responders(granted.nodes(), n)?;
-                check_votes(*ballot, *scope, votes, n)
+                check_report(*ballot, *scope, report, n)
             }
             Self::Phase2a { ballot, slot, value, chosen_below } => {
                 senders(*ballot)?;
@@ -267,7 +261,7 @@ impl Message {
                 senders(*ballot)?;
                 check_slot(*below)
             }
-            Self::Settled { ballot } => check_ballot(*ballot, n),
+            Self::Settled { ballot } | Self::Grant { ballot, .. } => check_ballot(*ballot, n),
             Self::AskEnd { .. } => Ok(()),
             Self::End { below, announced, .. } => {
                 check_slot(*below)?;
@@ -279,7 +273,6 @@ impl Message {
                 check_responders(*to, n)?;
                 check_slot(*fresh)
             }
-            Self::Grant { ballot, .. } => check_ballot(*ballot, n),
             Self::Reserved { .. } => Err(Impossible::Inward),
         }
     }
@@ -376,6 +369,15 @@ fn check_part(scope: Scope, votes: &[(Slot, Vote)], below: Slot) -> Result<(), I
     is_cut.then_some(()).ok_or(Impossible::Range { first, end: below })?;
     let beyond = votes.iter().find(|(slot, _)| *slot >= below);
     beyond.map_or(Ok(()), |(slot, _)| Err(Impossible::Scope { slot: *slot }))
+}
+
+fn check_report(ballot: Ballot, scope: Scope, report: &Report, n: usize) -> Result<(), Impossible> {
+    let Report { votes, announced, trimmed_below, reported_below, granted, .. } = report;
+    reported_below.map_or(Ok(()), |below| check_part(scope, votes, below))?;
+    check_slot(*trimmed_below)?;
+    check_announced(ballot, announced, n)?;
+    check_responders(granted.nodes(), n)?;
+    check_votes(ballot, scope, votes, n)
 }
 
 fn check_votes(

@@ -423,7 +423,7 @@ mod tests {
         assert!(matches!(refused, Error::Part { path } if path == damaged));
         assert_eq!(fs::read(&table).unwrap(), before);
         let names = fs::read_dir(ledger.store.folder()).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert!(names.into_iter().all(|name| !name.ends_with(".tmp")));
+        let is_temporary = |path: PathBuf| path.extension().is_some_and(|it| it == "tmp");
+        assert!(!names.map(|entry| entry.unwrap().path()).any(is_temporary));
     }
 }

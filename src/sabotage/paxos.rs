@@ -105,20 +105,7 @@ impl Breakable for Replica {
         if rule == Rule::GrantsWhileLed && is_pre_vote(&input) {
             now.at = now.at + LONG;
         }
-        match rule {
-            Rule::SkipsAdoption => clear_reported(&mut input),
-            Rule::IgnoresAnnouncedQuorums => clear_announced(&mut input),
-            Rule::CountsPartialPromise => complete_promise(&mut input),
-            Rule::ReusesTrimmedSlot => clear_trimmed(&mut input),
-            Rule::OverstatesSnapshot => understate(&mut input),
-            Rule::ReadsBeforeExecuting => clear_end(&mut input),
-            Rule::TellsTooSoon => clear_newest(&mut input),
-            Rule::ForgetsOldRosters => clear_granted(&mut input),
-            Rule::LosesTrimmedStamps => clear_state_stamp(&mut input),
-            Rule::IgnoresSession => clear_since(&mut input),
-            Rule::IgnoresFreshSlot => clear_fresh(&mut input),
-            _ => {}
-        }
+        damage(rule, &mut input);
         // Effects may hold those of earlier inputs: what is edited once only begins here.
         let first_send = effects.sends.len();
         let settled = match &input {
@@ -234,6 +221,24 @@ const fn is_pre_vote(input: &Input) -> bool {
 const fn is_news_of_others(input: &Input) -> bool {
     let Input::Message { message, .. } = input else { return false };
     matches!(message, Message::Values { .. } | Message::Snapshot { .. })
+}
+
+/// What the rule makes of an input.
+fn damage(rule: Rule, input: &mut Input) {
+    match rule {
+        Rule::SkipsAdoption => clear_reported(input),
+        Rule::IgnoresAnnouncedQuorums => clear_announced(input),
+        Rule::CountsPartialPromise => complete_promise(input),
+        Rule::ReusesTrimmedSlot => clear_trimmed(input),
+        Rule::OverstatesSnapshot => understate(input),
+        Rule::ReadsBeforeExecuting => clear_end(input),
+        Rule::TellsTooSoon => clear_newest(input),
+        Rule::ForgetsOldRosters => clear_granted(input),
+        Rule::LosesTrimmedStamps => clear_state_stamp(input),
+        Rule::IgnoresSession => clear_since(input),
+        Rule::IgnoresFreshSlot => clear_fresh(input),
+        _ => {}
+    }
 }
 
 /// A promise arrives as if nothing had been voted for.

@@ -1,5 +1,7 @@
 //! Commit wait and snapshot reads in virtual time, beside their closed forms.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
+
 use flexpaxos::command::ClientId;
 use flexpaxos::deployment::{Deployment, MemberName};
 use flexpaxos::history::{Check, Options, Verdict};

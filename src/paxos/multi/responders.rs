@@ -1,5 +1,6 @@
 //! Replicas that answer reads alone, because no write is told without their votes (quorum leases: Moraru, Andersen,
-//! Kaminsky, *Paxos Quorum Leases*, SoCC 2014; rosters: Hu et al., *Bodega*, 2025), for any phase-1 and phase-2 quorums.
+//! Kaminsky, *Paxos Quorum Leases*, Symposium on Cloud Computing 2014; rosters: Hu et al., *Bodega*, 2025), for any phase-1 and
+//! phase-2 quorums.
 //!
 //! Each ballot has a *roster*, which its leader chooses and keeps until it has another ballot: the responders of the
 //! configuration that it hears of (`roster.rs`). With Δ the length of a grant and ε the bound of all clocks:

@@ -214,7 +214,9 @@ fn told(at: u64, acceptor: &mut Replica, round: u64) -> Granted {
 
 fn stamps(of: &[(u8, u64)]) -> Granted {
     let mut granted = Granted::default();
-    of.iter().for_each(|(node, at)| granted.note(set([*node]), ms(*at)));
+    for (node, at) in of {
+        granted.note(set([*node]), ms(*at));
+    }
     granted
 }
 
