@@ -94,6 +94,11 @@ impl Mode {
         Span::ZERO
     }
 
+    /// What a read needs to be answered, in words.
+    pub fn reads_need(self) -> String {
+        "a phase-1 and a phase-2 quorum".to_owned()
+    }
+
     /// Every read has a place among the versions of its key.
     pub const fn reads_beside(self) -> bool {
         false

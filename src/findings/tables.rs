@@ -97,6 +97,11 @@ fn trial_row(
             SendPolicy::All => "all".into(),
             SendPolicy::Quorum => "quorum".into(),
         },
+        reads_need: if point.workload.reads > 0.0 {
+            variant.mode.reads_need()
+        } else {
+            String::new()
+        },
         durability: match point.durability {
             Durability::Memory => "memory".into(),
             Durability::Fsync => "fsync".into(),

@@ -34,7 +34,7 @@ fn latencies(count: u64) -> Latencies {
 fn the_headers_are_these() {
     assert_eq!(
         header::<TrialRow>(),
-        "trial,variant,point,backend,network,protocol,n,q1,q2,send,durability,transport,arrival,\
+        "trial,variant,point,backend,network,protocol,n,q1,q2,send,reads_need,durability,transport,arrival,\
          client_regions,replica_regions,leader,leader_region,repetition,seed,warmup_ns,duration_ns,\
          valid,complete,saturated,flag_codes,notes,offered_per_s,achieved_per_s,issued_count,\
          acknowledged_count,unknown_count,violation_count,unverified_count,unlogged_count,\

@@ -253,6 +253,29 @@ impl Mode {
         }
     }
 
+    /// What a read needs to be answered, in words.
+    pub fn reads_need(self) -> String {
+        let clocks = |bound: Span| format!("clocks within {} ms", bound.as_millis_f64());
+        let leases = |length: Span, bound| {
+            format!("leases of {} ms, {}", length.as_millis_f64(), clocks(bound))
+        };
+        match self.reads() {
+            Reads::Log if self == Self::Classic => "a phase-1 and a phase-2 quorum".to_owned(),
+            Reads::Log => "the leader and a phase-2 quorum".to_owned(),
+            Reads::Quorum => "a phase-1 quorum".to_owned(),
+            Reads::LeaderLease(LeaseTerms { length, bound }) => {
+                format!("the leader; {}", leases(length, bound))
+            }
+            Reads::Responders(ResponderTerms { at, length, bound }) => {
+                format!("a responder of {}; {}", at.len(), leases(length, bound))
+            }
+            Reads::Snapshot(SnapshotTerms { staleness, bound, .. }) => {
+                let staleness = staleness.as_millis_f64();
+                format!("a replica; {}, a state of {staleness} ms ago", clocks(bound))
+            }
+        }
+    }
+
     /// Whether a read is answered without a slot of its own.
     pub const fn reads_beside(self) -> bool {
         self.reads().are_beside_the_log()

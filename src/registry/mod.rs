@@ -204,6 +204,13 @@ macro_rules! protocols {
                 }
             }
 
+            /// What a read needs to be answered, in words.
+            pub fn reads_need(self) -> String {
+                match self {
+                    $(Self::$name(mode) => mode.reads_need(),)*
+                }
+            }
+
             /// Whether a read asks a quorum by itself.
             pub const fn asks_quorum(self) -> bool {
                 match self {

@@ -171,6 +171,9 @@ fn reads_of_a_page_follow_from_the_table_of_faults() {
     let page = said(&["report", to, "-o", "-"], 0).0;
     let costs = table(&page, "costs");
     assert_eq!(costs.len(), 4);
+    let needs: Vec<&str> = costs.iter().map(|row| row["a read needs"].as_str()).collect();
+    let lease = "the leader; leases of 4000 ms, clocks within 1 ms";
+    assert_eq!(needs, ["the leader and a phase-2 quorum", "a phase-1 quorum", lease, lease]);
     for row in &costs {
         for region in ["us-east-1", "eu-west-1"] {
             let is_of = |other: &&Row| {

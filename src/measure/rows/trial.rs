@@ -33,6 +33,9 @@ pub struct TrialRow {
     pub q2: u16,
     /// Which acceptors a proposer contacts first: `all` or `quorum`.
     pub send: String,
+    /// What a read needs to be answered, in words; empty where nobody reads.
+    #[serde(default)]
+    pub reads_need: String,
     /// `fsync` or `memory`.
     pub durability: String,
     /// How messages travelled: `quic/one/fixed` is protocol, streams and congestion controller; empty where

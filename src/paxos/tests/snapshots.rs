@@ -314,3 +314,17 @@ fn what_reads_may_miss_follows_from_staleness_and_clocks() {
     let reads = mode(STALENESS, true).reads();
     assert!(matches!(reads, Reads::Snapshot(_)));
 }
+
+#[test]
+fn what_a_read_needs_is_told_in_words() {
+    assert_eq!(Mode::Classic.reads_need(), "a phase-1 and a phase-2 quorum");
+    assert_eq!(Mode::multi(LEADER).reads_need(), "the leader and a phase-2 quorum");
+    let of_ago = "a replica; clocks within 5 ms, a state of 30 ms ago";
+    assert_eq!(mode(STALENESS, false).reads_need(), of_ago);
+    let [_, quorum, lease, responders] =
+        Reads::all(LEADER).map(|reads| Mode::Multi { leader: LEADER, reads, commit_wait: None });
+    assert_eq!(quorum.reads_need(), "a phase-1 quorum");
+    assert_eq!(lease.reads_need(), "the leader; leases of 1000 ms, clocks within 1 ms");
+    let one = "a responder of 1; leases of 1000 ms, clocks within 1 ms";
+    assert_eq!(responders.reads_need(), one);
+}

@@ -154,6 +154,9 @@ pub fn costs(data: &Data<'_>) -> Grid {
     let read = Some(OperationKind::Read);
     headers
         .extend(readers.iter().map(|region| (format!("p50 of reads{when}, {region} (ms)"), true)));
+    if have_reads {
+        headers.push(("a read needs".to_owned(), false));
+    }
     headers.push(("phase 1 of the new leader (ms)".to_owned(), true));
     headers.push(("its floor (ms)".to_owned(), true));
     headers.extend(regions.iter().map(|region| (format!("without a write, {region} (ms)"), true)));
@@ -175,6 +178,10 @@ pub fn costs(data: &Data<'_>) -> Grid {
         };
         row.extend(regions.iter().map(|it| median(it, kind)));
         row.extend(readers.iter().map(|it| median(it, OperationKind::Read)));
+        if have_reads {
+            let needed = data.valid(name).next().map(|ended| ended.row.reads_need.clone());
+            row.push(needed.unwrap_or_default());
+        }
         let phase1 = of(Quantity::Phase1, None, None);
         row.push(cell(phase1));
         let floors =
