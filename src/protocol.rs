@@ -8,12 +8,14 @@
 //! only after every record given so far is on stable storage.
 
 mod answer;
+mod assignment;
 mod capacity;
 mod config;
 mod rounds;
 mod statement;
 
 pub use answer::Answer;
+pub use assignment::{Assignment, KeyRange, MAX_RANGES};
 pub use capacity::Capacity;
 pub use config::{
     Bounds, Config, Detector, Election, Retention, SendPolicy, SnapshotTerms, Timing,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::SnapshotTerms;
+use crate::protocol::{Assignment, SnapshotTerms};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
@@ -44,8 +44,13 @@ impl Mode {
 
     /// No replica answers reads alone.
     #[must_use]
-    pub const fn with_responders(self, _: NodeSet) -> Self {
+    pub const fn with_responders(self, _: Assignment) -> Self {
         self
+    }
+
+    /// No replica answers reads alone.
+    pub const fn assignment(self) -> Option<Assignment> {
+        None
     }
 
     /// No replica answers reads alone.
@@ -107,6 +112,17 @@ impl Mode {
     /// Reads take the same way as writes.
     pub const fn reads_nearby(self) -> bool {
         false
+    }
+
+    /// All keys are alike.
+    pub fn sections(self) -> Vec<u64> {
+        vec![0]
+    }
+
+    /// As above.
+    #[must_use]
+    pub const fn at_key(self, _key: u64) -> Self {
+        self
     }
 
     /// The replicas that a client may ask for its reads.

@@ -22,7 +22,7 @@ use crate::command::{ClientId, Command, Operation, RequestId};
 use crate::monitor::Invariant;
 use crate::protocol::{Bounds, Capacity, Config, Log, Position, Progress, Protocol, Slot, Timing};
 use crate::quorum::{NodeId, QuorumSystem};
-use crate::registry::{Cover, ProgressFrom, Registration, Setup};
+use crate::registry::{Cover, KEY, ProgressFrom, Registration, Setup};
 use crate::sabotage::{Rule, Saboteur};
 use crate::time::Span;
 
@@ -209,7 +209,7 @@ impl<P: Registration> World<P> {
     /// What a client writes with its request of this number: `x=1`, `x=2`; the next client `y=1`, or `x=11`
     /// where all write one key.
     pub(super) fn command(&self, client: ClientId, sequence: u64) -> Command {
-        let (key, first) = (u64::from(b'x'), sequence + 1);
+        let (key, first) = (KEY, sequence + 1);
         let number = u64::from(client.0);
         let (key, value) =
             if self.setup.is_one_key { (key, 10 * number + first) } else { (key + number, first) };

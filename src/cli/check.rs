@@ -137,10 +137,10 @@ impl Check {
             ));
         }
         let mut targets = self.targets()?;
-        if targets.iter().any(Target::compares_clocks) {
+        if let Some(target) = targets.iter().find(|target| target.compares_clocks()) {
             return Err(Failure::request(
-                "a variant compares clocks, and time stands still in this search",
-                "leave it out with --variant, or look at it with `flexpaxos fuzz`",
+                format!("{} compares clocks, and time stands still in this search", target.name),
+                "choose another with --variant; what compares clocks is for `flexpaxos fuzz`",
             ));
         }
         let reads = |target: &Target| target.setup.mode.asks_quorum();
@@ -403,8 +403,8 @@ fn list(out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     writeln!(out, "\nrules to break:")?;
     for rule in Rule::ALL {
-        let story = crate::report::table::fold(rule.story(), 30);
-        writeln!(out, "  {:<28}{story}", rule.name())?;
+        let story = crate::report::table::fold(rule.story(), 33);
+        writeln!(out, "  {:<31}{story}", rule.name())?;
     }
     writeln!(out, "\nproperties:")?;
     for invariant in INVARIANTS {

@@ -16,7 +16,8 @@ use super::overrides::Overrides;
 use super::{Exit, Failure, output};
 use crate::experiment::file::Source;
 use crate::experiment::plan::{Plan, Point, Size, Variant};
-use crate::quorum::Family;
+use crate::protocol::{Assignment, KeyRange};
+use crate::quorum::{Family, NodeSet};
 use crate::report::table::{Column, Table, Width, counted, fold};
 use crate::seed::Seed;
 use crate::time::Span;
@@ -317,9 +318,8 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
     let protocol = format!("{}{waits}", mode.name());
     let mut rows = vec![row(name.clone(), &protocol, phase2, asked, floors(&variant.floors))];
     if mode.reads_beside() {
-        let (kind, asked) = if let Some(responders) = mode.responders() {
-            let regions: Vec<&str> = responders.iter().map(|node| point.region(node)).collect();
-            ("responders".to_owned(), format!("the nearest of {}", regions.join(", ")))
+        let (kind, asked) = if let Some(at) = mode.assignment() {
+            ("responders".to_owned(), nearest_responder(point, &at))
         } else if let Some(terms) = mode.snapshot() {
             (format!("snapshot {}", words::length(terms.staleness)), "the nearest".to_owned())
         } else if mode.reads_nearby() {
@@ -331,6 +331,24 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
         rows.push(row(format!("{name}, reads"), &kind, "-".to_owned(), &asked, floors));
     }
     rows
+}
+
+/// Whom clients ask for their reads: the nearest responder, of the range of keys if each has its own.
+fn nearest_responder(point: &Point, at: &Assignment) -> String {
+    let regions = |nodes: NodeSet| {
+        let regions: Vec<&str> = nodes.iter().map(|node| point.region(node)).collect();
+        regions.join(", ")
+    };
+    match at {
+        Assignment::AllKeys(nodes) => format!("the nearest of {}", regions(*nodes)),
+        Assignment::ByKey(ranges) => {
+            let of = |range: &KeyRange| {
+                let KeyRange { first, last, at } = range;
+                format!("the nearest of {} for keys {first}-{last}", regions(*at))
+            };
+            ranges.iter().flatten().map(of).collect::<Vec<_>>().join("; ")
+        }
+    }
 }
 
 /// A floor in milliseconds; its p50 and p99 where they differ.

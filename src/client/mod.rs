@@ -29,7 +29,7 @@ mod reads;
 mod turns;
 pub use turns::{Turn, TurnKind, Turns};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +77,8 @@ pub struct Settings {
     pub id: ClientId,
     /// The replicas in the order in which they are asked; the first is the leader or the nearest.
     pub targets: Vec<NodeId>,
-    /// The same for its reads, where these take another way than its writes; else none.
-    pub read_targets: Vec<NodeId>,
+    /// The same for its reads of the keys from each of these on, where they take another way than its writes; else none.
+    pub read_targets: BTreeMap<u64, Vec<NodeId>>,
     /// A request without an answer for so long is sent again.
     pub retry_after: Span,
     /// Whether its reads say how much of the log it has seen.
@@ -378,9 +378,10 @@ impl Session {
                 let digest = value.as_deref().map(digest);
                 let sequence = request.sequence;
                 let returned = Returned { sequence, at: now, slot: below, is_beside: true, digest };
+                let key = self.unanswered(sequence).map(|open| open.operation.key());
                 let Some(sent_at) = self.finish_operation(request, &returned) else { return };
-                match &mut self.readers {
-                    Some(readers) => readers.hear(from, sent_at),
+                match self.readers.as_mut().zip(key) {
+                    Some((readers, key)) => readers.hear(from, key, sent_at),
                     None => self.hear(now, from, sent_at),
                 }
             }
@@ -510,8 +511,8 @@ impl Session {
             self.report.retried_count += 1;
             let Some(open) = self.unanswered(*sequence) else { continue };
             open.is_redirected = false;
-            let kind = open.kind;
-            self.send_again(now, *sequence, self.target_of(kind));
+            let (kind, key) = (open.kind, open.operation.key());
+            self.send_again(now, *sequence, self.target_of(kind, key));
         }
     }
 
@@ -550,7 +551,8 @@ impl Session {
         self.report.issued_count += 1;
         self.report.offered_count +=
             u64::from(self.settings.schedule.window().contains(intended_at));
-        self.send(sequence, operation.clone(), self.target_of(kind));
+        let to = self.target_of(kind, operation.key());
+        self.send(sequence, operation.clone(), to);
         let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;

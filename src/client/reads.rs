@@ -1,20 +1,24 @@
 //! Whom a session asks for its reads, where these take another way than its writes: any replica with a state machine
-//! may answer one, so the nearest is asked first.
+//! may answer one, so the nearest is asked first; where replicas answer for ranges of keys, the nearest of that range.
 //!
-//! The replica that is asked for reads changes for one reason alone: it has not answered what was sent to it last
-//! when that is overdue. No hint counts, because there is no leader to be hinted at, and the writes of the session
-//! neither follow nor lead it.
+//! The replica that is asked for reads of a key changes for one reason alone: it has not answered what was sent to it
+//! last about the keys of that range when that is overdue. No hint counts, because there is no leader to be hinted at,
+//! and the writes of the session neither follow nor lead it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Session;
+use super::{Outstanding, Session};
 use crate::history::Kind;
 use crate::quorum::NodeId;
 use crate::time::Time;
 
-/// Whom a session asks for its reads.
+/// Whom a session asks for its reads, by the first key of each range that is asked elsewhere.
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(super) struct Readers(BTreeMap<u64, Reader>);
+
+/// Whom it asks for the keys of one range.
+#[derive(Debug)]
+struct Reader {
     /// The nearest first.
     targets: Vec<NodeId>,
     /// The place in it that is asked now.
@@ -24,37 +28,72 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// In this order; `None` if reads go where writes go.
-    pub(super) fn new(targets: Vec<NodeId>) -> Option<Self> {
-        (!targets.is_empty()).then_some(Self { targets, target: 0, heard_of: None })
+    /// In this order, from each key on; `None` if reads go where writes go.
+    pub(super) fn new(targets: BTreeMap<u64, Vec<NodeId>>) -> Option<Self> {
+        let reader = |targets| Reader { targets, target: 0, heard_of: None };
+        let readers = targets.into_iter().map(|(from, targets)| (from, reader(targets)));
+        let readers: BTreeMap<u64, Reader> = readers.collect();
+        (!readers.is_empty()).then_some(Self(readers))
     }
 
+    fn of(&self, key: u64) -> &Reader {
+        let found = self.0.range(..=key).next_back();
+        found.expect("every key is in a range").1
+    }
+
+    fn of_mut(&mut self, key: u64) -> &mut Reader {
+        let found = self.0.range_mut(..=key).next_back();
+        found.expect("every key is in a range").1
+    }
+
+    /// It answered a read of this key that was last sent then.
+    pub(super) fn hear(&mut self, from: NodeId, key: u64, sent_at: Time) {
+        let reader = self.of_mut(key);
+        if from == reader.target() {
+            reader.heard_of = reader.heard_of.max(Some(sent_at));
+        }
+    }
+
+    /// The first key of the range of a key.
+    fn range_of(&self, key: u64) -> u64 {
+        *self.0.range(..=key).next_back().expect("every key is in a range").0
+    }
+
+    /// These reads are overdue, each of a key and last sent then: the ranges in which another one is asked now, by their
+    /// first keys.
+    fn give_up(&mut self, overdue: impl Iterator<Item = (u64, Time)>) -> BTreeSet<u64> {
+        let mut newest: BTreeMap<u64, Time> = BTreeMap::new();
+        for (key, sent_at) in overdue {
+            let known = newest.entry(self.range_of(key)).or_insert(sent_at);
+            *known = sent_at.max(*known);
+        }
+        newest.retain(|from, newest| self.of_mut(*from).give_up(*newest));
+        newest.into_keys().collect()
+    }
+}
+
+impl Reader {
     fn target(&self) -> NodeId {
         self.targets[self.target]
     }
 
-    /// It answered a read that was last sent then.
-    pub(super) fn hear(&mut self, from: NodeId, sent_at: Time) {
-        if from == self.target() {
-            self.heard_of = self.heard_of.max(Some(sent_at));
-        }
-    }
-
     /// The newest of the reads that are overdue was sent then: if whoever was asked has answered nothing that was sent
-    /// later, another one is asked.
-    fn give_up(&mut self, newest: Time) {
-        if self.heard_of.is_none_or(|heard| heard <= newest) {
+    /// later, another one is asked: whether that is so.
+    fn give_up(&mut self, newest: Time) -> bool {
+        let is_silent = self.heard_of.is_none_or(|heard| heard <= newest);
+        if is_silent {
             self.target = (self.target + 1) % self.targets.len();
             self.heard_of = None;
         }
+        is_silent
     }
 }
 
 impl Session {
-    /// Whom it asks for an operation.
-    pub(super) fn target_of(&self, kind: Kind) -> NodeId {
+    /// Whom it asks for an operation on this key.
+    pub(super) fn target_of(&self, kind: Kind, key: u64) -> NodeId {
         match &self.readers {
-            Some(readers) if kind == Kind::Read => readers.target(),
+            Some(readers) if kind == Kind::Read => readers.of(key).target(),
             _ => self.target(),
         }
     }
@@ -64,30 +103,37 @@ impl Session {
         kind == Kind::Write || self.readers.is_none()
     }
 
-    /// Of operations that are overdue, takes the reads out that go their own way, and asks for them again.
+    /// Of operations that are overdue, takes the reads out that go their own way, and asks for them again; if it gives
+    /// up whom it asks, for all its reads.
     pub(super) fn retry_reads(&mut self, now: Time, overdue: &mut Vec<u64>) {
         if self.readers.is_none() {
             return;
         }
-        let is_read = |session: &mut Self, sequence: u64| {
-            session.unanswered(sequence).is_some_and(|open| open.kind == Kind::Read)
-        };
-        let reads: BTreeSet<u64> =
-            overdue.iter().copied().filter(|sequence| is_read(self, *sequence)).collect();
-        overdue.retain(|sequence| !reads.contains(sequence));
-        let sent = reads.iter().filter_map(|sequence| Some(self.unanswered(*sequence)?.sent_at));
-        let sent: Vec<Time> = sent.collect();
-        if let (Some(newest), Some(readers)) = (sent.into_iter().max(), &mut self.readers) {
-            readers.give_up(newest);
+        let of = |open: &Outstanding| (open.operation.key(), open.sent_at);
+        let mut reads: BTreeMap<u64, (u64, Time)> = BTreeMap::new();
+        for sequence in overdue.iter() {
+            let open = self.unanswered(*sequence).filter(|open| open.kind == Kind::Read);
+            reads.extend(open.map(|open| (*sequence, of(open))));
         }
-        self.ask_again(now, &reads.into_iter().collect::<Vec<_>>());
+        overdue.retain(|sequence| !reads.contains_key(sequence));
+        let Some(readers) = &mut self.readers else { return };
+        let given_up = readers.give_up(reads.values().copied());
+        let Some(readers) = &self.readers else { return };
+        let is_left = |open: &Outstanding| {
+            open.kind == Kind::Read && given_up.contains(&readers.range_of(open.operation.key()))
+        };
+        let mut again: BTreeSet<u64> = reads.into_keys().collect();
+        again.extend(self.open(is_left, usize::MAX));
+        self.ask_again(now, &again.into_iter().collect::<Vec<_>>());
     }
 
     /// There is a new connection to the replica that it asks for its reads: what was sent before may be lost.
     pub(super) fn reconnect_reads(&mut self, now: Time, replica: NodeId) {
-        if self.readers.as_ref().is_some_and(|readers| readers.target() == replica) {
-            let open = self.open(|open| open.kind == Kind::Read, usize::MAX);
-            self.ask_again(now, &open);
-        }
+        let Some(readers) = &self.readers else { return };
+        let is_of_it = |open: &Outstanding| {
+            open.kind == Kind::Read && readers.of(open.operation.key()).target() == replica
+        };
+        let open = self.open(is_of_it, usize::MAX);
+        self.ask_again(now, &open);
     }
 }

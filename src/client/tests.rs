@@ -12,11 +12,11 @@ fn session() -> Session {
 
 /// One with so many operations outstanding.
 fn busy(clients: u32) -> Session {
-    with_reads(clients, 0.0, Vec::new())
+    with_reads(clients, 0.0, &[])
 }
 
-/// The same with this share of reads, which these replicas are asked for.
-fn with_reads(clients: u32, reads: f64, read_targets: Vec<NodeId>) -> Session {
+/// The same with this share of reads, which these replicas are asked for, of the keys from each of these on.
+fn with_reads(clients: u32, reads: f64, read_targets: &[(u64, Vec<NodeId>)]) -> Session {
     let workload = Workload {
         arrival: Arrival::Closed { clients },
         keys: Keys::Uniform { count: 4 },
@@ -28,7 +28,7 @@ fn with_reads(clients: u32, reads: f64, read_targets: Vec<NodeId>) -> Session {
     let settings = Settings {
         id: ClientId(0),
         targets: vec![NodeId(0), NodeId(1), NodeId(2)],
-        read_targets,
+        read_targets: read_targets.iter().cloned().collect(),
         retry_after: Span(100),
         has_session: false,
         floor: Span::ZERO,
@@ -321,7 +321,7 @@ fn a_control_that_nobody_answers_follows_the_commands() {
 /// Reads are asked of their own replicas, and neither hints nor silence there move the writes.
 #[test]
 fn reads_beside_the_log_go_their_own_way() {
-    let mut client = with_reads(4, 0.5, vec![NodeId(2), NodeId(1)]);
+    let mut client = with_reads(4, 0.5, &[(0, vec![NodeId(2), NodeId(1)])]);
     client.issue(Time(1));
     let kinds: Vec<Kind> = client.outstanding.iter().flatten().map(|open| open.kind).collect();
     let asked = handed_out(&mut client);
@@ -347,4 +347,46 @@ fn reads_beside_the_log_go_their_own_way() {
     assert_eq!(client.heard_of, None);
     client.reconnect(Time(260), NodeId(2));
     assert_eq!(handed_out(&mut client), []);
+}
+
+/// Nobody waits for one who was given up already: the later read would be overdue a while after that.
+#[test]
+fn all_open_reads_leave_a_replica_that_is_given_up() {
+    let mut client = with_reads(2, 1.0, &[(0, vec![NodeId(2), NodeId(1)])]);
+    client.issue(Time(1));
+    client.issue(Time(1));
+    assert_eq!(handed_out(&mut client), [(2, 0), (2, 1)]);
+    let request = RequestId { client: ClientId(0), sequence: 0 };
+    let read = Reply::Read { request, below: Slot(4), value: None };
+    client.handle_reply(Time(50), NodeId(2), read);
+    client.issue(Time(50));
+    assert_eq!(handed_out(&mut client), [(2, 2)]);
+    client.retry(Time(101));
+    assert_eq!(handed_out(&mut client), [(1, 1), (1, 2)]);
+}
+
+/// Each range of keys has a replica of its own, and silence about one range moves only that.
+#[test]
+fn reads_go_to_the_replica_of_their_key() {
+    let order = |nodes: [u8; 2]| nodes.map(NodeId).to_vec();
+    let mut client = with_reads(12, 1.0, &[(0, order([1, 2])), (2, order([2, 0]))]);
+    client.issue(Time(1));
+    let keys: Vec<u64> =
+        client.outstanding.iter().flatten().map(|open| open.operation.key()).collect();
+    let places = |low: u8, high: u8| -> Vec<(u8, u64)> {
+        let place = |key: &u64| if *key < 2 { low } else { high };
+        (0..).zip(&keys).map(|(sequence, key)| (place(key), sequence)).collect()
+    };
+    assert!(keys.iter().any(|key| *key < 2) && keys.iter().any(|key| *key >= 2), "{keys:?}");
+    assert_eq!(handed_out(&mut client), places(1, 2));
+    // One answer in the lower range, to a read that was sent later than those that are overdue.
+    client.retry(Time(150));
+    assert_eq!(handed_out(&mut client), places(2, 0));
+    let request = |sequence| RequestId { client: ClientId(0), sequence };
+    let low = (0..).zip(&keys).find(|(_, key)| **key < 2).unwrap().0;
+    let read = Reply::Read { request: request(low), below: Slot(1), value: None };
+    client.handle_reply(Time(200), NodeId(2), read);
+    client.reconnect(Time(210), NodeId(0));
+    let high: Vec<(u8, u64)> = places(2, 0).into_iter().filter(|(place, _)| *place == 0).collect();
+    assert_eq!(handed_out(&mut client), high);
 }

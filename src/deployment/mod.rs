@@ -17,6 +17,8 @@ pub use network::Network;
 mod target;
 pub use target::{Aim, Leader, Role, Target};
 
+use std::collections::BTreeMap;
+
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,7 +30,7 @@ use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::{Clock, Span, Time};
 use crate::topology::{self, Floor, Links, Site};
-use crate::workload::{Control, Workload};
+use crate::workload::{Control, Keys, Workload};
 
 /// Everything that the members of a trial have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -202,55 +204,76 @@ impl Deployment {
         targets
     }
 
-    /// The replicas in the order in which a client asks them for its reads, where these take another way than its
-    /// writes: those with a state machine, responders before others, the nearest first; else none.
-    pub fn read_targets(&self, client: ClientId) -> Vec<NodeId> {
+    /// The replicas in the order in which a client asks them for its reads of the keys from each of these on, where reads
+    /// take another way than its writes: those with a state machine, responders of the key before others, the nearest
+    /// first; else none.
+    pub fn read_targets(&self, client: ClientId) -> BTreeMap<u64, Vec<NodeId>> {
         if !self.mode.reads_nearby() {
-            return Vec::new();
+            return BTreeMap::new();
         }
         let site = Site::Client(client.0 as usize);
-        let mut targets: Vec<NodeId> = self.quorums.learners().iter().collect();
-        let readers = self.mode.readers(&self.quorums);
-        targets.sort_by_key(|id| {
-            (!readers.contains(*id), self.links.round_trip(site, Site::Replica(*id)), *id)
-        });
-        targets
+        let order = |from: u64| {
+            let mut targets: Vec<NodeId> = self.quorums.learners().iter().collect();
+            let readers = self.mode.at_key(from).readers(&self.quorums);
+            targets.sort_by_key(|id| {
+                (!readers.contains(*id), self.links.round_trip(site, Site::Replica(*id)), *id)
+            });
+            (from, targets)
+        };
+        self.mode.sections().into_iter().map(order).collect()
     }
 
     /// As [`Self::floor`], of a read.
     pub fn read_floor(&self, client: ClientId) -> Span {
-        let phases = self.mode.read_phases(&self.quorums);
         let client = client.0 as usize;
         let nearest = |among| topology::nearest_among(&self.links, among, client);
-        let asked = if self.mode.reads_nearby() {
-            nearest(self.mode.readers(&self.quorums))
-        } else {
-            self.mode.asked().unwrap_or_else(|| nearest(self.quorums.candidates()))
+        let floor = |mode: Mode| {
+            let phases = mode.read_phases(&self.quorums);
+            let asked = if mode.reads_nearby() {
+                nearest(mode.readers(&self.quorums))
+            } else {
+                mode.asked().unwrap_or_else(|| nearest(self.quorums.candidates()))
+            };
+            topology::median_floor(&self.links, Some(asked), &phases, client)
+                + topology::safe_time_rest(&self.links, mode, &self.quorums, asked)
         };
-        topology::median_floor(&self.links, Some(asked), &phases, client)
-            + topology::safe_time_rest(&self.links, self.mode, &self.quorums, asked)
+        self.least_over_keys(floor)
     }
 
-    /// The least commit latency that the links allow a client, with every delay at its median.
+    /// The least of what the keys of the load have each.
+    fn least_over_keys(&self, floor: impl Fn(Mode) -> Span) -> Span {
+        let modes = by_key(self.mode, &self.workload.keys);
+        modes.into_iter().map(|(mode, _)| floor(mode)).min().unwrap_or_default()
+    }
+
+    /// The least commit latency that the links allow a client, with every delay at its median; where keys have responders
+    /// of their own, the least over the keys.
     ///
     /// It shifts what a session counts as achieved; what latencies are compared with is
     /// [`topology::floors`].
     pub fn floor(&self, client: ClientId) -> Span {
-        let phases = self.mode.phases(&self.quorums);
         let client = client.0 as usize;
         let nearest = || topology::nearest_among(&self.links, self.quorums.candidates(), client);
-        let asked = self.mode.asked().unwrap_or_else(nearest);
-        topology::median_floor(&self.links, Some(asked), &phases, client)
-            + topology::commit_wait_rest(&self.links, self.mode, &self.quorums)
+        self.least_over_keys(|mode| {
+            let asked = mode.asked().unwrap_or_else(nearest);
+            let phases = mode.phases(&self.quorums);
+            topology::median_floor(&self.links, Some(asked), &phases, client)
+                + topology::commit_wait_rest(&self.links, mode, &self.quorums)
+        })
     }
 
     /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].
     pub fn retry_after(&self) -> Span {
         self.retry_after.unwrap_or_else(|| {
             let memory = self.network.correlation;
-            let of =
-                |floors: Floors| floors(&self.links, self.mode, &self.quorums, self.send, memory);
-            let floors = [of(topology::floors), of(topology::read_floors)].concat();
+            let of = |floors: Floors| {
+                let modes = by_key(self.mode, &self.workload.keys).into_iter();
+                modes.flat_map(move |(mode, _)| {
+                    floors(&self.links, mode, &self.quorums, self.send, memory)
+                })
+            };
+            let floors: Vec<Floor> =
+                of(topology::floors).chain(of(topology::read_floors)).collect();
             patience(self.election, &floors, self.transmission())
         })
     }
@@ -310,6 +333,19 @@ impl Deployment {
     fn longest_round_trip(&self) -> Span {
         longest_round_trip(&self.links)
     }
+}
+
+/// What the commands of a load meet, and the share of them that meets it: where replicas answer for ranges of keys, each
+/// range that is touched has its own.
+pub fn by_key(mode: Mode, keys: &Keys) -> Vec<(Mode, f64)> {
+    let sections = mode.sections();
+    let [_] = &sections[..] else {
+        let ends = sections.iter().skip(1).map(|next| next - 1).chain([u64::MAX]);
+        let parts = sections.iter().zip(ends);
+        let parts = parts.map(|(first, last)| (mode.at_key(*first), keys.share(*first..=last)));
+        return parts.filter(|(_, share)| *share > 0.0).collect();
+    };
+    vec![(mode.at_key(0), 1.0)]
 }
 
 /// The longest round trip between two replicas.

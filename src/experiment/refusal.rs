@@ -92,7 +92,9 @@ pub enum Error {
     ))]
     NoClockBound,
     /// Clocks that nobody looks at.
-    #[error("no variant has leases, a commit wait or snapshot reads, so nobody looks at a clock")]
+    #[error(
+        "no variant has leases, responders, a commit wait or snapshot reads, so nobody looks at a clock"
+    )]
     #[diagnostic(help(
         "leave `[clock]` out, or give a variant `commit_wait = true` or `reads = {{ leader-lease = {{ length = \"1s\" }} }}`"
     ))]
@@ -165,16 +167,42 @@ pub enum Error {
         least: Span,
     },
     /// A responder that cannot respond.
-    #[error(
-        "{name} is a{} {role}, and a responder votes and keeps a state machine",
-        if *role == "observer" { "n" } else { "" }
-    )]
+    #[error("{name} is {role}, and a responder votes and keeps a state machine")]
     #[diagnostic(help("leave it out of `at`, or make it a full replica"))]
     UnfitResponder {
         /// What it is called.
         name: String,
         /// What it is.
         role: &'static str,
+    },
+    /// Responders of all keys and of some, or of none.
+    #[error("the responders are those of all keys, `at`, or those of each range of keys, `ranges`")]
+    #[diagnostic(help("give exactly one of `at` and `ranges`"))]
+    RespondersOnce,
+    /// More ranges of keys than a replica keeps.
+    #[error("{count} ranges of keys have responders of their own")]
+    #[diagnostic(help("give at most {most}: keys in no range have no responder"))]
+    ManyRanges {
+        /// How many.
+        count: usize,
+        /// The most.
+        most: usize,
+    },
+    /// A range that ends before it begins.
+    #[error("no key is from {first} to {last}")]
+    #[diagnostic(help("give the first and the last key of the range, as `keys = [0, 499]`"))]
+    NoKeyInRange {
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// Two ranges with a key in common.
+    #[error("key {key} is in an earlier range too")]
+    #[diagnostic(help("let the ranges have no key in common: each key has its responders once"))]
+    KeyTwice {
+        /// The least key that is in both.
+        key: u64,
     },
     /// A retry that comes before the answer can.
     #[error(

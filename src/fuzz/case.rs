@@ -103,7 +103,7 @@ impl Case {
             _ => quorums,
         };
         let quorums = system::witnesses(draws, quorums, mode, limits);
-        let mode = system::responders(draws, mode, &quorums);
+        let mode = system::responders(draws, mode, &quorums, limits);
         let mut kinds = draws.stream(Purpose::FaultMix);
         let fault_mix = FaultMix::draw(&mut kinds);
         let is_memory = kinds.one_in(3) && !fault_mix.has_crashes();

@@ -57,6 +57,8 @@ pub(super) enum Purpose {
     Lease = 31,
     /// Which replicas are responders.
     Responders = 36,
+    /// Whether these answer for ranges of keys.
+    Ranges = 37,
     /// Faults that begin when a replica does something.
     Triggers = 40,
     /// How much a replica remembers, sends and forgets at once.

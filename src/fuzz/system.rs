@@ -4,7 +4,9 @@ use super::address::Draws;
 use super::families::structured;
 use super::limits::Limits;
 use super::random_stream::{Purpose, RandomStream};
-use crate::protocol::{Detector, Election, SendPolicy, SnapshotTerms, Timing};
+use crate::protocol::{
+    Assignment, Detector, Election, KeyRange, MAX_RANGES, SendPolicy, SnapshotTerms, Timing,
+};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::registry::Mode;
 use crate::sabotage::Rule;
@@ -219,13 +221,41 @@ pub(super) fn reads(
     (mode, share, if mode.clock_bound().is_some() { error } else { Span::ZERO })
 }
 
-/// Any full replicas as responders, where there are any.
-pub(super) fn responders(draws: &Draws, mode: Mode, quorums: &QuorumSystem) -> Mode {
+/// Any full replicas as responders, of all keys or of some, where there are any.
+pub(super) fn responders(
+    draws: &Draws,
+    mode: Mode,
+    quorums: &QuorumSystem,
+    limits: &Limits,
+) -> Mode {
     let mut stream = draws.stream(Purpose::Responders);
     let candidates = quorums.candidates();
     let least = member(&mut stream, candidates);
     let others = candidates.iter().filter(|_| stream.one_in(2)).collect::<NodeSet>();
-    mode.with_responders(others.with(least))
+    let at = Assignment::AllKeys(others.with(least));
+    mode.with_responders(ranges(draws, candidates, limits).unwrap_or(at))
+}
+
+/// For one seed of three, and for each where the rule broken is about them, ranges of keys with responders of their own.
+///
+/// The load has a few keys from 0 on: each range is one of these keys or two, and others may lie between.
+fn ranges(draws: &Draws, candidates: NodeSet, limits: &Limits) -> Option<Assignment> {
+    let mut stream = draws.stream(Purpose::Ranges);
+    if !stream.one_in(3) && limits.rule != Some(Rule::AnswersForAnyKey) {
+        return None;
+    }
+    let mut next = 0;
+    let mut draw = |_| {
+        let first = next + stream.below(2);
+        let last = first + stream.below(2);
+        next = last + 1;
+        let someone = member(&mut stream, candidates);
+        let others = candidates.iter().filter(|_| stream.one_in(3)).collect::<NodeSet>();
+        KeyRange { first, last, at: others.with(someone) }
+    };
+    let ranges: Vec<KeyRange> = (0..MAX_RANGES).map(&mut draw).collect();
+    let count = usize::try_from(stream.between(1, MAX_RANGES as u64)).expect("a small number");
+    Assignment::by_key(&ranges[..count])
 }
 
 /// For one seed of five that reads through the log, and for each where the rule broken is about them, entries with

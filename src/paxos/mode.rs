@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::SnapshotTerms;
+use crate::protocol::{Assignment, SnapshotTerms};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::time::Span;
 
@@ -49,8 +49,8 @@ pub enum Reads {
 /// What all replicas agree on about responders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResponderTerms {
-    /// Who responds, as long as its leader hears of it; all of them vote and keep a state machine.
-    pub at: NodeSet,
+    /// Who responds to reads of which key, as long as its leader hears of it; all of them vote and keep a state machine.
+    pub at: Assignment,
     /// So long after its stamp a grant lasts.
     pub length: Span,
     /// No clock is off by more than this.
@@ -75,7 +75,7 @@ impl Reads {
     /// more than a millisecond, and the leader as the only responder.
     pub const fn all(leader: NodeId) -> [Self; 4] {
         let (length, bound) = (Span::from_millis(1_000), Span::from_millis(1));
-        let at = NodeSet::only(leader);
+        let at = Assignment::AllKeys(NodeSet::only(leader));
         [
             Self::Log,
             Self::Quorum,
@@ -164,7 +164,7 @@ impl Mode {
 
     /// The same with these responders, where there are any.
     #[must_use]
-    pub const fn with_responders(self, at: NodeSet) -> Self {
+    pub const fn with_responders(self, at: Assignment) -> Self {
         match self {
             Self::Multi { leader, reads: Reads::Responders(terms), commit_wait } => Self::Multi {
                 leader,
@@ -175,12 +175,41 @@ impl Mode {
         }
     }
 
-    /// The replicas that answer reads alone, where several do.
+    /// The replicas that answer reads of any key alone, where several do.
     pub const fn responders(self) -> Option<NodeSet> {
+        match self.assignment() {
+            Some(at) => Some(at.all()),
+            None => None,
+        }
+    }
+
+    /// Which replicas answer reads of which key alone, where several do.
+    pub const fn assignment(self) -> Option<Assignment> {
         match self.reads() {
             Reads::Responders(ResponderTerms { at, .. }) => Some(at),
             _ => None,
         }
+    }
+
+    /// The keys from which on commands may take another way, in order; the first is 0.
+    pub fn sections(self) -> Vec<u64> {
+        self.assignment().map_or_else(|| vec![0], |at| at.sections())
+    }
+
+    /// What commands of this key meet: the same, if all keys had its responders. Where it has none, that is a mode with
+    /// quorum reads.
+    #[must_use]
+    pub fn at_key(self, key: u64) -> Self {
+        let Self::Multi { leader, commit_wait, reads: Reads::Responders(terms) } = self else {
+            return self;
+        };
+        let at = terms.at.of(key);
+        let reads = if at.is_empty() {
+            Reads::Quorum
+        } else {
+            Reads::Responders(ResponderTerms { at: Assignment::AllKeys(at), ..terms })
+        };
+        Self::Multi { leader, reads, commit_wait }
     }
 
     /// The same with snapshot reads, and with a commit wait or without; `None` where there are none.
@@ -267,7 +296,8 @@ impl Mode {
                 format!("the leader; {}", leases(length, bound))
             }
             Reads::Responders(ResponderTerms { at, length, bound }) => {
-                format!("a responder of {}; {}", at.len(), leases(length, bound))
+                let count = at.all().len();
+                format!("one of {count} responders; {}", leases(length, bound))
             }
             Reads::Snapshot(SnapshotTerms { staleness, bound, .. }) => {
                 let staleness = staleness.as_millis_f64();
@@ -307,15 +337,20 @@ impl Mode {
     }
 
     /// The quorums that answer each write, phase by phase: a leader ran phase 1 before, and a write waits for every
-    /// responder.
+    /// responder of its key. Where keys differ, it is what the write of some key needs: [`Self::at_key`] tells of one.
     pub fn phases(self, quorums: &QuorumSystem) -> Vec<Cow<'_, Family>> {
-        match (self, self.responders()) {
+        match (self, self.assignment()) {
             (Self::Classic, _) => {
                 vec![Cow::Borrowed(quorums.phase1()), Cow::Borrowed(quorums.phase2())]
             }
             (Self::Multi { .. }, None) => vec![Cow::Borrowed(quorums.phase2())],
-            (Self::Multi { .. }, Some(responders)) => {
-                let all = Family::of_sets(vec![responders]);
+            (Self::Multi { .. }, Some(at)) => {
+                let of_keys: Vec<NodeSet> =
+                    at.sections().into_iter().map(|key| at.of(key)).collect();
+                if of_keys.iter().any(|at| at.is_empty()) {
+                    return vec![Cow::Borrowed(quorums.phase2())];
+                }
+                let all = Family::of_sets(of_keys);
                 vec![Cow::Owned(quorums.phase2().and(&all, quorums.n()))]
             }
         }

@@ -24,8 +24,8 @@ use super::wire::Wire;
 use super::{Effects, Input};
 use crate::command::{ClientId, Command};
 use crate::protocol::{
-    Ballot, Config, Order, Position, Progress, Protocol, Reply, Rounds, Scope, Slot, Statement,
-    Value,
+    Assignment, Ballot, Config, Order, Position, Progress, Protocol, Reply, Rounds, Scope, Slot,
+    Statement, Value,
 };
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Now, Time};
@@ -100,6 +100,14 @@ impl Replica {
         match &mut self.proposer {
             Proposer::Multi(multi) if multi.is_leading() => Some(multi.replace_roster(roster)),
             _ => None,
+        }
+    }
+
+    /// As if other replicas answered for a key: for a negative control. Whose keys are whose, if anybody answers alone.
+    pub(crate) fn replace_assignment(&mut self, at: Assignment) -> Option<Assignment> {
+        match &mut self.proposer {
+            Proposer::Multi(multi) => multi.replace_assignment(at),
+            Proposer::Classic(_) => None,
         }
     }
 

@@ -14,12 +14,12 @@ use std::fmt::{self, Debug};
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Config, Order, Protocol, SnapshotTerms};
+use crate::protocol::{Assignment, Config, Order, Protocol, SnapshotTerms};
 use crate::quorum::{Family, NodeId, NodeSet, QuorumSystem};
 use crate::sabotage::{Breakable, Rule};
 use crate::time::Span;
 
-pub use preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
+pub use preset::{Budgets, Cover, KEY, Prelude, Preset, ProgressFrom, Script, Setup};
 
 /// A protocol that the harness can run, break and explore.
 pub trait Registration: Breakable {
@@ -128,13 +128,35 @@ macro_rules! protocols {
 
             /// The same with these responders, where there are any.
             #[must_use]
-            pub const fn with_responders(self, at: NodeSet) -> Self {
+            pub const fn with_responders(self, at: Assignment) -> Self {
                 match self {
                     $(Self::$name(mode) => Self::$name(mode.with_responders(at)),)*
                 }
             }
 
-            /// The replicas that answer reads alone, where several do.
+            /// Which replicas answer reads of which key alone, where several do.
+            pub const fn assignment(self) -> Option<Assignment> {
+                match self {
+                    $(Self::$name(mode) => mode.assignment(),)*
+                }
+            }
+
+            /// The keys from which on commands may take another way, in order; the first is 0.
+            pub fn sections(self) -> Vec<u64> {
+                match self {
+                    $(Self::$name(mode) => mode.sections(),)*
+                }
+            }
+
+            /// What commands of this key meet, as if all keys were like it.
+            #[must_use]
+            pub fn at_key(self, key: u64) -> Self {
+                match self {
+                    $(Self::$name(mode) => Self::$name(mode.at_key(key)),)*
+                }
+            }
+
+            /// The replicas that answer reads of any key alone, where several do.
             pub const fn responders(self) -> Option<NodeSet> {
                 match self {
                     $(Self::$name(mode) => mode.responders(),)*

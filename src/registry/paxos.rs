@@ -64,6 +64,7 @@ impl Registration for Replica {
             roles::witness(),
             reads::quorum_read(),
             reads::responder_read(),
+            reads::responder_range(),
             reads::responder_deposed(),
             reads::responder_grants(),
             reads::stamps(),

@@ -195,6 +195,9 @@ pub struct Budgets {
     pub silences: u8,
 }
 
+/// The key that all clients touch, where they touch one; else the first of their keys.
+pub const KEY: u64 = b'x' as u64;
+
 impl Preset {
     /// Every preset of every protocol.
     pub fn all() -> Vec<Self> {

@@ -128,7 +128,14 @@ pub fn endless(plan: &Plan) -> Option<String> {
         if !is_closed || takes_time(&point.sim) {
             return None;
         }
-        let is_at_once = |it: &&Variant| it.floors.iter().any(|floor| floor.p50 == Span::ZERO);
+        let reads = point.workload.reads;
+        let is_at_once = |it: &&Variant| {
+            let mut floors = it.floors.iter().zip(&it.read_floors);
+            floors.any(|(write, read)| {
+                (reads >= 1.0 || write.p50 == Span::ZERO)
+                    && (reads <= 0.0 || read.p50 == Span::ZERO)
+            })
+        };
         let variant = point.variants.iter().find(is_at_once)?;
         let at =
             if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use super::{Breakable, Rule};
 use crate::command::{Operation, RequestId};
 use crate::paxos::{Announced, Checkpoint, Effects, Input, Message, Replica};
-use crate::protocol::{Ballot, Config, Envelope, Protocol, Reply, Slot, TimerId};
+use crate::protocol::{Assignment, Ballot, Config, Envelope, Protocol, Reply, Slot, TimerId};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::time::{Now, Span, Time};
 
@@ -67,6 +67,7 @@ impl Breakable for Replica {
         Rule::ForgetsOldRosters,
         Rule::ReadsDespiteVote,
         Rule::IgnoresFreshSlot,
+        Rule::AnswersForAnyKey,
         Rule::NoClockMargin,
         Rule::GrantsWhileLed,
         Rule::LeadsOnAfterLoss,
@@ -133,6 +134,9 @@ impl Breakable for Replica {
         let is_vote = matches!(&input, Input::Message { message: Message::Phase2b { .. }, .. });
         let waived = rule == Rule::TellsWithoutResponders && is_vote;
         let roster = if waived { self.replace_roster(NodeSet::EMPTY) } else { None };
+        if rule == Rule::AnswersForAnyKey && matches!(&input, Input::Request(_)) {
+            return answer_for_any_key(self, hand.own, now, input, effects);
+        }
         let granted = match &input {
             Input::Message { from, message: Message::Grant { ballot, stamp } }
                 if rule == Rule::GrantorsByMajority =>
@@ -206,6 +210,21 @@ impl Breakable for Replica {
         if rule == Rule::CheckpointForgetsReservation {
             checkpoint.forget_reservation();
         }
+    }
+}
+
+/// A client asks a responder that would answer for every key.
+fn answer_for_any_key(
+    replica: &mut Replica,
+    own: NodeId,
+    now: Now,
+    input: Input,
+    effects: &mut Effects,
+) {
+    let before = replica.replace_assignment(Assignment::AllKeys(NodeSet::only(own)));
+    replica.handle(now, input, effects);
+    if let Some(at) = before {
+        replica.replace_assignment(at);
     }
 }
 

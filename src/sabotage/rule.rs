@@ -79,6 +79,8 @@ pub enum Rule {
     ReadsDespiteVote,
     /// A responder knows what was in the log when its leader began, before it answers.
     IgnoresFreshSlot,
+    /// A responder answers alone for the keys of its own ranges only.
+    AnswersForAnyKey,
     /// Whoever holds a lease and whoever waits for its end each allow for the error of clocks.
     NoClockMargin,
     /// Who hears a leader grants nobody else a pre-vote.
@@ -118,7 +120,7 @@ pub struct Error {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::DisjointQuorums,
         Self::ForgetsPromise,
         Self::ForgetsVote,
@@ -154,6 +156,7 @@ impl Rule {
         Self::ForgetsOldRosters,
         Self::ReadsDespiteVote,
         Self::IgnoresFreshSlot,
+        Self::AnswersForAnyKey,
         Self::NoClockMargin,
         Self::GrantsWhileLed,
         Self::LeadsOnAfterLoss,
@@ -170,12 +173,13 @@ impl Rule {
         [Self::ClockBeyondBound, Self::TellsTooSoon, Self::ReadsUnsettledKey, Self::ForgetsStamps];
 
     /// The rules of responders.
-    pub const RESPONDERS: [Self; 6] = [
+    pub const RESPONDERS: [Self; 7] = [
         Self::GrantorsByMajority,
         Self::TellsWithoutResponders,
         Self::ForgetsOldRosters,
         Self::ReadsDespiteVote,
         Self::IgnoresFreshSlot,
+        Self::AnswersForAnyKey,
         Self::NoClockMargin,
     ];
 
@@ -259,6 +263,7 @@ impl Rule {
             Self::ForgetsOldRosters => "forgets-old-rosters",
             Self::ReadsDespiteVote => "reads-despite-vote",
             Self::IgnoresFreshSlot => "ignores-fresh-slot",
+            Self::AnswersForAnyKey => "answers-for-any-key",
             Self::NoClockMargin => "no-clock-margin",
             Self::GrantsWhileLed => "grants-while-led",
             Self::LeadsOnAfterLoss => "leads-on-after-loss",
@@ -412,6 +417,10 @@ impl Rule {
             }
             Self::IgnoresFreshSlot => {
                 "A responder that is taken back answers before it knows what was written while it was left out."
+            }
+            Self::AnswersForAnyKey => {
+                "A responder answers alone for keys of a range that it does not answer for, and a write of such a key is \
+                 told without its vote."
             }
             Self::NoClockMargin => {
                 "Responders and leaders compare stamps with their clocks as if these were exact, so a lease may last for its \

@@ -30,7 +30,9 @@ pub use floor::medians::{
     nearest_first, nearest_replica, phase1_span_among, quorum_span, quorum_span_among,
     recovery_phase1_span, safe_time_rest,
 };
-pub use floor::{Floor, control_floors, floors, load_floor, read_floors};
+pub use floor::{
+    Floor, control_floors, floors, floors_by_key, load_floor, read_floors, read_floors_by_key,
+};
 mod links;
 pub use links::{Links, Site, name_in};
 mod import;

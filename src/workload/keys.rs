@@ -1,10 +1,49 @@
 //! Which key an operation touches.
 
+use std::ops::RangeInclusive;
+
 use rand::RngExt;
 use rand_distr::Zipf;
 use rand_pcg::Pcg64;
 
 use super::Keys;
+
+impl Keys {
+    /// The share of the operations that touch a key of this range.
+    pub fn share(&self, range: RangeInclusive<u64>) -> f64 {
+        let (first, last) = range.into_inner();
+        let (Self::Uniform { count } | Self::Zipf { count, .. }) = *self;
+        let (from, to) = (first.min(count), last.saturating_add(1).min(count));
+        match *self {
+            Self::Uniform { .. } => to.saturating_sub(from) as f64 / count as f64,
+            Self::Zipf { exponent, .. } => {
+                let below = |key| harmonic(key, exponent);
+                if from < to { (below(to) - below(from)) / below(count) } else { 0.0 }
+            }
+        }
+    }
+}
+
+/// The generalized harmonic number: the sum of k to the power of minus `exponent` for k from 1 to `count`.
+///
+/// The first terms are added up, and those behind them are the formula of Euler and Maclaurin up to its second term,
+/// whose error is below 1e-9 of the sum there.
+fn harmonic(count: u64, exponent: f64) -> f64 {
+    const ADDED_UP: u64 = 10_000;
+    let term = |k: u64| (k as f64).powf(-exponent);
+    let head: f64 = (1..=count.min(ADDED_UP)).map(term).sum();
+    if count <= ADDED_UP {
+        return head;
+    }
+    let (from, to) = (ADDED_UP as f64, count as f64);
+    let power = 1.0 - exponent;
+    let integral = if power.abs() < 1e-9 {
+        (to / from).ln()
+    } else {
+        (to.powf(power) - from.powf(power)) / power
+    };
+    head + integral + (term(count) - term(ADDED_UP)) / 2.0
+}
 
 /// A stream of keys.
 #[derive(Clone, Debug)]
@@ -106,6 +145,28 @@ mod tests {
             assert!(statistic < BOUND, "{exponent}: {statistic}");
             let other = reduced_chi_square(&counts, &zipf_weights(100, exponent + 0.1));
             assert!(other > BOUND, "{exponent}: {other}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_a_range_is_how_often_it_is_drawn() {
+        for keys in [
+            Keys::Uniform { count: 100 },
+            Keys::Zipf { count: 100, exponent: 0.99 },
+            Keys::Zipf { count: 100, exponent: 1.0 },
+        ] {
+            let counts = counts(&keys, 100);
+            for (first, last) in [(0, 4), (5, 59), (60, 200), (100, 300)] {
+                let drawn: f64 = (first..=last.min(99)).map(|key| counts[key]).sum();
+                let share = keys.share(first as u64..=last as u64);
+                assert!((drawn / f64::from(DRAWS) - share).abs() < 0.01, "{keys:?} {first}");
+            }
+            assert!((keys.share(0..=u64::MAX) - 1.0).abs() < 1e-9);
+        }
+        // Where not all terms are added up: the same by adding up.
+        for exponent in [0.5, 1.0, 1.5] {
+            let sum: f64 = (1..=50_000_u32).map(|k| f64::from(k).powf(-exponent)).sum();
+            assert!((harmonic(50_000, exponent) / sum - 1.0).abs() < 1e-9, "{exponent}");
         }
     }
 

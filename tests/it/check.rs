@@ -32,7 +32,7 @@ const fn pinned(
     Pinned { name, unique, generated, depth, cut }
 }
 
-const PINNED: [Pinned; 42] = [
+const PINNED: [Pinned; 43] = [
     pinned("duel", [15_027, 65_193, 23], (10, 2_371)),
     pinned("flexible-four", [21_310, 83_131, 29], (11, 4_116)),
     pinned("flex-3-of-4", [29_373, 103_368, 29], (11, 5_225)),
@@ -67,6 +67,7 @@ const PINNED: [Pinned; 42] = [
     pinned("witness", [561_324, 3_514_413, 27], (9, 1_960)),
     pinned("quorum-read", [1_445, 5_809, 12], (12, 1_445)),
     pinned("responder-read", [25, 41, 6], (6, 25)),
+    pinned("responder-range", [166, 435, 9], (9, 166)),
     pinned("responder-deposed", [63_676, 411_575, 21], (9, 5_637)),
     pinned("responder-grants", [1_121_920, 5_128_398, 11], (6, 4_907)),
     pinned("stamps", [3_647, 13_207, 21], (21, 3_647)),
@@ -557,6 +558,7 @@ fn a_quorum_read_that_takes_a_shortcut_is_found_out() {
 fn a_responder_that_takes_a_shortcut_is_found_out() {
     check_found("responder-read", Rule::TellsWithoutResponders, Invariant::Linearizability, 4);
     check_found("responder-read", Rule::ReadsDespiteVote, Invariant::Linearizability, 4);
+    check_found("responder-range", Rule::AnswersForAnyKey, Invariant::Linearizability, 4);
     check_found("responder-deposed", Rule::ForgetsOldRosters, Invariant::Linearizability, 6);
     if cfg!(debug_assertions) {
         return;

@@ -210,6 +210,7 @@ fn a_responder_that_takes_a_shortcut_is_caught() {
     for rule in [Rule::TellsWithoutResponders, Rule::ForgetsOldRosters, Rule::ReadsDespiteVote] {
         check_control(rule, property);
     }
+    check_control(Rule::AnswersForAnyKey, property);
     check_control(Rule::NoClockMargin, property);
     check_control_in(311..312, Rule::IgnoresFreshSlot, property);
     // Somebody must lead who granted nothing, while others did.

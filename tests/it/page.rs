@@ -128,7 +128,7 @@ fn mean_with_interval(values: &[f64]) -> String {
     let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (count - 1.0);
     let half = t * (variance / count).sqrt();
     let [mean, low, high] = [mean, mean - half, mean + half].map(|log| ms(log.exp()));
-    format!("{mean} ({low} to {high})")
+    if low == high { mean } else { format!("{mean} ({low} to {high})") }
 }
 
 #[test]
@@ -157,6 +157,27 @@ fn costs_of_a_page_follow_from_the_tables_of_trials() {
         let phase1: Vec<f64> = rows.map(|row| row["phase1_ns"].parse().unwrap()).collect();
         assert_eq!(row["phase 1 of the new leader (ms)"], mean_of_five(&phase1), "{variant}");
     }
+}
+
+/// Where a sentence would name many variants it counts them, as the table of differences has them.
+#[test]
+fn verdict_over_many_variants_counts_them() {
+    let away = |row: &&Row| row["quantity"] == "away" && row["client_region"] == "europe-west1";
+    let judged: Vec<Row> = csv(&reference("tradeoff-9-zones"), "comparison");
+    let judged: Vec<&Row> = judged.iter().filter(away).collect();
+    let count = |verdict: &str| judged.iter().filter(|row| row["verdict"] == verdict).count();
+    let numbers = format!(
+        "of {} others {} better, {} worse and {} inside the noise",
+        judged.len(),
+        count("better"),
+        count("worse"),
+        count("inside-noise")
+    );
+    assert!(judged.len() > 8 && count("worse") > 0, "{numbers}");
+    let words = text(&page("tradeoff-9-zones"));
+    let what = "Longest time without an acknowledged write in europe-west1";
+    let told = words.split(what).nth(1).unwrap();
+    assert!(told.contains(&numbers), "{numbers}\n{}", &told[..300]);
 }
 
 /// Where reads take another way than writes they have columns and sentences of their own.

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use flexpaxos::command::ClientId;
 use flexpaxos::deployment::{
     Deployment, Durability, Fault, FaultKind, InjectedFault, MemberName, Network, Role, Scheduled,
-    Target, Trigger, Unsynced,
+    Target, Trigger, Unsynced, by_key,
 };
 use flexpaxos::history::{Check, ClientReader, Event, Kind, Options, Verdict};
 use flexpaxos::link::Conditions;
 use flexpaxos::measure::OperationKind;
 use flexpaxos::paxos;
-use flexpaxos::protocol::{Election, Retention, SendPolicy};
+use flexpaxos::protocol::{Assignment, Election, KeyRange, Retention, SendPolicy};
 use flexpaxos::quorum::{Family, Gate, Line, NodeId, NodeSet, QuorumSystem, Share};
 use flexpaxos::registry::Mode;
 use flexpaxos::sim::{LEAST_DELAY, Outcome, Service, Settings, run_trial};
 use flexpaxos::time::{Span, Time};
-use flexpaxos::topology::{Jitter, Links, Profile, Site, floors, read_floors};
+use flexpaxos::topology::{
+    Floor, Jitter, Links, Profile, Site, floors, floors_by_key, read_floors, read_floors_by_key,
+};
 use flexpaxos::workload::{Arrival, Keys, Workload};
 
 pub(crate) const REGIONS: [&str; 5] =
@@ -197,7 +199,7 @@ fn medians_with_responders_are_the_closed_form() {
         QuorumSystem::counts(5, 4, 2),
         QuorumSystem::counts(5, 3, 3),
     ]) {
-        let terms = paxos::ResponderTerms { at, length, bound };
+        let terms = paxos::ResponderTerms { at: Assignment::AllKeys(at), length, bound };
         let reads = paxos::Reads::Responders(terms);
         let mode = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads, commit_wait: None });
         let quorums = quorums.unwrap();
@@ -228,6 +230,51 @@ fn medians_with_responders_are_the_closed_form() {
                 .map(|node| links.round_trip(Site::Replica(NodeId(0)), Site::Replica(node)));
             assert!(deployment.floor(ClientId(0)) >= farthest.max().unwrap());
         }
+    }
+}
+
+/// Commands of each range of keys wait for its own responders: both percentiles of all are those of the mixture.
+#[test]
+fn latencies_with_ranges_of_keys_are_the_closed_form() {
+    let (length, bound) = (Span::from_millis(2_000), Span::from_millis(1));
+    let range = |first, last, at| KeyRange { first, last, at: NodeSet::from_mask(at) };
+    // Of ten keys seven have responders, and the last three nobody.
+    let at = Assignment::by_key(&[range(0, 0, 0b10001), range(1, 6, 0b00101)]).unwrap();
+    let reads = paxos::Reads::Responders(paxos::ResponderTerms { at, length, bound });
+    let mode = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads, commit_wait: None });
+    let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
+    for (send, share) in [(SendPolicy::All, 0.0), (SendPolicy::Quorum, 0.0), (SendPolicy::All, 1.0)]
+    {
+        let mut deployment = Deployment { send, ..deployment(mode, quorums.clone()) };
+        deployment.workload.keys = Keys::Uniform { count: 10 };
+        // Seldom, because a write is executed behind those before it, which may wait for longer.
+        deployment.workload.arrival = Arrival::Poisson { rate_per_s: 2.0 };
+        deployment.duration = Span::from_millis(150_000);
+        deployment.workload.reads = share;
+        deployment.clock_error = bound;
+        let outcome = run_trial(&deployment, &Settings::default());
+        assert_eq!(outcome.violation, None);
+        let Deployment { links, quorums, network, workload, .. } = &deployment;
+        let modes = by_key(mode, &workload.keys);
+        assert_eq!(modes.len(), 3);
+        let of = if share > 0.0 { read_floors_by_key } else { floors_by_key };
+        let floors = of(links, &modes, quorums, send, network.correlation);
+        for (id, report) in &outcome.clients {
+            assert_eq!((report.unknown_count, report.retried_count), (0, 0));
+            let latencies = latencies_ns(&outcome, *id);
+            let Floor { p50, p99 } = floors[id.0 as usize];
+            for (percentile, floor) in [(50, p50), (99, p99)] {
+                let measured = latencies[latencies.len() * percentile / 100];
+                let beyond = measured.checked_sub(floor.0).expect("a floor is not above it");
+                let allowed = floor.0 / 100 + LEAST_DELAY.times(2).0;
+                assert!(beyond <= allowed, "{beyond} {send:?} {share} {id:?} p{percentile}");
+            }
+            assert!(p99 > p50, "{p50} {p99}");
+            let least =
+                if share > 0.0 { deployment.read_floor(*id) } else { deployment.floor(*id) };
+            assert!(least <= p50 && latencies[0] >= least.0);
+        }
+        assert!(check(&outcome).is_valid());
     }
 }
 

@@ -332,10 +332,12 @@ pub enum Reads {
         /// How long an entry is a lease, from the moment at which it was proposed.
         length: Spanned<Length>,
     },
-    /// By each of these replicas alone, without whose votes no write is answered.
+    /// By each of these replicas alone, without whose votes no write of their keys is answered.
     Responders {
-        /// Their regions, or their numbers as `r2`; each votes and keeps a state machine.
-        at: Roles,
+        /// Their regions, or their numbers as `r2`, if they answer for all keys; each votes and keeps a state machine.
+        at: Option<Roles>,
+        /// Instead of `at`: responders of their own for ranges of keys.
+        ranges: Option<KeyRanges>,
         /// How long a grant of an acceptor to a responder lasts, from the moment at which it was made.
         length: Spanned<Length>,
     },
@@ -349,6 +351,19 @@ pub enum Reads {
         /// Whether a client says how much it has seen, so that no read misses any of that; not if absent.
         session: Option<Spanned<bool>>,
     },
+}
+
+/// Ranges of keys, each with responders of its own.
+pub type KeyRanges = Spanned<Vec<Spanned<KeyRange>>>;
+
+/// Keys with responders of their own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRange {
+    /// The first and the last of them.
+    pub keys: Spanned<[u64; 2]>,
+    /// Who answers for them, as in `responders.at`.
+    pub at: Roles,
 }
 
 /// Whom a proposer contacts in a phase.

@@ -81,6 +81,7 @@ impl Parts {
             memory: network.map_or(Span::ZERO, |network| network.correlation),
             election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
             reads: workload.as_ref().map(|workload| workload.reads),
+            keys: workload.as_ref().map(|workload| &workload.keys),
             clock_bound: file.clock.as_ref().map(|clock| Span::from(clock.get_ref().bound.0)),
             is_clock_known: !doubts.of("clock"),
         };

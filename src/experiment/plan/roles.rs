@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::places::Places;
-use crate::experiment::file::{self, Member, Roles, Spanned};
+use crate::experiment::file::{self, KeyRanges, Member, Roles, Spanned};
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
+use crate::protocol::{Assignment, KeyRange, MAX_RANGES};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
 use crate::registry::Mode;
 
@@ -85,6 +86,60 @@ impl<'a> Voters<'a> {
         };
         found.map(|node| usize::from(node.0))
     }
+}
+
+/// Which replicas answer reads of which key alone: `at` for all keys, or `ranges`.
+pub(super) fn assignment(
+    typed: (Option<&Roles>, Option<&KeyRanges>),
+    reads_at: Range<usize>,
+    system: &QuorumSystem,
+    places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Assignment> {
+    match typed {
+        (Some(at), None) => responders(at, system, places, mistakes).map(Assignment::AllKeys),
+        (None, Some(ranges)) => by_key(ranges, system, places, mistakes),
+        (_, Some(at)) => {
+            mistakes.refuse_at(at.span(), Error::RespondersOnce);
+            None
+        }
+        (None, None) => {
+            mistakes.refuse_at(reads_at, Error::RespondersOnce);
+            None
+        }
+    }
+}
+
+/// Ranges of keys that have responders of their own.
+fn by_key(
+    typed: &KeyRanges,
+    system: &QuorumSystem,
+    places: &Places,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Assignment> {
+    let before = mistakes.count();
+    let count = typed.get_ref().len();
+    if count == 0 {
+        mistakes.refuse_at(typed.span(), Error::NoItem { key: "ranges" });
+    } else if count > MAX_RANGES {
+        mistakes.refuse_at(typed.span(), Error::ManyRanges { count, most: MAX_RANGES });
+    }
+    let mut ranges: Vec<KeyRange> = Vec::new();
+    for range in typed.get_ref() {
+        let file::KeyRange { keys, at } = range.get_ref();
+        let [first, last] = *keys.get_ref();
+        let shared = |other: &KeyRange| first.max(other.first) <= last.min(other.last);
+        let twice = ranges.iter().filter(|other| shared(other));
+        if first > last {
+            mistakes.refuse_at(keys.span(), Error::NoKeyInRange { first, last });
+        } else if let Some(key) = twice.map(|other| first.max(other.first)).min() {
+            mistakes.refuse_at(keys.span(), Error::KeyTwice { key });
+        }
+        if let Some(at) = responders(at, system, places, mistakes) {
+            ranges.push(KeyRange { first, last, at });
+        }
+    }
+    Assignment::by_key(&ranges).filter(|_| mistakes.count() == before)
 }
 
 /// The replicas that answer reads alone, each of which votes and keeps a state machine.

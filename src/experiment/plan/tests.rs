@@ -7,12 +7,12 @@ use crate::experiment::file::Source;
 use crate::experiment::testing::{GOOD, assert_says, source, spoil};
 use crate::link::Conditions;
 use crate::protocol::SendPolicy;
-use crate::quorum::NodeId;
 use crate::quorum::QuorumSystem;
+use crate::quorum::{NodeId, NodeSet};
 use crate::registry::Mode;
 use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Costs, Host, Service, Shared, Work};
-use crate::topology::{Floor, Site};
+use crate::topology::{self, Floor, Site};
 use crate::trial::Probe;
 use crate::workload::Arrival;
 
@@ -527,8 +527,7 @@ fn check_fault(kind: &str, phrases: &[&str]) {
 
 #[test]
 fn every_kind_of_fault_is_that_of_the_deployment() {
-    let set =
-        |nodes: &[u8]| nodes.iter().map(|node| NodeId(*node)).collect::<crate::quorum::NodeSet>();
+    let set = |nodes: &[u8]| nodes.iter().map(|node| NodeId(*node)).collect::<NodeSet>();
     let only = |nodes: &[u8]| Target::from(set(nodes));
     let with = |nodes: &[u8], role| Target { replicas: set(nodes), roles: [role].into() };
     let leader = || Target::from(Role::Leader);
@@ -1222,7 +1221,7 @@ fn the_quickstart_takes_less_than_a_minute_and_a_half_and_has_no_rival_proposers
     assert!(plan.expected_time() + drains < Span::from_millis(90_000));
     let clients = point.links.client_regions.len();
     let proposers: BTreeSet<NodeId> =
-        (0..clients).map(|client| crate::topology::nearest_replica(&point.links, client)).collect();
+        (0..clients).map(|client| topology::nearest_replica(&point.links, client)).collect();
     assert_eq!(proposers.len(), 1);
 }
 
@@ -1423,6 +1422,65 @@ fn responders_are_planned_with_floors_of_both_kinds() {
     assert!(variant.floors.iter().all(|floor| floor.p50 >= to(west, europe)));
 }
 
+/// The good file, with reads that responders of these ranges answer.
+fn with_ranges(typed: &str) -> String {
+    let whole = with_responders("\"us-west-2\"", "2s");
+    whole.replace("at = [\"us-west-2\"], length", &format!("{typed}, length"))
+}
+
+#[test]
+fn ranges_of_keys_have_responders_and_floors_of_their_own() {
+    let ranges = "ranges = [{ keys = [600, 799], at = [\"eu-west-1\"] }, { keys = [0, 599], at = [\"us-west-2\"] }]";
+    let point = point(&source(&with_ranges(ranges)));
+    let variant = point.variants.iter().find(|it| it.mode.responders().is_some()).unwrap();
+    let (west, europe) = (NodeId(1), NodeId(2));
+    let at = variant.mode.assignment().unwrap();
+    let found = [0, 599, 600, 799, 800].map(|key| at.of(key));
+    let [one, other] = [west, europe].map(NodeSet::only);
+    assert_eq!(found, [one, one, other, other, NodeSet::EMPTY]);
+    let keys = &point.workload.keys;
+    let shares: Vec<f64> =
+        crate::deployment::by_key(variant.mode, keys).iter().map(|(_, share)| *share).collect();
+    let expected = [0.6, 0.2, 0.2];
+    assert!(shares.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-9), "{keys:?}");
+    // More than half of the writes wait for the leader alone, and one in five for Europe.
+    let to = |from, to| point.links.round_trip(Site::Replica(from), Site::Replica(to));
+    let (links, quorums) = (&point.links, &variant.quorums);
+    let memory = point.network.correlation;
+    let alone = topology::floors(links, Mode::multi(west), quorums, variant.send, memory);
+    for (floor, alone) in variant.floors.iter().zip(alone) {
+        assert_eq!(floor.p50, alone.p50);
+        assert!(floor.p99 >= to(west, europe), "{floor:?}");
+    }
+    // Most reads go to the leader and back.
+    let client = &point.links.client_regions;
+    let way = |client| point.links.round_trip(Site::Client(client), Site::Replica(west));
+    for (index, floor) in variant.read_floors.iter().enumerate() {
+        assert!(floor.p50 <= way(index), "{client:?} {floor:?}");
+    }
+}
+
+#[test]
+fn ranges_that_make_no_sense_are_refused() {
+    let refuse = |typed: &str, phrases: &[&str]| check_text(&source(&with_ranges(typed)), phrases);
+    let range =
+        |first: u64, last: u64, at: &str| format!("{{ keys = [{first}, {last}], at = [{at}] }}");
+    let ranges = |typed: &[String]| format!("ranges = [{}]", typed.join(", "));
+    let west = "\"us-west-2\"";
+    let good = ranges(&[range(0, 9, west)]);
+    refuse(&format!("at = [{west}], {good}"), &["exactly one of `at` and `ranges`"]);
+    let neither = with_ranges("X").replace("X, ", "");
+    check_text(&source(&neither), &["exactly one of `at` and `ranges`"]);
+    refuse("ranges = []", &["`ranges` has no item"]);
+    refuse(&ranges(&[range(9, 8, west)]), &["no key is from 9 to 8", "keys = [0, 499]"]);
+    let twice = [range(5, 9, west), range(0, 6, west)];
+    refuse(&ranges(&twice), &["key 5 is in an earlier range too"]);
+    refuse(&ranges(&[range(0, 9, "\"mars-1\"")]), &["mars-1"]);
+    refuse(&ranges(&[range(0, 9, "")]), &["`at` has no item"]);
+    let many: Vec<String> = (0..5).map(|key| range(key, key, west)).collect();
+    refuse(&ranges(&many), &["5 ranges of keys", "at most 4"]);
+}
+
 #[test]
 fn responders_that_cannot_respond_are_refused() {
     let refuse = |at: &str, length: &str, phrases: &[&str]| {
@@ -1433,7 +1491,7 @@ fn responders_that_cannot_respond_are_refused() {
     refuse("\"us-west-2\"", "300ms", &["over before the next one comes", "longer than"]);
     let text = with_responders("\"us-west-2\"", "2s");
     check_text(&source(&text.replace("[clock]\nbound = \"1ms\"\n", "")), &["`[clock]`", "bound"]);
-    for (role, words) in [("witnesses", "a witness"), ("observers", "an observer")] {
+    for (role, words) in [("witnesses", "2 is a witness,"), ("observers", "2 is an observer,")] {
         let text = with_responders("\"us-west-2\", \"ap-southeast-2\"", "2s");
         let with_role = text.replace(
             "length = \"2s\" } } } }",

@@ -7,13 +7,16 @@ use crate::deployment;
 use crate::experiment::file::{self, Doubts, ElectionMode, Spanned};
 use crate::quorum::{NodeId, QuorumSystem};
 use crate::time::Span;
-use crate::topology::{best_leader_by, control_floors, floors, quorum_span, read_floors};
+use crate::topology::{
+    best_leader_by, control_floors, floors_by_key, quorum_span, read_floors_by_key,
+};
+use crate::workload::Keys;
 
 use super::Variant;
 use super::places::{BEST, Places};
 use super::point::is_set;
 use super::quorums::{disjoint_error, quorums};
-use super::roles::{refuse_unfit, responders};
+use super::roles::{assignment, refuse_unfit};
 use crate::caspaxos;
 use crate::experiment::mistakes::Mistakes;
 use crate::experiment::refusal::{Error, Refused};
@@ -29,6 +32,8 @@ pub(super) struct Judge<'a> {
     pub(super) election: Option<ElectionMode>,
     /// The share of operations that read.
     pub(super) reads: Option<f64>,
+    /// Which keys operations touch.
+    pub(super) keys: Option<&'a Keys>,
     /// No clock is off by more, if the file says so.
     pub(super) clock_bound: Option<Span>,
     /// Whether that is not wrong itself.
@@ -99,8 +104,9 @@ impl Judge<'_> {
             file::Send::All => SendPolicy::All,
             file::Send::Quorum => SendPolicy::Quorum,
         };
-        let floors = floors(&places.links, mode, &quorums, send, self.memory);
-        let read_floors = read_floors(&places.links, mode, &quorums, send, self.memory);
+        let modes = self.keys.map_or(vec![(mode, 1.0)], |keys| deployment::by_key(mode, keys));
+        let floors = floors_by_key(&places.links, &modes, &quorums, send, self.memory);
+        let read_floors = read_floors_by_key(&places.links, &modes, &quorums, send, self.memory);
         let unsafe_quorums = is_set(typed.unsafe_quorums.as_ref());
         let control_floors = control_floors(&places.links, mode, &quorums);
         let faults = Vec::new();
@@ -274,8 +280,9 @@ fn reads(
             paxos::Reads::Log
         }
         file::Reads::Quorum => paxos::Reads::Quorum,
-        file::Reads::Responders { at, .. } => {
-            let at = responders(at, quorums?, places, mistakes)?;
+        file::Reads::Responders { at, ranges, .. } => {
+            let typed = (at.as_ref(), ranges.as_ref());
+            let at = assignment(typed, reads.span(), quorums?, places, mistakes)?;
             let (length, bound) = (Span::ZERO, Span::ZERO);
             paxos::Reads::Responders(paxos::ResponderTerms { at, length, bound })
         }

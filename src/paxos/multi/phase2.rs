@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::roster::has_all_votes;
 use super::{Multi, State};
 use crate::command::Command;
 use crate::paxos::context::Context;
@@ -71,6 +72,9 @@ impl Multi {
     }
 
     /// Whom a proposal goes to first: a thrifty leader passes over those who refuse or do not vote.
+    ///
+    /// The whole roster is among them, whatever the key: a responder executes every slot before it can execute those
+    /// of its own keys.
     pub(super) fn phase2_contacts(&self, config: &Config) -> NodeSet {
         let quorum = match (config.send, self.own_quorum()) {
             (SendPolicy::Quorum, Some(quorum)) => quorum,
@@ -116,7 +120,7 @@ impl Multi {
     }
 
     /// Votes: a slot with a phase-2 quorum of distinct acceptors at this ballot is chosen; where there are responders,
-    /// it is taken for that when each of these has voted too.
+    /// it is taken for that when each of these that answers for its key has voted too.
     pub(in crate::paxos) fn handle_phase2b(
         &mut self,
         context: &mut Context<'_>,
@@ -135,15 +139,13 @@ impl Multi {
                 return;
             }
         };
-        let roster = self.roster();
         self.note_vote(context, from, last);
         // What is not in flight needs no vote: it is not even looked at.
         let (first, end) = (first.max(self.in_flight.first()), self.in_flight.end());
         for slot in (first.0..end.0.min(last.0.saturating_add(1))).map(Slot) {
             let Some(proposal) = self.in_flight.get_mut(slot) else { continue };
             proposal.votes.insert(from);
-            let votes = proposal.votes;
-            if context.config.quorums.is_phase2_at(votes, quorum) && roster.is_subset(votes) {
+            if has_all_votes(context.config, quorum, self.responders.as_ref(), proposal) {
                 let value = proposal.value.clone();
                 if !self.withholds(context, slot) && !self.awaits_responders(context) {
                     self.learn_own(context, slot, value);

@@ -8,15 +8,18 @@
 //! - The leader of ballot *b* says that it is there, and to whom grants are due ([`Message::Renew`]). An acceptor that
 //!   has promised *b* and no higher ballot grants each of these a lease, with its clock for a stamp
 //!   ([`Message::Grant`]).
-//! - A responder answers a read of key *k* alone if three things hold. Its grants of one ballot *b* that surely last
+//! - A responder answers a read of key *k* alone if it answers for *k* and three things hold. Its grants of one ballot *b* that surely last
 //!   (`shown + ε < stamp + Δ`) are of acceptors that meet **every** phase-1 quorum. Every slot below the first fresh
 //!   one of *b*, which lies behind all that its leader adopted, filled or knew to be chosen, it has executed, knows to
 //!   be chosen, or has voted in at *b* or above. And no slot that it has voted in, or knows to be chosen, and has not
 //!   executed writes *k*.
-//! - A leader takes a value for chosen, and so executes and tells it, when a phase-2 quorum **and its whole roster** have
-//!   voted for it at its ballot.
+//! - A leader takes a write of key *k* for chosen, and so executes and tells it, when a phase-2 quorum **and all of its
+//!   roster that answers for *k*** have voted for it at its ballot; a no-op needs a phase-2 quorum alone.
 //! - A promise tells the newest stamp of a grant to each responder. A new leader takes nothing for chosen until each
 //!   responder outside its own roster surely has no grant left (`shown − ε > stamp + Δ`).
+//!
+//! Who answers for which key ([`Assignment`](crate::protocol::Assignment)) is the same for all replicas and all ballots:
+//! every responder for every key, or those of a range for its keys.
 //!
 //! # Why no read is stale
 //!
@@ -24,12 +27,12 @@
 //! that: whoever did not count the votes itself is told by somebody who has executed *s* or counted. So no client
 //! knows what is in *s* before *D(s)*, neither from an answer to the write nor from a read anywhere.
 //!
-//! Let *r* answer a read by grants of ballot *b*, let *t* be the moment of its clock that it compares with the stamps,
-//! and let *D(s)* be before *t*, at ballot *c*. Then *r* has executed *s*, or it has voted in *s* and knows that it must
-//! wait if *s* writes the key:
+//! Let *r* answer a read of *k* by grants of ballot *b*, let *s* write *k*, let *t* be the moment of its clock that it
+//! compares with the stamps, and let *D(s)* be before *t*, at ballot *c*. Then *r* has executed *s*; or it has voted in
+//! *s*, or knows what was chosen there, and so knows that it must wait:
 //!
-//! 1. *c* = *b*: *r* is in the roster of *b*, or nobody would have granted it anything, so it voted in *s* before
-//!    *D(s)*. A vote is durable, and a later one in *s* has the same value, for that is chosen.
+//! 1. *c* = *b*: *r* is in the roster of *b*, or nobody would have granted it anything, and it answers for *k*: so it
+//!    voted in *s* before *D(s)*. A vote is durable, and a later one in *s* has the same value, for that is chosen.
 //! 2. *c* < *b*: the phase-1 quorum of *b* meets the phase-2 quorum that voted in *s* at *c*, and the member in both
 //!    voted before it promised *b*. So *b* was told of *s*, or that it is trimmed, and its first fresh slot lies behind
 //!    *s*: *r* has executed it, or knows what is in it, for every ballot above *c* proposes the value chosen there.
@@ -38,6 +41,17 @@
 //!    leases of *b* that it relies on, because these meet every phase-1 quorum. It did so before it promised *c*, for
 //!    afterwards it grants nothing at *b*; so its promise tells a stamp that is not older. The leader of *c* waited
 //!    until that stamp plus Δ was surely past, *r* found that it was surely not: so *t* is before *D(s)*.
+//!
+//! Slots that write other keys, or none, are of no account to this read: what *r* has executed without them has the value
+//! of *k* that they leave. Where *r* does not know one of them, it executes nothing behind it, and so waits for the
+//! writes of *k* there that it voted for or knows. But of a slot below the first fresh one that it does not know it
+//! cannot say whether it writes *k*: so it must know them all, of whatever keys they are. What a leader adopts waits for
+//! the responders of its key as what it proposes itself does: by 3, because one of them may still answer by grants of a
+//! lower ballot.
+//!
+//! The silence of a new leader is that of a ballot and not of a range: it waits for the grants of everybody outside its
+//! roster before it takes a write of any key for chosen. A write of *k* would have to wait only for those that answer for
+//! *k*; but rosters change seldom, and one silence is simpler.
 //!
 //! A majority of grantors would not do for 4: with five acceptors and a phase-1 quorum of two, four are needed; with one
 //! of four, two are enough. `t` is a moment after the read arrived, and *D(s)* before the read began is before `t`:
@@ -110,7 +124,7 @@ fn meets_every_phase1(config: &Config, grantors: NodeSet) -> bool {
 }
 
 impl Multi {
-    /// The acceptors that this replica is answering by, if it may answer anything alone.
+    /// Whether this replica may answer reads of its keys alone.
     fn may_respond(&self, context: &Context<'_>) -> bool {
         let Some(responders) = &self.responders else { return false };
         let leases = &responders.leases;
@@ -191,6 +205,8 @@ impl Multi {
     ) {
         let may_respond = self.may_respond(context);
         let Some(responders) = &mut self.responders else { return };
+        let answerers = responders.terms.at.of(command.operation.key());
+        let may_respond = may_respond && answerers.contains(context.config.id);
         let (client, settled) = (command.request.client, command.settled_below);
         let is_over = |other: &Command, _| {
             let RequestId { client: of, sequence } = other.request;

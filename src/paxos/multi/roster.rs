@@ -20,7 +20,7 @@ use crate::paxos::granted::Granted;
 use crate::paxos::message::Message;
 use crate::paxos::mode::{Reads, ResponderTerms};
 use crate::paxos::timer::TimerKind;
-use crate::protocol::{Ballot, Config, Slot, Timing};
+use crate::protocol::{Assignment, Ballot, Config, Slot, Timing, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::{Span, Time};
 
@@ -29,7 +29,7 @@ use crate::time::{Span, Time};
 pub(super) struct Responders {
     pub(super) terms: ResponderTerms,
     pub(super) leases: Leases,
-    /// Of a leader: those without whose votes it takes nothing for chosen.
+    /// Of a leader: those without whose votes it takes no write of their keys for chosen.
     roster: NodeSet,
     /// Of a leader: it takes nothing for chosen while its clock shows this or less.
     silent_until: Option<Time>,
@@ -78,7 +78,7 @@ impl Responders {
 
     /// It answered the leader.
     pub(super) fn hear(&mut self, node: NodeId, now: Time) {
-        if self.terms.at.contains(node) {
+        if self.terms.at.all().contains(node) {
             self.standings.entry(node).or_default().heard_at = now;
         }
     }
@@ -95,7 +95,7 @@ impl Responders {
     /// Leaves out whom it has not heard of for too long, and takes back who answers again.
     fn review(&mut self, now: Time, timing: &Timing) {
         let patience = self.patience(timing);
-        for node in self.terms.at.iter() {
+        for node in self.terms.at.all().iter() {
             let standing = self.standings.get(&node).copied().unwrap_or_default();
             let is_heard = now.since(standing.heard_at) < patience;
             if is_heard && standing.out_until <= now {
@@ -108,7 +108,14 @@ impl Responders {
 
     /// Those of the configuration that the next roster has.
     fn wanted(&self) -> NodeSet {
-        self.terms.at.difference(self.absent)
+        self.terms.at.all().difference(self.absent)
+    }
+
+    /// Those of the roster that answer for the key which this writes, without whose votes it is not taken for chosen;
+    /// nobody, if there is nothing to execute.
+    pub(super) fn awaited(&self, value: &Value) -> NodeSet {
+        let key = value.command().map(|command| command.operation.key());
+        key.map_or(NodeSet::EMPTY, |key| self.terms.at.of(key).intersection(self.roster))
     }
 
     fn is_silent(&self, shown: Time) -> bool {
@@ -117,7 +124,7 @@ impl Responders {
 }
 
 impl Multi {
-    /// Those whose votes every write needs, at the ballot that it leads with.
+    /// Those whose votes writes of their keys need, at the ballot that it leads with.
     pub(super) fn roster(&self) -> NodeSet {
         self.responders.as_ref().map_or(NodeSet::EMPTY, |it| it.roster)
     }
@@ -126,6 +133,11 @@ impl Multi {
     pub(in crate::paxos) fn replace_roster(&mut self, roster: NodeSet) -> NodeSet {
         let responders = self.responders.as_mut();
         responders.map_or(NodeSet::EMPTY, |it| std::mem::replace(&mut it.roster, roster))
+    }
+
+    /// Other keys have other responders from now on, and whose they were: for a negative control.
+    pub(in crate::paxos) fn replace_assignment(&mut self, at: Assignment) -> Option<Assignment> {
+        Some(std::mem::replace(&mut self.responders.as_mut()?.terms.at, at))
     }
 
     /// Whether another ballot would have another roster.
@@ -138,14 +150,14 @@ impl Multi {
         let Some(Responders { terms, .. }) = &self.responders else { return };
         // A grant leaves when the promise of its ballot is durable: who finds no promise has granted nothing.
         if context.acceptor.promised_everywhere() > Ballot::NONE {
-            context.granted.note(terms.at, context.shown + terms.bound.times(2));
+            context.granted.note(terms.at.all(), context.shown + terms.bound.times(2));
         }
     }
 
     /// A leader is suspected: who is elected instead does not wait for its votes.
     pub(super) fn miss_leader(&mut self, leader: Option<NodeId>, now: Time) {
         let Some(responders) = &mut self.responders else { return };
-        if let Some(leader) = leader.filter(|leader| responders.terms.at.contains(*leader)) {
+        if let Some(leader) = leader.filter(|leader| responders.terms.at.all().contains(*leader)) {
             responders.leave_out(leader, now);
         }
     }
@@ -206,8 +218,7 @@ impl Multi {
 
     /// Whether a proposal has every vote that it needs at the ballot that it leads with.
     pub(super) fn has_all_votes(&self, config: &Config, proposal: &Proposal) -> bool {
-        let votes = proposal.votes;
-        config.quorums.is_phase2_at(votes, self.own_quorum()) && self.roster().is_subset(votes)
+        has_all_votes(config, self.own_quorum(), self.responders.as_ref(), proposal)
     }
 
     /// Whether responders that are not its own may still answer by what they were granted.
@@ -243,4 +254,16 @@ impl Multi {
         self.execute(context);
         self.forget_finished(context);
     }
+}
+
+/// As [`Multi::has_all_votes`]: a phase-2 quorum, that of the ballot if it has its own, and each responder of the roster
+/// that answers for the key.
+pub(super) fn has_all_votes(
+    config: &Config,
+    quorum: Option<NodeSet>,
+    responders: Option<&Responders>,
+    Proposal { votes, value, .. }: &Proposal,
+) -> bool {
+    config.quorums.is_phase2_at(*votes, quorum)
+        && responders.is_none_or(|it| it.awaited(value).is_subset(*votes))
 }

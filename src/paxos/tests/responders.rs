@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::paxos::{Granted, Reads, ResponderTerms};
+use crate::protocol::{Assignment, KeyRange};
 use bytes::Bytes;
 
 const LENGTH: Span = Span::from_millis(2_000);
@@ -14,6 +15,10 @@ fn set(nodes: impl IntoIterator<Item = u8>) -> NodeSet {
 }
 
 fn responders(at: NodeSet) -> Mode {
+    assigned(Assignment::AllKeys(at))
+}
+
+fn assigned(at: Assignment) -> Mode {
     let terms = ResponderTerms { at, length: LENGTH, bound: BOUND };
     Mode::Multi { leader: LEADER, reads: Reads::Responders(terms), commit_wait: None }
 }
@@ -99,6 +104,52 @@ fn grantors_must_meet_every_phase1_quorum() {
         assert_eq!(read(&alone), [(0, None)], "{phase1}");
         assert!(alone.sends.is_empty() && alone.records.is_empty());
     }
+}
+
+/// Of the keys 0 to 9 r0 and r2 answer reads, and of 20 to 29 r0 and r1: those of 10 to 19 nobody.
+fn two_ranges() -> Mode {
+    let range = |first, at| KeyRange { first, last: first + 9, at };
+    let ranges = [range(0, set([0, 2])), range(20, set([0, 1]))];
+    assigned(Assignment::by_key(&ranges).unwrap())
+}
+
+#[test]
+fn a_responder_answers_for_its_own_keys_only() {
+    let mut responder = replica(2, two_ranges());
+    give(&mut responder, Input::Start);
+    let ballot = ballot(1, 0);
+    hear_at(10, &mut responder, 0, renew(ballot, set([0, 1, 2]), 0));
+    for from in 0..2 {
+        hear_at(11, &mut responder, from, grant(ballot, 10));
+    }
+    for (sequence, key, is_own) in [(0, 9, true), (1, 10, false), (2, 20, false), (3, 0, true)] {
+        let asked = ask_at(12, &mut responder, get(sequence, key));
+        assert_eq!(read(&asked).len(), usize::from(is_own), "{key}");
+        assert_eq!(is_quorum_read(&asked), !is_own, "{key}");
+    }
+    // What it does not know of other keys holds up no read of its own; a slot behind that does.
+    hear_at(13, &mut responder, 0, propose(ballot, 1, put(0, 25)));
+    assert_eq!(read(&ask_at(14, &mut responder, get(4, 1))), [(0, None)]);
+    hear_at(15, &mut responder, 0, propose(ballot, 2, put(1, 1)));
+    let chosen = Message::Chosen { ballot, first: Slot(1), below: Slot(3) };
+    hear_at(16, &mut responder, 0, chosen);
+    let waits = ask_at(17, &mut responder, get(5, 1));
+    assert_eq!((read(&waits), is_quorum_read(&waits)), (vec![], false));
+}
+
+#[test]
+fn a_responder_learns_of_every_key_what_is_not_fresh() {
+    let mut responder = replica(2, two_ranges());
+    give(&mut responder, Input::Start);
+    let ballot = ballot(2, 0);
+    hear_at(10, &mut responder, 0, renew(ballot, set([0, 1, 2]), 1));
+    for from in 0..2 {
+        hear_at(11, &mut responder, from, grant(ballot, 10));
+    }
+    // It cannot know of which key the write in a slot is that it does not know.
+    assert!(is_quorum_read(&ask_at(12, &mut responder, get(0, 1))));
+    hear_at(13, &mut responder, 0, propose(ballot, 0, put(0, 25)));
+    assert_eq!(read(&ask_at(14, &mut responder, get(1, 1))), [(0, None)]);
 }
 
 #[test]
@@ -294,6 +345,68 @@ fn a_write_is_told_when_every_responder_has_voted() {
     // A responder alone is no phase-2 quorum.
     ask_at(40, &mut leader, put(1, 1));
     assert_eq!(executed(&hear_at(50, &mut leader, 2, vote(ballot, 1))), []);
+}
+
+/// The leader r0 of three with responders of ranges, since 0 ms, whose phase 1 heard of these grants and votes.
+fn leading_ranges(granted: &Granted, votes: &[(u64, Vote)]) -> (Replica, Ballot) {
+    let mut leader = replica(0, two_ranges());
+    give(&mut leader, Input::Start);
+    let ballot = leader.acceptor().promised_highest();
+    for from in 0..2 {
+        let votes = votes.iter().map(|(slot, vote)| (Slot(*slot), vote.clone())).collect();
+        let report = Report { granted: granted.clone(), votes, ..Report::default() };
+        let (scope, report) = (Scope::From(Slot(0)), Box::new(report));
+        hear(&mut leader, from, Message::Phase1b { ballot, scope, report });
+    }
+    assert!(leader.is_leader());
+    (leader, ballot)
+}
+
+#[test]
+fn a_write_waits_for_the_responders_of_its_key() {
+    for (key, voters, is_told) in [
+        (0, [0, 1], false),
+        (9, [0, 2], true),
+        (10, [0, 1], true),
+        (10, [1, 2], true),
+        (20, [0, 1], true),
+        (29, [0, 2], false),
+        (30, [0, 2], true),
+    ] {
+        let (mut leader, ballot) = leading_ranges(&Granted::default(), &[]);
+        ask_at(10, &mut leader, put(0, key));
+        hear_at(20, &mut leader, voters[0], vote(ballot, 0));
+        let voted = hear_at(20, &mut leader, voters[1], vote(ballot, 0));
+        assert_eq!(voted.replies.len(), usize::from(is_told), "{key} {voters:?}");
+        assert_eq!(executed(&voted).len(), usize::from(is_told), "{key} {voters:?}");
+    }
+}
+
+/// What a leader adopts waits for the responders of its key as what it proposes does, and a hole that it fills for none.
+#[test]
+fn an_adopted_write_waits_for_the_responders_of_its_key() {
+    let at = |key| Vote { ballot: ballot(1, 1), value: Value::from(put(key, key)) };
+    let reported = [(0, at(25)), (2, at(1)), (3, at(15))];
+    let (mut leader, ballot) = leading_ranges(&Granted::default(), &reported);
+    for slot in 0..4 {
+        hear_at(10, &mut leader, 0, vote(ballot, slot));
+    }
+    let finished: Vec<Slot> = (0..4)
+        .flat_map(|slot| executed(&hear_at(11, &mut leader, 1, vote(ballot, slot))))
+        .collect();
+    assert_eq!(finished, [Slot(0), Slot(1)]);
+    assert_eq!(executed(&hear_at(12, &mut leader, 2, vote(ballot, 2))), [Slot(2), Slot(3)]);
+}
+
+/// Whoever is not in the roster may answer for any key, as far as its leader knows: the wait is not by key.
+#[test]
+fn writes_of_every_key_wait_for_old_rosters() {
+    let (mut leader, ballot) = leading_ranges(&stamps(&[(3, 0)]), &[]);
+    ask_at(10, &mut leader, put(0, 15));
+    for from in 0..3 {
+        assert_eq!(executed(&hear_at(20, &mut leader, from, vote(ballot, 0))), []);
+    }
+    assert_eq!(executed(&fire_at(2_002, &mut leader, 8)), [Slot(0)]);
 }
 
 /// To whom leases are granted, and who would promise another ballot is asked.

@@ -61,6 +61,7 @@ pub(super) const fn controls(rule: Rule) -> &'static [&'static str] {
         | Rule::ReadsBeforeExecuting
         | Rule::EndsAtExecuted => &["quorum-read"],
         Rule::TellsWithoutResponders | Rule::ReadsDespiteVote => &["responder-read"],
+        Rule::AnswersForAnyKey => &["responder-range"],
         Rule::ForgetsOldRosters => &["responder-deposed"],
         Rule::GrantorsByMajority => &["responder-grants"],
         Rule::StampsByClockAlone => &["stamps"],

@@ -2,9 +2,9 @@
 
 use super::{R0, R1, R2, R3, Registered, multi, once};
 use crate::paxos::{Mode, Reads, ResponderTerms};
-use crate::protocol::{Detector, Election, SnapshotTerms};
+use crate::protocol::{Assignment, Detector, Election, KeyRange, SnapshotTerms};
 use crate::quorum::{NodeId, NodeSet, QuorumSystem};
-use crate::registry::preset::{Budgets, Cover, Prelude, Preset, ProgressFrom, Script, Setup};
+use crate::registry::preset::{Budgets, Cover, KEY, Prelude, Preset, ProgressFrom, Script, Setup};
 use crate::time::Span;
 
 /// Clocks go on only where a time-out passes in which a replica hears nothing, by one each time; so two differ by two at
@@ -14,7 +14,11 @@ const BOUND: Span = Span(1);
 const LENGTH: Span = Span(4);
 
 const fn responder(at: NodeId) -> Registered {
-    let terms = ResponderTerms { at: NodeSet::only(at), length: LENGTH, bound: BOUND };
+    responders(Assignment::AllKeys(NodeSet::only(at)))
+}
+
+const fn responders(at: Assignment) -> Registered {
+    let terms = ResponderTerms { at, length: LENGTH, bound: BOUND };
     Registered::Paxos(Mode::Multi {
         leader: R0,
         reads: Reads::Responders(terms),
@@ -57,6 +61,21 @@ pub(super) fn responder_read() -> Preset {
             prelude: Prelude::Led,
             covers: &[Cover::Chosen, Cover::Answered],
             ..multi(3)
+        },
+    }
+}
+
+/// The responder answers for other keys than the one that is written and read: no write of that waits for it, and its
+/// read asks a quorum.
+pub(super) fn responder_range() -> Preset {
+    let others = KeyRange { first: 0, last: KEY - 1, at: NodeSet::only(R2) };
+    let setup = responder_read().setup;
+    Preset {
+        name: "responder-range",
+        about: "the same of a key that the responder does not answer for",
+        setup: Setup {
+            mode: responders(Assignment::ByKey([Some(others), None, None, None])),
+            ..setup
         },
     }
 }

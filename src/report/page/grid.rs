@@ -146,17 +146,17 @@ pub fn costs(data: &Data<'_>) -> Grid {
     let kind = data.operations().first().copied().unwrap_or(OperationKind::Write);
     let regions = &point.client_regions;
     let mut headers = vec![("variant".to_owned(), false), ("Q1/Q2".to_owned(), true)];
-    let when = if data.has_faults() { " before the fault" } else { "" };
-    headers.extend(regions.iter().map(|region| (format!("p50{when}, {region} (ms)"), true)));
     let have_reads =
         kind == OperationKind::Write && data.operations().contains(&OperationKind::Read);
+    if have_reads {
+        headers.push(("a read needs".to_owned(), false));
+    }
+    let when = if data.has_faults() { " before the fault" } else { "" };
+    headers.extend(regions.iter().map(|region| (format!("p50{when}, {region} (ms)"), true)));
     let readers = if have_reads { &regions[..] } else { &[] };
     let read = Some(OperationKind::Read);
     headers
         .extend(readers.iter().map(|region| (format!("p50 of reads{when}, {region} (ms)"), true)));
-    if have_reads {
-        headers.push(("a read needs".to_owned(), false));
-    }
     headers.push(("phase 1 of the new leader (ms)".to_owned(), true));
     headers.push(("its floor (ms)".to_owned(), true));
     headers.extend(regions.iter().map(|region| (format!("without a write, {region} (ms)"), true)));
@@ -172,16 +172,16 @@ pub fn costs(data: &Data<'_>) -> Grid {
             data.series(name, &point.label, quantity, region, kind).next()
         };
         let mut row = vec![name.clone(), format!("{}/{}", variant.q1, variant.q2)];
+        if have_reads {
+            let needed = data.valid(name).next().map(|ended| ended.row.reads_need.clone());
+            row.push(needed.unwrap_or_default());
+        }
         let median = |region: &String, kind| {
             let found = data.median(name, &point.label, region, kind);
             found.map_or_else(String::new, |it| with_interval(&it))
         };
         row.extend(regions.iter().map(|it| median(it, kind)));
         row.extend(readers.iter().map(|it| median(it, OperationKind::Read)));
-        if have_reads {
-            let needed = data.valid(name).next().map(|ended| ended.row.reads_need.clone());
-            row.push(needed.unwrap_or_default());
-        }
         let phase1 = of(Quantity::Phase1, None, None);
         row.push(cell(phase1));
         let floors =
@@ -230,8 +230,10 @@ fn lacking(series: &Series) -> String {
 
 fn with_interval(mean: &Mean) -> String {
     match mean.interval {
-        Some((low, high)) => format!("{} ({} to {})", ms(mean.value), ms(low), ms(high)),
-        None => ms(mean.value),
+        Some((low, high)) if ms(low) != ms(high) => {
+            format!("{} ({} to {})", ms(mean.value), ms(low), ms(high))
+        }
+        _ => ms(mean.value),
     }
 }
 

@@ -13,6 +13,12 @@ use crate::report::{failover, judged, notes, verdicts};
 use crate::statistics::Estimate;
 use crate::trial::Backend;
 
+/// A sentence names so many variants at the most; more are for a table.
+const LISTED_MAX: usize = 8;
+
+/// And there are sentences of so many client regions at the most.
+const REGIONS_MAX: usize = 3;
+
 /// What the differences say: one sentence on the commit, one on the takeover where a leader was replaced.
 pub fn verdict(data: &Data<'_>) -> Vec<String> {
     let repeats = verdicts::repeats(&data.results.finished);
@@ -32,30 +38,32 @@ pub fn verdict(data: &Data<'_>) -> Vec<String> {
         return vec![of_sweep(data)];
     }
     let mut sentences = Vec::new();
-    let region = data.client_regions().first().cloned().unwrap_or_default();
+    let mut regions = data.client_regions();
+    regions.truncate(REGIONS_MAX);
     let kind = data.operations().first().copied().unwrap_or(OperationKind::Write);
     let of = |quantity: Quantity, region: Option<&str>, kind: Option<OperationKind>| {
         of_quantity(data, quantity, region, kind)
     };
-    let median = |kind: OperationKind| {
+    let median = |region: &String, kind: OperationKind| {
         if data.has_faults() {
-            return before_fault(data, &region, kind);
+            return before_fault(data, region, kind);
         }
         let what = format!("Median of {}s in {region}", kind.name());
-        sentence(data, &what, &of(Quantity::P50, Some(&region), Some(kind)))
+        sentence(data, &what, &of(Quantity::P50, Some(region), Some(kind)))
     };
-    sentences.extend(median(kind));
+    sentences.extend(regions.iter().filter_map(|it| median(it, kind)));
     let read = Some(OperationKind::Read)
         .filter(|it| kind == OperationKind::Write && data.operations().contains(it));
-    sentences.extend(read.and_then(median));
-    let away = |what: &str, kind| {
+    sentences
+        .extend(read.iter().flat_map(|kind| regions.iter().filter_map(|it| median(it, *kind))));
+    let away = |region: &String, what: &str, kind| {
         let what =
             format!("Longest time without an acknowledged {what} in {region}, after the fault");
-        sentence(data, &what, &of(Quantity::Away, Some(&region), kind))
+        sentence(data, &what, &of(Quantity::Away, Some(region), kind))
     };
-    sentences.extend(away("write", None));
+    sentences.extend(regions.iter().filter_map(|it| away(it, "write", None)));
     if read.is_some() {
-        sentences.extend(away("read", read));
+        sentences.extend(regions.iter().filter_map(|it| away(it, "read", read)));
     }
     if sentences.is_empty() {
         sentences.push("No difference can be told; the table of differences says why.".to_owned());
@@ -88,8 +96,26 @@ fn before_fault(data: &Data<'_>, region: &str, kind: OperationKind) -> Option<St
             percent(high)
         ))
     };
-    let parts: Vec<String> = others.iter().filter_map(part).collect();
     let value = ms(mean(&base)?.value);
+    if others.len() > LISTED_MAX {
+        let median = |variant: &String| {
+            let mean = mean(&data.before_fault(variant, region, kind))?;
+            Some((mean.value, variant.clone()))
+        };
+        let mut medians: Vec<(f64, String)> = others.iter().filter_map(median).collect();
+        medians.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let ((least, first), (most, last)) = (medians.first()?, medians.last()?);
+        return Some(format!(
+            "Median of {}s in {region} before the fault ({}): {baseline} {value} ms, of {} others from {} ms ({first}) \
+             to {} ms ({last}); the table below has each.",
+            kind.name(),
+            data.backend.name(),
+            medians.len(),
+            ms(*least),
+            ms(*most)
+        ));
+    }
+    let parts: Vec<String> = others.iter().filter_map(part).collect();
     Some(format!(
         "Median of {}s in {region} before the fault ({}, {}, 95 % intervals of pairs): {baseline} {value} ms; {}.",
         kind.name(),
@@ -130,11 +156,32 @@ fn sentence(data: &Data<'_>, what: &str, contrasts: &[&Contrast]) -> Option<Stri
         .collect();
     let base = baseline(data, contrasts.first()?);
     let parts: Vec<String> = told.iter().map(|(contrast, judged)| part(contrast, judged)).collect();
-    let parts = parts.into_iter().chain(missing).collect::<Vec<_>>().join("; ");
+    let parts = if contrasts.len() > LISTED_MAX {
+        in_numbers(contrasts)
+    } else {
+        parts.into_iter().chain(missing).collect::<Vec<_>>().join("; ")
+    };
     let repeats = told.iter().map(|(_, judged)| judged.repeat_count()).max();
     let repeats = repeats.map(|repeats| format!(", {}", counted(repeats, "repeat")));
     let of = format!("{}{}", data.backend.name(), repeats.unwrap_or_default());
     Some(format!("{what} ({of}): {base}{parts}."))
+}
+
+/// How many differences came out how: `of 19 others 0 better, 4 worse and 15 inside the noise`.
+fn in_numbers(contrasts: &[&Contrast]) -> String {
+    let count = |verdict: Verdict| {
+        let is_it = |it: &&&Contrast| it.outcome.as_ref().is_ok_and(|it| it.verdict == verdict);
+        contrasts.iter().filter(is_it).count()
+    };
+    let untold = contrasts.iter().filter(|it| it.outcome.is_err()).count();
+    let untold = if untold > 0 { format!(", {untold} cannot be compared") } else { String::new() };
+    format!(
+        "of {} others {} better, {} worse and {} inside the noise{untold}; the tables have each",
+        contrasts.len(),
+        count(Verdict::Better),
+        count(Verdict::Worse),
+        count(Verdict::InsideNoise)
+    )
 }
 
 /// `multi 69.68 ms; `: the baseline with its own value.

@@ -21,6 +21,9 @@
 //! and its nearest replica with a state machine, and a phase 1 from there ([`read_floors`]).
 //! A read that a responder answers takes the way there and back between c and its nearest responder; for that the
 //! phase 2 of each write waits for every responder too.
+//! Where responders answer for ranges of keys, a floor is that of all commands of the load: each has that of its key
+//! with the share of the load that touches such keys ([`floors_by_key`]). Of a mode alone, without a load, it is the least
+//! over all keys.
 //! With a commit wait a leader tells nobody of a write before 2 ε have passed since it proposed it, ε the bound of
 //! clocks: so a phase 2 of a write takes that at least, and what remains visible is `max(0, 2 ε - phase 2)`.
 //! A snapshot read takes the way there and back between c and its nearest replica r with a state machine, and the wait
@@ -97,6 +100,55 @@ pub fn floors(
     memory: Span,
 ) -> Vec<Floor> {
     Commits::new(links, mode, quorums, send, memory).floors()
+}
+
+/// The same of a load, parts of which meet another mode each: with the share of each.
+///
+/// # Panics
+/// As [`floors`].
+pub fn floors_by_key(
+    links: &Links,
+    modes: &[(Mode, f64)],
+    quorums: &QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+) -> Vec<Floor> {
+    let commits = |mode| Commits::new(links, mode, quorums, send, memory);
+    mixed(modes.iter().map(|(mode, share)| (commits(*mode), *share)).collect())
+}
+
+/// As [`floors_by_key`], of reads.
+///
+/// # Panics
+/// As [`floors`].
+pub fn read_floors_by_key(
+    links: &Links,
+    modes: &[(Mode, f64)],
+    quorums: &QuorumSystem,
+    send: SendPolicy,
+    memory: Span,
+) -> Vec<Floor> {
+    let commits =
+        |mode| Commits { is_read: true, ..Commits::new(links, mode, quorums, send, memory) };
+    mixed(modes.iter().map(|(mode, share)| (commits(*mode), *share)).collect())
+}
+
+/// The floor of every client, each of whose commands is one of these with a probability in proportion to its share.
+fn mixed(parts: Vec<(Commits<'_>, f64)>) -> Vec<Floor> {
+    if let [(only, _)] = &parts[..] {
+        return only.floors();
+    }
+    let (parts, shares): (Vec<Commits<'_>>, Vec<f64>) = parts.into_iter().unzip();
+    let clients = parts.first().map_or(0, |part| part.links.client_regions.len());
+    let floor = |client| {
+        let within = |cap| {
+            let latency = |part: &Commits<'_>| part.latencies(&[client], cap).swap_remove(0);
+            Mixture::new(&shares, parts.iter().map(latency).collect())
+        };
+        let of = |share| percentile(share, within(UNCUT), within);
+        Floor { p50: of(0.5), p99: of(0.99) }
+    };
+    (0..clients).map(floor).collect()
 }
 
 /// The floor of every client's reads, in their order: as [`floors`], where reads take the way of writes.

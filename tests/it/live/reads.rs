@@ -5,7 +5,7 @@ use flexpaxos::cluster::InProcess;
 use flexpaxos::deployment::{Deployment, FaultKind};
 use flexpaxos::history::{ClientReader, Event as Logged, Kind};
 use flexpaxos::paxos::{LeaseTerms, Mode, Reads, ResponderTerms};
-use flexpaxos::protocol::SnapshotTerms;
+use flexpaxos::protocol::{Assignment, SnapshotTerms};
 use flexpaxos::quorum::NodeId;
 use flexpaxos::runtime::net::Transport;
 use flexpaxos::trial::Outcome;
@@ -70,7 +70,8 @@ fn leases_are_kept_while_leaders_change_and_clocks_are_off() {
 #[test]
 fn responders_answer_while_leaders_change_and_clocks_are_off() {
     let bound = Span::from_millis(1);
-    let (at, length) = ([R0, R1].into_iter().collect(), Span::from_millis(400));
+    let at = Assignment::AllKeys([R0, R1].into_iter().collect());
+    let length = Span::from_millis(400);
     let outcome = run(Reads::Responders(ResponderTerms { at, length, bound }), None, bound);
     check_reads(&outcome);
     let (_, report) = outcome.clients().next().unwrap();
