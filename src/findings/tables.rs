@@ -150,27 +150,7 @@ fn trial_row(
         row.add(&Flag::Saturated.note(format!("saturated: {}", reasons.join(", "))));
     }
     if outcome.refusal().is_none() {
-        let was_injected = |fault| outcome.injected.iter().any(|injected| injected.fault == fault);
-        let count = variant.faults.len();
-        // Its replica was down already, nobody led, or too little was written.
-        for fault in (0..count).filter(|fault| !was_injected(*fault)) {
-            let text = format!("fault {} of {count} never struck", number(fault));
-            row.add(&Flag::NeverStruck.note(text));
-        }
-        // A full disk stops a replica when it needs a file, and one that writes little never does.
-        for injected in &outcome.injected {
-            let FaultKind::FullDisk { replica } = injected.kind else { continue };
-            let member = MemberName::Replica(replica);
-            let has_started_once = outcome.recoveries.get(&member).map_or(0, Vec::len) == 1;
-            if has_started_once && outcome.reports.contains_key(&member) {
-                let number = number(injected.fault);
-                let text = format!(
-                    "fault {number} of {count} never struck: {member} needed no new file of its log, so \
-                     offer more or let it last longer"
-                );
-                row.add(&Flag::NeverStruck.note(text));
-            }
-        }
+        flag_idle_faults(variant.faults.len(), outcome, &mut row);
     }
     let learners = variant.quorums.learners();
     let keeps_state = |member| match member {
@@ -186,6 +166,29 @@ fn trial_row(
         row.add(&Flag::Behind.note(text));
     }
     row
+}
+
+/// Faults, so many of them, that struck nothing: their replica was down already, nobody led, or too little was written.
+fn flag_idle_faults(count: usize, outcome: &Outcome, row: &mut TrialRow) {
+    let was_injected = |fault| outcome.injected.iter().any(|injected| injected.fault == fault);
+    for fault in (0..count).filter(|fault| !was_injected(*fault)) {
+        let text = format!("fault {} of {count} never struck", number(fault));
+        row.add(&Flag::NeverStruck.note(text));
+    }
+    // A full disk stops a replica when it needs a file, and one that writes little never does.
+    for injected in &outcome.injected {
+        let FaultKind::FullDisk { replica } = injected.kind else { continue };
+        let member = MemberName::Replica(replica);
+        let has_started_once = outcome.recoveries.get(&member).map_or(0, Vec::len) == 1;
+        if has_started_once && outcome.reports.contains_key(&member) {
+            let number = number(injected.fault);
+            let text = format!(
+                "fault {number} of {count} never struck: {member} needed no new file of its log, so offer more or let \
+                 it last longer"
+            );
+            row.add(&Flag::NeverStruck.note(text));
+        }
+    }
 }
 
 /// How stale reads were, and what they might miss.
