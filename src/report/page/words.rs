@@ -104,10 +104,10 @@ fn before_fault(data: &Data<'_>, region: &str, kind: OperationKind) -> Option<St
         };
         let mut medians: Vec<(f64, String)> = others.iter().filter_map(median).collect();
         medians.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let ((least, first), (most, last)) = (medians.first()?, medians.last()?);
+        let ((least, fastest), (most, slowest)) = (medians.first()?, medians.last()?);
         return Some(format!(
-            "Median of {}s in {region} before the fault ({}): {baseline} {value} ms, of {} others from {} ms ({first}) \
-             to {} ms ({last}); the table below has each.",
+            "Median of {}s in {region} before the fault ({}): {baseline} {value} ms, of {} others from {} ms \
+             ({fastest}) to {} ms ({slowest}); the table below has each.",
             kind.name(),
             data.backend.name(),
             medians.len(),
