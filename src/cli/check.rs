@@ -191,7 +191,9 @@ impl Check {
         let help = match (self.depth, self.only) {
             (Some(_), _) => "raise --depth, or leave it out",
             (None, Some(_)) => "leave out --only: another property is violated",
-            (None, None) => "the control failed: the preset was to find it",
+            (None, None) => {
+                "the control failed: this one was to find it; `flexpaxos check --break RULE` tries those that can"
+            }
         };
         Err(Failure::request(format!("{rule} is broken, and no property was seen violated"), help))
     }

@@ -277,7 +277,12 @@ impl Fuzz {
         let Range { start, end } = self.seeds;
         let (done_count, asked_count) = (found.tally.histories, end - start);
         if done_count < asked_count {
-            writeln!(out, "ended after {done_count} of {asked_count} seeds")?;
+            let why = if found.violations.is_empty() {
+                "it was interrupted"
+            } else {
+                "these failed; --keep-going runs the others, too"
+            };
+            writeln!(out, "ended after {done_count} of {asked_count} seeds: {why}")?;
         }
         writeln!(out, "{}", verdict(done_count, &found.violations))?;
         Ok(())

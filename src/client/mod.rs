@@ -553,6 +553,9 @@ impl Session {
             u64::from(self.settings.schedule.window().contains(intended_at));
         let to = self.target_of(kind, operation.key());
         self.send(sequence, operation.clone(), to);
+        if let Some(nearest) = self.also_asked(now, kind, operation.key()) {
+            self.send(sequence, operation.clone(), nearest);
+        }
         let open = Outstanding { intended_at, sent_at: now, kind, operation, is_redirected: false };
         self.outstanding.push_back(Some(open));
         self.outstanding_count += 1;

@@ -4,6 +4,9 @@
 //! The replica that is asked for reads of a key changes for one reason alone: it has not answered what was sent to it
 //! last about the keys of that range when that is overdue. No hint counts, because there is no leader to be hinted at,
 //! and the writes of the session neither follow nor lead it.
+//!
+//! Who was given up may only have been slow. So while another one is asked, a read goes to the nearest as well, once in
+//! each time-out; if the nearest is the first to answer one of them, it is asked again from then on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,12 +28,14 @@ struct Reader {
     target: usize,
     /// When the newest read was sent that this one has answered.
     heard_of: Option<Time>,
+    /// When the nearest was given up, or was last asked as well since then.
+    tried_at: Time,
 }
 
 impl Readers {
     /// In this order, from each key on; `None` if reads go where writes go.
     pub(super) fn new(targets: BTreeMap<u64, Vec<NodeId>>) -> Option<Self> {
-        let reader = |targets| Reader { targets, target: 0, heard_of: None };
+        let reader = |targets| Reader { targets, target: 0, heard_of: None, tried_at: Time::ZERO };
         let readers = targets.into_iter().map(|(from, targets)| (from, reader(targets)));
         let readers: BTreeMap<u64, Reader> = readers.collect();
         (!readers.is_empty()).then_some(Self(readers))
@@ -51,6 +56,9 @@ impl Readers {
         let reader = self.of_mut(key);
         if from == reader.target() {
             reader.heard_of = reader.heard_of.max(Some(sent_at));
+        } else if from == reader.targets[0] {
+            reader.target = 0;
+            reader.heard_of = Some(sent_at);
         }
     }
 
@@ -61,13 +69,13 @@ impl Readers {
 
     /// These reads are overdue, each of a key and last sent then: the ranges in which another one is asked now, by their
     /// first keys.
-    fn give_up(&mut self, overdue: impl Iterator<Item = (u64, Time)>) -> BTreeSet<u64> {
+    fn give_up(&mut self, now: Time, overdue: impl Iterator<Item = (u64, Time)>) -> BTreeSet<u64> {
         let mut newest: BTreeMap<u64, Time> = BTreeMap::new();
         for (key, sent_at) in overdue {
             let known = newest.entry(self.range_of(key)).or_insert(sent_at);
             *known = sent_at.max(*known);
         }
-        newest.retain(|from, newest| self.of_mut(*from).give_up(*newest));
+        newest.retain(|from, newest| self.of_mut(*from).give_up(now, *newest));
         newest.into_keys().collect()
     }
 }
@@ -79,9 +87,12 @@ impl Reader {
 
     /// The newest of the reads that are overdue was sent then: if whoever was asked has answered nothing that was sent
     /// later, another one is asked: whether that is so.
-    fn give_up(&mut self, newest: Time) -> bool {
+    fn give_up(&mut self, now: Time, newest: Time) -> bool {
         let is_silent = self.heard_of.is_none_or(|heard| heard <= newest);
         if is_silent {
+            if self.target == 0 {
+                self.tried_at = now;
+            }
             self.target = (self.target + 1) % self.targets.len();
             self.heard_of = None;
         }
@@ -103,6 +114,16 @@ impl Session {
         kind == Kind::Write || self.readers.is_none()
     }
 
+    /// The nearest, if a read of this key should be asked of it as well.
+    pub(super) fn also_asked(&mut self, now: Time, kind: Kind, key: u64) -> Option<NodeId> {
+        let reader = self.readers.as_mut().filter(|_| kind == Kind::Read)?.of_mut(key);
+        let is_due = reader.target != 0 && reader.tried_at + self.settings.retry_after <= now;
+        is_due.then(|| {
+            reader.tried_at = now;
+            reader.targets[0]
+        })
+    }
+
     /// Of operations that are overdue, takes the reads out that go their own way, and asks for them again; if it gives
     /// up whom it asks, for all its reads.
     pub(super) fn retry_reads(&mut self, now: Time, overdue: &mut Vec<u64>) {
@@ -117,7 +138,7 @@ impl Session {
         }
         overdue.retain(|sequence| !reads.contains_key(sequence));
         let Some(readers) = &mut self.readers else { return };
-        let given_up = readers.give_up(reads.values().copied());
+        let given_up = readers.give_up(now, reads.values().copied());
         let Some(readers) = &self.readers else { return };
         let is_left = |open: &Outstanding| {
             open.kind == Kind::Read && given_up.contains(&readers.range_of(open.operation.key()))

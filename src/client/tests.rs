@@ -390,3 +390,27 @@ fn reads_go_to_the_replica_of_their_key() {
     let high: Vec<(u8, u64)> = places(2, 0).into_iter().filter(|(place, _)| *place == 0).collect();
     assert_eq!(handed_out(&mut client), high);
 }
+
+/// Another one is asked from its silence on, and the nearest as well once in each time-out, until it answers first.
+#[test]
+fn reads_return_to_the_nearest_when_it_answers_again() {
+    let mut client = with_reads(1, 1.0, &[(0, vec![NodeId(2), NodeId(1)])]);
+    let answer = |client: &mut Session, at: u64, from: u8, sequence: u64| {
+        let request = RequestId { client: ClientId(0), sequence };
+        let read = Reply::Read { request, below: Slot(4), value: None };
+        client.handle_reply(Time(at), NodeId(from), read);
+        client.issue(Time(at));
+        handed_out(client)
+    };
+    client.issue(Time(1));
+    client.retry(Time(101));
+    assert_eq!(handed_out(&mut client), [(2, 0), (1, 0)]);
+    // The next is too soon, and the one after it is asked of both.
+    assert_eq!(answer(&mut client, 150, 1, 0), [(1, 1)]);
+    assert_eq!(answer(&mut client, 201, 1, 1), [(1, 2), (2, 2)]);
+    // Who is second to answer does not count.
+    assert_eq!(answer(&mut client, 220, 1, 2), [(1, 3)]);
+    assert_eq!(answer(&mut client, 230, 2, 2), []);
+    assert_eq!(answer(&mut client, 301, 1, 3), [(1, 4), (2, 4)]);
+    assert_eq!(answer(&mut client, 310, 2, 4), [(2, 5)]);
+}

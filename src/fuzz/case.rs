@@ -9,6 +9,7 @@ use super::places;
 use super::random_stream::{Purpose, RandomStream};
 use super::system::{self, member};
 use super::triggers::{self, TriggeredFault};
+use super::words;
 use crate::client;
 use crate::deployment::{Deployment, Durability, Fault, Network};
 use crate::link::Conditions;
@@ -313,9 +314,19 @@ fn checkpoint(draws: &Draws) -> Span {
     Span::from_micros(stream.below(most_us))
 }
 
-/// The whole case in a few lines, and one for each fault.
+/// The whole case in a few lines of 80 columns, and one for each fault.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.tell(&mut text)?;
+        let options = textwrap::Options::new(80).subsequent_indent("    ").break_words(false);
+        text.lines().try_for_each(|line| writeln!(f, "{}", textwrap::fill(line, &options)))
+    }
+}
+
+impl Case {
+    /// The same without folds.
+    fn tell(&self, f: &mut impl fmt::Write) -> fmt::Result {
         let Deployment {
             mode,
             quorums,
@@ -360,11 +371,13 @@ impl fmt::Display for Case {
             Span::ZERO => String::new(),
             error => format!(", clocks off by up to {}", ms(error)),
         };
-        writeln!(f, "{mode}{election}, send {send:?}, {durability:?}{clocks}")?;
+        let (send, durability) = (words::send(*send), words::durability(*durability));
+        writeln!(f, "{mode}{election}, {send}, {durability}{clocks}")?;
         writeln!(
             f,
-            "{} client regions, {workload:?} for {}; longest round trip {}",
+            "{} client regions, {} for {}; longest round trip {}",
             links.client_regions.len(),
+            words::load(workload),
             ms(*warmup),
             ms(longest)
         )?;
@@ -399,15 +412,15 @@ impl fmt::Display for Case {
         let slots = slots.map_or("all".to_owned(), |slots| slots.to_string());
         writeln!(f, "{slots} slots are retained, a part of a state has {part_bytes} B")?;
         if self.bounds != Bounds::USUAL {
-            writeln!(f, "{:?}", self.bounds)?;
+            writeln!(f, "{}", words::bounds(&self.bounds))?;
         }
         writeln!(f, "faults are over {} after the first operation", ms(self.faults_over_after))?;
         for Fault { at, kind, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
-            writeln!(f, "  {:>12}  {kind:?}{until}", ms(*at))?;
+            writeln!(f, "  {:>12}  {}{until}", ms(*at), words::fault(kind))?;
         }
         for triggered in &self.triggered {
-            writeln!(f, "  when {triggered}")?;
+            writeln!(f, "  when {}", words::triggered(triggered))?;
         }
         Ok(())
     }

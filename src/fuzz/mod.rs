@@ -55,5 +55,6 @@ mod triggers;
 pub use trial::{Ran, run, run_traced};
 mod fault_mix;
 mod watch;
+mod words;
 pub use fault_mix::FaultMix;
 pub use triggers::{Blow, Occasion, TriggeredFault, Victim};

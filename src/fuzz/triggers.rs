@@ -5,8 +5,6 @@
 //! Whom it hits is drawn by the part in that occasion: the replica itself, whoever led before, a member of the
 //! phase-2 quorum that it announced, or another one.
 
-use std::fmt;
-
 use super::random_stream::RandomStream;
 use crate::deployment::{Durability, FaultKind, Unsynced};
 use crate::protocol::{Ballot, Note, Scope, Slot, Statement};
@@ -161,18 +159,6 @@ fn one(stream: &mut RandomStream, scene: &Scene) -> TriggeredFault {
     let longest = stream.pick(&[5_000_000, round_trip * 4, round_trip * 40]);
     let lasts = Span(1 + stream.below(longest));
     TriggeredFault { occasion, skipped, times, after, victim, blow, lasts }
-}
-
-/// `Leads, times 2, 1 skipped: Crash(Lost) of Itself after 0.000 ms for 4.000 ms`.
-impl fmt::Display for TriggeredFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { occasion, skipped, times, after, victim, blow, lasts } = self;
-        let (after, lasts) = (super::case::ms(*after), super::case::ms(*lasts));
-        write!(
-            f,
-            "{occasion:?}, times {times}, {skipped} skipped: {blow:?} of {victim:?} after {after} for {lasts}"
-        )
-    }
 }
 
 /// What is known of one replica.

@@ -166,6 +166,7 @@ presets! {
     witness
     quorum_read
     responder_read
+    responder_range
     responder_deposed
     responder_grants
     stamps

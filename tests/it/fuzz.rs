@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use flexpaxos::fuzz::{Case, Guidance, Limits, Search, run};
-use flexpaxos::monitor::Invariant;
 use flexpaxos::sabotage::Rule;
+use rayon::prelude::*;
 
-/// Seeds for honest replicas, and the most within which a broken rule must show.
-const SEEDS: u64 = 200;
+/// Seeds for honest replicas.
+const SEEDS: u64 = 120;
 
 /// The seeds that once failed, with their arguments and stories.
 const FAILED: &str = include_str!("fuzz/failed-seeds.txt");
@@ -48,191 +48,54 @@ fn honest_replicas_keep_every_property_in_all_fault_mixes() {
     }
 }
 
-/// That a broken rule shows, first as this; honest replicas of the same seed keep every property.
-fn check_control(rule: Rule, property: Invariant) {
-    check_control_in(0..SEEDS, rule, property);
-}
-
-fn check_control_in(seeds: Range<u64>, rule: Rule, property: Invariant) {
-    let limits = Limits { rule: Some(rule), ..Limits::default() };
-    let show = |seed| Some((seed, run(&Case::draw(seed, &limits)).violation?));
-    let first = seeds.clone().find_map(show);
-    let Some((seed, violation)) = first else { panic!("{rule} did not show in {seeds:?}") };
-    assert_eq!(violation.invariant, property, "seed {seed}: {violation}");
-    assert_eq!(run(&Case::draw(seed, &Limits::default())).violation, None, "seed {seed}");
-    // The first seed that shows it is written down.
-    let line = format!("--seeds {seed} --break {rule} breaks {property}");
-    assert!(FAILED.lines().any(|known| known == line), "not in failed-seeds.txt: {line}");
-}
-
-#[test]
-fn quorums_that_do_not_meet_choose_twice() {
-    check_control(Rule::DisjointQuorums, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn an_acceptor_that_forgets_its_promise_is_caught() {
-    check_control(Rule::ForgetsPromise, Invariant::PromisesKept);
-}
-
-#[test]
-fn an_acceptor_that_forgets_its_vote_is_caught() {
-    check_control(Rule::ForgetsVote, Invariant::PromisesKept);
-}
-
-#[test]
-fn a_proposer_that_uses_a_ballot_of_an_earlier_life_is_caught() {
-    check_control(Rule::ForgetsReservation, Invariant::BallotsUnique);
-}
-
-#[test]
-fn a_proposer_that_asks_before_its_ballot_is_reserved_is_caught() {
-    check_control_in(500..501, Rule::AsksBeforeReserving, Invariant::BallotsUnique);
-}
-
-#[test]
-fn a_leader_that_leads_on_after_a_loss_is_caught() {
-    check_control_in(7_291..7_292, Rule::LeadsOnAfterLoss, Invariant::ProposedOnce);
-}
-
-#[test]
-fn a_proposer_that_ignores_what_is_reported_chooses_twice() {
-    check_control(Rule::SkipsAdoption, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_leader_that_ignores_announced_quorums_is_caught() {
-    // It takes a quorum of its own for a ballot, and one that misses it before anybody has told of it.
-    check_control_in(169..175, Rule::IgnoresAnnouncedQuorums, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_leader_that_counts_a_promise_in_part_is_caught() {
-    check_control(Rule::CountsPartialPromise, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_driver_that_does_not_wait_for_the_disk_is_caught() {
-    check_control(Rule::SendsBeforePersist, Invariant::PromisesKept);
-}
-
-#[test]
-fn a_promise_that_keeps_quiet_about_executed_slots_is_caught() {
-    check_control(Rule::TrimmedSlotLostWrite, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_leader_that_takes_a_trimmed_slot_for_an_empty_one_is_caught() {
-    // It shows seldom: somebody must be told to lead between the checkpoints of two others.
-    check_control_in(3088..3089, Rule::ReusesTrimmedSlot, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_state_that_holds_less_than_it_says_is_caught() {
-    check_control(Rule::OverstatesSnapshot, Invariant::Agreement);
-}
-
-#[test]
-fn a_contacted_subset_that_is_fixed_stalls() {
-    check_control(Rule::FixedPrefixThriftyStall, Invariant::Progress);
-}
-
-#[test]
-fn a_driver_that_forgets_its_timers_stalls() {
-    check_control(Rule::ForgetsTimers, Invariant::Progress);
-}
-
-#[test]
-fn a_leader_that_never_renews_stalls() {
-    // An acceptor that it needs has promised a candidate that came to nothing.
-    check_control_in(1142..1143, Rule::NeverRenews, Invariant::Progress);
-}
-
-#[test]
-fn a_register_that_forgets_its_requests_is_caught() {
-    check_control(Rule::ForgetsRequest, Invariant::ExactlyOnce);
-}
-
-#[test]
-fn an_acceptor_that_forgets_a_carried_promise_is_caught() {
-    check_control(Rule::ForgetsCarriedPromise, Invariant::PromisesKept);
-}
-
-#[test]
-fn a_proposer_that_goes_on_from_any_state_is_caught() {
-    check_control(Rule::TakesAnyBase, Invariant::ChosenStaysChosen);
-}
-
-#[test]
-fn a_checkpoint_without_the_used_rounds_is_caught() {
-    let seeds = 81..82;
-    check_control_in(seeds, Rule::CheckpointForgetsReservation, Invariant::BallotsUnique);
-}
-
-#[test]
-fn a_witness_that_forgets_its_votes_early_is_caught() {
-    check_control_in(225..226, Rule::WitnessForgetsEarly, Invariant::PromisesKept);
-    // Without its vote nobody who is up knows what was chosen, and a new leader waits for it.
-    check_control_in(638..639, Rule::WitnessForgetsEarly, Invariant::Progress);
-}
-
-#[test]
-fn a_proposal_that_is_sent_once_stalls() {
-    check_control(Rule::HoleInLog, Invariant::Progress);
-}
-
-#[test]
-fn stamps_that_do_not_rise_are_caught() {
-    check_control(Rule::StampsByClockAlone, Invariant::Assertions);
-    // Somebody must take a state and lead while the clock of the leader before is ahead.
-    check_control_in(1233..1234, Rule::LosesTrimmedStamps, Invariant::Assertions);
-}
-
-#[test]
-fn a_read_before_its_safe_time_is_caught() {
-    check_control(Rule::ReadsBeforeSafeTime, Invariant::Linearizability);
-}
-
-#[test]
-fn a_stamp_that_has_not_surely_passed_is_caught() {
-    check_control(Rule::SkipsCommitWait, Invariant::Linearizability);
-    check_control_in(223..224, Rule::ShowsUnpassedStamp, Invariant::Linearizability);
-}
-
-#[test]
-fn a_session_that_is_not_heeded_is_caught() {
-    check_control(Rule::IgnoresSession, Invariant::Linearizability);
-}
-
-#[test]
-fn a_responder_that_takes_a_shortcut_is_caught() {
-    let property = Invariant::Linearizability;
-    for rule in [Rule::TellsWithoutResponders, Rule::ForgetsOldRosters, Rule::ReadsDespiteVote] {
-        check_control(rule, property);
+/// A line of the file: the seed, what it is drawn within, and the property that it must break.
+fn parse(line: &str) -> (u64, Limits, Option<&str>) {
+    let (arguments, property) =
+        line.split_once(" breaks ").map_or((line, None), |(arguments, it)| (arguments, Some(it)));
+    let (mut seed, mut limits) = (None, Limits::default());
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    for pair in words.chunks(2) {
+        match pair {
+            ["--seeds", number] => seed = Some(number.parse().unwrap()),
+            ["--break", name] => {
+                limits.rule = Rule::ALL.into_iter().find(|rule| rule.to_string() == *name);
+                assert!(limits.rule.is_some(), "{line}");
+            }
+            ["--protocol", "caspaxos"] => limits.protocol = Some("caspaxos"),
+            _ => panic!("{line}"),
+        }
     }
-    check_control(Rule::AnswersForAnyKey, property);
-    check_control(Rule::NoClockMargin, property);
-    check_control_in(311..312, Rule::IgnoresFreshSlot, property);
-    // Somebody must lead who granted nothing, while others did.
-    check_control_in(5764..5765, Rule::GrantorsByMajority, property);
+    (seed.unwrap(), limits, property)
 }
 
+/// Each broken rule shows as what its line says, and the same seed with honest replicas shows nothing.
 #[test]
 fn every_seed_that_once_failed_does_as_its_line_says() {
     let lines = FAILED.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut count = 0;
-    for line in lines {
-        count += 1;
-        match line.split_once(" breaks ") {
-            None => assert!(check(line, 0).ends_with("1 seed, no violation\n"), "{line}"),
-            Some((arguments, property)) => {
-                let said = check(arguments, 5);
-                assert!(said.contains(&format!("VIOLATION {property}: ")), "{line}\n{said}");
-                assert!(said.contains(&format!("flexpaxos fuzz {arguments} --trace")), "{said}");
-            }
-        }
-    }
-    assert!(count > Rule::ALL.len());
+    let lines: Vec<&str> = lines.collect();
+    lines.par_iter().for_each(|line| {
+        let (seed, limits, property) = parse(line);
+        let found = run(&Case::draw(seed, &limits)).violation;
+        let found = found.map(|violation| violation.invariant.to_string());
+        assert_eq!(found.as_deref(), property, "{line}");
+        let honest = Limits { rule: None, ..limits };
+        assert_eq!(run(&Case::draw(seed, &honest)).violation, None, "{line}");
+    });
+    let rules: BTreeSet<String> =
+        lines.iter().filter_map(|line| Some(parse(line).1.rule?.to_string())).collect();
+    let missing: Vec<String> =
+        Rule::ALL.iter().map(ToString::to_string).filter(|rule| !rules.contains(rule)).collect();
+    // Of a run nobody says whether a leader was heard when a pre-vote was granted: `check` does.
+    assert_eq!(missing, ["grants-while-led"]);
+}
+
+#[test]
+fn a_seed_that_fails_is_told_with_its_command() {
+    let arguments = "--seeds 7 --break forgets-vote";
+    let said = check(arguments, 5);
+    assert!(said.contains("VIOLATION promises-kept: "), "{said}");
+    assert!(said.contains(&format!("flexpaxos fuzz {arguments} --trace")), "{said}");
+    assert!(check("--seeds 7", 0).ends_with("1 seed, no violation\n"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::deployment::{
     Aim, Aimed, Durability, FaultKind, Role, Scheduled, Target, Trigger, Unsynced,
 };
 use crate::experiment::file::{self, Doubts, Length, Names, Spanned, Who};
+use crate::nearest::nearest;
 use crate::quorum::NodeSet;
 use crate::time::Span;
 use crate::workload::{Arrival, Workload};
@@ -242,7 +243,8 @@ impl Judge<'_> {
         let meant = self.places.named_so(name);
         if meant.is_empty() {
             // It says what is known instead.
-            return self.places.replica(name, what, at).map(NodeSet::only);
+            let found = self.places.replica(name, what, at).map(NodeSet::only);
+            return found.map_err(with_near_role);
         }
         Ok(meant)
     }
@@ -315,4 +317,12 @@ impl Judge<'_> {
         let error = Error::FaultTooLate { what, at: text(at), duration: text(duration) };
         Err(Refused::new(after.span(), error))
     }
+}
+
+/// A name that no replica has may be that of a role, misspelt.
+fn with_near_role(mut refused: Refused) -> Refused {
+    if let Error::NoReplica { name, near: near @ None, .. } = &mut refused.error {
+        *near = nearest(name, &Role::ALL.map(Role::name)).map(str::to_owned);
+    }
+    refused
 }

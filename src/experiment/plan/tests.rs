@@ -638,7 +638,10 @@ fn a_part_that_nobody_has_is_refused() {
     check_text(&classic, &["variant `classic` has none", ":34:23"]);
     check_fault("crash = 7", &[":34:9", "a region, a replica such as `r2`, `leader`"]);
     check_fault("crash = \"r5\"", &["the crashing replica r5 is no replica's region", ":34:9"]);
-    check_fault("partition = \"leaders\"", &["the replica cut off leaders", ":34:13"]);
+    check_fault(
+        "partition = \"leaders\"",
+        &["the replica cut off leaders", ":34:13", "did you mean leader?"],
+    );
 }
 
 #[test]

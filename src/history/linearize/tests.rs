@@ -271,7 +271,6 @@ fn a_choice_is_tried_after_two_others_were_wrong() {
     );
     check(
         "w a 0 50
-         w b 0 50
          w c 0 50
          w a 0 90
          w b 0 90
