@@ -125,7 +125,7 @@ pub fn endless(plan: &Plan) -> Option<String> {
             [receive, send, sync, wake_up, packet].iter().any(|span| *span != Span::ZERO)
         };
         let is_closed = matches!(point.workload.arrival, Arrival::Closed { .. });
-        if !is_closed || takes_time(&point.sim) {
+        if !is_closed || takes_time(&point.sim) || point.network.capacity().is_limited() {
             return None;
         }
         let reads = point.workload.reads;

@@ -178,7 +178,7 @@ fn the_plan_lists_the_points_of_a_sweep_and_the_order_of_trials() {
     let whole = check(&["plan", file], &["mode=fsync clients=1024", "30 trials"]);
     assert!(!whole.contains("seed"));
     check(&["plan", file, "--trials", "1", "--order"], &["10 trials", "seed"]);
-    check(&["plan", file, "--smoke"], &["2 trials", "100ms of warm-up, 200ms measured"]);
+    check(&["plan", file, "--smoke"], &["2 trials", "20ms of warm-up, 50ms measured"]);
 }
 
 #[test]

@@ -187,7 +187,8 @@ fn reads_of_a_page_follow_from_the_table_of_faults() {
     let results = folder.path().join("lease");
     let to = results.to_str().unwrap();
     let run = ["run", "experiments/lease.toml", "--backend", "sim", "--smoke", "--out", to];
-    said(&[&run[..], &["--trials", "3"]].concat(), 0);
+    let rate = "workload.arrival.poisson.rate_per_s=40";
+    said(&[&run[..], &["--trials", "3", "--set", rate]].concat(), 0);
     let recovery = csv(&results, "recovery");
     let page = said(&["report", to, "-o", "-"], 0).0;
     let costs = table(&page, "costs");

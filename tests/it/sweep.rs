@@ -123,7 +123,7 @@ fn closed_loops_are_compared_alike_in_a_run_and_in_shards() {
         .replace("duration = \"100ms\"", "duration = \"700ms\"")
         .replace("workload.value_bytes = [1, 2, 3, 4, 5, 6, 7, 8]\n", "")
         .replace("[0.0, 0.1, 0.2, 0.3]", "[0.1, 0.2]")
-        .replace("[[variant]]\nname = \"multi\"", "[service]\nreceive = \"7us\"\n\n$0")
+        .replace("[[variant]]\nname = \"multi\"", "[service]\nreceive = \"70us\"\n\n$0")
         .replace("$0", "[[variant]]\nname = \"multi\"");
     fs::write(site.path("sweep.toml"), closed).unwrap();
     site.check("run sweep.toml --backend sim --no-report -q --out whole", 0, "results in");
@@ -147,6 +147,13 @@ fn a_closed_loop_that_takes_no_time_is_not_simulated() {
     for command in ["run sweep.toml --backend sim", "sweep plan sweep.toml --shards 2"] {
         site.check(command, 2, "an operation of variant flex at value_bytes=1 reads=0");
     }
+    // Where a wire takes its time, the loop ends.
+    let (sweep, variants) = endless.split_once("[[variant]]").unwrap();
+    let (base, _) = sweep.split_once("[sweep]").unwrap();
+    fs::write(site.path("sweep.toml"), format!("{base}[[variant]]{variants}")).unwrap();
+    let wires =
+        "run sweep.toml --backend sim --no-report -q --set network.bandwidth_mbit_per_s=10.0";
+    site.check(wires, 0, "results in");
 }
 
 #[test]
