@@ -263,8 +263,7 @@ fn variants(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
     ];
     let floors = || plan.points.iter().flat_map(|point| &point.variants).flat_map(|v| &v.floors);
     let percentiles = if floors().any(|floor| floor.p50 != floor.p99) { ", p50/p99" } else { "" };
-    let floor = |region| Column::number(format!("floor {region} (ms{percentiles})"));
-    columns.extend(regions.iter().map(floor));
+    columns.extend(regions.iter().map(|region| Column::number(*region)));
     let mut rows = common;
     if !is_common {
         let labelled = |point: &Point| {
@@ -274,6 +273,10 @@ fn variants(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
         rows = plan.points.iter().flat_map(labelled).collect();
         columns.insert(0, Column::name("point"));
     }
+    let reads =
+        plan.points.iter().flat_map(|point| &point.variants).any(|it| it.mode.reads_beside());
+    let whose = if reads { "write, and of a read that takes another way" } else { "command" };
+    writeln!(out, "floor of a {whose}, by client region (ms{percentiles}):\n")?;
     writeln!(out, "{}", Table::new(columns, rows).fit(width))?;
     if is_common && plan.points.len() > 1 {
         let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
@@ -307,28 +310,31 @@ fn rows(point: &Point, variant: &Variant, regions: &[&str]) -> Vec<Vec<String>> 
         };
         regions.iter().map(cell).collect()
     };
-    let row = |name: String, protocol: &str, phase2: String, asked: &str, floors: Vec<String>| {
-        let (protocol, phase1) = (protocol.to_owned(), size(quorums.phase1()));
+    let row = |name: &str, protocol: &str, sizes: [String; 2], asked: &str, floors: Vec<String>| {
+        let (name, protocol, [phase1, phase2]) = (name.to_owned(), protocol.to_owned(), sizes);
         let (send, asked) = (words::send(variant.send).to_owned(), asked.to_owned());
         [vec![name, protocol, phase1, phase2, send, asked], floors].concat()
     };
     let asked = mode.asked().map_or("the nearest", |asked| point.region(asked));
-    let phase2 = size(quorums.phase2());
+    let [phase1, phase2] = [quorums.phase1(), quorums.phase2()].map(size);
+    let none = || "-".to_owned();
     let waits = mode.commit_wait().map_or("", |_| ", commit wait");
     let protocol = format!("{}{waits}", mode.name());
-    let mut rows = vec![row(name.clone(), &protocol, phase2, asked, floors(&variant.floors))];
+    let sizes = [phase1.clone(), phase2];
+    let mut rows = vec![row(name, &protocol, sizes, asked, floors(&variant.floors))];
     if mode.reads_beside() {
-        let (kind, asked) = if let Some(at) = mode.assignment() {
-            ("responders".to_owned(), nearest_responder(point, &at))
+        let (kind, phase1, asked) = if let Some(at) = mode.assignment() {
+            ("responders".to_owned(), none(), nearest_responder(point, &at))
         } else if let Some(terms) = mode.snapshot() {
-            (format!("snapshot {}", words::length(terms.staleness)), "the nearest".to_owned())
+            let kind = format!("snapshot {}", words::length(terms.staleness));
+            (kind, none(), "the nearest".to_owned())
         } else if mode.reads_nearby() {
-            ("quorum reads".to_owned(), "the nearest".to_owned())
+            ("quorum reads".to_owned(), phase1, "the nearest".to_owned())
         } else {
-            ("leader lease".to_owned(), asked.to_owned())
+            ("leader lease".to_owned(), none(), asked.to_owned())
         };
         let floors = floors(&variant.read_floors);
-        rows.push(row(format!("{name}, reads"), &kind, "-".to_owned(), &asked, floors));
+        rows.push(row("  reads", &kind, [phase1, none()], &asked, floors));
     }
     rows
 }

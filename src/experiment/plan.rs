@@ -164,7 +164,7 @@ impl Plan {
         let mut profiles = Profiles::beside(document.source().folder()).with_native(native);
         let mut settled = BTreeSet::new();
         let (mut whole, mut idle) = (None, None);
-        let mut expected = Vec::new();
+        let (mut expected, mut fault_count) = (Vec::new(), 0);
         for combination in sweep.combinations() {
             let settings: Vec<_> =
                 combination.iter().map(|(axis, index)| axis.setting(*index)).collect();
@@ -184,7 +184,7 @@ impl Plan {
             if let (Some(whole), Some(point)) = (&mut whole, parts.into_point(&file)) {
                 whole.points.push(Point { label, settings, ..point });
             }
-            expected = file.expectations;
+            (expected, fault_count) = (file.expectations, file.faults.len());
         }
         for idle in idle.iter().flatten() {
             mistakes.refuse(idle.refused());
@@ -192,8 +192,13 @@ impl Plan {
         let mut plan: Self = whole?;
         let variants = plan.points.first()?.variants.len();
         let text = &document.source().text;
-        plan.expectations =
-            expectations::expectations(&expected, &plan.points, text, size.is_smoke, mistakes);
+        plan.expectations = expectations::expectations(
+            (&expected, fault_count),
+            &plan.points,
+            text,
+            size.is_smoke,
+            mistakes,
+        );
         plan.trials = trials(plan.points.len(), variants, plan.repeats, plan.seed);
         Some(plan)
     }

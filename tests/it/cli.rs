@@ -162,7 +162,7 @@ fn the_plan_shows_the_floors_and_what_would_run() {
             "refuted if",
             "160 a second in total, Poisson",
             "retries     after 1s without an answer",
-            "floor us-east-1 (ms)",
+            "by client region (ms)",
             "139.36",
             "69.68",
             "64.22",

@@ -115,7 +115,7 @@ fn options_give_a_file_that_plan_accepts() {
             "for clients in us-east-1: multi 69.68, flex-4-2 64.22",
             "160 a second in total, Poisson",
             "12 trials: 4 variants x 1 point x 3 repeats",
-            "floor ca-central-1 (ms)",
+            "ca-central-1",
         ],
     );
     for expected in [
@@ -168,7 +168,7 @@ fn a_closed_loop_has_clients_and_no_rate() {
     let options = ["--profile", "uniform:20ms", "--replicas", "a,b,c", "--closed", "16"];
     let text = written(&path, &options);
     assert!(text.contains("{ closed = { clients = 16 } }"), "{text}");
-    check_says(&planned(&path), &["16 outstanding in total", "flex-3-1", "floor a (ms)"]);
+    check_says(&planned(&path), &["16 outstanding in total", "flex-3-1", "by client region (ms)"]);
     assert!(simulated(&path, &["--smoke"]).contains("flex-3-1"));
     check_refused(&["--closed", "16", "--rate", "5"], &["--rate", "cannot be used with"]);
     check_refused(&["--closed", "0"], &["--closed"]);

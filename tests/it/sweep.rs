@@ -142,7 +142,7 @@ fn a_closed_loop_that_takes_no_time_is_not_simulated() {
     let site = Site::new();
     let endless =
         EXPERIMENT.replace("{ poisson = { rate_per_s = 100 } }", "{ closed = { clients = 3 } }");
-    fs::write(site.path("sweep.toml"), endless).unwrap();
+    fs::write(site.path("sweep.toml"), &endless).unwrap();
     // A disk takes no time either, unless `[service]` says so.
     for command in ["run sweep.toml --backend sim", "sweep plan sweep.toml --shards 2"] {
         site.check(command, 2, "an operation of variant flex at value_bytes=1 reads=0");

@@ -10,9 +10,10 @@ use crate::experiment::refusal::{Error, Refused};
 use crate::measure::{OperationKind, Quantity, Scope};
 use crate::workload::Arrival;
 
-/// The predictions of a file whose text is `text`; at its smaller size, those about what is there.
+/// The predictions of a file whose text is `text`, and which has so many faults; at its smaller size, those about what
+/// is there.
 pub(super) fn expectations(
-    typed: &[Expect],
+    (typed, fault_count): (&[Expect], usize),
     points: &[Point],
     text: &str,
     is_smoke: bool,
@@ -27,7 +28,7 @@ pub(super) fn expectations(
         };
         let found =
             Expectation::parse(typed.that.get_ref(), &typed.because, &variants).map_err(refused)?;
-        match check(&found, points) {
+        match check(&found, points, fault_count) {
             Ok(()) => Ok(Some(found)),
             // A smaller size may lack its point.
             Err(_) if is_smoke => Ok(None),
@@ -49,7 +50,11 @@ fn place(typed: &Spanned<String>, text: &str, part: Range<usize>) -> Range<usize
 }
 
 /// Refuses a prediction about what no trial measures.
-fn check(found: &Expectation, points: &[Point]) -> Result<(), expectation::Error> {
+fn check(
+    found: &Expectation,
+    points: &[Point],
+    fault_count: usize,
+) -> Result<(), expectation::Error> {
     let refused = |word: &str, message: String, help: String| {
         let start = found.text.rfind(word).unwrap_or(0);
         Err(expectation::Error { at: start..start + word.len(), message, help })
@@ -111,14 +116,9 @@ fn check(found: &Expectation, points: &[Point]) -> Result<(), expectation::Error
                 "in an open loop it is the rate of arrivals; use `closed` arrivals".to_owned();
             return refused(word, "`throughput` is measured in closed loops alone".into(), help);
         }
-        let faults = |point: &&Point| {
-            let variant = point.variants.iter().find(|it| it.name == measured.variant);
-            variant.map_or(0, |variant| variant.faults.len())
-        };
-        let count = at.iter().map(faults).min().unwrap_or(0);
         let is_of_fault = matches!(measured.quantity.scope(), Scope::Fault | Scope::FaultRegion);
         let needed = found.fault.map_or(1, |fault| fault as usize + 1);
-        if is_of_fault && count < needed {
+        if is_of_fault && fault_count < needed {
             let message = match found.fault {
                 None => format!("`{code}` is measured after a fault, and there is none"),
                 Some(fault) => format!("there is no fault {}", fault + 1),

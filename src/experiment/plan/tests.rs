@@ -642,6 +642,12 @@ fn a_part_that_nobody_has_is_refused() {
         "partition = \"leaders\"",
         &["the replica cut off leaders", ":34:13", "did you mean leader?"],
     );
+    // A prediction may be about a fault that is refused.
+    let wrong = with_fault(&with_a_leader(), "crash = \"leder\"").text;
+    let expect = "[[expect]]\nthat = \"flex.away < 5s\"\nbecause = \"b\"\n";
+    let error = Plan::from_source(&source(&format!("{wrong}\n{expect}")), Size::default());
+    let said = format!("{:?}", miette::Report::new(error.unwrap_err()));
+    assert!(said.contains("leder") && !said.contains("is measured after"), "{said}");
 }
 
 #[test]
