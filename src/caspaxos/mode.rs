@@ -99,6 +99,11 @@ impl Mode {
         Span::ZERO
     }
 
+    /// The same: no replica leads.
+    pub const fn led_by(self, _: NodeId) -> Self {
+        self
+    }
+
     /// What a read needs to be answered, in words.
     pub fn reads_need(self) -> String {
         "a phase-1 and a phase-2 quorum".to_owned()

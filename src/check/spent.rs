@@ -28,7 +28,7 @@ pub(super) fn is_spent<P: Registration>(
         let statement = P::statement(&packet.message);
         let is_lasting = match &statement {
             answer if answer.is_answer() => true,
-            Statement::Enquires => false,
+            Statement::Enquires | Statement::OfRead { enquires: true, .. } => false,
             // What is heard of a leader now is old after a time-out.
             _ if world.has_silences() => false,
             _ => !may_crash,

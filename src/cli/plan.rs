@@ -352,7 +352,13 @@ fn nearest_responder(point: &Point, at: &Assignment) -> String {
                 let KeyRange { first, last, at } = range;
                 format!("the nearest of {} for keys {first}-{last}", regions(*at))
             };
-            ranges.iter().flatten().map(of).collect::<Vec<_>>().join("; ")
+            let mut texts: Vec<String> = ranges.iter().flatten().map(of).collect();
+            let share = |range: &KeyRange| point.workload.keys.share(range.first..=range.last);
+            let rest = 1.0 - ranges.iter().flatten().map(share).sum::<f64>();
+            if rest > 1e-6 {
+                texts.push(format!("a quorum for the others ({:.0} % of reads)", rest * 100.0));
+            }
+            texts.join("; ")
         }
     }
 }
@@ -404,7 +410,7 @@ fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "expected time {}, and for each live trial some seconds\nto start, measure the links and stop",
+        "expected time live {}, and for each trial some seconds\nto start, measure the links and stop",
         words::length(plan.expected_time())
     )
 }

@@ -188,6 +188,10 @@ pub enum Error {
         /// The most.
         most: usize,
     },
+    /// A range that is no pair.
+    #[error("a range of keys is its first and its last key")]
+    #[diagnostic(help("give two numbers, as `keys = [0, 499]`"))]
+    NoKeyPair,
     /// A range that ends before it begins.
     #[error("no key is from {first} to {last}")]
     #[diagnostic(help("give the first and the last key of the range, as `keys = [0, 499]`"))]
@@ -196,6 +200,15 @@ pub enum Error {
         first: u64,
         /// The last.
         last: u64,
+    },
+    /// A key beyond those of the workload.
+    #[error("there is no key {key}")]
+    #[diagnostic(help("the {count} keys of `workload.keys` are 0 to {}", count.saturating_sub(1)))]
+    NoSuchKey {
+        /// The last key of the range.
+        key: u64,
+        /// How many keys there are.
+        count: u64,
     },
     /// Two ranges with a key in common.
     #[error("key {key} is in an earlier range too")]

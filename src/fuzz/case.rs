@@ -414,7 +414,11 @@ impl Case {
         if self.bounds != Bounds::USUAL {
             writeln!(f, "{}", words::bounds(&self.bounds))?;
         }
-        writeln!(f, "faults are over {} after the first operation", ms(self.faults_over_after))?;
+        writeln!(
+            f,
+            "faults are over {} after the first operation, from which these times count",
+            ms(self.faults_over_after)
+        )?;
         for Fault { at, kind, heals_after } in &self.faults {
             let until = heals_after.map_or_else(String::new, |span| format!(" for {}", ms(span)));
             writeln!(f, "  {:>12}  {}{until}", ms(*at), words::fault(kind))?;

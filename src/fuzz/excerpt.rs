@@ -11,7 +11,7 @@
 //! | 8 | a crash, a restart, an installed state, a violation |
 //! | 4 | a slot of the sentence; of CASPaxos, of the same key |
 //! | 4 | a phase 1 over many slots, if one of them is of the sentence, and its ballot too |
-//! | 7 | what a client asked or was told about a request of the sentence |
+//! | 7 | what a client asked or was told about a request of the sentence, and what replicas asked one another for it |
 //! | 4 | a request of the sentence, a new leader |
 //! | 3 | a fault of the case, a replica that is told to lead |
 //! | 2 | a ballot of the sentence, or at which one of its slots is chosen |
@@ -160,7 +160,7 @@ impl Subject {
         let covers_slot = about.slots.iter().any(|it| self.covers(it));
         let is_near = self.is_of_slot(about) || is_of_ballot;
         let slot = u32::from(covers_slot) * if is_near { 4 } else { 2 };
-        // What a client asked or was told: a read may have no slot.
+        // What a client asked or was told, and replicas asked for it: a read may have no slot.
         let is_of_client = is_of_request && about.slots.is_empty();
         let common = slot
             + 4 * u32::from(is_of_request)

@@ -103,6 +103,7 @@ impl About {
             Statement::Leads { ballot }
             | Statement::Grants { ballot }
             | Statement::Settles { ballot } => self.ballots.push(ballot),
+            Statement::OfRead { request, .. } => self.requests.push(request),
             Statement::Teaches { .. }
             | Statement::Executed { .. }
             | Statement::Reserves

@@ -38,7 +38,7 @@ impl Trace {
         let mut faults = Vec::new();
         for fault in &case.faults {
             let at = start + fault.at;
-            let kind = format!("{:?}", fault.kind);
+            let kind = super::words::fault(&fault.kind);
             if let Some(lasts) = fault.heals_after {
                 faults.push((at + lasts, format!("fault over: {kind}")));
             }

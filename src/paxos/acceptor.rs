@@ -160,8 +160,8 @@ impl Acceptor {
     }
 
     /// What it voted for last in each slot from `from` on.
-    pub(super) fn voted_from(&self, from: Slot) -> impl Iterator<Item = &Value> {
-        self.slots.range(from).filter_map(|(_, state)| Some(&state.vote.as_ref()?.value))
+    pub(super) fn voted_from(&self, from: Slot) -> impl Iterator<Item = (Slot, &Value)> {
+        self.slots.range(from).filter_map(|(slot, state)| Some((slot, &state.vote.as_ref()?.value)))
     }
 
     /// The votes from `from` on that find room, and the slot after the last of them if others do not.

@@ -3,8 +3,6 @@
 //!
 //! Nothing here knows which proposer runs.
 
-use std::collections::BTreeSet;
-
 use super::Effects;
 use super::acceptor::{Acceptor, Promise};
 use super::catch_up::CatchUp;
@@ -17,7 +15,7 @@ use super::requests::{Awaiting, Requests};
 use super::snapshot_reads::SnapshotReads;
 use super::trimming::Trimming;
 use super::wire::Wire;
-use crate::command::{Execution, Operation};
+use crate::command::Execution;
 use crate::protocol::{Advance, Ballot, Config, Executed, Note, Reply, Rounds, Scope, Slot, Value};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
@@ -164,13 +162,17 @@ impl Context<'_> {
         slots.all(|slot| voted(slot) || self.learner.value(slot).is_some())
     }
 
-    /// The keys that are written in a slot which this replica voted in, or knows to be chosen, and has not executed.
-    pub(super) fn keys_written_after_execution(&self) -> BTreeSet<u64> {
+    /// The slot after the last one that writes this key, of those that this replica voted in, or knows to be chosen,
+    /// and has not executed; the first that is not executed, if there is none.
+    pub(super) fn end_of_writes(&self, key: u64) -> Slot {
         let from = self.learner.executed_below();
-        let chosen = self.learner.chosen.range(from).map(|(_, value)| value);
-        let values = self.acceptor.voted_from(from).chain(chosen);
-        let operations = values.filter_map(Value::command).map(|command| &command.operation);
-        operations.filter(|operation| !operation.is_read()).map(Operation::key).collect()
+        let writes = |value: &Value| {
+            let operation = value.command().map(|command| &command.operation);
+            operation.is_some_and(|operation| !operation.is_read() && operation.key() == key)
+        };
+        let values = self.acceptor.voted_from(from).chain(self.learner.chosen.range(from));
+        let written = values.filter(|(_, value)| writes(value)).map(|(slot, _)| slot);
+        written.max().map_or(from, Slot::next)
     }
 
     /// Accept (Paxos made simple, phase 2b): vote unless a higher ballot is promised.

@@ -120,6 +120,14 @@ impl Mode {
         }
     }
 
+    /// The same with another leader, where one leads.
+    pub const fn led_by(self, leader: NodeId) -> Self {
+        match self {
+            Self::Classic => self,
+            Self::Multi { reads, commit_wait, .. } => Self::Multi { leader, reads, commit_wait },
+        }
+    }
+
     /// The replica that every client asks first; `None` where each asks the nearest one.
     pub const fn asked(self) -> Option<NodeId> {
         self.leader()
@@ -297,7 +305,11 @@ impl Mode {
             }
             Reads::Responders(ResponderTerms { at, length, bound }) => {
                 let count = at.all().len();
-                format!("one of {count} responders; {}", leases(length, bound))
+                let length = length.as_millis_f64();
+                let clocks = clocks(bound);
+                format!(
+                    "one of {count} responders; leases of {length} ms of acceptors that meet each phase-1 quorum, {clocks}"
+                )
             }
             Reads::Snapshot(SnapshotTerms { staleness, bound, .. }) => {
                 let staleness = staleness.as_millis_f64();

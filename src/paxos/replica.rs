@@ -123,7 +123,7 @@ impl Replica {
     pub(crate) fn respond_regardless(&mut self, now: Now, effects: &mut Effects) {
         let (proposer, mut context) = self.parts(now, effects);
         if let Proposer::Multi(multi) = proposer {
-            multi.respond_to(&mut context, |_| true);
+            multi.respond_below(&mut context, Slot(u64::MAX));
         }
     }
 

@@ -41,14 +41,15 @@ impl Message {
             }
             Self::PreVoteGranted { ballot, .. } => Statement::Grants { ballot: *ballot },
             Self::Settle { ballot, .. } => Statement::Settles { ballot: *ballot },
-            Self::Learn { .. } | Self::Reserved { .. } | Self::AskEnd { .. } => Statement::Enquires,
+            Self::Learn { .. } | Self::Reserved { .. } => Statement::Enquires,
+            Self::AskEnd { request } => Statement::OfRead { request: *request, enquires: true },
+            Self::End { request, .. } => Statement::OfRead { request: *request, enquires: false },
             Self::Trimmed { .. }
             | Self::Fetch { .. }
             | Self::Snapshot { .. }
             | Self::HeartbeatAck { .. }
             | Self::PreVote { .. }
             | Self::Settled { .. }
-            | Self::End { .. }
             | Self::Grant { .. } => Statement::Other,
         }
     }

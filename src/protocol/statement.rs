@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Log, Position, Slot};
-use crate::command::Command;
+use crate::command::{Command, RequestId};
 use crate::quorum::{NodeId, NodeSet};
 use crate::time::Time;
 
@@ -257,6 +257,13 @@ pub enum Statement<'a> {
     Reserves,
     /// A question whose answer changes as time goes on.
     Enquires,
+    /// The same, or an answer, for a read.
+    OfRead {
+        /// Which read.
+        request: RequestId,
+        /// Whether it is the question.
+        enquires: bool,
+    },
     /// Nothing about promises, votes or values.
     Other,
 }
@@ -292,6 +299,7 @@ impl Statement<'_> {
             | Self::Settles { .. }
             | Self::Reserves
             | Self::Enquires
+            | Self::OfRead { .. }
             | Self::Other => false,
         }
     }

@@ -226,6 +226,13 @@ macro_rules! protocols {
                 }
             }
 
+            /// The same with another leader, where one leads.
+            pub const fn led_by(self, leader: NodeId) -> Self {
+                match self {
+                    $(Self::$name(mode) => Self::$name(mode.led_by(leader)),)*
+                }
+            }
+
             /// What a read needs to be answered, in words.
             pub fn reads_need(self) -> String {
                 match self {

@@ -103,6 +103,12 @@ pub fn legend(finished: &[Finished], width: Width) -> String {
              as infinite",
         );
     }
+    if finished.iter().any(|ended| !ended.recovery.is_empty()) {
+        text.push_str(
+            "; a fault struck: these are over the whole window, outage included; the table of what clients saw \
+             has the medians before it",
+        );
+    }
     if measured(finished).any(|measured| measured.omission.is_some()) {
         text.push_str(
             "; ~: what an open loop would have measured where all clients of the closed loop above were \

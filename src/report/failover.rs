@@ -24,7 +24,7 @@ pub fn legend(width: Width) -> String {
          phase1: its last phase 1, beside the least that it can be (R_q1); transfer, commit: from phase 1 \
          to what was open executed and older leases over, and to the first new command; before: median latency of writes before \
          the first fault; away: the longest time without an acknowledged write (>: up to the end); \
-         reads away: the same of reads, where somebody reads; \
+         reads before, reads away: the same of reads, of whatever key: those of some keys may wait longer; \
          protocol: from the fault to when the new leader could have answered; wait: from there to the \
          first acknowledgement of a write begun after the fault, which is what retry timers and redirects \
          add; delayed: writes, in all trials; unknown: of these, those never acknowledged",
@@ -124,13 +124,16 @@ fn client_columns(are_reads: bool) -> Vec<Column> {
     let [away, away_range] = ranged("away");
     let [protocol, protocol_range] = ranged("protocol");
     let [wait, wait_range] = ranged("wait");
+    let [reads_before, reads_before_range] = ranged("reads before");
     let [reads, reads_range] = ranged("reads away");
     vec![
         Column::name("client"),
-        before.rank(2),
+        before.rank(7),
         before_range,
         away,
         away_range,
+        reads_before.rank(7).only_if(are_reads),
+        reads_before_range.only_if(are_reads),
         reads.only_if(are_reads),
         reads_range.only_if(are_reads),
         protocol.rank(5),
@@ -248,12 +251,13 @@ fn of_clients(rows: &[&RecoveryRow]) -> Vec<String> {
         |row: &&RecoveryRow| Some((row.reads_recovered == Some(false), row.reads_unavailable_ns?));
     let before = known(rows, |row| row.before_ns_p50);
     let away = spread(rows.iter().filter_map(away).collect());
+    let reads_before = known(rows, |row| row.reads_before_ns_p50);
     let reads_away = spread(rows.iter().filter_map(reads_away).collect());
     let protocol = known(rows, |row| row.protocol_ns);
     let wait = known(rows, |row| row.client_wait_ns);
     let client = [rows[0].client_region.clone()];
     let counts = [count(|row| row.delayed_count), count(|row| row.unknown_count)];
-    [&client[..], &before, &away, &reads_away, &protocol, &wait, &counts].concat()
+    [&client[..], &before, &away, &reads_before, &reads_away, &protocol, &wait, &counts].concat()
 }
 
 /// The median and the ends of a field that is known where it is there.
@@ -400,10 +404,12 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         for (ended, ms) in trials.iter_mut().zip([40, 60, 50]) {
             let row = &mut ended.recovery[0];
             (row.reads_unavailable_ns, row.reads_recovered) = (Some(ms * 1_000_000), Some(true));
+            row.reads_before_ns_p50 = Some(20_000_000);
         }
         trials[1].recovery[0].reads_recovered = Some(false);
         let [_, clients] = tables(&Outline::from(&plan), &trials).unwrap();
-        assert_eq!(cells(&clients)[4..8], ["900", "-", "50.0", "40.0->60.0"], "{clients}");
+        let of_reads = ["20.0", "-", "50.0", "40.0->60.0"];
+        assert_eq!(cells(&clients)[4..10], [&["900", "-"][..], &of_reads].concat(), "{clients}");
         let said = unrecovered(&Outline::from(&plan), &trials);
         let expected =
             "multi (live): no read from a was acknowledged again, after crash a, in 1 of 3 trials";

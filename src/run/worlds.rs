@@ -10,14 +10,17 @@ use super::simulated::Unwritten;
 use super::{deploy, simulated};
 use crate::calibration::Calibration;
 use crate::cluster::{self, Interrupt, Launcher, Progress, Settings, Timeouts};
-use crate::deployment::Durability;
-use crate::experiment::plan::{Plan, Variant};
+use crate::deployment::{Durability, FaultKind, Scheduled};
+use crate::experiment::plan::{Plan, Point, Variant};
 use crate::experiment::trial::Trial;
+use crate::protocol::Election;
+use crate::quorum::{NodeId, NodeSet};
 use crate::runtime::net::{carrier, namespace};
 use crate::runtime::storage::Break;
 use crate::runtime::wan::sabotage::Rule;
 use crate::sim::{self, Costs, Service};
 use crate::time::Span;
+use crate::topology::floor::{Floor, floors, read_floors};
 use crate::trial::{Backend, Outcome};
 use crate::workload::Arrival;
 
@@ -128,19 +131,39 @@ pub fn endless(plan: &Plan) -> Option<String> {
         if !is_closed || takes_time(&point.sim) || point.network.capacity().is_limited() {
             return None;
         }
-        let reads = point.workload.reads;
-        let is_at_once = |it: &&Variant| {
-            let mut floors = it.floors.iter().zip(&it.read_floors);
-            floors.any(|(write, read)| {
-                (reads >= 1.0 || write.p50 == Span::ZERO)
-                    && (reads <= 0.0 || read.p50 == Span::ZERO)
-            })
-        };
-        let variant = point.variants.iter().find(is_at_once)?;
         let at =
             if point.label.is_empty() { String::new() } else { format!(" at {}", point.label) };
-        Some(format!("{}{at}", variant.name))
+        point.variants.iter().find_map(|it| {
+            if is_at_once(point, &it.floors, &it.read_floors) {
+                return Some(format!("{}{at}", it.name));
+            }
+            let leader = leaders(point, it).find(|leader| {
+                let mode = it.mode.led_by(*leader);
+                let memory = point.network.correlation;
+                let writes = floors(&point.links, mode, &it.quorums, it.send, memory);
+                let reads = read_floors(&point.links, mode, &it.quorums, it.send, memory);
+                is_at_once(point, &writes, &reads)
+            })?;
+            Some(format!("{}{at}, where {leader} leads after a fault,", it.name))
+        })
     })
+}
+
+/// Whether some client's operations, of which these are the floors, take no time.
+fn is_at_once(point: &Point, writes: &[Floor], reads: &[Floor]) -> bool {
+    let share = point.workload.reads;
+    writes.iter().zip(reads).any(|(write, read)| {
+        (share >= 1.0 || write.p50 == Span::ZERO) && (share <= 0.0 || read.p50 == Span::ZERO)
+    })
+}
+
+/// The replicas that may lead after a fault.
+fn leaders(point: &Point, variant: &Variant) -> impl Iterator<Item = NodeId> {
+    let is_told = |fault: &Scheduled| matches!(fault.kind, FaultKind::Campaign { .. });
+    let is_elected = matches!(point.election, Election::Timeout(_)) && !variant.faults.is_empty();
+    let may_change = is_elected || variant.faults.iter().any(is_told);
+    let candidates = if may_change { variant.quorums.candidates() } else { NodeSet::EMPTY };
+    candidates.iter()
 }
 
 /// Runs one trial in virtual time; its histories are written to `work`. Nothing came of it if the user

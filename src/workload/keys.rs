@@ -9,10 +9,16 @@ use rand_pcg::Pcg64;
 use super::Keys;
 
 impl Keys {
+    /// How many there are: they are 0 to one less.
+    pub const fn count(&self) -> u64 {
+        let (Self::Uniform { count } | Self::Zipf { count, .. }) = *self;
+        count
+    }
+
     /// The share of the operations that touch a key of this range.
     pub fn share(&self, range: RangeInclusive<u64>) -> f64 {
         let (first, last) = range.into_inner();
-        let (Self::Uniform { count } | Self::Zipf { count, .. }) = *self;
+        let count = self.count();
         let (from, to) = (first.min(count), last.saturating_add(1).min(count));
         match *self {
             Self::Uniform { .. } => to.saturating_sub(from) as f64 / count as f64,

@@ -147,6 +147,16 @@ fn a_closed_loop_that_takes_no_time_is_not_simulated() {
     for command in ["run sweep.toml --backend sim", "sweep plan sweep.toml --shards 2"] {
         site.check(command, 2, "an operation of variant flex at value_bytes=1 reads=0");
     }
+    // Nor where that is so when another replica leads.
+    let elsewhere = endless.replace("leader = \"a\"", "leader = \"b\"");
+    fs::write(
+        site.path("later.toml"),
+        format!("{elsewhere}\n[[fault]]\nat = \"50ms\"\ncampaign = \"a\"\n"),
+    )
+    .unwrap();
+    let said =
+        "an operation of variant flex at value_bytes=1 reads=0.0, where r0 leads after a fault,";
+    site.check("run later.toml --backend sim", 2, said);
     // Where a wire takes its time, the loop ends.
     let (sweep, variants) = endless.split_once("[[variant]]").unwrap();
     let (base, _) = sweep.split_once("[sweep]").unwrap();

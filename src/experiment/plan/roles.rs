@@ -127,7 +127,10 @@ fn by_key(
     let mut ranges: Vec<KeyRange> = Vec::new();
     for range in typed.get_ref() {
         let file::KeyRange { keys, at } = range.get_ref();
-        let [first, last] = *keys.get_ref();
+        let [first, last] = keys.get_ref()[..] else {
+            mistakes.refuse_at(keys.span(), Error::NoKeyPair);
+            continue;
+        };
         let shared = |other: &KeyRange| first.max(other.first) <= last.min(other.last);
         let twice = ranges.iter().filter(|other| shared(other));
         if first > last {

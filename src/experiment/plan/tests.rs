@@ -1486,6 +1486,9 @@ fn ranges_that_make_no_sense_are_refused() {
     refuse(&ranges(&twice), &["key 5 is in an earlier range too"]);
     refuse(&ranges(&[range(0, 9, "\"mars-1\"")]), &["mars-1"]);
     refuse(&ranges(&[range(0, 9, "")]), &["`at` has no item"]);
+    let three = ranges(&[range(0, 9, west)]).replace("[0, 9]", "[0, 5, 9]");
+    refuse(&three, &["its first and its last key"]);
+    refuse(&ranges(&[range(0, 1_000, west)]), &["there is no key 1000", "are 0 to 999"]);
     let many: Vec<String> = (0..5).map(|key| range(key, key, west)).collect();
     refuse(&ranges(&many), &["5 ranges of keys", "at most 4"]);
 }

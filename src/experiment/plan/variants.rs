@@ -68,6 +68,22 @@ pub(super) fn variants(
 }
 
 impl Judge<'_> {
+    /// Refuses ranges of keys with such that no operation touches.
+    fn refuse_unused_keys(&self, typed: &file::Protocol, mistakes: &mut Mistakes<'_>) {
+        let file::Protocol::Multi { reads: Some(reads), .. } = typed else { return };
+        let file::Reads::Responders { ranges: Some(ranges), .. } = reads.get_ref() else { return };
+        let Some(count) = self.keys.map(Keys::count) else { return };
+        for range in ranges.get_ref() {
+            let keys = &range.get_ref().keys;
+            if let [first, last] = keys.get_ref()[..]
+                && first <= last
+                && last >= count
+            {
+                mistakes.refuse_at(keys.span(), Error::NoSuchKey { key: last, count });
+            }
+        }
+    }
+
     fn variant(
         &self,
         typed: &file::Variant,
@@ -89,6 +105,7 @@ impl Judge<'_> {
         {
             mistakes.refuse_at(reads.span(), Error::NobodyReads);
         }
+        self.refuse_unused_keys(&typed.protocol, mistakes);
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
         let mode = mode.and_then(|mode| self.with_clock(typed, mode, quorums.as_ref(), mistakes));
         let (quorums, mode) = (quorums?, mode?);

@@ -12,7 +12,7 @@
 //!   (`shown + ε < stamp + Δ`) are of acceptors that meet **every** phase-1 quorum. Every slot below the first fresh
 //!   one of *b*, which lies behind all that its leader adopted, filled or knew to be chosen, it has executed, knows to
 //!   be chosen, or has voted in at *b* or above. And no slot that it has voted in, or knows to be chosen, and has not
-//!   executed writes *k*.
+//!   executed writes *k*; or else the read waits until it has executed those that it knew of when the read came.
 //! - A leader takes a write of key *k* for chosen, and so executes and tells it, when a phase-2 quorum **and all of its
 //!   roster that answers for *k*** have voted for it at its ballot; a no-op needs a phase-2 quorum alone.
 //! - A promise tells the newest stamp of a grant to each responder. A new leader takes nothing for chosen until each
@@ -62,6 +62,10 @@
 //! most what the clock shows at the start, plus 2 ε. A responder that crashed has no grants until it is given new ones;
 //! its votes are on its disk.
 //!
+//! A read that waits needs no lease when it is answered: all that was told before it came is in the slots that it waits
+//! for, and what is written to its key meanwhile is as old as the read itself. So it does not wait for these writes,
+//! and a key that is written all the time is read.
+//!
 //! Reads of one key keep their order in real time, because each of them sees what is told before it. Those of two keys
 //! may be answered in another order than the slots have, which no client can tell (linearizability is local).
 //!
@@ -91,8 +95,18 @@ pub(super) struct Leases {
     fresh: Option<Slot>,
     /// The newest stamp of each acceptor at that ballot.
     stamps: BTreeMap<NodeId, Time>,
-    /// Reads that wait for the outcome of a write to their key, and when they came.
-    reads: BTreeMap<RequestId, (Command, Time)>,
+    /// Reads that wait for the outcome of a write to their key.
+    reads: BTreeMap<RequestId, Waiting>,
+}
+
+/// A read that came when this replica might answer it alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Waiting {
+    command: Command,
+    /// When it came.
+    since: Time,
+    /// It is answered when all below this is executed: no slot from here on that might write its key was known then.
+    below: Slot,
 }
 
 impl Leases {
@@ -111,10 +125,9 @@ impl Leases {
         self.stamps.iter().filter(|(_, stamp)| lasts(**stamp)).map(|(node, _)| *node).collect()
     }
 
-    /// Takes the reads out that came before this moment, or all that their client awaits no more.
-    fn take_reads(&mut self, is_taken: impl Fn(&Command, Time) -> bool) -> Vec<Command> {
-        let taken = self.reads.extract_if(.., |_, (command, since)| is_taken(command, *since));
-        taken.map(|(_, (command, _))| command).collect()
+    /// Takes these reads out.
+    fn take_reads(&mut self, is_taken: impl Fn(&Waiting) -> bool) -> Vec<Command> {
+        self.reads.extract_if(.., |_, it| is_taken(it)).map(|(_, it)| it.command).collect()
     }
 }
 
@@ -205,45 +218,41 @@ impl Multi {
     ) {
         let may_respond = self.may_respond(context);
         let Some(responders) = &mut self.responders else { return };
-        let answerers = responders.terms.at.of(command.operation.key());
-        let may_respond = may_respond && answerers.contains(context.config.id);
+        let key = command.operation.key();
+        let may_respond = may_respond && responders.terms.at.of(key).contains(context.config.id);
         let (client, settled) = (command.request.client, command.settled_below);
-        let is_over = |other: &Command, _| {
-            let RequestId { client: of, sequence } = other.request;
-            of == client && sequence < settled || other.request == command.request
-        };
-        drop(responders.leases.take_reads(is_over));
+        drop(responders.leases.take_reads(|other| {
+            let RequestId { client: of, sequence } = other.command.request;
+            of == client && sequence < settled
+        }));
+        if responders.leases.reads.contains_key(&command.request) {
+            // It is asked again, and waits for what it waited for.
+            return;
+        }
         if may_respond {
-            let open = (command.clone(), context.now);
+            let below = context.end_of_writes(key);
+            let open = Waiting { command: command.clone(), since: context.now, below };
             responders.leases.reads.insert(command.request, open);
         } else {
             context.begin_read(command);
         }
     }
 
-    /// Answers the reads of keys that no slot writes whose outcome is open here; the others wait.
+    /// Answers the reads that need wait for no write any more.
     pub(in crate::paxos) fn respond(&mut self, context: &mut Context<'_>) {
         if self.responders.as_ref().is_some_and(|it| !it.leases.reads.is_empty()) {
-            let written = context.keys_written_after_execution();
-            self.respond_to(context, |key| !written.contains(&key));
+            self.respond_below(context, context.learner.executed_below());
             if self.responders.as_ref().is_some_and(|it| !it.leases.reads.is_empty()) {
                 context.arm_reads(context.config.timing.retransmit_after);
             }
         }
     }
 
-    /// Answers the reads of these keys, if it may answer any.
-    pub(in crate::paxos) fn respond_to(
-        &mut self,
-        context: &mut Context<'_>,
-        is_open: impl Fn(u64) -> bool,
-    ) {
-        if !self.may_respond(context) {
-            return;
-        }
+    /// Answers the reads that wait for nothing from this slot on.
+    pub(in crate::paxos) fn respond_below(&mut self, context: &mut Context<'_>, end: Slot) {
         let Some(responders) = &mut self.responders else { return };
         let below = context.learner.executed_below();
-        for command in responders.leases.take_reads(|read, _| is_open(read.operation.key())) {
+        for command in responders.leases.take_reads(|read| read.below <= end) {
             let value = context.learner.machine().value(command.operation.key()).cloned();
             let request = command.request;
             context.effects.replies.push(Reply::Read { request, below, value });
@@ -254,7 +263,7 @@ impl Multi {
     pub(in crate::paxos) fn hand_reads_over(&mut self, context: &mut Context<'_>) {
         let Some(responders) = &mut self.responders else { return };
         let (now, patience) = (context.now, context.config.timing.retransmit_after);
-        let overdue = responders.leases.take_reads(|_, since| now.since(since) >= patience);
+        let overdue = responders.leases.take_reads(|read| now.since(read.since) >= patience);
         for command in overdue {
             context.begin_read(&command);
         }

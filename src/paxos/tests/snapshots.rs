@@ -325,6 +325,6 @@ fn what_a_read_needs_is_told_in_words() {
         Reads::all(LEADER).map(|reads| Mode::Multi { leader: LEADER, reads, commit_wait: None });
     assert_eq!(quorum.reads_need(), "a phase-1 quorum");
     assert_eq!(lease.reads_need(), "the leader; leases of 1000 ms, clocks within 1 ms");
-    let one = "one of 1 responders; leases of 1000 ms, clocks within 1 ms";
+    let one = "one of 1 responders; leases of 1000 ms of acceptors that meet each phase-1 quorum, clocks within 1 ms";
     assert_eq!(responders.reads_need(), one);
 }

@@ -17,6 +17,10 @@ use crate::statistics::Estimate;
 use crate::time::Span;
 use crate::trial::Backend;
 
+/// Of a latency below this, in milliseconds, a difference in percent says nothing: it is the resolution of histograms,
+/// or of clocks.
+pub const LEAST_MS: f64 = 0.01;
+
 /// The trials and the tables of one folder.
 #[derive(Debug)]
 pub struct Data<'a> {

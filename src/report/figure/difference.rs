@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{Data, ms};
+use super::data::{Data, LEAST_MS, ms};
 use super::{Axis, Figure, Form, Mark, Panel, Point, Scale};
 use crate::compare::contrast::{Contrast, Judged};
 use crate::compare::{LEVEL, REPEATS_MIN};
-use crate::measure::{OperationKind, Quantity};
+use crate::measure::{OperationKind, Quantity, Unit};
 use crate::statistics::{Estimate, harrell_davis};
 
 /// At most so many differences stand below one another.
@@ -28,7 +28,9 @@ pub fn forest(data: &Data<'_>) -> Option<Figure> {
         for contrast in &family.contrasts {
             let is_drawn = contrast.subject.backend == data.backend
                 && contrast.subject.operation.is_none_or(OperationKind::is_load);
-            if let (true, Ok(judged)) = (is_drawn, &contrast.outcome) {
+            if let (true, Ok(judged)) = (is_drawn, &contrast.outcome)
+                && takes_time(contrast.subject.quantity, judged)
+            {
                 groups.entry(contrast.subject.quantity).or_default().push((contrast, judged));
             }
         }
@@ -39,11 +41,18 @@ pub fn forest(data: &Data<'_>) -> Option<Figure> {
     let caption = format!(
         "The difference from the baseline ({}) in percent, with its 95 % \
          interval by Student's t. An interval that crosses the dashed line at zero is inside the noise, and so is one \
-         that Holm's correction over all differences does not let stand.{}",
+         that Holm's correction over all differences does not let stand. What takes less than {LEAST_MS} ms on one side has \
+         no row.{}",
         data.baseline,
         data.whole_window()
     );
     Figure::of("differences", "Differences with their intervals", caption, panels.collect())
+}
+
+/// Whether both sides are long enough for a difference in percent.
+fn takes_time(quantity: Quantity, judged: &Judged) -> bool {
+    let least = judged.baseline_mean.min(judged.candidate_mean);
+    quantity.unit() != Unit::Nanoseconds || least >= LEAST_MS * 1e6
 }
 
 fn panel(quantity: Quantity, found: &[(&Contrast, &Judged)]) -> Panel {
@@ -144,7 +153,7 @@ fn shifts(
                     plain(values, *share)
                 }
             });
-            value.flatten().filter(|value| *value > 0.0)
+            value.flatten().filter(|ns| *ns >= LEAST_MS * 1e6)
         };
         let difference = |(repeat, values): (&usize, &Vec<f64>)| {
             Some((quantile(values)? / quantile(base.get(repeat)?)?).ln())

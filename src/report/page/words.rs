@@ -7,7 +7,7 @@ use crate::compare::contrast::{Contrast, Judged, Verdict};
 use crate::compare::expectations::{Judgement, Ruling};
 use crate::measure::{OperationKind, Quantity, Unit};
 use crate::report::figure::Data;
-use crate::report::figure::data::{Mean, ms};
+use crate::report::figure::data::{LEAST_MS, Mean, ms};
 use crate::report::table::counted;
 use crate::report::{failover, judged, notes, verdicts};
 use crate::statistics::Estimate;
@@ -83,7 +83,9 @@ fn before_fault(data: &Data<'_>, region: &str, kind: OperationKind) -> Option<St
         let logs: Vec<f64> =
             values.iter().filter_map(|(repeat, it)| Some((it / base.get(repeat)?).ln())).collect();
         let value = ms(mean(&values)?.value);
-        if logs.iter().any(|log| !log.is_finite()) {
+        // Of what takes no time a difference in percent says nothing.
+        let is_beside = |value: &f64| *value < LEAST_MS;
+        if base.values().chain(values.values()).any(is_beside) {
             return Some(format!("{variant} {value} ms"));
         }
         let estimate = Estimate::paired(&logs).filter(|_| logs.len() >= REPEATS_MIN)?;
