@@ -361,6 +361,7 @@ pub type KeyRanges = Spanned<Vec<Spanned<KeyRange>>>;
 #[serde(deny_unknown_fields)]
 pub struct KeyRange {
     /// The first and the last of them.
+    #[schemars(extend("minItems" = 2, "maxItems" = 2))]
     pub keys: Spanned<Vec<u64>>,
     /// Who answers for them, as in `responders.at`.
     pub at: Roles,
