@@ -100,6 +100,7 @@ impl Mode {
     }
 
     /// The same: no replica leads.
+    #[must_use]
     pub const fn led_by(self, _: NodeId) -> Self {
         self
     }

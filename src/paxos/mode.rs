@@ -121,6 +121,7 @@ impl Mode {
     }
 
     /// The same with another leader, where one leads.
+    #[must_use]
     pub const fn led_by(self, leader: NodeId) -> Self {
         match self {
             Self::Classic => self,

@@ -227,6 +227,7 @@ macro_rules! protocols {
             }
 
             /// The same with another leader, where one leads.
+            #[must_use]
             pub const fn led_by(self, leader: NodeId) -> Self {
                 match self {
                     $(Self::$name(mode) => Self::$name(mode.led_by(leader)),)*
