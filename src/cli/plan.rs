@@ -276,7 +276,8 @@ fn variants(plan: &Plan, width: Width, out: &mut dyn Write) -> io::Result<()> {
     let reads =
         plan.points.iter().flat_map(|point| &point.variants).any(|it| it.mode.reads_beside());
     let whose = if reads { "write, and of a read that takes another way" } else { "command" };
-    writeln!(out, "floor of a {whose}, by client region (ms{percentiles}):\n")?;
+    let caption = format!("floor of a {whose}, by client region (ms{percentiles})");
+    writeln!(out, "{}\n", fold(&caption, 0))?;
     writeln!(out, "{}", Table::new(columns, rows).fit(width))?;
     if is_common && plan.points.len() > 1 {
         let labels: Vec<&str> = plan.points.iter().map(|point| point.label.as_str()).collect();
@@ -410,7 +411,7 @@ fn trials(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "expected time live {}, and for each trial some seconds\nto start, measure the links and stop",
+        "expected time of live trials {}, and for each of them some seconds\nto start, measure the links and stop",
         words::length(plan.expected_time())
     )
 }

@@ -1,12 +1,13 @@
 //! Whom a session asks for its reads, where these take another way than its writes: any replica with a state machine
 //! may answer one, so the nearest is asked first; where replicas answer for ranges of keys, the nearest of that range.
 //!
-//! The replica that is asked for reads of a key changes for one reason alone: it has not answered what was sent to it
-//! last about the keys of that range when that is overdue. No hint counts, because there is no leader to be hinted at,
-//! and the writes of the session neither follow nor lead it.
+//! The session turns to another replica for the keys of a range for one reason alone: the newest read of these keys
+//! that it sent is overdue. Hints do not count, because these reads need no leader, and the session's writes choose
+//! their replica independently.
 //!
-//! Who was given up may only have been slow. So while another one is asked, a read goes to the nearest as well, once in
-//! each time-out; if the nearest is the first to answer one of them, it is asked again from then on.
+//! The nearest replica may only have been slow when the session gave it up. So while the session asks another one, it
+//! sends a read to the nearest as well, once in each time-out; if the nearest answers one of them first, the session
+//! returns to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -133,7 +133,7 @@ mod tests {
     use super::super::case::Case;
     use super::super::limits::Limits;
 
-    /// Nothing of a case is told as it stands in the code.
+    /// The text of a case has no struct or type of the code.
     #[test]
     fn a_case_is_told_in_words_and_in_80_columns() {
         for seed in 0..300 {

@@ -410,6 +410,9 @@ quorums = { counts = { phase1 = 3, phase2 = 1 } }
         let [_, clients] = tables(&Outline::from(&plan), &trials).unwrap();
         let of_reads = ["20.0", "-", "50.0", "40.0->60.0"];
         assert_eq!(cells(&clients)[4..10], [&["900", "-"][..], &of_reads].concat(), "{clients}");
+        let mixed = "a fault struck: these are over the whole window";
+        let legend = crate::report::comparison::legend(&trials, Width::Whole);
+        assert!(legend.replace('\n', " ").contains(mixed), "{legend}");
         let said = unrecovered(&Outline::from(&plan), &trials);
         let expected =
             "multi (live): no read from a was acknowledged again, after crash a, in 1 of 3 trials";

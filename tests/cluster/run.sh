@@ -371,6 +371,7 @@ check 'measure-links: the table and the file' says "$work/links.log" 'p99 (ms)' 
 check 'measure-links: Ctrl-C: exit 3' is "$(cat "$work/cut-links.exit")" 3
 check 'measure-links: Ctrl-C: what was measured is there, and said to be cut' says "$work/cut-links.csv" \
     ', then interrupted' 'a,b,'
+check 'measure-links: Ctrl-C: no round trip below the delays' shaped "$work/cut-links.csv" min_ms
 check 'measure-links: nothing is left' within 10 no_member h9 h10 h11
 wait "$at_home"
 # As the profile of a run that injects nothing, and then of the simulator, which is told what the machine adds.

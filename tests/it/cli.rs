@@ -167,7 +167,7 @@ fn the_plan_shows_the_floors_and_what_would_run() {
             "69.68",
             "64.22",
             "9 trials: 3 variants x 1 point x 3 repeats",
-            "expected time live 1m 3s",
+            "expected time of live trials 1m 3s",
         ],
     );
 }

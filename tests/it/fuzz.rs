@@ -106,6 +106,9 @@ fn a_failing_seed_is_shrunk_to_its_fewest_faults() {
     assert!(first.starts_with("1 of ") && first.contains("operations are enough"), "{first}");
     assert!(shrunk.trim_end().lines().last().unwrap().starts_with("VIOLATION promises-kept"));
     assert_eq!(shrunk, check(arguments, 5));
+    // Of a read the excerpt has what the replicas asked one another.
+    let read = check("--seeds 35 --break reads-by-phase2-quorum --shrink", 5);
+    assert!(read.contains(" ask-end c") && read.contains("lines: those about what"), "{read}");
     let honest = check("--seeds 7 --shrink", 0);
     assert!(honest.contains("no violation") && honest.lines().count() < 60, "{honest}");
     // A search says so of the first seed that failed.

@@ -128,11 +128,8 @@ impl Capacity {
             return worlds::check_host(plan).map_err(|error| Failure::world(&error, help));
         }
         let is_endless = |point: &&crate::experiment::plan::Point| {
-            let network = &point.network;
             // A sync covers whatever waits for it, and a checkpoint keeps nothing waiting.
-            !point.sim.takes_processor_time()
-                && network.conditions.bandwidth_bits_per_s.is_none()
-                && network.uplink_bits_per_s.is_none()
+            !point.sim.takes_processor_time() && !point.network.capacity().is_limited()
         };
         let Some(point) = plan.points.iter().find(is_endless) else { return Ok(()) };
         let at =

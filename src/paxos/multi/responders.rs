@@ -62,9 +62,10 @@
 //! most what the clock shows at the start, plus 2 ε. A responder that crashed has no grants until it is given new ones;
 //! its votes are on its disk.
 //!
-//! A read that waits needs no lease when it is answered: all that was told before it came is in the slots that it waits
-//! for, and what is written to its key meanwhile is as old as the read itself. So it does not wait for these writes,
-//! and a key that is written all the time is read.
+//! A read that waits needs no lease when the responder answers it: every write of its key that a client was told of
+//! before the read arrived is in the slots that the read waits for, by the cases above with *t* the moment of the
+//! arrival. Later writes of the key are concurrent with the read, so it does not wait for them, and a key under constant
+//! writes can be read.
 //!
 //! Reads of one key keep their order in real time, because each of them sees what is told before it. Those of two keys
 //! may be answered in another order than the slots have, which no client can tell (linearizability is local).

@@ -218,6 +218,35 @@ fn a_read_waits_for_a_write_that_its_responder_voted_for() {
     assert_eq!(read(&told), [(2, Some("0".to_owned()))]);
 }
 
+/// A key that is written all the time is read, also by a client that asks again.
+#[test]
+fn a_read_waits_for_no_write_that_comes_after_it() {
+    let (mut responder, ballot) = responder(4, set([1, 3]));
+    hear_at(20, &mut responder, 0, propose(ballot, 0, put(0, 1)));
+    assert_eq!(read(&ask_at(21, &mut responder, get(0, 1))), []);
+    hear_at(22, &mut responder, 0, propose(ballot, 1, put(1, 1)));
+    assert_eq!(read(&ask_at(23, &mut responder, get(0, 1))), []);
+    // This one came after the second write, and waits for it.
+    assert_eq!(read(&ask_at(23, &mut responder, get(1, 1))), []);
+    let chosen = |below| Message::Chosen { ballot, first: Slot(0), below: Slot(below) };
+    let told = hear_at(24, &mut responder, 0, chosen(1));
+    assert_eq!(read(&told), [(1, Some("0".to_owned()))]);
+    let told = hear_at(25, &mut responder, 0, chosen(2));
+    assert_eq!(read(&told), [(2, Some("1".to_owned()))]);
+}
+
+/// A client that asks again does not make the time-out begin anew.
+#[test]
+fn a_read_that_is_asked_again_keeps_its_time_out() {
+    let (mut responder, ballot) = responder(4, set([1, 3]));
+    hear_at(20, &mut responder, 0, propose(ballot, 0, put(0, 1)));
+    let patience = Timing::for_round_trip(Span::from_millis(10)).retransmit_after;
+    ask_at(21, &mut responder, get(0, 1));
+    give_at(ms(20) + patience, &mut responder, Input::Request(get(0, 1)));
+    let over = give_at(ms(21) + patience, &mut responder, Input::Timer(TimerId(7)));
+    assert!(is_quorum_read(&over));
+}
+
 #[test]
 fn a_read_that_waits_for_too_long_becomes_a_quorum_read() {
     let (mut responder, ballot) = responder(4, set([1, 3]));

@@ -113,8 +113,7 @@ pub fn floors_by_key(
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
-    let commits = |mode| Commits::new(links, mode, quorums, send, memory);
-    mixed(modes.iter().map(|(mode, share)| (commits(*mode), *share)).collect())
+    mixed(modes, |mode| Commits::new(links, mode, quorums, send, memory))
 }
 
 /// As [`floors_by_key`], of reads.
@@ -128,17 +127,18 @@ pub fn read_floors_by_key(
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
-    let commits =
-        |mode| Commits { is_read: true, ..Commits::new(links, mode, quorums, send, memory) };
-    mixed(modes.iter().map(|(mode, share)| (commits(*mode), *share)).collect())
+    let commits = |mode| Commits::new(links, mode, quorums, send, memory);
+    mixed(modes, |mode| Commits { is_read: true, ..commits(mode) })
 }
 
-/// The floor of every client, each of whose commands is one of these with a probability in proportion to its share.
-fn mixed(parts: Vec<(Commits<'_>, f64)>) -> Vec<Floor> {
-    if let [(only, _)] = &parts[..] {
-        return only.floors();
+/// The floor of every client, each of whose commands meets one of these modes with a probability in proportion to its
+/// share.
+fn mixed<'a>(modes: &[(Mode, f64)], commits: impl Fn(Mode) -> Commits<'a>) -> Vec<Floor> {
+    if let [(only, _)] = modes {
+        return commits(*only).floors();
     }
-    let (parts, shares): (Vec<Commits<'_>>, Vec<f64>) = parts.into_iter().unzip();
+    let parts = modes.iter().map(|(mode, share)| (commits(*mode), *share));
+    let (parts, shares): (Vec<Commits<'_>>, Vec<f64>) = parts.unzip();
     let clients = parts.first().map_or(0, |part| part.links.client_regions.len());
     let floor = |client| {
         let within = |cap| {
