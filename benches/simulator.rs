@@ -22,6 +22,10 @@ use nix::time::{ClockId, clock_gettime};
 /// About how many commands a sample has; few where it is only run to see that it runs.
 const COMMANDS: u64 = if cfg!(debug_assertions) { 1_000 } else { 200_000 };
 
+/// How many clients there are in each region; where it is only run to see that it runs, not so many that a warm-up
+/// takes seconds.
+const CLIENTS: &[u32] = if cfg!(debug_assertions) { &[1, 10] } else { &[1, 10, 100, 1000] };
+
 const REGIONS: [&str; 13] = [
     "us-east-1",
     "us-west-2",
@@ -105,7 +109,7 @@ fn commands(criterion: &mut Criterion) {
         ("aws-2025-07", Jitter::Profile, "jitter", &[5]),
     ] {
         for &n in sizes {
-            for clients in [1, 10, 100, 1000] {
+            for &clients in CLIENTS {
                 let deployment = deployment(profile, jitter, n, clients);
                 let id = BenchmarkId::new(format!("{name}/{n}"), clients);
                 group.bench_function(id, |bencher| {

@@ -275,7 +275,7 @@ mod tests {
         ended.row = row.clone();
         let said = "trial 3 of 9 (live) multi clients=16: valid, noisy-links, omits, saturated";
         assert_eq!(line(&ended, 9), said);
-        row.invalidate();
+        row.invalidate("why");
         ended.row = row;
         assert!(line(&ended, 9).ends_with(": INVALID, noisy-links, omits, saturated"));
     }

@@ -8,15 +8,15 @@ use clap::Args;
 use super::{Exit, Failure, output};
 use crate::report::folder::{Error, Results};
 use crate::report::judged::judged;
-use crate::report::notes::notes;
+use crate::report::notes::{invalid, notes};
 use crate::report::table::line;
 use crate::report::{capacity, verdicts, write_tables};
 
 /// Prints the tables of a results folder again, as `run` printed them.
 ///
-/// It reads the folder and nothing else, and writes nothing. The folder does not hold why a trial is INVALID:
-/// `flexpaxos verify` checks its histories again and says so. What else the run printed below its tables is in
-/// `table.txt`, and the remarks about each trial are in the column `notes` of `trials.csv`.
+/// It reads the folder and nothing else, and writes nothing. Of a trial with violations of safety it names the
+/// first: `flexpaxos verify` checks its histories again and prints all. What else the run printed below its
+/// tables is in `table.txt`, and the remarks about each trial are in the column `notes` of `trials.csv`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   flexpaxos show results/quickstart/2026-01-01T00-00-00Z")]
@@ -42,7 +42,8 @@ impl Show {
             capacity::write(&steps, &knees, width, out)?;
         }
         write_tables(&results.outline, &results.finished, results.is_of_both(), width, out)?;
-        for text in notes(&results.finished).iter().chain(&judged(&results.finished)) {
+        let finished = &results.finished;
+        for text in invalid(finished).iter().chain(&notes(finished)).chain(&judged(finished)) {
             writeln!(out, "{}", line(text, width))?;
         }
         let repeats = verdicts::repeats(&results.finished);

@@ -68,7 +68,7 @@ pub fn rows(
             rows.trial.add(&found.note());
         }
     } else {
-        rows.trial.invalidate();
+        rows.trial.invalidate(&findings.reason());
     }
     Ok(rows)
 }

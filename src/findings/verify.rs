@@ -48,6 +48,20 @@ impl Findings {
         self.violations.is_empty() && self.unfit.is_empty()
     }
 
+    /// Why the numbers cannot be believed: the first line of the first violation, with the number of the
+    /// others, and all other reasons.
+    pub fn reason(&self) -> String {
+        let first = self.violations.first().and_then(|violation| violation.lines().next());
+        let mut reasons: Vec<String> = first.into_iter().map(str::to_owned).collect();
+        match self.violations.len() {
+            0 | 1 => {}
+            2 => reasons.push("1 more violation".into()),
+            count => reasons.push(format!("{} more violations", count - 1)),
+        }
+        reasons.extend(self.unfit.iter().cloned());
+        reasons.join(", ")
+    }
+
     /// How many violations the histories show; `None` if they were not checked.
     pub fn violation_count(&self) -> Option<u64> {
         let logs = self.verdict.as_ref().map(|verdict| verdict.violation_count);

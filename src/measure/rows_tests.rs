@@ -211,12 +211,12 @@ fn an_invalid_trial_keeps_its_name_and_loses_its_numbers() {
         "{}",
         csv(&[row])
     );
-    row.invalidate();
+    row.invalidate("r1: 2 datagrams, and late; dropped");
     let expected = TrialRow {
         variant: "multi".to_owned(),
         n: 5,
         flag_codes: "noisy-links;invalid".to_owned(),
-        notes: "noisy links: 2 of 30;INVALID".to_owned(),
+        notes: "noisy links: 2 of 30;INVALID: r1: 2 datagrams, and late, dropped".to_owned(),
         violation_count: Some(2),
         ..TrialRow::default()
     };

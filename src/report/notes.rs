@@ -32,6 +32,15 @@ pub fn notes(finished: &[Finished]) -> Vec<String> {
     kinds.into_iter().map(|(flag, remarks)| line(flag, &remarks, finished)).collect()
 }
 
+/// `trial 2 (multi) INVALID: why`: a line for each of these trials.
+pub fn invalid(finished: &[Finished]) -> Vec<String> {
+    let of = |ended: &Finished| {
+        let (_, why) = ended.row.remarks().find(|(flag, _)| *flag == Flag::Invalid)?;
+        Some(format!("trial {} ({}) {why}", ended.trial.number(), ended.row.variant))
+    };
+    finished.iter().filter_map(of).collect()
+}
+
 /// All remarks of one kind.
 fn line(flag: Flag, remarks: &[(Place, &str)], finished: &[Finished]) -> String {
     let name = flag.code().replace('-', " ");

@@ -197,6 +197,7 @@ fn an_invalid_trial_has_no_numbers() {
     for findings in [broken, unfit] {
         let rows = rows_of(&findings);
         assert!(!rows.trial.valid && rows.trial.has(Flag::Invalid), "{:?}", rows.trial);
+        assert!(rows.trial.notes.ends_with(&format!("INVALID: {}", findings.reason())));
         assert_eq!((rows.trial.offered_per_s, rows.trial.issued_count), (None, None));
         assert!(rows.latency.is_empty() && rows.percentiles.is_empty());
         assert!(rows.timeline.is_empty() && rows.phases.is_empty() && rows.measured.is_empty());

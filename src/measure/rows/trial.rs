@@ -187,11 +187,11 @@ impl TrialRow {
         self.remarks().any(|(found, _)| found == flag)
     }
 
-    /// Takes the numbers away: a trial whose history fails has none.
+    /// Takes the numbers away, for this reason: a trial whose history fails has none.
     ///
-    /// What the check counted stays, because it says why.
-    pub fn invalidate(&mut self) {
-        self.add(&Flag::Invalid.note("INVALID"));
+    /// What the check counted stays.
+    pub fn invalidate(&mut self, reason: &str) {
+        self.add(&Flag::Invalid.note(format!("INVALID: {reason}")));
         let Self { saturated, offered_per_s, achieved_per_s, cpu_ns_per_op, .. } = self;
         (*saturated, *offered_per_s, *achieved_per_s, *cpu_ns_per_op) = (None, None, None, None);
         (self.issued_count, self.acknowledged_count, self.unknown_count) = (None, None, None);

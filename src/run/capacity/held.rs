@@ -99,7 +99,7 @@ mod tests {
         check(|row| row.valid = false, all, &["invalid"]);
         let refused = |row: &mut TrialRow| {
             row.add(&Flag::Refused.note("refused"));
-            row.invalidate();
+            row.invalidate("why");
         };
         check(refused, all, &["refused"]);
         check(|row| row.complete = false, all, &["incomplete"]);

@@ -150,6 +150,13 @@ impl Site {
         Ended::of(command)
     }
 
+    /// Prints the tables that the run left.
+    fn show(&self) -> Ended {
+        let mut command = Command::new(FLEXPAXOS);
+        command.arg("show").arg(self.out()).env("NO_COLOR", "1").stdin(Stdio::null());
+        Ended::of(command)
+    }
+
     /// Starts the command and goes on; what it says is lost.
     fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
