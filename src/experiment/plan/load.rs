@@ -41,6 +41,7 @@ pub(super) fn workload(
         value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
         reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
         weights: Vec::new(),
+        conflicts: None,
     };
     for error in workload.errors() {
         mistakes.refuse_at(place(typed, &at, &error), Error::Workload(error));
