@@ -37,6 +37,7 @@ fn deployment(outstanding: u32, durability: Durability, duration: Span) -> Deplo
             value_bytes: 100,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

@@ -61,6 +61,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize, clients: u32) -> Deployme
             value_bytes: 128,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

@@ -32,6 +32,7 @@ fn deployment() -> Option<Deployment> {
             value_bytes: 128,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

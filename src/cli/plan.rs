@@ -166,7 +166,8 @@ fn settings(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
             let reads = point.workload.reads;
             let share =
                 if reads > 0.0 { format!(", {} % reads", 100.0 * reads) } else { String::new() };
-            words::arrival(&point.workload.arrival) + &share
+            let conflicts = words::conflicts(point.workload.conflicts);
+            words::arrival(&point.workload.arrival) + &share + &conflicts
         }),
         ("controls", |point| point.control.map_or_else(String::new, words::control)),
         ("retries", |point| {
@@ -354,7 +355,9 @@ fn nearest_responder(point: &Point, at: &Assignment) -> String {
                 format!("the nearest of {} for keys {first}-{last}", regions(*at))
             };
             let mut texts: Vec<String> = ranges.iter().flatten().map(of).collect();
-            let share = |range: &KeyRange| point.workload.keys.share(range.first..=range.last);
+            let clients = point.links.client_regions.len();
+            let share =
+                |range: &KeyRange| point.workload.key_share(&(range.first..=range.last), clients);
             let rest = 1.0 - ranges.iter().flatten().map(share).sum::<f64>();
             if rest > 1e-6 {
                 texts.push(format!("a quorum for the others ({:.0} % of reads)", rest * 100.0));

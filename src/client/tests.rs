@@ -23,6 +23,7 @@ fn with_reads(clients: u32, reads: f64, read_targets: &[(u64, Vec<NodeId>)]) -> 
         value_bytes: 8,
         reads,
         weights: Vec::new(),
+        conflicts: None,
     };
     let [warmup_from, measure_from, measure_until, drain_until] = [0, 0, 1_000, 2_000].map(Time);
     let settings = Settings {

@@ -30,7 +30,7 @@ use crate::quorum::{NodeId, QuorumSystem};
 use crate::registry::Mode;
 use crate::time::{Clock, Span, Time};
 use crate::topology::{self, Floor, Links, Site};
-use crate::workload::{Control, Keys, Workload};
+use crate::workload::{Control, KeySpace, Workload};
 
 /// Everything that the members of a trial have in common.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -237,13 +237,18 @@ impl Deployment {
             topology::median_floor(&self.links, Some(asked), &phases, client)
                 + topology::safe_time_rest(&self.links, mode, &self.quorums, asked)
         };
-        self.least_over_keys(floor)
+        self.least_over_keys(client, floor)
     }
 
-    /// The least of what the keys of the load have each.
-    fn least_over_keys(&self, floor: impl Fn(Mode) -> Span) -> Span {
-        let modes = by_key(self.mode, &self.workload.keys);
-        modes.into_iter().map(|(mode, _)| floor(mode)).min().unwrap_or_default()
+    /// The least of what the keys that a client touches have each.
+    fn least_over_keys(&self, client: usize, floor: impl Fn(Mode) -> Span) -> Span {
+        self.modes(client).into_iter().map(|(mode, _)| floor(mode)).min().unwrap_or_default()
+    }
+
+    /// What the commands of a client meet, and the share of them that meets it.
+    fn modes(&self, client: usize) -> Vec<(Mode, f64)> {
+        let keys = self.workload.key_space(client, self.links.client_regions.len());
+        by_key(self.mode, &keys)
     }
 
     /// The least commit latency that the links allow a client, with every delay at its median; where keys have responders
@@ -254,7 +259,7 @@ impl Deployment {
     pub fn floor(&self, client: ClientId) -> Span {
         let client = client.0 as usize;
         let nearest = || topology::nearest_among(&self.links, self.quorums.candidates(), client);
-        self.least_over_keys(|mode| {
+        self.least_over_keys(client, |mode| {
             let asked = mode.asked().unwrap_or_else(nearest);
             let phases = mode.phases(&self.quorums);
             topology::median_floor(&self.links, Some(asked), &phases, client)
@@ -264,18 +269,32 @@ impl Deployment {
 
     /// A request without an answer for so long is sent again: as the experiment says, or [`patience`].
     pub fn retry_after(&self) -> Span {
-        self.retry_after.unwrap_or_else(|| {
-            let memory = self.network.correlation;
-            let of = |floors: Floors| {
-                let modes = by_key(self.mode, &self.workload.keys).into_iter();
-                modes.flat_map(move |(mode, _)| {
-                    floors(&self.links, mode, &self.quorums, self.send, memory)
-                })
-            };
-            let floors: Vec<Floor> =
-                of(topology::floors).chain(of(topology::read_floors)).collect();
-            patience(self.election, &floors, self.transmission())
-        })
+        self.retry_after
+            .unwrap_or_else(|| patience(self.election, &self.floors_met(), self.transmission()))
+    }
+
+    /// The floors of all that the commands of any client meet.
+    fn floors_met(&self) -> Vec<Floor> {
+        let clients = 0..self.links.client_regions.len();
+        let by_client: Vec<Vec<(Mode, f64)>> = clients.map(|client| self.modes(client)).collect();
+        let mut modes: Vec<Mode> = Vec::new();
+        for (mode, _) in by_client.iter().flatten() {
+            if !modes.contains(mode) {
+                modes.push(*mode);
+            }
+        }
+        let kinds: [Floors; 2] = [topology::floors, topology::read_floors];
+        let mut met = Vec::new();
+        for mode in modes {
+            let meets = |own: &[(Mode, f64)]| own.iter().any(|(other, _)| *other == mode);
+            for floors in kinds {
+                let memory = self.network.correlation;
+                let floors = floors(&self.links, mode, &self.quorums, self.send, memory);
+                let of_clients = floors.into_iter().zip(&by_client);
+                met.extend(of_clients.filter(|(_, own)| meets(own)).map(|(floor, _)| floor));
+            }
+        }
+        met
     }
 
     /// How long a value is on the wire to all other replicas.
@@ -335,9 +354,9 @@ impl Deployment {
     }
 }
 
-/// What the commands of a load meet, and the share of them that meets it: where replicas answer for ranges of keys, each
-/// range that is touched has its own.
-pub fn by_key(mode: Mode, keys: &Keys) -> Vec<(Mode, f64)> {
+/// What the commands of a client region with these keys meet, and the share of them that meets it: where replicas answer
+/// for ranges of keys, each range that is touched has its own.
+pub fn by_key(mode: Mode, keys: &KeySpace<'_>) -> Vec<(Mode, f64)> {
     let sections = mode.sections();
     let [_] = &sections[..] else {
         let ends = sections.iter().skip(1).map(|next| next - 1).chain([u64::MAX]);
@@ -392,6 +411,7 @@ mod tests {
                 value_bytes: 8,
                 reads: 0.0,
                 weights: Vec::new(),
+                conflicts: None,
             },
             control: None,
             clock_error: Span::ZERO,

@@ -203,12 +203,14 @@ pub enum Error {
     },
     /// A key beyond those of the workload.
     #[error("there is no key {key}")]
-    #[diagnostic(help("the {count} keys of `workload.keys` are 0 to {}", count.saturating_sub(1)))]
+    #[diagnostic(help("{}", keys_help(*count, *sharing)))]
     NoSuchKey {
         /// The last key of the range.
         key: u64,
         /// How many keys there are.
         count: u64,
+        /// How many client regions share one of them and have the others for themselves, if the workload has conflicts.
+        sharing: Option<usize>,
     },
     /// Two ranges with a key in common.
     #[error("key {key} is in an earlier range too")]
@@ -247,6 +249,28 @@ pub enum Error {
         "each region has one at least, whatever its weight: give at least {regions}"
     ))]
     IdleRegion {
+        /// The number of client regions.
+        regions: usize,
+    },
+    /// A conflict rate, where no two regions can conflict.
+    #[error("`workload.conflicts` needs two client regions, and there is one")]
+    #[diagnostic(help(
+        "add a region to `topology.clients`, or leave `workload.conflicts` out: then `workload.keys` alone says which \
+         keys are touched"
+    ))]
+    OneClientRegion,
+    /// More keys than can be numbered.
+    #[error(
+        "{count} keys for each of the {regions} client regions are more keys than 64 bits can number"
+    )]
+    #[diagnostic(help(
+        "with `workload.conflicts` each region has so many keys of its own: give at most {}, or leave \
+         `workload.conflicts` out",
+        (u64::MAX - 1) / (*regions as u64).max(1)
+    ))]
+    TooManyKeys {
+        /// How many each has.
+        count: u64,
         /// The number of client regions.
         regions: usize,
     },
@@ -685,7 +709,22 @@ fn workload_help(error: &workload::Error) -> &'static str {
         workload::Error::Rate { .. } | workload::Error::NoClient => {
             "rates and clients are totals, shared by the client regions"
         }
+        workload::Error::Conflicts { .. } => {
+            "leave it out if the client regions are to share all keys of `workload.keys`"
+        }
         _ => "`flexpaxos plan` reads the file again without starting anything",
+    }
+}
+
+fn keys_help(count: u64, sharing: Option<usize>) -> String {
+    let last = count.saturating_sub(1);
+    match sharing {
+        None => format!("the {count} keys of `workload.keys` are 0 to {last}"),
+        Some(regions) => format!(
+            "with `workload.conflicts` the keys are 0 to {last}: key 0 is shared, and then each of the {regions} client \
+             regions has {} of its own",
+            last / (regions as u64).max(1)
+        ),
     }
 }
 

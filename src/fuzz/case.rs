@@ -276,7 +276,9 @@ fn load_of(stream: &mut RandomStream, round_trip: Span) -> (Workload, Span) {
         _ => Keys::Uniform { count: key_count },
     };
     let (value_bytes, reads) = (stream.pick(&[8, 8, 16, 40]), stream.pick(&[0.0, 0.1, 0.3, 0.6]));
-    (Workload { arrival, keys, value_bytes, reads, weights: Vec::new() }, duration)
+    let workload =
+        Workload { arrival, keys, value_bytes, reads, weights: Vec::new(), conflicts: None };
+    (workload, duration)
 }
 
 /// What work costs, and what links do all the time besides delaying.

@@ -21,6 +21,7 @@ use crate::experiment::plan::{Plan, Point, Variant};
 use crate::measure::{Store, store};
 use crate::seed::Seed;
 use crate::trial::Backend;
+use crate::workload::Workload;
 
 /// The settings of all trials, as they take effect.
 pub(super) const CONFIGURATION: &str = "configuration.json";
@@ -172,7 +173,7 @@ fn of_point(point: &Point) -> Value {
         "precision": point.precision,
         "probe": point.probe,
         "variants": point.variants.iter().map(of_variant).collect::<Vec<_>>(),
-        "workload": point.workload,
+        "workload": of_workload(&point.workload),
         "durability": point.durability,
         "election": point.election,
         "retention": point.retention,
@@ -192,6 +193,15 @@ fn of_point(point: &Point) -> Value {
     }
     if let Some(control) = point.control {
         settings["control"] = json!(control);
+    }
+    settings
+}
+
+fn of_workload(workload: &Workload) -> Value {
+    let mut settings = json!(workload);
+    // Where the regions share all keys, a run says what it said before they could do otherwise.
+    if workload.conflicts.is_none() {
+        settings.as_object_mut().and_then(|settings| settings.remove("conflicts"));
     }
     settings
 }
@@ -314,6 +324,10 @@ mod tests {
             "the setting `drain` (it was 5000000000, and is 7) differs",
         );
         check(
+            |plan, _| plan.points[0].workload.conflicts = Some(0.02),
+            "the setting `workload` differs",
+        );
+        check(
             |plan, _| {
                 plan.points[0].warmup = Span(1);
                 plan.points[0].variants[0].unsafe_quorums = true;
@@ -329,5 +343,20 @@ mod tests {
         };
         let said = identity(|_, _| {}).difference(&identity(service)).unwrap();
         assert!(said.contains("what simulated work costs"), "{said}");
+    }
+
+    /// So a run that was begun before there were conflict rates can be resumed.
+    #[test]
+    fn a_conflict_rate_is_recorded_where_there_is_one() {
+        let plan = Plan::from_source(&source(GOOD), Size::default()).unwrap();
+        let mut workload = plan.points[0].workload.clone();
+        let keys = |workload: &Workload| -> Vec<String> {
+            of_workload(workload).as_object().unwrap().keys().cloned().collect()
+        };
+        let before = ["arrival", "keys", "reads", "value_bytes", "weights"];
+        assert_eq!(keys(&workload), before);
+        workload.conflicts = Some(0.02);
+        assert_eq!(of_workload(&workload)["conflicts"], 0.02);
+        assert_eq!(keys(&workload).len(), before.len() + 1);
     }
 }

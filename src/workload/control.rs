@@ -126,6 +126,7 @@ mod tests {
     fn controls_are_not_in_step_with_the_load_of_the_same_seed() {
         let workload = Workload {
             weights: Vec::new(),
+            conflicts: None,
             arrival: Arrival::Poisson { rate_per_s: 20.0 },
             keys: Keys::Uniform { count: 10 },
             value_bytes: 8,

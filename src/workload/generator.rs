@@ -9,17 +9,17 @@ use crate::time::Span;
 
 use super::Workload;
 use super::arrivals::Arrivals;
-use super::keys::KeyStream;
+use super::conflicts::RegionKeys;
 use super::values::Values;
 
 /// Generates one client region's operations.
 ///
-/// Arrivals, keys and the choice between reading and writing draw from random streams of their own, so
+/// Arrivals, keys, conflicts and the choice between reading and writing draw from random streams of their own, so
 /// changing one law leaves the others' draws as they were.
 #[derive(Clone, Debug)]
 pub struct Generator {
     arrivals: Arrivals,
-    keys: KeyStream,
+    keys: RegionKeys,
     values: Values,
     reads: f64,
     kinds: Pcg64,
@@ -32,20 +32,26 @@ pub(super) enum Purpose {
     Keys = 2,
     Kinds = 3,
     Controls = 4,
+    Conflicts = 5,
 }
 
 impl Generator {
     /// The generator of client region `index` of `of`.
     ///
     /// # Panics
-    /// If the workload is not valid ([`Workload::validate`]), or there is no such region.
+    /// If the workload is not valid ([`Workload::validate`]), if there is no such region, or if the regions together
+    /// have more keys than 64 bits can number ([`Workload::key_count`]).
     pub fn new(workload: &Workload, index: usize, of: usize, seed: u64) -> Self {
         assert!(workload.validate().is_ok(), "a workload that was not validated: {workload:?}");
         let stream = |purpose| stream(seed, index, purpose);
         let share = workload.share(index, of);
         Self {
             arrivals: Arrivals::new(&share, index, of, stream(Purpose::Arrivals)),
-            keys: KeyStream::new(&workload.keys, stream(Purpose::Keys)),
+            keys: RegionKeys::new(
+                &workload.key_space(index, of),
+                stream(Purpose::Keys),
+                stream(Purpose::Conflicts),
+            ),
             values: Values::new(index, workload.value_bytes),
             reads: workload.reads,
             kinds: stream(Purpose::Kinds),
@@ -107,6 +113,7 @@ mod tests {
             value_bytes: 16,
             reads: 0.5,
             weights: Vec::new(),
+            conflicts: None,
         }
     }
 
@@ -183,6 +190,7 @@ mod tests {
             uniform(0, Purpose::Keys),
             uniform(0, Purpose::Kinds),
             uniform(0, Purpose::Controls),
+            uniform(0, Purpose::Conflicts),
             uniform(1, Purpose::Arrivals),
         ];
         // The product of two independent ones has variance 1/144.

@@ -4,12 +4,15 @@
 //! [`Generator`] of its own.
 //! A generator is pure: equal workload, region and seed give equal gaps, keys and values, on any
 //! backend, so variants that are compared face the same load.
+//! The regions touch the same keys, or keys of their own and one that all of them share: [`conflicts`] says how.
 //! Beside the load there may be a few [control operations](Control).
 //!
 //! It reads no clock and sends nothing: the caller adds the gaps up to the intended starts, and latency
 //! runs from those, however late a request leaves.
 
 mod arrivals;
+pub mod conflicts;
+pub use conflicts::{KeySpace, SHARED_KEY};
 mod control;
 pub use control::{Control, ControlStarts, MAX_CONTROLS_PER_S};
 mod generator;
@@ -43,6 +46,10 @@ pub struct Workload {
     /// same.
     #[serde(default)]
     pub weights: Vec<f64>,
+    /// The share of operations that touch the one key that all client regions share, from 0 to 1; each other operation
+    /// touches a key of its region alone. If absent, all regions draw from the same keys.
+    #[serde(default)]
+    pub conflicts: Option<f64>,
 }
 
 /// When operations start: totals over all client regions, which share them.
@@ -72,6 +79,8 @@ pub enum Arrival {
 }
 
 /// Which keys operations touch; every operation chooses anew.
+///
+/// All client regions have the same keys, unless the workload has a conflict rate ([`conflicts`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Keys {
@@ -124,6 +133,15 @@ pub enum Error {
         /// The value given.
         value: f64,
     },
+    /// No share of operations.
+    #[error(
+        "conflicts = {value} is no share: give a number from 0 (no key of two client regions) to 1 (one key for all \
+         operations)"
+    )]
+    Conflicts {
+        /// The value given.
+        value: f64,
+    },
     /// A rate that controls nothing, or is a load of its own.
     #[error(
         "control.rate_per_s = {value} is no rate of controls: give a number above 0 and at most \
@@ -165,6 +183,9 @@ impl Workload {
         errors.extend(self.keys.validate().err());
         if !(0.0..=1.0).contains(&self.reads) {
             errors.push(Error::Reads { value: self.reads });
+        }
+        if let Some(value) = self.conflicts.filter(|share| !(0.0..=1.0).contains(share)) {
+            errors.push(Error::Conflicts { value });
         }
         if self.value_bytes > MAX_VALUE_BYTES {
             errors.push(Error::ValueBytes { value: self.value_bytes });
@@ -302,6 +323,7 @@ mod tests {
             value_bytes: 128,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         }
     }
 
@@ -410,6 +432,10 @@ mod tests {
         for reads in [-0.1, 1.1, f64::NAN] {
             assert!(refused(|w| w.reads = reads).starts_with(&format!("reads = {reads} is no")));
         }
+        for share in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
+            let said = refused(|w| w.conflicts = Some(share));
+            assert!(said.starts_with(&format!("conflicts = {share} is no share")), "{said}");
+        }
         assert!(refused(|w| w.value_bytes = 1 << 21).starts_with("value_bytes = 2097152 is too"));
     }
 
@@ -424,6 +450,8 @@ mod tests {
         let again: Workload =
             serde_json::from_str(&serde_json::to_string(&workload).unwrap()).unwrap();
         assert_eq!(again, workload);
+        assert_eq!(workload.conflicts, None);
+        assert_eq!(read(&format!("{text}conflicts = 0.02\n")).unwrap().conflicts, Some(0.02));
         assert!(read(&text.replace("rate_per_s", "rate")).is_err());
         assert!(read(&text.replace("exponent = 0.99", "exponent = 1, skew = 2")).is_err());
         assert!(read(&format!("{text}writes = 0.5\n")).is_err());

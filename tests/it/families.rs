@@ -86,6 +86,7 @@ fn deployment(system: &QuorumSystem, jitter: Jitter) -> Deployment {
             value_bytes: 16,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

@@ -212,6 +212,15 @@ fn keys_are_set_as_a_sweep_would_set_them() {
     assert!(plan(&["--set", "workload.arrival={ closed = { clients = 4 } }"]).contains("4 outst"));
     assert!(plan(&["--set", "durability.mode='memory'"]).contains("durability  memory"));
     assert!(plan(&["--set", "sweep.workload.reads=[0.0, 0.5]"]).contains("2 points"));
+    assert!(plan(&["--set", "sweep.workload.conflicts=[0.0, 0.02]"]).contains("2 points"));
+    let all = plan(&["--set", "workload.conflicts=0.0025", "--all"]);
+    assert!(all.contains("Poisson, 0.25 % on the key that"), "{all}");
+    let setting = all.lines().find(|line| line.starts_with("workload.conflicts ")).unwrap();
+    assert!(setting.contains("file") && setting.ends_with("0.0025"), "{setting}");
+    assert!(plan(&["--set", "workload.conflicts=0"]).contains("no key that two regions touch"));
+    let all = plan(&["--all"]);
+    let setting = all.lines().find(|line| line.starts_with("workload.conflicts ")).unwrap();
+    assert!(setting.contains("default") && setting.ends_with("share all keys"), "{setting}");
     let counts = plan(&["--set", "variant.quorums.counts.phase1=5"]);
     assert!(counts.lines().any(|line| line.contains("flex-4-2") && line.contains('5')), "{counts}");
     let trace = ["trace", QUICKSTART, "--set", "topology.profile=lan", "--seed", "3"];

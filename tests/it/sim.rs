@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flexpaxos::caspaxos;
 use flexpaxos::command::ClientId;
 use flexpaxos::deployment::{
     Deployment, Durability, Fault, FaultKind, InjectedFault, MemberName, Network, Role, Scheduled,
@@ -19,7 +20,7 @@ use flexpaxos::time::{Span, Time};
 use flexpaxos::topology::{
     Floor, Jitter, Links, Profile, Site, floors, floors_by_key, read_floors, read_floors_by_key,
 };
-use flexpaxos::workload::{Arrival, Keys, Workload};
+use flexpaxos::workload::{Arrival, Generator, Keys, SHARED_KEY, Workload};
 
 pub(crate) const REGIONS: [&str; 5] =
     ["us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1", "ap-southeast-2"];
@@ -41,6 +42,7 @@ pub(crate) fn deployment(mode: Mode, quorums: QuorumSystem) -> Deployment {
             value_bytes: 16,
             reads: 0.2,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,
@@ -233,20 +235,36 @@ fn medians_with_responders_are_the_closed_form() {
     }
 }
 
-/// Commands of each range of keys wait for its own responders: both percentiles of all are those of the mixture.
+const fn range(first: u64, last: u64, at: u64) -> KeyRange {
+    KeyRange { first, last, at: NodeSet::from_mask(at) }
+}
+
 #[test]
 fn latencies_with_ranges_of_keys_are_the_closed_form() {
-    let (length, bound) = (Span::from_millis(2_000), Span::from_millis(1));
-    let range = |first, last, at| KeyRange { first, last, at: NodeSet::from_mask(at) };
     // Of ten keys seven have responders, and the last three nobody.
-    let at = Assignment::by_key(&[range(0, 0, 0b10001), range(1, 6, 0b00101)]).unwrap();
+    check_ranges(&[range(0, 0, 0b10001), range(1, 6, 0b00101)], None, 3);
+}
+
+/// The keys of each region have a responder of their own, and the shared key one that is far from all.
+#[test]
+fn latencies_with_keys_of_each_region_are_the_closed_form() {
+    let ranges = [range(0, 0, 0b10000), range(1, 10, 0b00001), range(11, 20, 0b00100)];
+    check_ranges(&ranges, Some(0.3), 2);
+}
+
+/// Commands of each range of keys wait for its own responders: both percentiles of all are those of the mixture, in which
+/// every client meets so many kinds of keys.
+fn check_ranges(ranges: &[KeyRange], conflicts: Option<f64>, met: usize) {
+    let (length, bound) = (Span::from_millis(2_000), Span::from_millis(1));
+    let at = Assignment::by_key(ranges).expect("ranges without a key in common");
     let reads = paxos::Reads::Responders(paxos::ResponderTerms { at, length, bound });
     let mode = Mode::Paxos(paxos::Mode::Multi { leader: NodeId(0), reads, commit_wait: None });
-    let quorums = QuorumSystem::counts(5, 4, 2).unwrap();
+    let quorums = QuorumSystem::counts(5, 4, 2).expect("counts from 1 to 5");
     for (send, share) in [(SendPolicy::All, 0.0), (SendPolicy::Quorum, 0.0), (SendPolicy::All, 1.0)]
     {
         let mut deployment = Deployment { send, ..deployment(mode, quorums.clone()) };
         deployment.workload.keys = Keys::Uniform { count: 10 };
+        deployment.workload.conflicts = conflicts;
         // Seldom, because a write is executed behind those before it, which may wait for longer.
         deployment.workload.arrival = Arrival::Poisson { rate_per_s: 2.0 };
         deployment.duration = Span::from_millis(150_000);
@@ -255,8 +273,8 @@ fn latencies_with_ranges_of_keys_are_the_closed_form() {
         let outcome = run_trial(&deployment, &Settings::default());
         assert_eq!(outcome.violation, None);
         let Deployment { links, quorums, network, workload, .. } = &deployment;
-        let modes = by_key(mode, &workload.keys);
-        assert_eq!(modes.len(), 3);
+        let modes = [0, 1].map(|client| by_key(mode, &workload.key_space(client, 2)));
+        assert!(modes.iter().all(|modes| modes.len() == met), "{modes:?}");
         let of = if share > 0.0 { read_floors_by_key } else { floors_by_key };
         let floors = of(links, &modes, quorums, send, network.correlation);
         for (id, report) in &outcome.clients {
@@ -275,6 +293,53 @@ fn latencies_with_ranges_of_keys_are_the_closed_form() {
             assert!(least <= p50 && latencies[0] >= least.0);
         }
         assert!(check(&outcome).is_valid());
+    }
+}
+
+/// The key of every operation that a client began.
+fn keys(outcome: &Outcome, client: ClientId) -> Vec<u64> {
+    let history = &outcome.histories[&MemberName::Client(client)][0];
+    let events = ClientReader::new(history.as_slice()).expect("a history");
+    let issued = events.filter_map(|event| match event.expect("a whole history") {
+        Event::Invoke(issued) => Some(issued.key),
+        Event::Return(_) => None,
+    });
+    issued.collect()
+}
+
+/// Registers agree on each key by itself, so proposers of two regions hinder one another on the shared key alone.
+#[test]
+fn conflicts_are_what_registers_of_two_regions_wait_for() {
+    for share in [0.0, 0.5] {
+        let registers = Mode::from(caspaxos::Mode { proposer: None });
+        let mut deployment = deployment(registers, QuorumSystem::majority(5));
+        let clients = ["us-east-1", "eu-west-1"].map(str::to_owned);
+        let profile = Profile::load("aws-2025-07").expect("a built-in profile");
+        let replicas = REGIONS.map(str::to_owned);
+        deployment.links = Links::new(&profile, &replicas, &clients, Jitter::None).unwrap();
+        deployment.workload.arrival = Arrival::Closed { clients: 2 };
+        deployment.workload.conflicts = Some(share);
+        deployment.duration = Span::from_millis(60_000);
+        let outcome = run_trial(&deployment, &Settings::default());
+        assert!(check(&outcome).is_valid());
+        for (index, client) in [0, 1].map(ClientId).into_iter().enumerate() {
+            let keys = keys(&outcome, client);
+            assert!(keys.len() > 100, "{}", keys.len());
+            let mut generator = Generator::new(&deployment.workload, index, 2, deployment.seed);
+            assert!(keys.iter().all(|key| *key == generator.next_operation().key()));
+            let own = deployment.workload.key_space(index, 2).own();
+            assert!(keys.iter().all(|key| *key == SHARED_KEY || own.contains(key)), "{own:?}");
+            let count = keys.iter().filter(|key| **key == SHARED_KEY).count();
+            let (found, n) = (count as f64 / keys.len() as f64, keys.len() as f64);
+            assert!((found - share).abs() <= 5.0 * (share * (1.0 - share) / n).sqrt(), "{found}");
+            let latencies = latencies_ns(&outcome, client);
+            let p99 = Span(latencies[latencies.len() * 99 / 100]);
+            let Deployment { links, quorums, network, .. } = &deployment;
+            let floors = floors(links, registers, quorums, deployment.send, network.correlation);
+            // One operation is outstanding in each region, so without the shared key nobody hinders another.
+            let is_hindered = p99 > floors[index].p50 + Span::from_millis(10);
+            assert_eq!(is_hindered, share > 0.0, "{p99}, {:?}", floors[index]);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::workload::{Arrival, Keys};
 type Value = fn(&Point) -> String;
 
 /// The keys that have one value for all variants and faults, each with its value.
-pub(super) const SETTINGS: [(&str, Value); 52] = [
+pub(super) const SETTINGS: [(&str, Value); 53] = [
     ("topology.profile", |point| point.profile.clone()),
     ("topology.replicas", |point| point.links.replica_regions.join(", ")),
     ("topology.clients", |point| super::clients(point).join(", ")),
@@ -28,6 +28,9 @@ pub(super) const SETTINGS: [(&str, Value); 52] = [
     ("workload.interval", |point| words::length(point.interval)),
     ("workload.retry_after", |point| words::length(point.retry_after)),
     ("workload.keys", |point| keys(&point.workload.keys)),
+    ("workload.conflicts", |point| {
+        or(point.workload.conflicts, "none: the regions share all keys")
+    }),
     ("workload.value_bytes", |point| point.workload.value_bytes.to_string()),
     ("workload.reads", |point| point.workload.reads.to_string()),
     ("clock.bound", |point| {

@@ -24,6 +24,18 @@ pub(super) fn arrival(arrival: &Arrival) -> String {
     }
 }
 
+/// How many operations touch the key that all client regions share; empty if they share all keys.
+pub(super) fn conflicts(share: Option<f64>) -> String {
+    match share {
+        None => String::new(),
+        Some(share) if share > 0.0 => {
+            // Conflict rates of applications are below 1 %: four digits of them are shown.
+            format!(", {} on the key that all regions share", rounded(share, 4))
+        }
+        Some(_) => ", no key that two regions touch".to_owned(),
+    }
+}
+
 pub(super) fn control(control: Control) -> String {
     format!("{} a second from each client region, which take no quorum", control.rate_per_s)
 }
@@ -110,8 +122,12 @@ pub(super) fn network(network: &Network, vary: bool) -> String {
 }
 
 fn percent(share: f64) -> String {
-    // Two digits after the point, and none that are zero.
-    let text = format!("{:.2}", share * 100.0);
+    rounded(share, 2)
+}
+
+/// A share in percent with at most so many digits after the point, and none that are zero at the end.
+fn rounded(share: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", share * 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 

@@ -5,6 +5,8 @@
 //! Enums are externally tagged: the other forms that serde offers lose the place of an error.
 //! Nothing is judged here but the spelling: whether a region exists or quorums meet is the plan's business.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -140,6 +142,9 @@ pub struct Workload {
     pub retry_after: Option<Spanned<Length>>,
     /// Which keys are touched; 1000 keys alike if absent.
     pub keys: Option<Keys>,
+    /// The share of operations that touch the one key that all client regions share, 0 to 1; each other operation
+    /// touches a key of its own region. If absent, all regions share all keys.
+    pub conflicts: Option<Spanned<f64>>,
     /// The size of a written value; 128 if absent.
     pub value_bytes: Option<Spanned<usize>>,
     /// The share of operations that read, 0 to 1; 0 if absent.
@@ -183,6 +188,14 @@ pub enum Keys {
         /// How uneven, above 0.
         exponent: Spanned<f64>,
     },
+}
+
+impl Keys {
+    /// Where the number of keys stands.
+    pub fn count_at(&self) -> Range<usize> {
+        let (Self::Uniform { count } | Self::Zipf { count, .. }) = self;
+        count.span()
+    }
 }
 
 /// `[durability]`: what a replica keeps through a crash.

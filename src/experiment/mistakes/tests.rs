@@ -161,6 +161,7 @@ fn a_value_of_the_wrong_type_is_marked_itself() {
         ("count = 1000", "count = 0.5", "0.5", "does not fit"),
         ("value_bytes = 100", "value_bytes = \"100\"", "\"100\"", "does not fit"),
         ("reads = 0.5", "reads = true", "true", "does not fit"),
+        ("reads = 0.5", "reads = 0.5\nconflicts = \"few\"", "\"few\"", "does not fit"),
         ("mode = \"fsync\"", "mode = \"sync\"", "\"sync\"", "unknown value `sync`"),
         ("{ classic = {} }", "\"multi\"", "\"multi\"", "`multi` stands alone"),
         ("phase1 = 4", "phase1 = \"4\"", "\"4\"", "does not fit"),
@@ -194,6 +195,8 @@ fn a_value_without_meaning_is_marked_itself() {
         (CLIENTS, "clients = []", "[]", "no item"),
         ("rate_per_s = 200", "rate_per_s = 0", "0", "is no rate"),
         (ARRIVAL, "{ closed = { clients = 1 } }", "1", "do not reach each"),
+        ("reads = 0.5", "reads = 0.5\nconflicts = 1.5", "1.5", "conflicts = 1.5 is no share"),
+        ("reads = 0.5", "conflicts = -0.5", "-0.5", "conflicts = -0.5 is no share"),
         ("\"10s\"", "\"0s\"", "\"0s\"", "`workload.duration` is zero"),
         (
             "leader = \"us-west-2\"",

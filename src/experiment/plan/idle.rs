@@ -11,7 +11,7 @@ use super::Variant;
 use super::parts::Parts;
 use super::simulated;
 use crate::deployment::{Durability, FaultKind, Scheduled};
-use crate::experiment::file::{Fault, File, Spanned};
+use crate::experiment::file::{self, Fault, File, Spanned};
 use crate::experiment::refusal::{Error, Refused};
 use crate::protocol::Election;
 use crate::runtime::net::Transport;
@@ -157,6 +157,12 @@ impl Found {
             let at = file.workload.value_bytes.as_ref().map(Spanned::span);
             let why = ["every operation reads", "leave it out, or lower `workload.reads`"];
             self.add("workload.value_bytes", 0, at, why);
+        }
+        let conflicts = parts.workload.as_ref().and_then(|workload| workload.conflicts);
+        if conflicts.is_some_and(|share| share >= 1.0) {
+            let at = file.workload.keys.as_ref().map(file::Keys::count_at);
+            let remedy = "leave it out, or lower `workload.conflicts` below 1";
+            self.add("workload.keys", 0, at, ["every operation touches the shared key", remedy]);
         }
         if parts.network.is_some_and(|network| network.conditions.loss <= 0.0) {
             let at = file.network.loss_burst.as_ref().map(Spanned::span);

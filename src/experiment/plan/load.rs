@@ -41,6 +41,7 @@ pub(super) fn workload(
         value_bytes: typed.value_bytes.as_ref().map_or(VALUE_BYTES, |bytes| *bytes.get_ref()),
         reads: typed.reads.as_ref().map_or(0.0, |reads| *reads.get_ref()),
         weights: Vec::new(),
+        conflicts: typed.conflicts.as_ref().map(|share| *share.get_ref()),
     };
     for error in workload.errors() {
         mistakes.refuse_at(place(typed, &at, &error), Error::Workload(error));
@@ -55,11 +56,30 @@ pub(super) fn workload(
         mistakes.refuse_at(at, Error::IdleRegion { regions: weights.len() });
         return None;
     }
+    mistakes.note(check_sharing(typed, &workload, weights.len()))?;
     // Alike is what they are without a word.
     if weights.iter().any(|weight| (weight - weights[0]).abs() > 0.0) {
         workload.weights = weights.to_vec();
     }
     Some(workload)
+}
+
+/// Checks that so many client regions can have keys of their own and one that they share, if the file asks for that.
+fn check_sharing(
+    typed: &file::Workload,
+    workload: &Workload,
+    regions: usize,
+) -> Result<(), Refused> {
+    let Some(conflicts) = &typed.conflicts else { return Ok(()) };
+    if regions < 2 {
+        return Err(Refused::new(conflicts.span(), Error::OneClientRegion));
+    }
+    if workload.key_count(regions).is_none() {
+        let at = typed.keys.as_ref().map_or_else(|| conflicts.span(), file::Keys::count_at);
+        let count = workload.keys.count();
+        return Err(Refused::new(at, Error::TooManyKeys { count, regions }));
+    }
+    Ok(())
 }
 
 /// What says how patient clients are where the file does not.
@@ -126,6 +146,7 @@ fn place(typed: &file::Workload, arrival: &Range<usize>, error: &workload::Error
             Some(count.span())
         }
         (workload::Error::Reads { .. }, _) => typed.reads.as_ref().map(Spanned::span),
+        (workload::Error::Conflicts { .. }, _) => typed.conflicts.as_ref().map(Spanned::span),
         _ => typed.value_bytes.as_ref().map(Spanned::span),
     };
     found.unwrap_or_else(|| arrival.clone())

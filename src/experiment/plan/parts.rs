@@ -80,8 +80,7 @@ impl Parts {
             places: places.as_ref(),
             memory: network.map_or(Span::ZERO, |network| network.correlation),
             election: Some(file.election.mode()).filter(|_| !doubts.of("election")),
-            reads: workload.as_ref().map(|workload| workload.reads),
-            keys: workload.as_ref().map(|workload| &workload.keys),
+            workload: workload.as_ref(),
             clock_bound: file.clock.as_ref().map(|clock| Span::from(clock.get_ref().bound.0)),
             is_clock_known: !doubts.of("clock"),
         };

@@ -12,7 +12,7 @@ use crate::quorum::{NodeId, NodeSet};
 use crate::registry::Mode;
 use crate::runtime::wan::Precision;
 use crate::sim::{Connection, Costs, Host, Service, Shared, Work};
-use crate::topology::{self, Floor, Site};
+use crate::topology::{self, Floor, Links, Site};
 use crate::trial::Probe;
 use crate::workload::Arrival;
 
@@ -458,6 +458,51 @@ fn a_workload_without_meaning_is_refused() {
         "{ zipf = { count = 10, exponent = -1 } }",
         &["no Zipf exponent", ":15:42"],
     );
+}
+
+const READS: &str = "reads = 0.5";
+
+#[test]
+fn a_conflict_rate_is_planned_with_keys_of_each_region() {
+    let workload = |typed: &str| point(&spoil(READS, &format!("{READS}\n{typed}"))).workload;
+    assert_eq!(workload("").conflicts, None);
+    assert_eq!(workload("conflicts = 0.02").conflicts, Some(0.02));
+    for share in ["0.0", "0", "1.0", "1"] {
+        let text = GOOD.replace("keys = { uniform = { count = 1000 } }\n", "");
+        let text = text.replace(READS, &format!("{READS}\nconflicts = {share}"));
+        let workload = point(&source(&text)).workload;
+        assert_eq!(workload.conflicts, Some(share.parse().unwrap()));
+        assert_eq!(workload.key_count(2), Some(2_001));
+        assert_eq!(workload.key_space(1, 2).own(), 1_001..=2_000);
+    }
+}
+
+#[test]
+fn a_conflict_rate_without_meaning_is_refused() {
+    let conflicts = |share: &str| format!("{READS}\nconflicts = {share}");
+    for share in ["-0.1", "1.5", "nan", "inf"] {
+        let said = format!("conflicts = {} is no share", share.parse::<f64>().unwrap());
+        check(READS, &conflicts(share), &[said.as_str(), ":18:13"]);
+    }
+    check(READS, &conflicts("2"), &["from 0", "share all keys of `workload.keys`"]);
+    let set = conflicts("0.1");
+    let alone = GOOD.replace("[\"us-east-1\", \"eu-west-1\"]", "[\"us-east-1\"]");
+    let phrases = [
+        "needs two client regions, and there is one",
+        ":18:13",
+        "add a region to `topology.clients`",
+    ];
+    check_text(&source(&alone.replace(READS, &set)), &phrases);
+    let many = GOOD.replace("count = 1000", "count = 9_000_000_000_000_000_000");
+    let many = many.replace("\"eu-west-1\"]\n", "\"eu-west-1\", \"us-west-2\"]\n");
+    assert_eq!(point(&source(&many)).workload.key_count(3), Some(9_000_000_000_000_000_000));
+    let phrases = ["more keys than 64 bits can number", ":15:30", "at most 6148914691236517204"];
+    check_text(&source(&many.replace(READS, &set)), &phrases);
+    let idle = "`workload.keys` has no effect: every operation touches the shared key";
+    check(READS, &conflicts("1.0"), &[idle, ":15:30", "leave it out"]);
+    // The keys have an effect at one of the points.
+    let swept = format!("{GOOD}\n[sweep]\nworkload.conflicts = [0.0, 1.0]\n");
+    assert_eq!(plan(&source(&swept)).points.len(), 2);
 }
 
 #[test]
@@ -1447,9 +1492,9 @@ fn ranges_of_keys_have_responders_and_floors_of_their_own() {
     let found = [0, 599, 600, 799, 800].map(|key| at.of(key));
     let [one, other] = [west, europe].map(NodeSet::only);
     assert_eq!(found, [one, one, other, other, NodeSet::EMPTY]);
-    let keys = &point.workload.keys;
+    let keys = point.workload.key_space(0, 2);
     let shares: Vec<f64> =
-        crate::deployment::by_key(variant.mode, keys).iter().map(|(_, share)| *share).collect();
+        crate::deployment::by_key(variant.mode, &keys).iter().map(|(_, share)| *share).collect();
     let expected = [0.6, 0.2, 0.2];
     assert!(shares.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-9), "{keys:?}");
     // More than half of the writes wait for the leader alone, and one in five for Europe.
@@ -1467,6 +1512,59 @@ fn ranges_of_keys_have_responders_and_floors_of_their_own() {
     for (index, floor) in variant.read_floors.iter().enumerate() {
         assert!(floor.p50 <= way(index), "{client:?} {floor:?}");
     }
+}
+
+type Floors = fn(&Links, Mode, &QuorumSystem, SendPolicy, Span) -> Vec<Floor>;
+
+/// Each client region has keys of its own, with a responder in that region; the shared key has none.
+#[test]
+fn floors_of_ranges_are_those_of_the_keys_of_each_region() {
+    let ranges = "ranges = [{ keys = [1, 1000], at = [\"us-east-1\"] }, { keys = [1001, 2000], at = [\"eu-west-1\"] }]";
+    let planned = |share: &str| {
+        let typed = format!("reads = 0.5\nconflicts = {share}");
+        point(&source(&with_ranges(ranges).replace("reads = 0.5", &typed)))
+    };
+    let is_it = |variant: &&Variant| variant.mode.responders().is_some();
+    let shared = planned("0.25");
+    let variant = shared.variants.iter().find(is_it).unwrap();
+    let (links, quorums, memory) = (&shared.links, &variant.quorums, shared.network.correlation);
+    let alone =
+        |of: Floors, key| of(links, variant.mode.at_key(key), quorums, variant.send, memory);
+    let own_keys = [1, 1_001];
+    for (client, key) in own_keys.into_iter().enumerate() {
+        let kinds: [(Floors, &[Floor]); 2] =
+            [(topology::floors, &variant.floors), (topology::read_floors, &variant.read_floors)];
+        for (of, found) in kinds {
+            let [own, common] = [key, 0].map(|key| alone(of, key)[client].p50);
+            // Three operations in four touch own keys, and delays are constant.
+            let expected = Floor { p50: own, p99: own.max(common) };
+            assert_eq!(found[client], expected);
+        }
+        // A region reads its own keys from the replica in it.
+        assert!(variant.read_floors[client].p50 < Span::from_millis(2));
+        assert!(variant.read_floors[client].p99 > Span::from_millis(20));
+    }
+    let none = planned("0.0");
+    let variant = none.variants.iter().find(is_it).unwrap();
+    for (client, key) in own_keys.into_iter().enumerate() {
+        assert_eq!(variant.read_floors[client], alone(topology::read_floors, key)[client]);
+    }
+}
+
+#[test]
+fn ranges_end_with_the_keys_of_the_last_region() {
+    let refuse = |last: u64, phrases: &[&str]| {
+        let ranges = format!("ranges = [{{ keys = [0, {last}], at = [\"us-west-2\"] }}]");
+        let text = with_ranges(&ranges).replace("reads = 0.5", "reads = 0.5\nconflicts = 0.1");
+        if phrases.is_empty() {
+            let _ = point(&source(&text));
+        } else {
+            check_text(&source(&text), phrases);
+        }
+    };
+    refuse(2_000, &[]);
+    let own = "key 0 is shared, and then each of the 2 client regions has 1000 of its own";
+    refuse(2_001, &["there is no key 2001", "the keys are 0 to 2000", own]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::time::Span;
 use crate::topology::{
     best_leader_by, control_floors, floors_by_key, quorum_span, read_floors_by_key,
 };
-use crate::workload::Keys;
+use crate::workload::Workload;
 
 use super::Variant;
 use super::places::{BEST, Places};
@@ -30,10 +30,8 @@ pub(super) struct Judge<'a> {
     /// How long links remember their delay.
     pub(super) memory: Span,
     pub(super) election: Option<ElectionMode>,
-    /// The share of operations that read.
-    pub(super) reads: Option<f64>,
-    /// Which keys operations touch.
-    pub(super) keys: Option<&'a Keys>,
+    /// What clients ask for.
+    pub(super) workload: Option<&'a Workload>,
     /// No clock is off by more, if the file says so.
     pub(super) clock_bound: Option<Span>,
     /// Whether that is not wrong itself.
@@ -69,17 +67,24 @@ pub(super) fn variants(
 
 impl Judge<'_> {
     /// Refuses ranges of keys with such that no operation touches.
-    fn refuse_unused_keys(&self, typed: &file::Protocol, mistakes: &mut Mistakes<'_>) {
+    fn refuse_unused_keys(
+        &self,
+        typed: &file::Protocol,
+        clients: usize,
+        mistakes: &mut Mistakes<'_>,
+    ) {
         let file::Protocol::Multi { reads: Some(reads), .. } = typed else { return };
         let file::Reads::Responders { ranges: Some(ranges), .. } = reads.get_ref() else { return };
-        let Some(count) = self.keys.map(Keys::count) else { return };
+        let Some(workload) = self.workload else { return };
+        let Some(count) = workload.key_count(clients) else { return };
+        let sharing = workload.conflicts.map(|_| clients);
         for range in ranges.get_ref() {
             let keys = &range.get_ref().keys;
             if let [first, last] = keys.get_ref()[..]
                 && first <= last
                 && last >= count
             {
-                mistakes.refuse_at(keys.span(), Error::NoSuchKey { key: last, count });
+                mistakes.refuse_at(keys.span(), Error::NoSuchKey { key: last, count, sharing });
             }
         }
     }
@@ -101,11 +106,12 @@ impl Judge<'_> {
             mistakes.refuse_at(typed.quorums.span(), error);
         }
         if let file::Protocol::Multi { reads: Some(reads), .. } = &typed.protocol
-            && self.reads == Some(0.0)
+            && self.workload.is_some_and(|workload| workload.reads <= 0.0)
         {
             mistakes.refuse_at(reads.span(), Error::NobodyReads);
         }
-        self.refuse_unused_keys(&typed.protocol, mistakes);
+        let clients = places.links.client_regions.len();
+        self.refuse_unused_keys(&typed.protocol, clients, mistakes);
         let mode = mode(&typed.protocol, places, quorums.as_ref(), mistakes);
         let mode = mode.and_then(|mode| self.with_clock(typed, mode, quorums.as_ref(), mistakes));
         let (quorums, mode) = (quorums?, mode?);
@@ -121,9 +127,14 @@ impl Judge<'_> {
             file::Send::All => SendPolicy::All,
             file::Send::Quorum => SendPolicy::Quorum,
         };
-        let modes = self.keys.map_or(vec![(mode, 1.0)], |keys| deployment::by_key(mode, keys));
-        let floors = floors_by_key(&places.links, &modes, &quorums, send, self.memory);
-        let read_floors = read_floors_by_key(&places.links, &modes, &quorums, send, self.memory);
+        let modes = |client| match self.workload {
+            Some(workload) => deployment::by_key(mode, &workload.key_space(client, clients)),
+            None => vec![(mode, 1.0)],
+        };
+        let by_client: Vec<Vec<(Mode, f64)>> = (0..clients).map(modes).collect();
+        let floors = floors_by_key(&places.links, &by_client, &quorums, send, self.memory);
+        let read_floors =
+            read_floors_by_key(&places.links, &by_client, &quorums, send, self.memory);
         let unsafe_quorums = is_set(typed.unsafe_quorums.as_ref());
         let control_floors = control_floors(&places.links, mode, &quorums);
         let faults = Vec::new();

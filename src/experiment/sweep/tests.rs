@@ -166,6 +166,22 @@ fn what_is_wrong_with_a_swept_value_is_shown_in_the_sweep() {
 }
 
 #[test]
+fn a_conflict_rate_may_be_swept() {
+    let conflicts = |text: &str| -> Vec<Option<f64>> {
+        points_of(&swept(text)).iter().map(|point| point.workload.conflicts).collect()
+    };
+    let sweep = "[sweep]\nworkload.conflicts = [0.0, 0.02, 1.0]\n";
+    assert_eq!(conflicts(sweep), [Some(0.0), Some(0.02), Some(1.0)]);
+    assert_eq!(labels(&swept(sweep)), ["conflicts=0.0", "conflicts=0.02", "conflicts=1.0"]);
+    let range = "[sweep]\nworkload.conflicts = { from = 0.0, to = 0.5, step = 0.25 }\n";
+    assert_eq!(conflicts(range), [Some(0.0), Some(0.25), Some(0.5)]);
+    check(&swept("[sweep]\nworkload.conflicts = [0.1, 1.5]\n"), &["conflicts = 1.5", ":37:28"]);
+    let clients = "[sweep]\nworkload.conflicts = [0.1]\n\
+        topology.clients = [[\"us-east-1\", \"eu-west-1\"], [\"us-east-1\"]]\n";
+    check(&swept(clients), &["needs two client regions", ":37:23", "add a region"]);
+}
+
+#[test]
 fn what_is_wrong_because_of_the_sweep_names_the_point() {
     check(
         &swept("[sweep]\nvariant.quorums.counts.phase2 = { from = 2, to = 1, step = -1 }\n"),

@@ -165,6 +165,7 @@ fn deployment(profile: &str, jitter: Jitter, n: usize) -> Deployment {
             value_bytes: 8,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

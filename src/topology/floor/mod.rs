@@ -21,8 +21,8 @@
 //! and its nearest replica with a state machine, and a phase 1 from there ([`read_floors`]).
 //! A read that a responder answers takes the way there and back between c and its nearest responder; for that the
 //! phase 2 of each write waits for every responder too.
-//! Where responders answer for ranges of keys, a floor is that of all commands of the load: each has that of its key
-//! with the share of the load that touches such keys ([`floors_by_key`]). Of a mode alone, without a load, it is the least
+//! Where responders answer for ranges of keys, a floor is that of all commands of the client: each has that of its key
+//! with the share of them that touches such keys ([`floors_by_key`]). Of a mode alone, without a load, it is the least
 //! over all keys.
 //! With a commit wait a leader tells nobody of a write before 2 ε have passed since it proposed it, ε the bound of
 //! clocks: so a phase 2 of a write takes that at least, and what remains visible is `max(0, 2 ε - phase 2)`.
@@ -102,18 +102,19 @@ pub fn floors(
     Commits::new(links, mode, quorums, send, memory).floors()
 }
 
-/// The same of a load, parts of which meet another mode each: with the share of each.
+/// The same of a load, parts of which meet another mode each: `by_client` has the modes that the commands of each client
+/// meet, and the share of them that meets it.
 ///
 /// # Panics
 /// As [`floors`].
 pub fn floors_by_key(
     links: &Links,
-    modes: &[(Mode, f64)],
+    by_client: &[Vec<(Mode, f64)>],
     quorums: &QuorumSystem,
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
-    mixed(modes, |mode| Commits::new(links, mode, quorums, send, memory))
+    mixed(by_client, |mode| Commits::new(links, mode, quorums, send, memory))
 }
 
 /// As [`floors_by_key`], of reads.
@@ -122,25 +123,24 @@ pub fn floors_by_key(
 /// As [`floors`].
 pub fn read_floors_by_key(
     links: &Links,
-    modes: &[(Mode, f64)],
+    by_client: &[Vec<(Mode, f64)>],
     quorums: &QuorumSystem,
     send: SendPolicy,
     memory: Span,
 ) -> Vec<Floor> {
     let commits = |mode| Commits::new(links, mode, quorums, send, memory);
-    mixed(modes, |mode| Commits { is_read: true, ..commits(mode) })
+    mixed(by_client, |mode| Commits { is_read: true, ..commits(mode) })
 }
 
-/// The floor of every client, each of whose commands meets one of these modes with a probability in proportion to its
-/// share.
-fn mixed<'a>(modes: &[(Mode, f64)], commits: impl Fn(Mode) -> Commits<'a>) -> Vec<Floor> {
-    if let [(only, _)] = modes {
-        return commits(*only).floors();
+/// The floor of every client, each of whose commands meets one of the client's modes with a probability in proportion to
+/// its share.
+fn mixed<'a>(by_client: &[Vec<(Mode, f64)>], commits: impl Fn(Mode) -> Commits<'a>) -> Vec<Floor> {
+    if let Some(only) = only_mode(by_client) {
+        return commits(only).floors();
     }
-    let parts = modes.iter().map(|(mode, share)| (commits(*mode), *share));
-    let (parts, shares): (Vec<Commits<'_>>, Vec<f64>) = parts.unzip();
-    let clients = parts.first().map_or(0, |part| part.links.client_regions.len());
-    let floor = |client| {
+    let floor = |(client, modes): (usize, &Vec<(Mode, f64)>)| {
+        let parts = modes.iter().map(|(mode, share)| (commits(*mode), *share));
+        let (parts, shares): (Vec<Commits<'_>>, Vec<f64>) = parts.unzip();
         let within = |cap| {
             let latency = |part: &Commits<'_>| part.latencies(&[client], cap).swap_remove(0);
             Mixture::new(&shares, parts.iter().map(latency).collect())
@@ -148,7 +148,14 @@ fn mixed<'a>(modes: &[(Mode, f64)], commits: impl Fn(Mode) -> Commits<'a>) -> Ve
         let of = |share| percentile(share, within(UNCUT), within);
         Floor { p50: of(0.5), p99: of(0.99) }
     };
-    (0..clients).map(floor).collect()
+    by_client.iter().enumerate().map(floor).collect()
+}
+
+/// The mode that all commands of all clients meet, if there is only one.
+fn only_mode(by_client: &[Vec<(Mode, f64)>]) -> Option<Mode> {
+    let [(only, _)] = by_client.first()?[..] else { return None };
+    let is_it = |modes: &Vec<(Mode, f64)>| matches!(modes[..], [(mode, _)] if mode == only);
+    by_client.iter().all(is_it).then_some(only)
 }
 
 /// The floor of every client's reads, in their order: as [`floors`], where reads take the way of writes.

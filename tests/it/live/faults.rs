@@ -52,6 +52,7 @@ pub(super) fn deployment(faults: Vec<Scheduled>) -> Deployment {
             value_bytes: 16,
             reads: 0.0,
             weights: Vec::new(),
+            conflicts: None,
         },
         control: None,
         clock_error: Span::ZERO,

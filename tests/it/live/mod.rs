@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops with the reason")]
 
 mod calibration;
+mod conflicts;
 mod controls;
 mod crashes;
 mod damage;
