@@ -49,12 +49,14 @@ wait "$slurm" || { cat target/slurm.log >&2; exit 1; }
 tail -1 target/slurm.log >&2
 # Every mutant of the list still has its place; no mutant is built or run.
 step scripts/mutants.py --list > target/mutants.log
+# Other languages read the results as they were written; a browser uses a page, and matplotlib draws the exported
+# figures. None of them builds anything, so it is done beside what follows.
+{ scripts/check_loaders.sh && scripts/check_pages.sh; } > target/readers.log 2>&1 &
+readers=$!
 # Each benchmark is run once, in the profile of the tests, so that it stays true.
 step cargo test --locked --bench '*'
-# Other languages read the results as they were written.
-step scripts/check_loaders.sh
-# A browser uses a page, and matplotlib draws the exported figures.
-step scripts/check_pages.sh
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps --lib
+wait "$readers" || { cat target/readers.log >&2; exit 1; }
+tail -1 target/readers.log >&2
 
 printf '\nall checks passed\n' >&2
