@@ -28,8 +28,9 @@ mkdir -p target
 { scripts/check_loaders.sh --install && scripts/check_page.py --install; } > target/install.log 2>&1 &
 install=$!
 
-# Nothing is built twice in a fresh clone, so what the next build could use again would only take time.
-[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+# Nothing is built twice in a fresh clone, so what the next build could use again would only take time; so would the
+# lines of a backtrace, as a panic names its own.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 # The lock file is part of what is checked: a stale one fails instead of being rewritten.
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
