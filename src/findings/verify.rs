@@ -288,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_names_one_violation_and_all_that_is_unfit() {
+        let reason = |violations: &[&str], unfit: &[&str]| {
+            let [violations, unfit] =
+                [violations, unfit].map(|texts| texts.iter().map(ToString::to_string).collect());
+            Findings { violations, unfit, ..Findings::default() }.reason()
+        };
+        assert_eq!(reason(&["split\nof which"], &[]), "split");
+        assert_eq!(reason(&["split", "lost"], &[]), "split, 1 more violation");
+        assert_eq!(
+            reason(&["split", "lost", "late"], &["r1: 3"]),
+            "split, 2 more violations, r1: 3"
+        );
+        assert_eq!(reason(&[], &["r1: 3", "r2: 4"]), "r1: 3, r2: 4");
+    }
+
+    #[test]
     fn a_quiet_trial_is_valid() {
         let asked_for = EmulationReport {
             lost: 5,

@@ -199,7 +199,7 @@ fn of_point(point: &Point) -> Value {
 
 fn of_workload(workload: &Workload) -> Value {
     let mut settings = json!(workload);
-    // Where the regions share all keys, a run says what it said before they could do otherwise.
+    // Earlier versions had no conflict rate and recorded none: their runs can be resumed.
     if workload.conflicts.is_none() {
         settings.as_object_mut().and_then(|settings| settings.remove("conflicts"));
     }

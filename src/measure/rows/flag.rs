@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Flag {
-    /// The trial is INVALID: it has no numbers.
+    /// The trial is INVALID, for the reason in its sentence: it has no numbers.
     Invalid,
     /// The probe refused the links, so the trial did not run.
     Refused,
